@@ -1,0 +1,174 @@
+"""What a clip of the built-in corpus shows: one or two actions with side, direction, count and speed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from motionllm.errors import MotionLLMError
+
+SHORTEST, LONGEST = 2.1, 9.8  # seconds
+
+
+@dataclass(frozen=True)
+class Part:
+    """One action. "" and 0 mean: not asked for, nothing said about it."""
+
+    action: str
+    side: str = ""
+    direction: str = ""
+    count: int = 0
+    speed: str = ""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One or two parts; relation "" (one), "then" or "while"; seconds: length of the clip (0: as it comes)."""
+
+    parts: tuple[Part, ...]
+    relation: str = ""
+    seconds: float = 0.0
+
+    def json(self) -> dict[str, Any]:
+        """Plain lists, dicts, strings and numbers."""
+        return {**asdict(self), "parts": [asdict(part) for part in self.parts]}
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Spec:
+        """The inverse of `json`."""
+        spec = cls(tuple(Part(**p) for p in values["parts"]), values.get("relation", ""), values.get("seconds", 0.0))
+        spec.validate()
+        return spec
+
+    def validate(self) -> None:
+        """Raise MotionLLMError if the corpus knows no such motion."""
+        for part in self.parts:
+            if part.action not in CHOICES:
+                raise MotionLLMError(f"No action '{part.action}' in the built-in corpus: take one of {sorted(CHOICES)}.")
+            offered = CHOICES[part.action]
+            for name in ("side", "direction", "count", "speed"):
+                value = getattr(part, name)
+                if value not in (*offered.get(name, ()), *({"count": (0,), "speed": ("",)}.get(name, ()))) and (
+                    value or offered.get(name)
+                ):
+                    raise MotionLLMError(
+                        f"'{part.action}' has no {name} {value!r}: take one of {list(offered.get(name, ('',)))}."
+                    )
+        if (len(self.parts), bool(self.relation)) not in ((1, False), (2, True)):
+            raise MotionLLMError(f"{len(self.parts)} parts with relation '{self.relation}': one part has none, two need one.")
+        if self.relation == "while" and not (self.parts[0].action in CARRIERS and self.parts[1].action in UPPER):
+            raise MotionLLMError(f"'while' joins one of {CARRIERS} and one of {UPPER}, in this order.")
+        if self.relation not in ("", "then", "while"):
+            raise MotionLLMError(f"No relation '{self.relation}': take '', 'then' or 'while'.")
+        if self.seconds and not SHORTEST <= self.seconds <= LONGEST:
+            raise MotionLLMError(f"A clip of {self.seconds} s: take {SHORTEST} to {LONGEST} seconds.")
+
+    def bare(self) -> bool:
+        """One action with at most its side or direction: never held out of training."""
+        return len(self.parts) == 1 and not self.parts[0].count and not self.parts[0].speed
+
+    def fold(self) -> str:
+        """The split this specification belongs to, whatever its length: 5 % val, 5 % test, by hash."""
+        if self.bare():
+            return "train"
+        text = json.dumps(replace(self, seconds=0.0).json(), sort_keys=True)
+        share = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") / 2**32
+        return "val" if share < 0.05 else "test" if share < 0.10 else "train"
+
+
+SIDES, BOTH = ("left", "right"), ("left", "right", "both")
+SPEEDS = ("slowly", "quickly")
+CHOICES: dict[str, dict[str, tuple]] = {
+    "walk": {"direction": ("forward", "backward", "left", "right", "clockwise", "counterclockwise"), "speed": SPEEDS},
+    "run": {"direction": ("forward", "left", "right"), "speed": SPEEDS},
+    "crouch_walk": {"direction": ("forward",), "speed": SPEEDS},
+    "march": {"speed": SPEEDS},
+    "step": {"direction": ("forward", "backward"), "count": (1, 2, 3, 4), "speed": SPEEDS},
+    "sidestep": {"direction": SIDES, "count": (1, 2, 3, 4), "speed": SPEEDS},
+    "turn": {"direction": SIDES, "speed": SPEEDS},
+    "turn_around": {"direction": SIDES, "speed": SPEEDS},
+    "spin": {"direction": SIDES, "speed": SPEEDS},
+    "jump": {"direction": ("", "forward", "backward", "left", "right"), "count": (1, 2, 3, 4)},
+    "hop": {"side": SIDES, "count": (1, 2, 3, 4)},
+    "squat": {"count": (1, 2, 3), "speed": SPEEDS},
+    "lunge": {"side": SIDES, "count": (1, 2), "speed": SPEEDS},
+    "bow": {"count": (1, 2, 3), "speed": SPEEDS},
+    "touch_toes": {"count": (1, 2), "speed": SPEEDS},
+    "pick": {"side": SIDES, "speed": SPEEDS},
+    "wave": {"side": BOTH, "count": (2, 3, 4), "speed": SPEEDS},
+    "raise": {"side": BOTH, "speed": SPEEDS},
+    "punch": {"side": SIDES, "count": (1, 2, 3, 4), "speed": SPEEDS},
+    "clap": {"count": (2, 3, 4), "speed": SPEEDS},
+    "stretch": {"speed": SPEEDS},
+    "hips": {},
+    "drink": {"side": SIDES},
+    "look": {"direction": SIDES, "speed": SPEEDS},
+    "throw": {"side": SIDES, "speed": SPEEDS},
+    "kick": {"side": SIDES, "count": (1, 2, 3), "speed": SPEEDS},
+    "balance": {"side": SIDES},
+    "sit": {"speed": SPEEDS},
+    "stand_up": {"speed": SPEEDS},
+    "kneel": {"side": BOTH, "speed": SPEEDS},
+    "lie": {"speed": SPEEDS},
+    "jumping_jacks": {"count": (2, 3, 4), "speed": SPEEDS},
+    "stand": {},
+}
+CARRIERS = ("walk", "march")
+UPPER = ("wave", "raise", "clap", "stretch", "punch", "hips", "drink", "look")
+_FINAL = ("sit", "kneel", "lie")  # what nothing but its own sequel can follow
+_LIKELY = {"walk": 4.0, "run": 2.0, "wave": 2.5, "jump": 2.5, "turn": 1.5, "raise": 1.5, "kick": 1.5, "punch": 1.3,
+           "squat": 1.3, "sit": 1.3, "stand": 0.4, "hips": 0.6, "lie": 0.8, "spin": 0.8, "clap": 1.3}  # fmt: skip
+
+
+def _part(rng: np.random.Generator, action: str, modified: float) -> Part:
+    """A part of an action; `modified`: how likely each of count and speed is named."""
+    offered, values = CHOICES[action], {}
+    for name in ("side", "direction"):
+        if offered.get(name):
+            options = offered[name]
+            weights = np.array([{"": 3.0, "both": 0.6}.get(o, 2.0 if o == "forward" else 1.0) for o in options])
+            values[name] = options[rng.choice(len(options), p=weights / weights.sum())]
+    fast = bool(offered.get("speed")) and rng.random() < modified
+    many = bool(offered.get("count")) and rng.random() < modified * (0.35 if fast else 1.3)
+    if fast:
+        values["speed"] = offered["speed"][rng.integers(2)]
+    if many:
+        values["count"] = int(offered["count"][rng.integers(len(offered["count"]))])
+    return Part(action, **values)
+
+
+def _draw(rng: np.random.Generator, single: bool) -> Spec:
+    names = list(CHOICES)
+    weights = np.array([_LIKELY.get(name, 1.0) for name in names])
+
+    def pick(allowed: list[str]) -> str:
+        w = np.array([weights[names.index(name)] for name in allowed])
+        return allowed[rng.choice(len(allowed), p=w / w.sum())]
+
+    if single:
+        return Spec((_part(rng, pick(names), 0.4),))
+    if rng.random() < 0.25:
+        return Spec((_part(rng, pick(list(CARRIERS)), 0.2), _part(rng, pick(list(UPPER)), 0.12)), "while")
+    first = pick([n for n in names if n not in ("kneel", "lie", "stand")])
+    if first == "sit":
+        second = "stand_up" if rng.random() < 0.6 else pick(["wave", "clap", "raise", "drink", "stretch", "look"])
+    else:
+        second = pick([n for n in names if n not in ("stand_up", "stand", first if first not in SAME else "")])
+    parts = (_part(rng, first, 0.2), _part(rng, second, 0.2))
+    return Spec(parts, "then") if parts[0] != parts[1] else _draw(rng, single)
+
+
+SAME = ("walk", "turn", "wave", "raise", "sidestep", "step", "kick", "punch", "jump", "look")
+
+
+def draw(rng: np.random.Generator, split: str) -> Spec:
+    """A specification of a split: 55 % with one action, 45 % with two."""
+    single = rng.random() < 0.55
+    while True:
+        spec = _draw(rng, single)
+        if spec.fold() == split:
+            return spec
