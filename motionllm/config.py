@@ -1,0 +1,252 @@
+"""Recipes: the only schema of what can be set. YAML in, checked objects out, every mistake named at once.
+
+A recipe is one YAML file; `key=value` words after it on the command line override single keys by
+their dotted path (`train.steps=200`). Unknown keys are refused with the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from motionllm.errors import RecipeError
+
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+
+class Source(Section):
+    """One data set. kind `builtin`: `clips` procedural clips. kind `humanml3d`: a folder laid out as
+    HumanML3D or KIT-ML (`new_joints/` or `new_joint_vecs/`, `texts/`, `train.txt` …).
+    """
+
+    kind: Literal["builtin", "humanml3d"]
+    path: str | None = None
+    clips: Count = 20_000
+    seed: int = 0
+    weight: Positive = 1.0
+    mirror: bool = False
+
+    @model_validator(mode="after")
+    def _path_where_needed(self) -> Source:
+        if self.kind != "builtin" and not self.path:
+            raise ValueError(f"a source of kind {self.kind} needs `path`, the folder of the data set")
+        return self
+
+
+class Network(Section):
+    """The tokenizer's network: widths in channels, `blocks` residual blocks on each side of the quantizer."""
+
+    width: Count = 256
+    blocks: Count = 4
+    codes: Annotated[int, Field(ge=2)] = 512
+    code_dim: Count = 64
+    down: Literal[1, 2, 4, 8] = 4
+
+
+class TokenizerTraining(Section):
+    steps: Count = 2000
+    minutes: Positive | None = None
+    batch: Count = 64
+    window: Count = 64
+    lr: Positive = 4e-4
+    warmup: Annotated[int, Field(ge=0)] = 50
+    commitment: Annotated[float, Field(ge=0)] = 0.25
+    velocity: Annotated[float, Field(ge=0)] = 0.5
+    path: Annotated[float, Field(ge=0)] = 0.5
+    rotation: Annotated[float, Field(ge=0)] = 0.1
+    seed: int = 0
+
+
+class TokenizerRecipe(Section):
+    """A motion tokenizer: data, network, training."""
+
+    name: str = "tokenizer"
+    sources: Annotated[list[Source], Field(min_length=1)]
+    network: Network = Network()
+    train: TokenizerTraining = TokenizerTraining()
+
+
+class Model(Section):
+    """base: a causal LLM by hub name, folder, or `builtin:…`. tokenizer: a shipped motion tokenizer's
+    name, a folder, or a tokenizer recipe (`.yaml`), which is then trained first, inside the run.
+    adapter: an adapter folder or run to go on from (its rows, LoRA and tokenizer are taken over).
+    """
+
+    base: str = "builtin:smollm2-135m-instruct"
+    tokenizer: str = "default"
+    adapter: str | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    quantization: Literal["4bit", "8bit"] | None = None
+
+
+class Adapter(Section):
+    """LoRA on the linear layers, and the motion rows. `rows_lr` multiplies the learning rate for the rows."""
+
+    rank: Count = 16
+    alpha: Positive = 32
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    targets: str | list[str] = "all-linear"
+    rows_init: Literal["noise", "mean"] = "noise"
+    rows_lr: Positive = 10.0
+
+
+class Data(Section):
+    sources: Annotated[list[Source], Field(min_length=1)]
+    tasks: dict[str, Positive] = {"text_to_motion": 1.0, "caption": 1.0, "question": 1.0}
+    system: str | None = None
+    max_length: Count = 256
+
+
+class Training(Section):
+    """Steps of `batch` examples at most, or `minutes` of wall time, whichever ends first; the schedule
+    follows whichever is nearer its end. motion_loss: over the motion `rows` the grammar allows, or the
+    whole `vocabulary`.
+    """
+
+    steps: Count = 1000
+    minutes: Positive | None = None
+    batch: Count = 16
+    micro_batch: Count = 16
+    lr: Positive = 5e-4
+    warmup: Annotated[int, Field(ge=0)] = 20
+    min_lr: Fraction = 0.05
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    clip: Positive = 1.0
+    motion_loss: Literal["rows", "vocabulary"] = "rows"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    checkpointing: bool = False
+    validate_every: Count = 200
+    validate_examples: Annotated[int, Field(ge=0)] = 128
+    save_every: Count = 100
+    store: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+    report_to: Literal["none", "tensorboard", "wandb", "trackio"] = "none"
+
+
+class Recipe(Section):
+    """A fine-tuning run."""
+
+    name: str = "run"
+    model: Model = Model()
+    adapter: Adapter = Adapter()
+    data: Data
+    train: Training = Training()
+
+
+R = TypeVar("R", Recipe, TokenizerRecipe)
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = (), schema: type[R] = Recipe) -> R:  # type: ignore[assignment]
+    """Read and check a recipe. overrides: `dotted.key=value` words, values in YAML.
+
+    Raises RecipeError that lists every unknown key and wrong type, before anything else is loaded.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"Recipe {path} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        raise RecipeError(
+            f"Recipe {path} is not valid YAML{f' at line {where.line + 1}' if where else ''}; check indentation."
+        ) from None
+    if not isinstance(tree, dict):
+        raise RecipeError(f"Recipe {path} holds no keys; it needs at least `{_required(schema)}`.")
+    for word in overrides:
+        _override(tree, word)
+    return check_recipe(tree, schema, str(path))
+
+
+def check_recipe(tree: dict[str, Any], schema: type[R], where: str) -> R:
+    """A checked recipe from a tree of plain values; `where` names it in errors (RecipeError)."""
+    try:
+        return schema.model_validate(tree)
+    except ValidationError as error:
+        found = [_explain(item, schema) for item in error.errors()]
+        raise RecipeError(f"Recipe {where}: " + "; ".join(dict.fromkeys(found)) + ".") from None
+
+
+def dump_recipe(recipe: Section) -> str:
+    """The resolved recipe as YAML, every key written out."""
+    return yaml.safe_dump(recipe.model_dump(), sort_keys=False, allow_unicode=True)
+
+
+def _override(tree: dict[str, Any], word: str) -> None:
+    key, sign, text = word.partition("=")
+    if not sign or not key:
+        raise RecipeError(f"'{word}' is not an override; write key=value, for example train.steps=200.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise RecipeError(f"The value in '{word}' is not valid YAML; quote it.") from None
+    if isinstance(value, str):
+        # YAML 1.1 reads 1e-4 as a string: people write learning rates so.
+        try:
+            value = float(value)
+        except ValueError:
+            pass
+    *parents, last = key.split(".")
+    node: Any = tree
+    for part in parents:
+        node = node[int(part)] if isinstance(node, list) and part.isdigit() and int(part) < len(node) else (
+            node.setdefault(part, {}) if isinstance(node, dict) else None
+        )  # fmt: skip
+        if not isinstance(node, dict | list):
+            raise RecipeError(f"'{word}': `{part}` is not a section of the recipe.")
+    if isinstance(node, list):
+        if not last.isdigit() or int(last) >= len(node):
+            raise RecipeError(f"'{word}': the list has {len(node)} items, numbered from 0.")
+        node[int(last)] = value
+    else:
+        node[last] = value
+
+
+def _explain(item: Any, schema: type[BaseModel]) -> str:
+    path = ".".join(str(p) for p in item["loc"])
+    if item["type"] == "extra_forbidden":
+        known = _keys_at(schema, item["loc"][:-1])
+        near = difflib.get_close_matches(str(item["loc"][-1]), known, 1, 0.5)
+        hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}"
+        return f"unknown key `{path}` ({hint})"
+    if item["type"] == "missing":
+        return f"`{path}` is missing"
+    message = item["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(item["input"], dict | list) else f", not {item['input']!r}"
+    return f"`{path}`: {message[0].lower()}{message[1:]}{given}" if path else message
+
+
+def _keys_at(schema: Any, loc: Sequence[Any]) -> list[str]:
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        field = getattr(schema, "model_fields", {}).get(part)
+        if field is None:
+            return []
+        schema = _section_in(field.annotation)
+    return list(getattr(schema, "model_fields", {}))
+
+
+def _section_in(annotation: Any) -> Any:
+    if typing.get_origin(annotation) in (list, Annotated, types.UnionType, typing.Union):
+        for inner in typing.get_args(annotation):
+            found = _section_in(inner)
+            if found is not None:
+                return found
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _required(schema: type[BaseModel]) -> str:
+    return "`, `".join(name for name, field in schema.model_fields.items() if field.is_required())

@@ -1,0 +1,33 @@
+"""What every data source yields: a clip of motion with what is known about it in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about a clip, its true answer, and its kind ("side", "count", "action" …)."""
+
+    text: str
+    answer: str
+    kind: str
+
+
+@dataclass
+class Sample:
+    """One clip. `load` returns its features (T, 263) or (T, 251), un-normalised; nothing is read before that.
+
+    captions: sentences that describe the whole clip. questions: with exact answers.
+    labels: whatever else the source knows (content, style, the corpus' own specification).
+    """
+
+    id: str
+    load: Callable[[], np.ndarray]
+    captions: list[str] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
+    labels: dict[str, Any] = field(default_factory=dict)

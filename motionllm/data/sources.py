@@ -1,0 +1,114 @@
+"""Readers of data sets: folders laid out as HumanML3D or KIT-ML, and the built-in corpus."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from motionllm.config import Source
+from motionllm.data.samples import Sample
+from motionllm.errors import MotionLLMError
+from motionllm.motion import Motion
+from motionllm.motion.features import joints_to_features, skeleton_of_dim
+
+
+def read(source: Source, split: str) -> list[Sample]:
+    """The samples of one split ("train", "val", "test").
+
+    Raises MotionLLMError where folder, split file or captions are missing or empty.
+    """
+    if source.kind == "builtin":
+        from motionllm.data import builtin
+
+        count = source.clips if split == "train" else max(source.clips // 20, 1)
+        return builtin.corpus(count, seed=source.seed, split=split)
+    assert source.path
+    return humanml3d(Path(source.path), split)
+
+
+def humanml3d(folder: Path, split: str) -> list[Sample]:
+    """Samples of a folder laid out as HumanML3D or KIT-ML.
+
+    `new_joint_vecs/ID.npy` (features) is preferred to `new_joints/ID.npy` (joints, which are put on the
+    uniform skeleton). A caption with from/to seconds other than 0 describes a sub-clip, an item of its own.
+    `labels.jsonl`, where there is one, adds labels by id.
+    """
+    listing = folder / f"{split}.txt"
+    if not folder.is_dir():
+        raise MotionLLMError(f"The data set folder {folder} does not exist; give its path as the source's `path`.")
+    if not listing.is_file():
+        raise MotionLLMError(f"{listing} is missing; it lists the ids of the {split} split, one a line.")
+    ids = listing.read_text(encoding="utf-8").split()
+    if not ids:
+        raise MotionLLMError(f"{listing} is empty; it must list at least one id.")
+    labels = _labels(folder / "labels.jsonl")
+    samples: list[Sample] = []
+    for name in ids:
+        files = [folder / kind / f"{name}.npy" for kind in ("new_joint_vecs", "new_joints")]
+        file = next((f for f in files if f.is_file()), None)
+        if file is None:
+            # HumanML3D's own lists name clips that its build leaves out; a wholly empty folder is caught below.
+            continue
+        spans = _captions(folder / "texts" / f"{name}.txt")
+        for number, ((start, end), captions) in enumerate(spans.items()):
+            samples.append(
+                Sample(
+                    id=name if number == 0 else f"{name}#{number}",
+                    load=partial(_features, file, start, end),
+                    captions=captions,
+                    labels=labels.get(name, {}),
+                )
+            )
+    if not samples:
+        raise MotionLLMError(f"None of the {len(ids)} ids in {listing} has a file in new_joint_vecs/ or new_joints/.")
+    return samples
+
+
+def _captions(path: Path) -> dict[tuple[float, float], list[str]]:
+    """{(from, to) seconds: captions} of a text file `caption#tokens#from#to`; (0, 0) is the whole clip, first."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise MotionLLMError(f"The caption file {path} is missing or unreadable; every clip needs one.") from None
+    spans: dict[tuple[float, float], list[str]] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        caption, *rest = line.strip().split("#")
+        try:
+            start, end = (float(x) if x and x != "nan" else 0.0 for x in (rest[1:3] if rest else ("0", "0")))
+        except ValueError:
+            raise MotionLLMError(f"{path} line {number}: expected 'caption#tokens#from#to', got {line!r}.") from None
+        if caption.strip():
+            spans.setdefault((start, end), []).append(caption.strip())
+    if not spans:
+        raise MotionLLMError(f"The caption file {path} is empty; write at least one line 'caption#tokens#from#to'.")
+    return dict(sorted(spans.items(), key=lambda item: item[0] != (0.0, 0.0)))
+
+
+def _labels(path: Path) -> dict[str, dict[str, str]]:
+    import json
+
+    if not path.is_file():
+        return {}
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return {row["id"]: {k: v for k, v in row.items() if k not in ("id", "split")} for row in rows}
+
+
+def _features(path: Path, start: float, end: float) -> np.ndarray:
+    try:
+        array = np.load(path, mmap_mode="r")
+    except (OSError, ValueError):
+        raise MotionLLMError(f"{path} cannot be read as a NumPy array; copy or convert it anew.") from None
+    if array.ndim == 2 and array.shape[1] in (251, 263):
+        features = np.array(array, np.float32)
+    else:
+        motion = Motion.load(path)
+        human = motion.skeleton.name == "humanml3d"
+        features = joints_to_features(motion.joints, uniform=human, skeleton=skeleton_of_dim(263 if human else 251))
+    if start or end:
+        fps = skeleton_of_dim(features.shape[1]).fps
+        features = features[int(start * fps) : int(end * fps) or None]
+    return features

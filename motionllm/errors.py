@@ -1,0 +1,18 @@
+"""The one exception a user sees: what is wrong, where, and what to do about it.
+
+Everything that can go wrong because of the user's input raises `MotionLLMError` (or
+a subclass) with one sentence; the command line prints that sentence without a
+traceback and exits with status 2. Any other exception is a defect of ours (status 1).
+"""
+
+
+class MotionLLMError(Exception):
+    """Bad input: the message names what is wrong, where, and what to do."""
+
+
+class MotionFileError(MotionLLMError):
+    """A motion file that is missing, truncated or not what its suffix says."""
+
+
+class RecipeError(MotionLLMError):
+    """A recipe with an unknown key, a wrong type, or settings that contradict."""

@@ -1,0 +1,165 @@
+"""MotionTokenizer: network, quantizer and normalisation in one folder with a content hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from motionllm import shipped
+from motionllm.config import Network
+from motionllm.errors import MotionLLMError
+from motionllm.motion import Motion
+from motionllm.motion.features import features_to_joints, joints_to_features, skeleton_of_dim
+from motionllm.tokenizer.network import VQVAE
+
+
+class MotionTokenizer:
+    """Motion ↔ codes.
+
+    config: the network's settings. mean, std: (dim,) of the training features; they travel with the
+    weights, so that codes never depend on files left behind. dim: 263 (HumanML3D) or 251 (KIT-ML).
+    """
+
+    def __init__(self, config: Network, mean: np.ndarray, std: np.ndarray, network: VQVAE | None = None) -> None:
+        self.config = config
+        self.mean = np.asarray(mean, np.float32)
+        self.std = np.asarray(std, np.float32)
+        self.skeleton = skeleton_of_dim(len(self.mean))
+        self.network = (network or VQVAE(len(self.mean), config)).eval()
+
+    @property
+    def size(self) -> int:
+        """Number of codes."""
+        return self.config.codes
+
+    @property
+    def frames_per_code(self) -> int:
+        return self.config.down
+
+    @property
+    def codes_per_second(self) -> float:
+        return self.skeleton.fps / self.config.down
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits of the SHA-256 of configuration, normalisation and weights."""
+        digest = hashlib.sha256(self.config.model_dump_json().encode())
+        for name, tensor in sorted(self._tensors().items()):
+            digest.update(name.encode())
+            digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def features(self, motion: Motion | np.ndarray) -> np.ndarray:
+        """Features (T, dim) of a Motion (put in canonical form), of joints (T, J, 3), or features as they are.
+
+        Raises MotionLLMError for another body, too short a clip, NaN or infinity.
+        """
+        if isinstance(motion, Motion):
+            if self.skeleton.name == "humanml3d":
+                return joints_to_features(motion.canonical().joints)
+            joints = motion.resample(self.skeleton.fps).joints
+            return joints_to_features(joints, uniform=False, skeleton=self.skeleton)
+        array = np.asarray(motion)
+        if array.ndim == 3:
+            return joints_to_features(array, uniform=self.skeleton.lengths is not None, skeleton=self.skeleton)
+        if array.ndim != 2 or array.shape[1] != len(self.mean):
+            raise MotionLLMError(
+                f"Features have shape {array.shape}, but this motion tokenizer reads (frames, {len(self.mean)})."
+            )
+        if not np.isfinite(array).all():
+            raise MotionLLMError("Features contain NaN or infinity; repair or cut the clip.")
+        return array.astype(np.float32)
+
+    @torch.inference_mode()
+    def encode(self, motion: Motion | np.ndarray) -> np.ndarray:
+        """Codes (n,) int64 of a Motion, joints (T, J, 3) or features (T, dim); the last T mod down frames fall off.
+
+        Raises MotionLLMError where the clip is shorter than one code or unusable (see `features`).
+        """
+        features = self.features(motion)
+        usable = len(features) // self.config.down * self.config.down
+        if not usable:
+            raise MotionLLMError(
+                f"The clip has {len(features)} feature frame(s); one motion code needs {self.config.down}."
+            )
+        x = torch.from_numpy((features[:usable] - self.mean) / self.std)
+        return self.network.encode(x[None])[0].numpy()
+
+    @torch.inference_mode()
+    def decode_features(self, codes: np.ndarray) -> np.ndarray:
+        """Codes (n,) → features (n·down, dim), un-normalised. Raises MotionLLMError for codes out of range."""
+        codes = np.asarray(codes, np.int64)
+        if codes.ndim != 1 or not len(codes):
+            raise MotionLLMError(f"Codes have shape {codes.shape}; a clip is a sequence (n,) of at least one code.")
+        if codes.min() < 0 or codes.max() >= self.size:
+            raise MotionLLMError(
+                f"Codes run from {codes.min()} to {codes.max()}, but this motion tokenizer has 0 to {self.size - 1}; "
+                "they were made by another tokenizer."
+            )
+        x = self.network.decode(torch.from_numpy(codes)[None])[0].numpy()
+        return x * self.std + self.mean
+
+    def decode(self, codes: np.ndarray) -> Motion:
+        """Codes (n,) → Motion of n·down frames at the skeleton's fps."""
+        return Motion(features_to_joints(self.decode_features(codes)), fps=self.skeleton.fps, skeleton=self.skeleton)
+
+    def save(self, folder: str | Path) -> None:
+        """Write `config.json` and `model.safetensors` (half precision: see `round`). Replaces a folder at once."""
+        folder = Path(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            save_file(self._tensors(), beside / "model.safetensors")
+            config = {"network": self.config.model_dump(), "dim": len(self.mean), "hash": self.hash}
+            (beside / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+            os.chmod(beside, 0o755)
+            folder.mkdir(exist_ok=True)
+            for file in beside.iterdir():
+                os.replace(file, folder / file.name)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+
+    @classmethod
+    def load(cls, name: str | Path) -> MotionTokenizer:
+        """A folder, or the name of a shipped tokenizer ("default").
+
+        Raises MotionLLMError where the folder is no tokenizer, is damaged, or was altered.
+        """
+        folder = shipped.find("tokenizer", str(name))
+        try:
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            network = Network(**config["network"])
+            tensors = load_file(folder / "model.safetensors")
+            mean, std = tensors.pop("mean").numpy(), tensors.pop("std").numpy()
+            model = VQVAE(len(mean), network)
+            model.load_state_dict({key: value.float() if value.is_floating_point() else value
+                                   for key, value in tensors.items()})  # fmt: skip
+        except FileNotFoundError as error:
+            raise MotionLLMError(f"{folder} is no motion tokenizer: {Path(error.filename).name} is missing.") from None
+        except Exception as error:
+            raise MotionLLMError(f"The motion tokenizer in {folder} cannot be read ({error}); train it anew.") from None
+        tokenizer = cls(network, mean, std, model)
+        if tokenizer.hash != config["hash"]:
+            raise MotionLLMError(f"The weights in {folder} do not match their hash; copy or train the tokenizer anew.")
+        return tokenizer
+
+    def round(self) -> None:
+        """Round the convolutions to half precision, in which they are stored, so that what is measured ships."""
+        for module in (self.network.encoder, self.network.decoder):
+            module.to(torch.float16).to(torch.float32)
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        tensors: dict[str, Any] = {"mean": torch.from_numpy(self.mean), "std": torch.from_numpy(self.std)}
+        for name, value in self.network.state_dict().items():
+            half = name.startswith(("encoder.", "decoder."))
+            tensors[name] = value.detach().to(torch.float16 if half else value.dtype).contiguous()
+        return tensors

@@ -1,0 +1,185 @@
+"""Training a motion tokenizer, and the report on one."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from motionllm.config import TokenizerRecipe, dump_recipe
+from motionllm.errors import MotionLLMError
+from motionllm.motion.features import features_to_joints, skeleton_of_dim
+from motionllm.tokenizer.tokenizer import MotionTokenizer
+
+Progress = Callable[[int, int, dict[str, float]], None]
+
+
+def normalisation(features: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and std (dim,) over all frames; std averaged within each group of dims, so that a joint that
+    hardly moves is not blown up to the weight of one that does. Root and contacts are divided by 5, as
+    HumanML3D's data preparation does: their errors add up along a clip.
+    """
+    stacked = np.concatenate(features).astype(np.float64)
+    mean, std = stacked.mean(0), stacked.std(0)
+    joints = len(skeleton_of_dim(stacked.shape[1]).joints)
+    edges = [0, 1, 3, 4, 3 * joints + 1, 9 * joints - 5, 12 * joints - 5, 12 * joints - 1]
+    for a, b in zip(edges, edges[1:], strict=False):
+        std[a:b] = max(std[a:b].mean(), 1e-4)
+    std[:4] /= 5
+    std[edges[-2] :] /= 5
+    return mean.astype(np.float32), std.astype(np.float32)
+
+
+def fit(
+    recipe: TokenizerRecipe,
+    train: Sequence[np.ndarray],
+    val: Sequence[np.ndarray],
+    folder: Path,
+    weights: Sequence[float] | None = None,
+    progress: Progress | None = None,
+) -> MotionTokenizer:
+    """Train on features [(T, dim)], save tokenizer, recipe, log and report in `folder`, return it.
+
+    weights: how often each clip is drawn, relative; by default by its length.
+    Raises MotionLLMError where no clip is as long as the window.
+    """
+    settings = recipe.train
+    kept = [i for i, f in enumerate(train) if len(f) >= settings.window]
+    if not kept:
+        raise MotionLLMError(
+            f"None of the {len(train)} training clips has {settings.window} frames, the window of the recipe; "
+            "set train.window lower or bring longer clips."
+        )
+    torch.manual_seed(settings.seed)
+    random = np.random.default_rng(settings.seed)
+    mean, std = normalisation(train)
+    tokenizer = MotionTokenizer(recipe.network, mean, std)
+    network = tokenizer.network.train()
+    clips = [torch.from_numpy((train[i] - mean) / std) for i in kept]
+    starts = np.array([len(c) - settings.window + 1 for c in clips])
+    share = starts * (np.asarray(weights)[kept] if weights is not None else 1.0)
+    share = share / share.sum()
+    dims = _dim_weights(len(mean), settings.rotation)
+    scale, shift = torch.from_numpy(std), torch.from_numpy(mean)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, betas=(0.9, 0.99), weight_decay=0.0)
+    folder.mkdir(parents=True, exist_ok=True)
+    log = open(folder / "log.jsonl", "w", encoding="utf-8")
+    begun = time.monotonic()
+    step, done = 0, 0.0
+    while done < 1:
+        batch = torch.stack([
+            clips[i][s : s + settings.window]
+            for i in random.choice(len(clips), settings.batch, p=share)
+            for s in [random.integers(starts[i])]
+        ])  # fmt: skip
+        for group in optimizer.param_groups:
+            # Cosine to a twentieth: the codebook's moving averages settle while the network does.
+            cosine = 0.05 + 0.95 * (1 + np.cos(np.pi * done)) / 2
+            group["lr"] = settings.lr * min(1.0, (step + 1) / max(settings.warmup, 1)) * cosine
+        output, codes, commitment = network(batch)
+        parts = _losses(output, batch, dims, scale, shift)
+        loss = (
+            parts["features"]
+            + settings.velocity * parts["velocity"]
+            + settings.path * parts["path"]
+            + settings.commitment * commitment
+        )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        elapsed = time.monotonic() - begun
+        done = max(step / settings.steps, elapsed / (60 * settings.minutes) if settings.minutes else 0.0)
+        if step % 20 == 0 or done >= 1:
+            used = torch.bincount(codes.flatten(), minlength=tokenizer.size).float()
+            row = {"step": step, "seconds": round(elapsed, 1), "loss": loss.item(), "codes": int((used > 0).sum())}
+            row |= {name: value.item() for name, value in parts.items()}
+            log.write(json.dumps(row) + "\n")
+            log.flush()
+            if progress:
+                progress(step, settings.steps, {"loss": row["loss"], "done": done})
+    log.close()
+    network.eval()
+    tokenizer.round()
+    tokenizer.save(folder)
+    (folder / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+    result = {"train_seconds": round(time.monotonic() - begun, 1), "steps": step, "val": report(tokenizer, val)}
+    beside = folder / ".report.json"
+    beside.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    os.replace(beside, folder / "report.json")
+    return tokenizer
+
+
+def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray]) -> dict[str, Any]:
+    """How well clips [(T, dim)] survive encode and decode.
+
+    mpjpe_root_mm: mean per-joint position error with the roots moved together, millimetres;
+    mpjpe_mm: in the clip's own frame, drift of path and heading included. perplexity: exp of the entropy
+    of code use. codes_used: fraction of the codebook seen.
+    """
+    aligned, world, counts, frames, seconds = 0.0, 0.0, np.zeros(tokenizer.size), 0, 0.0
+    begun = time.monotonic()
+    for clip in features:
+        usable = len(clip) // tokenizer.frames_per_code * tokenizer.frames_per_code
+        if not usable:
+            continue
+        codes = tokenizer.encode(clip)
+        counts += np.bincount(codes, minlength=tokenizer.size)
+        truth, made = features_to_joints(clip[:usable]), features_to_joints(tokenizer.decode_features(codes))
+        world += float(np.linalg.norm(truth - made, axis=-1).mean(-1).sum())
+        # The yaw is aligned with the root: features hold the pose in the heading frame.
+        width = 3 * len(tokenizer.skeleton.joints) + 1
+        poses = [_local(f, width) for f in (clip[:usable], tokenizer.decode_features(codes))]
+        aligned += float(np.linalg.norm(poses[0] - poses[1], axis=-1).mean(-1).sum())
+        frames += usable
+        seconds += usable / tokenizer.skeleton.fps
+    if not frames:
+        raise MotionLLMError("No clip is long enough for one motion code; there is nothing to report on.")
+    share = counts[counts > 0] / counts.sum()
+    return {
+        "clips": len(features),
+        "seconds": round(seconds, 1),
+        "mpjpe_root_mm": 1000 * aligned / frames,
+        "mpjpe_mm": 1000 * world / frames,
+        "perplexity": float(np.exp(-(share * np.log(share)).sum())),
+        "codes": tokenizer.size,
+        "codes_used": float((counts > 0).mean()),
+        "dead_codes": int((counts == 0).sum()),
+        "codes_per_second": tokenizer.codes_per_second,
+        "frames_per_second": round(frames / (time.monotonic() - begun)),
+    }
+
+
+def _local(features: np.ndarray, width: int) -> np.ndarray:
+    """(T, J, 3) positions relative to the root in the heading frame; the root itself is 0."""
+    pose = features[:, 4:width].reshape(len(features), -1, 3).copy()
+    pose[..., 1] -= features[:, 3:4]
+    return np.concatenate([np.zeros_like(pose[:, :1]), pose], axis=1)
+
+
+def _dim_weights(dim: int, rotation: float) -> Tensor:
+    """Weight of each feature in the reconstruction loss, mean 1: positions, speeds and contacts 1, rotations less."""
+    joints = len(skeleton_of_dim(dim).joints)
+    weights = torch.ones(dim)
+    weights[3 * joints + 1 : 9 * joints - 5] = rotation
+    return weights / weights.mean()
+
+
+def _losses(output: Tensor, truth: Tensor, dims: Tensor, std: Tensor, mean: Tensor) -> dict[str, Tensor]:
+    # velocity: differences of the pose between frames, against jitter. path: yaw and travel added up along
+    # the window, in radians and metres, because a turn of 90° is a sum of 30 small numbers.
+    pose = slice(3, 3 * len(skeleton_of_dim(len(dims)).joints) + 1)
+    features = (F.smooth_l1_loss(output, truth, reduction="none") * dims).mean()
+    velocity = F.smooth_l1_loss(output[:, 1:, pose] - output[:, :-1, pose], truth[:, 1:, pose] - truth[:, :-1, pose])
+    travelled = [((x[..., :3]) * std[:3] + mean[:3]).cumsum(1) for x in (output, truth)]
+    path = F.smooth_l1_loss(travelled[0], travelled[1], beta=0.05)
+    return {"features": features, "velocity": velocity, "path": path}
