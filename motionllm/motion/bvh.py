@@ -1,0 +1,479 @@
+"""BVH files: our own reader, a writer, and rotations solved from joint positions.
+
+The reader takes what real files hold (position channels on every joint, any channel and
+Euler order per joint, End Sites, names with spaces, tabs, CRLF) and refuses what is cut
+short. The writer's rotations are solved from positions alone: bone directions come back
+exactly, the twist about a bone is the smallest one, for positions do not hold it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation, Slerp
+
+from motionllm.errors import MotionFileError, MotionLLMError
+
+_POSITION = {"xposition": 0, "yposition": 1, "zposition": 2}
+_ROTATION = {"xrotation": "X", "yrotation": "Y", "zrotation": "Z"}
+# Z up to Y up: (x, y, z) -> (x, z, -y), a rotation about X, so left stays left.
+_Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+
+
+@dataclass(frozen=True, eq=False)
+class BVH:
+    """A BVH file's content, in the file's own units and axes.
+
+    joints: names in file order, root first. parents: index of each joint's parent, -1 for
+    the root. offsets: (J, 3). ends: End Site offset (3,) by joint index. channels: channel
+    names of each joint, as written. values: (T, C) channel values, degrees and file units.
+    fps: frames a second. unit: metres per file unit. up: "y" or "z".
+    """
+
+    joints: tuple[str, ...]
+    parents: tuple[int, ...]
+    offsets: np.ndarray
+    ends: dict[int, np.ndarray]
+    channels: tuple[tuple[str, ...], ...]
+    values: np.ndarray
+    fps: float
+    unit: float = 1.0
+    up: str = "y"
+    _world: list[np.ndarray] = field(default_factory=list, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def local(self) -> tuple[np.ndarray, np.ndarray]:
+        """Translations (T, J, 3) in file units and rotation matrices (T, J, 3, 3), both relative to the parent."""
+        frames, column = len(self.values), 0
+        translations = np.broadcast_to(self.offsets, (frames, *self.offsets.shape)).copy()
+        rotations = np.broadcast_to(np.eye(3), (frames, len(self.joints), 3, 3)).copy()
+        for j, channels in enumerate(self.channels):
+            names = [c.lower() for c in channels]
+            values = self.values[:, column : column + len(names)]
+            column += len(names)
+            positions = [i for i, c in enumerate(names) if c in _POSITION]
+            # Some exporters give every joint position channels and leave them zero: the offset holds then.
+            if positions and (self.parents[j] < 0 or np.any(values[:, positions])):
+                translations[:, j, [_POSITION[names[i]] for i in positions]] = values[:, positions]
+            turns = [i for i, c in enumerate(names) if c in _ROTATION]
+            if turns:
+                order = "".join(_ROTATION[names[i]] for i in turns)
+                rotations[:, j] = Rotation.from_euler(order, values[:, turns], degrees=True).as_matrix()
+        return translations, rotations
+
+    def world(self) -> tuple[np.ndarray, np.ndarray]:
+        """Joint positions (T, J, 3) in metres, Y up, and joint rotations (T, J, 3, 3): forward kinematics."""
+        if not self._world:
+            positions, rotations = self.local()
+            for j, parent in enumerate(self.parents):
+                if parent >= 0:
+                    positions[:, j] = positions[:, parent] + np.einsum(
+                        "tab,tb->ta", rotations[:, parent], positions[:, j]
+                    )
+                    rotations[:, j] = rotations[:, parent] @ rotations[:, j]
+            if self.up == "z":
+                positions, rotations = positions @ _Z_UP.T, _Z_UP @ rotations
+            self._world.extend((positions * self.unit, rotations))
+        return self._world[0], self._world[1]
+
+    def end_sites(self) -> dict[int, np.ndarray]:
+        """Positions (T, 3) of the End Sites in metres, Y up, by the index of the joint that carries them."""
+        positions, rotations = self.world()
+        return {j: positions[:, j] + rotations[:, j] @ (offset * self.unit) for j, offset in self.ends.items()}
+
+    def rest(self) -> np.ndarray:
+        """The offsets (J, 3) in metres, Y up."""
+        return (self.offsets @ _Z_UP.T if self.up == "z" else self.offsets) * self.unit
+
+    def cut(self, start: int, stop: int | None = None) -> BVH:
+        """The frames [start, stop)."""
+        return replace(self, values=self.values[start:stop], _world=[])
+
+    def resample(self, fps: float) -> BVH:
+        """The same take at another rate: rotations by spherical, translations by linear interpolation."""
+        translations, rotations = self.local()
+        times, old = sample_times(len(self), self.fps, fps), np.arange(len(self)) / self.fps
+        values = np.empty((len(times), self.values.shape[1]))
+        column = 0
+        for j, channels in enumerate(self.channels):
+            names = [c.lower() for c in channels]
+            turns = [i for i, c in enumerate(names) if c in _ROTATION]
+            if turns:
+                order = "".join(_ROTATION[names[i]] for i in turns)
+                turned = Slerp(old, Rotation.from_matrix(rotations[:, j]))(times) if len(self) > 1 else None
+                matrices = rotations[:1, j] if turned is None else turned.as_matrix()
+                values[:, [column + i for i in turns]] = euler(matrices, order)
+            for i, c in enumerate(names):
+                if c in _POSITION:
+                    values[:, column + i] = np.interp(times, old, translations[:, j, _POSITION[c]])
+            column += len(names)
+        return replace(self, values=values, fps=float(fps), _world=[])
+
+
+def sample_times(frames: int, fps: float, target: float) -> np.ndarray:
+    """Times in seconds, `1 / target` apart, that lie within a clip of `frames` frames at `fps`."""
+    # The tolerance keeps a last frame that rounding alone would push out of the clip.
+    return np.arange(int(np.floor((frames - 1) * target / fps + 1e-3)) + 1) / target
+
+
+def read_bvh(path: str | os.PathLike[str]) -> BVH:
+    """Parse a BVH file; unit and up axis are left at their defaults (see `rigs.calibrate`).
+
+    Raises MotionFileError, with the line, for a file that is missing, not BVH or cut short.
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise MotionFileError(f"{path}: cannot be read ({error.strerror or error}).") from None
+    except UnicodeDecodeError:
+        raise MotionFileError(f"{path}: is not a text file, so not BVH; export the motion as BVH again.") from None
+    lines = text.splitlines()
+    names: list[str] = []
+    parents: list[int] = []
+    offsets: list[np.ndarray | None] = []
+    channels: list[tuple[str, ...]] = []
+    ends: dict[int, np.ndarray] = {}
+    stack: list[int] = []  # open joints; an open End Site is -1 - its joint
+    opening: int | None = None  # a joint whose '{' has not come yet
+    motion = None
+
+    def fail(number: int, what: str) -> MotionFileError:
+        return MotionFileError(f"{path}: line {number + 1}: {what}")
+
+    for number, line in enumerate(lines):
+        rest = line.strip()
+        while rest:
+            head, _, tail = re.sub(r"\s+", " ", rest).partition(" ")
+            word = head.lower()
+            if not names and word == "hierarchy":
+                rest = tail.strip()
+            elif not names and word != "root":
+                raise fail(number, f"'{rest[:40]}' stands where HIERARCHY and ROOT are expected; this is not BVH.")
+            elif rest[0] == "{":
+                if opening is None:
+                    raise fail(number, "'{' without a joint before it.")
+                stack.append(opening)
+                opening, rest = None, rest[1:].strip()
+            elif rest[0] == "}":
+                if not stack or opening is not None:
+                    raise fail(number, "'}' closes nothing.")
+                closed, rest = stack.pop(), rest[1:].strip()
+                if closed >= 0 and offsets[closed] is None:
+                    raise fail(number, f"joint {names[closed]} has no OFFSET.")
+            elif opening is not None:
+                raise fail(number, f"'{{' is missing before '{rest[:40]}'.")
+            elif word in ("root", "joint"):
+                name, brace, _ = tail.partition("{")
+                if not name.strip():
+                    raise fail(number, f"{head} without a name.")
+                if (word == "root") != (not names):
+                    raise fail(number, "a second ROOT; split the file so that it holds one body.")
+                if word == "joint" and (not stack or stack[-1] < 0):
+                    raise fail(number, f"JOINT {name.strip()} stands outside every joint.")
+                parents.append(stack[-1] if stack else -1)
+                names.append(name.strip())
+                offsets.append(None)
+                channels.append(())
+                opening, rest = len(names) - 1, brace
+            elif word == "end":
+                if not stack or stack[-1] < 0:
+                    raise fail(number, "an End Site outside every joint.")
+                opening, rest = -1 - stack[-1], "{" if "{" in tail else ""
+            elif word == "offset":
+                if not stack:
+                    raise fail(number, "OFFSET outside every joint.")
+                value = _numbers(tail)
+                if value is None or len(value) != 3:
+                    raise fail(number, f"OFFSET needs three numbers, found '{tail[:40]}'.")
+                if stack[-1] >= 0:
+                    offsets[stack[-1]] = value
+                else:
+                    ends[-1 - stack[-1]] = value
+                rest = ""
+            elif word == "channels":
+                if not stack or stack[-1] < 0:
+                    raise fail(number, "CHANNELS outside every joint.")
+                words = tail.split()
+                if not words or not words[0].isdigit() or int(words[0]) != len(words) - 1:
+                    raise fail(number, f"CHANNELS needs its count and as many names, found '{tail[:60]}'.")
+                unknown = [w for w in words[1:] if w.lower() not in _POSITION and w.lower() not in _ROTATION]
+                if unknown or len({w.lower() for w in words[1:]}) < len(words) - 1:
+                    raise fail(number, f"CHANNELS '{tail[:60]}' names an unknown channel or one twice.")
+                channels[stack[-1]] = tuple(words[1:])
+                rest = ""
+            elif word == "motion":
+                if stack:
+                    raise fail(
+                        number, f"MOTION begins while {names[max(stack[-1], 0)]} is still open: a '}}' is missing."
+                    )
+                motion, rest = number + 1, ""
+            else:
+                raise fail(number, f"'{rest[:40]}' is no word of a BVH hierarchy.")
+        if motion is not None:
+            break
+    if not names:
+        raise MotionFileError(f"{path}: holds no ROOT joint; it is empty or not BVH.")
+    if motion is None:
+        where = "inside HIERARCHY" if stack or opening is not None else "before MOTION"
+        raise MotionFileError(f"{path}: line {len(lines)}: the file ends {where}; copy or export it again.")
+    width = sum(len(c) for c in channels)
+    frames, frame_time, first = _motion_header(path, lines, motion)
+    values = _motion_values(path, lines, first, frames, width)
+    rest_offsets = np.array([o for o in offsets if o is not None])
+    rate = _frame_rate(frame_time)
+    return BVH(tuple(names), tuple(parents), rest_offsets, ends, tuple(channels), values, rate)
+
+
+def _numbers(text: str) -> np.ndarray | None:
+    try:
+        values = np.array(text.split(), np.float64)
+    except ValueError:
+        return None
+    return values if np.isfinite(values).all() else None
+
+
+def _motion_header(path: Path, lines: list[str], start: int) -> tuple[int, str, int]:
+    """The frame count, the frame time as written, and the index of the first line of values."""
+    found: dict[str, str] = {}
+    for number in range(start, len(lines)):
+        match = re.match(r"\s*(frames|frame\s*time)\s*:?\s*(\S+)\s*$", lines[number], re.IGNORECASE)
+        if match:
+            found["frames" if match[1].lower() == "frames" else "time"] = match[2]
+        elif lines[number].strip():
+            raise MotionFileError(
+                f"{path}: line {number + 1}: 'Frames: N' and 'Frame Time: seconds' are expected after MOTION, "
+                f"found '{lines[number].strip()[:40]}'."
+            )
+        if len(found) == 2:
+            time = _numbers(found["time"])
+            if not found["frames"].isdigit() or int(found["frames"]) < 1:
+                raise MotionFileError(f"{path}: says 'Frames: {found['frames']}'; at least one frame is needed.")
+            if time is None or time[0] <= 0:
+                raise MotionFileError(f"{path}: says 'Frame Time: {found['time']}'; seconds above 0 are needed.")
+            return int(found["frames"]), found["time"], number + 1
+    missing = "'Frame Time'" if "frames" in found else "'Frames'"
+    raise MotionFileError(f"{path}: line {len(lines)}: the file ends before {missing}; copy or export it again.")
+
+
+def _motion_values(path: Path, lines: list[str], first: int, frames: int, width: int) -> np.ndarray:
+    """The (frames, width) channel values from line `first` on."""
+    tokens = " ".join(lines[first:]).split()
+    if len(tokens) != frames * width:
+        last = max((i for i in range(first, len(lines)) if lines[i].strip()), default=first)
+        more = "fewer" if len(tokens) < frames * width else "more"
+        raise MotionFileError(
+            f"{path}: line {last + 1}: the motion ends after {len(tokens)} values, {more} than {frames} frames × {width} "
+            f"channels = {frames * width} ({len(tokens) // max(width, 1)} whole frames); copy or export the file again."
+        )
+    try:
+        values = np.array(tokens, np.float64).reshape(frames, width)
+    except ValueError:
+        values = np.full((1, 1), np.nan)
+    if not np.isfinite(values).all():
+        for number in range(first, len(lines)):
+            if _numbers(lines[number]) is None:
+                raise MotionFileError(f"{path}: line {number + 1}: a value is not a finite number.")
+    return values
+
+
+def _frame_rate(frame_time: str) -> float:
+    """Frames a second. Frame times are printed with few digits (.0083333): a whole rate within their rounding is meant."""
+    seconds = float(frame_time)
+    rate = 1.0 / seconds
+    mantissa, _, exponent = frame_time.lower().partition("e")
+    digits = len(mantissa.partition(".")[2]) - int(exponent or 0)
+    half = 0.5 * 10.0**-digits
+    whole = round(rate)
+    exact = abs(rate * 2 - round(rate * 2)) < 1e-9  # 0.08 s is 12.5 fps, not 12 or 13
+    if not exact and whole > 0 and seconds - half <= 1.0 / whole <= seconds + half:
+        return float(whole)
+    return rate
+
+
+def write_bvh(bvh: BVH, path: str | os.PathLike[str]) -> None:
+    """Write a BVH file (beside and renamed). Raises MotionFileError where the folder cannot be written."""
+    children: list[list[int]] = [[] for _ in bvh.joints]
+    for j, parent in enumerate(bvh.parents):
+        if parent >= 0:
+            children[parent].append(j)
+    lines = ["HIERARCHY"]
+
+    def joint(j: int, indent: str) -> None:
+        lines.append(f"{indent}{'ROOT' if bvh.parents[j] < 0 else 'JOINT'} {bvh.joints[j]}")
+        lines.append(indent + "{")
+        lines.append(f"{indent}\tOFFSET {_triple(bvh.offsets[j])}")
+        lines.append(f"{indent}\tCHANNELS {len(bvh.channels[j])} {' '.join(bvh.channels[j])}".rstrip())
+        for child in children[j]:
+            joint(child, indent + "\t")
+        if j in bvh.ends:
+            lines.append(f"{indent}\tEnd Site")
+            lines.append(indent + "\t{")
+            lines.append(f"{indent}\t\tOFFSET {_triple(bvh.ends[j])}")
+            lines.append(indent + "\t}")
+        lines.append(indent + "}")
+
+    # Files write joints depth first, and `values` follows the order of `joints`: both come from the same walk.
+    joint(0, "")
+    lines += ["MOTION", f"Frames: {len(bvh)}", f"Frame Time: {1 / bvh.fps:.9f}"]
+    template = " ".join(["%.6f"] * bvh.values.shape[1])
+    lines += [template % tuple(row) for row in bvh.values]
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        os.replace(partial, target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise MotionFileError(f"{target}: cannot be written ({error.strerror or error}).") from None
+
+
+def _triple(vector: np.ndarray) -> str:
+    return " ".join(f"{value + 0.0:.6f}" for value in vector)
+
+
+def euler(matrices: np.ndarray, order: str) -> np.ndarray:
+    """Intrinsic Euler angles in degrees of rotation matrices (T, 3, 3), without jumps between frames.
+
+    order: one to three different axes, "ZXY" meaning R = Rz Rx Ry; returns (T, len(order)). Of the two
+    equivalent triples (a, b, c) and (a + 180, 180 − b, c + 180) each frame takes the one nearer to the
+    frame before, and full turns are unwrapped.
+    """
+    i, j, k = ("XYZ".index(axis) for axis in order + "".join(a for a in "XYZ" if a not in order))
+    sign = 1.0 if (j - i) % 3 == 1 else -1.0
+    first = np.arctan2(-sign * matrices[:, j, k], matrices[:, k, k])
+    # The other two are read from what is left after the first turn: exact also where b is ±90 degrees.
+    left = Rotation.from_euler("XYZ"[i], -first[:, None]).as_matrix() @ matrices
+    second = np.arctan2(sign * left[:, i, k], left[:, k, k])
+    third = np.arctan2(sign * left[:, j, i], left[:, j, j])
+    angles = np.stack([first, second, third], axis=1)
+    other = np.stack([first + np.pi, np.pi - second, third + np.pi], axis=1)
+
+    def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return ((np.mod(a - b + np.pi, 2 * np.pi) - np.pi) ** 2).sum(-1)
+
+    # Both triples move alike, so a frame changes its triple where the other one continues the last frame's better.
+    change = distance(other[1:], angles[:-1]) < distance(angles[1:], angles[:-1])
+    flipped = np.concatenate([[False], np.cumsum(change) % 2 == 1])
+    angles = np.where(flipped[:, None], other, angles)
+    return np.degrees(np.unwrap(angles, axis=0))[:, : len(order)]
+
+
+def swing(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The smallest rotations (T, 3, 3) that turn unit vectors a (T, 3) into b (T, 3) (Rodrigues' formula)."""
+    axis, cosine = np.cross(a, b), (a * b).sum(-1)
+    opposite = cosine < -1 + 1e-9
+    x, y, z = axis.T
+    zero = np.zeros_like(x)
+    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(-1, 3, 3)
+    result = np.eye(3) + cross + cross @ cross / (1 + np.where(opposite, 0.0, cosine))[:, None, None]
+    for t in np.flatnonzero(opposite):  # half a turn about any axis square to a
+        square = np.cross(a[t], np.eye(3)[np.argmin(np.abs(a[t]))])
+        square /= np.linalg.norm(square)
+        result[t] = 2 * np.outer(square, square) - np.eye(3)
+    return result
+
+
+def solve_bvh(
+    joints: np.ndarray,
+    names: Sequence[str],
+    parents: Sequence[int],
+    rest: np.ndarray,
+    fps: float,
+    exact: float = 1e-4,
+) -> BVH:
+    """A BVH, in centimetres, whose joints move as `joints` (T, J, 3) metres, Y up, do.
+
+    rest: (J, 3) directions of the bones in the rest pose (any length, zero for none). Bone lengths are
+    the medians over the clip. A joint with one child turns by the smallest rotation relative to its
+    parent that points its bone as it points; one with several by the best fit over its children (Kabsch
+    1976). Where that leaves a child more than `exact` metres off (the angle between the bones changes,
+    as at hips and collars), a joint of no length named CHILD_base is put before the child, as CMU's own
+    files do with LHipJoint, and makes it exact. Lengths that change within the clip cannot be kept.
+    """
+    joints = np.asarray(joints, np.float64)
+    frames = len(joints)
+    children: list[list[int]] = [[] for _ in names]
+    for j, parent in enumerate(parents):
+        if parent >= 0:
+            children[parent].append(j)
+    if list(parents).count(-1) != 1:
+        raise MotionLLMError("BVH holds one body: the skeleton needs exactly one root.")
+    lengths = np.zeros(len(names))
+    current = np.zeros_like(joints)
+    for j, parent in enumerate(parents):
+        if parent >= 0:
+            bone = joints[:, j] - joints[:, parent]
+            norm = np.linalg.norm(bone, axis=-1, keepdims=True)
+            lengths[j] = np.median(norm)
+            current[:, j] = bone / np.maximum(norm, 1e-9)
+    norm = np.linalg.norm(rest, axis=-1, keepdims=True)
+    rest = np.where(norm > 1e-9, rest / np.maximum(norm, 1e-9), [0.0, 1.0, 0.0])
+
+    out_names: list[str] = []
+    out_parents: list[int] = []
+    out_offsets: list[np.ndarray] = []
+    out_local: list[np.ndarray] = []
+    ends: dict[int, np.ndarray] = {}
+
+    def add(name: str, parent: int, offset: np.ndarray, local: np.ndarray) -> int:
+        out_names.append(name)
+        out_parents.append(parent)
+        out_offsets.append(offset * 100.0)
+        out_local.append(local)
+        return len(out_names) - 1
+
+    def visit(j: int, parent: int, world: np.ndarray) -> None:
+        """Append joint j under `parent`, whose world rotation is `world` (T, 3, 3)."""
+        bones = [k for k in children[j] if lengths[k] > 1e-6]
+        turned = world
+        if len(bones) == 1:
+            turned = swing(world @ rest[bones[0]], current[:, bones[0]]) @ world
+        elif bones:
+            # The parent's rotation enters with a small weight: it settles what collinear bones leave open.
+            fit = np.einsum("tka,kb->tab", current[:, bones], rest[bones]) + 1e-4 * world
+            u, _, v = np.linalg.svd(fit)
+            u[..., -1] *= np.linalg.det(u @ v)[:, None]
+            turned = u @ v
+        offset = rest[j] * lengths[j] if parent >= 0 else np.zeros(3)
+        index = add(names[j], parent, offset, world.transpose(0, 2, 1) @ turned)
+        if not children[j]:
+            ends[index] = rest[j] * max(lengths[j], 0.02) * 50.0
+        for k in children[j]:
+            pointed = turned @ rest[k]
+            if k in bones and lengths[k] * np.linalg.norm(pointed - current[:, k], axis=-1).max() > exact:
+                own = swing(pointed, current[:, k]) @ turned
+                base = add(f"{names[k]}_base", index, np.zeros(3), turned.transpose(0, 2, 1) @ own)
+                visit(k, base, own)
+            else:
+                visit(k, index, turned)
+
+    root = list(parents).index(-1)
+    visit(root, -1, np.broadcast_to(np.eye(3), (frames, 3, 3)))
+    columns, channels = [joints[:, root] * 100.0], []
+    for index, local in enumerate(out_local):
+        # The middle angle of an order must stay away from ±90 degrees: about Y for bones that hang or stand (a knee
+        # and a hip bend by more about X), about X for the root, which may face anywhere, and for arms, rest along X.
+        along = out_offsets[index + 1] if index + 1 < len(out_offsets) else out_offsets[index]
+        upright = index > 0 and abs(along[1]) >= max(abs(along[0]), abs(along[2]))
+        order = "ZYX" if upright else "ZXY"
+        columns.append(euler(local, order))
+        place = ("Xposition", "Yposition", "Zposition") if index == 0 else ()
+        channels.append((*place, *(f"{axis}rotation" for axis in order)))
+    return BVH(
+        tuple(out_names),
+        tuple(out_parents),
+        np.array(out_offsets),
+        ends,
+        tuple(channels),
+        np.concatenate(columns, axis=1),
+        float(fps),
+        unit=0.01,
+    )

@@ -1,0 +1,346 @@
+"""A clip of motion: joint positions over time, and every file it comes from or goes to.
+
+The rotations of a BVH file stay with the clip as long as its joints are the file's, so a
+take that is loaded, cut or resampled keeps its twists when it is saved as BVH again.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.motion import features, pictures, rigs
+from motionllm.motion.bvh import BVH, read_bvh, sample_times, solve_bvh, write_bvh
+from motionllm.motion.rigs import Rig, RigMap
+from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
+
+_SUFFIXES = ".bvh, .npy, .npz, .png, .gif, .mp4"
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """A clip of one body.
+
+    joints: (T, J, 3) float32, metres, Y up. fps: frames a second. skeleton: HUMANML3D (22 joints), KIT
+    (21) or the file's own Rig. name: what the clip is called. notes: what was decided on reading (units,
+    up axis, frames dropped). bvh, places: the BVH file the joints come from and its map to the 22 joints.
+    Raises MotionLLMError for joints of a wrong shape, without frames, or not finite.
+    """
+
+    joints: np.ndarray
+    fps: float = HUMANML3D.fps
+    skeleton: Skeleton | Rig = HUMANML3D
+    name: str = ""
+    notes: tuple[str, ...] = ()
+    bvh: BVH | None = None
+    places: RigMap | None = None
+
+    def __post_init__(self) -> None:
+        joints = np.asarray(self.joints)
+        expected = (len(self.skeleton.joints), 3)
+        if joints.ndim != 3 or joints.shape[1:] != expected or len(joints) == 0:
+            raise MotionLLMError(
+                f"Joints have shape {joints.shape}, but {self.skeleton.name} motion is (frames, {expected[0]}, 3)."
+            )
+        bad = ~np.isfinite(joints)
+        if bad.any():
+            frame, joint, _ = np.argwhere(bad)[0]
+            raise MotionLLMError(
+                f"Joint positions contain NaN or infinity (first at frame {frame}, {self.skeleton.joints[joint]}); "
+                "repair or cut the clip."
+            )
+        if not (np.isfinite(self.fps) and self.fps > 0):
+            raise MotionLLMError(f"fps is {self.fps}; frames a second above 0 are needed.")
+        object.__setattr__(self, "joints", joints.astype(np.float32))
+        object.__setattr__(self, "fps", float(self.fps))
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    @property
+    def duration(self) -> float:
+        """Seconds: frames / fps."""
+        return len(self) / self.fps
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], rig: Mapping[str, Any] | str | os.PathLike[str] | None = None) -> Motion:
+        """Read .bvh, .npy or .npz.
+
+        .npy: joints (T, 22, 3), (T, 66) or (T, 52, 3) at 20 fps, KIT-ML's (T, 21, 3) at 12.5 fps (millimetres,
+        or metres where the body is that small), features (T, 263) or (T, 251). .npz: `joints`, and `fps`.
+        rig: for a BVH whose joints are not recognised, HumanML3D joint → joint in the file (`rigs.load_rig`).
+        Raises MotionFileError, naming the file, for whatever is missing, cut short or not finite.
+        """
+        path = Path(path)
+        readers: dict[str, Callable[[], Motion]] = {
+            ".bvh": lambda: _load_bvh(path, rigs.load_rig(rig)),
+            ".npy": lambda: _load_npy(path),
+            ".npz": lambda: _load_npz(path),
+        }
+        if path.suffix.lower() not in readers:
+            raise MotionFileError(f"{path}: motion is read from .bvh, .npy and .npz, not '{path.suffix}'.")
+        if not path.is_file():
+            raise MotionFileError(f"{path}: no such file.")
+        try:
+            return readers[path.suffix.lower()]()
+        except MotionFileError:
+            raise
+        except MotionLLMError as error:
+            raise MotionFileError(f"{path}: {error}") from None
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write by suffix: .bvh (centimetres), .npy (joints), .npz (joints, fps), .png, .gif, .mp4 (pictures).
+
+        .npy keeps no fps and no names: it takes the 22 joints at 20 fps or KIT-ML's 21 at 12.5 fps, in the data
+        set's own unit. A clip still as its BVH file had it is saved with that file's rotations, units and axes.
+        Raises MotionFileError for another suffix or a folder that cannot be written.
+        """
+        path = Path(path)
+        writers: dict[str, Callable[[], None]] = {
+            ".bvh": lambda: write_bvh(self._as_bvh(), path),
+            ".npy": lambda: self._save_npy(path),
+            ".npz": lambda: self._save_npz(path),
+            ".png": lambda: pictures.strip(self, path),
+            ".gif": lambda: pictures.animate(self, path),
+            ".mp4": lambda: pictures.animate(self, path),
+        }
+        if path.suffix.lower() not in writers:
+            raise MotionFileError(f"{path}: motion is saved as {_SUFFIXES}, not '{path.suffix}'.")
+        try:
+            writers[path.suffix.lower()]()
+        except MotionFileError:
+            raise
+        except MotionLLMError as error:
+            raise MotionFileError(f"{path}: {error}") from None
+
+    def resample(self, fps: float) -> Motion:
+        """The clip at another rate, from its first frame on; the duration is kept to a frame.
+
+        Positions are interpolated linearly (rotations spherically where the BVH file's are kept), without a
+        low-pass filter, as the field's data sets do: from 120 to 20 fps every sixth frame is taken as it is.
+        What a body does above 10 Hz (impacts, marker jitter) then aliases; on CMU's takes that is millimetres.
+        """
+        if not (np.isfinite(fps) and fps > 0):
+            raise MotionLLMError(f"fps is {fps}; frames a second above 0 are needed.")
+        if abs(fps - self.fps) < 1e-6 * self.fps:
+            return self
+        bvh = self._own_bvh()
+        if bvh is not None:
+            bvh = bvh.resample(fps)
+            return replace(self, joints=_joints_of(bvh, self.skeleton), fps=fps, bvh=bvh)
+        times = sample_times(len(self), self.fps, fps) * self.fps
+        low = np.minimum(np.floor(times + 1e-9).astype(int), len(self) - 1)
+        high = np.minimum(low + 1, len(self) - 1)
+        weight = np.clip(times - low, 0, 1)[:, None, None]
+        joints = self.joints[low] * (1 - weight) + self.joints[high] * weight
+        return replace(self, joints=joints, fps=fps, bvh=None)
+
+    def body(self) -> Motion:
+        """The same clip as HumanML3D's 22 joints, with the body's own bone lengths, place and fps.
+
+        Raises MotionLLMError where the rig's joints are not recognised.
+        """
+        if self.skeleton is HUMANML3D:
+            return replace(self, bvh=None, places=None)
+        if self.skeleton is KIT:
+            joints = rigs.kit_to_humanml3d(self.joints.astype(np.float64))
+        else:
+            positions, ends = self.joints.astype(np.float64), {}
+            places, bvh = self.places, self._own_bvh()
+            if bvh is not None:
+                ends = bvh.end_sites()
+            if places is None:
+                lengths = np.zeros(positions.shape[1])
+                for j, parent in enumerate(self.skeleton.parents):
+                    if parent >= 0:
+                        lengths[j] = np.median(np.linalg.norm(positions[:, j] - positions[:, parent], axis=-1))
+                places = rigs.map_rig(self.skeleton.joints, self.skeleton.parents, lengths, tuple(ends), {})
+            joints = rigs.to_humanml3d(positions, ends, places)
+        return replace(self, joints=joints, skeleton=HUMANML3D, bvh=None, places=None)
+
+    def canonical(self) -> Motion:
+        """22 joints at 20 fps on the target skeleton, lowest point at y = 0, first root at the XZ origin facing +Z."""
+        clip = self.body().resample(HUMANML3D.fps)
+        return replace(clip, joints=features.canonical(clip.joints))
+
+    def features(self) -> np.ndarray:
+        """HumanML3D's features (T − 1, 263) float32 of the clip at 20 fps (`features.joints_to_features`)."""
+        return features.joints_to_features(self.body().resample(HUMANML3D.fps).joints)
+
+    def _own_bvh(self) -> BVH | None:
+        """The BVH this clip comes from, if its joints are still the file's."""
+        if self.bvh is None or len(self.bvh) != len(self) or abs(self.bvh.fps - self.fps) > 1e-6 * self.fps:
+            return None
+        same = np.allclose(_joints_of(self.bvh, self.skeleton), self.joints, rtol=0, atol=1e-5)
+        return self.bvh if same else None
+
+    def _as_bvh(self) -> BVH:
+        own = self._own_bvh()
+        if own is not None:
+            return own
+        skeleton = self.skeleton
+        rest = skeleton.offsets if isinstance(skeleton, Rig) else rest_pose(skeleton, self.joints)
+        return solve_bvh(self.joints, skeleton.joints, skeleton.parents, rest, self.fps)
+
+    def _save_npy(self, path: Path) -> None:
+        skeleton = self.skeleton
+        if not isinstance(skeleton, Skeleton):
+            raise MotionLLMError(".npy holds no joint names; save .canonical() or .body(), or use .npz or .bvh.")
+        if abs(self.fps - skeleton.fps) > 1e-6:
+            raise MotionLLMError(
+                f".npy holds no fps and {skeleton.name} means {skeleton.fps:g}; save .resample({skeleton.fps:g}), or .npz."
+            )
+        joints = (self.joints / skeleton.unit).astype(np.float32)
+        _write(path, lambda stream: np.save(stream, joints, allow_pickle=False))
+
+    def _save_npz(self, path: Path) -> None:
+        content: dict[str, Any] = {"joints": self.joints, "fps": self.fps, "names": np.array(self.skeleton.joints)}
+        content["parents"] = np.array(self.skeleton.parents)
+        if isinstance(self.skeleton, Rig):
+            content["offsets"] = self.skeleton.offsets
+        _write(path, lambda stream: np.savez_compressed(stream, **content))
+
+
+def rest_pose(skeleton: Skeleton, joints: np.ndarray) -> np.ndarray:
+    """(J, 3) bone directions of a T-pose facing +Z: arms out, legs down, feet ahead.
+
+    Bones that share a parent (hips, collars, the spine between them) point as they do on average over
+    the clip `joints` (T, J, 3), so that a body whose bones are rigid there is exact.
+    """
+    axes, parents = skeleton.axes, skeleton.parents
+    # KIT-ML names the sides of its skeleton the other way round; a rest axis of +x is then the body's right.
+    mirror = 1.0 if axes[skeleton.face[1]][0] > 0 else -1.0
+    rest = axes * [mirror, 1.0, 1.0]
+    for chain in skeleton.chains:
+        if chain[0] != 0:  # an arm: everything after the collar goes on as the collar does
+            rest[list(chain[2:])] = rest[chain[1]]
+    for j in range(len(parents)):
+        children = [k for k, parent in enumerate(parents) if parent == j]
+        if len(children) < 2:
+            continue
+        bones = {k: joints[:, k].astype(np.float64) - joints[:, j] for k in children}
+        left = next(k for k in children if rest[k][0] > 0)
+        right = next(k for k in children if rest[k][0] < 0)
+        rise = next(k for k in children if rest[k][1] > 0)
+        x = _unit(bones[left] - bones[right])
+        y = _unit(bones[rise] - (bones[rise] * x).sum(-1, keepdims=True) * x)
+        frame = np.stack([x, y, np.cross(x, y)], axis=-2)
+        for k in children:
+            rest[k] = np.einsum("tab,tb->ta", frame, _unit(bones[k])).mean(0)
+    return rest
+
+
+def _unit(v: np.ndarray) -> np.ndarray:
+    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
+
+
+def _joints_of(bvh: BVH, skeleton: Skeleton | Rig) -> np.ndarray:
+    """The file's joints, those of `skeleton` in its order where the file has helpers beside them."""
+    positions = bvh.world()[0]
+    if skeleton.joints == bvh.joints:
+        return positions
+    return positions[:, [bvh.joints.index(name) for name in skeleton.joints]]
+
+
+def _load_bvh(path: Path, rig: dict[str, Any]) -> Motion:
+    bvh, places, notes = rigs.calibrate(read_bvh(path), rig)
+    skeleton: Skeleton | Rig = Rig(path.stem, bvh.joints, bvh.parents, bvh.rest())
+    for known in (HUMANML3D, KIT):  # what `save` writes: the skeleton's joints, with helpers of no length between
+        if set(known.joints) <= set(bvh.joints) and all(n.removesuffix("_base") in known.joints for n in bvh.joints):
+            skeleton, places = known, None
+    return Motion(_joints_of(bvh, skeleton), bvh.fps, skeleton, path.stem, tuple(notes), bvh, places)
+
+
+def _read_array(path: Path, read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, KeyError) as error:
+        if "pickle" in str(error).lower():
+            what = "holds pickled Python objects, which are not read; save a plain float array"
+        else:
+            what = f"is cut short or no NumPy file ({str(error).splitlines()[0] if str(error) else 'empty'})"
+        raise MotionFileError(f"{path}: {what}.") from None
+
+
+def _load_npy(path: Path) -> Motion:
+    array = _read_array(path, lambda: np.load(path, allow_pickle=False))
+    if not isinstance(array, np.ndarray):
+        raise MotionFileError(f"{path}: is a .npz archive; give it that suffix.")
+    joints, skeleton = _joints_from(array)
+    return Motion(joints, skeleton.fps, skeleton, path.stem)
+
+
+def _joints_from(array: np.ndarray) -> tuple[np.ndarray, Skeleton]:
+    """Joints in metres and their skeleton, told by the array's shape."""
+    shape = array.shape
+    if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
+        raise MotionLLMError(f"holds {array.dtype} values; joints or features are numbers.")
+    if len(shape) in (2, 3) and shape[0] == 0:
+        raise MotionLLMError("holds no frame.")
+    if len(shape) == 2 and shape[1] in (HUMANML3D.dim, KIT.dim):
+        if not np.isfinite(array).all():
+            raise MotionLLMError(
+                f"features contain NaN or infinity (first at frame {np.argwhere(~np.isfinite(array))[0][0]})."
+            )
+        skeleton = features.skeleton_of_dim(shape[1])
+        return _metres(features.features_to_joints(array), skeleton), skeleton
+    if shape[1:] in ((22, 3), (66,)):
+        return array.reshape(len(array), 22, 3), HUMANML3D
+    if shape[1:] == (52, 3):  # SMPL-H: the body's 22, then the fingers
+        return array[:, :22], HUMANML3D
+    if shape[1:] == (21, 3):
+        return _metres(array, KIT), KIT
+    raise MotionLLMError(
+        f"has shape {shape}, but motion is joints (T, 22, 3), (T, 66), (T, 52, 3) or KIT-ML's (T, 21, 3), "
+        "or features (T, 263) or (T, 251)."
+    )
+
+
+def _metres(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """Joints in metres: KIT-ML's files count in millimetres, and no body is 20 m high."""
+    extent = np.nanmax(np.ptp(joints.astype(np.float64), axis=1))
+    return joints * skeleton.unit if extent > 20 else joints
+
+
+def _load_npz(path: Path) -> Motion:
+    def read() -> dict[str, np.ndarray]:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+
+    content = _read_array(path, read)
+    if "joints" not in content:
+        raise MotionFileError(f"{path}: has no 'joints' array, only {', '.join(content) or 'nothing'}.")
+    joints = content["joints"]
+    names = tuple(str(name) for name in content["names"]) if "names" in content else None
+    skeleton: Skeleton | Rig
+    if names is None:
+        joints, skeleton = _joints_from(joints)
+    elif names in (HUMANML3D.joints, KIT.joints):
+        skeleton = HUMANML3D if names == HUMANML3D.joints else KIT
+    else:
+        missing = [key for key in ("parents", "offsets") if key not in content]
+        if missing:
+            raise MotionFileError(f"{path}: has joint names of its own but no {' and no '.join(missing)}.")
+        skeleton = Rig(path.stem, names, tuple(int(p) for p in content["parents"]), content["offsets"])
+    fps = content.get("fps", np.array(skeleton.fps if isinstance(skeleton, Skeleton) else np.nan))
+    if fps.size != 1 or not np.issubdtype(fps.dtype, np.number):
+        raise MotionFileError(f"{path}: 'fps' is one number of frames a second.")
+    return Motion(joints, float(fps.reshape(())), skeleton, path.stem)
+
+
+def _write(path: Path, write: Callable[[IO[bytes]], None]) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with partial.open("wb") as stream:
+            write(stream)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise MotionFileError(f"{path}: cannot be written ({error.strerror or error}).") from None

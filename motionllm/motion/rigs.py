@@ -1,0 +1,464 @@
+"""Any rig to HumanML3D's 22 joints: who is the left knee in this file?
+
+Joints are recognised by name where names differ least (knee, forearm, hand …) and by
+their place in the hierarchy where the same word means two things: "Shoulder" is the collar
+bone in one rig and the shoulder joint in the next. What a rig lacks (toes, collars, a third
+spine joint) is placed from structure. What stays unclear is refused with the joints' names.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.motion.bvh import BVH
+from motionllm.motion.skeleton import HUMANML3D, KIT
+
+# Words for each place, most telling first. "leg", "arm", "foot", "hand" and "shoulder" mean different
+# joints in different rigs and are settled in `map_rig`.
+_WORDS = {
+    "hip": ("upleg", "upperleg", "legupper", "thigh", "femur", "uleg", "hip", "hips", "hipjoint", "buttock"),
+    "knee": ("knee", "shin", "calf", "tibia", "lowerleg", "lowleg", "loleg", "leglower", "downleg"),
+    "ankle": ("ankle",),
+    "toe": ("toebase", "toe", "toes", "ball", "forefoot", "toeball"),
+    "collar": ("clavicle", "collar", "collarbone", "clav", "shoulderjoint", "scapula"),
+    "shoulder": ("upperarm", "uparm", "armupper", "humerus", "shldr", "uarm", "bicep"),
+    "elbow": ("elbow", "forearm", "lowerarm", "lowarm", "loarm", "armlower", "radius", "ulna", "farm"),
+    "wrist": ("wrist",),
+    "neck": ("neck", "lowerneck", "necklower", "necktwist", "upperneck", "neckupper"),
+    "head": ("head", "skull"),
+}
+_LOOSE = ("leg", "arm", "foot", "hand", "palm", "shoulder")
+_KNOWN = {word for words in _WORDS.values() for word in words} | set(_LOOSE)
+_LEFT, _RIGHT = ("left", "lft", "lt", "l"), ("right", "rgt", "rt", "r")
+_NOISE = {"base", "bone", "joint", "jnt", "jt", "bip", "cc", "def", "org", "character", "mixamorig", "mixamo"}
+# Joints that stand beside the skeleton: controls, twist and cloth bones.
+_HELPERS = {"ik", "pole", "roll", "share", "ctrl", "control", "target", "end", "nub", "site", "prop", "weapon", "gun"}
+_LIMBS = ("hip", "knee", "ankle", "collar", "shoulder", "elbow", "wrist")
+_PER_SIDE = {"hip": "hip", "knee": "knee", "ankle": "ankle", "foot": "toe", "collar": "collar",
+             "shoulder": "shoulder", "elbow": "elbow", "wrist": "wrist"}  # fmt: skip
+# Metres per unit, tried in this order: a body whose stature falls within the range decides. CMU's
+# mocap counts in inches / 0.45. Ranges overlap nowhere for an adult.
+_UNITS = (
+    ("centimetres", 0.01, 1.0, 2.6), ("metres", 1.0, 1.0, 2.6), ("CMU units", 0.0254 / 0.45, 1.4, 2.1),
+    ("inches", 0.0254, 1.4, 2.1), ("decimetres", 0.1, 1.4, 2.1), ("millimetres", 0.001, 1.0, 2.6),
+    ("feet", 0.3048, 1.4, 2.1),
+)  # fmt: skip
+_STATURE_PER_LEG = 2.06  # stature over thigh + shin, on the HumanML3D target skeleton
+_STATURE = 1.70  # metres, for rigs in units of their own
+
+
+@dataclass(frozen=True, eq=False)
+class Rig:
+    """A skeleton as a file has it: joint names, parents (-1: root), rest offsets (J, 3) metres, Y up."""
+
+    name: str
+    joints: tuple[str, ...]
+    parents: tuple[int, ...]
+    offsets: np.ndarray
+
+
+@dataclass(frozen=True)
+class RigMap:
+    """Which joint of a rig stands at each of the 22 places; spine: the joints between pelvis and neck.
+
+    A place that is absent from `places` is filled by `to_humanml3d` from structure. lost_thorax: the
+    arms hang from the joint below the neck's, one vertebra too low (`map_rig`).
+    """
+
+    places: dict[str, int]
+    spine: tuple[int, ...]
+    lost_thorax: bool = False
+
+
+def load_rig(rig: Mapping[str, Any] | str | os.PathLike[str] | None) -> dict[str, Any]:
+    """A rig description as a dict: HumanML3D joint name → joint name in the file, all optional.
+
+    The keys `unit` (metres per file unit) and `up` ("y" or "z") may be added. Given as a dict or as a
+    YAML file. Raises MotionFileError (file) or MotionLLMError (keys).
+    """
+    if rig is None:
+        return {}
+    if not isinstance(rig, Mapping):
+        try:
+            loaded = yaml.safe_load(Path(rig).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise MotionFileError(f"{rig}: cannot be read as a rig description ({error}).") from None
+        if not isinstance(loaded, dict):
+            raise MotionFileError(f"{rig}: a rig description is a mapping like 'left_hip: LeftUpLeg'.")
+        rig = loaded
+    known = {*HUMANML3D.joints, "unit", "up"}
+    for key in rig:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, 1)
+            hint = f"; did you mean {close[0]}?" if close else f"; the joints are {', '.join(HUMANML3D.joints)}."
+            raise MotionLLMError(f"Rig description: unknown key '{key}'{hint}")
+    if rig.get("up", "y") not in ("y", "z"):
+        raise MotionLLMError(f"Rig description: up is 'y' or 'z', not '{rig['up']}'.")
+    unit = rig.get("unit", 1.0)
+    if not isinstance(unit, (int, float)) or not unit > 0:
+        raise MotionLLMError(f"Rig description: unit is metres per file unit, above 0, not '{unit}'.")
+    return dict(rig)
+
+
+def side_and_part(name: str) -> tuple[str, str]:
+    """("left" | "right" | "", the body part's word or ""): mixamorig:LeftUpLeg → ("left", "upleg")."""
+    text = re.split(r"[:|]", name)[-1]
+    text = re.sub(r"([a-z])([A-Z])", r"\1 \2", text)
+    text = re.sub(r"([A-Z])([A-Z][a-z])", r"\1 \2", text)
+    tokens = re.findall(r"[a-z]+", text.lower())
+    if _HELPERS & set(tokens) or ("twist" in tokens and "neck" not in tokens):
+        return "", ""
+    side, rest = "", []
+    for token in tokens:
+        if token in _LEFT or token in _RIGHT:
+            side = side or ("left" if token in _LEFT else "right")
+        else:
+            rest.append(token)
+    # Word for word from the end, so that an unknown prefix (Avatar_LeftUpLeg) does no harm.
+    for start in range(len(rest)):
+        raw = "".join(rest[start:])
+        part = "".join(t for t in rest[start:] if t not in _NOISE)
+        for word in (raw, part):
+            if word in _KNOWN:
+                return side, word
+        if not side:
+            for mark, words in (("left", _LEFT), ("right", _RIGHT)):
+                for letter in words:
+                    if part.startswith(letter) and part[len(letter) :] in _KNOWN:
+                        return mark, part[len(letter) :]
+                    if len(letter) > 2 and part.endswith(letter) and part[: -len(letter)] in _KNOWN:
+                        return mark, part[: -len(letter)]
+    return side, ""
+
+
+def map_rig(
+    names: Sequence[str], parents: Sequence[int], lengths: np.ndarray, ends: Sequence[int], rig: dict[str, Any]
+) -> RigMap:
+    """Find the 22 places among a rig's joints.
+
+    lengths: (J,) distance of each joint from its parent, any unit. ends: joints that carry an End Site.
+    rig: places known beforehand (`load_rig`). Raises MotionLLMError naming the places it could not find.
+    """
+    index = {name: j for j, name in reversed(list(enumerate(names)))}
+    given: dict[str, int] = {}
+    for place in HUMANML3D.joints:
+        if place in rig:
+            if rig[place] not in index:
+                close = difflib.get_close_matches(str(rig[place]), names, 3)
+                hint = f"the nearest names are {', '.join(close)}" if close else f"it has {', '.join(names)}"
+                raise MotionLLMError(
+                    f"Rig description: {place} is '{rig[place]}', but the file has no such joint; {hint}."
+                )
+            given[place] = index[rig[place]]
+    if all(place in index for place in HUMANML3D.joints):
+        given = {place: index[place] for place in HUMANML3D.joints} | given
+    above = [_ancestors(j, parents) for j in range(len(names))]
+    small = 1e-3 * max(float(np.sum(lengths)) / 10, 1e-9)
+    words: dict[tuple[str, str], list[int]] = {}
+    for j in sorted(range(len(names)), key=lambda j: len(above[j])):
+        words.setdefault(side_and_part(names[j]), []).append(j)
+
+    def find(side: str, place: str, *more: str) -> int | None:
+        for word in (*_WORDS.get(place, ()), *more):
+            if (side, word) in words:
+                return words[side, word][0]
+        return None
+
+    places: dict[str, int] = {}
+    for side in ("left", "right"):
+        leg = words.get((side, "leg"), [None])[0]
+        strict_knee, strict_hip = find(side, "knee"), find(side, "hip")
+        knee = strict_knee if strict_knee is not None else leg
+        hip = strict_hip
+        if hip is None and leg != knee:
+            hip = leg
+        ankle = find(side, "ankle", "foot")
+        toe = find(side, "toe")
+        foot = words.get((side, "foot"), [None])[0]
+        if toe is None and foot is not None and ankle is not None and ankle in above[foot]:
+            toe = foot
+        shoulder = find(side, "shoulder", "arm", "shoulder")
+        elbow = find(side, "elbow")
+        wrist = find(side, "wrist", "hand", "palm")
+        collar = find(side, "collar")
+        loose = words.get((side, "shoulder"), [None])[0]
+        if collar is None and loose is not None and shoulder is not None and loose in above[shoulder]:
+            collar = loose
+        found = dict(
+            hip=hip, knee=knee, ankle=ankle, toe=toe, collar=collar, shoulder=shoulder, elbow=elbow, wrist=wrist
+        )
+        for place, part in _PER_SIDE.items():
+            key = f"{side}_{place}"
+            j = given.get(key, found[part])
+            if j is not None:
+                places[key] = j
+        for top, middle, bottom in (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")):
+            a, b = places.get(f"{side}_{top}"), places.get(f"{side}_{bottom}")
+            if f"{side}_{middle}" not in places and a is not None and b is not None and a in above[b]:
+                between = [j for j in above[b] if a in above[j] and lengths[j] > small]
+                if len(between) == 1:
+                    places[f"{side}_{middle}"] = between[0]
+    for place in ("pelvis", "neck", "head"):
+        if place in given:
+            places[place] = given[place]
+    hips = [places[f"{side}_hip"] for side in ("left", "right") if f"{side}_hip" in places]
+    if "pelvis" not in places and len(hips) == 2:
+        common = [j for j in above[hips[0]] if j in above[hips[1]]]
+        if common:
+            places["pelvis"] = common[0]
+    # The lowest neck joint that has a length; CMU rigs put one on top of the chest.
+    necks = [j for word in _WORDS["neck"] for j in words.get(("", word), [])]
+    if "neck" not in places and necks:
+        necks.sort(key=lambda j: len(above[j]))
+        places["neck"] = next((j for j in necks if lengths[j] > small), necks[0])
+    head = find("", "head")
+    if "head" not in places and head is not None:
+        places["head"] = head
+    missing = [p for p in HUMANML3D.joints if p not in places and p not in ("spine1", "spine2", "spine3")]
+    placeable = {"left_collar", "right_collar", "left_foot", "right_foot"}
+    for place, carrier in (("left_wrist", "left_elbow"), ("right_wrist", "right_elbow"), ("left_ankle", "left_knee"),
+                           ("right_ankle", "right_knee"), ("head", "neck")):  # fmt: skip
+        if carrier in places and places[carrier] in ends:
+            placeable.add(place)
+    if "head" in places:
+        placeable.add("neck")
+    missing = [p for p in missing if p not in placeable]
+    if missing:
+        raise MotionLLMError(
+            f"No joint found for {', '.join(missing)} among {', '.join(names)}; "
+            f"name them with rig={{'{missing[0]}': '<joint in the file>', …}} or a YAML file of such lines."
+        )
+    top = places["neck"] if "neck" in places else places["head"]
+    pelvis = places["pelvis"]
+    spine = [given[f"spine{n}"] for n in (1, 2, 3) if f"spine{n}" in given]
+    if not spine:
+        # Distances along the chain, so that a run of joints on one place counts once.
+        chain = [j for j in reversed(above[top]) if j != pelvis and j not in above[pelvis]]
+        spine = [j for j in chain if lengths[j] > small]
+        if "neck" in places and lengths[top] <= small and spine:
+            spine.pop()
+    # The common BVH conversion of CMU's mocap (cgspeed) merged two joints: its neck starts at the chest with
+    # a joint of no length, and so do the arms, which in the original start at the upper end of that neck bone.
+    collars = [places.get(f"{side}_collar", -1) for side in ("left", "right")]
+    merged = [j for j in necks if lengths[j] <= small and j in above[top]]
+    lost = bool(merged) and all(c >= 0 and lengths[c] <= small and parents[c] == parents[merged[0]] for c in collars)
+    return RigMap(places, tuple(spine), lost)
+
+
+def _ancestors(j: int, parents: Sequence[int]) -> list[int]:
+    """Parent first, root last."""
+    found = []
+    while parents[j] >= 0:
+        j = parents[j]
+        found.append(j)
+    return found
+
+
+def to_humanml3d(positions: np.ndarray, ends: Mapping[int, np.ndarray], mapping: RigMap) -> np.ndarray:
+    """Joint positions (T, J, 3) of a rig → (T, 22, 3), same units, Y up.
+
+    ends: End Site positions (T, 3) by joint. Placed from structure where the rig has none: toes (the
+    End Site of the foot, else ahead of the ankle, square to the shin), collars (0.4 of the way from neck
+    to shoulder, where CMU's clavicles have their middle), wrists, ankles and head (End Sites), the neck
+    (between the shoulders), the spine joints (along the chain from pelvis to neck).
+    """
+    places = mapping.places
+    body: dict[str, np.ndarray] = {place: positions[:, j] for place, j in places.items()}
+
+    def end(place: str) -> np.ndarray | None:
+        """The End Site of the joint at `place`, unless it lies on the joint itself."""
+        point = ends.get(places[place]) if place in places else None
+        if point is None or np.median(np.linalg.norm(point - body[place], axis=-1)) < 1e-3:
+            return None
+        return point
+
+    for place, carrier in (("left_wrist", "left_elbow"), ("right_wrist", "right_elbow"), ("left_ankle", "left_knee"),
+                           ("right_ankle", "right_knee"), ("head", "neck")):  # fmt: skip
+        if place not in body:
+            point = end(carrier)
+            if point is None:
+                raise MotionLLMError(f"The rig has no {place} and no End Site that could stand for it.")
+            body[place] = point
+    if mapping.lost_thorax:
+        lift = body["neck"] - positions[:, mapping.spine[-1]]
+        body |= {f"{s}_{p}": body[f"{s}_{p}"] + lift for s in ("left", "right") for p in ("shoulder", "elbow", "wrist")}
+        top = end("head")
+        body["head"] = body["head"] if top is None else top
+    if "neck" not in body:
+        body["neck"] = (body["left_shoulder"] + body["right_shoulder"]) / 2
+    hips = (body["left_hip"] + body["right_hip"]) / 2
+    rise = positions[:, mapping.spine[0]] - hips if mapping.spine else body["neck"] - hips
+    # A root below the hips (Daz) is no pelvis: it goes where CMU's stands between hips and first spine joint.
+    if mapping.spine and np.median(((body["pelvis"] - hips) * rise).sum(-1)) < -0.01 * np.median((rise**2).sum(-1)):
+        body["pelvis"] = hips + 0.46 * rise
+    chain = [body["pelvis"], *(positions[:, j] for j in mapping.spine), body["neck"]]
+    if len(chain) == 5:
+        spine = chain[1:4]
+    elif len(chain) == 4:  # two joints: the third of SMPL stands between the upper one and the neck
+        spine = [chain[1], chain[2], (chain[2] + chain[3]) / 2]
+    else:
+        spine = _along(chain, np.cumsum(HUMANML3D.lengths[[3, 6, 9, 12]])) if HUMANML3D.lengths is not None else []
+    body["spine1"], body["spine2"], body["spine3"] = spine
+    across = body["left_hip"] - body["right_hip"] + body["left_shoulder"] - body["right_shoulder"]
+    for side in ("left", "right"):
+        shin = body[f"{side}_ankle"] - body[f"{side}_knee"]
+        foot = body.get(f"{side}_foot")
+        if foot is not None and np.median(np.linalg.norm(foot - body[f"{side}_ankle"], axis=-1)) < 1e-3:
+            foot = end(f"{side}_foot")
+        if foot is None:
+            foot = end(f"{side}_ankle")
+        if foot is None:
+            ahead = np.cross(across, -shin)
+            ahead /= np.maximum(np.linalg.norm(ahead, axis=-1, keepdims=True), 1e-9)
+            foot = body[f"{side}_ankle"] + ahead * 0.34 * np.linalg.norm(shin, axis=-1, keepdims=True)
+        body[f"{side}_foot"] = foot
+        collar, shoulder = body.get(f"{side}_collar"), body[f"{side}_shoulder"]
+        middle = body["neck"] + 0.4 * (shoulder - body["neck"])
+        width = np.linalg.norm(body["left_shoulder"] - body["right_shoulder"], axis=-1)
+        # Clavicles that start at the spine would give the collar no side of its own.
+        if collar is None or np.median(_lateral(collar - body["neck"], across) / np.maximum(width, 1e-9)) < 0.12:
+            collar = middle
+        body[f"{side}_collar"] = collar
+    return np.stack([body[name] for name in HUMANML3D.joints], axis=1)
+
+
+def _lateral(offset: np.ndarray, across: np.ndarray) -> np.ndarray:
+    unit = across / np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-9)
+    return np.abs((offset * unit).sum(-1))
+
+
+def _along(chain: list[np.ndarray], marks: np.ndarray) -> list[np.ndarray]:
+    """Points on a polyline of (T, 3) nodes at the fractions marks[:-1] / marks[-1] of its mean length."""
+    steps = [float(np.linalg.norm(b - a, axis=-1).mean()) for a, b in zip(chain, chain[1:], strict=False)]
+    reached = np.concatenate([[0.0], np.cumsum(steps)])
+    points = []
+    for mark in marks[:-1] / marks[-1] * reached[-1]:
+        i = min(int(np.searchsorted(reached, mark, side="right")) - 1, len(steps) - 1)
+        weight = (mark - reached[i]) / max(steps[i], 1e-9)
+        points.append(chain[i] + weight * (chain[i + 1] - chain[i]))
+    return points
+
+
+def kit_to_humanml3d(joints: np.ndarray) -> np.ndarray:
+    """KIT-ML joints (T, 21, 3) → (T, 22, 3). `KIT.face` says which side of the body its joints lie on."""
+    at = {name: j for j, name in enumerate(KIT.joints)}
+    # The joint that stands first in `face` is the body's right hip, whatever its name.
+    named_right = KIT.joints[KIT.face[0]].split("_")[0]
+    sides = {"right": named_right, "left": "left" if named_right == "right" else "right"}
+    places = {"pelvis": at["root"], "neck": at["neck"], "head": at["head"]}
+    for side, named in sides.items():
+        for place in ("hip", "knee", "ankle", "foot", "shoulder", "elbow", "wrist"):
+            places[f"{side}_{place}"] = at[f"{named}_{place}"]
+    return to_humanml3d(joints, {}, RigMap(places, (at["belly"], at["chest"])))
+
+
+def calibrate(bvh: BVH, rig: dict[str, Any]) -> tuple[BVH, RigMap | None, list[str]]:
+    """Set a file's unit and up axis, drop a T-pose put before the motion, and map its rig.
+
+    Returns the file, its map (None where its joints are not recognised and `rig` names none), and one
+    line about each decision. The unit is the one in which thigh + shin make an adult; a rig in units
+    of its own is scaled to 1.70 m. Up is the axis along which the body stands.
+    """
+    notes: list[str] = []
+    positions, _ = bvh.world()
+    distance = np.zeros(len(bvh.joints))
+    for j, parent in enumerate(bvh.parents):
+        if parent >= 0:
+            distance[j] = np.median(np.linalg.norm(positions[:, j] - positions[:, parent], axis=-1))
+    try:
+        mapping: RigMap | None = map_rig(bvh.joints, bvh.parents, distance, tuple(bvh.ends), rig)
+    except MotionLLMError:
+        if set(rig) - {"unit", "up"}:
+            raise
+        mapping = None
+    if "unit" in rig:
+        unit = float(rig["unit"])
+    else:
+        unit, name = _unit_of(positions, distance, bvh.parents, mapping)
+        notes.append(f"units taken for {name}")
+    up = rig.get("up") or _up_axis(bvh, positions * unit, mapping)
+    if up == "z":
+        notes.append("Z is up in the file")
+    bvh = replace(bvh, unit=unit, up=up, _world=[])
+    dropped = _rest_frames(bvh)
+    if dropped:
+        bvh = bvh.cut(dropped)
+        notes.append(f"{dropped} frame(s) of rest pose before the motion dropped")
+    return bvh, mapping, notes
+
+
+def _unit_of(
+    positions: np.ndarray, distance: np.ndarray, parents: Sequence[int], mapping: RigMap | None
+) -> tuple[float, str]:
+    """Metres per file unit, and what to call it."""
+    if mapping is not None and {"left_hip", "left_knee", "left_ankle"} <= set(mapping.places):
+        hip, knee, ankle = (positions[:, mapping.places[f"left_{p}"]] for p in ("hip", "knee", "ankle"))
+        leg = np.median(np.linalg.norm(hip - knee, axis=-1)) + np.median(np.linalg.norm(knee - ankle, axis=-1))
+        stature = float(leg) * _STATURE_PER_LEG
+    else:
+        # No names to go by: from the root, the two farthest limbs (arm and leg) reach about 1.3 statures.
+        reach = np.zeros(len(parents))
+        for j, parent in enumerate(parents):
+            if parent >= 0:
+                reach[j] = reach[parent] + distance[j]
+        stature = float(reach.max()) * 1.6
+    for name, unit, least, most in _UNITS:
+        if least <= stature * unit <= most:
+            return unit, name
+    if stature <= 0:
+        return 1.0, "metres (the body has no size)"
+    return _STATURE / stature, f"{_STATURE / stature:.4g} m, which makes the body {_STATURE:.2f} m tall"
+
+
+def _up_axis(bvh: BVH, positions: np.ndarray, mapping: RigMap | None) -> str:
+    """ "y" or "z": where the body stands in the motion; where the rest pose disagrees, who stands on the floor."""
+    if mapping is None:
+        return "y"
+    places = mapping.places
+    legs = [places[p] for p in ("left_knee", "right_knee")]
+    top = places.get("neck", places.get("head", 0))
+    rest = np.zeros_like(bvh.offsets)
+    for j, parent in enumerate(bvh.parents):
+        rest[j] = bvh.offsets[j] + (rest[parent] if parent >= 0 else 0)
+
+    def axis(body: np.ndarray) -> str:
+        body = body / max(float(np.linalg.norm(body)), 1e-9)
+        return "y" if body[1] > 0.8 else "z" if body[2] > 0.8 else ""
+
+    moving = axis((positions[:, top] - positions[:, legs].mean(1)).mean(0))
+    resting = axis(rest[top] - rest[legs].mean(0))
+    if not moving or not resting or moving == resting:
+        return moving or resting or "y"
+    # Lying along Z, or standing in a Z-up file? The axis whose lowest point stays at the floor is up.
+    height = {"y": abs(float(positions[..., 1].min(1).mean())), "z": abs(float(positions[..., 2].min(1).mean()))}
+    return "z" if height["z"] < height["y"] else "y"
+
+
+def _rest_frames(bvh: BVH) -> int:
+    """How many frames at the start are a rest pose put before the motion, and the way out of it.
+
+    A rest frame turns few joints and none by much; the motion starts after a jump of the joints, relative
+    to the root, far above the steps that follow. Some converters spread that jump over a few frames.
+    """
+    if len(bvh) < 24:
+        return 0
+    head = bvh.cut(0, 24)
+    turned = np.arccos(np.clip((np.trace(head.local()[1], axis1=-2, axis2=-1) - 1) / 2, -1, 1))
+    resting = (np.mean(turned < np.radians(3), axis=1) > 0.7) & (turned.max(1) < np.radians(30))
+    positions = head.world()[0]
+    steps = np.linalg.norm(np.diff(positions - positions[:, :1], axis=0), axis=-1).max(-1)
+    jump = steps > max(0.03, 3 * float(np.median(steps[10:])))
+    last = int(np.argmin(resting)) - 1 if not resting.all() else -1
+    if last < 0 or steps[last] < 0.1 or not jump[last]:
+        return 0
+    return last + 1 + int(np.argmin(jump[last + 1 :]))
