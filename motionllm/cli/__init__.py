@@ -1,0 +1,134 @@
+"""The command line: `motionllm VERB …`, one small module a verb, imported when it is called.
+
+A verb is a file `motionllm/cli/VERB.py` with either a function of the verb's name or, where
+it has verbs of its own, a `typer.Typer` called `app`. Heavy libraries are imported inside
+these functions, so that help costs no more than Python and typer.
+
+Results go to standard output, everything else to standard error. Exit status: 0 done,
+2 the user's input (MotionLLMError, one line), 130 interrupted, 1 a defect of ours (traceback).
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+import logging
+import math
+import numbers
+import pkgutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+import typer.main
+
+from motionllm.errors import MotionLLMError
+
+# In the order of use; a verb whose file is not there is not offered.
+VERBS = (
+    "doctor",
+    "demo",
+    "recipes",
+    "data",
+    "tokenizer",
+    "train",
+    "improve",
+    "eval",
+    "generate",
+    "caption",
+    "ask",
+    "chat",
+    "web",
+    "merge",
+)
+
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+def emit(result: dict[str, Any], as_json: bool, text: str | None = None) -> None:
+    """Prints a verb's result to standard output, once: one line of JSON, or `text`, or `key: value` lines.
+
+    Paths become strings and numbers that are not finite null: NaN is no JSON.
+    """
+    if as_json:
+        print(json.dumps(_plain(result), ensure_ascii=False, allow_nan=False))
+    elif text is not None:
+        print(text)
+    else:
+        print("\n".join(f"{key}: {value}" for key, value in result.items()))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line (`sys.argv` where none is given) and returns its exit status."""
+    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
+    logging.getLogger("motionllm").setLevel(logging.INFO)
+    try:
+        typer.main.get_command(app).main(None if argv is None else list(argv), prog_name="motionllm")
+    except MotionLLMError as error:
+        print(f"motionllm: error: {error}", file=sys.stderr)
+        return 2
+    except SystemExit as done:  # how typer ends, usage errors (2) and interruption (130) among them
+        return done.code if isinstance(done.code, int) else 0
+    return 0
+
+
+class _Verbs(typer.core.TyperGroup):
+    """Imports a verb's module when it is called, or when all verbs are listed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        there = {module.name for module in pkgutil.iter_modules(__path__)}
+        return [verb for verb in VERBS if verb in there]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in (there := self.list_commands(ctx)):
+            near = difflib.get_close_matches(cmd_name, there, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(there)}"
+            raise MotionLLMError(f"no verb is called {cmd_name!r}: {hint}")
+        module = importlib.import_module(f"{__name__}.{cmd_name}")
+        verb = getattr(module, "app", None)
+        if verb is None:
+            verb = typer.Typer(add_completion=False)
+            verb.command(cmd_name, context_settings=CONTEXT)(getattr(module, cmd_name))
+        command = typer.main.get_command(verb)
+        command.name = cmd_name
+        return command
+
+
+app = typer.Typer(cls=_Verbs, add_completion=False, no_args_is_help=True, context_settings=CONTEXT)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from motionllm import __version__
+
+        print(f"motionllm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _motionllm(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Human motion as a language: one model generates motion from text, captions motion and answers questions on it."""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value) if math.isfinite(value) else None
+    raise TypeError(f"a result of type {type(value).__name__} has no place in JSON")

@@ -1,0 +1,42 @@
+"""motionllm recipes: the recipes that ship, and what one of them says."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from motionllm import shipped
+from motionllm.cli import CONTEXT, emit
+
+app = typer.Typer(add_completion=False, context_settings=CONTEXT)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.callback(invoke_without_command=True)
+def recipes(ctx: typer.Context, as_json: Json = False) -> None:
+    """List the shipped recipes; `recipes show NAME` prints one."""
+    if ctx.invoked_subcommand is not None:
+        return
+    about = {
+        name: _first_comment(shipped.find("recipes", name).read_text("utf-8")) for name in shipped.names("recipes")
+    }
+    width = max(map(len, about), default=0)
+    lines = "\n".join(f"{name:<{width}}  {text}" for name, text in about.items())
+    emit({"recipes": [{"name": name, "about": text} for name, text in about.items()]}, as_json, lines)
+
+
+@app.command(context_settings=CONTEXT)
+def show(
+    name: Annotated[str, typer.Argument(help="A shipped recipe's name, or a path.")], as_json: Json = False
+) -> None:
+    """Print a recipe."""
+    path = shipped.find("recipes", name)
+    text = path.read_text("utf-8")
+    emit({"name": path.stem, "path": path, "text": text}, as_json, text.rstrip("\n"))
+
+
+def _first_comment(text: str) -> str:
+    comments = (line.lstrip("# ").strip() for line in text.splitlines() if line.startswith("#"))
+    return next((comment for comment in comments if comment), "")

@@ -1,0 +1,75 @@
+"""Finds what ships beside the code: recipes, tokenizers, evaluation suites and the trained adapter.
+
+The files lie in the folders recipes/, tokenizer/ and eval/ of the repository; a wheel carries
+the same folders as motionllm/_shipped/. A name is looked for in that order: as a path the
+user gave, in the wheel, in the clone.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Literal
+
+from motionllm.errors import MotionLLMError
+
+Kind = Literal["recipes", "tokenizer", "eval", "adapter"]
+
+_FOLDER: dict[Kind, str] = {
+    "recipes": "recipes",
+    "tokenizer": "tokenizer",
+    "eval": "eval",
+    "adapter": "recipes/adapters",  # beside the recipes they were trained with
+}
+_CALLED: dict[Kind, str] = {
+    "recipes": "recipe",
+    "tokenizer": "motion tokenizer",
+    "eval": "evaluation suite",
+    "adapter": "adapter",
+}
+
+
+def find(kind: Kind, name: str | Path) -> Path:
+    """The file or folder called `name`: a path, else a shipped one ("demo", "demo.yaml" and "recipes/demo.yaml" alike).
+
+    Recipes and suites are files, adapters folders, tokenizers either (a recipe for one, or its weights).
+    Raises MotionLLMError, naming what there is, where nothing is called so.
+    """
+    given = Path(name).expanduser()
+    if _fits(kind, given):
+        return given
+    inside = given.relative_to(_FOLDER[kind]) if given.is_relative_to(_FOLDER[kind]) else given
+    if not inside.is_absolute() and ".." not in inside.parts and inside.parts:
+        for shipped in (root() / _FOLDER[kind] / inside, root() / _FOLDER[kind] / f"{inside}.yaml"):
+            if _fits(kind, shipped):
+                return shipped
+    there = names(kind)
+    near = difflib.get_close_matches(inside.name.removesuffix(".yaml"), there, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    listed = f"shipped are {', '.join(there)}" if there else "none is shipped"
+    raise MotionLLMError(f"no {_CALLED[kind]} {str(name)!r}, neither as a path nor shipped: {hint}{listed}")
+
+
+def names(kind: Kind) -> list[str]:
+    """The shipped names of a kind, sorted: YAML files without their suffix, and folders of weights."""
+    folder = root() / _FOLDER[kind]
+    if not folder.is_dir():
+        return []
+    weights = kind in ("tokenizer", "adapter")
+    found = {p.name for p in folder.iterdir() if weights and p.is_dir() and any(p.glob("*.safetensors"))}
+    found |= {p.stem for p in folder.glob("*.yaml") if kind != "adapter"}
+    return sorted(found)
+
+
+def root() -> Path:
+    """The folder that holds recipes/, tokenizer/ and eval/: motionllm/_shipped in a wheel, else the clone."""
+    package = Path(__file__).resolve().parent
+    wheel = package / "_shipped"
+    return wheel if wheel.is_dir() else package.parent
+
+
+def _fits(kind: Kind, path: Path) -> bool:
+    # By kind, so that a folder which merely is called as a recipe is (demo/ of `make demo`) does not hide it.
+    if kind == "tokenizer":
+        return path.is_dir() or path.is_file()
+    return path.is_dir() if kind == "adapter" else path.is_file()

@@ -1,0 +1,152 @@
+"""The command line's frame: what it imports, what it prints where, and with which status it ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from motionllm import cli, shipped
+from motionllm.errors import MotionLLMError
+
+
+def run(*argv: str) -> subprocess.CompletedProcess[str]:
+    code = "import sys; from motionllm.cli import main; sys.exit(main())"
+    return subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["--version"], ["recipes"], ["doctor"]])
+def test_light_verbs_import_no_heavy_library(argv: list[str]) -> None:
+    code = (
+        "import sys; from motionllm.cli import main; status = main(sys.argv[1:])\n"
+        "heavy = {'torch', 'transformers', 'peft', 'datasets', 'numpy', 'scipy', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_lists_the_verbs_that_there_are() -> None:
+    done = run("--help")
+    assert done.returncode == 0 and done.stderr == ""
+    there = {path.stem for path in Path(cli.__file__).parent.glob("*.py")} - {"__init__"}
+    assert there <= set(cli.VERBS)
+    assert all(f"│ {verb} " in done.stdout for verb in there)
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "says"),
+    [
+        (["--version"], 0, ""),
+        (["recipse"], 2, "motionllm: error: no verb is called 'recipse': did you mean 'recipes'?\n"),
+        (["recipes", "--nonsense"], 2, "--nonsense"),
+        (["recipes", "show", "no-such-recipe"], 2, "motionllm: error: no recipe 'no-such-recipe'"),
+    ],
+)
+def test_status_and_standard_error(argv: list[str], status: int, says: str) -> None:
+    done = run(*argv)
+    assert done.returncode == status
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (done.stdout != "") == (status == 0)
+
+
+@pytest.fixture
+def verb(monkeypatch: pytest.MonkeyPatch):
+    """Puts a function in the place of the module of the verb "merge"."""
+
+    def put(function) -> None:
+        module = types.ModuleType("motionllm.cli.merge")
+        module.merge = function
+        monkeypatch.setitem(sys.modules, "motionllm.cli.merge", module)
+        monkeypatch.setattr(cli._Verbs, "list_commands", lambda self, ctx: ["merge"])
+
+    return put
+
+
+def test_users_error_is_one_line_and_status_2(verb, capsys: pytest.CaptureFixture[str]) -> None:
+    def merge(overrides: list[str]) -> None:
+        """Merge."""
+        raise MotionLLMError(f"bad {overrides}")
+
+    verb(merge)
+    assert cli.main(["merge", "a=1", "b.c=2"]) == 2
+    assert capsys.readouterr() == ("", "motionllm: error: bad ['a=1', 'b.c=2']\n")
+
+
+def test_interruption_is_130_and_a_defect_is_raised(verb) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    def defect() -> None:
+        raise ZeroDivisionError
+
+    verb(interrupted)
+    assert cli.main(["merge"]) == 130
+    verb(defect)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["merge"])
+
+
+def test_emit_writes_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
+    result = {"path": Path("a") / "b", "n": np.int64(3), "loss": float("nan"), "x": [np.float32(0.5), True, None, "é"]}
+    cli.emit(result, as_json=True)
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"path": str(Path("a") / "b"), "n": 3, "loss": None, "x": [0.5, True, None, "é"]}
+    assert out.count("\n") == 1 and err == ""
+    cli.emit({"a": 1, "b": "c"}, as_json=False)
+    assert capsys.readouterr().out == "a: 1\nb: c\n"
+    with pytest.raises(TypeError, match="ndarray"):
+        cli.emit({"a": np.zeros(3)}, as_json=True)
+
+
+def test_recipes_lists_and_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    (tmp_path / "recipes").mkdir()
+    text = "#\n# A small run of two minutes.\n# motionllm train recipes/small.yaml\nseed: 1\n"
+    (tmp_path / "recipes" / "small.yaml").write_text(text)
+    monkeypatch.setattr(shipped, "root", lambda: tmp_path)
+    assert cli.main(["recipes"]) == 0
+    assert capsys.readouterr().out == "small  A small run of two minutes.\n"
+    assert cli.main(["recipes", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert listed == {"recipes": [{"name": "small", "about": "A small run of two minutes."}]}
+    assert cli.main(["recipes", "show", "small"]) == 0
+    assert capsys.readouterr().out == text
+    assert cli.main(["recipes", "show", "small", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["text"] == text
+
+
+def test_doctor_reports_every_part_and_fails_for_what_is_missing(monkeypatch, tmp_path: Path, capsys) -> None:
+    from importlib import metadata
+
+    from motionllm.cli import doctor
+
+    (tmp_path / "constraints.txt").write_text('# tried\ntyper==0.0.1 ; python_version >= "3.10"\n')
+    monkeypatch.setattr(shipped, "root", lambda: tmp_path)
+    known = metadata.version
+
+    def version(name: str) -> str:
+        if name == "peft":
+            raise metadata.PackageNotFoundError(name)
+        return "0.1" if name == "accelerate" else known(name)
+
+    monkeypatch.setattr(doctor.metadata, "version", version)
+    monkeypatch.setattr(doctor, "_gpus", lambda: ["H200, 143771 MiB"])
+    monkeypatch.setattr(doctor, "_cpu_build", lambda: True)
+    assert cli.main(["doctor", "--json"]) == 2
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert report["ok"] is False
+    found = {(check["name"], check["state"]): check["found"] for check in report["checks"]}
+    assert "peft is missing" in found["packages", "fail"]
+    assert "accelerate 0.1 is not >=" in found["packages", "fail"]
+    assert "typer" in found["packages", "note"] and "(tried with 0.0.1)" in found["packages", "note"]
+    assert "none is shipped" in found["shipped tokenizer", "fail"]
+    assert "CPU build" in found["gpu", "note"]
+    assert {"python", "base model", "cores"} <= {check["name"] for check in report["checks"]}
+    assert "3 of" in err and err.startswith("motionllm: error: ")

@@ -1,0 +1,88 @@
+"""What every test has: an offline model hub, two threads, and tiny base models made on the spot."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Read by the libraries when they are first imported, so set before any test module is.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest
+
+CHATML = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+SENTENCES = [
+    "A person walks forward, turns left and sits down on a chair.",
+    "Someone waves with the right hand, then jumps twice.",
+    "What does the person do in this motion? The person kicks with the left foot.",
+    "Describe the motion. Generate a motion of 3.5 seconds: a man runs in a circle.",
+]
+
+
+def save_tiny_base(folder: Path, *, untied: bool) -> Path:
+    """Writes a randomly initialised causal LLM of 2 layers and width 32, with a ChatML tokenizer, to `folder`.
+
+    Tied: a Llama with as many rows as tokens. Untied: a Qwen2 with 24 spare rows, as the real ones have.
+    """
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    inner.train_from_iterator(SENTENCES, trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|im_end|>",
+        unk_token="<|endoftext|>",
+        model_max_length=512,
+    )
+    tokenizer.chat_template = CHATML
+    tokenizer.save_pretrained(folder)
+
+    shape = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        if untied:
+            model = Qwen2ForCausalLM(Qwen2Config(vocab_size=len(tokenizer) + 24, tie_word_embeddings=False, **shape))
+        else:
+            model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), tie_word_embeddings=True, **shape))
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny random Llama whose input and output embeddings are tied."""
+    return save_tiny_base(tmp_path_factory.mktemp("tiny_base"), untied=False)
+
+
+@pytest.fixture(scope="session")
+def tiny_base_untied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny random Qwen2: untied embeddings, and more rows than tokens."""
+    return save_tiny_base(tmp_path_factory.mktemp("tiny_base_untied"), untied=True)

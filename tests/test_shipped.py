@@ -1,0 +1,90 @@
+"""Shipped files: found as a path, in a wheel and in a clone; a wrong name is answered with the right one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from motionllm import shipped
+from motionllm.errors import MotionLLMError
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installed package with its three folders; the working directory is an empty one elsewhere."""
+    root = tmp_path / "site-packages" / "motionllm" / "_shipped"
+    for file in (
+        "recipes/README.md",
+        "recipes/demo.yaml",
+        "recipes/large.yaml",
+        "recipes/templates/captions.yaml",
+        "recipes/adapters/default/adapter_model.safetensors",
+        "tokenizer/vq.yaml",
+        "tokenizer/default/model.safetensors",
+        "eval/small.yaml",
+        "eval/results/one.json",
+    ):
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_text(file)
+    monkeypatch.setattr(shipped, "__file__", str(root.parent / "shipped.py"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return root
+
+
+def test_root_is_the_clone_here_and_shipped_in_a_wheel(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shipped.root() == tree
+    monkeypatch.undo()
+    assert shipped.root() == REPOSITORY
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "file"),
+    [
+        ("recipes", "demo", "recipes/demo.yaml"),
+        ("recipes", "demo.yaml", "recipes/demo.yaml"),
+        ("recipes", "recipes/demo.yaml", "recipes/demo.yaml"),
+        ("recipes", "templates/captions", "recipes/templates/captions.yaml"),
+        ("eval", "small", "eval/small.yaml"),
+        ("tokenizer", "default", "tokenizer/default"),
+        ("tokenizer", "vq", "tokenizer/vq.yaml"),
+        ("adapter", "default", "recipes/adapters/default"),
+    ],
+)
+def test_shipped_names(tree: Path, kind: shipped.Kind, name: str, file: str) -> None:
+    assert shipped.find(kind, name) == tree / file
+
+
+def test_a_path_goes_before_a_shipped_name(tree: Path) -> None:
+    Path("demo.yaml").write_text("mine")
+    assert shipped.find("recipes", "demo.yaml").read_text() == "mine"
+    Path("demo").mkdir()  # what a run writes: a folder is no recipe
+    assert shipped.find("recipes", "demo") == tree / "recipes/demo.yaml"
+    Path("default").mkdir()
+    assert shipped.find("adapter", "default") == Path("default")
+
+
+def test_names(tree: Path) -> None:
+    assert shipped.names("recipes") == ["demo", "large"]
+    assert shipped.names("tokenizer") == ["default", "vq"]
+    assert shipped.names("eval") == ["small"]
+    assert shipped.names("adapter") == ["default"]
+
+
+def test_wrong_name_is_answered_with_near_matches_and_the_list(tree: Path) -> None:
+    with pytest.raises(MotionLLMError) as caught:
+        shipped.find("recipes", "deno.yaml")
+    assert str(caught.value) == (
+        "no recipe 'deno.yaml', neither as a path nor shipped: did you mean 'demo'? shipped are demo, large"
+    )
+    with pytest.raises(MotionLLMError, match="no adapter 'zzz', neither as a path nor shipped: shipped are default"):
+        shipped.find("adapter", "zzz")
+
+
+@pytest.mark.parametrize("name", ["../tokenizer/vq", "", ".", "recipes", "/demo"])
+def test_names_do_not_lead_out_of_their_folder(tree: Path, name: str) -> None:
+    with pytest.raises(MotionLLMError):
+        shipped.find("recipes", name)
