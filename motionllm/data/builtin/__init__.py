@@ -16,10 +16,24 @@ import numpy as np
 from motionllm.data.builtin import body
 from motionllm.data.builtin.actions import choreograph
 from motionllm.data.builtin.spec import CHOICES, Part, Spec, draw
+from motionllm.data.builtin.words import captions, named, names_action, questions, right_answer
 from motionllm.data.samples import Sample
 from motionllm.errors import MotionLLMError
 
-__all__ = ["CHOICES", "Part", "Sample", "Spec", "corpus", "joints", "sample"]
+__all__ = [
+    "CHOICES",
+    "Part",
+    "Sample",
+    "Spec",
+    "captions",
+    "corpus",
+    "joints",
+    "named",
+    "names_action",
+    "questions",
+    "right_answer",
+    "sample",
+]
 
 SPLITS = ("train", "val", "test")
 _LONGEST_DRAWN = 8.6  # seconds
@@ -56,6 +70,8 @@ def sample(index: int, seed: int = 0, split: str = "train") -> Sample:
     return Sample(
         id=f"builtin-{split}-{index:06d}",
         load=partial(_features, spec, clip),
+        captions=captions(spec, rng),
+        questions=questions(spec, rng),
         labels={"spec": spec.json(), "seed": clip},
     )
 

@@ -54,7 +54,7 @@ class Actor:
         """How much longer than normal things take."""
         return self.tempo * {"slowly": 1.8, "": 1.0, "quickly": 0.6}[part.speed]
 
-    def place(self, side: int, x: float | None = None, z: float | None = None, yaw: float | None = None):  # noqa: ANN201
+    def place(self, side: int, x: float | None = None, z: float | None = None, yaw: float | None = None):
         """Where a foot stands under the body: x, z, direction."""
         x, z, yaw = (a if a is not None else b for a, b in ((x, self.x), (z, self.z), (yaw, self.yaw)))
         out = SIGN[side] * self.width
@@ -495,7 +495,7 @@ def _sides(part: Part) -> tuple[int, ...]:
 
 def wave(a: Actor, part: Part, until: float | None = None) -> None:
     pace, t = a.pace(part), a.now
-    half = 0.21 * pace
+    half = 0.23 * pace**0.8
     up = t + 0.55 * pace**0.7
     cycles = part.count or max(3, round(_seconds(a, part, 1.4, 2.4) / (2 * half)))
     if until is not None and not part.count:
@@ -549,7 +549,7 @@ def punch(a: Actor, part: Part, until: float | None = None) -> None:
 
 def clap(a: Actor, part: Part, until: float | None = None) -> None:
     pace, t = a.pace(part), a.now
-    half = 0.17 * pace
+    half = 0.2 * pace**0.75
     up, forward = a.between(-0.22, -0.05), a.between(0.28, 0.36)
     count = part.count or max(3, round(_seconds(a, part, 1.4, 2.6) / (2 * half)))
     if until is not None and not part.count:

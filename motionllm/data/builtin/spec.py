@@ -48,7 +48,9 @@ class Spec:
         """Raise MotionLLMError if the corpus knows no such motion."""
         for part in self.parts:
             if part.action not in CHOICES:
-                raise MotionLLMError(f"No action '{part.action}' in the built-in corpus: take one of {sorted(CHOICES)}.")
+                raise MotionLLMError(
+                    f"No action '{part.action}' in the built-in corpus: take one of {sorted(CHOICES)}."
+                )
             offered = CHOICES[part.action]
             for name in ("side", "direction", "count", "speed"):
                 value = getattr(part, name)
@@ -59,7 +61,9 @@ class Spec:
                         f"'{part.action}' has no {name} {value!r}: take one of {list(offered.get(name, ('',)))}."
                     )
         if (len(self.parts), bool(self.relation)) not in ((1, False), (2, True)):
-            raise MotionLLMError(f"{len(self.parts)} parts with relation '{self.relation}': one part has none, two need one.")
+            raise MotionLLMError(
+                f"{len(self.parts)} parts with relation '{self.relation}': one part has none, two need one."
+            )
         if self.relation == "while" and not (self.parts[0].action in CARRIERS and self.parts[1].action in UPPER):
             raise MotionLLMError(f"'while' joins one of {CARRIERS} and one of {UPPER}, in this order.")
         if self.relation not in ("", "then", "while"):
