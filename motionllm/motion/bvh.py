@@ -270,8 +270,9 @@ def _motion_values(path: Path, lines: list[str], first: int, frames: int, width:
         last = max((i for i in range(first, len(lines)) if lines[i].strip()), default=first)
         more = "fewer" if len(tokens) < frames * width else "more"
         raise MotionFileError(
-            f"{path}: line {last + 1}: the motion ends after {len(tokens)} values, {more} than {frames} frames × {width} "
-            f"channels = {frames * width} ({len(tokens) // max(width, 1)} whole frames); copy or export the file again."
+            f"{path}: line {last + 1}: the motion ends after {len(tokens)} values, {more} than {frames} frames × "
+            f"{width} channels = {frames * width} ({len(tokens) // max(width, 1)} whole frames); "
+            "copy or export the file again."
         )
     try:
         values = np.array(tokens, np.float64).reshape(frames, width)
@@ -285,7 +286,7 @@ def _motion_values(path: Path, lines: list[str], first: int, frames: int, width:
 
 
 def _frame_rate(frame_time: str) -> float:
-    """Frames a second. Frame times are printed with few digits (.0083333): a whole rate within their rounding is meant."""
+    """Frames a second. A frame time has few digits (.0083333): a whole rate within its rounding is meant."""
     seconds = float(frame_time)
     rate = 1.0 / seconds
     mantissa, _, exponent = frame_time.lower().partition("e")
@@ -393,10 +394,11 @@ def solve_bvh(
 
     rest: (J, 3) directions of the bones in the rest pose (any length, zero for none). Bone lengths are
     the medians over the clip. A joint with one child turns by the smallest rotation relative to its
-    parent that points its bone as it points; one with several by the best fit over its children (Kabsch
+    parent that points its bone at the child; one with several by the best fit over its children (Kabsch
     1976). Where that leaves a child more than `exact` metres off (the angle between the bones changes,
     as at hips and collars), a joint of no length named CHILD_base is put before the child, as CMU's own
-    files do with LHipJoint, and makes it exact. Lengths that change within the clip cannot be kept.
+    files do with LHipJoint, and makes it exact. Lengths that change within the clip cannot be
+    kept; each bone then points from where its joint came to stand, so that no error adds to the next.
     """
     joints = np.asarray(joints, np.float64)
     frames = len(joints)
@@ -407,13 +409,9 @@ def solve_bvh(
     if list(parents).count(-1) != 1:
         raise MotionLLMError("BVH holds one body: the skeleton needs exactly one root.")
     lengths = np.zeros(len(names))
-    current = np.zeros_like(joints)
     for j, parent in enumerate(parents):
         if parent >= 0:
-            bone = joints[:, j] - joints[:, parent]
-            norm = np.linalg.norm(bone, axis=-1, keepdims=True)
-            lengths[j] = np.median(norm)
-            current[:, j] = bone / np.maximum(norm, 1e-9)
+            lengths[j] = np.median(np.linalg.norm(joints[:, j] - joints[:, parent], axis=-1))
     norm = np.linalg.norm(rest, axis=-1, keepdims=True)
     rest = np.where(norm > 1e-9, rest / np.maximum(norm, 1e-9), [0.0, 1.0, 0.0])
 
@@ -430,15 +428,17 @@ def solve_bvh(
         out_local.append(local)
         return len(out_names) - 1
 
-    def visit(j: int, parent: int, world: np.ndarray) -> None:
-        """Append joint j under `parent`, whose world rotation is `world` (T, 3, 3)."""
+    def visit(j: int, parent: int, world: np.ndarray, place: np.ndarray) -> None:
+        """Append joint j, which stands at `place` (T, 3), under `parent`, whose world rotation is `world` (T, 3, 3)."""
         bones = [k for k in children[j] if lengths[k] > 1e-6]
+        aims = {k: joints[:, k] - place for k in bones}
+        aims = {k: aim / np.maximum(np.linalg.norm(aim, axis=-1, keepdims=True), 1e-9) for k, aim in aims.items()}
         turned = world
         if len(bones) == 1:
-            turned = swing(world @ rest[bones[0]], current[:, bones[0]]) @ world
+            turned = swing(world @ rest[bones[0]], aims[bones[0]]) @ world
         elif bones:
-            # The parent's rotation enters with a small weight: it settles what collinear bones leave open.
-            fit = np.einsum("tka,kb->tab", current[:, bones], rest[bones]) + 1e-4 * world
+            # The parent's rotation enters with a tiny weight: it settles what collinear bones leave open.
+            fit = sum((aims[k][:, :, None] * rest[k] for k in bones), start=1e-6 * world)
             u, _, v = np.linalg.svd(fit)
             u[..., -1] *= np.linalg.det(u @ v)[:, None]
             turned = u @ v
@@ -447,16 +447,14 @@ def solve_bvh(
         if not children[j]:
             ends[index] = rest[j] * max(lengths[j], 0.02) * 50.0
         for k in children[j]:
-            pointed = turned @ rest[k]
-            if k in bones and lengths[k] * np.linalg.norm(pointed - current[:, k], axis=-1).max() > exact:
-                own = swing(pointed, current[:, k]) @ turned
-                base = add(f"{names[k]}_base", index, np.zeros(3), turned.transpose(0, 2, 1) @ own)
-                visit(k, base, own)
-            else:
-                visit(k, index, turned)
+            own, above = turned, index
+            if k in aims and lengths[k] * np.linalg.norm(turned @ rest[k] - aims[k], axis=-1).max() > exact:
+                own = swing(turned @ rest[k], aims[k]) @ turned
+                above = add(f"{names[k]}_base", index, np.zeros(3), turned.transpose(0, 2, 1) @ own)
+            visit(k, above, own, place + own @ rest[k] * lengths[k])
 
     root = list(parents).index(-1)
-    visit(root, -1, np.broadcast_to(np.eye(3), (frames, 3, 3)))
+    visit(root, -1, np.broadcast_to(np.eye(3), (frames, 3, 3)), joints[:, root])
     columns, channels = [joints[:, root] * 100.0], []
     for index, local in enumerate(out_local):
         # The middle angle of an order must stay away from ±90 degrees: about Y for bones that hang or stand (a knee

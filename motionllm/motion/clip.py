@@ -125,7 +125,7 @@ class Motion:
 
         Positions are interpolated linearly (rotations spherically where the BVH file's are kept), without a
         low-pass filter, as the field's data sets do: from 120 to 20 fps every sixth frame is taken as it is.
-        What a body does above 10 Hz (impacts, marker jitter) then aliases; on CMU's takes that is millimetres.
+        What a body does above 10 Hz (impacts, marker jitter) then aliases: 0.5 to 2 mm on average on CMU takes.
         """
         if not (np.isfinite(fps) and fps > 0):
             raise MotionLLMError(f"fps is {fps}; frames a second above 0 are needed.")
@@ -171,8 +171,12 @@ class Motion:
         return replace(clip, joints=features.canonical(clip.joints))
 
     def features(self) -> np.ndarray:
-        """HumanML3D's features (T − 1, 263) float32 of the clip at 20 fps (`features.joints_to_features`)."""
-        return features.joints_to_features(self.body().resample(HUMANML3D.fps).joints)
+        """HumanML3D's features (T − 1, 263) float32 of the clip at 20 fps (`features.joints_to_features`).
+
+        Raises MotionLLMError for a clip of fewer than 2 frames at 20 fps.
+        """
+        joints = features.check_joints(self.body().resample(HUMANML3D.fps).joints, least=2)
+        return features.joints_to_features(joints)
 
     def _own_bvh(self) -> BVH | None:
         """The BVH this clip comes from, if its joints are still the file's."""
@@ -195,7 +199,8 @@ class Motion:
             raise MotionLLMError(".npy holds no joint names; save .canonical() or .body(), or use .npz or .bvh.")
         if abs(self.fps - skeleton.fps) > 1e-6:
             raise MotionLLMError(
-                f".npy holds no fps and {skeleton.name} means {skeleton.fps:g}; save .resample({skeleton.fps:g}), or .npz."
+                f".npy holds no fps and {skeleton.name} means {skeleton.fps:g}; "
+                f"save .resample({skeleton.fps:g}), or .npz."
             )
         joints = (self.joints / skeleton.unit).astype(np.float32)
         _write(path, lambda stream: np.save(stream, joints, allow_pickle=False))

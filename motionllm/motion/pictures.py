@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,19 +28,23 @@ _SCALE = 2  # drawn at twice the size: anti-aliasing
 _PAPER, _TILE, _SHADOW = (255, 255, 255), (236, 239, 243), (214, 219, 226)
 _TEXT, _FAINT, _PATH = (45, 50, 58), (130, 138, 148), (176, 184, 195)
 _COLOURS = {"left": (230, 120, 48), "right": (43, 108, 184), "": (62, 68, 78)}
-_AZIMUTH, _ELEVATION = np.radians(-52.0), np.radians(14.0)
+_AZIMUTH, _ELEVATION = np.radians(-48.0), np.radians(16.0)
 _REACH = 2.6  # metres of floor shown around the body
 
-# (from, to, side, width in metres) of the 22 joints.
-_BONES = (
-    [
-        (a, b, "", 0.085)
-        for a, b in ((0, 3), (3, 6), (6, 9), (9, 12), (0, 1), (0, 2), (9, 13), (9, 14), (13, 16), (14, 17))
-    ]
-    + [(12, 15, "", 0.06)]
-    + [(a, b, "left", w) for a, b, w in ((1, 4, 0.085), (4, 7, 0.07), (7, 10, 0.06), (16, 18, 0.06), (18, 20, 0.05))]
-    + [(a, b, "right", w) for a, b, w in ((2, 5, 0.085), (5, 8, 0.07), (8, 11, 0.06), (17, 19, 0.06), (19, 21, 0.05))]
-)
+# (from, to, side, width in metres) of the 22 joints: the trunk is painted as one shape, limbs bone by bone.
+_Bone = tuple[int, int, str, float]
+_TRUNK: list[_Bone] = [
+    (a, b, "", 0.1)
+    for a, b in ((0, 3), (3, 6), (6, 9), (1, 2), (1, 3), (2, 3), (16, 17), (16, 6), (17, 6), (9, 12), (12, 15))
+]
+_LIMBS: list[_Bone] = [
+    *[(a, b, "left", w) for a, b, w in ((1, 4, 0.095), (4, 7, 0.078), (7, 10, 0.062), (16, 18, 0.07), (18, 20, 0.056))],
+    *[
+        (a, b, "right", w)
+        for a, b, w in ((2, 5, 0.095), (5, 8, 0.078), (8, 11, 0.062), (17, 19, 0.07), (19, 21, 0.056))
+    ],
+]
+_CHEST = (16, 17, 2, 1)  # the trunk's outline: shoulders and hips
 
 
 class _Figure:
@@ -49,14 +54,14 @@ class _Figure:
         try:
             body = motion.body()
             self.joints = body.joints.astype(np.float64)
-            self.bones = _BONES
+            self.trunk, self.limbs = _TRUNK, _LIMBS
             self.head: int | None = HUMANML3D.joints.index("head")
             right_hip, left_hip, right_shoulder, left_shoulder = HUMANML3D.face
             across = self.joints[:, left_hip] - self.joints[:, right_hip]
             across = across + self.joints[:, left_shoulder] - self.joints[:, right_shoulder]
         except MotionLLMError:  # an unknown rig is drawn as it is, without sides
             self.joints = motion.joints.astype(np.float64)
-            self.bones = [(p, j, "", 0.04) for j, p in enumerate(motion.skeleton.parents) if p >= 0]
+            self.trunk, self.limbs = [], [(p, j, "", 0.04) for j, p in enumerate(motion.skeleton.parents) if p >= 0]
             self.head = None
             across = np.broadcast_to([1.0, 0.0, 0.0], (len(motion), 3))
         heading = np.stack([-across[:, 2], across[:, 0]], axis=-1)  # across × up, as (x, z)
@@ -104,7 +109,7 @@ class _Canvas:
         last = np.ceil((centre + _REACH) / edge).astype(int)
         for i in range(first[0], last[0]):
             for k in range(first[1], last[1]):
-                away = np.linalg.norm((np.array([i, k]) + 0.5) * edge - centre) / _REACH
+                away = float(np.linalg.norm((np.array([i, k]) + 0.5) * edge - centre)) / _REACH
                 if (i + k) % 2 or away >= 1:
                     continue
                 corners = np.array([[i, k], [i + 1, k], [i + 1, k + 1], [i, k + 1]]) * edge
@@ -120,37 +125,44 @@ class _Canvas:
         points, depth = self.project(joints)
         root = joints[0, [0, 2]]
         turn = np.linspace(0, 2 * np.pi, 40)
-        self.draw.polygon(self.flat(root + 0.27 * np.stack([np.cos(turn), np.sin(turn)], -1)), fill=_SHADOW)
+        self.draw.polygon(self.flat(root + 0.25 * np.stack([np.cos(turn), np.sin(turn)], -1)), fill=_SHADOW)
         if figure.head is not None:
             self.arrow(root, figure.heading[t])
-        order = sorted(figure.bones, key=lambda bone: depth[bone[0]] + depth[bone[1]])
         middle = float(depth.mean())
-        parts: list[tuple[float, Callable[[], None]]] = []
-        for a, b, side, width in order:
+        parts: list[tuple[float, partial[None]]] = []
+        for a, b, side, width in figure.limbs:
             away = float(depth[a] + depth[b]) / 2 - middle
-            colour = _mix(_COLOURS[side], _PAPER, float(np.clip(0.12 - 0.6 * away, 0.0, 0.34)))
-            parts.append((away, lambda a=a, b=b, w=width, c=colour: self._capsule(points[a], points[b], w, c)))  # type: ignore[misc]
+            colour = _mix(_COLOURS[side], _PAPER, float(np.clip(0.1 - 0.6 * away, 0.0, 0.34)))
+            parts.append((away, partial(self._capsules, points, [(a, b, side, width)], colour)))
         if figure.head is not None:
+            trunk = sorted({joint for bone in figure.trunk for joint in bone[:2]})
+            paint = partial(self._capsules, points, figure.trunk, _COLOURS[""], _CHEST)
+            parts.append((float(depth[trunk].mean()) - middle, paint))
             neck, head = joints[12], joints[figure.head]
             up = (head - neck) / max(float(np.linalg.norm(head - neck)), 1e-9)
             centre, near = self.project((head + 0.05 * up)[None])
-            parts.append((float(near[0]) - middle, lambda: self._ball(centre[0], 0.105, _COLOURS[""])))
+            parts.append((float(near[0]) - middle, partial(self._ball, centre[0], 0.105, _COLOURS[""])))
         for _, paint in sorted(parts, key=lambda part: part[0]):
             paint()
 
     def arrow(self, root: np.ndarray, heading: np.ndarray) -> None:
         """The heading, on the floor in front of the body."""
         side = np.array([-heading[1], heading[0]])
-        tip, base = root + 0.47 * heading, root + 0.33 * heading
-        self.draw.polygon(self.flat(np.array([tip, base + 0.08 * side, base - 0.08 * side])), fill=_FAINT)
+        tip, base = root + 0.62 * heading, root + 0.36 * heading
+        self.draw.polygon(self.flat(np.array([tip, base + 0.13 * side, base - 0.13 * side])), fill=_FAINT)
 
-    def _capsule(self, a: np.ndarray, b: np.ndarray, width: float, colour: tuple[int, int, int]) -> None:
-        # A rim of paper keeps limbs apart where they cross.
+    def _capsules(
+        self, points: np.ndarray, bones: list[_Bone], colour: tuple[int, int, int], outline: tuple[int, ...] = ()
+    ) -> None:
+        """Round-ended bones of one colour, under them a rim of paper that keeps crossing limbs apart."""
         for extra, fill in ((0.018, _PAPER), (0.0, colour)):
-            w = (width + extra) * self.scale
-            self.draw.line([*a, *b], fill=fill, width=max(round(w), 1))
-            for x, y in (a, b):
-                self.draw.ellipse([x - w / 2, y - w / 2, x + w / 2, y + w / 2], fill=fill)
+            if outline:
+                self.draw.polygon([(float(x), float(y)) for x, y in points[list(outline)]], fill=fill)
+            for a, b, _, width in bones:
+                w = (width + extra) * self.scale
+                self.draw.line([*points[a], *points[b]], fill=fill, width=max(round(w), 1))
+                for x, y in points[[a, b]]:
+                    self.draw.ellipse([x - w / 2, y - w / 2, x + w / 2, y + w / 2], fill=fill)
 
     def _ball(self, centre: np.ndarray, radius: float, colour: tuple[int, int, int]) -> None:
         for extra, fill in ((0.009, _PAPER), (0.0, colour)):
@@ -223,7 +235,7 @@ def strip(motion: Motion, path: str | os.PathLike[str], frames: int = 8, title: 
     if figure.head is not None:
         canvas.legend(width - 16, 16)
     image = canvas.finish()
-    _write(Path(path), lambda partial: image.save(partial, format="PNG"))
+    _write(Path(path), lambda place: image.save(place, format="PNG"))
 
 
 def frames(motion: Motion, size: tuple[int, int] = (480, 480), title: str | None = None) -> list[np.ndarray]:
@@ -266,7 +278,7 @@ def animate(
     if suffix not in (".gif", ".mp4"):
         raise MotionFileError(f"{path}: an animation is .gif or .mp4, not '{path.suffix}'.")
     images = frames(motion, size, title)
-    _write(path, lambda partial: _gif(images, partial) if suffix == ".gif" else _mp4(images, partial))
+    _write(path, lambda place: _gif(images, place) if suffix == ".gif" else _mp4(images, place))
 
 
 def _gif(images: list[np.ndarray], path: Path) -> None:
@@ -293,14 +305,14 @@ def _mp4(images: list[np.ndarray], path: Path) -> None:
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside and rename; the partial file keeps the suffix, which tells ffmpeg the format."""
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    """Write beside and rename; the file beside keeps the suffix, which tells ffmpeg the format."""
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     if not path.parent.is_dir():
         raise MotionFileError(f"{path}: its folder does not exist.")
     try:
-        write(partial)
-        os.replace(partial, path)
+        write(beside)
+        os.replace(beside, path)
     except OSError as error:
         raise MotionFileError(f"{path}: cannot be written ({error.strerror or error}).") from None
     finally:
-        partial.unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ spine joint) is placed from structure. What stays unclear is refused with the jo
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -71,8 +72,8 @@ class Rig:
 class RigMap:
     """Which joint of a rig stands at each of the 22 places; spine: the joints between pelvis and neck.
 
-    A place that is absent from `places` is filled by `to_humanml3d` from structure. lost_thorax: the
-    arms hang from the joint below the neck's, one vertebra too low (`map_rig`).
+    A place that is absent from `places` is filled by `to_humanml3d` from structure. lost_thorax: neck
+    and arms start one spine bone too low (`map_rig`).
     """
 
     places: dict[str, int]
@@ -198,12 +199,11 @@ def map_rig(
             hip=hip, knee=knee, ankle=ankle, toe=toe, collar=collar, shoulder=shoulder, elbow=elbow, wrist=wrist
         )
         for place, part in _PER_SIDE.items():
-            key = f"{side}_{place}"
-            j = given.get(key, found[part])
-            if j is not None:
-                places[key] = j
-        for top, middle, bottom in (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")):
-            a, b = places.get(f"{side}_{top}"), places.get(f"{side}_{bottom}")
+            joint = given.get(f"{side}_{place}", found[part])
+            if joint is not None:
+                places[f"{side}_{place}"] = joint
+        for upper, middle, lower in (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")):
+            a, b = places.get(f"{side}_{upper}"), places.get(f"{side}_{lower}")
             if f"{side}_{middle}" not in places and a is not None and b is not None and a in above[b]:
                 between = [j for j in above[b] if a in above[j] and lengths[j] > small]
                 if len(between) == 1:
@@ -247,8 +247,8 @@ def map_rig(
         spine = [j for j in chain if lengths[j] > small]
         if "neck" in places and lengths[top] <= small and spine:
             spine.pop()
-    # The common BVH conversion of CMU's mocap (cgspeed) merged two joints: its neck starts at the chest with
-    # a joint of no length, and so do the arms, which in the original start at the upper end of that neck bone.
+    # The common BVH conversion of CMU's mocap (cgspeed) lost the thorax bone: neck and collars start with joints
+    # of no length on the chest's last joint, where in the original another bone as long as the one below comes first.
     collars = [places.get(f"{side}_collar", -1) for side in ("left", "right")]
     merged = [j for j in necks if lengths[j] <= small and j in above[top]]
     lost = bool(merged) and all(c >= 0 and lengths[c] <= small and parents[c] == parents[merged[0]] for c in collars)
@@ -290,10 +290,10 @@ def to_humanml3d(positions: np.ndarray, ends: Mapping[int, np.ndarray], mapping:
                 raise MotionLLMError(f"The rig has no {place} and no End Site that could stand for it.")
             body[place] = point
     if mapping.lost_thorax:
-        lift = body["neck"] - positions[:, mapping.spine[-1]]
-        body |= {f"{s}_{p}": body[f"{s}_{p}"] + lift for s in ("left", "right") for p in ("shoulder", "elbow", "wrist")}
-        top = end("head")
-        body["head"] = body["head"] if top is None else top
+        chest = positions[:, mapping.spine[-1]]
+        thorax = chest - (positions[:, mapping.spine[-2]] if len(mapping.spine) > 1 else body["pelvis"])
+        moved = ["head", *(f"{side}_{p}" for side in ("left", "right") for p in ("shoulder", "elbow", "wrist"))]
+        body |= {"neck": chest + thorax} | {place: body[place] + thorax for place in moved}
     if "neck" not in body:
         body["neck"] = (body["left_shoulder"] + body["right_shoulder"]) / 2
     hips = (body["left_hip"] + body["right_hip"]) / 2
@@ -339,7 +339,7 @@ def _lateral(offset: np.ndarray, across: np.ndarray) -> np.ndarray:
 
 def _along(chain: list[np.ndarray], marks: np.ndarray) -> list[np.ndarray]:
     """Points on a polyline of (T, 3) nodes at the fractions marks[:-1] / marks[-1] of its mean length."""
-    steps = [float(np.linalg.norm(b - a, axis=-1).mean()) for a, b in zip(chain, chain[1:], strict=False)]
+    steps = [float(np.linalg.norm(b - a, axis=-1).mean()) for a, b in itertools.pairwise(chain)]
     reached = np.concatenate([[0.0], np.cumsum(steps)])
     points = []
     for mark in marks[:-1] / marks[-1] * reached[-1]:

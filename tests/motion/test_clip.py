@@ -1,0 +1,269 @@
+"""Motion: every file in and out, rates, the canonical form, and one clear sentence for whatever is wrong."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from test_rigs import named, walk
+
+import motionllm
+from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.motion import Motion, features
+from motionllm.motion.bvh import solve_bvh, write_bvh
+from motionllm.motion.rigs import Rig
+from motionllm.motion.skeleton import HUMANML3D, KIT
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+def kit_walk() -> np.ndarray:
+    """(T, 21, 3) metres: the made-up walk in KIT-ML's joints, whose named sides are the body's other ones."""
+    joints, at = walk(), {name: j for j, name in enumerate(HUMANML3D.joints)}
+    other = {"left": "right", "right": "left"}
+    source = {"root": "pelvis", "belly": "spine1", "chest": "spine2", "neck": "neck", "head": "head"}
+    columns = []
+    for name in KIT.joints:
+        side, _, part = name.partition("_")
+        if name in source:
+            columns.append(joints[:, at[source[name]]])
+        elif part == "heel":
+            columns.append((joints[:, at[f"{other[side]}_ankle"]] * 2 + joints[:, at[f"{other[side]}_foot"]]) / 3)
+        else:
+            columns.append(joints[:, at[f"{other[side]}_{part}"]])
+    return np.stack(columns, axis=1)
+
+
+def test_public_name_and_basics():
+    clip = motionllm.Motion(walk(), name="walk")
+    assert len(clip) == 60 and clip.duration == 3.0 and clip.joints.dtype == np.float32 and clip.fps == 20.0
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".bvh"])
+def test_saved_and_loaded_is_the_same_clip(tmp_path, suffix):
+    clip = Motion(walk(), name="clip").canonical()
+    clip.save(tmp_path / f"clip{suffix}")
+    again = Motion.load(tmp_path / f"clip{suffix}")
+    assert again.skeleton is HUMANML3D and again.fps == 20 and again.name == "clip"
+    np.testing.assert_allclose(again.joints, clip.joints, atol=0 if suffix != ".bvh" else 1e-4)
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".bvh"])
+def test_kit_clips_keep_their_skeleton_rate_and_unit(tmp_path, suffix):
+    clip = Motion(kit_walk(), KIT.fps, KIT)
+    clip.save(tmp_path / f"clip{suffix}")
+    if suffix == ".npy":
+        assert np.load(tmp_path / "clip.npy").max() > 1000  # millimetres, as the data set's files
+    again = Motion.load(tmp_path / f"clip{suffix}")
+    assert again.skeleton is KIT and again.fps == 12.5
+    np.testing.assert_allclose(again.joints, clip.joints, atol=5e-3 if suffix == ".bvh" else 1e-6)
+
+
+def test_kit_body_has_its_left_on_the_left():
+    body = Motion(kit_walk(), KIT.fps, KIT).body()
+    for name in ("pelvis", "left_hip", "left_wrist", "right_foot", "right_elbow", "head"):
+        j = HUMANML3D.joints.index(name)
+        np.testing.assert_allclose(body.joints[:, j], walk()[:, j], atol=1e-6)
+
+
+def test_arrays_are_told_by_their_shape(tmp_path):
+    joints = walk()
+    wide = np.concatenate([joints, np.ones((len(joints), 30, 3))], axis=1)
+    for name, array in (("flat", joints.reshape(-1, 66)), ("smplh", wide), ("double", joints.astype(np.float64))):
+        np.save(tmp_path / f"{name}.npy", array)
+        np.testing.assert_array_equal(Motion.load(tmp_path / f"{name}.npy").joints, joints)
+    vectors = features.joints_to_features(joints)
+    np.save(tmp_path / "features.npy", vectors)
+    clip = Motion.load(tmp_path / "features.npy")
+    np.testing.assert_array_equal(clip.joints, features.features_to_joints(vectors))
+    assert clip.fps == 20 and len(clip) == len(joints) - 1
+    np.savez(tmp_path / "joints.npz", joints=joints, fps=30)
+    assert Motion.load(tmp_path / "joints.npz").fps == 30
+    np.savez(tmp_path / "bare.npz", joints=joints)
+    assert Motion.load(tmp_path / "bare.npz").fps == 20
+
+
+def test_the_published_clip_reads_from_joints_and_features():
+    folder = DATA / "humanml3d_sample"
+    if not folder.is_dir():
+        pytest.skip("shared/data/humanml3d_sample is absent")
+    joints, vectors = Motion.load(folder / "012314_joints.npy"), Motion.load(folder / "012314_features.npy")
+    assert len(joints) == len(vectors) == 170
+    np.testing.assert_allclose(joints.joints, vectors.joints, atol=1e-5)
+    assert Motion.load(folder / "target_skeleton_000021.npy").joints.shape[1] == 22
+
+
+def test_a_rig_of_its_own_survives_npz_and_bvh(tmp_path):
+    names = named("lafan1")
+    joints, ordered = walk(), tuple(names[p] for p in HUMANML3D.joints)
+    write_bvh(
+        solve_bvh(joints, ordered, HUMANML3D.parents, joints[0] - joints[0, list(HUMANML3D.parents)], 20),
+        tmp_path / "a.bvh",
+    )
+    clip = Motion.load(tmp_path / "a.bvh")
+    assert isinstance(clip.skeleton, Rig)
+    clip.save(tmp_path / "a.npz")
+    again = Motion.load(tmp_path / "a.npz")
+    assert again.skeleton.joints == clip.skeleton.joints and again.skeleton.parents == clip.skeleton.parents
+    np.testing.assert_array_equal(again.joints, clip.joints)
+    np.testing.assert_allclose(again.body().joints, clip.body().joints, atol=1e-5)
+    again.save(tmp_path / "b.bvh")  # rotations are solved anew: the archive holds none
+    np.testing.assert_allclose(Motion.load(tmp_path / "b.bvh").body().joints, joints, atol=1e-3)
+    with pytest.raises(MotionFileError, match="no joint names"):
+        clip.save(tmp_path / "a.npy")
+
+
+def test_changed_joints_are_not_saved_with_the_files_old_rotations(tmp_path):
+    Motion(walk()).canonical().save(tmp_path / "a.bvh")
+    clip = Motion.load(tmp_path / "a.bvh")
+    turn = Rotation.from_euler("y", 90, degrees=True).as_matrix()
+    moved = Motion(clip.joints @ turn.T, clip.fps, clip.skeleton, bvh=clip.bvh, places=clip.places)
+    moved.save(tmp_path / "b.bvh")
+    np.testing.assert_allclose(Motion.load(tmp_path / "b.bvh").joints, moved.joints, atol=1e-4)
+
+
+@pytest.mark.parametrize("fps", [10, 20, 25, 30, 60, 12.5])
+def test_resampling_keeps_the_duration_to_a_frame_and_the_ends(fps):
+    clip = Motion(walk())
+    other = clip.resample(fps)
+    assert other.fps == fps and abs(other.duration - clip.duration) <= max(1 / fps, 1 / 20) + 1e-9
+    np.testing.assert_array_equal(other.joints[0], clip.joints[0])
+    if fps in (20, 60):
+        np.testing.assert_allclose(other.joints[:: int(fps // 20)], clip.joints, atol=1e-6)
+    if fps == 10:
+        np.testing.assert_array_equal(other.joints, clip.joints[::2])
+
+
+def test_resampled_bvh_keeps_bone_lengths_and_rotations(tmp_path):
+    Motion(walk()).save(tmp_path / "a.bvh")
+    clip = Motion.load(tmp_path / "a.bvh")
+    other = clip.resample(33)
+    assert other.bvh is not None and len(other.bvh) == len(other)
+    parents = list(HUMANML3D.parents)
+    for motion in (clip, other):
+        lengths = np.linalg.norm(motion.joints[:, 1:] - motion.joints[:, parents[1:]], axis=-1)
+        np.testing.assert_allclose(lengths, HUMANML3D.lengths[None, 1:].repeat(len(motion), 0), atol=1e-5)
+
+
+def test_canonical_is_20_fps_on_the_floor_at_the_origin_facing_z():
+    turn = Rotation.from_euler("y", 130, degrees=True).as_matrix()
+    clip = Motion((walk() * 1.2) @ turn.T + [3, 1, -2]).resample(60)
+    canonical = clip.canonical()
+    assert canonical.fps == 20 and len(canonical) == 60
+    assert canonical.joints[..., 1].min() == pytest.approx(0, abs=1e-6)
+    np.testing.assert_allclose(canonical.joints[0, 0, [0, 2]], 0, atol=1e-6)
+    np.testing.assert_allclose(canonical.joints, Motion(walk()).canonical().joints, atol=2e-3)
+    lengths = np.linalg.norm(canonical.joints[:, 1:] - canonical.joints[:, list(HUMANML3D.parents)[1:]], axis=-1)
+    np.testing.assert_allclose(lengths, HUMANML3D.lengths[None, 1:].repeat(60, 0), atol=1e-5)
+    np.testing.assert_array_equal(clip.features(), features.joints_to_features(clip.resample(20).joints))
+
+
+def test_one_frame_is_a_clip_but_has_no_features(tmp_path):
+    clip = Motion(walk()[:1])
+    for suffix in (".npy", ".npz", ".bvh"):
+        clip.save(tmp_path / f"one{suffix}")
+        assert len(Motion.load(tmp_path / f"one{suffix}").canonical()) == 1
+    assert len(clip.resample(30)) == 1
+    with pytest.raises(MotionLLMError, match="at least 2"):
+        clip.features()
+
+
+def broken(path: Path, kind: str) -> Path:
+    """A file with one thing wrong with it."""
+    joints = walk()
+    if kind == "nan":
+        joints[5, 3, 1] = np.nan
+    if kind == "inf":
+        joints[5, 3, 1] = np.inf
+    content = {
+        "nan": joints,
+        "inf": joints,
+        "empty": joints[:0],
+        "shape": np.zeros((4, 23, 3)),
+        "scalar": np.array(1.0),
+        "text": np.array([["a"] * 66]),
+        "nan features": np.full((4, 263), np.nan),
+        "no joints": np.zeros((4, 0, 3)),
+    }
+    if kind in content:
+        np.save(path, content[kind])
+    elif kind == "pickle":
+        np.save(path, np.array([{"joints": 1}], dtype=object), allow_pickle=True)
+    elif kind == "cut":
+        np.save(path, joints)
+        path.write_bytes(path.read_bytes()[:-100])
+    elif kind == "nothing":
+        path.write_bytes(b"")
+    elif kind == "not numpy":
+        path.write_bytes(b"hello world, this is text")
+    elif kind == "archive":
+        np.savez(path.with_suffix(".npz"), joints=joints)
+        path.with_suffix(".npz").rename(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [("nan", "NaN or infinity \\(first at frame 5, spine1\\)"), ("inf", "NaN or infinity"), ("empty", "no frame"),
+     ("shape", "\\(4, 23, 3\\)"), ("scalar", "has shape"), ("text", "numbers"),
+     ("nan features", "features contain NaN"), ("no joints", "has shape"), ("pickle", "pickled"), ("cut", "cut short"), ("nothing", "cut short"),
+     ("not numpy", "pickled|no NumPy"), ("archive", "archive"), ("missing", "no such file")],
+)  # fmt: skip
+def test_a_bad_array_is_refused_in_one_sentence_that_names_the_file(tmp_path, kind, says):
+    path = broken(tmp_path / "bad.npy", kind)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(MotionFileError, match=says) as caught:
+            Motion.load(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_bad_archive_is_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", poses=np.zeros(3))
+    with pytest.raises(MotionFileError, match="no 'joints' array, only poses"):
+        Motion.load(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", joints=walk(), fps=[1, 2])
+    with pytest.raises(MotionFileError, match="'fps' is one number"):
+        Motion.load(tmp_path / "b.npz")
+    np.savez(tmp_path / "c.npz", joints=walk(), fps=0)
+    with pytest.raises(MotionFileError, match="above 0"):
+        Motion.load(tmp_path / "c.npz")
+    np.savez(tmp_path / "d.npz", joints=walk())
+    (tmp_path / "d.npz").write_bytes((tmp_path / "d.npz").read_bytes()[:500])
+    with pytest.raises(MotionFileError, match="cut short"):
+        Motion.load(tmp_path / "d.npz")
+    np.savez(tmp_path / "e.npz", joints=walk(), names=list("abcdefghijklmnopqrstuv"))
+    with pytest.raises(MotionFileError, match="no parents"):
+        Motion.load(tmp_path / "e.npz")
+
+
+def test_unknown_suffixes_and_places_are_refused(tmp_path):
+    with pytest.raises(MotionFileError, match=r"read from \.bvh"):
+        Motion.load(tmp_path / "clip.fbx")
+    for name in ("clip.glb", "clip", "clip.txt"):
+        with pytest.raises(MotionFileError, match=r"saved as \.bvh"):
+            Motion(walk()).save(tmp_path / name)
+    for suffix in (".bvh", ".npy", ".npz", ".png"):
+        with pytest.raises(MotionFileError, match="nowhere"):
+            Motion(walk()).save(tmp_path / "nowhere" / f"clip{suffix}")
+    with pytest.raises(MotionFileError, match=r"save \.resample\(20\)"):
+        Motion(walk(), fps=30).save(tmp_path / "clip.npy")
+
+
+@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
+def test_impossible_rates_are_refused(fps):
+    with pytest.raises(MotionLLMError, match="above 0"):
+        Motion(walk(), fps)
+    with pytest.raises(MotionLLMError, match="above 0"):
+        Motion(walk()).resample(fps)
+
+
+def test_wrong_shapes_are_refused():
+    for shape in ((4, 21, 3), (4, 22), (4, 22, 2), (0, 22, 3)):
+        with pytest.raises(MotionLLMError, match=r"humanml3d motion is \(frames, 22, 3\)"):
+            Motion(np.zeros(shape))

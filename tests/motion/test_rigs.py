@@ -1,0 +1,302 @@
+"""Rigs: names of many tools to the same 22 joints, structure where names fail, units, up axis, rest poses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.motion import Motion, features
+from motionllm.motion.bvh import read_bvh, solve_bvh, write_bvh
+from motionllm.motion.clip import rest_pose
+from motionllm.motion.rigs import load_rig, side_and_part
+from motionllm.motion.skeleton import HUMANML3D
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+FILES = ["bandai1_walk_normal", "bandai2_wave_left", "cmu_cgspeed_07_12", "cmu_cgspeed_49_02", "cmu_daz_02_01",
+         "cmu_daz_run", "cmu_iclone", "cmu_lawrennd", "fair1_dab", "rokoko_dance"]  # fmt: skip
+
+# The 22 places in HumanML3D's order, as tools name them; L and R are put in for the side.
+MIDDLE = ["pelvis", "spine1", "spine2", "spine3", "neck", "head"]
+LIMBS = ["hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist"]
+RIGS = {
+    "mixamo": ("mixamorig:Hips Spine Spine1 Spine2 Neck Head", "UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand",
+               "mixamorig:{side}{part}", ("Left", "Right")),
+    "lafan1": ("Hips Spine Spine1 Spine2 Neck Head", "UpLeg Leg Foot Toe Shoulder Arm ForeArm Hand", "{side}{part}",
+               ("Left", "Right")),
+    "xsens": ("Hips Chest Chest2 Chest3 Neck Head", "Hip Knee Ankle Toe Collar Shoulder Elbow Wrist", "{side}{part}",
+              ("Left", "Right")),
+    "mvn": ("Pelvis L5 L3 T12 Neck Head", "UpperLeg LowerLeg Foot Toe Shoulder UpperArm ForeArm Hand", "{side}{part}",
+            ("Left", "Right")),
+    "unreal": ("pelvis spine_01 spine_02 spine_03 neck_01 head",
+               "thigh calf foot ball clavicle upperarm lowerarm hand", "{part}_{side}", ("l", "r")),
+    "rigify": ("DEF-hips DEF-spine DEF-spine.001 DEF-spine.002 DEF-neck DEF-head",
+               "thigh shin foot toe shoulder upper_arm forearm hand", "DEF-{part}.{side}", ("L", "R")),
+    "biped": ("Bip01 Spine Spine1 Spine2 Neck Head", "Thigh Calf Foot Toe0 Clavicle UpperArm Forearm Hand",
+              "Bip01 {side} {part}", ("L", "R")),
+    "smpl": ("Pelvis Spine1 Spine2 Spine3 Neck Head", "Hip Knee Ankle Foot Collar Shoulder Elbow Wrist",
+             "{side}_{part}", ("L", "R")),
+    "vroid": ("J_Bip_C_Hips J_Bip_C_Spine J_Bip_C_Chest J_Bip_C_UpperChest J_Bip_C_Neck J_Bip_C_Head",
+              "UpperLeg LowerLeg Foot ToeBase Shoulder UpperArm LowerArm Hand", "J_Bip_{side}_{part}", ("L", "R")),
+    "asf": ("root lowerback upperback thorax lowerneck head",
+            "femur tibia foot toes clavicle humerus radius wrist", "{side}{part}", ("l", "r")),
+    "optitrack": ("Hip Ab Chest UChest Neck Head", "Thigh Shin Foot Toe Shoulder UArm FArm Hand", "{side}{part}",
+                  ("L", "R")),
+    "beat": ("Hips Spine Spine1 Spine2 Neck Head", "UpLeg Leg Foot ForeFoot Shoulder Arm Arm1 Hand", "{side}{part}",
+             ("Left", "Right")),
+    "kinect": ("SpineBase SpineMid SpineUpper SpineShoulder Neck Head",
+               "Hip Knee Ankle Foot Clavicle Shoulder Elbow Wrist", "{part}{side}", ("Left", "Right")),
+    "unknown prefix": ("Ava_Hips Ava_Spine Ava_Spine1 Ava_Spine2 Ava_Neck Ava_Head",
+                       "UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand", "Ava_{side}{part}", ("Left", "Right")),
+    "snake": ("hips spine chest upper_chest neck head",
+              "upper_leg lower_leg foot toes shoulder upper_arm lower_arm hand", "{side}_{part}", ("left", "right")),
+}  # fmt: skip
+
+
+def named(rig: str) -> dict[str, str]:
+    middle, limbs, pattern, sides = RIGS[rig]
+    names = dict(zip(MIDDLE, middle.split(" "), strict=True))
+    for side, written in zip(("left", "right"), sides, strict=True):
+        for place, part in zip(LIMBS, limbs.split(" "), strict=True):
+            names[f"{side}_{place}"] = pattern.format(side=written, part=part)
+    return names
+
+
+def walk(frames: int = 60) -> np.ndarray:
+    """A made-up walk (T, 22, 3) at 20 fps on the target skeleton, facing +Z: arms and legs swing, the trunk bends."""
+    skeleton = HUMANML3D
+    rest = np.array(rest_pose(skeleton, tpose()[None]))
+    rest /= np.maximum(np.linalg.norm(rest, axis=-1, keepdims=True), 1e-9)
+    phase = np.linspace(0, 4 * np.pi, frames)
+    joints = np.zeros((frames, 22, 3))
+    joints[:, 0] = np.stack([0 * phase, 0.95 + 0.02 * np.cos(2 * phase), np.linspace(0, 2.4, frames)], axis=-1)
+    world = {0: np.broadcast_to(np.eye(3), (frames, 3, 3))}
+    bend = {1: 0.5 * np.sin(phase), 2: -0.5 * np.sin(phase), 4: 0.4 + 0.3 * np.cos(phase), 5: 0.4 - 0.3 * np.cos(phase)}
+    drop = {16: -1.2 + 0 * phase, 17: 1.2 + 0 * phase}
+    for j in range(1, 22):
+        parent = skeleton.parents[j]
+        joints[:, j] = joints[:, parent] + world[parent] @ rest[j] * skeleton.lengths[j]
+        angles = np.stack(
+            [bend.get(j, 0.05 * np.sin(phase + j)), 0.04 * np.cos(phase), drop.get(j, 0 * phase)], axis=-1
+        )
+        world[j] = world[parent] @ Rotation.from_rotvec(angles).as_matrix()
+    joints[..., 1] -= joints[..., 1].min()
+    return joints.astype(np.float32)
+
+
+def tpose() -> np.ndarray:
+    """(22, 3) a standing body with arms out, the target skeleton's lengths, hips below the pelvis."""
+    direction = HUMANML3D.axes.copy()
+    for j, x in ((16, 1), (18, 1), (20, 1), (17, -1), (19, -1), (21, -1)):
+        direction[j] = [x, 0, 0]
+    direction[[1, 2]] = [[0.65, -0.76, 0], [-0.65, -0.76, 0]]
+    direction[[13, 14]] = [[0.5, 0.86, 0], [-0.5, 0.86, 0]]
+    joints = np.zeros((22, 3))
+    for j in range(1, 22):
+        joints[j] = joints[HUMANML3D.parents[j]] + direction[j] / np.linalg.norm(direction[j]) * HUMANML3D.lengths[j]
+    return joints
+
+
+def save_as(path: Path, names: dict[str, str], joints: np.ndarray, scale: float = 1.0, turn: np.ndarray | None = None):
+    """Write joints (T, 22, 3) as BVH under other names, in other units, turned by a matrix."""
+    turned = joints if turn is None else joints @ turn.T
+    rest = rest_pose(HUMANML3D, joints) if turn is None else rest_pose(HUMANML3D, joints) @ turn.T
+    bvh = solve_bvh(
+        turned * scale, [names[p] for p in HUMANML3D.joints], HUMANML3D.parents, rest, 20, exact=1e-3 * scale
+    )
+    write_bvh(bvh, path)
+
+
+@pytest.mark.parametrize("rig", RIGS)
+def test_every_tools_names_reach_the_same_22_joints(tmp_path, rig):
+    save_as(tmp_path / "clip.bvh", named(rig), walk())
+    clip = Motion.load(tmp_path / "clip.bvh")
+    assert len(clip.skeleton.joints) == 22 and clip.skeleton is not HUMANML3D
+    # Collars right at the neck would be moved; these are not.
+    np.testing.assert_allclose(clip.body().joints, walk(), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "part"),
+    [("mixamorig:LeftUpLeg", "left", "upleg"), ("lShldr", "left", "shldr"), ("RHipJoint", "right", "hipjoint"),
+     ("CC_Base_L_Upperarm", "left", "upperarm"), ("CC_Base_L_UpperarmTwist01", "", ""),
+     ("CC_Base_NeckTwist01", "", "necktwist"),
+     ("lowerback", "", ""), ("radius", "", "radius"), ("rradius", "right", "radius"),
+     ("upper_arm.R", "right", "upperarm"),
+     ("LeftHandIndex1", "left", ""), ("ik_hand_l", "", ""), ("Bip01 L Calf", "left", "calf"),
+     ("ltoes", "left", "toes")],
+)  # fmt: skip
+def test_a_name_is_a_side_and_a_part(name, side, part):
+    assert side_and_part(name) == (side, part)
+
+
+@pytest.mark.parametrize(
+    ("scale", "unit"),
+    [(0.01, 1.0), (1.0, 0.01), (10.0, 0.001), (0.01 / 0.0254, 0.0254), (0.01 / 0.0254 * 0.45, 0.0254 / 0.45)],
+)
+def test_units_are_told_by_body_size(tmp_path, scale, unit):
+    save_as(tmp_path / "clip.bvh", named("lafan1"), walk(), scale)
+    clip = Motion.load(tmp_path / "clip.bvh")
+    assert clip.bvh.unit == unit
+    # Metres are printed with six digits: a micrometre here and there adds up along a chain.
+    np.testing.assert_allclose(clip.body().joints, walk(), atol=1e-3)
+
+
+def test_units_of_their_own_are_scaled_to_an_adult_and_said(tmp_path):
+    save_as(tmp_path / "clip.bvh", named("lafan1"), walk(), 0.27)
+    clip = Motion.load(tmp_path / "clip.bvh")
+    assert "1.70 m tall" in clip.notes[0]
+    np.testing.assert_allclose(clip.canonical().joints, Motion(walk()).canonical().joints, atol=1e-3)
+    given = Motion.load(tmp_path / "clip.bvh", rig={"unit": 0.01 / 0.27})
+    np.testing.assert_allclose(given.body().joints, walk(), atol=1e-4)
+
+
+Z_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # (x, y, z) → (x, −z, y)
+
+
+def test_z_up_files_stand_up_and_keep_left_left(tmp_path):
+    save_as(tmp_path / "clip.bvh", named("lafan1"), walk(), turn=Z_UP)
+    clip = Motion.load(tmp_path / "clip.bvh")
+    assert clip.bvh.up == "z"
+    np.testing.assert_allclose(clip.body().joints, walk(), atol=1e-4)
+
+
+def test_z_up_motion_with_a_y_up_rest_pose_stands_up(tmp_path):
+    save_turned(tmp_path / "clip.bvh", walk())
+    clip = Motion.load(tmp_path / "clip.bvh")
+    assert clip.bvh.up == "z"
+    np.testing.assert_allclose(clip.body().joints, walk(), atol=1e-4)
+
+
+def test_lying_along_z_is_not_standing_in_a_z_up_file(tmp_path):
+    still = walk() - walk()[:, :1]
+    still[..., 2] -= still[..., 2].min()  # turned, this is the height: the back lies on the floor
+    save_turned(tmp_path / "clip.bvh", still * [1, 1, -1])
+    assert Motion.load(tmp_path / "clip.bvh").bvh.up == "y"
+
+
+def save_turned(path: Path, joints: np.ndarray) -> None:
+    """A BVH whose rest pose is Y up and whose joints are turned so that y becomes z."""
+    names = [named("lafan1")[p] for p in HUMANML3D.joints]
+    write_bvh(solve_bvh(joints @ Z_UP.T, names, HUMANML3D.parents, rest_pose(HUMANML3D, walk()), 20), path)
+
+
+def test_a_rest_pose_before_the_motion_is_dropped_and_said(tmp_path):
+    joints = walk()
+    first = np.concatenate([(tpose() + joints[0, 0])[None], joints])
+    save_as(tmp_path / "clip.bvh", named("lafan1"), first)
+    clip = Motion.load(tmp_path / "clip.bvh")
+    assert len(clip) == len(joints) and any("rest pose" in note for note in clip.notes)
+    save_as(tmp_path / "plain.bvh", named("lafan1"), joints)
+    assert len(Motion.load(tmp_path / "plain.bvh")) == len(joints)
+
+
+def test_missing_toes_and_collars_are_placed_from_structure():
+    clip, joints = Motion(walk()), walk().astype(np.float64)
+    from motionllm.motion.rigs import map_rig, to_humanml3d
+
+    keep = [j for j, name in enumerate(HUMANML3D.joints) if "foot" not in name and "collar" not in name]
+    names = [HUMANML3D.joints[j] for j in keep]
+    up = {j: p for j, p in enumerate(HUMANML3D.parents)}
+    parents = []
+    for j in keep:
+        parent = up[j]
+        while parent >= 0 and parent not in keep:
+            parent = up[parent]
+        parents.append(keep.index(parent) if parent >= 0 else -1)
+    mapping = map_rig(names, parents, np.ones(len(names)), (), {})
+    body = to_humanml3d(joints[:, keep], {}, mapping)
+    toes = body[:, [10, 11]] - body[:, [7, 8]]
+    assert (toes[..., 2] > 0.05).all()
+    assert (body[:, 13, 0] > body[:, 14, 0] + 0.05).all()
+    assert len(clip) == len(body)
+
+
+def test_what_cannot_be_placed_is_named_and_can_be_given(tmp_path):
+    names = named("lafan1") | {"left_knee": "Quux", "left_ankle": "Zorg", "right_elbow": "Blub", "right_wrist": "Flub"}
+    save_as(tmp_path / "clip.bvh", names, walk())
+    clip = Motion.load(tmp_path / "clip.bvh")  # its own joints are fine; only the 22 are not known
+    with pytest.raises(MotionLLMError, match=r"No joint found for left_knee, .*left_ankle") as caught:
+        clip.canonical()
+    assert "right_elbow" in str(caught.value) and "Quux" in str(caught.value)
+    rig = {place: names[place] for place in ("left_knee", "left_ankle", "right_elbow", "right_wrist")}
+    np.testing.assert_allclose(Motion.load(tmp_path / "clip.bvh", rig=rig).body().joints, walk(), atol=1e-4)
+    (tmp_path / "rig.yaml").write_text("\n".join(f"{k}: {v}" for k, v in rig.items()))
+    np.testing.assert_allclose(
+        Motion.load(tmp_path / "clip.bvh", rig=tmp_path / "rig.yaml").body().joints, walk(), atol=1e-4
+    )
+    with pytest.raises(MotionFileError, match="no such joint; the nearest names are Left"):
+        Motion.load(tmp_path / "clip.bvh", rig={"left_knee": "LeftLegg", "left_ankle": "Zorg"})
+
+
+@pytest.mark.parametrize(
+    ("rig", "says"),
+    [({"left_kneee": "x"}, "did you mean left_knee"), ({"up": "x"}, "'y' or 'z'"), ({"unit": -1}, "above 0")],
+)
+def test_rig_descriptions_are_checked(rig, says):
+    with pytest.raises(MotionLLMError, match=says):
+        load_rig(rig)
+
+
+def test_rig_file_that_is_no_mapping(tmp_path):
+    (tmp_path / "rig.yaml").write_text("- a\n")
+    with pytest.raises(MotionFileError, match="is a mapping"):
+        load_rig(tmp_path / "rig.yaml")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_real_files_give_plausible_bodies(name):
+    path = DATA / "bvh" / f"{name}.bvh"
+    if not path.is_file():
+        pytest.skip("shared/data/bvh is absent")
+    clip = Motion.load(path)
+    body = clip.body().joints.astype(np.float64)
+    # Stature from bone lengths, whatever the pose: legs, spine, neck, plus about 0.12 m of foot height and crown.
+    lengths = [np.median(np.linalg.norm(body[:, j] - body[:, HUMANML3D.parents[j]], axis=-1)) for j in range(1, 22)]
+    stature = sum(lengths[j - 1] for j in (4, 7, 3, 6, 9, 12, 15)) + 0.2
+    assert 1.4 < stature < 2.0
+    canonical = clip.canonical()
+    joints = canonical.joints
+    assert canonical.fps == 20 and joints.shape[1:] == (22, 3) and abs(len(joints) / 20 - clip.duration) <= 0.05
+    assert joints[..., 1].min() == pytest.approx(0, abs=1e-6) and np.abs(joints[0, 0, [0, 2]]).max() < 1e-6
+    across = joints[0, 1] - joints[0, 2] + joints[0, 16] - joints[0, 17]
+    assert across[0] > 0.2 and abs(across[2]) < 1e-4  # left is +x where the body faces +Z
+    ahead = np.cross(joints[:, 1] - joints[:, 2], [0.0, 1.0, 0.0])
+    toes = joints[:, 10] - joints[:, 7] + joints[:, 11] - joints[:, 8]
+    assert ((ahead * toes).sum(-1) > 0).mean() > 0.9  # toes point ahead: left and right are not swapped
+    if "walk" in name or "02_01" in name or "run" in name or "07_12" in name:
+        assert joints[-1, 0, 2] > 1.5 and joints[-1, 0, 2] > 3 * abs(joints[-1, 0, 0])
+
+
+def test_bandai_walk_equals_the_published_conversion_of_the_same_take():
+    path, reference = DATA / "bvh/bandai1_walk_normal.bvh", DATA / "bandai/new_joints/dataset-1_walk_normal_001.npy"
+    if not (path.is_file() and reference.is_file()):
+        pytest.skip("shared/data is absent")
+    body = Motion.load(path).body().resample(20).joints
+    np.testing.assert_allclose(body, np.load(reference), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "take", "millimetres"), [("cmu_cgspeed_49_02", "49_02", 15), ("cmu_daz_02_01", "02_01", 60)]
+)
+def test_cmu_takes_agree_with_the_amc_of_the_same_take(name, take, millimetres):
+    path, reference = DATA / f"bvh/{name}.bvh", DATA / f"cmu_trials/new_joints/{take}.npy"
+    if not (path.is_file() and reference.is_file()):
+        pytest.skip("shared/data is absent")
+    ours, theirs = Motion.load(path).canonical().joints, features.canonical(np.load(reference))
+    count = min(len(ours), len(theirs))
+    ours, theirs = ours[:count], theirs[len(theirs) - count :]
+    error = np.linalg.norm((ours - ours[:, :1]) - (theirs - theirs[:, :1]), axis=-1).mean() * 1000
+    assert error < millimetres
+
+
+def test_own_rotations_survive_loading_and_saving(tmp_path):
+    path = DATA / "bvh/cmu_lawrennd.bvh"
+    if not path.is_file():
+        pytest.skip("shared/data/bvh is absent")
+    clip = Motion.load(path)
+    clip.save(tmp_path / "again.bvh")
+    np.testing.assert_allclose(read_bvh(tmp_path / "again.bvh").values, clip.bvh.values, atol=1e-6)
