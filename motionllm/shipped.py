@@ -32,7 +32,8 @@ _CALLED: dict[Kind, str] = {
 def find(kind: Kind, name: str | Path) -> Path:
     """The file or folder called `name`: a path, else a shipped one ("demo", "demo.yaml" and "recipes/demo.yaml" alike).
 
-    Recipes and suites are files, adapters folders, tokenizers either (a recipe for one, or its weights).
+    Recipes and suites are files, with or without their suffix, adapters folders. A tokenizer's name is its
+    folder of weights; with .yaml ("default.yaml") it is the recipe that made it.
     Raises MotionLLMError, naming what there is, where nothing is called so.
     """
     given = Path(name).expanduser()
@@ -40,7 +41,8 @@ def find(kind: Kind, name: str | Path) -> Path:
         return given
     inside = given.relative_to(_FOLDER[kind]) if given.is_relative_to(_FOLDER[kind]) else given
     if not inside.is_absolute() and ".." not in inside.parts and inside.parts:
-        for shipped in (root() / _FOLDER[kind] / inside, root() / _FOLDER[kind] / f"{inside}.yaml"):
+        endings = ("", ".yaml") if kind in ("recipes", "eval") else ("",)
+        for shipped in (root() / _FOLDER[kind] / f"{inside}{ending}" for ending in endings):
             if _fits(kind, shipped):
                 return shipped
     there = names(kind)
@@ -51,14 +53,13 @@ def find(kind: Kind, name: str | Path) -> Path:
 
 
 def names(kind: Kind) -> list[str]:
-    """The shipped names of a kind, sorted: YAML files without their suffix, and folders of weights."""
+    """The shipped names of a kind, sorted: stems of YAML files, and folders of weights (for a tokenizer both)."""
     folder = root() / _FOLDER[kind]
     if not folder.is_dir():
         return []
-    weights = kind in ("tokenizer", "adapter")
-    found = {p.name for p in folder.iterdir() if weights and p.is_dir() and any(p.glob("*.safetensors"))}
-    found |= {p.stem for p in folder.glob("*.yaml") if kind != "adapter"}
-    return sorted(found)
+    weights = {path.name for path in folder.iterdir() if any(path.glob("*.safetensors"))}
+    recipes = {path.name if kind == "tokenizer" else path.stem for path in folder.glob("*.yaml")}
+    return sorted({"recipes": recipes, "eval": recipes, "adapter": weights, "tokenizer": weights | recipes}[kind])
 
 
 def root() -> Path:
@@ -71,5 +72,5 @@ def root() -> Path:
 def _fits(kind: Kind, path: Path) -> bool:
     # By kind, so that a folder which merely is called as a recipe is (demo/ of `make demo`) does not hide it.
     if kind == "tokenizer":
-        return path.is_dir() or path.is_file()
+        return path.is_dir() or (path.suffix in (".yaml", ".yml") and path.is_file())
     return path.is_dir() if kind == "adapter" else path.is_file()

@@ -22,7 +22,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "recipes/large.yaml",
         "recipes/templates/captions.yaml",
         "recipes/adapters/default/adapter_model.safetensors",
-        "tokenizer/vq.yaml",
+        "tokenizer/default.yaml",
         "tokenizer/default/model.safetensors",
         "eval/small.yaml",
         "eval/results/one.json",
@@ -50,7 +50,8 @@ def test_root_is_the_clone_here_and_shipped_in_a_wheel(tree: Path, monkeypatch: 
         ("recipes", "templates/captions", "recipes/templates/captions.yaml"),
         ("eval", "small", "eval/small.yaml"),
         ("tokenizer", "default", "tokenizer/default"),
-        ("tokenizer", "vq", "tokenizer/vq.yaml"),
+        ("tokenizer", "default.yaml", "tokenizer/default.yaml"),
+        ("tokenizer", "tokenizer/default.yaml", "tokenizer/default.yaml"),
         ("adapter", "default", "recipes/adapters/default"),
     ],
 )
@@ -69,7 +70,7 @@ def test_a_path_goes_before_a_shipped_name(tree: Path) -> None:
 
 def test_names(tree: Path) -> None:
     assert shipped.names("recipes") == ["demo", "large"]
-    assert shipped.names("tokenizer") == ["default", "vq"]
+    assert shipped.names("tokenizer") == ["default", "default.yaml"]
     assert shipped.names("eval") == ["small"]
     assert shipped.names("adapter") == ["default"]
 
@@ -84,7 +85,14 @@ def test_wrong_name_is_answered_with_near_matches_and_the_list(tree: Path) -> No
         shipped.find("adapter", "zzz")
 
 
-@pytest.mark.parametrize("name", ["../tokenizer/vq", "", ".", "recipes", "/demo"])
+def test_a_tokenizer_without_weights_is_not_its_recipe(tree: Path) -> None:
+    (tree / "tokenizer/default/model.safetensors").unlink()
+    (tree / "tokenizer/default").rmdir()
+    with pytest.raises(MotionLLMError, match=r"did you mean 'default\.yaml'\? shipped are default\.yaml"):
+        shipped.find("tokenizer", "default")
+
+
+@pytest.mark.parametrize("name", ["../tokenizer/default", "", ".", "recipes", "/demo"])
 def test_names_do_not_lead_out_of_their_folder(tree: Path, name: str) -> None:
     with pytest.raises(MotionLLMError):
         shipped.find("recipes", name)
