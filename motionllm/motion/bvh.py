@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,6 @@ class BVH:
     fps: float
     unit: float = 1.0
     up: str = "y"
-    _world: list[np.ndarray] = field(default_factory=list, repr=False)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -70,18 +70,19 @@ class BVH:
 
     def world(self) -> tuple[np.ndarray, np.ndarray]:
         """Joint positions (T, J, 3) in metres, Y up, and joint rotations (T, J, 3, 3): forward kinematics."""
-        if not self._world:
-            positions, rotations = self.local()
-            for j, parent in enumerate(self.parents):
-                if parent >= 0:
-                    positions[:, j] = positions[:, parent] + np.einsum(
-                        "tab,tb->ta", rotations[:, parent], positions[:, j]
-                    )
-                    rotations[:, j] = rotations[:, parent] @ rotations[:, j]
-            if self.up == "z":
-                positions, rotations = positions @ _Z_UP.T, _Z_UP @ rotations
-            self._world.extend((positions * self.unit, rotations))
-        return self._world[0], self._world[1]
+        return self._world
+
+    @cached_property
+    def _world(self) -> tuple[np.ndarray, np.ndarray]:
+        positions, rotations = self.local()
+        for j, parent in enumerate(self.parents):
+            if parent >= 0:
+                above = rotations[:, parent]
+                positions[:, j] = positions[:, parent] + np.einsum("tab,tb->ta", above, positions[:, j])
+                rotations[:, j] = above @ rotations[:, j]
+        if self.up == "z":
+            positions, rotations = positions @ _Z_UP.T, _Z_UP @ rotations
+        return positions * self.unit, rotations
 
     def end_sites(self) -> dict[int, np.ndarray]:
         """Positions (T, 3) of the End Sites in metres, Y up, by the index of the joint that carries them."""
@@ -94,7 +95,7 @@ class BVH:
 
     def cut(self, start: int, stop: int | None = None) -> BVH:
         """The frames [start, stop)."""
-        return replace(self, values=self.values[start:stop], _world=[])
+        return replace(self, values=self.values[start:stop])
 
     def resample(self, fps: float) -> BVH:
         """The same take at another rate: rotations by spherical, translations by linear interpolation."""
@@ -114,7 +115,7 @@ class BVH:
                 if c in _POSITION:
                     values[:, column + i] = np.interp(times, old, translations[:, j, _POSITION[c]])
             column += len(names)
-        return replace(self, values=values, fps=float(fps), _world=[])
+        return replace(self, values=values, fps=float(fps))
 
 
 def sample_times(frames: int, fps: float, target: float) -> np.ndarray:

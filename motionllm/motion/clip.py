@@ -152,17 +152,18 @@ class Motion:
         if self.skeleton is KIT:
             joints = rigs.kit_to_humanml3d(self.joints.astype(np.float64))
         else:
-            positions, ends = self.joints.astype(np.float64), {}
-            places, bvh = self.places, self._own_bvh()
-            if bvh is not None:
-                ends = bvh.end_sites()
-            if places is None:
-                lengths = np.zeros(positions.shape[1])
-                for j, parent in enumerate(self.skeleton.parents):
-                    if parent >= 0:
-                        lengths[j] = np.median(np.linalg.norm(positions[:, j] - positions[:, parent], axis=-1))
-                places = rigs.map_rig(self.skeleton.joints, self.skeleton.parents, lengths, tuple(ends), {})
-            joints = rigs.to_humanml3d(positions, ends, places)
+            positions, bvh, places = self.joints.astype(np.float64), self._own_bvh(), self.places
+            ends = {} if bvh is None else bvh.end_sites()
+            try:
+                if places is None:
+                    lengths = np.zeros(positions.shape[1])
+                    for j, parent in enumerate(self.skeleton.parents):
+                        if parent >= 0:
+                            lengths[j] = np.median(np.linalg.norm(positions[:, j] - positions[:, parent], axis=-1))
+                    places = rigs.map_rig(self.skeleton.joints, self.skeleton.parents, lengths, tuple(ends), {})
+                joints = rigs.to_humanml3d(positions, ends, places)
+            except MotionLLMError as error:
+                raise MotionLLMError(f"{self.name}: {error}" if self.name else str(error)) from None
         return replace(self, joints=joints, skeleton=HUMANML3D, bvh=None, places=None)
 
     def canonical(self) -> Motion:

@@ -41,7 +41,7 @@ _WORDS = {
 _LOOSE = ("leg", "arm", "foot", "hand", "palm", "shoulder")
 _KNOWN = {word for words in _WORDS.values() for word in words} | set(_LOOSE)
 _LEFT, _RIGHT = ("left", "lft", "lt", "l"), ("right", "rgt", "rt", "r")
-_NOISE = {"base", "bone", "joint", "jnt", "jt", "bip", "cc", "def", "org", "character", "mixamorig", "mixamo"}
+_NOISE = {"base", "bone", "joint", "jnt", "jt", "bip", "cc", "def", "org", "character", "mixamorig", "mixamo", "bend"}
 # Joints that stand beside the skeleton: controls, twist and cloth bones.
 _HELPERS = {"ik", "pole", "roll", "share", "ctrl", "control", "target", "end", "nub", "site", "prop", "weapon", "gun"}
 _LIMBS = ("hip", "knee", "ankle", "collar", "shoulder", "elbow", "wrist")
@@ -389,7 +389,7 @@ def calibrate(bvh: BVH, rig: dict[str, Any]) -> tuple[BVH, RigMap | None, list[s
     up = rig.get("up") or _up_axis(bvh, positions * unit, mapping)
     if up == "z":
         notes.append("Z is up in the file")
-    bvh = replace(bvh, unit=unit, up=up, _world=[])
+    bvh = replace(bvh, unit=unit, up=up)
     dropped = _rest_frames(bvh)
     if dropped:
         bvh = bvh.cut(dropped)

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from test_rigs import named, walk
-
 import motionllm
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.motion import Motion, features
@@ -21,9 +19,10 @@ from motionllm.motion.skeleton import HUMANML3D, KIT
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
 
-def kit_walk() -> np.ndarray:
+@pytest.fixture
+def kit_walk(walk: np.ndarray) -> np.ndarray:
     """(T, 21, 3) metres: the made-up walk in KIT-ML's joints, whose named sides are the body's other ones."""
-    joints, at = walk(), {name: j for j, name in enumerate(HUMANML3D.joints)}
+    joints, at = walk, {name: j for j, name in enumerate(HUMANML3D.joints)}
     other = {"left": "right", "right": "left"}
     source = {"root": "pelvis", "belly": "spine1", "chest": "spine2", "neck": "neck", "head": "head"}
     columns = []
@@ -38,14 +37,14 @@ def kit_walk() -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def test_public_name_and_basics():
-    clip = motionllm.Motion(walk(), name="walk")
+def test_public_name_and_basics(walk):
+    clip = motionllm.Motion(walk, name="walk")
     assert len(clip) == 60 and clip.duration == 3.0 and clip.joints.dtype == np.float32 and clip.fps == 20.0
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".bvh"])
-def test_saved_and_loaded_is_the_same_clip(tmp_path, suffix):
-    clip = Motion(walk(), name="clip").canonical()
+def test_saved_and_loaded_is_the_same_clip(tmp_path, suffix, walk):
+    clip = Motion(walk, name="clip").canonical()
     clip.save(tmp_path / f"clip{suffix}")
     again = Motion.load(tmp_path / f"clip{suffix}")
     assert again.skeleton is HUMANML3D and again.fps == 20 and again.name == "clip"
@@ -54,8 +53,8 @@ def test_saved_and_loaded_is_the_same_clip(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".bvh"])
-def test_kit_clips_keep_their_skeleton_rate_and_unit(tmp_path, suffix):
-    clip = Motion(kit_walk(), KIT.fps, KIT)
+def test_kit_clips_keep_their_skeleton_rate_and_unit(tmp_path, suffix, kit_walk):
+    clip = Motion(kit_walk, KIT.fps, KIT)
     clip.save(tmp_path / f"clip{suffix}")
     if suffix == ".npy":
         assert np.load(tmp_path / "clip.npy").max() > 1000  # millimetres, as the data set's files
@@ -64,15 +63,15 @@ def test_kit_clips_keep_their_skeleton_rate_and_unit(tmp_path, suffix):
     np.testing.assert_allclose(again.joints, clip.joints, atol=5e-3 if suffix == ".bvh" else 1e-6)
 
 
-def test_kit_body_has_its_left_on_the_left():
-    body = Motion(kit_walk(), KIT.fps, KIT).body()
+def test_kit_body_has_its_left_on_the_left(kit_walk, walk):
+    body = Motion(kit_walk, KIT.fps, KIT).body()
     for name in ("pelvis", "left_hip", "left_wrist", "right_foot", "right_elbow", "head"):
         j = HUMANML3D.joints.index(name)
-        np.testing.assert_allclose(body.joints[:, j], walk()[:, j], atol=1e-6)
+        np.testing.assert_allclose(body.joints[:, j], walk[:, j], atol=1e-6)
 
 
-def test_arrays_are_told_by_their_shape(tmp_path):
-    joints = walk()
+def test_arrays_are_told_by_their_shape(tmp_path, walk):
+    joints = walk
     wide = np.concatenate([joints, np.ones((len(joints), 30, 3))], axis=1)
     for name, array in (("flat", joints.reshape(-1, 66)), ("smplh", wide), ("double", joints.astype(np.float64))):
         np.save(tmp_path / f"{name}.npy", array)
@@ -98,9 +97,12 @@ def test_the_published_clip_reads_from_joints_and_features():
     assert Motion.load(folder / "target_skeleton_000021.npy").joints.shape[1] == 22
 
 
-def test_a_rig_of_its_own_survives_npz_and_bvh(tmp_path):
-    names = named("lafan1")
-    joints, ordered = walk(), tuple(names[p] for p in HUMANML3D.joints)
+def test_a_rig_of_its_own_survives_npz_and_bvh(tmp_path, walk):
+    lafan1 = (
+        "Hips LeftUpLeg RightUpLeg Spine LeftLeg RightLeg Spine1 LeftFoot RightFoot Spine2 LeftToe RightToe Neck "
+        "LeftShoulder RightShoulder Head LeftArm RightArm LeftForeArm RightForeArm LeftHand RightHand"
+    )
+    joints, ordered = walk, tuple(lafan1.split())
     write_bvh(
         solve_bvh(joints, ordered, HUMANML3D.parents, joints[0] - joints[0, list(HUMANML3D.parents)], 20),
         tmp_path / "a.bvh",
@@ -118,8 +120,8 @@ def test_a_rig_of_its_own_survives_npz_and_bvh(tmp_path):
         clip.save(tmp_path / "a.npy")
 
 
-def test_changed_joints_are_not_saved_with_the_files_old_rotations(tmp_path):
-    Motion(walk()).canonical().save(tmp_path / "a.bvh")
+def test_changed_joints_are_not_saved_with_the_files_old_rotations(tmp_path, walk):
+    Motion(walk).canonical().save(tmp_path / "a.bvh")
     clip = Motion.load(tmp_path / "a.bvh")
     turn = Rotation.from_euler("y", 90, degrees=True).as_matrix()
     moved = Motion(clip.joints @ turn.T, clip.fps, clip.skeleton, bvh=clip.bvh, places=clip.places)
@@ -128,8 +130,8 @@ def test_changed_joints_are_not_saved_with_the_files_old_rotations(tmp_path):
 
 
 @pytest.mark.parametrize("fps", [10, 20, 25, 30, 60, 12.5])
-def test_resampling_keeps_the_duration_to_a_frame_and_the_ends(fps):
-    clip = Motion(walk())
+def test_resampling_keeps_the_duration_to_a_frame_and_the_ends(fps, walk):
+    clip = Motion(walk)
     other = clip.resample(fps)
     assert other.fps == fps and abs(other.duration - clip.duration) <= max(1 / fps, 1 / 20) + 1e-9
     np.testing.assert_array_equal(other.joints[0], clip.joints[0])
@@ -139,8 +141,8 @@ def test_resampling_keeps_the_duration_to_a_frame_and_the_ends(fps):
         np.testing.assert_array_equal(other.joints, clip.joints[::2])
 
 
-def test_resampled_bvh_keeps_bone_lengths_and_rotations(tmp_path):
-    Motion(walk()).save(tmp_path / "a.bvh")
+def test_resampled_bvh_keeps_bone_lengths_and_rotations(tmp_path, walk):
+    Motion(walk).save(tmp_path / "a.bvh")
     clip = Motion.load(tmp_path / "a.bvh")
     other = clip.resample(33)
     assert other.bvh is not None and len(other.bvh) == len(other)
@@ -150,21 +152,21 @@ def test_resampled_bvh_keeps_bone_lengths_and_rotations(tmp_path):
         np.testing.assert_allclose(lengths, HUMANML3D.lengths[None, 1:].repeat(len(motion), 0), atol=1e-5)
 
 
-def test_canonical_is_20_fps_on_the_floor_at_the_origin_facing_z():
+def test_canonical_is_20_fps_on_the_floor_at_the_origin_facing_z(walk):
     turn = Rotation.from_euler("y", 130, degrees=True).as_matrix()
-    clip = Motion((walk() * 1.2) @ turn.T + [3, 1, -2]).resample(60)
+    clip = Motion((walk * 1.2) @ turn.T + [3, 1, -2]).resample(60)
     canonical = clip.canonical()
     assert canonical.fps == 20 and len(canonical) == 60
     assert canonical.joints[..., 1].min() == pytest.approx(0, abs=1e-6)
     np.testing.assert_allclose(canonical.joints[0, 0, [0, 2]], 0, atol=1e-6)
-    np.testing.assert_allclose(canonical.joints, Motion(walk()).canonical().joints, atol=2e-3)
+    np.testing.assert_allclose(canonical.joints, Motion(walk).canonical().joints, atol=2e-3)
     lengths = np.linalg.norm(canonical.joints[:, 1:] - canonical.joints[:, list(HUMANML3D.parents)[1:]], axis=-1)
     np.testing.assert_allclose(lengths, HUMANML3D.lengths[None, 1:].repeat(60, 0), atol=1e-5)
     np.testing.assert_array_equal(clip.features(), features.joints_to_features(clip.resample(20).joints))
 
 
-def test_one_frame_is_a_clip_but_has_no_features(tmp_path):
-    clip = Motion(walk()[:1])
+def test_one_frame_is_a_clip_but_has_no_features(tmp_path, walk):
+    clip = Motion(walk[:1])
     for suffix in (".npy", ".npz", ".bvh"):
         clip.save(tmp_path / f"one{suffix}")
         assert len(Motion.load(tmp_path / f"one{suffix}").canonical()) == 1
@@ -173,9 +175,9 @@ def test_one_frame_is_a_clip_but_has_no_features(tmp_path):
         clip.features()
 
 
-def broken(path: Path, kind: str) -> Path:
+def broken(path: Path, kind: str, walk: np.ndarray) -> Path:
     """A file with one thing wrong with it."""
-    joints = walk()
+    joints = walk
     if kind == "nan":
         joints[5, 3, 1] = np.nan
     if kind == "inf":
@@ -211,11 +213,12 @@ def broken(path: Path, kind: str) -> Path:
     ("kind", "says"),
     [("nan", "NaN or infinity \\(first at frame 5, spine1\\)"), ("inf", "NaN or infinity"), ("empty", "no frame"),
      ("shape", "\\(4, 23, 3\\)"), ("scalar", "has shape"), ("text", "numbers"),
-     ("nan features", "features contain NaN"), ("no joints", "has shape"), ("pickle", "pickled"), ("cut", "cut short"), ("nothing", "cut short"),
+     ("nan features", "features contain NaN"), ("no joints", "has shape"),
+     ("no joints", "has shape"), ("pickle", "pickled"), ("cut", "cut short"), ("nothing", "cut short"),
      ("not numpy", "pickled|no NumPy"), ("archive", "archive"), ("missing", "no such file")],
 )  # fmt: skip
-def test_a_bad_array_is_refused_in_one_sentence_that_names_the_file(tmp_path, kind, says):
-    path = broken(tmp_path / "bad.npy", kind)
+def test_a_bad_array_is_refused_in_one_sentence_that_names_the_file(tmp_path, walk, kind, says):
+    path = broken(tmp_path / "bad.npy", kind, walk)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(MotionFileError, match=says) as caught:
@@ -223,44 +226,44 @@ def test_a_bad_array_is_refused_in_one_sentence_that_names_the_file(tmp_path, ki
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_bad_archive_is_refused(tmp_path):
+def test_a_bad_archive_is_refused(tmp_path, walk):
     np.savez(tmp_path / "a.npz", poses=np.zeros(3))
     with pytest.raises(MotionFileError, match="no 'joints' array, only poses"):
         Motion.load(tmp_path / "a.npz")
-    np.savez(tmp_path / "b.npz", joints=walk(), fps=[1, 2])
+    np.savez(tmp_path / "b.npz", joints=walk, fps=[1, 2])
     with pytest.raises(MotionFileError, match="'fps' is one number"):
         Motion.load(tmp_path / "b.npz")
-    np.savez(tmp_path / "c.npz", joints=walk(), fps=0)
+    np.savez(tmp_path / "c.npz", joints=walk, fps=0)
     with pytest.raises(MotionFileError, match="above 0"):
         Motion.load(tmp_path / "c.npz")
-    np.savez(tmp_path / "d.npz", joints=walk())
+    np.savez(tmp_path / "d.npz", joints=walk)
     (tmp_path / "d.npz").write_bytes((tmp_path / "d.npz").read_bytes()[:500])
     with pytest.raises(MotionFileError, match="cut short"):
         Motion.load(tmp_path / "d.npz")
-    np.savez(tmp_path / "e.npz", joints=walk(), names=list("abcdefghijklmnopqrstuv"))
+    np.savez(tmp_path / "e.npz", joints=walk, names=list("abcdefghijklmnopqrstuv"))
     with pytest.raises(MotionFileError, match="no parents"):
         Motion.load(tmp_path / "e.npz")
 
 
-def test_unknown_suffixes_and_places_are_refused(tmp_path):
+def test_unknown_suffixes_and_places_are_refused(tmp_path, walk):
     with pytest.raises(MotionFileError, match=r"read from \.bvh"):
         Motion.load(tmp_path / "clip.fbx")
     for name in ("clip.glb", "clip", "clip.txt"):
         with pytest.raises(MotionFileError, match=r"saved as \.bvh"):
-            Motion(walk()).save(tmp_path / name)
+            Motion(walk).save(tmp_path / name)
     for suffix in (".bvh", ".npy", ".npz", ".png"):
         with pytest.raises(MotionFileError, match="nowhere"):
-            Motion(walk()).save(tmp_path / "nowhere" / f"clip{suffix}")
+            Motion(walk).save(tmp_path / "nowhere" / f"clip{suffix}")
     with pytest.raises(MotionFileError, match=r"save \.resample\(20\)"):
-        Motion(walk(), fps=30).save(tmp_path / "clip.npy")
+        Motion(walk, fps=30).save(tmp_path / "clip.npy")
 
 
 @pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
-def test_impossible_rates_are_refused(fps):
+def test_impossible_rates_are_refused(fps, walk):
     with pytest.raises(MotionLLMError, match="above 0"):
-        Motion(walk(), fps)
+        Motion(walk, fps)
     with pytest.raises(MotionLLMError, match="above 0"):
-        Motion(walk()).resample(fps)
+        Motion(walk).resample(fps)
 
 
 def test_wrong_shapes_are_refused():

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
 
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.motion import Motion, features
@@ -65,41 +64,6 @@ def named(rig: str) -> dict[str, str]:
     return names
 
 
-def walk(frames: int = 60) -> np.ndarray:
-    """A made-up walk (T, 22, 3) at 20 fps on the target skeleton, facing +Z: arms and legs swing, the trunk bends."""
-    skeleton = HUMANML3D
-    rest = np.array(rest_pose(skeleton, tpose()[None]))
-    rest /= np.maximum(np.linalg.norm(rest, axis=-1, keepdims=True), 1e-9)
-    phase = np.linspace(0, 4 * np.pi, frames)
-    joints = np.zeros((frames, 22, 3))
-    joints[:, 0] = np.stack([0 * phase, 0.95 + 0.02 * np.cos(2 * phase), np.linspace(0, 2.4, frames)], axis=-1)
-    world = {0: np.broadcast_to(np.eye(3), (frames, 3, 3))}
-    bend = {1: 0.5 * np.sin(phase), 2: -0.5 * np.sin(phase), 4: 0.4 + 0.3 * np.cos(phase), 5: 0.4 - 0.3 * np.cos(phase)}
-    drop = {16: -1.2 + 0 * phase, 17: 1.2 + 0 * phase}
-    for j in range(1, 22):
-        parent = skeleton.parents[j]
-        joints[:, j] = joints[:, parent] + world[parent] @ rest[j] * skeleton.lengths[j]
-        angles = np.stack(
-            [bend.get(j, 0.05 * np.sin(phase + j)), 0.04 * np.cos(phase), drop.get(j, 0 * phase)], axis=-1
-        )
-        world[j] = world[parent] @ Rotation.from_rotvec(angles).as_matrix()
-    joints[..., 1] -= joints[..., 1].min()
-    return joints.astype(np.float32)
-
-
-def tpose() -> np.ndarray:
-    """(22, 3) a standing body with arms out, the target skeleton's lengths, hips below the pelvis."""
-    direction = HUMANML3D.axes.copy()
-    for j, x in ((16, 1), (18, 1), (20, 1), (17, -1), (19, -1), (21, -1)):
-        direction[j] = [x, 0, 0]
-    direction[[1, 2]] = [[0.65, -0.76, 0], [-0.65, -0.76, 0]]
-    direction[[13, 14]] = [[0.5, 0.86, 0], [-0.5, 0.86, 0]]
-    joints = np.zeros((22, 3))
-    for j in range(1, 22):
-        joints[j] = joints[HUMANML3D.parents[j]] + direction[j] / np.linalg.norm(direction[j]) * HUMANML3D.lengths[j]
-    return joints
-
-
 def save_as(path: Path, names: dict[str, str], joints: np.ndarray, scale: float = 1.0, turn: np.ndarray | None = None):
     """Write joints (T, 22, 3) as BVH under other names, in other units, turned by a matrix."""
     turned = joints if turn is None else joints @ turn.T
@@ -111,12 +75,12 @@ def save_as(path: Path, names: dict[str, str], joints: np.ndarray, scale: float 
 
 
 @pytest.mark.parametrize("rig", RIGS)
-def test_every_tools_names_reach_the_same_22_joints(tmp_path, rig):
-    save_as(tmp_path / "clip.bvh", named(rig), walk())
+def test_every_tools_names_reach_the_same_22_joints(tmp_path, rig, walk):
+    save_as(tmp_path / "clip.bvh", named(rig), walk)
     clip = Motion.load(tmp_path / "clip.bvh")
     assert len(clip.skeleton.joints) == 22 and clip.skeleton is not HUMANML3D
     # Collars right at the neck would be moved; these are not.
-    np.testing.assert_allclose(clip.body().joints, walk(), atol=1e-4)
+    np.testing.assert_allclose(clip.body().joints, walk, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +90,7 @@ def test_every_tools_names_reach_the_same_22_joints(tmp_path, rig):
      ("CC_Base_NeckTwist01", "", "necktwist"),
      ("lowerback", "", ""), ("radius", "", "radius"), ("rradius", "right", "radius"),
      ("upper_arm.R", "right", "upperarm"),
-     ("LeftHandIndex1", "left", ""), ("ik_hand_l", "", ""), ("Bip01 L Calf", "left", "calf"),
+     ("LeftHandIndex1", "left", ""), ("lForearmBend", "left", "forearm"), ("ik_hand_l", "", ""), ("Bip01 L Calf", "left", "calf"),
      ("ltoes", "left", "toes")],
 )  # fmt: skip
 def test_a_name_is_a_side_and_a_part(name, side, part):
@@ -137,56 +101,56 @@ def test_a_name_is_a_side_and_a_part(name, side, part):
     ("scale", "unit"),
     [(0.01, 1.0), (1.0, 0.01), (10.0, 0.001), (0.01 / 0.0254, 0.0254), (0.01 / 0.0254 * 0.45, 0.0254 / 0.45)],
 )
-def test_units_are_told_by_body_size(tmp_path, scale, unit):
-    save_as(tmp_path / "clip.bvh", named("lafan1"), walk(), scale)
+def test_units_are_told_by_body_size(tmp_path, scale, unit, walk):
+    save_as(tmp_path / "clip.bvh", named("lafan1"), walk, scale)
     clip = Motion.load(tmp_path / "clip.bvh")
     assert clip.bvh.unit == unit
     # Metres are printed with six digits: a micrometre here and there adds up along a chain.
-    np.testing.assert_allclose(clip.body().joints, walk(), atol=1e-3)
+    np.testing.assert_allclose(clip.body().joints, walk, atol=1e-3)
 
 
-def test_units_of_their_own_are_scaled_to_an_adult_and_said(tmp_path):
-    save_as(tmp_path / "clip.bvh", named("lafan1"), walk(), 0.27)
+def test_units_of_their_own_are_scaled_to_an_adult_and_said(tmp_path, walk):
+    save_as(tmp_path / "clip.bvh", named("lafan1"), walk, 0.27)
     clip = Motion.load(tmp_path / "clip.bvh")
     assert "1.70 m tall" in clip.notes[0]
-    np.testing.assert_allclose(clip.canonical().joints, Motion(walk()).canonical().joints, atol=1e-3)
+    np.testing.assert_allclose(clip.canonical().joints, Motion(walk).canonical().joints, atol=1e-3)
     given = Motion.load(tmp_path / "clip.bvh", rig={"unit": 0.01 / 0.27})
-    np.testing.assert_allclose(given.body().joints, walk(), atol=1e-4)
+    np.testing.assert_allclose(given.body().joints, walk, atol=1e-4)
 
 
 Z_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # (x, y, z) → (x, −z, y)
 
 
-def test_z_up_files_stand_up_and_keep_left_left(tmp_path):
-    save_as(tmp_path / "clip.bvh", named("lafan1"), walk(), turn=Z_UP)
+def test_z_up_files_stand_up_and_keep_left_left(tmp_path, walk):
+    save_as(tmp_path / "clip.bvh", named("lafan1"), walk, turn=Z_UP)
     clip = Motion.load(tmp_path / "clip.bvh")
     assert clip.bvh.up == "z"
-    np.testing.assert_allclose(clip.body().joints, walk(), atol=1e-4)
+    np.testing.assert_allclose(clip.body().joints, walk, atol=1e-4)
 
 
-def test_z_up_motion_with_a_y_up_rest_pose_stands_up(tmp_path):
-    save_turned(tmp_path / "clip.bvh", walk())
+def test_z_up_motion_with_a_y_up_rest_pose_stands_up(tmp_path, walk):
+    save_turned(tmp_path / "clip.bvh", walk, walk)
     clip = Motion.load(tmp_path / "clip.bvh")
     assert clip.bvh.up == "z"
-    np.testing.assert_allclose(clip.body().joints, walk(), atol=1e-4)
+    np.testing.assert_allclose(clip.body().joints, walk, atol=1e-4)
 
 
-def test_lying_along_z_is_not_standing_in_a_z_up_file(tmp_path):
-    still = walk() - walk()[:, :1]
+def test_lying_along_z_is_not_standing_in_a_z_up_file(tmp_path, walk):
+    still = walk - walk[:, :1]
     still[..., 2] -= still[..., 2].min()  # turned, this is the height: the back lies on the floor
-    save_turned(tmp_path / "clip.bvh", still * [1, 1, -1])
+    save_turned(tmp_path / "clip.bvh", still * [1, 1, -1], walk)
     assert Motion.load(tmp_path / "clip.bvh").bvh.up == "y"
 
 
-def save_turned(path: Path, joints: np.ndarray) -> None:
+def save_turned(path: Path, joints: np.ndarray, standing: np.ndarray) -> None:
     """A BVH whose rest pose is Y up and whose joints are turned so that y becomes z."""
     names = [named("lafan1")[p] for p in HUMANML3D.joints]
-    write_bvh(solve_bvh(joints @ Z_UP.T, names, HUMANML3D.parents, rest_pose(HUMANML3D, walk()), 20), path)
+    write_bvh(solve_bvh(joints @ Z_UP.T, names, HUMANML3D.parents, rest_pose(HUMANML3D, standing), 20), path)
 
 
-def test_a_rest_pose_before_the_motion_is_dropped_and_said(tmp_path):
-    joints = walk()
-    first = np.concatenate([(tpose() + joints[0, 0])[None], joints])
+def test_a_rest_pose_before_the_motion_is_dropped_and_said(tmp_path, tpose, walk):
+    joints = walk
+    first = np.concatenate([(tpose + joints[0, 0])[None], joints])
     save_as(tmp_path / "clip.bvh", named("lafan1"), first)
     clip = Motion.load(tmp_path / "clip.bvh")
     assert len(clip) == len(joints) and any("rest pose" in note for note in clip.notes)
@@ -194,8 +158,8 @@ def test_a_rest_pose_before_the_motion_is_dropped_and_said(tmp_path):
     assert len(Motion.load(tmp_path / "plain.bvh")) == len(joints)
 
 
-def test_missing_toes_and_collars_are_placed_from_structure():
-    clip, joints = Motion(walk()), walk().astype(np.float64)
+def test_missing_toes_and_collars_are_placed_from_structure(walk):
+    clip, joints = Motion(walk), walk.astype(np.float64)
     from motionllm.motion.rigs import map_rig, to_humanml3d
 
     keep = [j for j, name in enumerate(HUMANML3D.joints) if "foot" not in name and "collar" not in name]
@@ -215,18 +179,18 @@ def test_missing_toes_and_collars_are_placed_from_structure():
     assert len(clip) == len(body)
 
 
-def test_what_cannot_be_placed_is_named_and_can_be_given(tmp_path):
+def test_what_cannot_be_placed_is_named_and_can_be_given(tmp_path, walk):
     names = named("lafan1") | {"left_knee": "Quux", "left_ankle": "Zorg", "right_elbow": "Blub", "right_wrist": "Flub"}
-    save_as(tmp_path / "clip.bvh", names, walk())
+    save_as(tmp_path / "clip.bvh", names, walk)
     clip = Motion.load(tmp_path / "clip.bvh")  # its own joints are fine; only the 22 are not known
-    with pytest.raises(MotionLLMError, match=r"No joint found for left_knee, .*left_ankle") as caught:
+    with pytest.raises(MotionLLMError, match=r"clip: No joint found for left_knee, .*left_ankle") as caught:
         clip.canonical()
     assert "right_elbow" in str(caught.value) and "Quux" in str(caught.value)
     rig = {place: names[place] for place in ("left_knee", "left_ankle", "right_elbow", "right_wrist")}
-    np.testing.assert_allclose(Motion.load(tmp_path / "clip.bvh", rig=rig).body().joints, walk(), atol=1e-4)
+    np.testing.assert_allclose(Motion.load(tmp_path / "clip.bvh", rig=rig).body().joints, walk, atol=1e-4)
     (tmp_path / "rig.yaml").write_text("\n".join(f"{k}: {v}" for k, v in rig.items()))
     np.testing.assert_allclose(
-        Motion.load(tmp_path / "clip.bvh", rig=tmp_path / "rig.yaml").body().joints, walk(), atol=1e-4
+        Motion.load(tmp_path / "clip.bvh", rig=tmp_path / "rig.yaml").body().joints, walk, atol=1e-4
     )
     with pytest.raises(MotionFileError, match="no such joint; the nearest names are Left"):
         Motion.load(tmp_path / "clip.bvh", rig={"left_knee": "LeftLegg", "left_ankle": "Zorg"})
