@@ -147,6 +147,8 @@ def read_bvh(path: str | os.PathLike[str]) -> BVH:
     motion = None
 
     def fail(number: int, what: str) -> MotionFileError:
+        if names and number == len(lines) - 1:
+            what = f"the file ends inside HIERARCHY, at '{lines[number].strip()[:40]}'; copy or export it again."
         return MotionFileError(f"{path}: line {number + 1}: {what}")
 
     for number, line in enumerate(lines):

@@ -98,6 +98,7 @@ def test_position_channels_of_a_joint_replace_its_offset_unless_all_zero(tmp_pat
         (lambda t: "", "no ROOT"),
         (lambda t: "hello world", "not BVH"),
         (lambda t: t[: t.index("End Site")], "inside HIERARCHY"),
+        (lambda t: t[: t.index("ANNELS 3")], "line 9: the file ends inside HIERARCHY, at 'CH'"),
         (lambda t: t[: t.index("MOTION")], "before MOTION"),
         (lambda t: t[: t.index("Frames")], "before 'Frames'"),
         (lambda t: t[: t.index("Frame Time")], "before 'Frame Time'"),

@@ -90,7 +90,8 @@ def test_every_tools_names_reach_the_same_22_joints(tmp_path, rig, walk):
      ("CC_Base_NeckTwist01", "", "necktwist"),
      ("lowerback", "", ""), ("radius", "", "radius"), ("rradius", "right", "radius"),
      ("upper_arm.R", "right", "upperarm"),
-     ("LeftHandIndex1", "left", ""), ("lForearmBend", "left", "forearm"), ("ik_hand_l", "", ""), ("Bip01 L Calf", "left", "calf"),
+     ("LeftHandIndex1", "left", ""), ("lForearmBend", "left", "forearm"),
+     ("ik_hand_l", "", ""), ("Bip01 L Calf", "left", "calf"),
      ("ltoes", "left", "toes")],
 )  # fmt: skip
 def test_a_name_is_a_side_and_a_part(name, side, part):
