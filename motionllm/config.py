@@ -29,7 +29,8 @@ class Section(BaseModel):
 
 class Source(Section):
     """One data set. kind `builtin`: `clips` procedural clips. kind `humanml3d`: a folder laid out as
-    HumanML3D or KIT-ML (`new_joints/` or `new_joint_vecs/`, `texts/`, `train.txt` …).
+    HumanML3D or KIT-ML (`new_joints/` or `new_joint_vecs/`, `texts/`, `train.txt` …). weight: how often
+    its clips are drawn against the other sources'. exclude: ids left out.
     """
 
     kind: Literal["builtin", "humanml3d"]
@@ -37,7 +38,7 @@ class Source(Section):
     clips: Count = 20_000
     seed: int = 0
     weight: Positive = 1.0
-    mirror: bool = False
+    exclude: list[str] = []
 
     @model_validator(mode="after")
     def _path_where_needed(self) -> Source:
@@ -57,12 +58,17 @@ class Network(Section):
 
 
 class TokenizerTraining(Section):
+    """autoencode: steps before the codebook starts. The rest weighs the losses: `commitment` of encodings to
+    their codes, `velocity` of the pose, `path` (yaw and travel added up), `rotation` dims within the features.
+    """
+
     steps: Count = 2000
     minutes: Positive | None = None
     batch: Count = 64
     window: Count = 64
     lr: Positive = 4e-4
     warmup: Annotated[int, Field(ge=0)] = 50
+    autoencode: Annotated[int, Field(ge=0)] = 300
     commitment: Annotated[float, Field(ge=0)] = 0.25
     velocity: Annotated[float, Field(ge=0)] = 0.5
     path: Annotated[float, Field(ge=0)] = 0.5
@@ -104,8 +110,13 @@ class Adapter(Section):
 
 
 class Data(Section):
+    """tasks: weights. templates: a YAML of phrasings, or the name of one in recipes/templates/. system: the system
+    message of every conversation; null leaves it to the base's chat template. max_length: tokens of a packed row.
+    """
+
     sources: Annotated[list[Source], Field(min_length=1)]
     tasks: dict[str, Positive] = {"text_to_motion": 1.0, "caption": 1.0, "question": 1.0}
+    templates: str = "default"
     system: str | None = None
     max_length: Count = 256
 

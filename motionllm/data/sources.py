@@ -25,7 +25,8 @@ def read(source: Source, split: str) -> list[Sample]:
         count = source.clips if split == "train" else max(source.clips // 20, 1)
         return builtin.corpus(count, seed=source.seed, split=split)
     assert source.path
-    return humanml3d(Path(source.path), split)
+    left_out = set(source.exclude)
+    return [sample for sample in humanml3d(Path(source.path), split) if sample.id.split("#")[0] not in left_out]
 
 
 def humanml3d(folder: Path, split: str) -> list[Sample]:

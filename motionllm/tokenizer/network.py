@@ -39,16 +39,18 @@ class VQVAE(nn.Module):
         super().__init__()
         width, halvings = network.width, int(math.log2(network.down))
         dilations = [3 ** (i % 3) for i in range(network.blocks)]
-        encoder: list[nn.Module] = [nn.Conv1d(dim, width, 3, padding=1), nn.ReLU()]
-        for _ in range(halvings):
-            encoder += [nn.Conv1d(width, width, 4, stride=2, padding=1), nn.ReLU()]
+        encoder: list[nn.Module] = []
+        for i in range(halvings):
+            encoder += [nn.Conv1d(width if i else dim, width, 4, stride=2, padding=1), nn.ReLU()]
+        encoder += [] if halvings else [nn.Conv1d(dim, width, 3, padding=1), nn.ReLU()]
         encoder += [ResidualBlock(width, d) for d in dilations]
         encoder += [nn.Conv1d(width, network.code_dim, 1)]
         decoder: list[nn.Module] = [nn.Conv1d(network.code_dim, width, 3, padding=1)]
         decoder += [ResidualBlock(width, d) for d in reversed(dilations)]
-        for _ in range(halvings):
+        for i in range(halvings):
+            decoder += [ResidualBlock(width, 1)] if i else []
             decoder += [nn.ReLU(), nn.ConvTranspose1d(width, width, 4, stride=2, padding=1)]
-        decoder += [ResidualBlock(width, 1), nn.ReLU(), nn.Conv1d(width, dim, 3, padding=1)]
+        decoder += [nn.ReLU(), nn.Conv1d(width, dim, 3, padding=1)]
         self.encoder = nn.Sequential(*encoder)
         self.decoder = nn.Sequential(*decoder)
         self.quantizer = VectorQuantize(
@@ -57,15 +59,27 @@ class VQVAE(nn.Module):
             decay=0.98,
             kmeans_init=True,
             kmeans_iters=10,
-            threshold_ema_dead_code=1,
+            threshold_ema_dead_code=0.3,  # codes a batch; a code below it is dead and restarts at a sample
             commitment_weight=1.0,  # weighted by the recipe, in the loss
         )
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Reconstruction (B, T, dim), codes (B, T/down), commitment loss (scalar)."""
+    def forward(self, x: Tensor, quantize: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruction (B, T, dim), codes (B, T/down), commitment loss (scalar).
+
+        quantize=False trains encoder and decoder as a plain autoencoder; its codes are all 0.
+        """
         z = self.encoder(x.transpose(1, 2)).transpose(1, 2)
+        if not quantize:
+            decoded = self.decoder(z.transpose(1, 2)).transpose(1, 2)
+            return decoded, torch.zeros(z.shape[:2], dtype=torch.long), z.new_zeros(())
         quantized, codes, commitment = self.quantizer(z)
         return self.decoder(quantized.transpose(1, 2)).transpose(1, 2), codes, commitment.sum()
+
+    @torch.no_grad()
+    def start_codebook(self, batches: Tensor) -> None:
+        """Place the codes by k-means on the encodings of (N, T, dim)."""
+        z = torch.cat([self.encoder(x.transpose(1, 2)).transpose(1, 2) for x in batches.split(64)])
+        self.quantizer(z.reshape(1, -1, z.shape[-1]))
 
     def encode(self, x: Tensor) -> Tensor:
         """(B, T, dim) → codes (B, T/down)."""

@@ -121,7 +121,7 @@ class MotionTokenizer:
             save_file(self._tensors(), beside / "model.safetensors")
             config = {"network": self.config.model_dump(), "dim": len(self.mean), "hash": self.hash}
             (beside / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-            os.chmod(beside, 0o755)
+            (beside / "model.safetensors").chmod(0o644)
             folder.mkdir(exist_ok=True)
             for file in beside.iterdir():
                 os.replace(file, folder / file.name)
@@ -145,8 +145,9 @@ class MotionTokenizer:
                                    for key, value in tensors.items()})  # fmt: skip
         except FileNotFoundError as error:
             raise MotionLLMError(f"{folder} is no motion tokenizer: {Path(error.filename).name} is missing.") from None
-        except Exception as error:
-            raise MotionLLMError(f"The motion tokenizer in {folder} cannot be read ({error}); train it anew.") from None
+        except Exception as error:  # damaged JSON, damaged weights, weights of another network
+            first = str(error).strip().splitlines()[0]
+            raise MotionLLMError(f"The motion tokenizer in {folder} is damaged ({first}); train it anew.") from None
         tokenizer = cls(network, mean, std, model)
         if tokenizer.hash != config["hash"]:
             raise MotionLLMError(f"The weights in {folder} do not match their hash; copy or train the tokenizer anew.")

@@ -19,7 +19,7 @@ from motionllm.errors import MotionLLMError
 from motionllm.motion.features import features_to_joints, skeleton_of_dim
 from motionllm.tokenizer.tokenizer import MotionTokenizer
 
-Progress = Callable[[int, int, dict[str, float]], None]
+Progress = Callable[..., None]
 
 
 def normalisation(features: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -74,17 +74,22 @@ def fit(
     log = open(folder / "log.jsonl", "w", encoding="utf-8")
     begun = time.monotonic()
     step, done = 0, 0.0
+
+    def windows(count: int) -> Tensor:
+        picked = [(i, random.integers(starts[i])) for i in random.choice(len(clips), count, p=share)]
+        return torch.stack([clips[i][s : s + settings.window] for i, s in picked])
+
     while done < 1:
-        batch = torch.stack([
-            clips[i][s : s + settings.window]
-            for i in random.choice(len(clips), settings.batch, p=share)
-            for s in [random.integers(starts[i])]
-        ])  # fmt: skip
+        # An untrained encoder maps every pose to one place, and a codebook started there collapses to a few
+        # codes: the first steps train a plain autoencoder, then k-means places the codes.
+        if step == settings.autoencode:
+            network.start_codebook(windows(16 * settings.batch))
+        batch = windows(settings.batch)
         for group in optimizer.param_groups:
             # Cosine to a twentieth: the codebook's moving averages settle while the network does.
             cosine = 0.05 + 0.95 * (1 + np.cos(np.pi * done)) / 2
             group["lr"] = settings.lr * min(1.0, (step + 1) / max(settings.warmup, 1)) * cosine
-        output, codes, commitment = network(batch)
+        output, codes, commitment = network(batch, quantize=step >= settings.autoencode)
         parts = _losses(output, batch, dims, scale, shift)
         loss = (
             parts["features"]
@@ -106,7 +111,7 @@ def fit(
             log.write(json.dumps(row) + "\n")
             log.flush()
             if progress:
-                progress(step, settings.steps, {"loss": row["loss"], "done": done})
+                progress(done, step=step, loss=row["loss"])
     log.close()
     network.eval()
     tokenizer.round()

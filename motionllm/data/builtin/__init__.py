@@ -15,8 +15,10 @@ import numpy as np
 
 from motionllm.data.builtin import body
 from motionllm.data.builtin.actions import choreograph
+from motionllm.data.builtin.checking import check
+from motionllm.data.builtin.reading import named, names_action, right_answer
 from motionllm.data.builtin.spec import CHOICES, Part, Spec, draw
-from motionllm.data.builtin.words import captions, named, names_action, questions, right_answer
+from motionllm.data.builtin.words import captions, questions
 from motionllm.data.samples import Sample
 from motionllm.errors import MotionLLMError
 

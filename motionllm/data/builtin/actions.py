@@ -199,7 +199,7 @@ def walk(a: Actor, part: Part) -> None:
     step = 0.53 * (speed / (0.75 if back else 1.15)) ** -0.42
     duration = _seconds(a, part, 4.6, 6.6) if circle else _seconds(a, part, 2.8, 5.2)
     length = speed * (duration - 0.5)
-    gait(a, duration, _way(a, part, length), step, 0.76 * step, lift=0.05 + 0.02 * a.size, off=0.15 if back else 0.6,
+    gait(a, duration, _way(a, part, length), step, 0.76 * step, lift=0.05 + 0.02 * a.size, off=0.15 if back else 0.85,
          land=0.0 if back else 0.28, arms=min(0.7, (0.12 + 0.22 * speed) * a.size) * (0.6 if back else 1.0),
          ahead=0.56 if back else 0.42)  # fmt: skip
 
@@ -244,7 +244,7 @@ def march(a: Actor, part: Part) -> None:
     t0, lift = a.now, a.between(0.22, 0.34)
     for k in range(count):
         side, t = (a.first + k) % 2, t0 + k * step
-        x, z, yaw = a.place(side)
+        x, z, _ = a.place(side)
         fx, fz = a.ahead(0.10, SIGN[side] * a.width)
         other = 1 - side
         d = 0.92 * step
@@ -327,12 +327,12 @@ def spin(a: Actor, part: Part) -> None:
 
 def _leap(
     a: Actor, t: float, crouch: float, height: float, feet: tuple[int, ...], to: tuple[float, float], pace: float,
-    arms: bool = True, dip: float = 0.3, pitch: float = 0.45,
+    arms: bool = True, dip: float = 0.3, pitch: float = 0.45, push: float = 0.17,
 ) -> float:  # fmt: skip
     """Crouch, take off, fly (a parabola), land on the given feet; returns the time of landing."""
     flight = 2 * np.sqrt(2 * height / GRAVITY)
     up = t + dip * pace
-    leave = up + 0.17
+    leave = up + push
     land = leave + flight
     forward = 0.04
     a.move(t, up, y=-crouch, bend=a.posture + 1.6 * crouch, fore=-0.35 * crouch)
@@ -432,7 +432,7 @@ def lunge(a: Actor, part: Part) -> None:
         land = t + 0.5 * pace
         a.foot(side, t, land, x, z, a.yaw + SIGN[side] * 0.05, 0.12, land=0.15)
         down = land + 0.4 * pace
-        a.move(t + 0.1, down, fore=0.52 * length, y=-a.between(0.28, 0.36), bend=0.05)
+        a.move(t + 0.1, down, fore=0.52 * length, y=-a.between(0.24, 0.31), bend=0.05)
         a.move(land - 0.1, down, **{f"fpitch{back}": 0.9})
         up = down + 0.15 * pace
         a.move(up, up + 0.5 * pace, fore=0.12, y=-0.05)
@@ -447,7 +447,7 @@ def lunge(a: Actor, part: Part) -> None:
 def bow(a: Actor, part: Part) -> None:
     pace, t = a.pace(part), a.now
     for _ in range(part.count or 1):
-        deep = a.between(0.55, 0.95)
+        deep = a.between(0.65, 1.0)
         down = t + 0.8 * pace
         a.move(t, down, pitch=0.55 * deep, bend=0.75 * deep, nod=0.25, fore=-0.10 * deep)
         for arm in (0, 1):
@@ -480,7 +480,7 @@ def pick(a: Actor, part: Part) -> None:
     down = t + 0.9 * pace
     a.move(t, down, y=-0.42, pitch=0.55, bend=0.75, fore=-0.1, kout0=0.3, kout1=0.3, twist=-SIGN[side] * 0.15)
     a.arm(side, t + 0.1, down, fl=1.35, ab=0.0, ext=0.97)
-    a.arm(1 - side, t, down, fl=0.9, ab=0.2, ext=0.75)
+    a.arm(1 - side, t, down, fl=0.9, ab=0.25, ext=0.6)
     up = down + 0.2 * pace
     a.move(up, up + 0.9 * pace, y=0, pitch=0, bend=a.posture, fore=0, kout0=0, kout1=0, twist=0)
     a.arm(side, up, up + 0.9 * pace, fl=0.95, ab=0.05, ext=0.62, px=0.3, py=-1.0, pz=-0.6)
@@ -528,9 +528,9 @@ def punch(a: Actor, part: Part, until: float | None = None) -> None:
     pace, t = a.pace(part), a.now
     guard = dict(fl=1.25, ab=-0.1, ext=0.42, px=0.5, py=-1.0, pz=-0.1)
     for arm in (0, 1):
-        a.arm(arm, t, t + 0.4, **guard)
+        a.arm(arm, t, t + 0.4 * pace, **guard)
     a.move(t, t + 0.4, y=-0.04, bend=a.posture + 0.08)
-    t += 0.45
+    t += 0.4 * pace + 0.05
     count = part.count or int(a.rng.integers(1, 4))
     if until is not None and not part.count:
         count = max(2, int((until - t - 0.5) / (0.62 * pace)))
@@ -620,7 +620,7 @@ def throw(a: Actor, part: Part) -> None:
     a.arm(other, t, cock, fl=1.2, ab=0.2, ext=0.85)
     a.move(t, cock, twist=sign * 0.55, bend=a.posture - 0.1, fore=-0.05)
     a.foot(other, cock - 0.3 * pace, cock, x, z, a.yaw + SIGN[other] * a.toe_out, 0.09)
-    release = cock + 0.28 * pace
+    release = cock + 0.34 * pace
     a.arm(side, cock, release, fl=1.75, ab=-0.1, ext=0.98, px=1.0, py=0.0, pz=0.0)
     a.move(cock, release, twist=-sign * 0.5, bend=0.3, fore=0.18)
     a.rest_arm(other, cock, release + 0.2)
@@ -782,14 +782,25 @@ def lie(a: Actor, part: Part) -> None:
 
 
 def jumping_jacks(a: Actor, part: Part) -> None:
-    pace, t = a.pace(part) ** 0.6, a.now
-    wide, narrow, height = a.between(0.24, 0.32), a.width, 0.07
+    pace, t = a.pace(part), a.now
+    wide, narrow, height = a.between(0.24, 0.32), a.width, 0.065
     for k in range(2 * (part.count or 3)):
         opens = k % 2 == 0
         a.width = wide if opens else narrow
         arms = dict(ab=2.75, ext=0.96, px=0.4, py=0.0, pz=-1.0) if opens else dict(a.hang[0], px=0.4)
         dip = 0.16 * pace
-        land = _leap(a, t, 0.07, height, (0, 1), (a.x, a.z), dip / 0.3, arms=False, pitch=0.4)
+        land = _leap(
+            a,
+            t,
+            0.07,
+            height,
+            (0, 1),
+            (a.x, a.z),
+            dip / 0.3,
+            arms=False,
+            pitch=0.4,
+            push=0.17 * min(max(pace, 0.65), 1.4),
+        )
         for arm in (0, 1):
             a.arm(arm, t + 0.03, land + 0.05, **{**arms, "fl": 0.05})
         a.move(land, land + 0.1 * pace, y=-0.05)

@@ -110,7 +110,7 @@ CHOICES: dict[str, dict[str, tuple]] = {
     "stretch": {"speed": SPEEDS},
     "hips": {},
     "drink": {"side": SIDES},
-    "look": {"direction": SIDES, "speed": SPEEDS},
+    "look": {"direction": SIDES},
     "throw": {"side": SIDES, "speed": SPEEDS},
     "kick": {"side": SIDES, "count": (1, 2, 3), "speed": SPEEDS},
     "balance": {"side": SIDES},
@@ -162,8 +162,11 @@ def _draw(rng: np.random.Generator, single: bool) -> Spec:
         second = "stand_up" if rng.random() < 0.6 else pick(["wave", "clap", "raise", "drink", "stretch", "look"])
     else:
         second = pick([n for n in names if n not in ("stand_up", "stand", first if first not in SAME else "")])
-    parts = (_part(rng, first, 0.2), _part(rng, second, 0.2))
-    return Spec(parts, "then") if parts[0] != parts[1] else _draw(rng, single)
+    a, b = _part(rng, first, 0.2), _part(rng, second, 0.2)
+    # The same action twice must differ in its side or direction, and one curve after another is one curve.
+    same = first == second and (a.side, a.direction) == (b.side, b.direction)
+    curves = first == second == "walk" and not {a.direction, b.direction} & {"forward", "backward"}
+    return _draw(rng, single) if same or curves else Spec((a, b), "then")
 
 
 SAME = ("walk", "turn", "wave", "raise", "sidestep", "step", "kick", "punch", "jump", "look")

@@ -1,0 +1,25 @@
+"""`motionllm ask CLIP QUESTION`: a question about a motion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from motionllm.cli import emit
+
+
+def ask(
+    clip: Annotated[Path, typer.Argument(help="A motion file: .bvh .npy .npz.")],
+    question: Annotated[str, typer.Argument(help='For example "Which hand is raised?"')],
+    model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Answers a question about a motion."""
+    from motionllm.model import MotionLM
+    from motionllm.motion import Motion
+
+    motion = Motion.load(clip)
+    answer = MotionLM.load(model).ask(motion, question)
+    emit({"clip": clip, "question": question, "answer": answer}, as_json, text=answer)

@@ -1,0 +1,75 @@
+"""The loss: cross-entropy at supervised positions only, each over the tokens that may stand there.
+
+Unsupervised positions are dropped before the output projection. At motion positions the softmax runs over
+the motion rows (codes and end), as in decoding; elsewhere over the base's own rows and the motion start.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from motionllm.vocab import MotionVocab
+
+
+def output_rows(model: Any, vocab: MotionVocab) -> tuple[Tensor, Tensor]:
+    """(text rows (text_size, d), motion rows (2 + codes, d) in the order of `vocab.ids`) of the output matrix.
+
+    PEFT keeps the trained rows beside the matrix as absolute values; they take the place of the stored ones.
+    """
+    head = model.get_output_embeddings()
+    adapter = getattr(head, "token_adapter", None)
+    weight = head.weight if adapter is None else adapter.get_base_layer().weight
+    text = weight[: vocab.text_size]
+    if adapter is None:
+        return text, weight[vocab.ids]
+    name = adapter.active_adapters[0]
+    rows = adapter.trainable_tokens_delta[name]
+    indices = adapter.token_indices[name]
+    if list(indices) == vocab.ids:
+        return text, rows
+    place = {token: i for i, token in enumerate(indices)}
+    return text, rows[[place[i] for i in vocab.ids]]
+
+
+def logits(hidden: Tensor, rows: Tensor, config: Any) -> Tensor:
+    """(n, d) × (V, d) → (n, V) float32, with the scaling and capping some architectures put after the head."""
+    out = (hidden.to(rows.dtype) @ rows.T).float()
+    if scale := getattr(config, "logit_scale", None):  # Cohere multiplies
+        out = out * scale
+    if scale := getattr(config, "logits_scaling", None):  # Granite divides
+        out = out / scale
+    if cap := getattr(config, "final_logit_softcapping", None):  # Gemma caps
+        out = cap * torch.tanh(out / cap)
+    return out
+
+
+def cross_entropy(
+    hidden: Tensor, targets: Tensor, model: Any, vocab: MotionVocab, motion: str = "rows"
+) -> tuple[Tensor, Tensor]:
+    """(sum of motion losses, sum of text losses), in nats.
+
+    hidden (…, d): last hidden states. targets (…): the id to predict there, −1 where none is supervised.
+    motion: "rows" normalises motion positions over the motion rows, "vocabulary" over everything.
+    """
+    keep = targets >= 0
+    hidden, targets = hidden[keep], targets[keep]
+    text_rows, motion_rows = output_rows(model, vocab)
+    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
+    at_motion = (targets == vocab.end_id) | ((targets >= vocab.first_id) & (targets < vocab.first_id + vocab.size))
+    # Among the motion rows: start 0, end 1, code c at 2 + c.
+    place = torch.where(targets == vocab.end_id, 1, targets - vocab.first_id + 2)[at_motion]
+    text_targets = torch.where(targets == vocab.start_id, vocab.text_size, targets)[~at_motion]
+    if motion == "rows":
+        moving = F.cross_entropy(logits(hidden[at_motion], motion_rows[1:], config), place - 1, reduction="sum")
+    else:
+        every = torch.cat([text_rows, motion_rows])
+        moving = F.cross_entropy(logits(hidden[at_motion], every, config), place + vocab.text_size, reduction="sum")
+    # torch.cat of the 49,000 rows would copy them; the start's column is appended to the logits instead.
+    plain = logits(hidden[~at_motion], text_rows, config)
+    start = logits(hidden[~at_motion], motion_rows[:1], config)
+    speaking = F.cross_entropy(torch.cat([plain, start], dim=1), text_targets, reduction="sum")
+    return moving, speaking

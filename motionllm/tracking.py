@@ -1,0 +1,64 @@
+"""What a run shows and writes while it goes on: a progress bar on standard error, a JSONL log."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+
+class Bar:
+    """A progress bar with named numbers and time left; plain lines now and then where there is no terminal.
+
+    `update(done, **numbers)`: done is the fraction finished.
+    """
+
+    def __init__(self, what: str, plain_every: float = 20.0) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        self.what, self.plain_every = what, plain_every
+        console = Console(stderr=True)
+        self.live = console.is_terminal
+        self.begun = self.said = time.monotonic()
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[numbers]}"), TimeRemainingColumn())  # fmt: skip  # noqa: E501
+        self.progress = Progress(*columns, console=console, transient=False, disable=not self.live)
+        self.task = self.progress.add_task(what, total=1.0, numbers="")
+
+    def update(self, done: float, **numbers: Any) -> None:
+        done = min(done, 1.0)
+        text = "  ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+                         for name, value in numbers.items())  # fmt: skip
+        if self.live:
+            self.progress.update(self.task, completed=done, numbers=text)
+        elif time.monotonic() - self.said > self.plain_every or done >= 1:
+            self.said = time.monotonic()
+            left = (self.said - self.begun) * (1 - done) / max(done, 1e-6)
+            print(f"{self.what} {100 * done:5.1f} %  {text}  {left / 60:.1f} min left", file=sys.stderr, flush=True)
+
+    def __enter__(self) -> Bar:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+
+class Log:
+    """A JSONL file, one object a line, appended and flushed at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = open(path, "a", encoding="utf-8")
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        self.file.write(json.dumps(row) + "\n")
+        self.file.flush()
+
+    def close(self) -> None:
+        self.file.close()
