@@ -17,7 +17,8 @@ SUFFIXES = (".bvh", ".npy", ".npz")
 def motion_files(folder: Path, ids: Path | None = None) -> list[Path]:
     """The motion files of a folder, sorted; with `ids`, a list one a line, those alone and in that order.
 
-    A data set's folder stands for its `new_joints/` or `new_joint_vecs/`. Raises MotionLLMError for no file or a missing id.
+    A data set's folder stands for its `new_joints/` or `new_joint_vecs/`. Raises MotionLLMError where there is no
+    file, or one of the ids has none.
     """
     inner = next((folder / n for n in ("new_joints", "new_joint_vecs") if (folder / n).is_dir()), folder)
     if ids is None:
@@ -33,7 +34,8 @@ def motion_files(folder: Path, ids: Path | None = None) -> list[Path]:
     missing = [n for n, f in zip(names, found, strict=True) if f is None]
     if missing or not names:
         raise MotionLLMError(
-            f"{len(missing)} of {len(names)} ids in {ids} have no file in {inner}" + (f", first {missing[0]}." if missing else ".")
+            f"{len(missing)} of {len(names)} ids in {ids} have no file in {inner}"
+            + (f", first {missing[0]}." if missing else ".")
         )
     return [f for f in found if f]
 
@@ -55,7 +57,9 @@ def caption_files(lm: MotionLM, files: list[Path], out: Path, batch: int = 32) -
                     motions.append((file.stem, lm.motion_tokenizer.features(Motion.load(file))))
                 except MotionLLMError as error:
                     failed[file.stem] = str(error)
-            for (name, _), said in zip(motions, lm.caption_batch([m for _, m in motions]) if motions else [], strict=True):
+            for (name, _), said in zip(
+                motions, lm.caption_batch([m for _, m in motions]) if motions else [], strict=True
+            ):
                 lines.write(json.dumps({"id": name, "caption": said}, ensure_ascii=False) + "\n")
                 written += 1
             lines.flush()

@@ -6,6 +6,7 @@ their dotted path (`train.steps=200`). Unknown keys are refused with the nearest
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import types
 import typing
@@ -102,7 +103,7 @@ class Adapter(Section):
     """LoRA on the linear layers, and the motion rows. `rows_lr` multiplies the learning rate for the rows."""
 
     rank: Count = 16
-    alpha: Positive = 32
+    alpha: Count = 32
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     targets: str | list[str] = "all-linear"
     rows_init: Literal["noise", "mean"] = "noise"
@@ -205,10 +206,8 @@ def _override(tree: dict[str, Any], word: str) -> None:
         raise RecipeError(f"The value in '{word}' is not valid YAML; quote it.") from None
     if isinstance(value, str):
         # YAML 1.1 reads 1e-4 as a string: people write learning rates so.
-        try:
+        with contextlib.suppress(ValueError):
             value = float(value)
-        except ValueError:
-            pass
     *parents, last = key.split(".")
     node: Any = tree
     for part in parents:

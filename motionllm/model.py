@@ -105,6 +105,7 @@ class MotionLM:
             )
         recipe = load_recipe(folder / "recipe.yaml")
         templates = Templates.load(folder / "templates.yaml")
+        model: Any
         model, tokenizer = load_base(base or recipe.model.base, recipe.model.dtype)
         if len(tokenizer) != vocab.text_size:
             raise MotionLLMError(
@@ -298,8 +299,9 @@ def _card(lm: MotionLM) -> str:
     sources = "\n".join(f"- {s.kind}{f' ({Path(s.path).name})' if s.path else ''}" for s in lm.recipe.data.sources)
     return (
         f"---\nbase_model: {lm.recipe.model.base}\nlibrary_name: peft\ntags: [motion, motionllm]\n---\n"
-        f"# {lm.recipe.name}\n\nA motionllm adapter for `{lm.recipe.model.base}`: LoRA of rank {lm.recipe.adapter.rank} "
-        f"and {len(lm.vocab.ids)} motion token rows, for motion tokenizer `{lm.vocab.tokenizer_hash}` (in `tokenizer/`).\n\n"
-        f"Trained on:\n{sources}\n\nUse: `motionllm generate TEXT --model FOLDER --out clip.bvh`. "
-        "`recipe.yaml` holds every setting.\n"
+        f"# {lm.recipe.name}\n\n"
+        f"A motionllm adapter for `{lm.recipe.model.base}`: LoRA of rank {lm.recipe.adapter.rank} and "
+        f"{len(lm.vocab.ids)} motion token rows, for motion tokenizer `{lm.vocab.tokenizer_hash}` (`tokenizer/`).\n\n"
+        f"Trained on:\n{sources}\n\n"
+        "Use: `motionllm generate TEXT --model FOLDER --out clip.bvh`. `recipe.yaml` holds every setting.\n"
     )

@@ -54,7 +54,7 @@ class Log:
     """A JSONL file, one object a line, appended and flushed at once."""
 
     def __init__(self, path: Path) -> None:
-        self.file = open(path, "a", encoding="utf-8")
+        self.file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - open as long as the run
 
     def write(self, row: Mapping[str, Any]) -> None:
         self.file.write(json.dumps(row) + "\n")

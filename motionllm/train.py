@@ -75,7 +75,7 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
         ],
         lr=settings.lr,
     )
-    state = {"step": 0, "examples": 0, "seconds": 0.0, "best": math.inf}
+    state: dict[str, Any] = {"step": 0, "examples": 0, "seconds": 0.0, "best": math.inf}
     if resume:
         state |= checkpoint.load(run, lm.model, optimizer)
         examples.skip(state["examples"])
@@ -206,7 +206,7 @@ def _motion_tokenizer(recipe: Recipe, run: Path) -> MotionTokenizer:
 
 
 def _clips(recipe: Recipe, split: str, motion_tokenizer: MotionTokenizer) -> list[list[Clip]]:
-    clips = []
+    clips: list[list[Clip]] = []
     for source in recipe.data.sources:
         if split == "val" and source.path and not (Path(source.path) / "val.txt").is_file():
             clips.append([])  # a set without a validation split still trains
@@ -234,9 +234,7 @@ def _held_out(
 
 
 @torch.no_grad()
-def _validate(
-    model: torch.nn.Module, held_out: dict[str, list[Any]], pad: int, recipe: Recipe
-) -> dict[str, float]:
+def _validate(model: torch.nn.Module, held_out: dict[str, list[Any]], pad: int, recipe: Recipe) -> dict[str, float]:
     """Loss a supervised token, in nats, by task, and over all as "all"."""
     losses: dict[str, float] = {}
     total = count = 0.0

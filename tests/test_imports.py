@@ -16,10 +16,13 @@ LAYERS = [
     {"tokenizer"},
     {"vocab"},
     {"data"},
-    {"model", "loss"},
+    {"loss"},
+    {"generate"},
+    {"model"},
     {"checkpoint", "tracking"},
-    {"train", "generate"},
+    {"train", "captioning"},
     {"eval", "chat", "serve"},
+    {"demo"},
     {"cli"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -131,7 +131,12 @@ class Examples:
 
 
 def example(
-    task: str, clip: Clip, templates: Templates, renderer: Renderer, codes_per_second: float, random: np.random.Generator
+    task: str,
+    clip: Clip,
+    templates: Templates,
+    renderer: Renderer,
+    codes_per_second: float,
+    random: np.random.Generator,
 ) -> Tokens:
     """One example: a phrasing of the task filled with a caption or up to three questions of the clip."""
     phrasings = templates.phrasings(task)
@@ -144,7 +149,10 @@ def example(
         for i in random.permutation(len(clip.sample.questions))[:count]:
             question = clip.sample.questions[i]
             if messages:
-                messages += [{"role": "user", "content": question.text}, {"role": "assistant", "content": question.answer}]
+                messages += [
+                    {"role": "user", "content": question.text},
+                    {"role": "assistant", "content": question.answer},
+                ]
             else:
                 messages = conversation(template, values | {"question": question.text, "answer": question.answer})
         return renderer(messages)

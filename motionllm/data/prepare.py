@@ -14,7 +14,9 @@ from motionllm.data.sources import read
 from motionllm.errors import MotionLLMError
 
 
-def train_tokenizer(recipe: TokenizerRecipe, folder: Path, progress: Callable[..., None] | None = None) -> dict[str, Any]:
+def train_tokenizer(
+    recipe: TokenizerRecipe, folder: Path, progress: Callable[..., None] | None = None
+) -> dict[str, Any]:
     """Train the tokenizer of a recipe into `folder`; its report. progress(done, **numbers) is called as it goes on."""
     from motionllm.tokenizer.train import fit
 

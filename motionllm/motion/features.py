@@ -16,6 +16,8 @@ Layout for J joints (12 J − 1 numbers a frame):
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
@@ -153,7 +155,7 @@ def uniform_skeleton(joints: np.ndarray, skeleton: Skeleton = HUMANML3D) -> np.n
     result = np.empty_like(joints)
     result[:, 0] = joints[:, 0] * scale
     for chain in skeleton.chains:
-        for a, b in zip(chain, chain[1:], strict=False):
+        for a, b in pairwise(chain):
             result[:, b] = result[:, a] + direction[:, b - 1] * skeleton.lengths[b]
     return result
 
@@ -184,7 +186,7 @@ def _inverse_kinematics(positions: np.ndarray, skeleton: Skeleton) -> np.ndarray
     rotations[:, 0] = root
     for chain in skeleton.chains:
         parent = root  # every chain starts from the root's rotation, also the arms'
-        for a, b in zip(chain, chain[1:], strict=False):
+        for a, b in pairwise(chain):
             bone = _unit(positions[:, b] - positions[:, a])
             world = _between(np.broadcast_to(skeleton.axes[b], bone.shape), bone)
             rotations[:, b] = _multiply(_inverse(parent), world)

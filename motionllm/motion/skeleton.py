@@ -8,6 +8,7 @@ clip each data set's authors chose as the target of their uniform-skeleton step.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class Skeleton:
         """Index of each joint's parent; -1 for the root."""
         parents = [-1] * len(self.joints)
         for chain in self.chains:
-            for a, b in zip(chain, chain[1:], strict=False):
+            for a, b in pairwise(chain):
                 parents[b] = a
         return tuple(parents)
 

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def normalisation(features: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarra
     mean, std = stacked.mean(0), stacked.std(0)
     joints = len(skeleton_of_dim(stacked.shape[1]).joints)
     edges = [0, 1, 3, 4, 3 * joints + 1, 9 * joints - 5, 12 * joints - 5, 12 * joints - 1]
-    for a, b in zip(edges, edges[1:], strict=False):
+    for a, b in pairwise(edges):
         std[a:b] = max(std[a:b].mean(), 1e-4)
     std[:4] /= 5
     std[edges[-2] :] /= 5
@@ -71,7 +72,8 @@ def fit(
     scale, shift = torch.from_numpy(std), torch.from_numpy(mean)
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, betas=(0.9, 0.99), weight_decay=0.0)
     folder.mkdir(parents=True, exist_ok=True)
-    log = open(folder / "log.jsonl", "w", encoding="utf-8")
+    log = folder / "log.jsonl"
+    log.write_text("", encoding="utf-8")
     begun = time.monotonic()
     step, done = 0, 0.0
 
@@ -108,11 +110,10 @@ def fit(
             used = torch.bincount(codes.flatten(), minlength=tokenizer.size).float()
             row = {"step": step, "seconds": round(elapsed, 1), "loss": loss.item(), "codes": int((used > 0).sum())}
             row |= {name: value.item() for name, value in parts.items()}
-            log.write(json.dumps(row) + "\n")
-            log.flush()
+            with open(log, "a", encoding="utf-8") as lines:
+                lines.write(json.dumps(row) + "\n")
             if progress:
                 progress(done, step=step, loss=row["loss"])
-    log.close()
     network.eval()
     tokenizer.round()
     tokenizer.save(folder)

@@ -28,6 +28,7 @@ __all__ = [
     "Sample",
     "Spec",
     "captions",
+    "check",
     "corpus",
     "joints",
     "named",

@@ -54,9 +54,12 @@ class Actor:
         """How much longer than normal things take."""
         return self.tempo * {"slowly": 1.8, "": 1.0, "quickly": 0.6}[part.speed]
 
-    def place(self, side: int, x: float | None = None, z: float | None = None, yaw: float | None = None):
+    def place(
+        self, side: int, x: float | None = None, z: float | None = None, yaw: float | None = None
+    ) -> tuple[float, float, float]:
         """Where a foot stands under the body: x, z, direction."""
-        x, z, yaw = (a if a is not None else b for a, b in ((x, self.x), (z, self.z), (yaw, self.yaw)))
+        x, z = self.x if x is None else x, self.z if z is None else z
+        yaw = self.yaw if yaw is None else yaw
         out = SIGN[side] * self.width
         return x + out * np.cos(yaw), z - out * np.sin(yaw), yaw + SIGN[side] * self.toe_out
 

@@ -25,8 +25,7 @@ from motionllm.motion.skeleton import HUMANML3D
 
 FPS = 20
 SIGN = (1.0, -1.0)  # left is +X
-LENGTH = HUMANML3D.lengths
-assert LENGTH is not None
+LENGTH = np.asarray(HUMANML3D.lengths)
 
 # Directions of the bones of a standing person, (outward, up, forward); rounded from anatomy.
 _BONES = {
@@ -181,7 +180,10 @@ def joints(score: Score, frames: int) -> np.ndarray:
     pelvis += _turn(heading, np.stack([get("sway"), zero, get("fore")], 1))
     out = np.zeros((frames, 22, 3))
 
-    ankle, toe_vector, hip, forward = [], [], [], []
+    ankle: list[np.ndarray] = []
+    toe_vector: list[np.ndarray] = []
+    hip: list[np.ndarray] = []
+    forward: list[np.ndarray] = []
     room = np.full(frames, np.inf)
     for s in (0, 1):
         foot_yaw, fp = get(f"fyaw{s}"), get(f"fpitch{s}")
@@ -196,7 +198,8 @@ def joints(score: Score, frames: int) -> np.ndarray:
         most = np.sqrt(np.maximum((REACH * (THIGH[s] + SHIN[s])) ** 2 - flat_distance**2, 0.01))
         limit = base[:, 1] + most - h[:, 1] - pelvis[:, 1]
         room = np.minimum(room, np.where(stands[:, s], limit, np.inf))
-        ankle.append(base), toe_vector.append(vector), hip.append(h), forward.append(turn[:, :, 2])
+        for found, values in ((ankle, base), (toe_vector, vector), (hip, h), (forward, turn[:, :, 2])):
+            found.append(values)
     pelvis[:, 1] += _lower_envelope(np.minimum(room, 0.0))
 
     out[:, 0] = pelvis
