@@ -163,6 +163,8 @@ def _draw(rng: np.random.Generator, single: bool) -> Spec:
     else:
         second = pick([n for n in names if n not in ("stand_up", "stand", first if first not in SAME else "")])
     a, b = _part(rng, first, 0.2), _part(rng, second, 0.2)
+    if first == second:  # whose count would it be?
+        a, b = replace(a, count=0), replace(b, count=0)
     # The same action twice must differ in its side or direction, and one curve after another is one curve.
     same = first == second and (a.side, a.direction) == (b.side, b.direction)
     curves = first == second == "walk" and not {a.direction, b.direction} & {"forward", "backward"}

@@ -1,0 +1,155 @@
+"""The measurement of motion, on bodies whose motion is written down here joint by joint."""
+
+import json
+
+import numpy as np
+import pytest
+
+from motionllm.errors import MotionLLMError
+from motionllm.motion.facts import facts
+
+FPS = 20.0
+# A person standing: metres, left is +X, forward +Z.
+STANDING = np.array([
+    (0, 0.96, 0), (0.06, 0.88, 0), (-0.06, 0.88, 0), (0, 1.09, -0.02), (0.07, 0.47, 0.01), (-0.07, 0.47, 0.01),
+    (0, 1.23, 0), (0.08, 0.06, 0), (-0.08, 0.06, 0), (0, 1.29, 0), (0.1, 0, 0.13), (-0.1, 0, 0.13),
+    (0, 1.50, -0.03), (0.08, 1.40, -0.02), (-0.08, 1.40, -0.02), (0, 1.58, 0.03), (0.2, 1.42, -0.03), (-0.2, 1.42, -0.03),
+    (0.24, 1.17, -0.05), (-0.24, 1.17, -0.05), (0.25, 0.91, -0.02), (-0.25, 0.91, -0.02),
+])  # fmt: skip
+LEFT_ARM, RIGHT_ARM = (18, 20), (19, 21)
+
+
+def still(frames: int = 60) -> np.ndarray:
+    return np.repeat(STANDING[None], frames, 0)
+
+
+def turned(joints: np.ndarray, radians: np.ndarray) -> np.ndarray:
+    c, s = np.cos(radians)[:, None], np.sin(radians)[:, None]
+    x, z = joints[..., 0], joints[..., 2]
+    return np.stack([c * x + s * z, joints[..., 1], -s * x + c * z], -1)
+
+
+def mirrored(joints: np.ndarray) -> np.ndarray:
+    swap = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20]
+    return joints[:, swap] * (-1, 1, 1)
+
+
+def wave_right(cycles: int) -> np.ndarray:
+    """The right hand above the head's height, going in and out, one cycle in half a second."""
+    frames = 30 + 10 * cycles
+    joints = still(frames)
+    t = np.clip((np.arange(frames) - 15) / 10, 0, cycles)
+    up = (np.arange(frames) > 8) & (np.arange(frames) < frames - 8)
+    joints[up, 19] = (-0.42, 1.45, 0.05)
+    joints[up, 21] = np.stack([-0.45 + 0.12 * (1 - np.cos(2 * np.pi * t)), 0 * t + 1.68, 0 * t + 0.1], 1)[up]
+    return joints
+
+
+def test_standing_still_shows_nothing() -> None:
+    f = facts(still())
+    assert f.events == [] and f.steps == 0 and f.jumps == 0 and f.direction == "" and f.turn_side == ""
+    assert f.duration == 3.0 and f.distance == pytest.approx(0, abs=1e-9)
+    assert (f.start_posture, f.end_posture) == ("standing", "standing")
+
+
+@pytest.mark.parametrize("cycles", [2, 3, 4])
+def test_waves_are_counted_and_sided(cycles: int) -> None:
+    waves = facts(wave_right(cycles)).of("wave")
+    assert [e.side for e in waves] == ["right"]
+    assert abs(waves[0].count - cycles) <= 1
+    assert [e.side for e in facts(mirrored(wave_right(cycles))).of("wave")] == ["left"]
+
+
+def test_a_jump_has_its_height_and_time() -> None:
+    frames = np.arange(60)
+    flight = np.clip(frames - 20, 0, 9) / 9  # 0.45 s in the air
+    joints = still()
+    joints[:, :, 1] += (4 * 0.25 * flight * (1 - flight))[:, None]
+    f = facts(joints)
+    assert f.jumps == 1 and f.jump_height == pytest.approx(0.25, abs=0.03)
+    assert f.of("jump")[0].start == pytest.approx(1.05, abs=0.11)
+    assert f.of("jump")[0].direction == ""
+
+
+@pytest.mark.parametrize(("degrees", "side"), [(90, "left"), (-90, "right"), (180, "left"), (-360, "right")])
+def test_turns_have_their_angle_and_side(degrees: float, side: str) -> None:
+    u = np.clip((np.arange(80) - 10) / 60, 0, 1)
+    f = facts(turned(still(80), np.radians(degrees) * u * u * (3 - 2 * u)))
+    assert f.turn == pytest.approx(degrees, abs=2) and f.turn_side == side
+    assert [e.direction for e in f.of("turn")] == [side]
+    assert f.of("turn")[0].size == pytest.approx(degrees, rel=0.12)
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 200])
+@pytest.mark.parametrize(
+    ("way", "name"), [((0, 1), "forward"), ((0, -1), "backward"), ((1, 0), "left"), ((-1, 0), "right")]
+)
+def test_direction_of_travel_is_of_the_first_heading(way: tuple[int, int], name: str, degrees: float) -> None:
+    joints = still(80)
+    joints[..., 0] += way[0] * np.linspace(0, 2, 80)[:, None]
+    joints[..., 2] += way[1] * np.linspace(0, 2, 80)[:, None]
+    f = facts(turned(joints, np.full(80, np.radians(degrees))))
+    assert f.direction == name
+    assert f.displacement == pytest.approx(2, abs=1e-6) and f.distance == pytest.approx(2, rel=0.15)
+    assert f.mean_speed == pytest.approx(0.5, rel=0.15)
+
+
+def test_claps_are_counted() -> None:
+    joints = still(80)
+    apart = 0.2 + 0.14 * np.cos(2 * np.pi * np.clip(np.arange(80) - 20, 0, 40) / 10)  # four times together
+    for (elbow, wrist), sign in ((LEFT_ARM, 1), (RIGHT_ARM, -1)):
+        joints[:, elbow] = (sign * 0.25, 1.2, 0.1)
+        joints[:, wrist] = np.stack([sign * apart / 2, 0 * apart + 1.3, 0 * apart + 0.3], 1)
+    claps = facts(joints).of("clap")
+    assert [e.count for e in claps] == [4]
+
+
+def test_a_raised_hand_is_a_raise_of_its_side_and_size() -> None:
+    joints = still()
+    joints[20:45, 18], joints[20:45, 20] = (0.22, 1.68, 0), (0.22, 1.92, 0.05)
+    (raised,) = facts(joints).of("raise")
+    assert raised.side == "left" and raised.size == pytest.approx(0.5, abs=0.03)
+    assert raised.start == pytest.approx(1.0, abs=0.11) and raised.end == pytest.approx(2.25, abs=0.11)
+    assert facts(joints).busiest == "left arm"
+
+
+def counts(joints: np.ndarray) -> dict[str, int]:
+    f = facts(joints)
+    return {name: sum(e.count for e in f.of(name)) for name in ("bow", "squat")}
+
+
+def test_bows_and_squats_are_counted() -> None:
+    bend = np.radians(50) * (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(80) / 40))  # two bows
+    joints = still(80)
+    upper = [3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]
+    y, z = joints[:, upper, 1] - 0.96, joints[:, upper, 2].copy()
+    c, s = np.cos(bend)[:, None], np.sin(bend)[:, None]
+    joints[:, upper, 1], joints[:, upper, 2] = 0.96 + c * y - s * z, s * y + c * z
+    assert counts(joints) == {"bow": 2, "squat": 0}
+
+    down = 0.35 * (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(80) / 40))
+    joints = still(80)
+    joints[:, [0, 1, 2, *upper], 1] -= down[:, None]
+    knee = np.sqrt(np.maximum(0.41**2 - ((0.82 - down) / 2) ** 2, 0))
+    for j in (4, 5):
+        joints[:, j, 1], joints[:, j, 2] = 0.06 + (0.82 - down) / 2, knee
+    assert counts(joints) == {"bow": 0, "squat": 2}
+
+
+def test_facts_do_not_depend_on_place_heading_or_body_size() -> None:
+    joints = wave_right(3)
+    moved = turned(joints, np.full(len(joints), 2.0)) * 0.8 + (5, 1, -3)
+    a, b = facts(joints), facts(moved)
+    assert [(e.name, e.side, e.count, e.start) for e in a.events] == [
+        (e.name, e.side, e.count, e.start) for e in b.events
+    ]
+
+
+def test_json_is_plain_and_bad_input_is_refused() -> None:
+    json.dumps(facts(wave_right(2)).json())
+    with pytest.raises(MotionLLMError, match="shape"):
+        facts(np.zeros((10, 21, 3)))
+    broken = still()
+    broken[3, 4, 1] = np.nan
+    with pytest.raises(MotionLLMError, match="NaN"):
+        facts(broken)
