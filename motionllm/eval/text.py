@@ -1,0 +1,218 @@
+"""Captions against references: BLEU-1..4, ROUGE-L and CIDEr, as pure functions of strings.
+
+The definitions are the papers'; where those leave room the choices are pycocoevalcap's, because the field's
+published numbers come from it: agreement is a test. Text handling decides more than most models do, so every
+score is given twice: `raw` (untouched, split at white space) and `normalised` (lower case, no punctuation).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import string
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from motionllm.errors import MotionLLMError
+
+ORDERS = 4  # n-grams of 1 to 4 words
+BETA = 1.2  # ROUGE-L: how much more recall weighs than precision
+SIGMA = 6.0  # CIDEr: words by which a length may differ before it costs
+# pycocoevalcap's guards against 0/0: a corpus without one common 4-gram scores about 1e-5 instead of 0.
+_TINY, _SMALL = 1e-15, 1e-9
+
+Grams = Counter[tuple[str, ...]]
+
+
+def caption_scores(predictions: Mapping[str, str], references: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Corpus scores of one caption an id against one or more references an id.
+
+    Returns {"raw": {"bleu1" … "bleu4", "rouge_l", "cider"}, "normalised": {…}}: fractions; CIDEr on its own
+    scale of 0 to 10. Raises MotionLLMError where the two name different ids, or there are none.
+    """
+    without = [name for name in predictions if name not in references]
+    if without:
+        raise MotionLLMError(
+            f"{len(without)} of {len(predictions)} predictions have no reference, first {without[0]!r}; "
+            "give the references of all, or leave these out."
+        )
+    missing = [name for name in references if name not in predictions]
+    if missing:
+        raise MotionLLMError(
+            f"{len(missing)} of {len(references)} references have no prediction, first {missing[0]!r}; "
+            "caption these too, or leave them out of the references."
+        )
+    empty = [name for name in references if not references[name]]
+    if empty or not references:
+        raise MotionLLMError(f"{empty[0]!r} has an empty list of references." if empty else "There are no captions.")
+    said = [predictions[name] for name in references]
+    true = [list(references[name]) for name in references]
+    return {
+        "raw": _scores(said, true),
+        "normalised": _scores([normalised(s) for s in said], [[normalised(r) for r in rs] for rs in true]),
+    }
+
+
+def normalised(text: str) -> str:
+    """Lower case, punctuation dropped (not replaced by a space: "counter-clockwise" is one word), single spaces."""
+    kept = (c for c in text.lower() if c not in string.punctuation and not unicodedata.category(c).startswith("P"))
+    return " ".join("".join(kept).split())
+
+
+def _scores(said: Sequence[str], true: Sequence[Sequence[str]]) -> dict[str, float]:
+    bleus = {f"bleu{n}": value for n, value in enumerate(bleu(said, true), 1)}
+    return {**bleus, "rouge_l": rouge_l(said, true), "cider": cider(said, true)}
+
+
+def bleu(said: Sequence[str], true: Sequence[Sequence[str]]) -> list[float]:
+    """BLEU-1..4 of a corpus (Papineni et al. 2002): clipped n-gram precisions, geometric mean, brevity penalty.
+
+    The penalty's reference length is the one closest to each caption's, the shorter of two as close.
+    """
+    right, offered = [0] * ORDERS, [0] * ORDERS
+    length = wanted = 0
+    for caption, references in zip(said, true, strict=True):
+        grams, size = _grams(caption), len(caption.split())
+        most: Grams = Counter()
+        for reference in references:
+            most |= _grams(reference)
+        for gram, count in (grams & most).items():
+            right[len(gram) - 1] += count
+        for n in range(ORDERS):
+            offered[n] += max(0, size - n)
+        length += size
+        wanted += min((abs(len(r.split()) - size), len(r.split())) for r in references)[1]
+    ratio = (length + _TINY) / (wanted + _SMALL)
+    penalty = math.exp(1 - 1 / ratio) if ratio < 1 else 1.0
+    scores, product = [], 1.0
+    for n in range(ORDERS):
+        product *= (right[n] + _TINY) / (offered[n] + _SMALL)
+        scores.append(penalty * product ** (1 / (n + 1)))
+    return scores
+
+
+def rouge_l(said: Sequence[str], true: Sequence[Sequence[str]]) -> float:
+    """Mean ROUGE-L (Lin 2004): F-measure, beta 1.2, of the longest common subsequence's precision and recall.
+
+    Precision and recall are each the best over the references, which need not be the same one.
+    """
+    total = 0.0
+    for caption, references in zip(said, true, strict=True):
+        # At single spaces, as pycocoevalcap does here alone: two in a row hold an empty word.
+        words, others = caption.split(" "), [r.split(" ") for r in references]
+        common = [_common(words, other) for other in others]
+        precision = max(common) / len(words)
+        recall = max(c / len(other) for c, other in zip(common, others, strict=True))
+        if precision and recall:
+            total += (1 + BETA**2) * precision * recall / (recall + BETA**2 * precision)
+    return total / len(said)
+
+
+def cider(said: Sequence[str], true: Sequence[Sequence[str]]) -> float:
+    """Mean CIDEr-D (Vedantam et al. 2015), 0 to 10: TF-IDF cosine of 1- to 4-grams, clipped, with a length penalty.
+
+    Document frequencies are counted in the references: in how many ids' references an n-gram occurs. It is
+    this variant that is published as "CIDEr"; on a single id every n-gram is everywhere, and the score 0.
+    """
+    references = [[_grams(r) for r in rs] for rs in true]
+    documents: Counter[tuple[str, ...]] = Counter()
+    for grams in references:
+        documents.update(set().union(*grams))
+    log_size = math.log(len(true))
+
+    def weigh(grams: Grams) -> tuple[dict[tuple[str, ...], float], list[float], int]:
+        """TF-IDF weights, their norm for each order, and the number of 2-grams, which stands for the length."""
+        weights = {g: n * (log_size - math.log(max(1, documents[g]))) for g, n in grams.items()}
+        squares = [0.0] * ORDERS
+        for gram, weight in weights.items():
+            squares[len(gram) - 1] += weight**2
+        return weights, [math.sqrt(s) for s in squares], sum(n for g, n in grams.items() if len(g) == 2)
+
+    total = 0.0
+    for caption, grams in zip(said, references, strict=True):
+        weights, norms, length = weigh(_grams(caption))
+        score = 0.0
+        for reference in grams:
+            others, other_norms, other_length = weigh(reference)
+            dots = [0.0] * ORDERS
+            for gram, weight in weights.items():
+                if gram in others:
+                    dots[len(gram) - 1] += min(weight, others[gram]) * others[gram]
+            cosines = (d / (a * b) for d, a, b in zip(dots, norms, other_norms, strict=True) if a and b)
+            score += sum(cosines) * math.exp(-((length - other_length) ** 2) / (2 * SIGMA**2))
+        total += 10 * score / ORDERS / len(grams)
+    return total / len(said)
+
+
+def _grams(text: str) -> Grams:
+    words = text.split()
+    return Counter(tuple(words[i : i + n]) for n in range(1, ORDERS + 1) for i in range(len(words) - n + 1))
+
+
+def _common(a: Sequence[str], b: Sequence[str]) -> int:
+    """Length of the longest common subsequence."""
+    row = [0] * (len(b) + 1)
+    for word in a:
+        before = row
+        row = [0]
+        for j, other in enumerate(b):
+            row.append(before[j] + 1 if word == other else max(row[j], before[j + 1]))
+    return row[-1]
+
+
+# -- files -----------------------------------------------------------------------------------------------------
+
+
+def read_predictions(path: Path) -> dict[str, str]:
+    """{id: caption} of a JSONL of {"id", "caption"}; an empty caption is a caption.
+
+    Raises MotionLLMError, naming the line, for what is not such an object, and for an id that comes twice.
+    """
+    return dict(_rows(path, "caption", "a string", lambda value: isinstance(value, str)))
+
+
+def read_references(path: Path) -> dict[str, list[str]]:
+    """{id: captions} of a JSONL of {"id", "captions"}. Raises MotionLLMError as `read_predictions` does."""
+
+    def fits(value: Any) -> bool:
+        return isinstance(value, list) and bool(value) and all(isinstance(v, str) and v.strip() for v in value)
+
+    return dict(_rows(path, "captions", "a list of one or more non-empty strings", fits))
+
+
+def _rows(path: Path, key: str, kind: str, fits: Callable[[Any], bool]) -> list[tuple[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise MotionLLMError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise MotionLLMError(f"{path} is not UTF-8 text; write it as JSON lines.") from None
+    expected = f'expected {{"id": …, "{key}": …}}'
+    lines: dict[str, int] = {}
+    rows = []
+    for number, line in enumerate(text.split("\n"), 1):  # splitlines would also cut at U+2028 inside a string
+        if not line.strip():
+            continue
+        where = f"{path} line {number}"
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise MotionLLMError(f"{where} is not JSON ({error}); {expected}.") from None
+        if not isinstance(row, dict) or not {"id", key} <= row.keys():
+            lacks = next((k for k in ("id", key) if k not in row), "") if isinstance(row, dict) else ""
+            raise MotionLLMError(f"{where} {f'has no {lacks!r}' if lacks else 'is no JSON object'}; {expected}.")
+        name, value = row["id"], row[key]
+        if not isinstance(name, str):
+            raise MotionLLMError(f"{where}: 'id' must be a string, got {name!r}.")
+        if not fits(value):
+            raise MotionLLMError(f"{where}: {key!r} of {name!r} must be {kind}, got {str(value)[:60]!r}.")
+        if name in lines:
+            raise MotionLLMError(f"{where}: {name!r} was already on line {lines[name]}; keep one of the two.")
+        lines[name] = number
+        rows.append((name, value))
+    if not rows:
+        raise MotionLLMError(f"{path} is empty; {expected}, one line a clip.")
+    return rows
