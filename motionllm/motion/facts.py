@@ -291,10 +291,10 @@ def _stretches(s: _Signals, a: int, b: int) -> list[tuple[int, int]]:
 def _travel(s: _Signals, flights: list[Event]) -> tuple[list[Event], list[tuple[int, int]]]:
     """Walks, runs and crouched walks, and the frames of each.
 
-    The pelvis (mean of 0.5 s) goes faster than 0.2 m/s and the middle of the feet over 0.45 m in all; cut where the
-    body all but stops or changes direction. run: faster than 2.6 m/s; or the ankles rise 16 cm at over 1.9 m/s, or at
-    over 1.1 m/s with both feet 2.5 cm up in 5 % of the frames. crouch walk: the pelvis under 0.885 of standing in
-    most frames. direction: of the mean velocity in the body's frame; size: degrees turned on the way, + to the left;
+    The pelvis (mean of 0.5 s) goes faster than 0.2 m/s, the middle of the feet over 0.45 m in all and either foot over
+    0.25 m; cut where the body all but stops or changes direction. run: faster than 2.6 m/s; or the ankles rise
+    16 cm at over 1.9 m/s, or at over 1.1 m/s with both feet 2.5 cm up in 5 % of the frames. crouch walk: the pelvis
+    under 0.885 of standing in most frames. direction: of the mean velocity in the body's frame; size: degrees turned on the way, + to the left;
     speed: m/s, mean of the middle half.
     """
     jumping = np.zeros(len(s.p), bool)
@@ -307,7 +307,8 @@ def _travel(s: _Signals, flights: list[Event]) -> tuple[list[Event], list[tuple[
         way = s.root_velocity[a:b].mean(0)
         path = float(s.speed[a:b].sum() / s.fps)
         net = float(np.linalg.norm(s.middle[b - 1] - s.middle[a]))
-        if path < 0.45:
+        own = (s.foot_speed[a:b].sum(0) / s.fps).min()
+        if path < 0.45 or own < 0.25:
             continue
         turn = float(np.degrees(s.yaw[b - 1] - s.yaw[a]))
         if net < 0.25 and abs(turn) < 150:
@@ -355,13 +356,14 @@ def _postures(s: _Signals, travel: list[Event], flights: list[Event]) -> list[Ev
     over 0.35, at rest for 0.35 s (side: that knee, "both"). sit: pelvis under 0.68 and 0.27 m behind the ankles, knees
     over 0.25 m, trunk within 40 degrees, at rest for 0.3 s; or pelvis under 0.35 and the trunk upright. lunge: ankles
     over 0.5 m apart fore and aft (side: the front foot). reach down: a wrist under 0.5 m (side: the lower one, "both"
-    within 0.16 m). squat: pelvis under 0.8 otherwise (0.65 about a jump). bow: trunk over 28 degrees forward, pelvis
+    within 0.12 m). squat: pelvis under 0.8 otherwise (0.65 about a jump). bow: trunk over 28 degrees forward, pelvis
     over 0.8; size: degrees. Of all others size is the pelvis' lowest share of standing; count: the minima.
     stand up: the end of a sit, kneel or lie that ends; a sit that lasts from the first frame on is "seated".
     """
     found: list[Event] = []
     leaps = [(int((e.start - 0.5) * s.fps), int((e.end + 0.6) * s.fps)) for e in flights]
     crouched = [(int(e.start * s.fps), int(e.end * s.fps)) for e in travel if e.name == "crouch walk"]
+    running = [(int(e.start * s.fps), int(e.end * s.fps)) for e in travel if e.name == "run"]
     p, n = s.p, len(s.p)
     hand_low = p[:, _WRIST, 1].min(1)
     bent = (s.bend > 25) & (s.pelvis > 0.8)
@@ -369,7 +371,7 @@ def _postures(s: _Signals, travel: list[Event], flights: list[Event]) -> list[Ev
         bent[a:b] = False
     low_runs = _runs(s.pelvis < 0.9, s.frames(0.2), s.frames(0.15))
     for a, b in low_runs:
-        if _overlap(a, b, crouched) > 0.4:
+        if _overlap(a, b, crouched) > 0.4 or _overlap(a, b, running) > 0.7:
             continue
         low = s.pelvis[a:b]
         at = a + int(low.argmin())
@@ -403,7 +405,7 @@ def _postures(s: _Signals, travel: list[Event], flights: list[Event]) -> list[Ev
         elif least < 0.86 and hand_low[deep].min() < 0.5 and s.tilt[a:b].max() > 30:
             j = a + int(hand_low[deep].argmin())
             left, right = p[j, 20, 1], p[j, 21, 1]
-            side = "both" if abs(left - right) < 0.16 else _SIDES[int(right < left)]
+            side = "both" if abs(left - right) < 0.12 else _SIDES[int(right < left)]
             event = s.event(
                 "reach down",
                 a,
@@ -533,7 +535,8 @@ def _groups(frames: list[int], gap: int) -> list[list[int]]:
 def _legs(s: _Signals, travel: list[tuple[int, int]], flights: list[Event]) -> list[Event]:
     """Kicks, a leg held up, and marching.
 
-    kick: an ankle 0.38 m before the pelvis and 0.24 m high for under 1 s, the other foot standing, not on the way.
+    kick: an ankle 0.38 m before the pelvis and 0.24 m high for under 1 s, the other foot standing; not on the way,
+    unless 0.46 m high.
     leg raised: an ankle 0.16 m high for 0.9 s without hop or kick; side is the STANDING leg. march: at least three
     lifts of an ankle over 0.15 m (most over 0.19 m), the feet in turn, in place; count: those.
     """
@@ -546,8 +549,8 @@ def _legs(s: _Signals, travel: list[tuple[int, int]], flights: list[Event]) -> l
         other = s.lift[:, 1 - k] < 0.12
         kicked = (s.local[:, _ANKLE[k], 2] > 0.38) & (s.lift[:, k] > 0.18) & other
         for a, b in _runs(kicked, 1, s.frames(0.2)):
-            if b - a < s.frames(1.0) and going[a:b].mean() < 0.5:
-                size = float(s.lift[a:b, k].max())
+            size = float(s.lift[a:b, k].max())
+            if b - a < s.frames(1.0) and (size > 0.4 or going[a:b].mean() < 0.5):
                 found.append(s.event("kick", a, b, side=_SIDES[k], size=size))
     kicks = [(int(e.start * s.fps), int(e.end * s.fps)) for e in found]
     for k in (0, 1):
@@ -588,7 +591,8 @@ def _looks(s: _Signals, busy: list[tuple[int, int]]) -> list[Event]:
 def _jacks(s: _Signals, events: list[Event]) -> list[Event]:
     """Jumping jacks, in place of the jumps, raises and other events they are made of.
 
-    Both wrists over the shoulders by 0.1 m while the ankles are 0.3 m apart, with a jump into it; count: those.
+    Both wrists over the shoulders by 0.1 m while the ankles are 0.3 m apart, with a jump into it, at least twice.
+    count: those.
     """
     apart = np.abs(s.local[:, 7, 0] - s.local[:, 8, 0])
     high = s.hand[..., 1].min(1)
@@ -600,7 +604,7 @@ def _jacks(s: _Signals, events: list[Event]) -> list[Event]:
     ]
     if not opened:
         return events
-    groups = _groups([(a + b) // 2 for a, b in opened], s.frames(2.5))
+    groups = [g for g in _groups([(a + b) // 2 for a, b in opened], s.frames(2.5)) if len(g) > 1]
     out = list(events)
     for group in groups:
         a, b = group[0] - s.frames(0.6), group[-1] + s.frames(0.7)

@@ -159,7 +159,7 @@ def _modifiers(action: str, clause: str) -> dict[str, Any]:
     if "count" in offered:
         count = next((n for word, n in _COUNTS.items() if re.search(rf"\b{word}\b", clause)), 0)
         if not count and re.search(
-            r"\bone\b (?!leg|foot|knee|hand|arm)|\ba (?:single|jump|step|side|kick|squat|lunge|bow)\b", clause
+            r"\bone\b (?!leg|foot|knee|hand|arm)|\ba (?:single|jump|step|side|kick|squat|lunge|bow|punch)\b", clause
         ):
             count = 1
     speed = (

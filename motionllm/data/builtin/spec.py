@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -79,7 +79,8 @@ class Spec:
         """The split this specification belongs to, whatever its length: 5 % val, 5 % test, by hash."""
         if self.bare():
             return "train"
-        text = json.dumps(replace(self, seconds=0.0).json(), sort_keys=True)
+        parts = (f"{p.action}/{p.side}/{p.direction}/{p.count}/{p.speed}" for p in self.parts)
+        text = f" {self.relation} ".join(parts)
         share = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") / 2**32
         return "val" if share < 0.05 else "test" if share < 0.10 else "train"
 
@@ -123,19 +124,26 @@ CHOICES: dict[str, dict[str, tuple]] = {
 }
 CARRIERS = ("walk", "march")
 UPPER = ("wave", "raise", "clap", "stretch", "punch", "hips", "drink", "look")
-_FINAL = ("sit", "kneel", "lie")  # what nothing but its own sequel can follow
+# Of the same action another side or direction may follow.
+SAME = ("walk", "turn", "wave", "raise", "sidestep", "step", "kick", "punch", "jump", "look")
+_FAVOURED = {"": 3.0, "both": 0.6, "forward": 2.0}
 _LIKELY = {"walk": 4.0, "run": 2.0, "wave": 2.5, "jump": 2.5, "turn": 1.5, "raise": 1.5, "kick": 1.5, "punch": 1.3,
            "squat": 1.3, "sit": 1.3, "stand": 0.4, "hips": 0.6, "lie": 0.8, "spin": 0.8, "clap": 1.3}  # fmt: skip
 
 
+def _pick(rng: np.random.Generator, options: Sequence[str], weights: Sequence[float]) -> str:
+    edges = np.cumsum(weights)
+    return options[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
+
+
 def _part(rng: np.random.Generator, action: str, modified: float) -> Part:
     """A part of an action; `modified`: how likely each of count and speed is named."""
-    offered, values = CHOICES[action], {}
+    offered = CHOICES[action]
+    values: dict[str, Any] = {}
     for name in ("side", "direction"):
         if offered.get(name):
             options = offered[name]
-            weights = np.array([{"": 3.0, "both": 0.6}.get(o, 2.0 if o == "forward" else 1.0) for o in options])
-            values[name] = options[rng.choice(len(options), p=weights / weights.sum())]
+            values[name] = _pick(rng, options, [_FAVOURED.get(option, 1.0) for option in options])
     fast = bool(offered.get("speed")) and rng.random() < modified
     many = bool(offered.get("count")) and rng.random() < modified * (0.35 if fast else 1.3)
     if fast:
@@ -146,22 +154,18 @@ def _part(rng: np.random.Generator, action: str, modified: float) -> Part:
 
 
 def _draw(rng: np.random.Generator, single: bool) -> Spec:
-    names = list(CHOICES)
-    weights = np.array([_LIKELY.get(name, 1.0) for name in names])
-
-    def pick(allowed: list[str]) -> str:
-        w = np.array([weights[names.index(name)] for name in allowed])
-        return allowed[rng.choice(len(allowed), p=w / w.sum())]
+    def pick(allowed: Sequence[str]) -> str:
+        return _pick(rng, allowed, [_LIKELY.get(name, 1.0) for name in allowed])
 
     if single:
-        return Spec((_part(rng, pick(names), 0.4),))
+        return Spec((_part(rng, pick(tuple(CHOICES)), 0.4),))
     if rng.random() < 0.25:
-        return Spec((_part(rng, pick(list(CARRIERS)), 0.2), _part(rng, pick(list(UPPER)), 0.12)), "while")
-    first = pick([n for n in names if n not in ("kneel", "lie", "stand")])
+        return Spec((_part(rng, pick(CARRIERS), 0.2), _part(rng, pick(UPPER), 0.12)), "while")
+    first = pick([n for n in CHOICES if n not in ("kneel", "lie", "stand")])
     if first == "sit":
         second = "stand_up" if rng.random() < 0.6 else pick(["wave", "clap", "raise", "drink", "stretch", "look"])
     else:
-        second = pick([n for n in names if n not in ("stand_up", "stand", first if first not in SAME else "")])
+        second = pick([n for n in CHOICES if n not in ("stand_up", "stand", first if first not in SAME else "")])
     a, b = _part(rng, first, 0.2), _part(rng, second, 0.2)
     if first == second:  # whose count would it be?
         a, b = replace(a, count=0), replace(b, count=0)
@@ -169,9 +173,6 @@ def _draw(rng: np.random.Generator, single: bool) -> Spec:
     same = first == second and (a.side, a.direction) == (b.side, b.direction)
     curves = first == second == "walk" and not {a.direction, b.direction} & {"forward", "backward"}
     return _draw(rng, single) if same or curves else Spec((a, b), "then")
-
-
-SAME = ("walk", "turn", "wave", "raise", "sidestep", "step", "kick", "punch", "jump", "look")
 
 
 def draw(rng: np.random.Generator, split: str) -> Spec:
