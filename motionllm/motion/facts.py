@@ -294,8 +294,8 @@ def _travel(s: _Signals, flights: list[Event]) -> tuple[list[Event], list[tuple[
     The pelvis (mean of 0.5 s) goes faster than 0.2 m/s, the middle of the feet over 0.45 m in all and either foot over
     0.25 m; cut where the body all but stops or changes direction. run: faster than 2.6 m/s; or the ankles rise
     16 cm at over 1.9 m/s, or at over 1.1 m/s with both feet 2.5 cm up in 5 % of the frames. crouch walk: the pelvis
-    under 0.885 of standing in most frames. direction: of the mean velocity in the body's frame; size: degrees turned on the way, + to the left;
-    speed: m/s, mean of the middle half.
+    under 0.885 of standing in most frames. direction: of the mean velocity in the body's frame; size: degrees turned
+    on the way, + to the left; speed: m/s, mean of the middle half.
     """
     jumping = np.zeros(len(s.p), bool)
     for e in flights:
