@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from motionllm.config import Recipe
 
 # Read by the libraries when they are first imported, so set before any test module is.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -86,3 +91,51 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_base_untied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny random Qwen2: untied embeddings, and more rows than tokens."""
     return save_tiny_base(tmp_path_factory.mktemp("tiny_base_untied"), untied=True)
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a motion tokenizer of 32 codes, trained for a second on the built-in corpus."""
+    from motionllm.config import Network, Source, TokenizerRecipe, TokenizerTraining
+    from motionllm.data.prepare import train_tokenizer
+
+    recipe = TokenizerRecipe(
+        name="tiny",
+        sources=[Source(kind="builtin", clips=20)],
+        network=Network(width=16, blocks=1, codes=32, code_dim=8),
+        train=TokenizerTraining(steps=40, autoencode=20, batch=8, window=32),
+    )
+    folder = tmp_path_factory.mktemp("tokenizer") / "tiny"
+    train_tokenizer(recipe, folder)
+    return folder
+
+
+def tiny_tree(base: Path, tokenizer: Path, **train: object) -> dict[str, object]:
+    """A fine-tuning recipe of seconds, as a tree of plain values."""
+    return {
+        "name": "tiny",
+        "model": {"base": str(base), "tokenizer": str(tokenizer)},
+        "adapter": {"rank": 4, "alpha": 8},
+        "data": {"sources": [{"kind": "builtin", "clips": 20}], "max_length": 512},
+        "train": {"steps": 6, "batch": 4, "lr": 1e-3, "warmup": 1, "validate_examples": 6, "validate_every": 3} | train,
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe() -> Callable[..., Recipe]:
+    """(base folder, tokenizer, **train settings) → a fine-tuning recipe of seconds."""
+    from motionllm.config import Recipe, check_recipe
+
+    return lambda base, tokenizer, **train: check_recipe(tiny_tree(base, tokenizer, **train), Recipe, "test")
+
+
+@pytest.fixture(scope="session", params=["tied", "untied"])
+def trained_run(request: pytest.FixtureRequest, tiny_base: Path, tiny_base_untied: Path, tiny_tokenizer: Path,
+                tiny_recipe: Callable[..., Recipe], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:  # fmt: skip
+    """(run folder, base folder) of a short fine-tune, once on a tied and once on an untied base."""
+    from motionllm.train import train
+
+    base = tiny_base if request.param == "tied" else tiny_base_untied
+    run = tmp_path_factory.mktemp("runs") / request.param
+    train(tiny_recipe(base, tiny_tokenizer), run)
+    return run, base

@@ -22,7 +22,7 @@ LAYERS = [
     {"checkpoint", "tracking"},
     {"train", "captioning"},
     {"eval", "chat", "serve"},
-    {"demo"},
+    {"demo", "demo_page"},
     {"cli"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -49,3 +49,46 @@ def labels(
         for key, found in result["labels"].items()
     ]
     emit(result, as_json, text="\n".join([*rows, f"{'all at once':12} accuracy {result['all']:.3f}"]))
+
+
+@app.command("builtin", context_settings=CONTEXT)
+def builtin(
+    model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
+    cases: Annotated[int, typer.Option(help="Held-out clips of the built-in corpus.")] = 100,
+    seed: Annotated[int, typer.Option(help="Of the corpus, the questions drawn and the sampling.")] = 0,
+    untrained: Annotated[
+        bool, typer.Option("--untrained", help="Measure the adapter's base without it: the baseline.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the whole result to.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Generation, captions and answers on held-out clips of the built-in corpus, each measured."""
+    from motionllm.eval.corpus import adapter_hash, evaluate, save_result
+    from motionllm.model import MotionLM
+    from motionllm.tracking import Bar
+
+    adapter = adapter_hash(model)
+    lm = MotionLM.untrained(model) if untrained else MotionLM.load(model)
+    with Bar("eval builtin") as bar:
+        measured = evaluate(lm, cases, seed, progress=bar.update)
+    result = {"model": model, "untrained": untrained, "adapter": None if untrained else adapter, **measured}
+    if out:
+        save_result(result, out)
+    emit(result, as_json, text=_summary(result))
+
+
+def _summary(result: dict[str, Any]) -> str:
+    made, said, answers = result["generation"], result["captions"], result["answers"]
+    bounds = made["bounds"]
+    rows = [f"{'motion has':16}{'model':>8}{'true':>8}{'tokens':>8}{'chance':>8}{'cases':>8}"]
+    for kind, count in [*made["cases"].items(), ("all_of", result["cases"]), ("everything", result["cases"])]:
+        shares = (made[kind], *(bounds[name].get(kind, 0.0) for name in ("true", "tokenized", "shuffled")))
+        rows.append(f"{kind:16}" + "".join(f"{share:8.3f}" for share in shares) + f"{count:8}")
+    rows += ["", f"{'caption names':16}{'model':>8}{'chance':>8}{'cases':>8}"]
+    for kind, count in [*said["cases"].items(), ("all_of", result["cases"])]:
+        rows.append(f"{kind:16}{said[kind]:8.3f}{said['bounds']['shuffled'].get(kind, 0.0):8.3f}{count:8}")
+    rows += ["", f"{'answers right':16}{'model':>8}{'common':>8}{'cases':>8}"]
+    for kind, found in [*answers["kinds"].items(), ("all", answers)]:
+        rows.append(f"{kind:16}{found['right']:8.3f}{found['majority']:8.3f}{found['questions']:8}")
+    rows += ["", f"failures {result['failures']}, seconds {result['seconds']}"]
+    return "\n".join(rows)

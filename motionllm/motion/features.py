@@ -67,8 +67,7 @@ def joints_to_features(joints: np.ndarray, uniform: bool = True, skeleton: Skele
     length, as the data sets do. The clip is then put on the floor, at the origin, facing +Z.
     Raises MotionLLMError for wrong shapes, fewer than 2 frames, NaN or infinity.
     """
-    # The reference pipeline computes its retargeting in single precision, then the rest in double.
-    positions = canonical(joints, uniform=uniform, skeleton=skeleton)
+    positions = canonical(check_joints(joints, skeleton), uniform=uniform, skeleton=skeleton)
     contacts = _contacts(positions, skeleton)
     rotations = _inverse_kinematics(positions, skeleton)
     heading = rotations[:, 0]
