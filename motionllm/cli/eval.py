@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from motionllm.cli import CONTEXT, emit
+from motionllm.errors import MotionLLMError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Measure captions, labels, motion and answers.")
 
@@ -67,14 +68,16 @@ def builtin(
     from motionllm.model import MotionLM
     from motionllm.tracking import Bar
 
-    adapter = adapter_hash(model)
+    if out and out.is_dir():
+        raise MotionLLMError(f"--out {out} is a folder; name the file to write.")
+    adapter = None if untrained else adapter_hash(model)
     lm = MotionLM.untrained(model) if untrained else MotionLM.load(model)
     with Bar("eval builtin") as bar:
         measured = evaluate(lm, cases, seed, progress=bar.update)
-    result = {"model": model, "untrained": untrained, "adapter": None if untrained else adapter, **measured}
+    result = {"model": model, "untrained": untrained, "adapter": adapter, **measured}
+    emit(result, as_json, text=_summary(result))
     if out:
         save_result(result, out)
-    emit(result, as_json, text=_summary(result))
 
 
 def _summary(result: dict[str, Any]) -> str:

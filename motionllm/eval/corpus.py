@@ -86,7 +86,8 @@ def evaluate(
     )
 
     checks = [_check(spec, motion) for spec, motion in zip(specs, made, strict=True)]
-    named = [_named(spec, text) for spec, text in zip(specs, said, strict=True)]
+    heard = [text or "" for text in said]  # a failed caption says nothing
+    named = [_named(spec, text) for spec, text in zip(specs, heard, strict=True)]
     true = [Motion(builtin.joints(s, sample.labels["seed"])) for s, sample in zip(specs, samples, strict=True)]
     tokens = lm.motion_tokenizer
     again = [_each(lambda _, fs: [tokens.decode(tokens.encode(f)) for f in fs], 0, [f])[0] for f in features]
@@ -127,12 +128,12 @@ def evaluate(
         "captions": {
             **_shares(specs, named),
             "text": caption_scores(
-                {sample.id: text or "" for sample, text in zip(samples, said, strict=True)},
+                {sample.id: text for sample, text in zip(samples, heard, strict=True)},
                 {sample.id: sample.captions for sample in samples},
             ),
             "bounds": {
                 "true": _shares(specs, [_named(s, text) for s, text in zip(specs, prompts, strict=True)]),
-                "shuffled": _shares(specs, [_named(s, said[i]) for s, i in zip(specs, others, strict=True)]),
+                "shuffled": _shares(specs, [_named(s, heard[i]) for s, i in zip(specs, others, strict=True)]),
             },
         },
         "answers": _answer_shares([question for _, question in asked], right),
@@ -178,7 +179,7 @@ def save_result(result: Mapping[str, Any], path: Path) -> None:
 
 
 def _each(call: Callable[..., Sequence[Any]], first: int, *columns: Sequence[Any]) -> list[Any]:
-    """call(first, *columns), one result a row; a refused batch is done row by row, and what is refused alone is None."""
+    """call(first, *columns), one result a row; a refused batch is done row by row, a row refused alone is None."""
     try:
         return list(call(first, *columns))
     except MotionLLMError:
@@ -204,10 +205,8 @@ def _check(spec: Spec, motion: Motion | None) -> dict[str, bool] | None:
         return None
 
 
-def _named(spec: Spec, text: str | None) -> dict[str, bool] | None:
+def _named(spec: Spec, text: str) -> dict[str, bool]:
     """What a caption names rightly: the actions, and the sides and directions that were asked, in order."""
-    if text is None:
-        return None
     parts = builtin.named(text)["parts"]
     result = {"action": builtin.names_action(text, spec)}
     for kind in ("side", "direction"):
@@ -226,11 +225,7 @@ def _shares(specs: Sequence[Spec], results: Sequence[Mapping[str, bool] | None])
 
     A failed case (None) asks for what its specification does and has nothing of it.
     """
-    shown = {kind for result in results if result for kind in result}
-    rows: list[Mapping[str, bool]] = []
-    for spec, result in zip(specs, results, strict=True):
-        nothing = dict.fromkeys((kind for kind in _asks(spec) if kind in shown or kind == "action"), False)
-        rows.append(nothing if result is None else result)
+    rows = [dict.fromkeys(_asks(s), False) if r is None else r for s, r in zip(specs, results, strict=True)]
     cases = {kind: sum(kind in row for row in rows) for kind in KINDS}
     cases = {kind: n for kind, n in cases.items() if n}
     shares: dict[str, Any] = {kind: sum(row.get(kind, False) for row in rows) / n for kind, n in cases.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from motionllm.data.builtin import Part, Spec
 from motionllm.errors import MotionLLMError
 from motionllm.eval import corpus
 from motionllm.eval.corpus import adapter_hash, evaluate, save_result
+from motionllm.model import MotionLM
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
 
@@ -62,6 +64,14 @@ class Truthful:
 @pytest.fixture(scope="module")
 def truth() -> dict[str, Any]:
     return evaluate(Truthful(), CASES, batch=10)
+
+
+@pytest.mark.parametrize("method", ["generate_batch", "caption_batch", "ask_batch"])
+def test_the_stand_in_is_called_as_a_model_is(method: str) -> None:
+    def parameters(of: type) -> list[str]:
+        return list(inspect.signature(getattr(of, method)).parameters)
+
+    assert parameters(Truthful) == parameters(MotionLM)
 
 
 def test_the_truth_scores_1(truth: dict[str, Any]) -> None:
@@ -112,7 +122,9 @@ def test_failures_are_counted_and_wrong(truth: dict[str, Any]) -> None:
             raise MotionLLMError("no")
 
     lm = Refusing()
-    result = evaluate(lm, CASES, batch=10)
+    shown: list[float] = []
+    result = evaluate(lm, CASES, batch=10, progress=lambda done, **numbers: shown.append(done))
+    assert shown == sorted(shown) and shown[-1] == 1.0
     assert result["failures"] == {"generation": 2, "captions": CASES, "answers": 0}
     assert result["generation"]["asked"] == pytest.approx((CASES - 2) / CASES)
     assert result["generation"]["cases"] == truth["generation"]["cases"]
@@ -138,9 +150,9 @@ def test_a_case_fails_all_of_by_side_or_direction_alone() -> None:
         ],
     )
     assert shares == {
-        "action": 0.75, "side": 0.0, "direction": 0.5, "count": 1.0,
+        "action": 0.75, "side": 0.0, "direction": 0.5, "count": 1.0, "order": 0.0,
         "asked": 0.75, "all_of": 0.5, "everything": 0.5,
-        "cases": {"action": 4, "side": 1, "direction": 2, "count": 1},
+        "cases": {"action": 4, "side": 1, "direction": 2, "count": 1, "order": 1},
     }  # fmt: skip
 
 
@@ -183,8 +195,6 @@ def test_seed_and_cases_decide_what_is_asked() -> None:
 
 
 def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from motionllm.model import MotionLM
-
     monkeypatch.setattr(MotionLM, "load", classmethod(lambda cls, name: Truthful(cases=6)))
     monkeypatch.setattr(MotionLM, "untrained", classmethod(lambda cls, name: Truthful(shift=1, cases=6)))
     adapter, out = tmp_path / "adapter", tmp_path / "result.json"
@@ -192,6 +202,8 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     argv = ["eval", "builtin", "--model", str(adapter), "--cases", "6"]
     assert cli.main(argv) == 2
     assert "cannot be read" in capsys.readouterr().err
+    assert cli.main([*argv, "--out", str(adapter)]) == 2
+    assert "is a folder" in capsys.readouterr().err
     (adapter / "adapter_model.safetensors").write_bytes(b"weights")
     assert cli.main([*argv, "--json", "--out", str(out)]) == 0
     result = json.loads(capsys.readouterr().out)
