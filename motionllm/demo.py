@@ -88,7 +88,7 @@ class Attempt:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def draw(prompts: int = 4, clips: int = 6, questions: int = 8, seed: int = SEED) -> Tasks:
+def draw(prompts: int = 3, clips: int = 6, questions: int = 8, seed: int = SEED) -> Tasks:
     """Tasks from the test split: its first clips, each of other actions than those before, dealt out in turn.
 
     Raises MotionLLMError where more are asked for than the split's first 400 clips offer.
@@ -168,14 +168,16 @@ def run(recipe: Recipe, out: Path, adapter: str = "default") -> dict[str, Any]:
     shipped = attempt("shipped", "the adapter that ships", lambda: MotionLM.load(adapter), tasks)
     clock.lap("shipped adapter: load, generate, caption, answer")
     log.info("2 of 4: the base does the same, untrained")
-    untrained = attempt("untrained", "the base, new rows at their start", lambda: MotionLM.untrained(adapter), tasks)
+    untrained = attempt("untrained", "the base before any training", lambda: MotionLM.untrained(adapter), tasks)
     clock.lap("untrained base: the same")
     log.info("3 of 4: the base is fine-tuned for %g minutes", recipe.train.minutes or 0)
     training = train(recipe, out / "run")
     clock.lap(f"fine-tune: {training['prepare_seconds']:.0f} s to encode clips, then {training['steps']} steps")
     log.info("4 of 4: the base fine-tuned here does the same")
     minutes = training["train_seconds"] / 60
-    tuned = attempt("fine-tuned", f"the base after {minutes:.1f} minutes", lambda: MotionLM.load(out / "run"), tasks)
+    tuned = attempt(
+        "fine-tuned here", f"the base after {minutes:.1f} minutes", lambda: MotionLM.load(out / "run"), tasks
+    )
     clock.lap("fine-tuned here: the same")
     return publish(out, tasks, [untrained, tuned, shipped], training, clock.laps, recipe)
 

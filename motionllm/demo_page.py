@@ -18,7 +18,7 @@ Clip = tuple[np.ndarray, float]  # joints (T, 22, 3) in metres, frames a second
 
 _SCORES = (
     ("motions", "motions show the action"),
-    ("details", "motions also have side, direction, count, speed and order"),
+    ("details", "motions also have the side, direction, count, speed and order asked for"),
     ("captions", "captions name the action"),
     ("answers", "answers are right"),
 )
@@ -62,8 +62,7 @@ def page(content: dict[str, Any], clips: dict[str, Any], log: Sequence[dict[str,
             f"<tr><th scope=row>{_text(what)}</th><td class=number>{seconds:.1f} s</td></tr>"
             for what, seconds in [*content["seconds"].items(), ("in all", content["total_seconds"])]
         ),
-        # "</" would end the script element; in JSON "<\/" means the same.
-        "clips": json.dumps(store, separators=(",", ":")).replace("</", "<\\/"),
+        "clips": json.dumps(store, separators=(",", ":")),
     }
     for name, value in parts.items():
         mark = f"<!--{name}-->"
@@ -136,8 +135,9 @@ def _motion(prompt: dict[str, Any], model: int, store: list[dict[str, Any]], cli
     kind = "free wording" if prompt["free"] else "held-out caption"
     file = _text(prompt["file"])
     return (
-        f"<figure class=card>{_player(clip, prompt['text'], store)}<figcaption><p class=quote>{_text(prompt['text'])}</p>"
-        f"{_checks(made)}<p class=note>{kind} · {made['seconds']:.1f} s · <a href='{file}' download>BVH</a></p>"
+        f"<figure class=card>{_player(clip, prompt['text'], store)}<figcaption>"
+        f"<p class=quote>{_text(prompt['text'])}</p>{_checks(made)}"
+        f"<p class=note>{kind} · {made['seconds']:.1f} s · <a href='{file}' download>BVH</a></p>"
         "</figcaption></figure>"
     )
 
