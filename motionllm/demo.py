@@ -174,10 +174,8 @@ def run(recipe: Recipe, out: Path, adapter: str = "default") -> dict[str, Any]:
     training = train(recipe, out / "run")
     clock.lap(f"fine-tune: {training['prepare_seconds']:.0f} s to encode clips, then {training['steps']} steps")
     log.info("4 of 4: the base fine-tuned here does the same")
-    minutes = training["train_seconds"] / 60
-    tuned = attempt(
-        "fine-tuned here", f"the base after {minutes:.1f} minutes", lambda: MotionLM.load(out / "run"), tasks
-    )
+    about = f"the base after {training['train_seconds'] / 60:.1f} minutes here"
+    tuned = attempt("fine-tuned", about, lambda: MotionLM.load(out / "run"), tasks)
     clock.lap("fine-tuned here: the same")
     return publish(out, tasks, [untrained, tuned, shipped], training, clock.laps, recipe)
 

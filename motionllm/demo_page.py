@@ -16,9 +16,10 @@ import numpy as np
 
 Clip = tuple[np.ndarray, float]  # joints (T, 22, 3) in metres, frames a second
 
+_FOLD = 80  # characters of a long answer that are shown at first
 _SCORES = (
     ("motions", "motions show the action"),
-    ("details", "motions also have the side, direction, count, speed and order asked for"),
+    ("details", "motions are right in every detail"),
     ("captions", "captions name the action"),
     ("answers", "answers are right"),
 )
@@ -58,6 +59,7 @@ def page(content: dict[str, Any], clips: dict[str, Any], log: Sequence[dict[str,
             if training.get("best_validation_loss") is not None
             else ""
         ),
+        "run": _text(training["run"]),
         "timing": "".join(
             f"<tr><th scope=row>{_text(what)}</th><td class=number>{seconds:.1f} s</td></tr>"
             for what, seconds in [*content["seconds"].items(), ("in all", content["total_seconds"])]
@@ -154,9 +156,13 @@ def _caption(clip: dict[str, Any], model: int, store: list[dict[str, Any]], join
 def _cell(said: dict[str, Any], name: str) -> str:
     mark = "right" if said["right"] else "wrong"
     text = _text(said["text"]) or "<i>nothing</i>"
+    if len(said["text"]) > _FOLD * 1.5:  # an untrained model rambles: its first words, and the rest on demand
+        cut = said["text"].rfind(" ", 0, _FOLD) + 1 or _FOLD
+        first, rest = _text(said["text"][:cut].rstrip()), _text(said["text"][cut:])
+        text = f"<details><summary>{first}</summary>{rest}</details>"
     return (
         f"<td data-label='{_text(name)}' class=said><span class={mark} role=img aria-label={mark}>"
-        f"{'✓' if said['right'] else '✗'}</span><span>{text}</span></td>"
+        f"{'✓' if said['right'] else '✗'}</span><div>{text}</div></td>"
     )
 
 

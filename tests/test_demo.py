@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from motionllm import demo, demo_page
-from motionllm.config import load_recipe
+from motionllm import cli, demo, demo_page
+from motionllm.config import Network, Recipe, load_recipe
 from motionllm.data import builtin
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
+from motionllm.tokenizer import MotionTokenizer
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "demo.yaml"
 EVIL = "</script><script>alert(1)</script>"
+LONG = EVIL + " and so on" * 20
 
 
 def true_motion(spec: builtin.Spec) -> np.ndarray:
@@ -54,7 +56,7 @@ class Ignorant:
         return [EVIL for _ in motions]
 
     def ask_batch(self, motions: Sequence[np.ndarray], questions: Sequence[str]) -> list[str]:
-        return [EVIL for _ in motions]
+        return [LONG for _ in motions]
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,7 @@ def published(
     rows = [{"step": i, "seconds": 2.0 * i, "loss": 6 / i + 1, "tokens": 800} for i in range(1, 121)]
     rows.append({"step": 120, "seconds": 240.0, "validation": {"all": 1.5}})
     (out / "run" / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    training = {"steps": 120, "examples": 1920, "train_seconds": 240.0, "best_validation_loss": 1.5}
+    training = {"run": "demo/run", "steps": 120, "examples": 1920, "train_seconds": 240.0, "best_validation_loss": 1.5}
     return out, demo.publish(out, tasks, attempts, training, {"fine-tune": 240.0}, load_recipe(RECIPE))
 
 
@@ -89,7 +91,9 @@ def test_tasks_are_held_out_and_never_the_same_clip_twice(tasks: demo.Tasks) -> 
     specs += [demo._spec(s) for s, _ in tasks.questions]
     assert len(specs) == 3 + 6 + 8
     assert {spec.fold() for spec in specs} == {"test"}
-    assert len({spec.json().__repr__() for spec in specs}) == len(specs)
+    asked = [*tasks.clips, *(sample for sample, _ in tasks.questions)]
+    assert len({sample.id for sample in asked}) == 6 + 8
+    assert not {p.text for p in tasks.prompts} & {caption for sample in asked for caption in sample.captions}
     assert [q.kind for _, q in tasks.questions] == list(demo.KINDS)
 
 
@@ -210,3 +214,75 @@ def test_recipe_fits_the_time() -> None:
     recipe = load_recipe(RECIPE, ["train.minutes=1.5"])
     assert recipe.train.minutes == 1.5
     assert load_recipe(RECIPE).train.minutes == 4
+
+
+def test_the_page_names_verbs_and_recipes_that_there_are(published: tuple[Path, dict[str, Any]]) -> None:
+    text = (published[0] / "index.html").read_text(encoding="utf-8")
+    commands = text[text.index("<pre>") : text.index("</pre>")]
+    assert set(re.findall(r"motionllm (\w+)", commands)) <= set(cli.VERBS)
+    assert all((RECIPE.parents[1] / path).is_file() for path in re.findall(r"recipes/\w+\.yaml", commands))
+    assert "--model <i>demo/run</i>" in commands
+
+
+@pytest.fixture
+def tiny(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    """A recipe of two steps on a tiny base with an untrained motion tokenizer."""
+    monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path / "cache"))
+    features = np.concatenate([builtin.sample(i).load() for i in range(6)])
+    MotionTokenizer(Network(width=16, blocks=1, codes=16, code_dim=8), features.mean(0), features.std(0) + 0.05).save(
+        tmp_path / "tokenizer"
+    )
+    return load_recipe(RECIPE, [
+        f"model.base={tiny_base}", f"model.tokenizer={tmp_path / 'tokenizer'}", "data.sources.0.clips=20",
+        "train.steps=2", "train.batch=4", "train.validate_examples=4",
+    ])  # fmt: skip
+
+
+def test_the_whole_demo_on_a_tiny_model(tiny: Recipe, tmp_path: Path) -> None:
+    from motionllm.train import train
+
+    train(tiny, tmp_path / "adapter")
+    out = tmp_path / "demo"
+    result = demo.run(tiny, out, adapter=str(tmp_path / "adapter"))
+    assert result["page"] == out / "index.html" and result["training"]["steps"] == 2
+    assert [m["name"] for m in result["models"]] == ["untrained", "fine-tuned", "shipped"]
+    assert result["total_seconds"] == pytest.approx(sum(result["seconds"].values()), abs=0.5)
+    # The same adapter twice over: what was trained here is what was shipped, so both say the same.
+    assert [q["said"][1] for q in result["questions"]] == [q["said"][2] for q in result["questions"]]
+    assert [c["said"][1] for c in result["clips"]] == [c["said"][2] for c in result["clips"]]
+
+
+def test_a_missing_adapter_is_said_before_an_earlier_demo_is_touched(tiny: Recipe, tmp_path: Path) -> None:
+    out = tmp_path / "demo"
+    demo.clear(out)
+    (out / "index.html").write_text("old")
+    with pytest.raises(MotionLLMError, match="no adapter 'nowhere'"):
+        demo.run(tiny, out, adapter="nowhere")
+    assert (out / "index.html").read_text() == "old"
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_the_verb_prints_path_and_times(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Any] = []
+
+    def run(recipe: Recipe, out: Path) -> dict[str, Any]:
+        asked.extend([recipe.train.minutes, out])
+        return {"page": out / "index.html", "seconds": {"fine-tune": 60.0}, "total_seconds": 61.0}
+
+    monkeypatch.setattr(demo, "run", run)
+    assert cli.main(["demo", "--out", str(tmp_path), "--minutes", "1.5", *words]) == 0
+    assert asked == [1.5, tmp_path]
+    said = capsys.readouterr().out
+    if words:
+        assert json.loads(said)["page"] == str(tmp_path / "index.html")
+    else:
+        assert said.splitlines() == ["   60.0 s  fine-tune", "   61.0 s  in all", str(tmp_path / "index.html")]
+
+
+def test_a_long_answer_folds_between_words_and_stays_whole() -> None:
+    cell = demo_page._cell({"text": LONG, "right": False}, "untrained")
+    first, rest = re.findall(r"<summary>(.*)</summary>(.*)</details>", cell)[0]
+    assert f"{first} {rest}" == demo_page._text(LONG)
+    assert "<details>" not in demo_page._cell({"text": "short", "right": True}, "untrained")
