@@ -31,7 +31,8 @@ class Section(BaseModel):
 class Source(Section):
     """One data set. kind `builtin`: `clips` procedural clips. kind `humanml3d`: a folder laid out as
     HumanML3D or KIT-ML (`new_joints/` or `new_joint_vecs/`, `texts/`, `train.txt` …). weight: how often
-    its clips are drawn against the other sources'. exclude: ids left out.
+    its clips are drawn against the other sources'. exclude: ids left out. mirror: add every training clip with
+    left and right exchanged, in motion and words.
     """
 
     kind: Literal["builtin", "humanml3d"]
@@ -40,6 +41,7 @@ class Source(Section):
     seed: int = 0
     weight: Positive = 1.0
     exclude: list[str] = []
+    mirror: bool = False
 
     @model_validator(mode="after")
     def _path_where_needed(self) -> Source:
@@ -55,25 +57,26 @@ class Network(Section):
     blocks: Count = 4
     codes: Annotated[int, Field(ge=2)] = 512
     code_dim: Count = 64
-    down: Literal[1, 2, 4, 8] = 4
+    down: Literal[2, 4, 8] = 4
 
 
 class TokenizerTraining(Section):
-    """autoencode: steps before the codebook starts. The rest weighs the losses: `commitment` of encodings to
-    their codes, `velocity` of the pose, `path` (yaw and travel added up), `rotation` dims within the features.
+    """autoencode: steps before the codebook starts. encoder_lr: factor on the encoder's rate after it.
+    The rest weighs the losses: `commitment` of encodings to their codes, `velocity` of the pose, `path` (yaw and
+    travel added up).
     """
 
     steps: Count = 2000
     minutes: Positive | None = None
     batch: Count = 64
     window: Count = 64
-    lr: Positive = 4e-4
+    lr: Positive = 1e-3
     warmup: Annotated[int, Field(ge=0)] = 50
-    autoencode: Annotated[int, Field(ge=0)] = 300
-    commitment: Annotated[float, Field(ge=0)] = 0.25
+    autoencode: Annotated[int, Field(ge=0)] = 400
+    encoder_lr: Annotated[float, Field(ge=0)] = 0.1
+    commitment: Annotated[float, Field(ge=0)] = 1.0
     velocity: Annotated[float, Field(ge=0)] = 0.5
     path: Annotated[float, Field(ge=0)] = 0.5
-    rotation: Annotated[float, Field(ge=0)] = 0.1
     seed: int = 0
 
 
@@ -106,7 +109,7 @@ class Adapter(Section):
     alpha: Count = 32
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     targets: str | list[str] = "all-linear"
-    rows_init: Literal["noise", "mean"] = "noise"
+    rows_init: Literal["noise", "codebook", "mean"] = "noise"
     rows_lr: Positive = 10.0
 
 

@@ -23,6 +23,7 @@ from motionllm.data.conversations import Message, Renderer
 from motionllm.data.templates import Templates, conversation
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
+from motionllm.motion.skeleton import HUMANML3D
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.vocab import MotionVocab
 
@@ -59,7 +60,7 @@ class MotionLM:
         base, tokenizer = load_base(recipe.model.base, recipe.model.dtype, recipe.model.quantization)
         vocab = MotionVocab.add(copy.deepcopy(tokenizer), motion_tokenizer.size, motion_tokenizer.hash)
         torch.manual_seed(recipe.train.seed)
-        vocab.attach(base, settings.rows_init, recipe.train.seed)
+        vocab.attach(base, settings.rows_init, recipe.train.seed, motion_tokenizer.codebook)
         config = LoraConfig(
             r=settings.rank,
             lora_alpha=settings.alpha,
@@ -263,6 +264,8 @@ class MotionLM:
 
     def _motion(self, codes: list[int], seconds: float | None) -> Motion:
         motion = self.motion_tokenizer.decode(np.array(codes))
+        if motion.skeleton is HUMANML3D:
+            motion = motion.canonical()  # decoded bones breathe by millimetres; files want them constant
         if seconds is not None:
             motion = replace(motion, joints=motion.joints[: max(1, round(seconds * motion.fps))])
         return motion

@@ -24,7 +24,7 @@ class Bar:
         self.what, self.plain_every = what, plain_every
         console = Console(stderr=True)
         self.live = console.is_terminal
-        self.begun = self.said = time.monotonic()
+        self.begun = self.said = 0.0  # from the first update on: loading is not part of the pace
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[numbers]}"), TimeRemainingColumn())  # fmt: skip  # noqa: E501
         self.progress = Progress(*columns, console=console, transient=False, disable=not self.live)
         self.task = self.progress.add_task(what, total=1.0, numbers="")
@@ -35,9 +35,12 @@ class Bar:
                          for name, value in numbers.items())  # fmt: skip
         if self.live:
             self.progress.update(self.task, completed=done, numbers=text)
-        elif time.monotonic() - self.said > self.plain_every or done >= 1:
-            self.said = time.monotonic()
-            left = (self.said - self.begun) * (1 - done) / max(done, 1e-6)
+            return
+        now = time.monotonic()
+        self.begun = self.begun or now
+        if now - self.said > self.plain_every or done >= 1:
+            self.said = now
+            left = (now - self.begun) * (1 - done) / max(done, 1e-6)
             print(f"{self.what} {100 * done:5.1f} %  {text}  {left / 60:.1f} min left", file=sys.stderr, flush=True)
 
     def __enter__(self) -> Bar:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from motionllm.errors import MotionLLMError
 
@@ -69,11 +69,13 @@ class MotionVocab:
         start, end = (int(i) for i in tokenizer.convert_tokens_to_ids(names[:2]))
         return cls(first, size, start, end, tokenizer_hash, text_size)
 
-    def attach(self, model: Any, init: str = "noise", seed: int = 0) -> None:
+    def attach(self, model: Any, init: str = "noise", seed: int = 0, codebook: Tensor | None = None) -> None:
         """Grow the model's embedding (and output) matrix to hold the motion ids and initialise their rows.
 
         The matrix never shrinks: some bases have spare rows. `noise`: mean of the old rows plus Gaussian noise
-        at their per-dimension spread, which keeps codes apart; `mean`: the bare mean, near-identical codes.
+        at their per-dimension spread, which keeps codes apart. `codebook` (codes, code_dim): the noise of a code is
+        for the most part a random projection of its codebook vector, so that codes of like poses start as
+        neighbours. `mean`: the bare mean, near-identical codes.
         """
         rows = model.get_input_embeddings().weight.shape[0]
         if rows < max(self.ids) + 1:
@@ -87,7 +89,12 @@ class MotionVocab:
                 old = weight[: self.text_size].float()
                 mean, spread = old.mean(0), old.std(0)
                 noise = torch.randn(len(self.ids), weight.shape[1], generator=generator)
-                new = mean + noise.to(mean.device) * spread * (init == "noise")
+                if init == "codebook" and codebook is not None:
+                    vectors = codebook.float().cpu() - codebook.float().cpu().mean(0)
+                    vectors = vectors / vectors.pow(2).sum(1).mean().sqrt()
+                    project = torch.randn(vectors.shape[1], weight.shape[1], generator=generator)
+                    noise[2:] = 0.8 * vectors @ project + 0.6 * noise[2:]  # 0.8² + 0.6² = 1: the same spread
+                new = mean + noise.to(mean.device) * spread * (init != "mean")
                 weight[self.ids] = new.to(weight)
 
     def trainable(self, model: Any) -> list[int] | dict[str, list[int]]:

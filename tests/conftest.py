@@ -130,8 +130,14 @@ def tiny_recipe() -> Callable[..., Recipe]:
 
 
 @pytest.fixture(scope="session", params=["tied", "untied"])
-def trained_run(request: pytest.FixtureRequest, tiny_base: Path, tiny_base_untied: Path, tiny_tokenizer: Path,
-                tiny_recipe: Callable[..., Recipe], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:  # fmt: skip
+def trained_run(
+    request: pytest.FixtureRequest,
+    tiny_base: Path,
+    tiny_base_untied: Path,
+    tiny_tokenizer: Path,
+    tiny_recipe: Callable[..., Recipe],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, Path]:
     """(run folder, base folder) of a short fine-tune, once on a tied and once on an untied base."""
     from motionllm.train import train
 

@@ -117,7 +117,7 @@ def test_wrong_folders_are_refused(trained_run: tuple[Path, Path], tiny_tokenize
     other.save(broken / "tokenizer")
     with pytest.raises(MotionLLMError, match="was made for motion tokenizer"):
         MotionLM.load(broken)
-    with pytest.raises(MotionLLMError, match="does not exist|is not|no "):
+    with pytest.raises(MotionLLMError, match=r"no-base"):
         MotionLM.load(trained_run[0], base=str(tmp_path / "no-base"))
 
 

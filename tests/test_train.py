@@ -66,9 +66,9 @@ def test_loaded_in_fresh_processes_the_logits_are_identical(trained_run: tuple[P
         "ids = torch.tensor([[1, 5, lm.vocab.start_id, lm.vocab.first_id, lm.vocab.end_id, 7]])\n"
         "print(hashlib.sha256(lm.model(ids).logits.detach().numpy().tobytes()).hexdigest())\n"
     )
+    command = [sys.executable, "-c", script, str(trained_run[0])]
     said = [
-        subprocess.run([sys.executable, "-c", script, str(trained_run[0]), seed], capture_output=True, text=True, check=True).stdout
-        for seed in ("1", "2")
+        subprocess.run([*command, seed], capture_output=True, text=True, check=True).stdout for seed in ("1", "2")
     ]  # fmt: skip
     assert said[0] == said[1] != ""
 

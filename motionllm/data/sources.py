@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from motionllm.config import Source
 from motionllm.data.samples import Sample
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
-from motionllm.motion.features import joints_to_features, skeleton_of_dim
+from motionllm.motion.features import features_to_joints, joints_to_features, mirror, skeleton_of_dim
 
 
 def read(source: Source, split: str) -> list[Sample]:
@@ -26,7 +29,8 @@ def read(source: Source, split: str) -> list[Sample]:
         return builtin.corpus(count, seed=source.seed, split=split)
     assert source.path
     left_out = set(source.exclude)
-    return [sample for sample in humanml3d(Path(source.path), split) if sample.id.split("#")[0] not in left_out]
+    samples = [s for s in humanml3d(Path(source.path), split) if s.id.split("#")[0] not in left_out]
+    return samples + [_mirrored(s) for s in samples] if source.mirror and split == "train" else samples
 
 
 def humanml3d(folder: Path, split: str) -> list[Sample]:
@@ -67,6 +71,34 @@ def humanml3d(folder: Path, split: str) -> list[Sample]:
     return samples
 
 
+_EXCHANGED = {"left": "right", "leftward": "rightward", "leftwards": "rightwards", "clockwise": "counterclockwise"}
+_EXCHANGED |= {b: a for a, b in _EXCHANGED.items()} | {"anticlockwise": "clockwise", "counter-clockwise": "clockwise"}
+_SIDES = re.compile(rf"\b(counter clockwise|{'|'.join(sorted(_EXCHANGED, key=len, reverse=True))})\b", re.IGNORECASE)
+
+
+def mirror_text(text: str) -> str:
+    """The sentence with left and right, clockwise and counterclockwise exchanged; capitals are kept."""
+
+    def exchanged(match: re.Match[str]) -> str:
+        word = match[0]
+        other = _EXCHANGED.get(word.lower(), "clockwise")
+        return other.capitalize() if word[0].isupper() else other
+
+    return _SIDES.sub(exchanged, text)
+
+
+def _mirrored(sample: Sample) -> Sample:
+    # As in the data sets of the field, a mirrored clip's id begins with M. Labels may name sides: not kept.
+    captions = [mirror_text(c) for c in sample.captions]
+    return Sample(id=f"M{sample.id}", load=partial(_mirrored_features, sample.load), captions=captions)
+
+
+def _mirrored_features(load: Callable[[], np.ndarray]) -> np.ndarray:
+    features = load()
+    skeleton = skeleton_of_dim(features.shape[1])
+    return joints_to_features(mirror(features_to_joints(features), skeleton), uniform=False, skeleton=skeleton)
+
+
 def _captions(path: Path) -> dict[tuple[float, float], list[str]]:
     """{(from, to) seconds: captions} of a text file `caption#tokens#from#to`; (0, 0) is the whole clip, first."""
     try:
@@ -90,12 +122,17 @@ def _captions(path: Path) -> dict[tuple[float, float], list[str]]:
 
 
 def _labels(path: Path) -> dict[str, dict[str, str]]:
-    import json
-
     if not path.is_file():
         return {}
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return {row["id"]: {k: v for k, v in row.items() if k not in ("id", "split")} for row in rows}
+    labels = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+                labels[row["id"]] = {k: v for k, v in row.items() if k not in ("id", "split")}
+            except (ValueError, TypeError, KeyError):
+                raise MotionLLMError(f"{path} line {number}: expected one JSON object with an `id` a line.") from None
+    return labels
 
 
 def _features(path: Path, start: float, end: float) -> np.ndarray:

@@ -134,6 +134,12 @@ def canonical(joints: np.ndarray, uniform: bool = True, skeleton: Skeleton = HUM
     return _rotate(turn[:, None], positions)
 
 
+def mirror(joints: np.ndarray, skeleton: Skeleton = HUMANML3D) -> np.ndarray:
+    """The same motion with left and right exchanged: (T, J, 3) → (T, J, 3)."""
+    swapped = [n.replace("left", "\0").replace("right", "left").replace("\0", "right") for n in skeleton.joints]
+    return joints[:, [skeleton.joints.index(n) for n in swapped]] * [-1, 1, 1]
+
+
 def uniform_skeleton(joints: np.ndarray, skeleton: Skeleton = HUMANML3D) -> np.ndarray:
     """The same bone directions on the target skeleton's lengths, the root path scaled by leg length.
 

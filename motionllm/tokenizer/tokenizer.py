@@ -42,6 +42,11 @@ class MotionTokenizer:
         return self.config.codes
 
     @property
+    def codebook(self) -> torch.Tensor:
+        """(codes, code_dim) the quantizer's vectors."""
+        return self.network.quantizer.codebook
+
+    @property
     def frames_per_code(self) -> int:
         return self.config.down
 

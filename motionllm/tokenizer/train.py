@@ -25,8 +25,7 @@ Progress = Callable[..., None]
 
 def normalisation(features: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Mean and std (dim,) over all frames; std averaged within each group of dims, so that a joint that
-    hardly moves is not blown up to the weight of one that does. Root and contacts are divided by 5, as
-    HumanML3D's data preparation does: their errors add up along a clip.
+    hardly moves is not blown up to the weight of one that does.
     """
     stacked = np.concatenate(features).astype(np.float64)
     mean, std = stacked.mean(0), stacked.std(0)
@@ -34,8 +33,6 @@ def normalisation(features: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarra
     edges = [0, 1, 3, 4, 3 * joints + 1, 9 * joints - 5, 12 * joints - 5, 12 * joints - 1]
     for a, b in pairwise(edges):
         std[a:b] = max(std[a:b].mean(), 1e-4)
-    std[:4] /= 5
-    std[edges[-2] :] /= 5
     return mean.astype(np.float32), std.astype(np.float32)
 
 
@@ -68,9 +65,12 @@ def fit(
     starts = np.array([len(c) - settings.window + 1 for c in clips])
     share = starts * (np.asarray(weights)[kept] if weights is not None else 1.0)
     share = share / share.sum()
-    dims = _dim_weights(len(mean), settings.rotation)
+    dims = _dim_weights(len(mean))
     scale, shift = torch.from_numpy(std), torch.from_numpy(mean)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, betas=(0.9, 0.99), weight_decay=0.0)
+    encoder = list(network.encoder.parameters())
+    optimizer = torch.optim.Adam(
+        [{"params": encoder}, {"params": network.decoder.parameters()}], lr=settings.lr, betas=(0.9, 0.99)
+    )
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "log.jsonl"
     log.write_text("", encoding="utf-8")
@@ -87,10 +87,11 @@ def fit(
         if step == settings.autoencode:
             network.start_codebook(windows(16 * settings.batch))
         batch = windows(settings.batch)
-        for group in optimizer.param_groups:
-            # Cosine to a twentieth: the codebook's moving averages settle while the network does.
-            cosine = 0.05 + 0.95 * (1 + np.cos(np.pi * done)) / 2
-            group["lr"] = settings.lr * min(1.0, (step + 1) / max(settings.warmup, 1)) * cosine
+        warm = min(1.0, (step + 1) / max(settings.warmup, 1))
+        lr = settings.lr * warm * (0.05 + 0.95 * (1 + np.cos(np.pi * done)) / 2)
+        # Encodings must not move faster than the codebook's moving averages follow, or they crowd on a few codes.
+        optimizer.param_groups[0]["lr"] = lr * (settings.encoder_lr if step >= settings.autoencode else 1.0)
+        optimizer.param_groups[1]["lr"] = lr
         output, codes, commitment = network(batch, quantize=step >= settings.autoencode)
         parts = _losses(output, batch, dims, scale, shift)
         loss = (
@@ -172,11 +173,17 @@ def _local(features: np.ndarray, width: int) -> np.ndarray:
     return np.concatenate([np.zeros_like(pose[:, :1]), pose], axis=1)
 
 
-def _dim_weights(dim: int, rotation: float) -> Tensor:
-    """Weight of each feature in the reconstruction loss, mean 1: positions, speeds and contacts 1, rotations less."""
+def _dim_weights(dim: int) -> Tensor:
+    """Weight of each feature in the reconstruction loss, mean 1.
+
+    Positions and root are what is kept and shown. Joint velocities follow from them, and rotations are not
+    used to recover joints: they get just enough to be there for the metrics that read all features.
+    """
     joints = len(skeleton_of_dim(dim).joints)
     weights = torch.ones(dim)
-    weights[3 * joints + 1 : 9 * joints - 5] = rotation
+    weights[:4] = 4.0
+    weights[3 * joints + 1 : 9 * joints - 5] = 0.03
+    weights[9 * joints - 5 :] = 0.1
     return weights / weights.mean()
 
 

@@ -55,7 +55,7 @@ def test_without_the_uniform_step_only_the_lost_last_frame_differs(published: tu
     turned = np.stack(
         [cos * velocity[:, 0] - sin * velocity[:, 2], velocity[:, 1], sin * velocity[:, 0] + cos * velocity[:, 2]], -1
     )
-    whole = np.concatenate([joints, (joints[-1] + turned)[None]])
+    whole = np.stack([*joints, joints[-1] + turned])
     assert np.abs(F.joints_to_features(whole, uniform=False) - features)[:, :67].max() <= 1e-4
 
 
