@@ -92,7 +92,9 @@ def load_base(
     """
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # loading takes a second; its bar would stand in every log
     dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16}
     if dtype not in dtypes:
         raise MotionLLMError(f"dtype {dtype!r} of a base model is not known: use 'float32' or 'bfloat16'")

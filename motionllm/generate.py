@@ -44,7 +44,7 @@ def motions(
     hidden = decoder.start()
     step = 0
     while True:
-        scores = logits(hidden, rows, config)
+        scores = logits(hidden, rows, config).cpu()
         scores[step < low, 0] = -torch.inf
         scores[step >= high, 1:] = -torch.inf
         chosen = _draw(scores, temperature, top_p, generator)

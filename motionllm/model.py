@@ -121,6 +121,8 @@ class MotionLM:
             raise MotionLLMError(f"The adapter in {folder} does not fit its base or is damaged: {first}") from None
         if merge:
             model = model.merge_and_unload()
+        if torch.cuda.is_available():
+            model = model.to("cuda")
         return cls(model.eval(), tokenizer, vocab, motion_tokenizer, templates, recipe)
 
     def save(self, folder: str | Path, dtype: str = "float32") -> None:

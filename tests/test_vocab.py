@@ -61,8 +61,8 @@ def test_every_motion_row_is_initialised_and_no_text_row_touched(kind: str, requ
     for get in ("get_input_embeddings", "get_output_embeddings"):
         old, new = getattr(before, get)().weight, getattr(model, get)().weight
         assert torch.equal(old[: vocab.text_size], new[: vocab.text_size])
-        spread = old[: vocab.text_size].std(0).mean()
-        rows = new[vocab.ids]
+        spread = old[: vocab.text_size].std(0).mean().detach()
+        rows = new[vocab.ids].detach()
         assert rows.std(0).mean() == pytest.approx(spread.item(), rel=0.3)
         assert torch.cdist(rows, rows)[~torch.eye(len(rows), dtype=torch.bool)].min() > spread
 

@@ -71,9 +71,9 @@ def test_what_is_missing_is_named(folder: Path) -> None:
 
 
 def test_codes_come_from_the_cache_the_second_time(
-    folder: Path, tiny_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tiny_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path_factory.mktemp("cache")))
     tokenizer = MotionTokenizer.load(tiny_tokenizer)
     source = Source(kind="humanml3d", path=str(folder))
     first = encode(source, "train", tokenizer)

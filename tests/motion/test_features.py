@@ -92,7 +92,7 @@ def test_feet_that_rest_are_in_contact(tpose: np.ndarray) -> None:
 
 def test_kit_is_251_wide() -> None:
     rng = np.random.default_rng(0)
-    joints = np.cumsum(rng.normal(size=(30, 21, 3)), axis=1) + [0, 900, 0]
+    joints = np.cumsum(rng.normal(size=(30, 21, 3)), axis=1) + np.array([0, 900, 0])
     features = F.joints_to_features(joints, uniform=False, skeleton=KIT)
     assert features.shape == (29, 251)
     assert F.features_to_joints(features).shape == (29, 21, 3)
