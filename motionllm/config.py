@@ -73,7 +73,7 @@ class TokenizerTraining(Section):
     lr: Positive = 1e-3
     warmup: Annotated[int, Field(ge=0)] = 50
     autoencode: Annotated[int, Field(ge=0)] = 400
-    encoder_lr: Annotated[float, Field(ge=0)] = 0.1
+    encoder_lr: Annotated[float, Field(ge=0)] = 0.4
     commitment: Annotated[float, Field(ge=0)] = 1.0
     velocity: Annotated[float, Field(ge=0)] = 0.5
     path: Annotated[float, Field(ge=0)] = 0.5
@@ -92,12 +92,11 @@ class TokenizerRecipe(Section):
 class Model(Section):
     """base: a causal LLM by hub name, folder, or `builtin:…`. tokenizer: a shipped motion tokenizer's
     name, a folder, or a tokenizer recipe (`.yaml`), which is then trained first, inside the run.
-    adapter: an adapter folder or run to go on from (its rows, LoRA and tokenizer are taken over).
+    quantization: the base in 4 or 8 bits by bitsandbytes (QLoRA); the adapter then merges into the dense base.
     """
 
     base: str = "builtin:smollm2-135m-instruct"
     tokenizer: str = "default"
-    adapter: str | None = None
     dtype: Literal["float32", "bfloat16"] = "float32"
     quantization: Literal["4bit", "8bit"] | None = None
 

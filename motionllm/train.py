@@ -112,10 +112,8 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
                 log.info("step %d: validation loss %s", state["step"],
                          "  ".join(f"{task} {loss:.3f}" for task, loss in losses.items()))  # fmt: skip
             if value <= state["best"]:
-                if final and settings.store == "bfloat16":
-                    lm.save(run / "adapter", dtype="bfloat16")
-                else:
-                    lm.save(run / "adapter", dtype=settings.store if final else "float32")
+                # Rounding touches the weights in memory: only when no step follows.
+                lm.save(run / "adapter", settings.store if final else "float32")
         if value <= state["best"]:
             state["best"] = value
 

@@ -214,3 +214,14 @@ def test_a_tokenizer_recipe_is_trained_inside_the_run(tiny_recipe: Recipes, tiny
     train(recipe, tmp_path / "run")
     lm = MotionLM.load(tmp_path / "run")
     assert lm.vocab.tokenizer_hash == MotionTokenizer.load(tmp_path / "run" / "tokenizer").hash
+
+
+def test_qlora_trains_and_loads_into_the_dense_base(
+    tiny_recipe: Recipes, tiny_base: Path, tiny_tokenizer: Path, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe(tiny_base, tiny_tokenizer, steps=2)
+    recipe.model.quantization = "4bit"
+    train(recipe, tmp_path / "run")
+    lm = MotionLM.load(tmp_path / "run")
+    assert {p.dtype for p in lm.model.parameters()} == {torch.float32}
+    assert len(lm.generate("a person walks", 1.0, seed=0)) == 20  # type: ignore[arg-type]

@@ -67,10 +67,8 @@ def fit(
     share = share / share.sum()
     dims = _dim_weights(len(mean))
     scale, shift = torch.from_numpy(std), torch.from_numpy(mean)
-    encoder = list(network.encoder.parameters())
-    optimizer = torch.optim.Adam(
-        [{"params": encoder}, {"params": network.decoder.parameters()}], lr=settings.lr, betas=(0.9, 0.99)
-    )
+    groups: list[dict[str, Any]] = [{"params": part.parameters()} for part in (network.encoder, network.decoder)]
+    optimizer = torch.optim.Adam(groups, lr=settings.lr, betas=(0.9, 0.99))
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "log.jsonl"
     log.write_text("", encoding="utf-8")
@@ -173,6 +171,11 @@ def _local(features: np.ndarray, width: int) -> np.ndarray:
     return np.concatenate([np.zeros_like(pose[:, :1]), pose], axis=1)
 
 
+# Hands and feet move furthest and carry the meaning: which hand waves, which foot steps.
+_LIMBS = {f"{side}_{part}": weight for side in ("left", "right")
+          for part, weight in (("wrist", 2.0), ("elbow", 1.5), ("ankle", 1.3), ("foot", 1.3))}  # fmt: skip
+
+
 def _dim_weights(dim: int) -> Tensor:
     """Weight of each feature in the reconstruction loss, mean 1.
 
@@ -182,6 +185,10 @@ def _dim_weights(dim: int) -> Tensor:
     joints = len(skeleton_of_dim(dim).joints)
     weights = torch.ones(dim)
     weights[:4] = 4.0
+    for name, weight in _LIMBS.items():
+        if name in (skeleton := skeleton_of_dim(dim)).joints:
+            first = 4 + 3 * (skeleton.joints.index(name) - 1)
+            weights[first : first + 3] = weight
     weights[3 * joints + 1 : 9 * joints - 5] = 0.03
     weights[9 * joints - 5 :] = 0.1
     return weights / weights.mean()
