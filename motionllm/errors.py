@@ -5,6 +5,11 @@ a subclass) with one sentence; the command line prints that sentence without a
 traceback and exits with status 2. Any other exception is a defect of ours (status 1).
 """
 
+from __future__ import annotations
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class MotionLLMError(Exception):
     """Bad input: the message names what is wrong, where, and what to do."""
@@ -16,3 +21,14 @@ class MotionFileError(MotionLLMError):
 
 class RecipeError(MotionLLMError):
     """A recipe with an unknown key, a wrong type, or settings that contradict."""
+
+
+@contextmanager
+def about(path: Path) -> Iterator[None]:
+    """Errors inside name the file they are about."""
+    try:
+        yield
+    except MotionLLMError as error:
+        if str(path) in str(error):
+            raise
+        raise type(error)(f"{path}: {error}") from None

@@ -117,7 +117,8 @@ def tiny_tree(base: Path, tokenizer: Path, **train: object) -> dict[str, object]
         "model": {"base": str(base), "tokenizer": str(tokenizer)},
         "adapter": {"rank": 4, "alpha": 8},
         "data": {"sources": [{"kind": "builtin", "clips": 20}], "max_length": 512},
-        "train": {"steps": 6, "batch": 4, "lr": 1e-3, "warmup": 1, "validate_examples": 12, "validate_every": 3} | train,
+        "train": {"steps": 6, "batch": 4, "lr": 1e-3, "warmup": 1, "validate_examples": 12, "validate_every": 3}
+        | train,
     }
 
 

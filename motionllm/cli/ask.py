@@ -17,9 +17,12 @@ def ask(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Answers a question about a motion."""
+    from motionllm.errors import about
     from motionllm.model import MotionLM
     from motionllm.motion import Motion
 
     motion = Motion.load(clip)
-    answer = MotionLM.load(model).ask(motion, question)
+    lm = MotionLM.load(model)
+    with about(clip):
+        answer = lm.ask(motion, question)
     emit({"clip": clip, "question": question, "answer": answer}, as_json, text=answer)

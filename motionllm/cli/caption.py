@@ -20,6 +20,7 @@ def caption(
 ) -> None:
     """Captions a clip, or every clip of a folder."""
     from motionllm.captioning import caption_files, motion_files
+    from motionllm.errors import about
     from motionllm.model import MotionLM
     from motionllm.motion import Motion
 
@@ -28,5 +29,7 @@ def caption(
         emit(caption_files(MotionLM.load(model), files, out or Path("captions.jsonl"), batch), as_json)
         return
     motion = Motion.load(clip)
-    said = MotionLM.load(model).caption(motion)
+    lm = MotionLM.load(model)
+    with about(clip):
+        said = lm.caption(motion)
     emit({"clip": clip, "caption": said, "seconds": motion.duration}, as_json, text=said)

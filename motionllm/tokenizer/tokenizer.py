@@ -69,6 +69,8 @@ class MotionTokenizer:
         Raises MotionLLMError for another body, too short a clip, NaN or infinity.
         """
         if isinstance(motion, Motion):
+            if len(motion) < 2:
+                raise MotionLLMError("The clip has 1 frame; motion needs at least 2.")
             if self.skeleton.name == "humanml3d":
                 return joints_to_features(motion.canonical().joints)
             joints = motion.resample(self.skeleton.fps).joints
