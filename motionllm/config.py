@@ -81,9 +81,12 @@ class TokenizerTraining(Section):
 
 
 class TokenizerRecipe(Section):
-    """A motion tokenizer: data, network, training."""
+    """A motion tokenizer: data, network, training. start: a tokenizer of the same network to go on from, a folder or
+    a shipped name; its normalisation is kept and no autoencoder phase is run.
+    """
 
     name: str = "tokenizer"
+    start: str | None = None
     sources: Annotated[list[Source], Field(min_length=1)]
     network: Network = Network()
     train: TokenizerTraining = TokenizerTraining()

@@ -6,6 +6,7 @@ traceback and exits with status 2. Any other exception is a defect of ours (stat
 """
 
 from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -58,8 +58,14 @@ def fit(
         )
     torch.manual_seed(settings.seed)
     random = np.random.default_rng(settings.seed)
-    mean, std = normalisation(train)
-    tokenizer = MotionTokenizer(recipe.network, mean, std)
+    if recipe.start:
+        tokenizer = MotionTokenizer.load(recipe.start)
+        if tokenizer.config != recipe.network:
+            raise MotionLLMError(f"The tokenizer {recipe.start} has another network than the recipe; give its own.")
+    else:
+        tokenizer = MotionTokenizer(recipe.network, *normalisation(train))
+    mean, std = tokenizer.mean, tokenizer.std
+    autoencode = 0 if recipe.start else settings.autoencode
     network = tokenizer.network.train()
     clips = [torch.from_numpy((train[i] - mean) / std) for i in kept]
     starts = np.array([len(c) - settings.window + 1 for c in clips])
@@ -82,15 +88,15 @@ def fit(
     while done < 1:
         # An untrained encoder maps every pose to one place, and a codebook started there collapses to a few
         # codes: the first steps train a plain autoencoder, then k-means places the codes.
-        if step == settings.autoencode:
+        if step == autoencode and not recipe.start:
             network.start_codebook(windows(16 * settings.batch))
         batch = windows(settings.batch)
         warm = min(1.0, (step + 1) / max(settings.warmup, 1))
         lr = settings.lr * warm * (0.05 + 0.95 * (1 + np.cos(np.pi * done)) / 2)
         # Encodings must not move faster than the codebook's moving averages follow, or they crowd on a few codes.
-        optimizer.param_groups[0]["lr"] = lr * (settings.encoder_lr if step >= settings.autoencode else 1.0)
+        optimizer.param_groups[0]["lr"] = lr * (settings.encoder_lr if step >= autoencode else 1.0)
         optimizer.param_groups[1]["lr"] = lr
-        output, codes, commitment = network(batch, quantize=step >= settings.autoencode)
+        output, codes, commitment = network(batch, quantize=step >= autoencode)
         parts = _losses(output, batch, dims, scale, shift)
         loss = (
             parts["features"]
@@ -198,8 +204,10 @@ def _losses(output: Tensor, truth: Tensor, dims: Tensor, std: Tensor, mean: Tens
     # velocity: differences of the pose between frames, against jitter. path: yaw and travel added up along
     # the window, in radians and metres, because a turn of 90° is a sum of 30 small numbers.
     pose = slice(3, 3 * len(skeleton_of_dim(len(dims)).joints) + 1)
-    features = (F.smooth_l1_loss(output, truth, reduction="none") * dims).mean()
-    velocity = F.smooth_l1_loss(output[:, 1:, pose] - output[:, :-1, pose], truth[:, 1:, pose] - truth[:, :-1, pose])
+    # Nearly L1: squared errors would spend the codes on rare acrobatics and blur what hands do in between.
+    features = (F.smooth_l1_loss(output, truth, reduction="none", beta=0.1) * dims).mean()
+    steps = [(x[:, 1:, pose] - x[:, :-1, pose]) for x in (output, truth)]
+    velocity = F.smooth_l1_loss(*steps, beta=0.1)
     travelled = [((x[..., :3]) * std[:3] + mean[:3]).cumsum(1) for x in (output, truth)]
     path = F.smooth_l1_loss(travelled[0], travelled[1], beta=0.05)
     return {"features": features, "velocity": velocity, "path": path}
