@@ -123,3 +123,22 @@ def test_clips_shorter_than_the_window_cannot_train(tmp_path: Path) -> None:
     recipe = TokenizerRecipe(sources=[Source(kind="builtin", clips=3)], train=TokenizerTraining(window=640))
     with pytest.raises(MotionLLMError, match="640 frames"):
         train_tokenizer(recipe, tmp_path / "t")
+
+
+def test_training_goes_on_from_an_earlier_tokenizer(tiny_tokenizer: Path, tmp_path: Path) -> None:
+    network = MotionTokenizer.load(tiny_tokenizer).config
+    recipe = TokenizerRecipe(
+        start=str(tiny_tokenizer),
+        sources=[Source(kind="builtin", clips=12)],
+        network=network,
+        train=TokenizerTraining(steps=60, batch=8, window=32, lr=2e-3),
+    )
+    before = report(MotionTokenizer.load(tiny_tokenizer), [builtin.sample(i, split="val").load() for i in range(6)])
+    train_tokenizer(recipe, tmp_path / "more")
+    more = MotionTokenizer.load(tmp_path / "more")
+    assert (more.mean == MotionTokenizer.load(tiny_tokenizer).mean).all()
+    after = report(more, [builtin.sample(i, split="val").load() for i in range(6)])
+    assert after["mpjpe_root_mm"] < before["mpjpe_root_mm"]
+    recipe.network = Network(width=24, blocks=1, codes=32, code_dim=8)
+    with pytest.raises(MotionLLMError, match="another network"):
+        train_tokenizer(recipe, tmp_path / "other")
