@@ -206,8 +206,8 @@ def _losses(output: Tensor, truth: Tensor, dims: Tensor, std: Tensor, mean: Tens
     pose = slice(3, 3 * len(skeleton_of_dim(len(dims)).joints) + 1)
     # Nearly L1: squared errors would spend the codes on rare acrobatics and blur what hands do in between.
     features = (F.smooth_l1_loss(output, truth, reduction="none", beta=0.1) * dims).mean()
-    steps = [(x[:, 1:, pose] - x[:, :-1, pose]) for x in (output, truth)]
-    velocity = F.smooth_l1_loss(*steps, beta=0.1)
+    made, wanted = (x[:, 1:, pose] - x[:, :-1, pose] for x in (output, truth))
+    velocity = F.smooth_l1_loss(made, wanted, beta=0.1)
     travelled = [((x[..., :3]) * std[:3] + mean[:3]).cumsum(1) for x in (output, truth)]
     path = F.smooth_l1_loss(travelled[0], travelled[1], beta=0.05)
     return {"features": features, "velocity": velocity, "path": path}
