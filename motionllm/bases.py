@@ -74,15 +74,24 @@ def cache_folder() -> Path:
     return Path(os.environ.get("MOTIONLLM_CACHE") or "~/.cache/motionllm").expanduser()
 
 
+def fast_dtype() -> Literal["float32", "bfloat16"]:
+    """ "bfloat16" where this machine has instructions for it, else "float32": emulated bfloat16 is 30 times slower."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    return "bfloat16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "float32"
+
+
 def load_base(
     name_or_folder: str | Path = DEFAULT_BASE,
-    dtype: Literal["float32", "bfloat16"] = "float32",
+    dtype: Literal["auto", "float32", "bfloat16"] = "float32",
     quantization: Literal["4bit", "8bit"] | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Loads a causal LLM and its tokenizer, in evaluation mode, on the CPU (quantised: where bitsandbytes puts it).
 
     name_or_folder: `builtin:NAME`, a folder in Hugging Face's layout, or a hub name.
-    dtype: of the weights; of the computation where they are quantised.
+    dtype: of the weights; of the computation where they are quantised. "auto": see `fast_dtype`.
     quantization: "4bit" is NF4 with double quantisation (QLoRA, Dettmers et al. 2023), "8bit" is LLM.int8().
 
     The tokenizer has a chat template and a pad token (its end-of-sequence token where it came without one,
@@ -95,9 +104,9 @@ def load_base(
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # loading takes a second; its bar would stand in every log
-    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "auto": getattr(torch, fast_dtype())}
     if dtype not in dtypes:
-        raise MotionLLMError(f"dtype {dtype!r} of a base model is not known: use 'float32' or 'bfloat16'")
+        raise MotionLLMError(f"dtype {dtype!r} of a base model is not known: use 'auto', 'float32' or 'bfloat16'")
     options: dict[str, Any] = {"dtype": dtypes[dtype]}
     if quantization is not None:
         options["quantization_config"] = _bitsandbytes(quantization, dtypes[dtype])

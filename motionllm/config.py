@@ -50,14 +50,30 @@ class Source(Section):
         return self
 
 
+# Finite scalar quantization: steps of each latent dimension, whose product is the number of codes.
+FSQ_LEVELS = {64: (8, 8), 256: (8, 8, 4), 512: (8, 8, 8), 1024: (8, 8, 4, 4), 2048: (8, 8, 8, 4), 4096: (8, 8, 8, 8)}
+
+
 class Network(Section):
-    """The tokenizer's network: widths in channels, `blocks` residual blocks on each side of the quantizer."""
+    """The tokenizer's network: widths in channels, `blocks` residual blocks on each side of the quantizer.
+
+    down: frames a step. split: one code a step for the whole body (`none`), or one for the lower and one for the upper
+    half (`body`). codes: of each codebook. quantizer: `vq` (learned codebook) or `fsq` (finite scalar quantization).
+    """
 
     width: Count = 256
     blocks: Count = 4
+    quantizer: Literal["vq", "fsq"] = "vq"
+    split: Literal["none", "body"] = "none"
     codes: Annotated[int, Field(ge=2)] = 512
     code_dim: Count = 64
     down: Literal[2, 4, 8] = 4
+
+    @model_validator(mode="after")
+    def _codes_of_fsq(self) -> Network:
+        if self.quantizer == "fsq" and self.codes not in FSQ_LEVELS:
+            raise ValueError(f"codes of an fsq quantizer are one of {', '.join(map(str, FSQ_LEVELS))}")
+        return self
 
 
 class TokenizerTraining(Section):
@@ -96,11 +112,12 @@ class Model(Section):
     """base: a causal LLM by hub name, folder, or `builtin:…`. tokenizer: a shipped motion tokenizer's
     name, a folder, or a tokenizer recipe (`.yaml`), which is then trained first, inside the run.
     quantization: the base in 4 or 8 bits by bitsandbytes (QLoRA); the adapter then merges into the dense base.
+    dtype: of the base's weights; `auto` is bfloat16 where the machine computes in it, else float32.
     """
 
     base: str = "builtin:smollm2-135m-instruct"
     tokenizer: str = "default"
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     quantization: Literal["4bit", "8bit"] | None = None
 
 
@@ -111,7 +128,7 @@ class Adapter(Section):
     alpha: Count = 32
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     targets: str | list[str] = "all-linear"
-    rows_init: Literal["noise", "codebook", "mean"] = "noise"
+    rows_init: Literal["noise", "codebook", "words", "mean"] = "noise"
     rows_lr: Positive = 10.0
 
 
@@ -130,7 +147,7 @@ class Data(Section):
 class Training(Section):
     """Steps of `batch` examples at most, or `minutes` of wall time, whichever ends first; the schedule
     follows whichever is nearer its end. motion_loss: over the motion `rows` the grammar allows, or the
-    whole `vocabulary`.
+    whole `vocabulary`. precision: of the computation; adapter and optimizer are float32 in any case.
     """
 
     steps: Count = 1000
@@ -143,7 +160,7 @@ class Training(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip: Positive = 1.0
     motion_loss: Literal["rows", "vocabulary"] = "rows"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpointing: bool = False
     validate_every: Count = 200
     validate_examples: Annotated[int, Field(ge=0)] = 128

@@ -1,7 +1,7 @@
 """The demo's page: one self-contained HTML file made from plain values; knows no model.
 
-Tables and texts are written here, so that the page reads without JavaScript; moving figures are drawn by the
-script in `demo_page.html` from joints that stand in the page as whole millimetres.
+Tables and texts are written here, so that the page reads without JavaScript; moving figures are drawn by
+`motion/player.js`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from motionllm.motion.page import fill, player, stored
 
 Clip = tuple[np.ndarray, float]  # joints (T, 22, 3) in metres, frames a second
 
@@ -65,13 +67,9 @@ def page(content: dict[str, Any], clips: dict[str, Any], log: Sequence[dict[str,
             for what, seconds in [*content["seconds"].items(), ("in all", content["total_seconds"])]
         ),
         "clips": json.dumps(store, separators=(",", ":")),
+        **player(),
     }
-    for name, value in parts.items():
-        mark = f"<!--{name}-->"
-        if template.count(mark) != 1:
-            raise AssertionError(f"demo_page.html has {template.count(mark)} places for {name}")
-        template = template.replace(mark, value)
-    return template
+    return fill(template, parts)
 
 
 def _text(value: object) -> str:
@@ -113,9 +111,7 @@ def _scores(content: dict[str, Any]) -> str:
 
 def _player(clip: Clip, label: str, store: list[dict[str, Any]]) -> str:
     joints, fps = clip
-    store.append(
-        {"fps": fps, "joints": np.round(np.asarray(joints, np.float64).reshape(-1) * 1000).astype(int).tolist()}
-    )
+    store.append(stored(joints, fps))
     return (
         f'<div class=player data-clip={len(store) - 1}><canvas tabindex=0 role=img aria-label="{_text(label)}: moving '
         f'figure; arrow keys turn it, space pauses"></canvas><button type=button aria-label="pause">'

@@ -1,6 +1,7 @@
 """Decoding under the motion grammar: batched, cached, projecting only on the rows that may follow.
 
-Inside a motion only codes may follow, and after the least length its end; outside, no code may. Nothing is
+Inside a motion only codes may follow, of the part of the body whose turn it is, and between steps, after the least
+length, its end; outside, no code may. Nothing is
 repaired afterwards: what cannot be had raises an error.
 """
 
@@ -30,21 +31,22 @@ def motions(
 ) -> list[list[int]]:
     """Codes of one motion for each prompt (ids that open the assistant's turn).
 
-    least, most: bounds of the number of codes; equal bounds give an exact length. temperature 0 is greedy.
+    least, most: bounds of the number of steps; equal bounds give an exact length. temperature 0 is greedy.
     """
     if any(a < 1 or b < a for a, b in zip(least, most, strict=True)):
-        raise MotionLLMError("A motion needs at least one code, and its longest length not below its shortest.")
+        raise MotionLLMError("A motion needs at least one step, and its longest length not below its shortest.")
     generator = torch.Generator().manual_seed(seed) if seed is not None else None
     rows = output_rows(model, vocab)[1][1:]  # the end, then the codes
     config = model.config.get_text_config()
     decoder = _Decoder(model, [[*p, vocab.start_id] for p in prompts])
     made: list[list[int]] = [[] for _ in prompts]
     open_ = [True] * len(prompts)
-    low, high = torch.tensor(least), torch.tensor(most)
+    low, high = (torch.tensor(bound) * vocab.parts for bound in (least, most))
+    allowed = [vocab.allowed(part) for part in range(vocab.parts)]
     hidden = decoder.start()
     step = 0
     while True:
-        scores = logits(hidden, rows, config).cpu()
+        scores = logits(hidden, rows, config).cpu().masked_fill(~allowed[step % vocab.parts], -torch.inf)
         scores[step < low, 0] = -torch.inf
         scores[step >= high, 1:] = -torch.inf
         chosen = _draw(scores, temperature, top_p, generator)

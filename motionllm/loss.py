@@ -1,7 +1,8 @@
 """The loss: cross-entropy at supervised positions only, each over the tokens that may stand there.
 
 Unsupervised positions are dropped before the output projection. At motion positions the softmax runs over
-the motion rows (codes and end), as in decoding; elsewhere over the base's own rows and the motion start.
+the motion rows that the grammar allows there (codes of the part whose turn it is, and the end between steps), as
+in decoding; elsewhere over the base's own rows and the motion start.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ def cross_entropy(
     """(sum of motion losses, sum of text losses), in nats.
 
     hidden (…, d): last hidden states. targets (…): the id to predict there, −1 where none is supervised.
-    motion: "rows" normalises motion positions over the motion rows, "vocabulary" over everything.
+    motion: "rows" normalises motion positions over the motion rows the grammar allows, "vocabulary" over
+    everything.
     """
     keep = targets >= 0
     hidden, targets = hidden[keep], targets[keep]
@@ -64,7 +66,10 @@ def cross_entropy(
     place = torch.where(targets == vocab.end_id, 1, targets - vocab.first_id + 2)[at_motion]
     text_targets = torch.where(targets == vocab.start_id, vocab.text_size, targets)[~at_motion]
     if motion == "rows":
-        moving = F.cross_entropy(logits(hidden[at_motion], motion_rows[1:], config), place - 1, reduction="sum")
+        scores = logits(hidden[at_motion], motion_rows[1:], config)
+        part = (place - 2).clamp(min=0) // (vocab.size // vocab.parts)  # the end stands where a step could begin
+        allowed = torch.stack([vocab.allowed(p) for p in range(vocab.parts)]).to(scores.device)
+        moving = F.cross_entropy(scores.masked_fill(~allowed[part], -torch.inf), place - 1, reduction="sum")
     else:
         every = torch.cat([text_rows, motion_rows])
         moving = F.cross_entropy(logits(hidden[at_motion], every, config), place + vocab.text_size, reduction="sum")

@@ -17,9 +17,11 @@ from safetensors.torch import load_file, save_file
 
 from motionllm import generate as decoding
 from motionllm import shipped
-from motionllm.bases import load_base
+from motionllm.bases import fast_dtype, load_base
 from motionllm.config import Recipe, dump_recipe, load_recipe
 from motionllm.data.conversations import Message, Renderer
+from motionllm.data.examples import Clip
+from motionllm.data.meaning import associations
 from motionllm.data.templates import Templates, conversation
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
@@ -52,15 +54,21 @@ class MotionLM:
     # -- making, saving, loading ---------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, recipe: Recipe, motion_tokenizer: MotionTokenizer, templates: Templates) -> MotionLM:
-        """A base with fresh motion rows and a fresh adapter, to be trained."""
+    def create(
+        cls, recipe: Recipe, motion_tokenizer: MotionTokenizer, templates: Templates, clips: Sequence[Clip] = ()
+    ) -> MotionLM:
+        """A base with fresh motion rows and a fresh adapter, to be trained. clips: where codes and words meet, for
+        rows that start from words.
+        """
         from peft import LoraConfig, get_peft_model
 
         settings = recipe.adapter
         base, tokenizer = load_base(recipe.model.base, recipe.model.dtype, recipe.model.quantization)
-        vocab = MotionVocab.add(copy.deepcopy(tokenizer), motion_tokenizer.size, motion_tokenizer.hash)
+        vocab = MotionVocab.add(copy.deepcopy(tokenizer), motion_tokenizer.size, motion_tokenizer.hash,
+                              motion_tokenizer.parts)  # fmt: skip
         torch.manual_seed(recipe.train.seed)
-        vocab.attach(base, settings.rows_init, recipe.train.seed, motion_tokenizer.codebook)
+        words = associations(clips, tokenizer, vocab.size) if settings.rows_init == "words" else None
+        vocab.attach(base, settings.rows_init, recipe.train.seed, motion_tokenizer.codebook, words)
         config = LoraConfig(
             r=settings.rank,
             lora_alpha=settings.alpha,
@@ -107,7 +115,8 @@ class MotionLM:
         recipe = load_recipe(folder / "recipe.yaml")
         templates = Templates.load(folder / "templates.yaml")
         model: Any
-        model, tokenizer = load_base(base or recipe.model.base, recipe.model.dtype)
+        # Merged in float32 and cast after: merging in bfloat16 moves logits by up to 0.8.
+        model, tokenizer = load_base(base or recipe.model.base, "float32" if merge else recipe.model.dtype)
         if len(tokenizer) != vocab.text_size:
             raise MotionLLMError(
                 f"The adapter in {folder} was made for a base of {vocab.text_size} tokens, but "
@@ -121,6 +130,7 @@ class MotionLM:
             raise MotionLLMError(f"The adapter in {folder} does not fit its base or is damaged: {first}") from None
         if merge:
             model = model.merge_and_unload()
+            model = model.to(getattr(torch, fast_dtype() if recipe.model.dtype == "auto" else recipe.model.dtype))
         if torch.cuda.is_available():
             model = model.to("cuda")
         return cls(model.eval(), tokenizer, vocab, motion_tokenizer, templates, recipe)
@@ -191,7 +201,7 @@ class MotionLM:
         if temperature < 0 or not 0 < top_p <= 1:
             raise MotionLLMError(f"temperature {temperature} must be at least 0, and top_p {top_p} within 0 to 1.")
         asked = list(seconds) if seconds is not None else [None] * len(texts)
-        rate = self.motion_tokenizer.codes_per_second
+        rate = self.motion_tokenizer.steps_per_second
         prompts, least, most = [], [], []
         for text, wanted in zip(texts, asked, strict=True):
             if not text.strip():
@@ -203,7 +213,7 @@ class MotionLM:
             values = {"caption": text.strip(), "seconds": float(exact / rate) if exact else 0.0}
             prompts.append(self.renderer(conversation(template, values, answered=False), reply=True).ids)
             least.append(exact or 2)
-            most.append(exact or int(TRAINED / self.motion_tokenizer.frames_per_code))
+            most.append(exact or int(TRAINED / self.motion_tokenizer.frames_per_step))
         made = decoding.motions(self.model, self.vocab, prompts, least, most, temperature, top_p, seed)
         return [self._motion(codes, wanted) for codes, wanted in zip(made, asked, strict=True)]
 
@@ -246,8 +256,8 @@ class MotionLM:
         if seconds is None and not decoding.starts_motion(self.model, self.vocab, prompt):
             ids = decoding.texts(self.model, self.vocab, [prompt], self._stop, 256, temperature, top_p, seed)[0]
             return {"role": "assistant", "content": [{"type": "text", "text": self._text(ids)}]}
-        exact = max(1, int(np.ceil(round(seconds * self.motion_tokenizer.codes_per_second, 6)))) if seconds else None
-        bounds = ([exact or 2], [exact or int(TRAINED / self.motion_tokenizer.frames_per_code)])
+        exact = max(1, int(np.ceil(round(seconds * self.motion_tokenizer.steps_per_second, 6)))) if seconds else None
+        bounds = ([exact or 2], [exact or int(TRAINED / self.motion_tokenizer.frames_per_step)])
         codes = decoding.motions(self.model, self.vocab, [prompt], *bounds, temperature, top_p, seed)[0]
         return {"role": "assistant", "content": [{"type": "motion", "motion": self._motion(codes, seconds)}]}
 
@@ -259,9 +269,9 @@ class MotionLM:
 
     def _codes(self, motion: Motion | np.ndarray) -> np.ndarray:
         codes = self.motion_tokenizer.encode(motion)
-        if len(codes) * self.motion_tokenizer.frames_per_code > 2 * TRAINED:
-            log.warning("The clip is %.0f s long, more than twice what the model has seen.",
-                        len(codes) / self.motion_tokenizer.codes_per_second)  # fmt: skip
+        seconds = len(codes) / self.motion_tokenizer.codes_per_second
+        if seconds * self.motion_tokenizer.skeleton.fps > 2 * TRAINED:
+            log.warning("The clip is %.0f s long, more than twice what the model has seen.", seconds)
         return codes
 
     def _motion(self, codes: list[int], seconds: float | None) -> Motion:

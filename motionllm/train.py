@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from motionllm import checkpoint
+from motionllm.bases import fast_dtype
 from motionllm.config import Recipe, TokenizerRecipe, dump_recipe, load_recipe
 from motionllm.data.examples import Batch, Clip, Examples, collate, encode, pack
 from motionllm.data.prepare import train_tokenizer
@@ -43,7 +44,7 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
 
     settings = recipe.train
     accelerator = Accelerator(
-        mixed_precision="bf16" if settings.precision == "bfloat16" else "no",
+        mixed_precision="bf16" if (fast_dtype() if settings.precision == "auto" else settings.precision) == "bfloat16" else "no",
         log_with=None if settings.report_to == "none" else settings.report_to,
         project_dir=str(run),
     )
@@ -57,7 +58,7 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
         motion_tokenizer = _motion_tokenizer(recipe, run)
         clips = {split: _clips(recipe, split, motion_tokenizer) for split in ("train", "val")}
     prepared = time.monotonic() - begun
-    lm = MotionLM.create(recipe, motion_tokenizer, templates)
+    lm = MotionLM.create(recipe, motion_tokenizer, templates, [c for source in clips["train"] for c in source])
     if settings.checkpointing:
         lm.model.enable_input_require_grads()
         lm.model.gradient_checkpointing_enable({"use_reentrant": False})

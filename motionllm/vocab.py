@@ -26,7 +26,8 @@ class MotionVocab:
     """Where the motion tokens of one motion tokenizer lie in one LLM's vocabulary.
 
     first_id: id of code 0; codes are contiguous. size: number of codes. start_id, end_id: the delimiters.
-    tokenizer_hash: content hash of the motion tokenizer. text_size: ids below it are the base's own.
+    tokenizer_hash: content hash of the motion tokenizer. text_size: ids below it are the base's own. parts: codes a
+    step; those of a step follow one another, and code c is of part c // (size / parts).
     """
 
     first_id: int
@@ -35,6 +36,7 @@ class MotionVocab:
     end_id: int
     tokenizer_hash: str
     text_size: int
+    parts: int = 1
 
     @property
     def ids(self) -> list[int]:
@@ -54,8 +56,18 @@ class MotionVocab:
             raise MotionLLMError("A sequence of motion ids contains an id that is no motion code.")
         return codes
 
+    def allowed(self, place: int) -> Tensor:
+        """(1 + size,) bool: what the grammar lets follow after `place` codes, of the end and every code: a code of
+        the part whose turn it is, and between steps the end.
+        """
+        part, each = place % self.parts, self.size // self.parts
+        allowed = torch.zeros(1 + self.size, dtype=torch.bool)
+        allowed[1 + part * each : 1 + (part + 1) * each] = True
+        allowed[0] = part == 0
+        return allowed
+
     @classmethod
-    def add(cls, tokenizer: Any, size: int, tokenizer_hash: str) -> MotionVocab:
+    def add(cls, tokenizer: Any, size: int, tokenizer_hash: str, parts: int = 1) -> MotionVocab:
         """Add delimiters and `size` codes to a Hugging Face tokenizer.
 
         The tokens are not special: skipping special tokens would delete the motion from decoded text.
@@ -67,15 +79,24 @@ class MotionVocab:
             raise MotionLLMError("The base model's tokenizer has motion tokens already; give the base without them.")
         first = int(tokenizer.convert_tokens_to_ids(names[2]))
         start, end = (int(i) for i in tokenizer.convert_tokens_to_ids(names[:2]))
-        return cls(first, size, start, end, tokenizer_hash, text_size)
+        return cls(first, size, start, end, tokenizer_hash, text_size, parts)
 
-    def attach(self, model: Any, init: str = "noise", seed: int = 0, codebook: Tensor | None = None) -> None:
+    def attach(
+        self,
+        model: Any,
+        init: str = "noise",
+        seed: int = 0,
+        codebook: Tensor | None = None,
+        words: tuple[list[int], Tensor] | None = None,
+    ) -> None:
         """Grow the model's embedding (and output) matrix to hold the motion ids and initialise their rows.
 
         The matrix never shrinks: some bases have spare rows. `noise`: mean of the old rows plus Gaussian noise
         at their per-dimension spread, which keeps codes apart. `codebook` (codes, code_dim): the noise of a code is
         for the most part a random projection of its codebook vector, so that codes of like poses start as
-        neighbours. `mean`: the bare mean, near-identical codes.
+        neighbours. `words` (token ids [W], association (codes, W)): a code leans towards the rows of the words that
+        the training captions use where it occurs, so that the pretrained model reads a motion as hints at its words
+        from the first step; the rest is codebook and noise. `mean`: the bare mean, near-identical codes.
         """
         rows = model.get_input_embeddings().weight.shape[0]
         if rows < max(self.ids) + 1:
@@ -89,11 +110,18 @@ class MotionVocab:
                 old = weight[: self.text_size].float()
                 mean, spread = old.mean(0), old.std(0)
                 noise = torch.randn(len(self.ids), weight.shape[1], generator=generator)
-                if init == "codebook" and codebook is not None:
-                    vectors = codebook.float().cpu() - codebook.float().cpu().mean(0)
-                    vectors = vectors / vectors.pow(2).sum(1).mean().sqrt()
-                    project = torch.randn(vectors.shape[1], weight.shape[1], generator=generator)
-                    noise[2:] = 0.8 * vectors @ project + 0.6 * noise[2:]  # 0.8² + 0.6² = 1: the same spread
+                if init in ("codebook", "words") and codebook is not None:
+                    # Each part by a projection of its own: a like vector of the other part means another thing.
+                    for part, vectors in enumerate(codebook.float().cpu().chunk(self.parts)):
+                        vectors = vectors - vectors.mean(0)
+                        vectors = vectors / vectors.pow(2).sum(1).mean().sqrt()
+                        project = torch.randn(vectors.shape[1], weight.shape[1], generator=generator)
+                        rows = slice(2 + part * len(vectors), 2 + (part + 1) * len(vectors))
+                        noise[rows] = 0.8 * vectors @ project + 0.6 * noise[rows]  # 0.8² + 0.6² = 1: the same spread
+                if init == "words" and words is not None and words[0]:
+                    lean = words[1].float() @ ((old[words[0]] - mean) / spread).cpu()
+                    lean = lean / lean.pow(2).mean(1, keepdim=True).sqrt().clamp(min=1e-12)
+                    noise[2:] = 0.7 * lean + 0.7 * noise[2:]
                 new = mean + noise.to(mean.device) * spread * (init != "mean")
                 weight[self.ids] = new.to(weight)
 

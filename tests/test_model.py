@@ -73,11 +73,23 @@ def test_a_batch_is_its_members_alone(lm: MotionLM, clip: np.ndarray) -> None:
 
 def test_the_cache_changes_nothing(lm: MotionLM) -> None:
     prompt = lm.renderer([{"role": "user", "content": "a person walks"}], reply=True).ids
-    codes = decoding.motions(lm.model, lm.vocab, [prompt], [6], [6], temperature=0)[0]
+    codes = decoding.motions(lm.model, lm.vocab, [prompt], [3], [3], temperature=0)[0]
     ids = torch.tensor([[*prompt, *lm.vocab.encode(np.array(codes))]])
     with torch.no_grad():
         scores = lm.model(ids).logits[0, len(prompt) : -2, lm.vocab.first_id : lm.vocab.first_id + lm.vocab.size]
+    for place, row in enumerate(scores):
+        row[~lm.vocab.allowed(place)[1:]] = -torch.inf
     assert scores.argmax(-1).tolist() == codes
+
+
+def test_codes_come_in_steps_of_their_parts(lm: MotionLM) -> None:
+    prompt = lm.renderer([{"role": "user", "content": "a person walks"}], reply=True).ids
+    each = lm.vocab.size // lm.vocab.parts
+    made = decoding.motions(lm.model, lm.vocab, [prompt] * 8, [1] * 8, [9] * 8, temperature=3.0, seed=0)
+    for codes in made:
+        assert len(codes) % lm.vocab.parts == 0
+        assert [c // each for c in codes] == [i % lm.vocab.parts for i in range(len(codes))]
+    assert len({len(codes) for codes in made}) > 1  # the model may stop between steps
 
 
 def test_chat_replies_with_text_or_motion(lm: MotionLM, clip: np.ndarray) -> None:

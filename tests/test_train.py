@@ -24,6 +24,7 @@ from motionllm.loss import cross_entropy, logits, output_rows
 from motionllm.model import MotionLM
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.train import _Learner, train
+from motionllm.vocab import MotionVocab
 
 Recipes = Callable[..., Recipe]
 
@@ -98,11 +99,17 @@ def _fresh(tiny_recipe: Recipes, base: Path, tokenizer: Path) -> MotionLM:
     return MotionLM.create(tiny_recipe(base, tokenizer), MotionTokenizer.load(tokenizer), Templates.load("default"))
 
 
+def in_order(codes: np.ndarray, vocab: MotionVocab) -> np.ndarray:
+    """Any codes, moved to the part whose turn it is."""
+    each = vocab.size // vocab.parts
+    return codes % each + np.arange(len(codes)) % vocab.parts * each
+
+
 def _examples(lm: MotionLM, count: int = 8) -> list[Tokens]:
     rng = np.random.default_rng(0)
     made = []
-    for n in rng.integers(4, 12, count):
-        codes = rng.integers(0, lm.vocab.size, n)
+    for steps in rng.integers(2, 6, count):
+        codes = in_order(rng.integers(0, lm.vocab.size, steps * lm.vocab.parts), lm.vocab)
         made.append(lm.renderer([
             {"role": "user", "content": "Show it."},
             {"role": "assistant", "content": [{"type": "motion", "codes": codes}]},
@@ -152,7 +159,16 @@ def test_the_loss_over_the_vocabulary_is_the_models_own(
         at_motion = (batch.targets == lm.vocab.end_id) | (batch.targets >= lm.vocab.first_id)
         own = torch.nn.functional.cross_entropy(scores[at_motion], batch.targets[at_motion], reduction="sum")
         rows, _ = _Learner(lm, "rows")(batch)
+        # Restricted is full, masked to what the grammar allows: the codes of the target's part, or a step's start.
+        each, first = lm.vocab.size // lm.vocab.parts, lm.vocab.first_id
+        masked = torch.full_like(scores[at_motion], -torch.inf)
+        for row, target in enumerate(batch.targets[at_motion].tolist()):
+            part = 0 if target == lm.vocab.end_id else (target - first) // each
+            ids = [*range(first + part * each, first + (part + 1) * each), *([lm.vocab.end_id] if part == 0 else [])]
+            masked[row, ids] = scores[at_motion][row, ids]
+        allowed = torch.nn.functional.cross_entropy(masked, batch.targets[at_motion], reduction="sum")
     assert motion == pytest.approx(own.item(), rel=1e-4)
+    assert rows == pytest.approx(allowed.item(), rel=1e-4)
     assert rows < motion  # fewer rivals
 
 

@@ -67,6 +67,28 @@ def test_every_motion_row_is_initialised_and_no_text_row_touched(kind: str, requ
         assert torch.cdist(rows, rows)[~torch.eye(len(rows), dtype=torch.bool)].min() > spread
 
 
+def test_rows_that_start_from_words_lean_towards_them(tiny_base: Path) -> None:
+    model, tokenizer = load_base(tiny_base)
+    vocab = MotionVocab.add(tokenizer, 32, "hash")
+    words = [5, 9]
+    association = torch.zeros(32, 2)
+    association[:16, 0], association[16:, 1] = 1.0, 1.0
+    vocab.attach(model, "words", words=(words, association))
+    weight = model.get_input_embeddings().weight.detach()
+    old, rows = weight[: vocab.text_size], weight[vocab.ids[2:]]
+    directions = (old[words] - old.mean(0)) / old.std(0)
+    leaning = ((rows - old.mean(0)) / old.std(0)) @ directions.T
+    assert (leaning[:16, 0] > leaning[:16, 1]).all()
+    assert (leaning[16:, 1] > leaning[16:, 0]).all()
+    assert len({tuple(row.tolist()) for row in rows}) == 32  # codes stay apart
+
+
+def test_the_grammar_lets_parts_take_turns() -> None:
+    vocab = MotionVocab(100, 6, 98, 99, "hash", 98, parts=2)
+    assert vocab.allowed(0).tolist() == vocab.allowed(2).tolist() == [True, *[True] * 3, *[False] * 3]
+    assert vocab.allowed(1).tolist() == [False, *[False] * 3, *[True] * 3]
+
+
 def test_mean_rows_are_near_identical(tiny_base: Path) -> None:
     model, _, vocab = attached(tiny_base, init="mean")
     assert model.get_input_embeddings().weight[vocab.ids].std(0).max() < 1e-6  # type: ignore[attr-defined]

@@ -23,6 +23,9 @@ from motionllm.errors import MotionLLMError
 from motionllm.tokenizer import MotionTokenizer
 
 
+QUESTIONS = 6  # at most, about one motion
+
+
 @dataclass
 class Clip:
     """A sample with its motion codes (n,)."""
@@ -46,7 +49,7 @@ def encode(
     codes: dict[str, np.ndarray] = {}
     for i, sample in enumerate(samples):
         features = sample.load()
-        if len(features) >= tokenizer.frames_per_code:
+        if len(features) >= tokenizer.frames_per_step:
             codes[str(i)] = tokenizer.encode(features)
         if progress:
             progress((i + 1) / len(samples), clips=i + 1)
@@ -138,13 +141,13 @@ def example(
     codes_per_second: float,
     random: np.random.Generator,
 ) -> Tokens:
-    """One example: a phrasing of the task filled with a caption or up to three questions of the clip."""
+    """One example: a phrasing of the task filled with a caption or with questions about the clip."""
     phrasings = templates.phrasings(task)
     template = phrasings[random.integers(len(phrasings))]
     values: dict[str, Any] = {"motion": clip.codes, "seconds": len(clip.codes) / codes_per_second}
     if task == "question":
         # Several questions about one motion share its tokens: a conversation, and three answers for one encoding.
-        count = min(len(clip.sample.questions), 3)
+        count = min(len(clip.sample.questions), QUESTIONS)
         messages: list[dict[str, Any]] = []
         for i in random.permutation(len(clip.sample.questions))[:count]:
             question = clip.sample.questions[i]
@@ -175,21 +178,23 @@ class Batch:
 
 
 def pack(examples: Sequence[Tokens], length: int) -> list[list[Tokens]]:
-    """First-fit decreasing into rows of at most `length` tokens; a longer example is cut at its end."""
-    rows: list[list[Tokens]] = []
-    room: list[int] = []
-    for tokens in sorted(examples, key=lambda t: -len(t.ids)):
-        if len(tokens.ids) > length:
-            tokens = Tokens(tokens.ids[:length], tokens.supervised[:length])
-        size = len(tokens.ids)
-        place = next((i for i, r in enumerate(room) if r >= size), None)
-        if place is None:
-            rows.append([tokens])
-            room.append(length - size)
-        else:
+    """Rows of at most `length` tokens, as few and as even as can be; a longer example is cut at its end.
+
+    Longest first, each into the emptiest row: even rows leave little to pad. Where one does not fit, there is a row
+    more.
+    """
+    cut = [Tokens(t.ids[:length], t.supervised[:length]) for t in sorted(examples, key=lambda t: -len(t.ids))]
+    count = -(-sum(len(t.ids) for t in cut) // length)
+    while True:
+        rows: list[list[Tokens]] = [[] for _ in range(count)]
+        full = [0] * count
+        for tokens in cut:
+            place = full.index(min(full))
             rows[place].append(tokens)
-            room[place] -= size
-    return rows
+            full[place] += len(tokens.ids)
+        if max(full, default=0) <= length:
+            return rows
+        count += 1
 
 
 def collate(rows: Sequence[Sequence[Tokens]], pad: int) -> Batch:

@@ -18,10 +18,12 @@ import numpy as np
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.motion import features, pictures, rigs
 from motionllm.motion.bvh import BVH, read_bvh, sample_times, solve_bvh, write_bvh
+from motionllm.motion.glb import write_glb
+from motionllm.motion.page import write_page
 from motionllm.motion.rigs import Rig, RigMap
 from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
 
-_SUFFIXES = ".bvh, .npy, .npz, .png, .gif, .mp4"
+_SUFFIXES = ".bvh, .glb, .html, .npy, .npz, .png, .gif, .mp4"
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,8 @@ class Motion:
             raise MotionFileError(f"{path}: {error}") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write by suffix: .bvh (centimetres), .npy (joints), .npz (joints, fps), .png, .gif, .mp4 (pictures).
+        """Write by suffix: .bvh (centimetres), .glb (skinned body, metres), .html (a page that plays it),
+        .npy (joints), .npz (joints, fps), .png, .gif, .mp4 (pictures).
 
         .npy keeps no fps and no names: it takes the 22 joints at 20 fps or KIT-ML's 21 at 12.5 fps, in the data
         set's own unit. A clip still as its BVH file had it is saved with that file's rotations, units and axes.
@@ -105,6 +108,8 @@ class Motion:
         path = Path(path)
         writers: dict[str, Callable[[], None]] = {
             ".bvh": lambda: write_bvh(self._as_bvh(), path),
+            ".glb": lambda: write_glb(self._as_bvh(), path, self.name or path.stem),
+            ".html": lambda: write_page([self], path, [self.name or path.stem]),
             ".npy": lambda: self._save_npy(path),
             ".npz": lambda: self._save_npz(path),
             ".png": lambda: pictures.strip(self, path),

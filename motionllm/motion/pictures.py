@@ -8,7 +8,7 @@ The body's left is orange, its right blue.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -236,6 +236,32 @@ def strip(motion: Motion, path: str | os.PathLike[str], frames: int = 8, title: 
         canvas.legend(width - 16, 16)
     image = canvas.finish()
     _write(Path(path), lambda place: image.save(place, format="PNG"))
+
+
+def contact_sheet(clips: Sequence[tuple[str, Motion]], path: str | os.PathLike[str], across: int = 5) -> None:
+    """A PNG of many clips to look over: of each its name, its seconds, and three poses (begun, midway, ended).
+
+    clips: (name, motion). across: clips in a row. Raises MotionFileError where it cannot be written.
+    """
+    if not clips:
+        raise MotionLLMError("A contact sheet needs at least one clip.")
+    width, height, edge = 260, 190, 10
+    across = min(across, len(clips))
+    rows = -(-len(clips) // across)
+    sheet = Image.new("RGB", (across * (width + edge) + edge, rows * (height + edge) + edge), _PAPER)
+    for number, (name, motion) in enumerate(clips):
+        figure = _Figure(motion)
+        canvas = _Canvas((width, height), 112 / max(figure.height, 1.6), _azimuth(figure), figure.floor, height - 24.0)
+        canvas.draw.rectangle([0, 0, canvas.width, canvas.height], fill=_mix(_TILE, _PAPER, 0.45))
+        for column, t in zip((50, 130, 210), (0, len(motion) // 2, len(motion) - 1), strict=True):
+            root = figure.joints[t, 0]
+            canvas.look(float(root[0]), float(root[2]), column)
+            canvas.body(figure, t)
+        canvas.text(width - 10, 10, f"{motion.duration:.1f} s", 11, _FAINT, "ra")
+        canvas.title(name, width - 60)
+        place = (edge + number % across * (width + edge), edge + number // across * (height + edge))
+        sheet.paste(canvas.finish(), place)
+    _write(Path(path), lambda place: sheet.save(place, format="PNG"))
 
 
 def frames(motion: Motion, size: tuple[int, int] = (480, 480), title: str | None = None) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""The tokenizer's network: temporal convolutions around a vector quantizer.
+"""The tokenizer's network: temporal convolutions around a quantizer, for the whole body or for its two halves.
 
 Shapes are (batch, time, channels) throughout.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from vector_quantize_pytorch import VectorQuantize
+from vector_quantize_pytorch import FSQ, VectorQuantize
 
-from motionllm.config import Network
+from motionllm.config import FSQ_LEVELS, Network
+from motionllm.motion.features import skeleton_of_dim
 
 
 class Convolution(nn.Module):
@@ -44,64 +45,124 @@ class ResidualBlock(nn.Module):
         return x + self.mix(torch.relu(self.near(torch.relu(x))))
 
 
-class VQVAE(nn.Module):
-    """Features (B, T, dim), normalised, T a multiple of `down` → codes (B, T/down) → features.
+class MotionAutoencoder(nn.Module):
+    """Features (B, T, dim), normalised, T a multiple of `down` → codes (B, n) → features.
 
-    The design follows van den Oord et al., "Neural Discrete Representation Learning" (2017), with the
-    codebook kept by exponential moving averages and k-means start (vector-quantize-pytorch). Frames are
-    folded into the code rate by one strided convolution and unfolded by one product, so that every block
-    works at the code rate, where a window costs `down` times less.
+    A step of `down` frames becomes one code, or one for each half of the body: n = T/down · `parts`, the codes of
+    a step side by side, those of part p numbered from p · codes. Each half has an encoder that sees that half
+    alone, so that a code says what the arms do whatever the legs do meanwhile; one decoder sees both.
+
+    The design follows van den Oord et al., "Neural Discrete Representation Learning" (2017). quantizer "vq": a
+    codebook kept by exponential moving averages with k-means start; "fsq": finite scalar quantization (Mentzer et
+    al., 2023), where codes are the cells of a grid and none can die. Frames are folded into steps by one strided
+    convolution and unfolded by one product, so that every block works at the code rate, where a window costs
+    `down` times less.
     """
 
     def __init__(self, dim: int, network: Network) -> None:
         super().__init__()
-        width, self.down, self.dim = network.width, network.down, dim
+        width, self.down, self.dim, self.codes = network.width, network.down, dim, network.codes
         dilations = [3 ** (i % 3) for i in range(network.blocks)]
-        self.encoder = nn.Sequential(
-            Convolution(dim, width, 2 * self.down, stride=self.down),
-            *(ResidualBlock(width, d) for d in dilations),
-            nn.Linear(width, network.code_dim),
+        self.seen = body_parts(dim) if network.split == "body" else [sorted(sum(body_parts(dim), []))]
+        self.encoders = nn.ModuleList(
+            nn.Sequential(
+                Convolution(len(dims), width, 2 * self.down, stride=self.down),
+                *(ResidualBlock(width, d) for d in dilations),
+                nn.Linear(width, network.code_dim),
+            )
+            for dims in self.seen
         )
         self.decoder = nn.Sequential(
-            Convolution(network.code_dim, width, 3),
+            Convolution(self.parts * network.code_dim, width, 3),
             *(ResidualBlock(width, d) for d in reversed(dilations)),
             nn.ReLU(),
             Convolution(width, self.down * dim, 3),
         )
-        self.quantizer = VectorQuantize(
-            dim=network.code_dim,
-            codebook_size=network.codes,
-            decay=0.95,
-            kmeans_init=True,
-            kmeans_iters=10,
-            threshold_ema_dead_code=0.3,  # codes a batch; a code below it is dead and restarts at a sample
-            commitment_weight=1.0,  # weighted by the recipe, in the loss
-        )
+        self.quantizers = nn.ModuleList(_quantizer(network) for _ in self.seen)
+
+    @property
+    def parts(self) -> int:
+        """Codes a step."""
+        return len(self.seen)
+
+    @property
+    def codebook(self) -> Tensor:
+        """(parts · codes, code_dim): the vector of every code."""
+        each = torch.arange(self.codes)[None]
+        return torch.cat([q.get_output_from_indices(each)[0] if isinstance(q, VectorQuantize) else
+                          q.indices_to_codes(each)[0] for q in self.quantizers]).detach()  # fmt: skip
 
     def forward(self, x: Tensor, quantize: bool = True) -> tuple[Tensor, Tensor, Tensor]:
-        """Reconstruction (B, T, dim), codes (B, T/down), commitment loss (scalar).
+        """Reconstruction (B, T, dim), codes (B, n), commitment loss (scalar; 0 for FSQ).
 
         quantize=False trains encoder and decoder as a plain autoencoder; its codes are all 0.
         """
-        z = self.encoder(x)
+        z = self._encodings(x)
         if not quantize:
-            return self._unfold(z), torch.zeros(z.shape[:2], dtype=torch.long), z.new_zeros(())
-        quantized, codes, commitment = self.quantizer(z)
-        return self._unfold(quantized), codes, commitment.sum()
+            return self._unfold(z), torch.zeros(z[0].shape[:2], dtype=torch.long), x.new_zeros(())
+        quantized, codes, commitment = [], [], x.new_zeros(())
+        for quantizer, part in zip(self.quantizers, z, strict=True):
+            with torch.autocast(x.device.type, enabled=False):  # averages of codes need every digit
+                vector, code, *loss = quantizer(part.float())
+            quantized.append(vector)
+            codes.append(code)
+            commitment = commitment + sum(one.sum() for one in loss)
+        return self._unfold(quantized), self._flat(codes), commitment
 
     @torch.no_grad()
-    def start_codebook(self, windows: Tensor) -> None:
+    def start_codebooks(self, windows: Tensor) -> None:
         """Place the codes by k-means on the encodings of (N, T, dim)."""
-        z = torch.cat([self.encoder(x) for x in windows.split(64)])
-        self.quantizer(z.reshape(1, -1, z.shape[-1]))
+        encodings = [self._encodings(x) for x in windows.split(64)]
+        for quantizer, *parts in zip(self.quantizers, *encodings, strict=True):
+            quantizer(torch.cat(parts).reshape(1, -1, parts[0].shape[-1]))
 
     def encode(self, x: Tensor) -> Tensor:
-        """(B, T, dim) → codes (B, T/down)."""
-        return self.quantizer(self.encoder(x), freeze_codebook=True)[1]
+        """(B, T, dim) → codes (B, n)."""
+        frozen = [{"freeze_codebook": True} if isinstance(q, VectorQuantize) else {} for q in self.quantizers]
+        return self._flat([
+            q(z, **options)[1] for q, z, options in zip(self.quantizers, self._encodings(x), frozen, strict=True)
+        ])  # fmt: skip
 
     def decode(self, codes: Tensor) -> Tensor:
-        """(B, n) codes → (B, n·down, dim)."""
-        return self._unfold(self.quantizer.get_output_from_indices(codes))
+        """(B, n) codes → (B, n / parts · down, dim)."""
+        vectors = self.codebook[codes].unflatten(1, (-1, self.parts))
+        return self._unfold(list(vectors.unbind(2)))
 
-    def _unfold(self, z: Tensor) -> Tensor:
-        return self.decoder(z).reshape(z.shape[0], -1, self.dim)
+    def _encodings(self, x: Tensor) -> list[Tensor]:
+        return [encoder(x[..., dims]) for encoder, dims in zip(self.encoders, self.seen, strict=True)]
+
+    def _flat(self, codes: list[Tensor]) -> Tensor:
+        return torch.stack([c.long() + part * self.codes for part, c in enumerate(codes)], dim=-1).flatten(1)
+
+    def _unfold(self, z: list[Tensor]) -> Tensor:
+        return self.decoder(torch.cat(z, dim=-1)).reshape(z[0].shape[0], -1, self.dim)
+
+
+def _quantizer(network: Network) -> nn.Module:
+    if network.quantizer == "fsq":
+        return FSQ(FSQ_LEVELS[network.codes], dim=network.code_dim)
+    return VectorQuantize(
+        dim=network.code_dim,
+        codebook_size=network.codes,
+        decay=0.95,
+        kmeans_init=True,
+        kmeans_iters=10,
+        threshold_ema_dead_code=0.3,  # codes a batch; a code below it is dead and restarts at a sample
+        commitment_weight=1.0,  # weighted by the recipe, in the loss
+    )
+
+
+def body_parts(dim: int) -> list[list[int]]:
+    """The feature dims an encoder sees, of the lower body with root and contacts, and of the upper body.
+
+    Rotations are left out: they follow from the positions and add only their own noise (PROTOCOL: unreliable).
+    """
+    joints = skeleton_of_dim(dim).joints
+    count = len(joints)
+    lower, upper = [0, 1, 2, 3], []
+    for number, name in enumerate(joints):
+        below = number == 0 or any(word in name for word in ("hip", "knee", "ankle", "foot"))
+        positions = range(4 + 3 * (number - 1), 4 + 3 * number) if number else ()
+        velocity = 9 * count - 5 + 3 * number
+        (lower if below else upper).extend([*positions, *range(velocity, velocity + 3)])
+    return [sorted([*lower, *range(12 * count - 5, 12 * count - 1)]), sorted(upper)]

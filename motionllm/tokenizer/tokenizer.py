@@ -19,7 +19,7 @@ from motionllm.config import Network
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints, joints_to_features, skeleton_of_dim
-from motionllm.tokenizer.network import VQVAE
+from motionllm.tokenizer.network import MotionAutoencoder
 
 
 class MotionTokenizer:
@@ -29,30 +29,39 @@ class MotionTokenizer:
     weights, so that codes never depend on files left behind. dim: 263 (HumanML3D) or 251 (KIT-ML).
     """
 
-    def __init__(self, config: Network, mean: np.ndarray, std: np.ndarray, network: VQVAE | None = None) -> None:
+    def __init__(self, config: Network, mean: np.ndarray, std: np.ndarray, network: MotionAutoencoder | None = None) -> None:
         self.config = config
         self.mean = np.asarray(mean, np.float32)
         self.std = np.asarray(std, np.float32)
         self.skeleton = skeleton_of_dim(len(self.mean))
-        self.network = (network or VQVAE(len(self.mean), config)).eval()
+        self.network = (network or MotionAutoencoder(len(self.mean), config)).eval()
 
     @property
     def size(self) -> int:
-        """Number of codes."""
-        return self.config.codes
+        """Number of codes, those of all parts."""
+        return self.config.codes * self.parts
+
+    @property
+    def parts(self) -> int:
+        """Codes a step: 1, or 2 where each half of the body has its own. Code c is of part c // (size / parts)."""
+        return self.network.parts
 
     @property
     def codebook(self) -> torch.Tensor:
-        """(codes, code_dim) the quantizer's vectors."""
-        return self.network.quantizer.codebook
+        """(size, code_dim) the quantizers' vectors."""
+        return self.network.codebook
 
     @property
-    def frames_per_code(self) -> int:
+    def frames_per_step(self) -> int:
         return self.config.down
 
     @property
-    def codes_per_second(self) -> float:
+    def steps_per_second(self) -> float:
         return self.skeleton.fps / self.config.down
+
+    @property
+    def codes_per_second(self) -> float:
+        return self.steps_per_second * self.parts
 
     @property
     def hash(self) -> str:
@@ -90,20 +99,24 @@ class MotionTokenizer:
     def encode(self, motion: Motion | np.ndarray) -> np.ndarray:
         """Codes (n,) int64 of a Motion, joints (T, J, 3) or features (T, dim); the last T mod down frames fall off.
 
-        Raises MotionLLMError where the clip is shorter than one code or unusable (see `features`).
+        n is a multiple of `parts`: the codes of a step stand side by side. Raises MotionLLMError where the clip is
+        shorter than one step or unusable (see `features`).
         """
         features = self.features(motion)
         usable = len(features) // self.config.down * self.config.down
         if not usable:
             raise MotionLLMError(
-                f"The clip has {len(features)} feature frame(s); one motion code needs {self.config.down}."
+                f"The clip has {len(features)} feature frame(s); one step of motion needs {self.config.down}."
             )
         x = torch.from_numpy((features[:usable] - self.mean) / self.std)
         return self.network.encode(x[None])[0].numpy()
 
     @torch.inference_mode()
     def decode_features(self, codes: np.ndarray) -> np.ndarray:
-        """Codes (n,) → features (n·down, dim), un-normalised. Raises MotionLLMError for codes out of range."""
+        """Codes (n,) → features (n / parts · down, dim), un-normalised.
+
+        Raises MotionLLMError for codes out of range, or not in the order of the parts.
+        """
         codes = np.asarray(codes, np.int64)
         if codes.ndim != 1 or not len(codes):
             raise MotionLLMError(f"Codes have shape {codes.shape}; a clip is a sequence (n,) of at least one code.")
@@ -112,11 +125,13 @@ class MotionTokenizer:
                 f"Codes run from {codes.min()} to {codes.max()}, but this motion tokenizer has 0 to {self.size - 1}; "
                 "they were made by another tokenizer."
             )
+        if len(codes) % self.parts or (codes // self.config.codes != np.arange(len(codes)) % self.parts).any():
+            raise MotionLLMError(f"Codes must come in steps of {self.parts}, one of each part of the body, in order.")
         x = self.network.decode(torch.from_numpy(codes)[None])[0].numpy()
         return x * self.std + self.mean
 
     def decode(self, codes: np.ndarray) -> Motion:
-        """Codes (n,) → Motion of n·down frames at the skeleton's fps."""
+        """Codes (n,) → Motion of n / parts · down frames at the skeleton's fps."""
         return Motion(features_to_joints(self.decode_features(codes)), fps=self.skeleton.fps, skeleton=self.skeleton)
 
     def save(self, folder: str | Path) -> None:
@@ -147,7 +162,7 @@ class MotionTokenizer:
             network = Network(**config["network"])
             tensors = load_file(folder / "model.safetensors")
             mean, std = tensors.pop("mean").numpy(), tensors.pop("std").numpy()
-            model = VQVAE(len(mean), network)
+            model = MotionAutoencoder(len(mean), network)
             model.load_state_dict({key: value.float() if value.is_floating_point() else value
                                    for key, value in tensors.items()})  # fmt: skip
         except FileNotFoundError as error:
@@ -162,12 +177,12 @@ class MotionTokenizer:
 
     def round(self) -> None:
         """Round the convolutions to half precision, in which they are stored, so that what is measured ships."""
-        for module in (self.network.encoder, self.network.decoder):
+        for module in (self.network.encoders, self.network.decoder):
             module.to(torch.float16).to(torch.float32)
 
     def _tensors(self) -> dict[str, torch.Tensor]:
         tensors: dict[str, Any] = {"mean": torch.from_numpy(self.mean), "std": torch.from_numpy(self.std)}
         for name, value in self.network.state_dict().items():
-            half = name.startswith(("encoder.", "decoder."))
+            half = name.startswith(("encoders.", "decoder."))
             tensors[name] = value.detach().to(torch.float16 if half else value.dtype).contiguous()
         return tensors

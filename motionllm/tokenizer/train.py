@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from motionllm.bases import fast_dtype
 from motionllm.config import TokenizerRecipe, dump_recipe
 from motionllm.errors import MotionLLMError
 from motionllm.motion.features import features_to_joints, skeleton_of_dim
@@ -65,7 +66,8 @@ def fit(
     else:
         tokenizer = MotionTokenizer(recipe.network, *normalisation(train))
     mean, std = tokenizer.mean, tokenizer.std
-    autoencode = 0 if recipe.start else settings.autoencode
+    learned = recipe.network.quantizer == "vq"  # a codebook that has to be placed and followed
+    autoencode = 0 if recipe.start or not learned else settings.autoencode
     network = tokenizer.network.train()
     clips = [torch.from_numpy((train[i] - mean) / std) for i in kept]
     starts = np.array([len(c) - settings.window + 1 for c in clips])
@@ -73,11 +75,13 @@ def fit(
     share = share / share.sum()
     dims = _dim_weights(len(mean))
     scale, shift = torch.from_numpy(std), torch.from_numpy(mean)
-    groups: list[dict[str, Any]] = [{"params": part.parameters()} for part in (network.encoder, network.decoder)]
+    rest = [*network.decoder.parameters(), *network.quantizers.parameters()]
+    groups: list[dict[str, Any]] = [{"params": network.encoders.parameters()}, {"params": rest}]
     optimizer = torch.optim.Adam(groups, lr=settings.lr, betas=(0.9, 0.99))
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "log.jsonl"
     log.write_text("", encoding="utf-8")
+    half = fast_dtype() == "bfloat16"
     begun = time.monotonic()
     step, done = 0, 0.0
 
@@ -88,15 +92,17 @@ def fit(
     while done < 1:
         # An untrained encoder maps every pose to one place, and a codebook started there collapses to a few
         # codes: the first steps train a plain autoencoder, then k-means places the codes.
-        if step == autoencode and not recipe.start:
-            network.start_codebook(windows(16 * settings.batch))
+        if step == autoencode and autoencode:
+            network.start_codebooks(windows(16 * settings.batch))
         batch = windows(settings.batch)
         warm = min(1.0, (step + 1) / max(settings.warmup, 1))
         lr = settings.lr * warm * (0.05 + 0.95 * (1 + np.cos(np.pi * done)) / 2)
         # Encodings must not move faster than the codebook's moving averages follow, or they crowd on a few codes.
-        optimizer.param_groups[0]["lr"] = lr * (settings.encoder_lr if step >= autoencode else 1.0)
+        optimizer.param_groups[0]["lr"] = lr * (settings.encoder_lr if learned and step >= autoencode else 1.0)
         optimizer.param_groups[1]["lr"] = lr
-        output, codes, commitment = network(batch, quantize=step >= autoencode)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            output, codes, commitment = network(batch, quantize=step >= autoencode)
+        output = output.float()
         parts = _losses(output, batch, dims, scale, shift)
         loss = (
             parts["features"]
@@ -140,7 +146,7 @@ def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray]) -> dict[s
     aligned, world, counts, frames, seconds = 0.0, 0.0, np.zeros(tokenizer.size), 0, 0.0
     begun = time.monotonic()
     for clip in features:
-        usable = len(clip) // tokenizer.frames_per_code * tokenizer.frames_per_code
+        usable = len(clip) // tokenizer.frames_per_step * tokenizer.frames_per_step
         if not usable:
             continue
         codes = tokenizer.encode(clip)
@@ -179,7 +185,7 @@ def _local(features: np.ndarray, width: int) -> np.ndarray:
 
 # Hands and feet move furthest and carry the meaning: which hand waves, which foot steps.
 _LIMBS = {f"{side}_{part}": weight for side in ("left", "right")
-          for part, weight in (("wrist", 2.0), ("elbow", 1.5), ("ankle", 1.3), ("foot", 1.3))}  # fmt: skip
+          for part, weight in (("wrist", 3.0), ("elbow", 2.0), ("ankle", 1.3), ("foot", 1.3))}  # fmt: skip
 
 
 def _dim_weights(dim: int) -> Tensor:
@@ -207,7 +213,7 @@ def _losses(output: Tensor, truth: Tensor, dims: Tensor, std: Tensor, mean: Tens
     # Nearly L1: squared errors would spend the codes on rare acrobatics and blur what hands do in between.
     features = (F.smooth_l1_loss(output, truth, reduction="none", beta=0.1) * dims).mean()
     made, wanted = (x[:, 1:, pose] - x[:, :-1, pose] for x in (output, truth))
-    velocity = F.smooth_l1_loss(made, wanted, beta=0.1)
+    velocity = (F.smooth_l1_loss(made, wanted, reduction="none", beta=0.1) * dims[pose]).mean()
     travelled = [((x[..., :3]) * std[:3] + mean[:3]).cumsum(1) for x in (output, truth)]
     path = F.smooth_l1_loss(travelled[0], travelled[1], beta=0.05)
     return {"features": features, "velocity": velocity, "path": path}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from motionllm.config import Network, Source, TokenizerRecipe, TokenizerTraining
 from motionllm.data import builtin
@@ -14,6 +15,7 @@ from motionllm.data.prepare import train_tokenizer
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
 from motionllm.tokenizer import MotionTokenizer
+from motionllm.tokenizer.network import MotionAutoencoder, body_parts
 from motionllm.tokenizer.train import report
 
 
@@ -25,11 +27,12 @@ def clip() -> np.ndarray:
 def test_encode_and_decode(tiny_tokenizer: Path, clip: np.ndarray) -> None:
     tokenizer = MotionTokenizer.load(tiny_tokenizer)
     codes = tokenizer.encode(clip)
-    assert codes.shape == (len(clip) // 4,)
+    assert codes.shape == (len(clip) // 4 * 2,)
+    assert (codes // 16 == np.arange(len(codes)) % 2).all()  # legs, arms, legs, arms …
     assert codes.dtype == np.int64
     motion = tokenizer.decode(codes)
     assert isinstance(motion, Motion)
-    assert (len(motion), motion.fps) == (len(codes) * 4, 20)
+    assert (len(motion), motion.fps) == (len(codes) * 2, 20)
 
 
 def test_motion_joints_and_features_give_the_same_codes(tiny_tokenizer: Path) -> None:
@@ -105,6 +108,45 @@ def test_unusable_motion_is_refused(tiny_tokenizer: Path, given: np.ndarray, wor
 def test_codes_of_another_tokenizer_are_refused(tiny_tokenizer: Path) -> None:
     with pytest.raises(MotionLLMError, match="another tokenizer"):
         MotionTokenizer.load(tiny_tokenizer).decode(np.array([0, 32]))
+
+
+@pytest.mark.parametrize("codes", [[0, 16, 1], [16, 0], [0, 1]])
+def test_codes_out_of_order_are_refused(tiny_tokenizer: Path, codes: list[int]) -> None:
+    with pytest.raises(MotionLLMError, match="in order"):
+        MotionTokenizer.load(tiny_tokenizer).decode(np.array(codes))
+
+
+def test_a_code_tells_of_its_half_of_the_body_alone(tiny_tokenizer: Path, clip: np.ndarray) -> None:
+    tokenizer = MotionTokenizer.load(tiny_tokenizer)
+    lower, upper = body_parts(263)
+    assert not set(lower) & set(upper)
+    other = clip.copy()
+    other[:, upper] = np.random.default_rng(0).normal(size=(len(clip), len(upper))) * tokenizer.std[upper] * 3
+    before, after = tokenizer.encode(clip), tokenizer.encode(other)
+    assert (before[0::2] == after[0::2]).all()
+    assert (before[1::2] != after[1::2]).any()
+
+
+@pytest.mark.parametrize("quantizer", ["vq", "fsq"])
+@pytest.mark.parametrize("split", ["none", "body"])
+def test_every_quantizer_decodes_what_it_quantized(quantizer: str, split: str) -> None:
+    torch.manual_seed(0)
+    network = MotionAutoencoder(263, Network(width=16, blocks=1, quantizer=quantizer, split=split, codes=64, code_dim=8))
+    x = torch.randn(2, 32, 263)
+    if quantizer == "vq":
+        network.start_codebooks(torch.randn(40, 32, 263))
+    network.eval()
+    with torch.no_grad():
+        output, codes, _ = network(x)
+        assert codes.shape == (2, 8 * network.parts)
+        assert torch.equal(codes, network.encode(x))
+        assert torch.allclose(network.decode(codes), output, atol=1e-5)
+        assert network.codebook.shape == (64 * network.parts, 8)
+
+
+def test_fsq_needs_a_number_of_codes_it_can_make() -> None:
+    with pytest.raises(ValueError, match="fsq"):
+        Network(quantizer="fsq", codes=500)
 
 
 def test_damaged_folders_are_refused(tiny_tokenizer: Path, tmp_path: Path) -> None:

@@ -1,0 +1,187 @@
+"""GLB: a clip as an animated, skinned stick body that Blender, Unity, three.js and viewers open.
+
+One node a joint, its rotations (and where they vary its translations) as a glTF 2.0 animation; one mesh whose
+bones are eight-sided spindles, each bound rigidly to the joint it hangs from. Metres, Y up, as glTF wants.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from motionllm.errors import MotionFileError
+from motionllm.motion.bvh import BVH
+
+_COLOURS = {"left": (0.90, 0.47, 0.19), "right": (0.17, 0.42, 0.72), "": (0.24, 0.27, 0.31)}  # as in the pictures
+_SIDES = 8
+_ARRAY, _INDEX = 34962, 34963  # glTF's buffer view targets
+_FLOAT, _USHORT, _UINT = 5126, 5123, 5125  # glTF's component types
+
+
+def write_glb(bvh: BVH, path: str | os.PathLike[str], name: str = "motion") -> None:
+    """Write a take as GLB (beside and renamed): joint nodes, skin, mesh and one animation.
+
+    Raises MotionFileError where the folder cannot be written.
+    """
+    import pygltflib as gl
+
+    translations, rotations = bvh.local()
+    rest, translations = bvh.offsets * bvh.unit, translations * bvh.unit
+    if bvh.up == "z":  # the root alone stands in the file's axes; below it everything is relative
+        turn = Rotation.from_euler("X", -90, degrees=True).as_matrix()
+        translations[:, 0], rotations[:, 0] = translations[:, 0] @ turn.T, turn @ rotations[:, 0]
+    joints, frames = len(bvh.joints), len(bvh)
+    world = rest.astype(np.float64).copy()
+    for j, parent in enumerate(bvh.parents):
+        if parent >= 0:
+            world[j] = rest[j] + world[parent]
+
+    data = bytearray()
+    file = gl.GLTF2(asset=gl.Asset(version="2.0", generator="motionllm"), scene=0, scenes=[gl.Scene(nodes=[0, joints])])
+
+    def accessor(array: np.ndarray, kind: str, component: int, target: int | None = None, bounds: bool = False) -> int:
+        data.extend(b"\0" * (-len(data) % 4))
+        raw = np.ascontiguousarray(array).tobytes()
+        file.bufferViews.append(gl.BufferView(buffer=0, byteOffset=len(data), byteLength=len(raw), target=target))
+        data.extend(raw)
+        flat = array.reshape(len(array), -1)
+        file.accessors.append(
+            gl.Accessor(
+                bufferView=len(file.bufferViews) - 1,
+                componentType=component,
+                count=len(array),
+                type=kind,
+                min=flat.min(0).tolist() if bounds else None,
+                max=flat.max(0).tolist() if bounds else None,
+            )
+        )
+        return len(file.accessors) - 1
+
+    for j in range(joints):
+        children = [k for k, parent in enumerate(bvh.parents) if parent == j]
+        node = gl.Node(name=bvh.joints[j], children=children, translation=translations[0, j].tolist())
+        node.rotation = _quaternions(rotations[:1, j])[0].tolist()
+        file.nodes.append(node)
+    file.nodes.append(gl.Node(name=name, mesh=0, skin=0))
+
+    binds = np.tile(np.eye(4, dtype=np.float32), (joints, 1, 1))
+    binds[:, 3, :3] = -world  # column-major: the translation is the last row as it lies in memory
+    inverse = accessor(binds.reshape(joints, 16), "MAT4", _FLOAT)
+    file.skins.append(gl.Skin(joints=list(range(joints)), inverseBindMatrices=inverse, skeleton=0))
+
+    file.meshes.append(gl.Mesh(name="stick body", primitives=[]))
+    for side, colour in _COLOURS.items():
+        points, normals, owners = _bones(bvh, world, side)
+        if not len(points):
+            continue
+        bound = np.zeros((len(points), 4), np.uint16)
+        bound[:, 0] = owners
+        weights = np.tile(np.float32([1, 0, 0, 0]), (len(points), 1))
+        file.materials.append(
+            gl.Material(
+                name=side or "trunk",
+                pbrMetallicRoughness=gl.PbrMetallicRoughness(
+                    baseColorFactor=[*colour, 1.0], metallicFactor=0.0, roughnessFactor=0.8
+                ),
+            )
+        )
+        attributes = gl.Attributes(
+            POSITION=accessor(points, "VEC3", _FLOAT, _ARRAY, bounds=True),
+            NORMAL=accessor(normals, "VEC3", _FLOAT, _ARRAY),
+            JOINTS_0=accessor(bound, "VEC4", _USHORT, _ARRAY),
+            WEIGHTS_0=accessor(weights, "VEC4", _FLOAT, _ARRAY),
+        )
+        indices = accessor(np.arange(len(points), dtype=np.uint32), "SCALAR", _UINT, _INDEX)
+        file.meshes[0].primitives.append(
+            gl.Primitive(attributes=attributes, indices=indices, material=len(file.materials) - 1)
+        )
+
+    times = accessor((np.arange(frames) / bvh.fps).astype(np.float32)[:, None], "SCALAR", _FLOAT, bounds=True)
+    animation = gl.Animation(name=name)
+
+    def channel(node: int, path: str, values: np.ndarray, kind: str) -> None:
+        output = accessor(values.astype(np.float32), kind, _FLOAT)
+        animation.samplers.append(gl.AnimationSampler(input=times, output=output, interpolation="LINEAR"))
+        target = gl.AnimationChannelTarget(node=node, path=path)
+        animation.channels.append(gl.AnimationChannel(sampler=len(animation.samplers) - 1, target=target))
+
+    for j in range(joints):
+        if j == 0 or np.ptp(translations[:, j], axis=0).max() > 1e-6:
+            channel(j, "translation", translations[:, j], "VEC3")
+        channel(j, "rotation", _quaternions(rotations[:, j]), "VEC4")
+    file.animations.append(animation)
+    data.extend(b"\0" * (-len(data) % 4))
+    file.buffers.append(gl.Buffer(byteLength=len(data)))
+    file.set_binary_blob(bytes(data))
+
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        partial.write_bytes(b"".join(file.save_to_bytes()))
+        os.replace(partial, target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise MotionFileError(f"{target}: cannot be written ({error.strerror or error}).") from None
+
+
+def _quaternions(matrices: np.ndarray) -> np.ndarray:
+    """(T, 3, 3) → (T, 4) as x, y, z, w, each in the half-space of the one before: between them one turns shortly."""
+    quaternions = Rotation.from_matrix(matrices).as_quat()
+    flips = (quaternions[1:] * quaternions[:-1]).sum(-1) < 0
+    signs = np.concatenate([[1.0], np.where(np.cumsum(flips) % 2 == 1, -1.0, 1.0)])
+    return quaternions * signs[:, None]
+
+
+def _side(name: str) -> str:
+    """The side of the body a joint's name tells ("left_hip", "mixamorig:LeftArm", "lFoot", "LShldr", "hand.R"), or ""."""
+    bare = name.rpartition(":")[2]
+    for side in ("left", "right"):
+        if side in bare.lower() or re.match(f"{side[0]}[A-Z_.]|{side[0].upper()}[A-Z_.]", bare):
+            return side
+        if re.search(f"[_.]{side[0]}($|[_.])", bare, re.IGNORECASE):
+            return side
+    return ""
+
+
+def _bones(bvh: BVH, world: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Triangles of the bones of one side in the rest pose: points (V, 3), normals (V, 3), joint of each (V,)."""
+    pieces = []
+    stature = max(float(np.ptp(world, axis=0).max()), 1e-3)
+    spans = [(parent, world[parent], world[j], bvh.joints[j]) for j, parent in enumerate(bvh.parents) if parent >= 0]
+    spans += [(j, world[j], world[j] + offset * bvh.unit, bvh.joints[j]) for j, offset in bvh.ends.items()]
+    for owner, start, end, name in spans:
+        length = float(np.linalg.norm(end - start))
+        if length < 0.01 * stature or _side(name) != side:
+            continue
+        width = min(0.16 * length, 0.03 * stature)
+        pieces.append((owner, _spindle(start, end, width)))
+    if not pieces:
+        return np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32), np.zeros(0, np.uint16)
+    points = np.concatenate([triangles.reshape(-1, 3) for _, triangles in pieces])
+    faces = points.reshape(-1, 3, 3)
+    normals = np.cross(faces[:, 1] - faces[:, 0], faces[:, 2] - faces[:, 0])
+    normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
+    owners = np.concatenate([np.full(triangles.size // 3, owner) for owner, triangles in pieces])
+    return points.astype(np.float32), np.repeat(normals, 3, axis=0).astype(np.float32), owners.astype(np.uint16)
+
+
+def _spindle(start: np.ndarray, end: np.ndarray, width: float) -> np.ndarray:
+    """(F, 3, 3) outward triangles of a bone: a point at either end, two rings of `_SIDES` corners between."""
+    along = (end - start) / np.linalg.norm(end - start)
+    square = np.cross(along, np.eye(3)[np.argmin(np.abs(along))])
+    square /= np.linalg.norm(square)
+    other = np.cross(along, square)
+    angles = 2 * np.pi * np.arange(_SIDES) / _SIDES
+    ring = np.cos(angles)[:, None] * square + np.sin(angles)[:, None] * other
+    length = np.linalg.norm(end - start)
+    low = start + along * 0.12 * length + ring * width
+    high = start + along * 0.88 * length + ring * width * 0.7
+    faces = []
+    for i in range(_SIDES):
+        k = (i + 1) % _SIDES
+        faces += [(start, low[k], low[i]), (low[i], low[k], high[k]), (low[i], high[k], high[i]), (high[i], high[k], end)]
+    return np.array(faces)

@@ -1,0 +1,109 @@
+"""GLB out: what any reader of glTF computes from the file moves as the clip does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pygltflib
+import pytest
+from scipy.spatial.transform import Rotation
+
+from motionllm import Motion
+from motionllm.data import builtin
+from motionllm.motion.glb import _side
+
+_COMPONENTS = {5126: np.float32, 5123: np.uint16, 5125: np.uint32}
+_WIDTH = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}
+
+
+def array(file: pygltflib.GLTF2, index: int) -> np.ndarray:
+    accessor = file.accessors[index]
+    view = file.bufferViews[accessor.bufferView]
+    raw = file.binary_blob()[view.byteOffset : view.byteOffset + view.byteLength]
+    return np.frombuffer(raw, _COMPONENTS[accessor.componentType]).reshape(accessor.count, _WIDTH[accessor.type])
+
+
+def played(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """World positions (T, 3) of every joint node, the mesh's skinned points (T, V, 3), and the times (T,)."""
+    file = pygltflib.GLTF2().load(str(path))
+    animation = file.animations[0]
+    moved = {
+        (c.target.node, c.target.path): array(file, animation.samplers[c.sampler].output) for c in animation.channels
+    }
+    times = array(file, animation.samplers[0].input)[:, 0]
+    world: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def visit(node: int, above: tuple[np.ndarray, np.ndarray]) -> None:
+        place = moved.get((node, "translation"), np.tile(file.nodes[node].translation, (len(times), 1)))
+        turn = Rotation.from_quat(moved[node, "rotation"]).as_matrix()
+        world[node] = (above[0] + np.einsum("tab,tb->ta", above[1], place), above[1] @ turn)
+        for child in file.nodes[node].children:
+            visit(child, world[node])
+
+    visit(0, (np.zeros((len(times), 3)), np.tile(np.eye(3), (len(times), 1, 1))))
+    binds = array(file, file.skins[0].inverseBindMatrices).reshape(-1, 4, 4).transpose(0, 2, 1)
+    skinned = []
+    for primitive in file.meshes[0].primitives:
+        points = array(file, primitive.attributes.POSITION)
+        owners = array(file, primitive.attributes.JOINTS_0)[:, 0]
+        local = np.einsum("vab,vb->va", binds[owners, :3, :3], points) + binds[owners, :3, 3]
+        turns = np.stack([world[j][1] for j in range(len(binds))], axis=1)
+        places = np.stack([world[j][0] for j in range(len(binds))], axis=1)
+        skinned.append(np.einsum("tvab,vb->tva", turns[:, owners], local) + places[:, owners])
+    names = {file.nodes[node].name: position for node, (position, _) in world.items()}
+    return names, np.concatenate(skinned, axis=1), times
+
+
+def clip() -> Motion:
+    spec = builtin.Spec((builtin.Part("walk", direction="left"), builtin.Part("wave", side="right")), "while")
+    return Motion(builtin.joints(spec, 3))
+
+
+def test_the_animation_moves_the_joints(tmp_path: Path) -> None:
+    motion = clip()
+    motion.save(tmp_path / "clip.glb")
+    names, points, times = played(tmp_path / "clip.glb")
+    for j, joint in enumerate(motion.skeleton.joints):
+        assert np.linalg.norm(names[joint] - motion.joints[:, j], axis=-1).max() < 1e-3
+    assert times == pytest.approx(np.arange(len(motion)) / 20)
+    # The skin is where the body is: near some joint, all of it, and as far up as the head.
+    away = np.linalg.norm(points[:, :, None] - motion.joints[:, None], axis=-1).min(-1)
+    assert away.max() < 0.35
+    assert abs(points[..., 1].max() - motion.joints[..., 1].max()) < 0.2
+
+
+@pytest.mark.parametrize("name", ["bandai2_wave_left", "cmu_cgspeed_07_12", "rokoko_dance", "cmu_iclone"])
+def test_a_files_own_rig_is_kept(name: str, bvh_folder: Path, tmp_path: Path) -> None:
+    motion = Motion.load(bvh_folder / f"{name}.bvh")
+    motion.save(tmp_path / "clip.glb")
+    names, _, _ = played(tmp_path / "clip.glb")
+    for j, joint in enumerate(motion.skeleton.joints):
+        assert np.linalg.norm(names[joint] - motion.joints[:, j], axis=-1).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [("left_hip", "left"), ("mixamorig:RightArm", "right"), ("lFoot", "left"), ("RShldr", "right"), ("hand.L", "left"),
+     ("Spine1", ""), ("Root", ""), ("head", ""), ("CC_Base_R_Hand", "right"), ("lowerback", "")],
+)  # fmt: skip
+def test_sides_are_read_from_names(name: str, side: str) -> None:
+    assert _side(name) == side
+
+
+@pytest.mark.slow
+def test_the_khronos_validator_finds_no_error(tmp_path: Path) -> None:
+    if not shutil.which("npm"):
+        pytest.skip("npm is not installed: the Khronos glTF validator is its package gltf-validator")
+    subprocess.run(["npm", "install", "--prefix", str(tmp_path), "gltf-validator"], check=True, capture_output=True)
+    clip().save(tmp_path / "clip.glb")
+    script = (
+        f"require('{tmp_path / 'node_modules' / 'gltf-validator'}')"
+        f".validateBytes(new Uint8Array(require('fs').readFileSync('{tmp_path / 'clip.glb'}')))"
+        ".then(r => console.log(JSON.stringify(r.issues)))"
+    )
+    issues = json.loads(subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True).stdout)
+    assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"]
