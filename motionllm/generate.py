@@ -36,7 +36,7 @@ def motions(
     if any(a < 1 or b < a for a, b in zip(least, most, strict=True)):
         raise MotionLLMError("A motion needs at least one step, and its longest length not below its shortest.")
     generator = torch.Generator().manual_seed(seed) if seed is not None else None
-    rows = output_rows(model, vocab)[1][1:]  # the end, then the codes
+    rows = output_rows(model, vocab)[1][1:].float()  # the end, then the codes
     config = model.config.get_text_config()
     decoder = _Decoder(model, [[*p, vocab.start_id] for p in prompts])
     made: list[list[int]] = [[] for _ in prompts]
@@ -75,7 +75,7 @@ def texts(
 ) -> list[list[int]]:
     """Ids of a text reply for each prompt, without the `stop` id that ends the turn; no motion id can occur."""
     generator = torch.Generator().manual_seed(seed) if seed is not None else None
-    rows = output_rows(model, vocab)[0]
+    rows = output_rows(model, vocab)[0].float()
     config = model.config.get_text_config()
     decoder = _Decoder(model, prompts)
     made: list[list[int]] = [[] for _ in prompts]

@@ -37,8 +37,12 @@ def output_rows(model: Any, vocab: MotionVocab) -> tuple[Tensor, Tensor]:
 
 
 def logits(hidden: Tensor, rows: Tensor, config: Any) -> Tensor:
-    """(n, d) × (V, d) → (n, V) float32, with the scaling and capping some architectures put after the head."""
-    out = (hidden.to(rows.dtype) @ rows.T).float()
+    """(n, d) × (V, d) → (n, V) float32, with the scaling and capping some architectures put after the head.
+
+    Computed in float32 whatever the body's precision: bfloat16 would round a logit of 20 to eighths.
+    """
+    with torch.autocast(hidden.device.type, enabled=False):
+        out = hidden.float() @ rows.float().T
     if scale := getattr(config, "logit_scale", None):  # Cohere multiplies
         out = out * scale
     if scale := getattr(config, "logits_scaling", None):  # Granite divides

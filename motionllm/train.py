@@ -43,8 +43,9 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
     from accelerate.utils import broadcast_object_list
 
     settings = recipe.train
+    precision = fast_dtype() if settings.precision == "auto" else settings.precision
     accelerator = Accelerator(
-        mixed_precision="bf16" if (fast_dtype() if settings.precision == "auto" else settings.precision) == "bfloat16" else "no",
+        mixed_precision="bf16" if precision == "bfloat16" else "no",
         log_with=None if settings.report_to == "none" else settings.report_to,
         project_dir=str(run),
     )
@@ -87,8 +88,8 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
         (run / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
         counts = ", ".join(f"{sum(map(len, clips[split]))} {split}" for split in clips)
         log.info(
-            "%s: %d process(es) on %s; %s clips; %.2f M LoRA parameters and %d motion rows are trained.",
-            recipe.name, accelerator.num_processes, accelerator.device.type, counts,
+            "%s: %d process(es) on %s in %s; %s clips; %.2f M LoRA parameters and %d motion rows are trained.",
+            recipe.name, accelerator.num_processes, accelerator.device.type, precision, counts,
             sum(p.numel() for p in lora) / 1e6, len(lm.vocab.ids),
         )  # fmt: skip
     journal = Log(run / "log.jsonl") if first else None

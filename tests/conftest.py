@@ -30,8 +30,8 @@ SENTENCES = [
 ]
 
 
-def save_tiny_base(folder: Path, *, untied: bool) -> Path:
-    """Writes a randomly initialised causal LLM of 2 layers and width 32, with a ChatML tokenizer, to `folder`.
+def save_tiny_base(folder: Path, *, untied: bool, width: int = 32) -> Path:
+    """Writes a randomly initialised causal LLM of 2 layers, with a ChatML tokenizer, to `folder`.
 
     Tied: a Llama with as many rows as tokens. Untied: a Qwen2 with 24 spare rows, as the real ones have.
     """
@@ -61,8 +61,8 @@ def save_tiny_base(folder: Path, *, untied: bool) -> Path:
     tokenizer.save_pretrained(folder)
 
     shape = {
-        "hidden_size": 32,
-        "intermediate_size": 64,
+        "hidden_size": width,
+        "intermediate_size": 2 * width,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
@@ -94,6 +94,12 @@ def tiny_base_untied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_base_wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tied one, 64 wide: bitsandbytes quantises blocks of 64, and packs whole ones on CPUs with AVX-512."""
+    return save_tiny_base(tmp_path_factory.mktemp("tiny_base_wide"), untied=False, width=64)
+
+
+@pytest.fixture(scope="session")
 def tiny_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a motion tokenizer of two times 16 codes, trained for a second on the built-in corpus."""
     from motionllm.config import Network, Source, TokenizerRecipe, TokenizerTraining
@@ -118,7 +124,15 @@ def tiny_tree(base: Path, tokenizer: Path, **train: object) -> dict[str, object]
         "model": {"base": str(base), "tokenizer": str(tokenizer), "dtype": "float32"},
         "adapter": {"rank": 4, "alpha": 8},
         "data": {"sources": [{"kind": "builtin", "clips": 20}], "max_length": 512},
-        "train": {"steps": 6, "batch": 4, "lr": 1e-3, "warmup": 1, "validate_examples": 12, "validate_every": 3, "precision": "float32"}
+        "train": {
+            "steps": 6,
+            "batch": 4,
+            "lr": 1e-3,
+            "warmup": 1,
+            "validate_examples": 12,
+            "validate_every": 3,
+            "precision": "float32",
+        }
         | train,
     }
 

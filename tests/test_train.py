@@ -233,9 +233,9 @@ def test_a_tokenizer_recipe_is_trained_inside_the_run(tiny_recipe: Recipes, tiny
 
 
 def test_qlora_trains_and_loads_into_the_dense_base(
-    tiny_recipe: Recipes, tiny_base: Path, tiny_tokenizer: Path, tmp_path: Path
+    tiny_recipe: Recipes, tiny_base_wide: Path, tiny_tokenizer: Path, tmp_path: Path
 ) -> None:
-    recipe = tiny_recipe(tiny_base, tiny_tokenizer, steps=2)
+    recipe = tiny_recipe(tiny_base_wide, tiny_tokenizer, steps=2)
     recipe.model.quantization = "4bit"
     train(recipe, tmp_path / "run")
     lm = MotionLM.load(tmp_path / "run")

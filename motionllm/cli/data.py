@@ -47,9 +47,7 @@ def import_(
 
 
 @app.command(context_settings=CONTEXT)
-def facts(
-    clip: Annotated[Path, typer.Argument(help="A motion file.")], rig: Rig = None, as_json: Json = False
-) -> None:
+def facts(clip: Annotated[Path, typer.Argument(help="A motion file.")], rig: Rig = None, as_json: Json = False) -> None:
     """Measures what a clip shows: distance, turns, steps, jumps, waves … with their times."""
     from motionllm.errors import about
     from motionllm.motion import Motion

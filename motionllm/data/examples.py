@@ -22,7 +22,6 @@ from motionllm.data.templates import Templates, conversation
 from motionllm.errors import MotionLLMError
 from motionllm.tokenizer import MotionTokenizer
 
-
 QUESTIONS = 6  # at most, about one motion
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -90,7 +91,11 @@ def import_folder(
     for file in files:
         mark = _mark(file, rig, longest)
         earlier = state.get(ids[file])
-        if earlier and earlier["mark"] == mark and all((out / "new_joints" / f"{i}.npy").is_file() for i in earlier["clips"]):
+        if (
+            earlier
+            and earlier["mark"] == mark
+            and all((out / "new_joints" / f"{i}.npy").is_file() for i in earlier["clips"])
+        ):
             rows[ids[file]] = earlier
         else:
             todo.append((file, ids[file], mark))
@@ -177,7 +182,7 @@ def _convert(job: tuple[str, str, str, str | None, float]) -> Taken:
             raise MotionLLMError(f"is {len(clip) / clip.fps:.2f} s long; half a second is the least.")
         count = max(1, int(np.ceil(len(clip) / (longest * clip.fps))))
         edges = np.linspace(0, len(clip), count + 1).round().astype(int)
-        pieces = [clip.joints[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        pieces = [clip.joints[a:b] for a, b in itertools.pairwise(edges)]
         taken = Taken(name, tuple(len(p) for p in pieces), leg, motion.notes)
         for clip_name, joints in zip(_names(taken), pieces, strict=True):
             Motion(joints).canonical().save(Path(out) / "new_joints" / f"{clip_name}.npy")
@@ -185,7 +190,9 @@ def _convert(job: tuple[str, str, str, str | None, float]) -> Taken:
     except MotionLLMError as error:
         return Taken(name, error=str(error).removeprefix(f"{file}: "))
     except Exception as error:  # one file must not end the import of the others
-        return Taken(name, error=f"cannot be read ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}).")
+        return Taken(
+            name, error=f"cannot be read ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})."
+        )
 
 
 def _names(taken: Taken) -> list[str]:
@@ -271,7 +278,9 @@ def _captions(
                 if clean := _clean(str(text)):
                     found.setdefault(by_name[name], []).append((clean, span[0], span[1]))
     if not found:
-        raise MotionLLMError(f"None of the names in {path} is a file of {folder}; `file` is a name like {files[0].name}.")
+        raise MotionLLMError(
+            f"None of the names in {path} is a file of {folder}; `file` is a name like {files[0].name}."
+        )
     return found
 
 

@@ -80,7 +80,7 @@ def write_glb(bvh: BVH, path: str | os.PathLike[str], name: str = "motion") -> N
             continue
         bound = np.zeros((len(points), 4), np.uint16)
         bound[:, 0] = owners
-        weights = np.tile(np.float32([1, 0, 0, 0]), (len(points), 1))
+        weights = np.tile(np.array([1, 0, 0, 0], np.float32), (len(points), 1))
         file.materials.append(
             gl.Material(
                 name=side or "trunk",
@@ -137,7 +137,7 @@ def _quaternions(matrices: np.ndarray) -> np.ndarray:
 
 
 def _side(name: str) -> str:
-    """The side of the body a joint's name tells ("left_hip", "mixamorig:LeftArm", "lFoot", "LShldr", "hand.R"), or ""."""
+    """The side of the body that a joint's name tells ("left_hip", "mixamorig:LeftArm", "lFoot", "hand.R"), or ""."""
     bare = name.rpartition(":")[2]
     for side in ("left", "right"):
         if side in bare.lower() or re.match(f"{side[0]}[A-Z_.]|{side[0].upper()}[A-Z_.]", bare):
@@ -183,5 +183,10 @@ def _spindle(start: np.ndarray, end: np.ndarray, width: float) -> np.ndarray:
     faces = []
     for i in range(_SIDES):
         k = (i + 1) % _SIDES
-        faces += [(start, low[k], low[i]), (low[i], low[k], high[k]), (low[i], high[k], high[i]), (high[i], high[k], end)]
+        faces += [
+            (start, low[k], low[i]),
+            (low[i], low[k], high[k]),
+            (low[i], high[k], high[i]),
+            (high[i], high[k], end),
+        ]
     return np.array(faces)

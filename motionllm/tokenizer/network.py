@@ -63,7 +63,8 @@ class MotionAutoencoder(nn.Module):
         super().__init__()
         width, self.down, self.dim, self.codes = network.width, network.down, dim, network.codes
         dilations = [3 ** (i % 3) for i in range(network.blocks)]
-        self.seen = body_parts(dim) if network.split == "body" else [sorted(sum(body_parts(dim), []))]
+        lower, upper = body_parts(dim)
+        self.seen = [lower, upper] if network.split == "body" else [sorted([*lower, *upper])]
         self.encoders = nn.ModuleList(
             nn.Sequential(
                 Convolution(len(dims), width, 2 * self.down, stride=self.down),

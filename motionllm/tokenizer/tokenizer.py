@@ -29,7 +29,9 @@ class MotionTokenizer:
     weights, so that codes never depend on files left behind. dim: 263 (HumanML3D) or 251 (KIT-ML).
     """
 
-    def __init__(self, config: Network, mean: np.ndarray, std: np.ndarray, network: MotionAutoencoder | None = None) -> None:
+    def __init__(
+        self, config: Network, mean: np.ndarray, std: np.ndarray, network: MotionAutoencoder | None = None
+    ) -> None:
         self.config = config
         self.mean = np.asarray(mean, np.float32)
         self.std = np.asarray(std, np.float32)

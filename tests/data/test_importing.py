@@ -1,4 +1,4 @@
-"""Importing a folder: good files become a data set, bad ones are named with their reasons, and nothing is done twice."""
+"""Importing a folder: good files become a data set, bad ones are named with their reasons, nothing is done twice."""
 
 from __future__ import annotations
 
@@ -79,9 +79,7 @@ def test_bad_files_are_named_and_the_others_go_on(folder: Path, tmp_path: Path) 
     assert json.loads((tmp_path / "set" / "import.json").read_text()) == report
 
 
-def test_the_command_says_so_by_its_status(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_says_so_by_its_status(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["data", "import", str(folder), "--captions", "names", "--out", str(tmp_path / "set"), "--workers", "1"]
     assert cli.main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["files"] == 4
@@ -119,7 +117,10 @@ def test_captions_from_every_source(kind: str, folder: Path, tmp_path: Path) -> 
     if kind == "csv":
         captions.write_text('file,caption,from,to\nkick.npy,"a kick, with style",,\nlong,raises an arm,0,2.5\n')  # type: ignore[union-attr]
     elif kind == "jsonl":
-        rows = [{"id": "kick", "captions": ["a kick, with style"]}, {"id": "long", "caption": "raises an arm", "to": 2.5}]
+        rows = [
+            {"id": "kick", "captions": ["a kick, with style"]},
+            {"id": "long", "caption": "raises an arm", "to": 2.5},
+        ]
         captions.write_text("".join(json.dumps(row) + "\n" for row in rows))  # type: ignore[union-attr]
     else:
         captions = None

@@ -19,10 +19,9 @@ from motionllm.errors import MotionLLMError
 from motionllm.motion.page import write_page
 
 BROWSER = next((b for b in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if b), None)
-QUIET = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --enable-logging=stderr"
-).split()
+QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync",
+         "--enable-logging=stderr"]  # fmt: skip
 
 
 def clip(action: str, name: str = "") -> Motion:
@@ -83,5 +82,3 @@ def test_a_browser_plays_it(tmp_path: Path) -> None:
         for colour in ((217, 105, 42), (43, 108, 184)):
             assert (np.abs(view - colour).sum(1) < 120).sum() > 200
     assert (np.abs(early - late).sum(-1) > 60).sum() > 500  # and it moved
-
-

@@ -131,7 +131,9 @@ def test_a_code_tells_of_its_half_of_the_body_alone(tiny_tokenizer: Path, clip: 
 @pytest.mark.parametrize("split", ["none", "body"])
 def test_every_quantizer_decodes_what_it_quantized(quantizer: str, split: str) -> None:
     torch.manual_seed(0)
-    network = MotionAutoencoder(263, Network(width=16, blocks=1, quantizer=quantizer, split=split, codes=64, code_dim=8))
+    network = MotionAutoencoder(
+        263, Network(width=16, blocks=1, quantizer=quantizer, split=split, codes=64, code_dim=8)
+    )
     x = torch.randn(2, 32, 263)
     if quantizer == "vq":
         network.start_codebooks(torch.randn(40, 32, 263))
