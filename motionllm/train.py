@@ -125,7 +125,7 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
         while progress < 1:
             begun_step = time.monotonic()
             drawn = [examples.draw()[1] for _ in range(settings.batch)]
-            packed = pack(drawn, recipe.data.max_length)
+            packed = pack(drawn, recipe.data.max_length, accelerator.num_processes)
             mine = packed[accelerator.process_index :: accelerator.num_processes]
             micro = [
                 collate(mine[i : i + settings.micro_batch], pad) for i in range(0, len(mine), settings.micro_batch)

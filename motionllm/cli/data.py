@@ -1,4 +1,4 @@
-"""`motionllm data import | facts | view`: motion files in, what they show, and a page to look at them."""
+"""`motionllm data import | convert | facts | view`: motion files in and out, what they show, a page to look at them."""
 
 from __future__ import annotations
 
@@ -44,6 +44,31 @@ def import_(
     emit(report, as_json, "\n".join(lines))
     if refused:
         raise typer.Exit(2)
+
+
+@app.command(context_settings=CONTEXT)
+def convert(
+    clip: Annotated[Path, typer.Argument(help="A motion file.")],
+    out: Annotated[Path, typer.Argument(help="What to write: .bvh .glb .html .npy .npz .png .gif .mp4.")],
+    rig: Rig = None,
+    canonical: Annotated[
+        bool, typer.Option("--canonical", help="As models see it: 22 joints, 20 fps, target skeleton, facing +Z.")
+    ] = False,
+    lock_feet: Annotated[bool, typer.Option("--lock-feet", help="Standing feet do not slide; 22 joints.")] = False,
+    leg: Annotated[float | None, typer.Option(help="Thigh + shin in metres: gives the body this size.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Converts a motion file; untouched, a BVH's own rotations are kept."""
+    from motionllm.errors import about
+    from motionllm.motion import Motion
+
+    with about(clip):
+        motion = Motion.load(clip, rig)
+        motion = motion.canonical() if canonical else motion
+        motion = motion.lock_feet() if lock_feet else motion
+        motion = motion.scaled(leg) if leg is not None else motion
+    motion.save(out)
+    emit({"out": out, "seconds": motion.duration, "fps": motion.fps, "frames": len(motion)}, as_json, str(out))
 
 
 @app.command(context_settings=CONTEXT)

@@ -176,8 +176,10 @@ class Batch:
         return int((self.targets >= 0).sum())
 
 
-def pack(examples: Sequence[Tokens], length: int) -> list[list[Tokens]]:
+def pack(examples: Sequence[Tokens], length: int, multiple: int = 1) -> list[list[Tokens]]:
     """Rows of at most `length` tokens, as few and as even as can be; a longer example is cut at its end.
+
+    multiple: the number of rows is one of this, where there are examples enough: every process gets as many.
 
     Longest first, each into the emptiest row: even rows leave little to pad. Where one does not fit, there is a row
     more.
@@ -185,6 +187,7 @@ def pack(examples: Sequence[Tokens], length: int) -> list[list[Tokens]]:
     cut = [Tokens(t.ids[:length], t.supervised[:length]) for t in sorted(examples, key=lambda t: -len(t.ids))]
     count = -(-sum(len(t.ids) for t in cut) // length)
     while True:
+        count = min(-(-count // multiple) * multiple, max(len(cut), count))
         rows: list[list[Tokens]] = [[] for _ in range(count)]
         full = [0] * count
         for tokens in cut:

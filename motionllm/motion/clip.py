@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from motionllm.errors import MotionFileError, MotionLLMError
-from motionllm.motion import features, pictures, rigs
+from motionllm.motion import features, feet, pictures, rigs
 from motionllm.motion.bvh import BVH, read_bvh, sample_times, solve_bvh, write_bvh
 from motionllm.motion.glb import write_glb
 from motionllm.motion.page import write_page
@@ -175,6 +175,24 @@ class Motion:
         """22 joints at 20 fps on the target skeleton, lowest point at y = 0, first root at the XZ origin facing +Z."""
         clip = self.body().resample(HUMANML3D.fps)
         return replace(clip, joints=features.canonical(clip.joints))
+
+    def lock_feet(self) -> Motion:
+        """The clip as 22 joints whose standing feet do not slide (`feet.lock_feet`), at its own fps."""
+        clip = self.body()
+        return replace(clip, joints=feet.lock_feet(clip.joints, clip.fps))
+
+    def scaled(self, leg: float) -> Motion:
+        """The clip with a body whose thigh and shin together are `leg` metres long; the path is scaled alike.
+
+        Raises MotionLLMError for a length not within 0.1 to 3 m.
+        """
+        if not 0.1 <= leg <= 3:
+            raise MotionLLMError(f"A leg of {leg:g} m was asked for; thigh and shin are 0.1 to 3 m long.")
+        clip = self.body()
+        own = sum(
+            float(np.median(np.linalg.norm(clip.joints[:, a] - clip.joints[:, b], axis=-1))) for a, b in ((2, 5), (5, 8))
+        )
+        return replace(clip, joints=clip.joints * (leg / max(own, 1e-6)))
 
     def features(self) -> np.ndarray:
         """HumanML3D's features (T − 1, 263) float32 of the clip at 20 fps (`features.joints_to_features`).

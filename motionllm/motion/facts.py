@@ -449,7 +449,8 @@ def _swings_of_hand(s: _Signals, k: int, a: int, b: int) -> tuple[int, int]:
 def _arms(s: _Signals) -> list[Event]:
     """What the hands do, relative to their shoulders.
 
-    raise: 0.2 m above for 0.25 s; size: how high, m. wave: 0.1 m above, going in and out by 8 cm at least twice and
+    hand up: higher than 0.15 m below for 0.4 s, in a clip where it also hangs (0.35 m below); size: how high, m;
+    whatever else it does meanwhile. raise: 0.2 m above for 0.25 s; size: how high, m. wave: 0.1 m above, going in and out by 8 cm at least twice and
     once in 2 s (count: the inward ones). throw: from above and behind to 0.42 m further forward within 0.5 s of
     being there, faster than 1.8 m/s. punch: from a bent arm (reach under 0.38 m) to 0.41 m before the shoulder, at its
     height within 0.2 m, and back to bent, each within 0.6 s. arms out: both 0.4 m outward, at the shoulders' height
@@ -460,6 +461,10 @@ def _arms(s: _Signals) -> list[Event]:
     found: list[Event] = []
     n = len(s.p)
     up = s.hand[..., 1]
+    for k in (0, 1):
+        if up[:, k].min() < -0.35:
+            for a, b in _runs(up[:, k] > -0.15, s.frames(0.4), s.frames(0.2)):
+                found.append(s.event("hand up", a, b, side=_SIDES[k], size=float(up[a:b, k].max())))
     thrown: list[list[tuple[int, int]]] = [[], []]
     for k in (0, 1):
         forward = s.hand[:, k, 2]
@@ -660,7 +665,7 @@ def facts(joints: np.ndarray, fps: float = 20.0) -> Facts:
     """Measure a clip: (T, 22, 3) metres, Y up, the canonical joint order -> Facts.
 
     The events are named walk, run, crouch walk, step, lift, turn, jump, hop, jumping jack, squat, bow, lunge,
-    reach down, sit, seated (from the first frame on), kneel, lie, stand up, raise, wave, throw, punch, clap,
+    reach down, sit, seated (from the first frame on), kneel, lie, stand up, hand up, raise, wave, throw, punch, clap,
     arms out, hands on hips, hand at mouth, kick, leg raised, march and look; sorted by start.
     direction: of all travel, in the frame of the first heading ("" under 0.3 m); turn: net, degrees, + to the
     left; busiest: the limb whose end travels most about the pelvis. Raises MotionLLMError for another shape,

@@ -1,0 +1,77 @@
+"""Feet that stand stay put: contacts found in a clip, and its legs solved anew so that they do not slide."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import binary_closing, binary_opening
+
+from motionllm.motion.features import check_joints
+
+LEGS = ((1, 4, 7, 10), (2, 5, 8, 11))  # hip, knee, ankle, foot of the left and the right leg
+SLOW, LOW = 0.3, 0.09  # metres a second, metres above the floor: under both a foot stands
+
+
+def contacts(joints: np.ndarray, fps: float) -> np.ndarray:
+    """(T, 2) bool of joints (T, 22, 3), metres, Y up: whether the left and the right foot stand.
+
+    A foot stands where its toe joint moves over the floor by less than 0.3 m/s and is less than 0.09 m above the
+    clip's floor (the 5th percentile of the lower toe), for at least 0.15 s; breaks under 0.1 s are bridged.
+    """
+    toes = joints[:, [leg[3] for leg in LEGS]].astype(np.float64)
+    floor = np.percentile(toes[..., 1].min(1), 5)
+    speed = np.linalg.norm(np.gradient(toes[..., [0, 2]], axis=0), axis=-1) * fps if len(joints) > 1 else np.zeros((1, 2))
+    standing = (speed < SLOW) & (toes[..., 1] - floor < LOW)
+    for side in range(2):
+        # Edges are padded by themselves, so that a contact cut off by the clip's end counts.
+        padded = np.pad(standing[:, side], (round(fps),) * 2, mode="edge")
+        padded = binary_closing(padded, np.ones(max(1, round(0.1 * fps))))
+        padded = binary_opening(padded, np.ones(max(1, round(0.15 * fps))))
+        standing[:, side] = padded[round(fps) : round(fps) + len(joints)]
+    return standing
+
+
+def lock_feet(joints: np.ndarray, fps: float, blend: float = 0.15) -> np.ndarray:
+    """Joints (T, 22, 3) whose standing feet keep their place, float32; bone lengths and everything above the hips stay.
+
+    Each contact is pinned where its toe is for the most part (the median); the shift fades in and out over `blend` seconds. The knee
+    follows by two-bone inverse kinematics in the plane it bends in; where a pin is out of the leg's reach, the foot
+    comes as near as it can. Raises MotionLLMError for joints of a wrong shape or not finite.
+    """
+    moved = check_joints(joints, least=1).copy()
+    standing = contacts(moved, fps)
+    ramp = max(1, round(blend * fps))
+    for side, (hip, knee, ankle, toe) in enumerate(LEGS):
+        shift = np.zeros((len(moved), 3))
+        weight = np.zeros(len(moved))
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], standing[:, side].astype(int), [0]])))
+        for a, b in zip(edges[::2], edges[1::2], strict=True):
+            pin = np.median(moved[a:b, toe], axis=0)
+            for t in range(max(0, a - ramp), min(len(moved), b + ramp)):
+                away = max(a - t, t - b + 1, 0) / (ramp + 1)
+                near = 1 - (3 * away**2 - 2 * away**3)
+                if near > weight[t]:
+                    # Outside the contact the shift of its nearest frame fades out.
+                    weight[t], shift[t] = near, near * (pin - moved[min(max(t, a), b - 1), toe])
+        foot = moved[:, toe] - moved[:, ankle]
+        moved[:, knee], moved[:, ankle] = _two_bones(
+            moved[:, hip], moved[:, knee], moved[:, ankle], moved[:, ankle] + shift
+        )
+        moved[:, toe] = moved[:, ankle] + foot
+    return moved.astype(np.float32)
+
+
+def _two_bones(
+    hip: np.ndarray, knee: np.ndarray, ankle: np.ndarray, target: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Knee and ankle (T, 3) that bring the ankle to the target with the same bone lengths and bending plane."""
+    upper, lower = (np.linalg.norm(a - b, axis=-1, keepdims=True) for a, b in ((knee, hip), (ankle, knee)))
+    along = target - hip
+    reach = np.linalg.norm(along, axis=-1, keepdims=True)
+    along = along / np.maximum(reach, 1e-9)
+    reach = np.clip(reach, np.abs(upper - lower) + 1e-6, upper + lower - 1e-6)
+    bend = knee - hip
+    bend = bend - (bend * along).sum(-1, keepdims=True) * along
+    bend = bend / np.maximum(np.linalg.norm(bend, axis=-1, keepdims=True), 1e-9)
+    ahead = (upper**2 - lower**2 + reach**2) / (2 * reach)
+    aside = np.sqrt(np.maximum(upper**2 - ahead**2, 0.0))
+    return hip + along * ahead + bend * aside, hip + along * reach
