@@ -24,7 +24,7 @@ class Bar:
         self.what, self.plain_every = what, plain_every
         console = Console(stderr=True)
         self.live = console.is_terminal
-        self.begun = self.said = 0.0  # from the first update on: loading is not part of the pace
+        self.begun = self.said = self.first = 0.0  # from the first update on: loading is not part of the pace
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[numbers]}"), TimeRemainingColumn())  # fmt: skip  # noqa: E501
         self.progress = Progress(*columns, console=console, transient=False, disable=not self.live)
         self.task = self.progress.add_task(what, total=1.0, numbers="")
@@ -37,10 +37,11 @@ class Bar:
             self.progress.update(self.task, completed=done, numbers=text)
             return
         now = time.monotonic()
-        self.begun = self.begun or now
+        if not self.begun:
+            self.begun, self.first = now, done  # a resumed run does not begin at 0
         if now - self.said > self.plain_every or done >= 1:
             self.said = now
-            left = (now - self.begun) * (1 - done) / max(done, 1e-6)
+            left = (now - self.begun) * (1 - done) / max(done - self.first, 1e-6) if done > self.first else 0.0
             print(f"{self.what} {100 * done:5.1f} %  {text}  {left / 60:.1f} min left", file=sys.stderr, flush=True)
 
     def __enter__(self) -> Bar:

@@ -1,4 +1,4 @@
-"""`motionllm data import | convert | facts | view`: motion files in and out, what they show, a page to look at them."""
+"""`motionllm data import | build-humanml3d | convert | facts | view`: motion files in and out, and what they show."""
 
 from __future__ import annotations
 
@@ -43,6 +43,32 @@ def import_(
              f"look at {out / 'contact.png'}"]  # fmt: skip
     emit(report, as_json, "\n".join(lines))
     if refused:
+        raise typer.Exit(2)
+
+
+@app.command("build-humanml3d", context_settings=CONTEXT)
+def build_humanml3d(
+    amass: Annotated[Path, typer.Option(help="The folder that holds AMASS's sets, unpacked.")],
+    index: Annotated[Path, typer.Option(help="HumanML3D's index.csv.")],
+    out: Annotated[Path, typer.Option(help="The data set's folder; put its texts/ and split lists there too.")],
+    body_models: Annotated[Path | None, typer.Option(help="SMPL-H models for smplx: joints as the authors'.")] = None,
+    check: Annotated[
+        Path | None, typer.Option(help="Published new_joints/ or new_joint_vecs/ to compare with.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Builds HumanML3D's motion from AMASS, mirrored clips included. Exit status 2 where takes are missing."""
+    from motionllm.data.build_humanml3d import build
+    from motionllm.tracking import Bar
+
+    with Bar("build HumanML3D") as bar:
+        report = build(amass, index, out, body_models, check, bar.update)
+    missing = report["missing"]
+    lines = [f"{report['built']} clips built, {report['kept']} kept, {len(missing)} missing, in {out}",
+             *(f"missing {source}: {why}" for source, why in list(missing.items())[:20]),
+             *(f"check {name}: {error:.1f} mm from the published clip" for name, error in report.get("check", {}).items())]  # fmt: skip  # noqa: E501
+    emit(report, as_json, "\n".join(lines))
+    if missing:
         raise typer.Exit(2)
 
 

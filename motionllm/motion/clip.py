@@ -17,6 +17,7 @@ import numpy as np
 
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.motion import features, feet, pictures, rigs
+from motionllm.motion.amass import amass_joints, is_amass
 from motionllm.motion.bvh import BVH, read_bvh, sample_times, solve_bvh, write_bvh
 from motionllm.motion.glb import write_glb
 from motionllm.motion.page import write_page
@@ -76,7 +77,8 @@ class Motion:
         """Read .bvh, .npy or .npz.
 
         .npy: joints (T, 22, 3), (T, 66) or (T, 52, 3) at 20 fps, KIT-ML's (T, 21, 3) at 12.5 fps (millimetres,
-        or metres where the body is that small), features (T, 263) or (T, 251). .npz: `joints`, and `fps`.
+        or metres where the body is that small), features (T, 263) or (T, 251). .npz: `joints`, and `fps`; or an
+        AMASS file, whose poses are put on the target skeleton.
         rig: for a BVH whose joints are not recognised, HumanML3D joint → joint in the file (`rigs.load_rig`).
         Raises MotionFileError, naming the file, for whatever is missing, cut short or not finite.
         """
@@ -190,7 +192,8 @@ class Motion:
             raise MotionLLMError(f"A leg of {leg:g} m was asked for; thigh and shin are 0.1 to 3 m long.")
         clip = self.body()
         own = sum(
-            float(np.median(np.linalg.norm(clip.joints[:, a] - clip.joints[:, b], axis=-1))) for a, b in ((2, 5), (5, 8))
+            float(np.median(np.linalg.norm(clip.joints[:, a] - clip.joints[:, b], axis=-1)))
+            for a, b in ((2, 5), (5, 8))
         )
         return replace(clip, joints=clip.joints * (leg / max(own, 1e-6)))
 
@@ -344,8 +347,13 @@ def _load_npz(path: Path) -> Motion:
             return {key: archive[key] for key in archive.files}
 
     content = _read_array(path, read)
+    if is_amass(content):
+        joints, rate = amass_joints(content)
+        return Motion(joints, rate, HUMANML3D, path.stem)
     if "joints" not in content:
-        raise MotionFileError(f"{path}: has no 'joints' array, only {', '.join(content) or 'nothing'}.")
+        raise MotionFileError(
+            f"{path}: has no 'joints' array (nor AMASS's 'poses' and 'trans'), only {', '.join(content) or 'nothing'}."
+        )
     joints = content["joints"]
     names = tuple(str(name) for name in content["names"]) if "names" in content else None
     skeleton: Skeleton | Rig

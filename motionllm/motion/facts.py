@@ -450,7 +450,8 @@ def _arms(s: _Signals) -> list[Event]:
     """What the hands do, relative to their shoulders.
 
     hand up: higher than 0.15 m below for 0.4 s, in a clip where it also hangs (0.35 m below); size: how high, m;
-    whatever else it does meanwhile. raise: 0.2 m above for 0.25 s; size: how high, m. wave: 0.1 m above, going in and out by 8 cm at least twice and
+    whatever else it does meanwhile.
+    raise: 0.2 m above for 0.25 s; size: how high, m. wave: 0.1 m above, going in and out by 8 cm at least twice and
     once in 2 s (count: the inward ones). throw: from above and behind to 0.42 m further forward within 0.5 s of
     being there, faster than 1.8 m/s. punch: from a bent arm (reach under 0.38 m) to 0.41 m before the shoulder, at its
     height within 0.2 m, and back to bent, each within 0.6 s. arms out: both 0.4 m outward, at the shoulders' height

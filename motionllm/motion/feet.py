@@ -19,7 +19,9 @@ def contacts(joints: np.ndarray, fps: float) -> np.ndarray:
     """
     toes = joints[:, [leg[3] for leg in LEGS]].astype(np.float64)
     floor = np.percentile(toes[..., 1].min(1), 5)
-    speed = np.linalg.norm(np.gradient(toes[..., [0, 2]], axis=0), axis=-1) * fps if len(joints) > 1 else np.zeros((1, 2))
+    speed = (
+        np.linalg.norm(np.gradient(toes[..., [0, 2]], axis=0), axis=-1) * fps if len(joints) > 1 else np.zeros((1, 2))
+    )
     standing = (speed < SLOW) & (toes[..., 1] - floor < LOW)
     for side in range(2):
         # Edges are padded by themselves, so that a contact cut off by the clip's end counts.
@@ -33,9 +35,9 @@ def contacts(joints: np.ndarray, fps: float) -> np.ndarray:
 def lock_feet(joints: np.ndarray, fps: float, blend: float = 0.15) -> np.ndarray:
     """Joints (T, 22, 3) whose standing feet keep their place, float32; bone lengths and everything above the hips stay.
 
-    Each contact is pinned where its toe is for the most part (the median); the shift fades in and out over `blend` seconds. The knee
-    follows by two-bone inverse kinematics in the plane it bends in; where a pin is out of the leg's reach, the foot
-    comes as near as it can. Raises MotionLLMError for joints of a wrong shape or not finite.
+    Each contact is pinned where its toe is for the most part (the median); the shift fades in and out over `blend`
+    seconds. The knee follows by two-bone inverse kinematics in the plane it bends in; where a pin is out of the leg's
+    reach, the foot comes as near as it can. Raises MotionLLMError for joints of a wrong shape or not finite.
     """
     moved = check_joints(joints, least=1).copy()
     standing = contacts(moved, fps)

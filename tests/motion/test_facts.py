@@ -1,13 +1,16 @@
 """The measurement of motion, on bodies whose motion is written down here joint by joint."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from motionllm import Motion
 from motionllm.errors import MotionLLMError
 from motionllm.motion.facts import facts
 
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
 FPS = 20.0
 WAYS = [((0, 1), "forward"), ((0, -1), "backward"), ((1, 0), "left"), ((-1, 0), "right")]
 # A person standing: metres, left is +X, forward +Z.
@@ -155,3 +158,37 @@ def test_json_is_plain_and_bad_input_is_refused() -> None:
     broken[3, 4, 1] = np.nan
     with pytest.raises(MotionLLMError, match="NaN"):
         facts(broken)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_hand_at_the_shoulder_is_up_and_no_raise(side: str) -> None:
+    joints = still(80)
+    wrist, elbow = (20, 18) if side == "left" else (21, 19)
+    joints[20:60, elbow] = STANDING[elbow] + [0, 0.05, 0.2]
+    joints[20:60, wrist] = STANDING[wrist] * [1, 0, 1] + [0, 1.40, 0.3]
+    measured = facts(joints)
+    (event,) = measured.of("hand up")
+    assert event.side == side and abs(event.start - 1.0) < 0.15 and abs(event.end - 3.0) < 0.15
+    assert not measured.of("raise", "wave")
+
+
+def test_hands_and_turns_of_labelled_mocap_have_their_side() -> None:
+    labels = DATA / "bandai" / "labels.jsonl"
+    if not labels.is_file():
+        pytest.skip("the Bandai-Namco set is not beside the repository (../shared/data)")
+    rows = [json.loads(line) for line in labels.read_text().splitlines()]
+    right: dict[str, list[bool]] = {"hand": [], "turn": []}
+    for kind, contents in {
+        "hand": ("raise-up-left-hand", "raise-up-right-hand", "wave-left-hand", "wave-right-hand"),
+        "turn": ("walk-turn-left", "walk-turn-right"),
+    }.items():
+        for content in contents:
+            for row in [r for r in rows if r["content"] == content][::7][:25]:
+                side = "left" if "left" in content else "right"
+                clip = Motion.load(DATA / "bandai" / "new_joints" / f"{row['id']}.npy").canonical()
+                measured = facts(clip.joints)
+                sides = {e.side for e in measured.of("hand up")} if kind == "hand" else {measured.turn_side}
+                right[kind].append(sides == {side})
+    assert len(right["hand"]) == 100 and len(right["turn"]) == 50
+    for kind, found in right.items():
+        assert np.mean(found) >= 0.95, kind

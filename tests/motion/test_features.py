@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +116,14 @@ def test_unusable_joints_are_refused(joints: np.ndarray, words: str) -> None:
 def test_other_widths_are_refused() -> None:
     with pytest.raises(MotionLLMError, match="263"):
         F.features_to_joints(np.zeros((5, 100)))
+
+
+@pytest.mark.slow
+def test_speed_of_conversion(walk: np.ndarray) -> None:
+    joints = np.tile(walk, (200, 1, 1))  # 12,000 frames
+    rates = []
+    for _ in range(5):
+        begun = time.process_time()
+        F.joints_to_features(joints)
+        rates.append(len(joints) / (time.process_time() - begun))
+    assert max(rates) > 100_000

@@ -1,0 +1,57 @@
+"""AMASS files: SMPL poses put on the target skeleton by forward kinematics; no body model is needed.
+
+An AMASS `.npz` holds `poses` (T, 66 or more; axis-angle, pelvis first), `trans` (T, 3; metres, Z up) and
+`mocap_framerate`. The body's shape (`betas`) is not used: every clip gets HumanML3D's target bone lengths, which the
+uniform-skeleton step would give it anyway; against joints of the fitted body, directions differ by a few degrees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from motionllm.errors import MotionLLMError
+from motionllm.motion.skeleton import HUMANML3D
+
+# Bone directions of SMPL's rest pose (a T-pose facing +Z, Y up, left at +X), of the mean body, to two decimals.
+_REST = np.array([
+    (0, 0, 0), (0.60, -0.80, -0.06), (-0.61, -0.79, -0.04), (-0.02, 0.97, -0.24), (0.09, -1.0, -0.01),
+    (-0.10, -0.99, -0.02), (0.04, 1.0, 0.01), (-0.03, -0.99, -0.11), (0.04, -0.99, -0.11), (0.02, 0.90, 0.43),
+    (0.20, -0.42, 0.89), (-0.19, -0.36, 0.91), (-0.01, 0.98, -0.20), (0.54, 0.80, -0.22), (-0.53, 0.80, -0.26),
+    (0.06, 0.78, 0.62), (0.95, 0.32, -0.09), (-0.95, 0.32, -0.09), (0.99, -0.05, -0.11), (-1.0, -0.05, -0.08),
+    (1.0, 0.04, 0.0), (-1.0, 0.03, -0.02),
+])  # fmt: skip
+RATES = ("mocap_framerate", "mocap_frame_rate")
+
+
+def is_amass(content: Mapping[str, np.ndarray]) -> bool:
+    """Whether the arrays of an .npz are those of an AMASS file."""
+    return "poses" in content and "trans" in content
+
+
+def amass_joints(content: Mapping[str, np.ndarray]) -> tuple[np.ndarray, float]:
+    """Joints (T, 22, 3), metres, Y up, and frames a second, of an AMASS file's arrays.
+
+    Raises MotionLLMError where an array is missing, of a wrong shape, or not finite.
+    """
+    poses, trans = (np.asarray(content[key], np.float64) for key in ("poses", "trans"))
+    rate = next((float(np.asarray(content[key]).reshape(-1)[0]) for key in RATES if key in content), 0.0)
+    if not rate > 0:
+        raise MotionLLMError(f"has no {RATES[0]}; an AMASS file says its frames a second.")
+    if poses.ndim != 2 or poses.shape[1] < 66 or trans.shape != (len(poses), 3) or not len(poses):
+        raise MotionLLMError(f"poses {poses.shape} and trans {trans.shape} are not (T, 66 or more) and (T, 3).")
+    if not (np.isfinite(poses).all() and np.isfinite(trans).all()):
+        raise MotionLLMError("poses or trans contain NaN or infinity; repair or drop the take.")
+    assert HUMANML3D.lengths is not None
+    bones = _REST / np.maximum(np.linalg.norm(_REST, axis=-1, keepdims=True), 1e-9) * HUMANML3D.lengths[:, None]
+    turns = Rotation.from_rotvec(poses[:, :66].reshape(-1, 3)).as_matrix().reshape(-1, 22, 3, 3)
+    world, joints = np.empty_like(turns), np.empty((len(poses), 22, 3))
+    for j, parent in enumerate(HUMANML3D.parents):
+        if parent < 0:
+            world[:, j], joints[:, j] = turns[:, j], trans
+        else:
+            world[:, j] = world[:, parent] @ turns[:, j]
+            joints[:, j] = joints[:, parent] + world[:, parent] @ bones[j]
+    return np.stack([joints[..., 0], joints[..., 2], -joints[..., 1]], axis=-1), rate  # Z up to Y up

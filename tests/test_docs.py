@@ -1,0 +1,58 @@
+"""Every command of the pages in docs/ is run as it stands there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from motionllm import Motion, cli
+from motionllm.data import builtin
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def commands(page: Path) -> list[list[str]]:
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("motionllm ")]
+    return [shlex.split(line, comments=True)[1:] for line in lines]
+
+
+@pytest.fixture
+def takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, with takes/ and captions.csv."""
+    folder = tmp_path / "takes"
+    folder.mkdir()
+    for name, action in (("Wave_Left", "wave"), ("Kick_Left", "kick")):
+        joints = builtin.joints(builtin.Spec((builtin.Part(action, side="left"),)), 1)
+        Motion(np.concatenate([joints, joints[::-1]])).save(folder / f"{name}.bvh")
+    (tmp_path / "captions.csv").write_text("file,caption\nWave_Left.bvh,a person waves\nKick_Left.bvh,a person kicks\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_pages_have_commands() -> None:
+    assert {page.name for page in DOCS.glob("*.md")} == {"DESIGN.md", "files.md"}
+    assert len(commands(DOCS / "files.md")) >= 6
+
+
+def test_commands_on_files_run(takes: Path) -> None:
+    for words in commands(DOCS / "files.md"):
+        if words[0] != "train":  # see below
+            assert cli.main(words) == 0, words
+    assert {"wave.glb", "wave.mp4", "still.bvh", "wave.html", "dataset"} <= {p.name for p in takes.iterdir()}
+
+
+@pytest.mark.slow
+def test_an_imported_set_trains(takes: Path) -> None:
+    for words in commands(DOCS / "files.md"):
+        if words[:2] == ["data", "import"] or words[0] == "train":
+            command = [sys.executable, "-c", "from motionllm.cli import main; raise SystemExit(main())", *words]
+            subprocess.run(command, check=True, env=os.environ | {"PYTHONWARNINGS": "ignore"})
+    assert (takes / "runs" / "cmu" / "adapter").is_dir()
