@@ -11,7 +11,7 @@ from motionllm.model import MotionLM
 from motionllm.motion import Motion
 from motionllm.tracking import Bar
 
-SUFFIXES = (".bvh", ".npy", ".npz")
+SUFFIXES = (".bvh", ".npy", ".npz", ".c3d")
 
 
 def motion_files(folder: Path, ids: Path | None = None) -> list[Path]:

@@ -2,9 +2,9 @@
 
 Facts of the published build, kept exactly: takes are thinned to 20 fps by whole steps (`int(fps / 20)`); five of
 AMASS's sets begin with a calibration pose of 0.5 to 3 s that is cut before the index's frames are counted; every clip
-is mirrored too, as `M…`. Joints come from the body model where `smplx` and its files are there (as the authors had them),
-else from the poses on the target skeleton (see `motion/amass.py`), which changes directions by a few degrees; `check`
-says how far the result is from a published clip.
+is mirrored too, as `M…`. Joints come from the body model where `smplx` and its files are there (as the authors had
+them), else from the poses on the target skeleton (see `motion/amass.py`), which changes directions by a few degrees;
+`check` says how far the result is from a published clip.
 """
 
 from __future__ import annotations

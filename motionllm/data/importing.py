@@ -29,7 +29,7 @@ from motionllm.motion.features import check_joints
 from motionllm.motion.pictures import contact_sheet
 from motionllm.motion.skeleton import HUMANML3D
 
-SUFFIXES = (".bvh", ".npy", ".npz")
+SUFFIXES = (".bvh", ".npy", ".npz", ".c3d")
 LEAST = 10  # feature frames: half a second
 
 Caption = tuple[str, float, float]  # text, from, to: seconds, 0 and 0 for the whole clip

@@ -19,6 +19,7 @@ from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.motion import features, feet, pictures, rigs
 from motionllm.motion.amass import amass_joints, is_amass
 from motionllm.motion.bvh import BVH, read_bvh, sample_times, solve_bvh, write_bvh
+from motionllm.motion.c3d_file import read_c3d
 from motionllm.motion.glb import write_glb
 from motionllm.motion.page import write_page
 from motionllm.motion.rigs import Rig, RigMap
@@ -74,11 +75,11 @@ class Motion:
 
     @staticmethod
     def load(path: str | os.PathLike[str], rig: Mapping[str, Any] | str | os.PathLike[str] | None = None) -> Motion:
-        """Read .bvh, .npy or .npz.
+        """Read .bvh, .npy, .npz or .c3d.
 
         .npy: joints (T, 22, 3), (T, 66) or (T, 52, 3) at 20 fps, KIT-ML's (T, 21, 3) at 12.5 fps (millimetres,
         or metres where the body is that small), features (T, 263) or (T, 251). .npz: `joints`, and `fps`; or an
-        AMASS file, whose poses are put on the target skeleton.
+        AMASS file, whose poses are put on the target skeleton. .c3d: joint centres, by name (`c3d_file`).
         rig: for a BVH whose joints are not recognised, HumanML3D joint → joint in the file (`rigs.load_rig`).
         Raises MotionFileError, naming the file, for whatever is missing, cut short or not finite.
         """
@@ -87,9 +88,10 @@ class Motion:
             ".bvh": lambda: _load_bvh(path, rigs.load_rig(rig)),
             ".npy": lambda: _load_npy(path),
             ".npz": lambda: _load_npz(path),
+            ".c3d": lambda: _load_c3d(path),
         }
         if path.suffix.lower() not in readers:
-            raise MotionFileError(f"{path}: motion is read from .bvh, .npy and .npz, not '{path.suffix}'.")
+            raise MotionFileError(f"{path}: motion is read from .bvh, .npy, .npz and .c3d, not '{path.suffix}'.")
         if not path.is_file():
             raise MotionFileError(f"{path}: no such file.")
         try:
@@ -288,6 +290,11 @@ def _load_bvh(path: Path, rig: dict[str, Any]) -> Motion:
         if set(known.joints) <= set(bvh.joints) and all(n.removesuffix("_base") in known.joints for n in bvh.joints):
             skeleton, places = known, None
     return Motion(_joints_of(bvh, skeleton), bvh.fps, skeleton, path.stem, tuple(notes), bvh, places)
+
+
+def _load_c3d(path: Path) -> Motion:
+    joints, rate = read_c3d(path)
+    return Motion(joints, rate, HUMANML3D, path.stem)
 
 
 def _read_array(path: Path, read: Callable[[], Any]) -> Any:

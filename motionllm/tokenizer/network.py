@@ -162,7 +162,7 @@ def body_parts(dim: int) -> list[list[int]]:
     count = len(joints)
     lower, upper = [0, 1, 2, 3], []
     for number, name in enumerate(joints):
-        below = number == 0 or any(word in name for word in ("hip", "knee", "ankle", "foot"))
+        below = number == 0 or any(word in name for word in ("hip", "knee", "ankle", "heel", "foot"))
         positions = range(4 + 3 * (number - 1), 4 + 3 * number) if number else ()
         velocity = 9 * count - 5 + 3 * number
         (lower if below else upper).extend([*positions, *range(velocity, velocity + 3)])

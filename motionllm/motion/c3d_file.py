@@ -1,0 +1,104 @@
+"""C3D files that carry joint centres: their points mapped to the 22 joints by name (`pip install motionllm[c3d]`).
+
+Most C3D files hold markers on the skin, from which joints follow only through a body model: those are refused, with
+the places that no point is named for.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from motionllm.errors import MotionLLMError
+from motionllm.motion.rigs import RigMap, side_and_part, to_humanml3d
+
+_CENTRES = {"h": "hip", "k": "knee", "a": "ankle", "s": "shoulder", "e": "elbow", "w": "wrist"}  # LHJC, R_KJC …
+# Origins of the segments that Plug-in Gait writes beside the markers.
+_SEGMENTS = {"fep": "hip", "feo": "knee", "tio": "ankle", "clo": "shoulder", "huo": "elbow", "rao": "wrist"}
+_PARTS = {"upleg": "hip", "thigh": "hip", "hip": "hip", "hips": "hip", "knee": "knee", "shin": "knee", "ankle": "ankle",
+          "foot": "ankle", "toe": "foot", "toebase": "foot", "shoulder": "shoulder", "upperarm": "shoulder",
+          "elbow": "elbow", "forearm": "elbow", "wrist": "wrist", "hand": "wrist"}  # fmt: skip
+_NEEDED = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+_UNITS = {"mm": 0.001, "cm": 0.01, "m": 1.0, "in": 0.0254}
+_LONGEST_GAP = 0.5  # seconds that a hidden point is bridged
+
+
+def read_c3d(path: Path) -> tuple[np.ndarray, float]:
+    """Joints (T, 22, 3), metres, Y up, and frames a second.
+
+    Raises MotionLLMError where the library is not installed, the file is damaged, a joint has no point, or a point is
+    hidden for more than half a second.
+    """
+    try:
+        import c3d
+    except ImportError:
+        raise MotionLLMError("reading .c3d needs the package c3d: pip install 'motionllm[c3d]'.") from None
+    try:
+        with open(path, "rb") as stream:
+            reader = c3d.Reader(stream)
+            labels = [label.strip() for label in reader.point_labels]
+            frames = [points for _, points, _ in reader.read_frames(copy=True)]
+            rate = float(reader.point_rate)
+            unit = reader.get("POINT:UNITS")
+            word = unit.string_value.strip().lower() if unit is not None else "mm"
+    except Exception as error:  # the library raises whatever it stumbles over
+        raise MotionLLMError(f"is no readable C3D file ({type(error).__name__}: {error}).") from None
+    if not frames or not rate > 0:
+        raise MotionLLMError("holds no frame of points.")
+    points = np.stack(frames).astype(np.float64)
+    places = _places(labels)
+    missing = [f"{side}_{part}" for part in _NEEDED for side in ("left", "right") if f"{side}_{part}" not in places]
+    if "head" not in places:
+        missing.append("head")
+    if missing:
+        raise MotionLLMError(
+            f"has no joint centre for {', '.join(missing)} among its points ({', '.join(labels[:12])} …); markers on "
+            "the skin are not enough, export joint centres or a skeleton as BVH."
+        )
+    used = {place: _bridged(points[:, j], labels[j], rate) for place, j in places.items()}
+    if "pelvis" not in used:
+        used["pelvis"] = (used["left_hip"] + used["right_hip"]) / 2
+    names = list(used)
+    positions = np.stack(list(used.values()), axis=1) * _UNITS.get(word, 0.001)
+    knees = [names.index("left_knee"), names.index("right_knee")]
+    rise = (positions[:, names.index("head")] - positions[:, knees].mean(1)).mean(0)
+    if abs(rise[2]) > abs(rise[1]):
+        positions = np.stack([positions[..., 0], positions[..., 2], -positions[..., 1]], axis=-1)
+    return to_humanml3d(positions, {}, RigMap({name: j for j, name in enumerate(names)}, ())), rate
+
+
+def _places(labels: list[str]) -> dict[str, int]:
+    """The point that stands at each place; the first of a name counts."""
+    places: dict[str, int] = {}
+    for j, label in enumerate(labels):
+        bare = label.rpartition(":")[2]
+        short = re.sub(r"[^a-z]", "", bare.lower())
+        side, part = {"l": "left", "r": "right"}.get(short[:1], ""), ""
+        if match := re.fullmatch(r"[lr]([hkasew])(?:jc|jointcentre|jointcenter)", short):
+            part = _CENTRES[match[1]]
+        elif short[1:] in _SEGMENTS:
+            part = _SEGMENTS[short[1:]]
+        else:
+            words = re.sub(r"(?i)[_ ]*(jc|joint|cent(?:re|er))$", "", re.sub(r"(?i)[_ ]*cent(?:re|er)$", "", bare))
+            side, word = side_and_part(words)
+            part = _PARTS.get(word, "")
+            if word in ("head", "neck") or short in ("hedo", "pelo", "pelvis", "midhip"):
+                side, part = "", {"head": "head", "neck": "neck", "hedo": "head"}.get(word or short, "pelvis")
+        if part and (side or part in ("head", "neck", "pelvis")):
+            places.setdefault(f"{side}_{part}" if side else part, j)
+    return places
+
+
+def _bridged(point: np.ndarray, label: str, rate: float) -> np.ndarray:
+    """(T, 3) of a point (T, 5) whose fourth number is below 0 where it was hidden; short gaps are interpolated."""
+    seen = point[:, 3] >= 0
+    if not seen.any():
+        raise MotionLLMError(f"point {label} is never seen.")
+    frames = np.arange(len(point))
+    edges = np.flatnonzero(seen)
+    gap = max(int(np.diff(edges, prepend=-1).max()), len(point) - int(edges[-1])) - 1
+    if gap > _LONGEST_GAP * rate:
+        raise MotionLLMError(f"point {label} is hidden for {gap / rate:.1f} s; fill the gap in the capture software.")
+    return np.stack([np.interp(frames, frames[seen], point[seen, k]) for k in range(3)], axis=-1)
