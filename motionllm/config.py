@@ -122,14 +122,18 @@ class Model(Section):
 
 
 class Adapter(Section):
-    """LoRA on the linear layers, and the motion rows. `rows_lr` multiplies the learning rate for the rows."""
+    """LoRA on the linear layers, and the motion rows. rows_init: what new rows start from (`MotionVocab.attach`).
+    rows_lr multiplies the learning rate for the rows. start: an adapter of the same base, motion tokenizer and shape to
+    go on from, a folder, a run or a shipped name.
+    """
 
+    start: str | None = None
     rank: Count = 16
     alpha: Count = 32
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     targets: str | list[str] = "all-linear"
-    rows_init: Literal["noise", "codebook", "words", "mean"] = "noise"
-    rows_lr: Positive = 10.0
+    rows_init: Literal["noise", "codebook", "words", "mean"] = "words"
+    rows_lr: Positive = 4.0
 
 
 class Data(Section):

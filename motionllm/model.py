@@ -82,6 +82,8 @@ class MotionLM:
         except ValueError as error:
             raise MotionLLMError(f"adapter.targets {settings.targets!r} fit no layer of the base: {error}") from None
         config.base_model_name_or_path = recipe.model.base
+        if settings.start:
+            _go_on_from(find_adapter(settings.start), model, vocab, config)
         return cls(model, tokenizer, vocab, motion_tokenizer, templates, recipe)
 
     @classmethod
@@ -91,6 +93,7 @@ class MotionLM:
         """
         folder = find_adapter(name)
         recipe = load_recipe(folder / "recipe.yaml")
+        recipe.adapter.start = None
         lm = cls.create(recipe, MotionTokenizer.load(folder / "tokenizer"), Templates.load(folder / "templates.yaml"))
         lm.model = lm.model.merge_and_unload().eval()
         return lm
@@ -300,6 +303,31 @@ class MotionLM:
                     motion if isinstance(motion, Motion | np.ndarray) else Motion.load(motion))}  # fmt: skip
             parts.append(part)
         return {**message, "content": parts}
+
+
+def _go_on_from(folder: Path, model: Any, vocab: MotionVocab, config: Any) -> None:
+    """Load a trained adapter's weights into a fresh one. Raises MotionLLMError where the two are not alike."""
+    from peft import PeftConfig, set_peft_model_state_dict
+    from peft.utils import load_peft_weights
+
+    if MotionVocab.load(folder) != vocab:
+        raise MotionLLMError(
+            f"The adapter in {folder} has another motion vocabulary than the recipe's base and motion tokenizer give; "
+            "start from one that was trained on the same two."
+        )
+    try:
+        shape = PeftConfig.from_pretrained(str(folder))
+        if (shape.r, shape.lora_alpha) != (config.r, config.lora_alpha):  # type: ignore[attr-defined]
+            raise ValueError(f"rank {shape.r} and alpha {shape.lora_alpha}")  # type: ignore[attr-defined]
+        loaded = set_peft_model_state_dict(model, load_peft_weights(str(folder), device="cpu"))
+        if loaded.unexpected_keys:
+            raise ValueError(f"layers of its own, {loaded.unexpected_keys[0]}")
+    except (OSError, ValueError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise MotionLLMError(
+            f"The adapter in {folder} is not of the recipe's shape, or damaged: it has {first}; set adapter.rank, "
+            "adapter.alpha and adapter.targets to its own."
+        ) from None
 
 
 def find_adapter(name: str | Path) -> Path:

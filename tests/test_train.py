@@ -241,3 +241,22 @@ def test_qlora_trains_and_loads_into_the_dense_base(
     lm = MotionLM.load(tmp_path / "run")
     assert {p.dtype for p in lm.model.parameters()} == {torch.float32}
     assert len(lm.generate("a person walks", 1.0, seed=0)) == 20  # type: ignore[arg-type]
+
+
+def test_training_goes_on_from_an_adapter(
+    trained_run: tuple[Path, Path], tiny_recipe: Recipes, tiny_tokenizer: Path, tmp_path: Path
+) -> None:
+    run, base = trained_run
+    recipe = tiny_recipe(base, tiny_tokenizer)
+    recipe.adapter.start = str(run)
+    begun = MotionLM.create(recipe, MotionTokenizer.load(tiny_tokenizer), Templates.load("default"))
+    stored = load_file(run / "adapter" / "adapter_model.safetensors")
+    mine = {n: p for n, p in begun.model.named_parameters() if p.requires_grad}
+    assert len(stored) == len(mine)
+    for name, value in stored.items():
+        own = next(p for n, p in mine.items() if n.replace(".default", "") == name)
+        assert torch.equal(own, value.to(own.dtype)), name
+    assert train(recipe, tmp_path / "more")["steps"] == 6
+    recipe.adapter.rank = 2
+    with pytest.raises(MotionLLMError, match="rank 4"):
+        MotionLM.create(recipe, MotionTokenizer.load(tiny_tokenizer), Templates.load("default"))

@@ -68,13 +68,14 @@ def fit(
     mean, std = tokenizer.mean, tokenizer.std
     learned = recipe.network.quantizer == "vq"  # a codebook that has to be placed and followed
     autoencode = 0 if recipe.start or not learned else settings.autoencode
-    network = tokenizer.network.train()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = tokenizer.network.train().to(device)
     clips = [torch.from_numpy((train[i] - mean) / std) for i in kept]
     starts = np.array([len(c) - settings.window + 1 for c in clips])
     share = starts * (np.asarray(weights)[kept] if weights is not None else 1.0)
     share = share / share.sum()
-    dims = _dim_weights(len(mean))
-    scale, shift = torch.from_numpy(std), torch.from_numpy(mean)
+    dims = _dim_weights(len(mean)).to(device)
+    scale, shift = torch.from_numpy(std).to(device), torch.from_numpy(mean).to(device)
     rest = [*network.decoder.parameters(), *network.quantizers.parameters()]
     groups: list[dict[str, Any]] = [{"params": network.encoders.parameters()}, {"params": rest}]
     optimizer = torch.optim.Adam(groups, lr=settings.lr, betas=(0.9, 0.99))
@@ -87,7 +88,7 @@ def fit(
 
     def windows(count: int) -> Tensor:
         picked = [(i, random.integers(starts[i])) for i in random.choice(len(clips), count, p=share)]
-        return torch.stack([clips[i][s : s + settings.window] for i, s in picked])
+        return torch.stack([clips[i][s : s + settings.window] for i, s in picked]).to(device)
 
     while done < 1:
         # An untrained encoder maps every pose to one place, and a codebook started there collapses to a few
@@ -100,7 +101,7 @@ def fit(
         # Encodings must not move faster than the codebook's moving averages follow, or they crowd on a few codes.
         optimizer.param_groups[0]["lr"] = lr * (settings.encoder_lr if learned and step >= autoencode else 1.0)
         optimizer.param_groups[1]["lr"] = lr
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
             output, codes, commitment = network(batch, quantize=step >= autoencode)
         output = output.float()
         parts = _losses(output, batch, dims, scale, shift)
@@ -125,7 +126,7 @@ def fit(
                 lines.write(json.dumps(row) + "\n")
             if progress:
                 progress(done, step=step, loss=row["loss"])
-    network.eval()
+    network.eval().cpu()
     tokenizer.round()
     tokenizer.save(folder)
     (folder / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
