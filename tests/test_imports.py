@@ -20,7 +20,7 @@ LAYERS = [
     {"generate"},
     {"model"},
     {"checkpoint", "tracking"},
-    {"train", "captioning"},
+    {"train", "captioning", "merging"},
     {"eval", "chat", "serve"},
     {"demo", "demo_page"},
     {"cli"},

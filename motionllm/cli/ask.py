@@ -11,7 +11,7 @@ from motionllm.cli import emit
 
 
 def ask(
-    clip: Annotated[Path, typer.Argument(help="A motion file: .bvh .npy .npz.")],
+    clip: Annotated[Path, typer.Argument(help="A motion file: .bvh .npy .npz .c3d.")],
     question: Annotated[str, typer.Argument(help='For example "Which hand is raised?"')],
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -11,7 +11,7 @@ from motionllm.cli import emit
 
 
 def caption(
-    clip: Annotated[Path, typer.Argument(help="A motion file (.bvh .npy .npz), or a folder of them.")],
+    clip: Annotated[Path, typer.Argument(help="A motion file (.bvh .npy .npz .c3d), or a folder of them.")],
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
     out: Annotated[Path | None, typer.Option(help="JSONL of {id, caption}, for a folder or a list.")] = None,
     ids: Annotated[Path | None, typer.Option(help="For a folder: a list of the ids to caption, as val.txt.")] = None,

@@ -84,7 +84,12 @@ def _summary(result: dict[str, Any]) -> str:
     made, said, answers = result["generation"], result["captions"], result["answers"]
     bounds = made["bounds"]
     rows = [f"{'motion has':16}{'model':>8}{'true':>8}{'tokens':>8}{'chance':>8}{'cases':>8}"]
-    for kind, count in [*made["cases"].items(), ("all_of", result["cases"]), ("everything", result["cases"])]:
+    for kind, count in [
+        *made["cases"].items(),
+        ("asked", result["cases"]),
+        ("all_of", result["cases"]),
+        ("everything", result["cases"]),
+    ]:
         shares = (made[kind], *(bounds[name].get(kind, 0.0) for name in ("true", "tokenized", "shuffled")))
         rows.append(f"{kind:16}" + "".join(f"{share:8.3f}" for share in shares) + f"{count:8}")
     rows += ["", f"{'caption names':16}{'model':>8}{'chance':>8}{'cases':>8}"]

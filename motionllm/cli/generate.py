@@ -9,16 +9,19 @@ import typer
 
 from motionllm.cli import emit
 
-SUFFIXES = (".bvh", ".npy", ".npz", ".png", ".gif", ".mp4")
+SUFFIXES = (".bvh", ".glb", ".html", ".npy", ".npz", ".png", ".gif", ".mp4")
 
 
 def generate(
     text: Annotated[str, typer.Argument(help="What the person does.")],
     seconds: Annotated[float | None, typer.Option(help="Exact duration; default: the model decides.")] = None,
-    out: Annotated[Path, typer.Option(help="File to write: .bvh .npy .npz .png .gif .mp4.")] = Path("motion.bvh"),
+    out: Annotated[Path, typer.Option(help="File to write: .bvh .glb .html .npy .npz .png .gif .mp4.")] = Path(
+        "motion.bvh"
+    ),
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same motion.")] = None,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.8,
+    lock_feet: Annotated[bool, typer.Option("--lock-feet", help="Standing feet do not slide.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Generates a motion that does what the text says."""
@@ -29,5 +32,6 @@ def generate(
         raise MotionFileError(f"{out}: a motion is written as {', '.join(SUFFIXES)}; choose one of these suffixes.")
     motion = MotionLM.load(model).generate(text, seconds=seconds, seed=seed, temperature=temperature)
     assert not isinstance(motion, list)
+    motion = motion.lock_feet() if lock_feet else motion
     motion.save(out)
     emit({"out": out, "seconds": motion.duration, "frames": len(motion), "text": text, "seed": seed}, as_json)

@@ -42,8 +42,9 @@ def evaluate(
     """Generation, captions and answers of a model on the first `cases` clips of the held-out split of corpus `seed`.
 
     Generation: the clip's first caption is the prompt, the model stops by itself; shares of cases where the
-    motion has what the prompt asks, each over the cases that ask for it: "action" … "order"; "asked": the action;
-    "all_of": the action and, where asked, its side and direction; "everything": all that is asked.
+    motion has what the prompt asks, each over the cases that ask for it: "action" … "order"; "asked": of all
+    actions, sides and directions asked for, those that are there; "all_of": the action and, where asked, its side and
+    direction, at once; "everything": all that is asked.
     Captions of the true motion: "action" (all actions named, no other, in order), "side", "direction", "all_of";
     "text": BLEU, ROUGE-L and CIDEr against the clip's captions. Answers: one question of each kind drawn a clip,
     beside it what always giving the commonest answer of its kind would score.
@@ -231,7 +232,7 @@ def _shares(specs: Sequence[Spec], results: Sequence[Mapping[str, bool] | None])
     shares: dict[str, Any] = {kind: sum(row.get(kind, False) for row in rows) / n for kind, n in cases.items()}
     return {
         **shares,
-        "asked": shares["action"],
+        "asked": sum(row.get(kind, False) for row in rows for kind in ALL_OF) / sum(cases.get(k, 0) for k in ALL_OF),
         "all_of": sum(all(row.get(kind, True) for kind in ALL_OF) for row in rows) / len(rows),
         "everything": sum(all(row.values()) for row in rows) / len(rows),
         "cases": cases,

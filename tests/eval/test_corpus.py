@@ -126,7 +126,7 @@ def test_failures_are_counted_and_wrong(truth: dict[str, Any]) -> None:
     result = evaluate(lm, CASES, batch=10, progress=lambda done, **numbers: shown.append(done))
     assert shown == sorted(shown) and shown[-1] == 1.0
     assert result["failures"] == {"generation": 2, "captions": CASES, "answers": 0}
-    assert result["generation"]["asked"] == pytest.approx((CASES - 2) / CASES)
+    assert result["generation"]["action"] == pytest.approx((CASES - 2) / CASES)
     assert result["generation"]["cases"] == truth["generation"]["cases"]
     assert result["captions"]["action"] == 0.0 == result["captions"]["text"]["raw"]["rouge_l"]
     assert lm.batches == [1] * 9 + [10, 4]  # the refused batch was done again, one by one
@@ -151,7 +151,7 @@ def test_a_case_fails_all_of_by_side_or_direction_alone() -> None:
     )
     assert shares == {
         "action": 0.75, "side": 0.0, "direction": 0.5, "count": 1.0, "order": 0.0,
-        "asked": 0.75, "all_of": 0.5, "everything": 0.5,
+        "asked": 4 / 7, "all_of": 0.5, "everything": 0.5,
         "cases": {"action": 4, "side": 1, "direction": 2, "count": 1, "order": 1},
     }  # fmt: skip
 

@@ -1,0 +1,96 @@
+"""Merging: adapter and motion rows folded into the base, as an ordinary model folder that other engines load.
+
+The folder holds the merged weights, the tokenizer with its motion tokens, `motion_vocab.json` (which ids are motion),
+and the motion tokenizer in `tokenizer/`. It is read back and compared with the adapter before it gets its name.
+"""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from motionllm.config import dump_recipe
+from motionllm.errors import MotionLLMError
+from motionllm.model import MotionLM
+from motionllm.vocab import MotionVocab, tied
+
+TOLERANCE = {"float32": 1e-3, "bfloat16": 0.6}  # of logits; bfloat16 rounds a logit of 20 to eighths, in every layer
+
+
+def merge(name: str | Path, out: Path, dtype: str = "float32", base: str | None = None) -> dict[str, Any]:
+    """Write the merged model of an adapter (a folder, a run, a shipped name) into the new folder `out`.
+
+    dtype: "float32" or "bfloat16", of the stored weights; merged in float32 in any case. base: another place of the
+    same base model. Returns {"out", "dtype", "tied", "tokens", "logits_differ": the greatest difference of logits to
+    the adapter's on a text with a motion, "same_choice": share of places with the same likeliest token}.
+    Raises MotionLLMError where `out` is there already, or what was written does not answer as the adapter does.
+    """
+    if dtype not in TOLERANCE:
+        raise MotionLLMError(f"dtype {dtype!r} is not known: use float32 or bfloat16.")
+    if out.exists():
+        raise MotionLLMError(f"{out} is there already; give a folder that does not exist yet.")
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    apart = MotionLM.load(name, base, merge=False)
+    apart.model = apart.model.float()
+    # Untied bases have their rows trained in both matrices, by name (`MotionVocab.trainable`).
+    was_tied = not isinstance(apart.model.peft_config["default"].trainable_token_indices, dict)
+    ids = _probe(apart)
+    with torch.inference_mode():
+        expected = apart.model(ids.to(apart.model.device)).logits.float().cpu()
+    merged = apart.model.merge_and_unload().cpu()
+    vocab, tokenizer = apart.vocab, copy.deepcopy(apart.tokenizer)
+    added = MotionVocab.add(tokenizer, vocab.size, vocab.tokenizer_hash, vocab.parts)
+    if added != vocab:
+        raise MotionLLMError(f"The base's tokenizer gives motion other ids than {name} has; the base is another one.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        merged.config.name_or_path = str(apart.recipe.model.base)
+        merged.to(getattr(torch, dtype)).save_pretrained(beside)
+        tokenizer.save_pretrained(beside)
+        vocab.save(beside)
+        apart.motion_tokenizer.save(beside / "tokenizer")
+        apart.templates.save(beside / "templates.yaml")
+        (beside / "recipe.yaml").write_text(dump_recipe(apart.recipe), encoding="utf-8")
+        again = AutoModelForCausalLM.from_pretrained(beside, dtype=torch.float32).eval()
+        with torch.inference_mode():
+            found = again(ids).logits.float()
+        width = min(expected.shape[-1], found.shape[-1])
+        differ = float((expected[..., :width] - found[..., :width]).abs().max())
+        same = float((expected[..., :width].argmax(-1) == found[..., :width].argmax(-1)).float().mean())
+        stored = AutoTokenizer.from_pretrained(beside)
+        wrong = [
+            what
+            for what, right in (
+                (f"logits differ by {differ:.3g}", differ <= TOLERANCE[dtype]),
+                ("input and output embeddings are tied otherwise", tied(again) == was_tied),
+                ("motion tokens got other ids", stored.convert_tokens_to_ids("<motion_0>") == vocab.first_id),
+            )
+            if not right
+        ]
+        if wrong:
+            raise MotionLLMError(f"The merged model is not the adapter's: {'; '.join(wrong)}. Nothing was written.")
+        beside.chmod(0o755)
+        beside.rename(out)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return {"out": out, "dtype": dtype, "tied": was_tied, "tokens": len(tokenizer), "logits_differ": differ,
+            "same_choice": same}  # fmt: skip
+
+
+def _probe(lm: MotionLM) -> torch.Tensor:
+    """(1, L) ids of a conversation with text and a motion that steps through every tenth code."""
+    each = lm.vocab.size // lm.vocab.parts
+    codes = torch.arange(0, each, max(1, each // 10))
+    steps = torch.stack([codes + part * each for part in range(lm.vocab.parts)], dim=-1).flatten().numpy()
+    messages = [
+        {"role": "user", "content": [{"type": "motion", "codes": steps}, {"type": "text", "text": "What is this?"}]},
+        {"role": "assistant", "content": "A person walks forward and waves."},
+    ]
+    return torch.tensor([lm.renderer(messages).ids])
