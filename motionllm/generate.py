@@ -94,6 +94,31 @@ def texts(
     return made
 
 
+@torch.inference_mode()
+def likelihoods(
+    model: Any, vocab: MotionVocab, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], batch: int = 32
+) -> list[float]:
+    """Log-likelihood in nats of each text reply (ids) after its prompt."""
+    rows = output_rows(model, vocab)[0].float()
+    config = model.config.get_text_config()
+    body = model.get_decoder() if hasattr(model, "get_decoder") else model.model
+    device = next(model.parameters()).device
+    found = []
+    for start in range(0, len(prompts), batch):
+        pairs = list(zip(prompts[start : start + batch], replies[start : start + batch], strict=True))
+        length = max(len(p) + len(r) for p, r in pairs)
+        ids = torch.zeros((len(pairs), length), dtype=torch.long, device=device)
+        for i, (prompt, reply) in enumerate(pairs):
+            ids[i, : len(prompt) + len(reply)] = torch.tensor([*prompt, *reply])
+        # Padding stands at the end, where a causal model cannot see it from before.
+        hidden = body(input_ids=ids, use_cache=False).last_hidden_state
+        for i, (prompt, reply) in enumerate(pairs):
+            scores = logits(hidden[i, len(prompt) - 1 : len(prompt) + len(reply) - 1], rows, config)
+            picked = torch.log_softmax(scores, dim=-1).gather(1, torch.tensor(reply, device=device)[:, None])
+            found.append(float(picked.sum()))
+    return found
+
+
 class _Decoder:
     """The body of the model with its cache over left-padded prompts: hidden states of the last place."""
 

@@ -32,6 +32,7 @@ from motionllm.vocab import MotionVocab
 log = logging.getLogger(__name__)
 
 LONGEST = 20.0  # seconds of motion generated in one go
+BEST_OF = 4  # motions made for one that is given
 TRAINED = 196  # frames of the longest clips in the field's data sets
 
 
@@ -181,15 +182,17 @@ class MotionLM:
         seed: int | None = None,
         temperature: float = 0.8,
         top_p: float = 0.95,
+        best_of: int = BEST_OF,
     ) -> Motion | list[Motion]:
         """Motion that does what `text` says; a list for n > 1.
 
-        seconds: exact duration to a frame; None leaves it to the model. temperature 0 is greedy. The same seed
-        gives the same motion. Raises MotionLLMError for an empty text, or a duration not within 0.2 to 20 s.
+        seconds: exact duration to a frame; None leaves it to the model. temperature 0 is greedy. best_of: how many
+        are made for each one that is given, which is the one of which the model would most likely say `text`. The
+        same seed gives the same motion. Raises MotionLLMError for an empty text, or a duration not within 0.2 to 20 s.
         """
         if n < 1:
             raise MotionLLMError(f"n is {n}; ask for at least one motion.")
-        motions = self.generate_batch([text] * n, [seconds] * n, seed, temperature, top_p)
+        motions = self.generate_batch([text] * n, [seconds] * n, seed, temperature, top_p, best_of)
         return motions if n > 1 else motions[0]
 
     def generate_batch(
@@ -199,8 +202,12 @@ class MotionLM:
         seed: int | None = None,
         temperature: float = 0.8,
         top_p: float = 0.95,
+        best_of: int = BEST_OF,
     ) -> list[Motion]:
         """One Motion a text, decoded side by side. See `generate`."""
+        if best_of < 1:
+            raise MotionLLMError(f"best_of is {best_of}; at least one motion is made for each that is given.")
+        best_of = best_of if temperature else 1  # greedy ones are all the same
         if temperature < 0 or not 0 < top_p <= 1:
             raise MotionLLMError(f"temperature {temperature} must be at least 0, and top_p {top_p} within 0 to 1.")
         asked = list(seconds) if seconds is not None else [None] * len(texts)
@@ -217,8 +224,27 @@ class MotionLM:
             prompts.append(self.renderer(conversation(template, values, answered=False), reply=True).ids)
             least.append(exact or 2)
             most.append(exact or int(TRAINED / self.motion_tokenizer.frames_per_step))
+        prompts, least, most = ([x for x in column for _ in range(best_of)] for column in (prompts, least, most))
         made = decoding.motions(self.model, self.vocab, prompts, least, most, temperature, top_p, seed)
+        if best_of > 1:
+            made = self._likeliest(texts, made, best_of)
         return [self._motion(codes, wanted) for codes, wanted in zip(made, asked, strict=True)]
+
+    def _likeliest(self, texts: Sequence[str], made: Sequence[list[int]], best_of: int) -> list[list[int]]:
+        """Of every `best_of` motions (codes) made for a text, the one the model would most likely describe by it."""
+        template = self.templates.phrasings("caption")[0]
+        prompts = [
+            self.renderer(conversation(template, {"motion": np.array(codes)}, answered=False), reply=True).ids
+            for codes in made
+        ]
+        replies = [
+            self.tokenizer.encode(text.strip(), add_special_tokens=False, split_special_tokens=True)
+            for text in texts
+            for _ in range(best_of)
+        ]
+        scores = decoding.likelihoods(self.model, self.vocab, prompts, replies)
+        groups = [range(start, start + best_of) for start in range(0, len(made), best_of)]
+        return [made[max(group, key=scores.__getitem__)] for group in groups]
 
     def caption(self, motion: Motion | np.ndarray) -> str:
         """A sentence that says what the person in the motion does."""

@@ -71,6 +71,33 @@ def test_a_batch_is_its_members_alone(lm: MotionLM, clip: np.ndarray) -> None:
     assert lm.caption_batch([clip, clip[:20]]) == [lm.caption(clip), lm.caption(clip[:20])]
 
 
+def test_likelihoods_are_those_of_the_model(lm: MotionLM) -> None:
+    encode = lm.tokenizer.encode
+    prompts = [encode("a person walks forward and"), encode("jump")]
+    replies = [encode("waves"), encode("twice and then sits down")]
+    found = decoding.likelihoods(lm.model, lm.vocab, prompts, replies)
+    for prompt, reply, value in zip(prompts, replies, found, strict=True):
+        with torch.no_grad():
+            scores = lm.model(torch.tensor([prompt + reply])).logits[0, len(prompt) - 1 : -1, : lm.vocab.text_size]
+        expected = scores.log_softmax(-1)[torch.arange(len(reply)), torch.tensor(reply)].sum()
+        assert value == pytest.approx(expected.item(), abs=1e-3)
+
+
+def test_the_best_of_several_is_the_likeliest(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    likelihoods: list[float] = []
+    real = decoding.likelihoods
+    monkeypatch.setattr(decoding, "likelihoods", lambda *given: likelihoods.extend(real(*given)) or likelihoods)
+    text, options = "a person waves", {"seconds": [2.0] * 5, "seed": 3, "temperature": 1.5}
+    every = lm.generate_batch([text] * 5, best_of=1, **options)  # type: ignore[arg-type]
+    best = lm.generate(text, 2.0, seed=3, temperature=1.5, best_of=5)
+    place = next(i for i, motion in enumerate(every) if np.array_equal(motion.joints, best.joints))  # type: ignore[union-attr]
+    assert len({m.joints.tobytes() for m in every}) == 5
+    scores = dict(enumerate(likelihoods))  # recorded by the spy
+    assert place == max(scores, key=scores.__getitem__)
+    with pytest.raises(MotionLLMError, match="best_of"):
+        lm.generate(text, best_of=0)
+
+
 def test_the_cache_changes_nothing(lm: MotionLM) -> None:
     prompt = lm.renderer([{"role": "user", "content": "a person walks"}], reply=True).ids
     codes = decoding.motions(lm.model, lm.vocab, [prompt], [3], [3], temperature=0)[0]

@@ -57,6 +57,7 @@ def builtin(
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
     cases: Annotated[int, typer.Option(help="Held-out clips of the built-in corpus.")] = 100,
     seed: Annotated[int, typer.Option(help="Of the corpus, the questions drawn and the sampling.")] = 0,
+    best_of: Annotated[int, typer.Option(help="Motions made for each prompt; the model keeps one.")] = 4,
     untrained: Annotated[
         bool, typer.Option("--untrained", help="Measure the adapter's base without it: the baseline.")
     ] = False,
@@ -73,7 +74,7 @@ def builtin(
     adapter = None if untrained else adapter_hash(model)
     lm = MotionLM.untrained(model) if untrained else MotionLM.load(model)
     with Bar("eval builtin") as bar:
-        measured = evaluate(lm, cases, seed, progress=bar.update)
+        measured = evaluate(lm, cases, seed, progress=bar.update, best_of=best_of)
     result = {"model": model, "untrained": untrained, "adapter": adapter, **measured}
     emit(result, as_json, text=_summary(result))
     if out:

@@ -21,6 +21,9 @@ def generate(
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same motion.")] = None,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.8,
+    best_of: Annotated[
+        int, typer.Option(help="Motions made, of which the one that the model describes best by the text is kept.")
+    ] = 4,
     lock_feet: Annotated[bool, typer.Option("--lock-feet", help="Standing feet do not slide.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -30,7 +33,7 @@ def generate(
 
     if out.suffix.lower() not in SUFFIXES:  # said before a model is loaded
         raise MotionFileError(f"{out}: a motion is written as {', '.join(SUFFIXES)}; choose one of these suffixes.")
-    motion = MotionLM.load(model).generate(text, seconds=seconds, seed=seed, temperature=temperature)
+    motion = MotionLM.load(model).generate(text, seconds=seconds, seed=seed, temperature=temperature, best_of=best_of)
     assert not isinstance(motion, list)
     motion = motion.lock_feet() if lock_feet else motion
     motion.save(out)

@@ -26,7 +26,7 @@ from motionllm.data.builtin import Sample, Spec
 from motionllm.data.samples import Question
 from motionllm.errors import MotionLLMError
 from motionllm.eval.text import caption_scores
-from motionllm.model import MotionLM, find_adapter
+from motionllm.model import BEST_OF, MotionLM, find_adapter
 from motionllm.motion import Motion
 
 SPLIT = "test"
@@ -37,14 +37,19 @@ ALL_OF = ("action", "side", "direction")
 
 
 def evaluate(
-    lm: MotionLM, cases: int = 100, seed: int = 0, batch: int = 32, progress: Callable[..., None] | None = None
+    lm: MotionLM,
+    cases: int = 100,
+    seed: int = 0,
+    batch: int = 32,
+    progress: Callable[..., None] | None = None,
+    best_of: int = BEST_OF,
 ) -> dict[str, Any]:
     """Generation, captions and answers of a model on the first `cases` clips of the held-out split of corpus `seed`.
 
-    Generation: the clip's first caption is the prompt, the model stops by itself; shares of cases where the
-    motion has what the prompt asks, each over the cases that ask for it: "action" … "order"; "asked": of all
-    actions, sides and directions asked for, those that are there; "all_of": the action and, where asked, its side and
-    direction, at once; "everything": all that is asked.
+    Generation: the clip's first caption is the prompt; the model stops by itself and keeps one of `best_of`. Shares of
+    cases where the motion has what the prompt asks, each over the cases that ask for it: "action" … "order"; "asked":
+    of all actions, sides and directions asked for, those that are there; "all_of": the action and, where asked, its
+    side and direction, at once; "everything": all that is asked.
     Captions of the true motion: "action" (all actions named, no other, in order), "side", "direction", "all_of";
     "text": BLEU, ROUGE-L and CIDEr against the clip's captions. Answers: one question of each kind drawn a clip,
     beside it what always giving the commonest answer of its kind would score.
@@ -75,7 +80,7 @@ def evaluate(
     prompts = [sample.captions[0] for sample in samples]
     made = run(
         "generation",
-        lambda first, texts: lm.generate_batch(texts, None, seed + first, TEMPERATURE, TOP_P),
+        lambda first, texts: lm.generate_batch(texts, None, seed + first, TEMPERATURE, TOP_P, best_of),
         prompts,
     )
     said = run("captions", lambda _, motions: lm.caption_batch(motions), features)
@@ -104,7 +109,11 @@ def evaluate(
         "cases_hash": _hash_of_cases(samples, asked),
         "seed": seed,
         "batch": batch,
-        "decoding": {"motion": {"temperature": TEMPERATURE, "top_p": TOP_P}, "text": "greedy", "length": "own stop"},
+        "decoding": {
+            "motion": {"temperature": TEMPERATURE, "top_p": TOP_P, "best_of": best_of},
+            "text": "greedy",
+            "length": "own stop",
+        },
         "base": lm.recipe.model.base,
         "motion_tokenizer": tokens.hash,
         "versions": {

@@ -44,7 +44,7 @@ class Truthful:
         return self.samples[(index + self.shift) % len(self.samples)]
 
     def generate_batch(
-        self, texts: Sequence[str], seconds: None, seed: int, temperature: float, top_p: float
+        self, texts: Sequence[str], seconds: None, seed: int, temperature: float, top_p: float, best_of: int
     ) -> list[Motion]:
         self.batches.append(len(texts))
         found = [self.of(self.prompts[text]).labels for text in texts]
