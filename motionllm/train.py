@@ -40,10 +40,12 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
     last) and `result.json`. Raises MotionLLMError for anything wrong in recipe or data, before training starts.
     """
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
     from accelerate.utils import broadcast_object_list
 
     settings = recipe.train
     precision = fast_dtype() if settings.precision == "auto" else settings.precision
+    AcceleratorState._reset_state()  # else a second run in this process could not have another precision
     accelerator = Accelerator(
         mixed_precision="bf16" if precision == "bfloat16" else "no",
         log_with=None if settings.report_to == "none" else settings.report_to,

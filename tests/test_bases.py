@@ -48,9 +48,9 @@ def test_dtypes_hold_the_same_weights_once_rounded(tiny_base: Path) -> None:
 
 
 @pytest.mark.parametrize("quantization", ["4bit", "8bit"])
-def test_quantised_base_stays_near_the_dense_one(tiny_base: Path, quantization) -> None:
-    dense, tokenizer = bases.load_base(tiny_base)
-    quantised, _ = bases.load_base(tiny_base, quantization=quantization)
+def test_quantised_base_stays_near_the_dense_one(tiny_base_wide: Path, quantization) -> None:
+    dense, tokenizer = bases.load_base(tiny_base_wide)
+    quantised, _ = bases.load_base(tiny_base_wide, quantization=quantization)
     assert quantised.is_quantized
     kinds = {p.dtype for n, p in quantised.named_parameters() if "proj" in n}
     assert kinds == {torch.uint8 if quantization == "4bit" else torch.int8}

@@ -228,7 +228,7 @@ def test_a_bad_array_is_refused_in_one_sentence_that_names_the_file(tmp_path, wa
 
 def test_a_bad_archive_is_refused(tmp_path, walk):
     np.savez(tmp_path / "a.npz", poses=np.zeros(3))
-    with pytest.raises(MotionFileError, match="no 'joints' array, only poses"):
+    with pytest.raises(MotionFileError, match=r"no .joints. array .*only poses"):
         Motion.load(tmp_path / "a.npz")
     np.savez(tmp_path / "b.npz", joints=walk, fps=[1, 2])
     with pytest.raises(MotionFileError, match="'fps' is one number"):
@@ -248,10 +248,10 @@ def test_a_bad_archive_is_refused(tmp_path, walk):
 def test_unknown_suffixes_and_places_are_refused(tmp_path, walk):
     with pytest.raises(MotionFileError, match=r"read from \.bvh"):
         Motion.load(tmp_path / "clip.fbx")
-    for name in ("clip.glb", "clip", "clip.txt"):
+    for name in ("clip.fbx", "clip", "clip.txt"):
         with pytest.raises(MotionFileError, match=r"saved as \.bvh"):
             Motion(walk).save(tmp_path / name)
-    for suffix in (".bvh", ".npy", ".npz", ".png"):
+    for suffix in (".bvh", ".glb", ".html", ".npy", ".npz", ".png"):
         with pytest.raises(MotionFileError, match="nowhere"):
             Motion(walk).save(tmp_path / "nowhere" / f"clip{suffix}")
     with pytest.raises(MotionFileError, match=r"save \.resample\(20\)"):

@@ -16,6 +16,7 @@ from motionllm import Motion
 from motionllm.data import builtin
 from motionllm.motion.glb import _side
 
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
 _COMPONENTS = {5126: np.float32, 5123: np.uint16, 5125: np.uint32}
 _WIDTH = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
@@ -77,8 +78,11 @@ def test_the_animation_moves_the_joints(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["bandai2_wave_left", "cmu_cgspeed_07_12", "rokoko_dance", "cmu_iclone"])
-def test_a_files_own_rig_is_kept(name: str, bvh_folder: Path, tmp_path: Path) -> None:
-    motion = Motion.load(bvh_folder / f"{name}.bvh")
+def test_a_files_own_rig_is_kept(name: str, tmp_path: Path) -> None:
+    path = DATA / "bvh" / f"{name}.bvh"
+    if not path.is_file():
+        pytest.skip("the BVH files are not beside the repository (../shared/data/bvh)")
+    motion = Motion.load(path)
     motion.save(tmp_path / "clip.glb")
     names, _, _ = played(tmp_path / "clip.glb")
     for j, joint in enumerate(motion.skeleton.joints):
