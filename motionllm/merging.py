@@ -89,7 +89,7 @@ def _probe(lm: MotionLM) -> torch.Tensor:
     each = lm.vocab.size // lm.vocab.parts
     codes = torch.arange(0, each, max(1, each // 10))
     steps = torch.stack([codes + part * each for part in range(lm.vocab.parts)], dim=-1).flatten().numpy()
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "user", "content": [{"type": "motion", "codes": steps}, {"type": "text", "text": "What is this?"}]},
         {"role": "assistant", "content": "A person walks forward and waves."},
     ]

@@ -224,7 +224,8 @@ class MotionLM:
             prompts.append(self.renderer(conversation(template, values, answered=False), reply=True).ids)
             least.append(exact or 2)
             most.append(exact or int(TRAINED / self.motion_tokenizer.frames_per_step))
-        prompts, least, most = ([x for x in column for _ in range(best_of)] for column in (prompts, least, most))
+        prompts = [prompt for prompt in prompts for _ in range(best_of)]
+        least, most = ([bound for bound in bounds for _ in range(best_of)] for bounds in (least, most))
         made = decoding.motions(self.model, self.vocab, prompts, least, most, temperature, top_p, seed)
         if best_of > 1:
             made = self._likeliest(texts, made, best_of)
@@ -345,7 +346,7 @@ def _go_on_from(folder: Path, model: Any, vocab: MotionVocab, config: Any) -> No
         shape = PeftConfig.from_pretrained(str(folder))
         if (shape.r, shape.lora_alpha) != (config.r, config.lora_alpha):  # type: ignore[attr-defined]
             raise ValueError(f"rank {shape.r} and alpha {shape.lora_alpha}")  # type: ignore[attr-defined]
-        loaded = set_peft_model_state_dict(model, load_peft_weights(str(folder), device="cpu"))
+        loaded: Any = set_peft_model_state_dict(model, load_peft_weights(str(folder), device="cpu"))
         if loaded.unexpected_keys:
             raise ValueError(f"layers of its own, {loaded.unexpected_keys[0]}")
     except (OSError, ValueError, RuntimeError) as error:

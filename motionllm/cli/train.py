@@ -24,7 +24,7 @@ def train(
     from motionllm.train import train as run_training
 
     if resume and recipe and "=" in recipe:  # an override: the run has its recipe
-        recipe, overrides = None, [recipe, *(overrides or [])]
+        overrides, recipe = [recipe, *(overrides or [])], None
     if (recipe is None) == (resume is None):
         raise MotionLLMError("Give a recipe to start a run, or --resume RUN to go on with one.")
     path = resume / "recipe.yaml" if resume else shipped.find("recipes", recipe or "")

@@ -103,8 +103,13 @@ def import_folder(
     journal = out / ".import.jsonl"
     with open(journal, "a", encoding="utf-8") as lines:
         for (file, name, mark), taken in zip(todo, _convert_all(todo, out, rig, longest, workers), strict=True):
-            row = {"id": name, "source": str(file.relative_to(folder)), "mark": mark, "clips": _names(taken)}
-            row |= {"frames": list(taken.pieces), "leg": round(taken.leg, 4), "notes": list(taken.notes)}
+            row: dict[str, Any] = {"id": name, "source": str(file.relative_to(folder)), "mark": mark}
+            row |= {
+                "clips": _names(taken),
+                "frames": list(taken.pieces),
+                "leg": round(taken.leg, 4),
+                "notes": list(taken.notes),
+            }
             row |= {"error": taken.error}
             rows[name] = row
             lines.write(json.dumps(row) + "\n")

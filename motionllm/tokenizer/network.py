@@ -89,9 +89,14 @@ class MotionAutoencoder(nn.Module):
     @property
     def codebook(self) -> Tensor:
         """(parts · codes, code_dim): the vector of every code."""
-        each = torch.arange(self.codes)[None]
-        return torch.cat([q.get_output_from_indices(each)[0] if isinstance(q, VectorQuantize) else
-                          q.indices_to_codes(each)[0] for q in self.quantizers]).detach()  # fmt: skip
+        each = torch.arange(self.codes, device=next(self.parameters()).device)[None]
+        vectors: list[Tensor] = []
+        for quantizer in self.quantizers:
+            if isinstance(quantizer, VectorQuantize):
+                vectors.append(quantizer.get_output_from_indices(each)[0])
+            else:
+                vectors.append(quantizer.indices_to_codes(each)[0])  # type: ignore[operator]
+        return torch.cat(vectors).detach()
 
     def forward(self, x: Tensor, quantize: bool = True) -> tuple[Tensor, Tensor, Tensor]:
         """Reconstruction (B, T, dim), codes (B, n), commitment loss (scalar; 0 for FSQ).
@@ -160,7 +165,8 @@ def body_parts(dim: int) -> list[list[int]]:
     """
     joints = skeleton_of_dim(dim).joints
     count = len(joints)
-    lower, upper = [0, 1, 2, 3], []
+    lower: list[int] = [0, 1, 2, 3]
+    upper: list[int] = []
     for number, name in enumerate(joints):
         below = number == 0 or any(word in name for word in ("hip", "knee", "ankle", "heel", "foot"))
         positions = range(4 + 3 * (number - 1), 4 + 3 * number) if number else ()
