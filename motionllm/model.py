@@ -32,7 +32,7 @@ from motionllm.vocab import MotionVocab
 log = logging.getLogger(__name__)
 
 LONGEST = 20.0  # seconds of motion generated in one go
-BEST_OF = 4  # motions made for one that is given
+BEST_OF = 8  # motions made for one that is given
 TRAINED = 196  # frames of the longest clips in the field's data sets
 
 

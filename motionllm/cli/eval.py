@@ -57,7 +57,7 @@ def builtin(
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
     cases: Annotated[int, typer.Option(help="Held-out clips of the built-in corpus.")] = 100,
     seed: Annotated[int, typer.Option(help="Of the corpus, the questions drawn and the sampling.")] = 0,
-    best_of: Annotated[int, typer.Option(help="Motions made for each prompt; the model keeps one.")] = 4,
+    best_of: Annotated[int, typer.Option(help="Motions made for each prompt; the model keeps one.")] = 8,
     untrained: Annotated[
         bool, typer.Option("--untrained", help="Measure the adapter's base without it: the baseline.")
     ] = False,

@@ -23,7 +23,7 @@ def generate(
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.8,
     best_of: Annotated[
         int, typer.Option(help="Motions made, of which the one that the model describes best by the text is kept.")
-    ] = 4,
+    ] = 8,
     lock_feet: Annotated[bool, typer.Option("--lock-feet", help="Standing feet do not slide.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
