@@ -141,7 +141,10 @@ def import_folder(
         spare = "val" if listed["val"] else "test"
         listed["train"], listed[spare] = listed[spare], []
     for split, names in listed.items():
-        _write(out / f"{split}.txt", "".join(f"{name}\n" for name in names))
+        if names:
+            _write(out / f"{split}.txt", "".join(f"{name}\n" for name in names))
+        else:  # no list, rather than an empty one, is a set without this split
+            (out / f"{split}.txt").unlink(missing_ok=True)
     _write(out / "labels.jsonl", "".join(json.dumps(row) + "\n" for row in labels))
     report = {
         "dataset": str(out),

@@ -64,6 +64,7 @@ def test_files_become_a_data_set(folder: Path, tmp_path: Path) -> None:
     assert all(np.isfinite(s.load()).all() and len(s.load()) < 9.9 * 20 for s in samples.values())
     assert abs(samples["Wave_Left"].labels["leg"] / samples["kick"].labels["leg"] - 1.1) < 0.02  # body kept beside
     assert (tmp_path / "set" / "contact.png").stat().st_size > 1000
+    assert not (tmp_path / "set" / "val.txt").exists()  # no clip is in it
 
 
 def test_bad_files_are_named_and_the_others_go_on(folder: Path, tmp_path: Path) -> None:
