@@ -9,9 +9,8 @@ from typing import Any
 from motionllm.errors import MotionLLMError
 from motionllm.model import MotionLM
 from motionllm.motion import Motion
+from motionllm.motion.clip import READ
 from motionllm.tracking import Bar
-
-SUFFIXES = (".bvh", ".npy", ".npz", ".c3d")
 
 
 def motion_files(folder: Path, ids: Path | None = None) -> list[Path]:
@@ -22,15 +21,15 @@ def motion_files(folder: Path, ids: Path | None = None) -> list[Path]:
     """
     inner = next((folder / n for n in ("new_joints", "new_joint_vecs") if (folder / n).is_dir()), folder)
     if ids is None:
-        files = sorted(p for p in inner.iterdir() if p.suffix.lower() in SUFFIXES)
+        files = sorted(p for p in inner.iterdir() if p.suffix.lower() in READ)
         if not files:
-            raise MotionLLMError(f"{inner} holds no motion file ({', '.join(SUFFIXES)}).")
+            raise MotionLLMError(f"{inner} holds no motion file ({', '.join(READ)}).")
         return files
     try:
         names = ids.read_text(encoding="utf-8").split()
     except OSError as error:
         raise MotionLLMError(f"The list {ids} cannot be read: {error.strerror}.") from None
-    found = [next((inner / f"{n}{s}" for s in SUFFIXES if (inner / f"{n}{s}").is_file()), None) for n in names]
+    found = [next((inner / f"{n}{s}" for s in READ if (inner / f"{n}{s}").is_file()), None) for n in names]
     missing = [n for n, f in zip(names, found, strict=True) if f is None]
     if missing or not names:
         raise MotionLLMError(

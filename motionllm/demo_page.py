@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from motionllm.motion.page import fill, player, stored
+from motionllm.motion.page import box, fill, player, stored
 
 Clip = tuple[np.ndarray, float]  # joints (T, 22, 3) in metres, frames a second
 
@@ -110,14 +110,8 @@ def _scores(content: dict[str, Any]) -> str:
 
 
 def _player(clip: Clip, label: str, store: list[dict[str, Any]]) -> str:
-    joints, fps = clip
-    store.append(stored(joints, fps))
-    return (
-        f'<div class=player data-clip={len(store) - 1}><canvas tabindex=0 role=img aria-label="{_text(label)}: moving '
-        f'figure; arrow keys turn it, space pauses"></canvas><button type=button aria-label="pause">'
-        f"<svg viewBox='0 0 16 16' aria-hidden=true><path class=pause d='M4 3h3v10H4zM9 3h3v10H9z'/>"
-        f"<path class=play d='M5 3l8 5-8 5z'/></svg></button><span class=time></span></div>"
-    )
+    store.append(stored(*clip))
+    return box(len(store) - 1, label)
 
 
 def _mark(right: bool, label: str) -> str:

@@ -9,8 +9,6 @@ import typer
 
 from motionllm.cli import emit
 
-SUFFIXES = (".bvh", ".glb", ".html", ".npy", ".npz", ".png", ".gif", ".mp4")
-
 
 def generate(
     text: Annotated[str, typer.Argument(help="What the person does.")],
@@ -30,9 +28,10 @@ def generate(
     """Generates a motion that does what the text says."""
     from motionllm.errors import MotionFileError
     from motionllm.model import MotionLM
+    from motionllm.motion.clip import WRITTEN
 
-    if out.suffix.lower() not in SUFFIXES:  # said before a model is loaded
-        raise MotionFileError(f"{out}: a motion is written as {', '.join(SUFFIXES)}; choose one of these suffixes.")
+    if out.suffix.lower() not in WRITTEN:  # said before a model is loaded
+        raise MotionFileError(f"{out}: a motion is written as {', '.join(WRITTEN)}; choose one of these suffixes.")
     motion = MotionLM.load(model).generate(text, seconds=seconds, seed=seed, temperature=temperature, best_of=best_of)
     assert not isinstance(motion, list)
     motion = motion.lock_feet() if lock_feet else motion

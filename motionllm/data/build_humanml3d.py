@@ -10,8 +10,8 @@ them), else from the poses on the target skeleton (see `motion/amass.py`), which
 from __future__ import annotations
 
 import csv
+import io
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 
 from motionllm.errors import MotionLLMError
-from motionllm.motion.amass import RATES, amass_joints, is_amass
+from motionllm.motion.amass import RATES, amass_joints, frame_rate, is_amass
+from motionllm.motion.bvh import Z_UP
 from motionllm.motion.features import canonical, features_to_joints, joints_to_features, mirror
+from motionllm.motion.writing import write_file
 
 # Seconds at the start of every take of a set that are no motion.
 CALIBRATION = {"Eyes_Japan_Dataset": 3.0, "MPI_HDM05": 3.0, "TotalCapture": 1.0, "MPI_Limits": 1.0,
@@ -77,9 +79,7 @@ def build(
     report = {"clips": len(rows), "built": built, "kept": kept, "missing": missing}
     if check:
         report["check"] = _compare(out, check)
-    beside = out / ".build.json"
-    beside.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    os.replace(beside, out / "build.json")
+    write_file(out / "build.json", json.dumps(report, indent=1) + "\n")
     return report
 
 
@@ -115,8 +115,7 @@ def _clip(amass: Path, row: Mapping[str, str], body_models: Path | None) -> np.n
             }
         if not is_amass(content):
             raise MotionLLMError("holds no poses; it is no AMASS file.")
-        rate = next((float(np.asarray(content[key])) for key in RATES if key in content), 0.0)
-        step = max(1, int(rate / FPS))
+        step = max(1, int(frame_rate(content) / FPS))
         thinned = content | {key: np.asarray(content[key])[::step] for key in ("poses", "trans")}
         joints = _body_model(thinned, body_models) if body_models else amass_joints(thinned)[0]
         joints = joints[round(CALIBRATION.get(first, 0.0) * FPS) :]
@@ -158,7 +157,7 @@ def _body_model(content: Mapping[str, np.ndarray], folder: Path) -> np.ndarray:
             transl=torch.from_numpy(np.asarray(content["trans"], np.float32)),
         )  # fmt: skip
     joints = output.joints[:, :22].numpy().astype(np.float64)
-    return np.stack([joints[..., 0], joints[..., 2], -joints[..., 1]], axis=-1)
+    return joints @ Z_UP.T
 
 
 def _compare(out: Path, published: Path) -> dict[str, float]:
@@ -184,7 +183,6 @@ def _compare(out: Path, published: Path) -> dict[str, float]:
 
 
 def _save(path: Path, array: np.ndarray) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(beside, "wb") as stream:
-        np.save(stream, array.astype(np.float32), allow_pickle=False)
-    os.replace(beside, path)
+    stream = io.BytesIO()
+    np.save(stream, array.astype(np.float32), allow_pickle=False)
+    write_file(path, stream.getvalue())

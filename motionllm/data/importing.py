@@ -25,11 +25,12 @@ import numpy as np
 
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
+from motionllm.motion.clip import READ
 from motionllm.motion.features import check_joints
 from motionllm.motion.pictures import contact_sheet
 from motionllm.motion.skeleton import HUMANML3D
+from motionllm.motion.writing import write_file
 
-SUFFIXES = (".bvh", ".npy", ".npz", ".c3d")
 LEAST = 10  # feature frames: half a second
 
 Caption = tuple[str, float, float]  # text, from, to: seconds, 0 and 0 for the whole clip
@@ -73,9 +74,9 @@ def import_folder(
         raise MotionLLMError(f"val {val} and test {test} leave no clip to train on; give shares that add up below 1.")
     if not longest >= 1:
         raise MotionLLMError(f"longest is {longest} seconds; pieces of at least 1 second are needed.")
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and out not in p.parents)
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in READ and out not in p.parents)
     if not files:
-        raise MotionLLMError(f"{folder} holds no motion file ({', '.join(SUFFIXES)}).")
+        raise MotionLLMError(f"{folder} holds no motion file ({', '.join(READ)}).")
     ids = _ids(folder, files)
     told = _captions(captions, folder, files, ids)
     if not told:
@@ -131,7 +132,7 @@ def import_folder(
         for clip, text in zip(row["clips"], _texts(told[ids[file]], row["frames"]), strict=True):
             if not text:
                 continue
-            _write(out / "texts" / f"{clip}.txt", text)
+            write_file(out / "texts" / f"{clip}.txt", text)
             listed[split].append(clip)
             labels.append({"id": clip, "split": split, "source": row["source"], "leg": row["leg"]})
     if not any(listed.values()):
@@ -142,10 +143,10 @@ def import_folder(
         listed["train"], listed[spare] = listed[spare], []
     for split, names in listed.items():
         if names:
-            _write(out / f"{split}.txt", "".join(f"{name}\n" for name in names))
+            write_file(out / f"{split}.txt", "".join(f"{name}\n" for name in names))
         else:  # no list, rather than an empty one, is a set without this split
             (out / f"{split}.txt").unlink(missing_ok=True)
-    _write(out / "labels.jsonl", "".join(json.dumps(row) + "\n" for row in labels))
+    write_file(out / "labels.jsonl", "".join(json.dumps(row) + "\n" for row in labels))
     report = {
         "dataset": str(out),
         "files": len(files),
@@ -154,7 +155,7 @@ def import_folder(
         "refused": refused,
         "notes": {r["source"]: r["notes"] for r in rows.values() if r["notes"]},
     }
-    _write(out / "import.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    write_file(out / "import.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     shown = [clip for names in listed.values() for clip in names]
     step = max(1, -(-len(shown) // 60))
     contact_sheet(
@@ -182,16 +183,13 @@ def _convert(job: tuple[str, str, str, str | None, float]) -> Taken:
         motion = Motion.load(file, rig)
         body = motion.body()
         check_joints(body.joints)
-        leg = float(np.median(sum(
-            np.linalg.norm(body.joints[:, a] - body.joints[:, b], axis=-1) for a, b in ((2, 5), (5, 8))
-        )))  # fmt: skip
-        clip = motion.canonical()
+        clip = body.canonical()
         if len(clip) < LEAST + 1:
             raise MotionLLMError(f"is {len(clip) / clip.fps:.2f} s long; half a second is the least.")
         count = max(1, int(np.ceil(len(clip) / (longest * clip.fps))))
         edges = np.linspace(0, len(clip), count + 1).round().astype(int)
         pieces = [clip.joints[a:b] for a, b in itertools.pairwise(edges)]
-        taken = Taken(name, tuple(len(p) for p in pieces), leg, motion.notes)
+        taken = Taken(name, tuple(len(p) for p in pieces), body.leg, motion.notes)
         for clip_name, joints in zip(_names(taken), pieces, strict=True):
             Motion(joints).canonical().save(Path(out) / "new_joints" / f"{clip_name}.npy")
         return taken
@@ -337,9 +335,3 @@ def _words(stem: str) -> str:
     """A file's name as words: `WalkTurn_left-01` → "walk turn left"."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"[\W_]+", " ", stem))
     return " ".join(word for word in spaced.lower().split() if not any(c.isdigit() for c in word))
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)

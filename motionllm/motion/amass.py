@@ -13,6 +13,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from motionllm.errors import MotionLLMError
+from motionllm.motion.bvh import Z_UP
 from motionllm.motion.skeleton import HUMANML3D
 
 # Bone directions of SMPL's rest pose (a T-pose facing +Z, Y up, left at +X), of the mean body, to two decimals.
@@ -31,15 +32,21 @@ def is_amass(content: Mapping[str, np.ndarray]) -> bool:
     return "poses" in content and "trans" in content
 
 
+def frame_rate(content: Mapping[str, np.ndarray]) -> float:
+    """Frames a second of an AMASS file's arrays. Raises MotionLLMError where they do not say."""
+    rate = next((float(np.asarray(content[key]).reshape(-1)[0]) for key in RATES if key in content), 0.0)
+    if not rate > 0:
+        raise MotionLLMError(f"has no {RATES[0]}; an AMASS file says its frames a second.")
+    return rate
+
+
 def amass_joints(content: Mapping[str, np.ndarray]) -> tuple[np.ndarray, float]:
     """Joints (T, 22, 3), metres, Y up, and frames a second, of an AMASS file's arrays.
 
     Raises MotionLLMError where an array is missing, of a wrong shape, or not finite.
     """
     poses, trans = (np.asarray(content[key], np.float64) for key in ("poses", "trans"))
-    rate = next((float(np.asarray(content[key]).reshape(-1)[0]) for key in RATES if key in content), 0.0)
-    if not rate > 0:
-        raise MotionLLMError(f"has no {RATES[0]}; an AMASS file says its frames a second.")
+    rate = frame_rate(content)
     if poses.ndim != 2 or poses.shape[1] < 66 or trans.shape != (len(poses), 3) or not len(poses):
         raise MotionLLMError(f"poses {poses.shape} and trans {trans.shape} are not (T, 66 or more) and (T, 3).")
     if not (np.isfinite(poses).all() and np.isfinite(trans).all()):
@@ -54,4 +61,4 @@ def amass_joints(content: Mapping[str, np.ndarray]) -> tuple[np.ndarray, float]:
         else:
             world[:, j] = world[:, parent] @ turns[:, j]
             joints[:, j] = joints[:, parent] + world[:, parent] @ bones[j]
-    return np.stack([joints[..., 0], joints[..., 2], -joints[..., 1]], axis=-1), rate  # Z up to Y up
+    return joints @ Z_UP.T, rate

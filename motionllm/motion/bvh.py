@@ -19,11 +19,12 @@ import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.motion.writing import write_file
 
 _POSITION = {"xposition": 0, "yposition": 1, "zposition": 2}
 _ROTATION = {"xrotation": "X", "yrotation": "Y", "zrotation": "Z"}
 # Z up to Y up: (x, y, z) -> (x, z, -y), a rotation about X, so left stays left.
-_Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ class BVH:
                 positions[:, j] = positions[:, parent] + np.einsum("tab,tb->ta", above, positions[:, j])
                 rotations[:, j] = above @ rotations[:, j]
         if self.up == "z":
-            positions, rotations = positions @ _Z_UP.T, _Z_UP @ rotations
+            positions, rotations = positions @ Z_UP.T, Z_UP @ rotations
         return positions * self.unit, rotations
 
     def end_sites(self) -> dict[int, np.ndarray]:
@@ -91,7 +92,7 @@ class BVH:
 
     def rest(self) -> np.ndarray:
         """The offsets (J, 3) in metres, Y up."""
-        return (self.offsets @ _Z_UP.T if self.up == "z" else self.offsets) * self.unit
+        return (self.offsets @ Z_UP.T if self.up == "z" else self.offsets) * self.unit
 
     def cut(self, start: int, stop: int | None = None) -> BVH:
         """The frames [start, stop)."""
@@ -329,14 +330,7 @@ def write_bvh(bvh: BVH, path: str | os.PathLike[str]) -> None:
     lines += ["MOTION", f"Frames: {len(bvh)}", f"Frame Time: {1 / bvh.fps:.9f}"]
     template = " ".join(["%.6f"] * bvh.values.shape[1])
     lines += [template % tuple(row) for row in bvh.values]
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        os.replace(partial, target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise MotionFileError(f"{target}: cannot be written ({error.strerror or error}).") from None
+    write_file(path, "\n".join(lines) + "\n")
 
 
 def _triple(vector: np.ndarray) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from motionllm.errors import MotionLLMError
+from motionllm.motion.bvh import Z_UP
 from motionllm.motion.rigs import RigMap, side_and_part, to_humanml3d
 
 _CENTRES = {"h": "hip", "k": "knee", "a": "ankle", "s": "shoulder", "e": "elbow", "w": "wrist"}  # LHJC, R_KJC …
@@ -65,7 +66,7 @@ def read_c3d(path: Path) -> tuple[np.ndarray, float]:
     knees = [names.index("left_knee"), names.index("right_knee")]
     rise = (positions[:, names.index("head")] - positions[:, knees].mean(1)).mean(0)
     if abs(rise[2]) > abs(rise[1]):
-        positions = np.stack([positions[..., 0], positions[..., 2], -positions[..., 1]], axis=-1)
+        positions = positions @ Z_UP.T
     return to_humanml3d(positions, {}, RigMap({name: j for j, name in enumerate(names)}, ())), rate
 
 

@@ -25,7 +25,8 @@ from motionllm.motion.page import write_page
 from motionllm.motion.rigs import Rig, RigMap
 from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
 
-_SUFFIXES = ".bvh, .glb, .html, .npy, .npz, .png, .gif, .mp4"
+READ = (".bvh", ".npy", ".npz", ".c3d")  # suffixes
+WRITTEN = (".bvh", ".glb", ".html", ".npy", ".npz", ".png", ".gif", ".mp4")
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +122,7 @@ class Motion:
             ".mp4": lambda: pictures.animate(self, path),
         }
         if path.suffix.lower() not in writers:
-            raise MotionFileError(f"{path}: motion is saved as {_SUFFIXES}, not '{path.suffix}'.")
+            raise MotionFileError(f"{path}: motion is saved as {', '.join(WRITTEN)}, not '{path.suffix}'.")
         try:
             writers[path.suffix.lower()]()
         except MotionFileError:
@@ -185,6 +186,13 @@ class Motion:
         clip = self.body()
         return replace(clip, joints=feet.lock_feet(clip.joints, clip.fps))
 
+    @property
+    def leg(self) -> float:
+        """Metres of thigh and shin together, the median over the clip; the body's size is kept as this."""
+        joints = self.body().joints
+        bones = (np.linalg.norm(joints[:, a] - joints[:, b], axis=-1) for a, b in ((2, 5), (5, 8)))
+        return float(sum(np.median(bone) for bone in bones))
+
     def scaled(self, leg: float) -> Motion:
         """The clip with a body whose thigh and shin together are `leg` metres long; the path is scaled alike.
 
@@ -193,11 +201,7 @@ class Motion:
         if not 0.1 <= leg <= 3:
             raise MotionLLMError(f"A leg of {leg:g} m was asked for; thigh and shin are 0.1 to 3 m long.")
         clip = self.body()
-        own = sum(
-            float(np.median(np.linalg.norm(clip.joints[:, a] - clip.joints[:, b], axis=-1)))
-            for a, b in ((2, 5), (5, 8))
-        )
-        return replace(clip, joints=clip.joints * (leg / max(own, 1e-6)))
+        return replace(clip, joints=clip.joints * (leg / max(clip.leg, 1e-6)))
 
     def features(self) -> np.ndarray:
         """HumanML3D's features (T − 1, 263) float32 of the clip at 20 fps (`features.joints_to_features`).

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from motionllm.errors import MotionFileError
-from motionllm.motion.bvh import BVH
+from motionllm.motion.bvh import BVH, Z_UP
+from motionllm.motion.writing import write_file
 
 _COLOURS = {"left": (0.90, 0.47, 0.19), "right": (0.17, 0.42, 0.72), "": (0.24, 0.27, 0.31)}  # as in the pictures
 _SIDES = 8
@@ -32,8 +31,7 @@ def write_glb(bvh: BVH, path: str | os.PathLike[str], name: str = "motion") -> N
     translations, rotations = bvh.local()
     rest, translations = bvh.offsets * bvh.unit, translations * bvh.unit
     if bvh.up == "z":  # the root alone stands in the file's axes; below it everything is relative
-        turn = Rotation.from_euler("X", -90, degrees=True).as_matrix()
-        translations[:, 0], rotations[:, 0] = translations[:, 0] @ turn.T, turn @ rotations[:, 0]
+        translations[:, 0], rotations[:, 0] = translations[:, 0] @ Z_UP.T, Z_UP @ rotations[:, 0]
     joints, frames = len(bvh.joints), len(bvh)
     world = rest.astype(np.float64).copy()
     for j, parent in enumerate(bvh.parents):
@@ -118,14 +116,7 @@ def write_glb(bvh: BVH, path: str | os.PathLike[str], name: str = "motion") -> N
     file.buffers.append(gl.Buffer(byteLength=len(data)))
     file.set_binary_blob(bytes(data))
 
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        partial.write_bytes(b"".join(file.save_to_bytes()))
-        os.replace(partial, target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise MotionFileError(f"{target}: cannot be written ({error.strerror or error}).") from None
+    write_file(path, b"".join(file.save_to_bytes()))
 
 
 def _quaternions(matrices: np.ndarray) -> np.ndarray:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.errors import MotionLLMError
+from motionllm.motion.writing import write_file
 
 if TYPE_CHECKING:
     from motionllm.motion.clip import Motion
@@ -34,7 +35,7 @@ def write_page(motions: Sequence[Motion], path: str | os.PathLike[str], titles: 
     bodies = [motion.body() for motion in motions]
     figures = "".join(
         f"<figure><figcaption>{html.escape(name)}<small>{body.duration:.1f} s, {len(body)} frames</small></figcaption>"
-        f"{_box(number, name)}</figure>"
+        f"{box(number, name)}</figure>"
         for number, (name, body) in enumerate(zip(names, bodies, strict=True))
     )
     text = fill(
@@ -46,14 +47,7 @@ def write_page(motions: Sequence[Motion], path: str | os.PathLike[str], titles: 
             **player(),
         },
     )
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise MotionFileError(f"{target}: cannot be written ({error.strerror or error}).") from None
+    write_file(path, text)
 
 
 def stored(joints: np.ndarray, fps: float) -> dict[str, Any]:
@@ -80,9 +74,11 @@ def fill(template: str, parts: dict[str, str]) -> str:
     return template
 
 
-def _box(number: int, label: str) -> str:
+def box(number: int, label: str) -> str:
+    """The place in a page where the clip of this number plays; label: what it shows, for who cannot see it."""
     return (
-        f'<div class="player" data-clip="{number}"><canvas tabindex="0" role="img" aria-label="{html.escape(label)}: '
-        'moving figure; arrow keys turn it, space pauses"></canvas><button type="button" aria-label="pause"></button>'
-        '<span class="time"></span></div>'
+        f'<div class=player data-clip={number}><canvas tabindex=0 role=img aria-label="{html.escape(label)}: moving '
+        f'figure; arrow keys turn it, space pauses"></canvas><button type=button aria-label="pause">'
+        f"<svg viewBox='0 0 16 16' aria-hidden=true><path class=pause d='M4 3h3v10H4zM9 3h3v10H9z'/>"
+        f"<path class=play d='M5 3l8 5-8 5z'/></svg></button><span class=time></span></div>"
     )
