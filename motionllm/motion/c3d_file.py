@@ -82,8 +82,7 @@ def _places(labels: list[str]) -> dict[str, int]:
         elif short[1:] in _SEGMENTS:
             part = _SEGMENTS[short[1:]]
         else:
-            words = re.sub(r"(?i)[_ ]*(jc|joint|cent(?:re|er))$", "", re.sub(r"(?i)[_ ]*cent(?:re|er)$", "", bare))
-            side, word = side_and_part(words)
+            side, word = side_and_part(re.sub(r"(?i)[_ ]*(jc|joint)?[_ ]*(cent(re|er))?$", "", bare))
             part = _PARTS.get(word, "")
             if word in ("head", "neck") or short in ("hedo", "pelo", "pelvis", "midhip"):
                 side, part = "", {"head": "head", "neck": "neck", "hedo": "head"}.get(word or short, "pelvis")
