@@ -57,29 +57,45 @@ FSQ_LEVELS = {64: (8, 8), 256: (8, 8, 4), 512: (8, 8, 8), 1024: (8, 8, 4, 4), 20
 class Network(Section):
     """The tokenizer's network: widths in channels, `blocks` residual blocks on each side of the quantizer.
 
-    down: frames a step. split: one code a step for the whole body (`none`), or one for the lower and one for the upper
-    half (`body`). codes: of each codebook. quantizer: `vq` (learned codebook) or `fsq` (finite scalar quantization).
+    down: frames a step. quantizer: `vq` (learned codebook), `fsq` (finite scalar quantization) or `lfq` (look-up
+    free). Codes a step: split (one for the whole body, `none`, or one for each half, `body`) × groups (of channels,
+    each with a quantizer) × levels (each quantizes what the one before left over). codes: of each codebook. causal: the
+    decoder sees no later code, so that frames can be had while codes are being written.
     """
 
     width: Count = 256
     blocks: Count = 4
-    quantizer: Literal["vq", "fsq"] = "vq"
+    quantizer: Literal["vq", "fsq", "lfq"] = "vq"
     split: Literal["none", "body"] = "none"
+    groups: Count = 1
+    levels: Count = 1
+    causal: bool = False
     codes: Annotated[int, Field(ge=2)] = 512
     code_dim: Count = 64
     down: Literal[2, 4, 8] = 4
 
     @model_validator(mode="after")
-    def _codes_of_fsq(self) -> Network:
+    def _fits_the_quantizer(self) -> Network:
         if self.quantizer == "fsq" and self.codes not in FSQ_LEVELS:
             raise ValueError(f"codes of an fsq quantizer are one of {', '.join(map(str, FSQ_LEVELS))}")
+        if self.quantizer == "lfq" and self.codes & (self.codes - 1):
+            raise ValueError("codes of an lfq quantizer are a power of 2")
+        if self.code_dim % self.groups:
+            raise ValueError("code_dim must divide into the groups")
         return self
 
 
 class TokenizerTraining(Section):
-    """autoencode: steps before the codebook starts. encoder_lr: factor on the encoder's rate after it.
-    The rest weighs the losses: `commitment` of encodings to their codes, `velocity` of the pose, `path` (yaw and
-    travel added up).
+    """autoencode: steps before the codebook starts. encoder_lr: factor on the encoder's rate after it; 0 keeps encoder
+    and codebook as they are, and with them every code, and trains the decoder alone.
+
+    The weights of the losses, each with its reason. `features`: all dims, normalised. `velocity`: differences of the
+    pose between frames, against jitter. `joints`: positions in metres, the error that reports measure. `path`: yaw and
+    travel added up along the window, since a turn is a sum of small numbers. `contact`: movement of feet that stand.
+    `commitment` of encodings to their codes. `cycle`: what is decoded encodes to the same codes again.
+
+    validate_every: steps between validations; the best tokenizer is kept. patience: validations without gain after
+    which training stops.
     """
 
     steps: Count = 2000
@@ -90,9 +106,15 @@ class TokenizerTraining(Section):
     warmup: Annotated[int, Field(ge=0)] = 50
     autoencode: Annotated[int, Field(ge=0)] = 400
     encoder_lr: Annotated[float, Field(ge=0)] = 0.4
-    commitment: Annotated[float, Field(ge=0)] = 1.0
+    features: Annotated[float, Field(ge=0)] = 1.0
     velocity: Annotated[float, Field(ge=0)] = 0.5
+    joints: Annotated[float, Field(ge=0)] = 0.0
     path: Annotated[float, Field(ge=0)] = 0.5
+    contact: Annotated[float, Field(ge=0)] = 0.0
+    commitment: Annotated[float, Field(ge=0)] = 1.0
+    cycle: Annotated[float, Field(ge=0)] = 0.0
+    validate_every: Count = 1000
+    patience: Count | None = None
     seed: int = 0
 
 
