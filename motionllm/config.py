@@ -134,11 +134,13 @@ class Model(Section):
     """base: a causal LLM by hub name, folder, or `builtin:…`. tokenizer: a shipped motion tokenizer's
     name, a folder, or a tokenizer recipe (`.yaml`), which is then trained first, inside the run.
     quantization: the base in 4 or 8 bits by bitsandbytes (QLoRA); the adapter then merges into the dense base.
+    bpe: frequent code sequences merged into so many further motion tokens, learned from the training clips.
     dtype: of the base's weights; `auto` is bfloat16 where the machine computes in it, else float32.
     """
 
     base: str = "builtin:smollm2-135m-instruct"
     tokenizer: str = "default"
+    bpe: Count | None = None
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     quantization: Literal["4bit", "8bit"] | None = None
 

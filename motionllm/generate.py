@@ -31,31 +31,31 @@ def motions(
 ) -> list[list[int]]:
     """Codes of one motion for each prompt (ids that open the assistant's turn).
 
-    least, most: bounds of the number of steps; equal bounds give an exact length. temperature 0 is greedy.
+    least, most: bounds of the number of steps; equal bounds give an exact length, also where tokens are pieces of
+    several codes. temperature 0 is greedy.
     """
     if any(a < 1 or b < a for a, b in zip(least, most, strict=True)):
         raise MotionLLMError("A motion needs at least one step, and its longest length not below its shortest.")
     generator = torch.Generator().manual_seed(seed) if seed is not None else None
-    rows = output_rows(model, vocab)[1][1:].float()  # the end, then the codes
+    rows = output_rows(model, vocab)[1][1:].float()  # the end, then the pieces
     config = model.config.get_text_config()
     decoder = _Decoder(model, [[*p, vocab.start_id] for p in prompts])
     made: list[list[int]] = [[] for _ in prompts]
     open_ = [True] * len(prompts)
     low, high = (torch.tensor(bound) * vocab.parts for bound in (least, most))
-    allowed = [vocab.allowed(part) for part in range(vocab.parts)]
+    allowed = torch.stack([vocab.allowed(part) for part in range(vocab.parts)])
     hidden = decoder.start()
-    step = 0
     while True:
-        scores = logits(hidden, rows, config).cpu().masked_fill(~allowed[step % vocab.parts], -torch.inf)
-        scores[step < low, 0] = -torch.inf
-        scores[step >= high, 1:] = -torch.inf
+        length = torch.tensor([len(codes) for codes in made])
+        scores = logits(hidden, rows, config).cpu().masked_fill(~allowed[length % vocab.parts], -torch.inf)
+        scores[length < low, 0] = -torch.inf
+        scores[:, 1:].masked_fill_(length[:, None] + vocab.lengths > high[:, None], -torch.inf)
         chosen = _draw(scores, temperature, top_p, generator)
         for i, c in enumerate(chosen.tolist()):
             if open_[i] and c:
-                made[i].append(c - 1)
+                made[i].extend(vocab.pieces[c - 1])
             else:
                 open_[i] = False
-        step += 1
         if not any(open_):
             return made
         # A finished row keeps stepping beside the others; what it draws is ignored.

@@ -27,6 +27,7 @@ from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
 from motionllm.motion.skeleton import HUMANML3D
 from motionllm.tokenizer import MotionTokenizer
+from motionllm.tokenizer.bpe import MotionBPE
 from motionllm.vocab import MotionVocab
 
 log = logging.getLogger(__name__)
@@ -56,17 +57,24 @@ class MotionLM:
 
     @classmethod
     def create(
-        cls, recipe: Recipe, motion_tokenizer: MotionTokenizer, templates: Templates, clips: Sequence[Clip] = ()
+        cls,
+        recipe: Recipe,
+        motion_tokenizer: MotionTokenizer,
+        templates: Templates,
+        clips: Sequence[Clip] = (),
+        bpe: MotionBPE | None = None,
     ) -> MotionLM:
         """A base with fresh motion rows and a fresh adapter, to be trained. clips: where codes and words meet, for
-        rows that start from words.
+        rows that start from words, and what a motion BPE is learned from where the recipe wants one and none is given.
         """
         from peft import LoraConfig, get_peft_model
 
         settings = recipe.adapter
         base, tokenizer = load_base(recipe.model.base, recipe.model.dtype, recipe.model.quantization)
-        vocab = MotionVocab.add(copy.deepcopy(tokenizer), motion_tokenizer.size, motion_tokenizer.hash,
-                              motion_tokenizer.parts)  # fmt: skip
+        size, merges = motion_tokenizer.size, recipe.model.bpe
+        if merges and not bpe:
+            bpe = MotionBPE.train([clip.codes for clip in clips], size, merges)
+        vocab = MotionVocab.add(copy.deepcopy(tokenizer), size, motion_tokenizer.hash, motion_tokenizer.parts, bpe)
         torch.manual_seed(recipe.train.seed)
         words = associations(clips, tokenizer, vocab.size) if settings.rows_init == "words" else None
         vocab.attach(base, settings.rows_init, recipe.train.seed, motion_tokenizer.codebook, words)
@@ -95,7 +103,8 @@ class MotionLM:
         folder = find_adapter(name)
         recipe = load_recipe(folder / "recipe.yaml")
         recipe.adapter.start = None
-        lm = cls.create(recipe, MotionTokenizer.load(folder / "tokenizer"), Templates.load(folder / "templates.yaml"))
+        tokenizer, templates = MotionTokenizer.load(folder / "tokenizer"), Templates.load(folder / "templates.yaml")
+        lm = cls.create(recipe, tokenizer, templates, bpe=MotionVocab.load(folder).bpe)
         lm.model = lm.model.merge_and_unload().eval()
         return lm
 

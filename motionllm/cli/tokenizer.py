@@ -1,4 +1,4 @@
-"""`motionllm tokenizer train | report | encode | decode`: motion tokenizers."""
+"""`motionllm tokenizer train | report | bpe | encode | decode`: motion tokenizers."""
 
 from __future__ import annotations
 
@@ -84,6 +84,53 @@ def report(
         contact_sheet(pairs, picture, across=4)
         result["picture"] = picture
     emit(result, as_json)
+
+
+@app.command("bpe", context_settings=CONTEXT)
+def bpe(
+    tokenizer: Name,
+    data: Annotated[list[Path], typer.Option(help="A data set in HumanML3D's layout; may be repeated.")],
+    merges: Annotated[list[int], typer.Option(help="Pieces to learn; may be repeated.")] = [256, 1024],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Learns a motion BPE from the training clips and says how many tokens it saves on the held-out ones."""
+    import numpy as np
+
+    from motionllm.data.sources import humanml3d
+    from motionllm.tokenizer import MotionTokenizer
+    from motionllm.tokenizer.bpe import MotionBPE
+    from motionllm.tracking import Bar
+
+    loaded = MotionTokenizer.load(tokenizer)
+    codes: dict[str, list[np.ndarray]] = {}
+    for split in ("train", "val"):
+        samples = [sample for folder in data for sample in humanml3d(folder, split)]
+        with Bar(f"encode {split}") as bar:
+            for number, sample in enumerate(samples, 1):
+                codes.setdefault(split, []).append(loaded.encode(sample.load()))
+                bar.update(number / len(samples))
+    rows = []
+    for wanted in merges:
+        learned = MotionBPE.train(codes["train"], loaded.size, wanted)
+        row: dict[str, Any] = {"merges": len(learned.pieces) - loaded.size}
+        for split, sequences in codes.items():
+            made = [learned.encode(sequence) for sequence in sequences]
+            exact = [np.array_equal(learned.decode(p), c) for p, c in zip(made, sequences, strict=True)]
+            row[split] = {
+                "sequences": len(sequences),
+                "codes": sum(map(len, sequences)),
+                "tokens": sum(map(len, made)),
+                "tokens_a_second": loaded.codes_per_second * sum(map(len, made)) / sum(map(len, sequences)),
+                "round_trips": sum(exact),
+            }
+        rows.append(row)
+    text = "\n".join(
+        f"{row['merges']:>6} merges: {row['val']['tokens_a_second']:.2f} tokens a second on val "
+        f"(train {row['train']['tokens_a_second']:.2f}, codes {loaded.codes_per_second:g}), "
+        f"{sum(row[s]['round_trips'] for s in codes)} of {sum(row[s]['sequences'] for s in codes)} sequences exact"
+        for row in rows
+    )
+    emit({"tokenizer": tokenizer, "codes_per_second": loaded.codes_per_second, "bpe": rows}, as_json, text)
 
 
 @app.command("encode", context_settings=CONTEXT)
