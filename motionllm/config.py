@@ -130,6 +130,48 @@ class TokenizerRecipe(Section):
     train: TokenizerTraining = TokenizerTraining()
 
 
+class SmallLLM(Section):
+    """A Llama trained from scratch on motion tokens: layers, width in channels, optimizer steps of `batch` windows of
+    `seconds` of motion.
+    """
+
+    layers: Count = 4
+    width: Annotated[int, Field(gt=0, multiple_of=64)] = 192
+    steps: Count = 240
+    batch: Count = 16
+    seconds: Positive = 8.0
+    lr: Positive = 1.5e-3
+    seed: int = 0
+
+
+class AblationRow(Section):
+    """A motion tokenizer to compare. bpe: merges of a motion BPE for the LLM. like: the row with the same tokenizer."""
+
+    name: str
+    network: Network
+    bpe: Count | None = None
+    like: str | None = None
+
+
+class Ablation(Section):
+    """Motion tokenizers on one budget: `tokenizer` gives data and training, each row its network."""
+
+    name: str = "ablation"
+    tokenizer: TokenizerRecipe
+    llm: SmallLLM = SmallLLM()
+    rows: Annotated[list[AblationRow], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _rows_are_told_apart(self) -> Ablation:
+        names = [row.name for row in self.rows]
+        if len(set(names)) < len(names):
+            raise ValueError("two rows have one name")
+        for row in self.rows:
+            if row.like and row.like not in names[: names.index(row.name)]:
+                raise ValueError(f"row {row.name} is like {row.like}, which is no row before it")
+        return self
+
+
 class Model(Section):
     """base: a causal LLM by hub name, folder, or `builtin:…`. tokenizer: a shipped motion tokenizer's
     name, a folder, or a tokenizer recipe (`.yaml`), which is then trained first, inside the run.
@@ -208,7 +250,7 @@ class Recipe(Section):
     train: Training = Training()
 
 
-R = TypeVar("R", Recipe, TokenizerRecipe)
+R = TypeVar("R", Recipe, TokenizerRecipe, Ablation)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = (), schema: type[R] = Recipe) -> R:  # type: ignore[assignment]
