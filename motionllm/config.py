@@ -119,8 +119,8 @@ class TokenizerTraining(Section):
 
 
 class TokenizerRecipe(Section):
-    """A motion tokenizer: data, network, training. start: a tokenizer of the same network to go on from, a folder or
-    a shipped name; its normalisation is kept and no autoencoder phase is run.
+    """A motion tokenizer: data, network, training. start: one of the same network, causal or not, to go on from,
+    a folder or a shipped name; its normalisation is kept and no autoencoder phase is run.
     """
 
     name: str = "tokenizer"

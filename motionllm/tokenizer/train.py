@@ -64,8 +64,12 @@ def fit(
     random = np.random.default_rng(settings.seed)
     if recipe.start:
         tokenizer = MotionTokenizer.load(recipe.start)
-        if tokenizer.config != recipe.network:
+        if tokenizer.config != recipe.network.model_copy(update={"causal": tokenizer.config.causal}):
             raise MotionLLMError(f"The tokenizer {recipe.start} has another network than the recipe; give its own.")
+        if tokenizer.config.causal != recipe.network.causal:  # another decoder for the same codes
+            weights_of = tokenizer.network.state_dict()
+            tokenizer = MotionTokenizer(recipe.network, tokenizer.mean, tokenizer.std)
+            tokenizer.network.load_state_dict(weights_of)
     else:
         tokenizer = MotionTokenizer(recipe.network, *normalisation(train))
     mean, std = tokenizer.mean, tokenizer.std

@@ -262,15 +262,18 @@ def test_training_keeps_the_best_and_stops_early(tmp_path: Path) -> None:
     assert result["val"]["mpjpe_root_mm"] <= log[-1]["val_mpjpe_root_mm"] + 1
 
 
-def test_a_frozen_encoder_keeps_every_code(tiny_tokenizer: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_frozen_encoder_keeps_every_code(tiny_tokenizer: Path, tmp_path: Path, causal: bool) -> None:
     before = MotionTokenizer.load(tiny_tokenizer)
     clips = [builtin.sample(i).load() for i in range(8)]
     settings = TokenizerTraining(steps=60, batch=8, window=32, lr=2e-3, encoder_lr=0, cycle=1.0)
+    network = before.config.model_copy(update={"causal": causal})
     recipe = TokenizerRecipe(
-        start=str(tiny_tokenizer), sources=[Source(kind="builtin")], network=before.config, train=settings
+        start=str(tiny_tokenizer), sources=[Source(kind="builtin")], network=network, train=settings
     )
     after = fit(recipe, clips, clips, tmp_path / "t")
     first, second = report(before, clips), report(after, clips)
+    assert after.stream().ahead == (0 if causal else before.stream().ahead)
     for clip in clips:
         assert (after.encode(clip) == before.encode(clip)).all()
     assert torch.equal(after.codebook, before.codebook)
