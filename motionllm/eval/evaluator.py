@@ -176,7 +176,7 @@ class StandardEvaluator:
         if unknown:
             raise MotionLLMError(
                 f"The standard evaluator needs parts of speech, and {len(unknown)} of {len(captions)} captions have "
-                f"none in the data set's texts/, first {unknown[0]!r}; score these with an embedder of your own instead."
+                f"none in the data set's texts/, first {unknown[0]!r}; use another embedder for these."
             )
         return self.embed_tagged([self.tagged[caption] for caption in captions], batch)
 
