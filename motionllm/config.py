@@ -250,7 +250,81 @@ class Recipe(Section):
     train: Training = Training()
 
 
-R = TypeVar("R", Recipe, TokenizerRecipe, Ablation)
+class EmbedderTraining(Section):
+    """temperature: the contrast's start; it is learned. crop: share of a clip that may be cut off for training."""
+
+    steps: Count = 3000
+    minutes: Positive | None = None
+    batch: Count = 128
+    lr: Positive = 1e-3
+    warmup: Annotated[int, Field(ge=0)] = 50
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    temperature: Positive = 0.07
+    crop: Fraction = 0.1
+    seed: int = 0
+
+
+class EmbedderRecipe(Section):
+    """A text–motion embedder to measure with. version: raised with every change that moves its numbers.
+    base: the causal LLM whose hidden states after `layer` layers, averaged over a caption's tokens, are its features.
+    width: of the motion network. dim: of the embeddings.
+    """
+
+    name: str = "embedder"
+    version: Count = 1
+    sources: Annotated[list[Source], Field(min_length=1)]
+    base: str = "builtin:smollm2-135m-instruct"
+    layer: Count = 15
+    width: Count = 192
+    dim: Count = 128
+    train: EmbedderTraining = EmbedderTraining()
+
+
+class MultiModality(Section):
+    """texts × repeats motions more, compared in `pairs` pairs a text."""
+
+    texts: Count = 100
+    repeats: Count = 30
+    pairs: Count = 10
+
+
+class Suite(Section):
+    """What is measured, on what, how. version: raised with every change that moves its numbers.
+
+    cases: clips of the split, from its start; null takes all. frames: shortest and longest clips that count.
+    captions: of a clip's captions the `first`, or one `drawn` in each replication. length: of a motion, the model's
+    `own` stop, or the `true` clip's duration given. embedder: a folder, a shipped name, or `standard:FOLDER`, where the
+    standard evaluator lies. group, pairs: of R-Precision and Diversity. labels: what a classifier trained on real train
+    clips reads off motions. expect: what real data must score, {measure: [least, most]}, or the suite stops.
+    benchmark: the name under which others' numbers are published, where this is that benchmark.
+    """
+
+    name: str
+    version: Count = 1
+    task: Literal["text_to_motion", "captioning", "questions", "tokenizer"]
+    data: Source
+    split: Literal["train", "val", "test"] = "test"
+    cases: Count | None = None
+    frames: tuple[int, int] | None = None
+    captions: Literal["first", "drawn"] = "first"
+    length: Literal["own", "true"] = "own"
+    embedder: str = "default"
+    group: Annotated[int, Field(ge=4)] = 32
+    pairs: Count = 300
+    replications: Count = 1
+    multimodality: MultiModality | None = None
+    labels: list[str] = []
+    temperature: Annotated[float, Field(ge=0)] = 0.8
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    best_of: Count = 1
+    batch: Count = 64
+    seed: int = 0
+    expect: dict[str, tuple[float, float]] = {}
+    benchmark: str | None = None
+
+
+R = TypeVar("R", Recipe, TokenizerRecipe, Ablation, EmbedderRecipe, Suite)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = (), schema: type[R] = Recipe) -> R:  # type: ignore[assignment]

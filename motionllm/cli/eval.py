@@ -1,4 +1,4 @@
-"""`motionllm eval captions | labels | builtin`: measure what a model says and makes."""
+"""`motionllm eval SUITE`, `eval report | train-embedder | captions | labels | builtin`: measure what a model does."""
 
 from __future__ import annotations
 
@@ -6,13 +6,106 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from motionllm.cli import CONTEXT, emit
 from motionllm.errors import MotionLLMError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Measure captions, labels, motion and answers.")
+
+class _Suites(typer.core.TyperGroup):
+    """A first word that is no verb is a suite: `motionllm eval captioning` is `motionllm eval suite captioning`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands:
+            args = ["suite", *args]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=_Suites,
+    add_completion=False,
+    no_args_is_help=True,
+    help="Measure a model by a suite (`motionllm eval SUITE --model RUN`), or captions, labels, motion and answers.",
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command("suite", context_settings=CONTEXT)
+def suite(
+    name: Annotated[str, typer.Argument(metavar="SUITE", help="A suite: a file, or the name of one in eval/.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value words, e.g. data.path=FOLDER.")] = None,
+    model: Annotated[
+        str, typer.Option(help="Adapter or run, untrained:NAME, baseline:random or baseline:nearest.")
+    ] = "default",
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default runs/eval/SUITE/MODEL.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a model by a suite; run again, a killed run goes on."""
+    from motionllm import shipped
+    from motionllm.config import Suite, load_recipe
+    from motionllm.eval.report import markdown, tables
+    from motionllm.eval.suites import run_suite
+    from motionllm.tracking import Bar
+
+    settings = load_recipe(shipped.find("eval", name), overrides or [], Suite)
+    folder = out or Path("runs", "eval", settings.name, Path(model).name.replace(":", "-"))
+    with Bar(f"eval {settings.name}") as bar:
+        result = run_suite(settings, model, folder, bar.update)
+    emit({"out": folder, **result}, as_json, text=f"{markdown(tables([result]))}\n{folder / 'result.json'}")
+
+
+@app.command("report", context_settings=CONTEXT)
+def report(
+    results: Annotated[list[Path], typer.Argument(help="Results of suites, or folders of them.")],
+    into: Annotated[
+        Path | None, typer.Option(help="Markdown file to write; a page with the marks keeps what is around them.")
+    ] = None,
+    page: Annotated[Path | None, typer.Option(help="HTML file to write, with sample motions.")] = None,
+    published: Annotated[Path | None, typer.Option(help="YAML of others' numbers; default the shipped one.")] = None,
+    as_json: Json = False,
+) -> None:
+    """One table of results: rows that can be compared, published numbers beside them."""
+    from motionllm.eval import report as reporting
+
+    found = reporting.read_results(results)
+    tables = reporting.tables([result for _, result in found], reporting.published(published))
+    text = reporting.markdown(tables)
+    if into:
+        reporting.write_markdown(text, into)
+    if page:
+        reporting.write_html(tables, [file for file, _ in found], page)
+    emit({"results": len(found), "tables": tables}, as_json, text=text)
+
+
+@app.command("train-embedder", context_settings=CONTEXT)
+def train_embedder(
+    recipe: Annotated[str, typer.Argument(help="An embedder's recipe: a file, or embedders/NAME of eval/.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value words, e.g. train.minutes=5.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default runs/embedders/NAME.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a text–motion embedder to measure with; its own retrieval scores come first."""
+    from motionllm import shipped
+    from motionllm.config import EmbedderRecipe, load_recipe
+    from motionllm.eval import embedder as embedding
+    from motionllm.tracking import Bar
+
+    settings = load_recipe(shipped.find("eval", recipe), overrides or [], EmbedderRecipe)
+    folder = out or Path("runs", "embedders", settings.name)
+    with Bar(f"embedder {settings.name}") as bar:
+        made = embedding.train_embedder(settings, folder, bar.update)
+    scores = {name: found for name, found in made.scores.items() if isinstance(found, dict)}
+    rows = [f"{'held out':24}{'clips':>6}{'among':>6}  text to motion R@1 R@2 R@3  motion to text R@1 R@2 R@3"]
+    rows += [
+        f"{name:24}{found['clips']:6}{found['group']:6}"
+        + "".join(
+            f"  {'':14}" + " ".join(f"{r:.2f}" for r in found[way]) for way in ("text_to_motion", "motion_to_text")
+        )
+        for name, found in scores.items()
+    ]
+    result = {"embedder": folder, "id": made.id, "version": settings.version, "scores": made.scores}
+    emit(result, as_json, text="\n".join([*rows, f"{folder}, version {settings.version}, {made.id}"]))
 
 
 @app.command("captions", context_settings=CONTEXT)

@@ -61,7 +61,7 @@ def evaluate(
     samples = builtin.corpus(cases, seed, SPLIT)
     specs = [Spec.of(sample.labels["spec"]) for sample in samples]
     features = [sample.load() for sample in samples]
-    asked = _draw_questions(samples, seed)
+    asked = draw_questions(samples, seed)
     todo, done = 2 * cases + len(asked), 0
     seconds: dict[str, float] = {}
 
@@ -70,7 +70,7 @@ def evaluate(
         begun, results = time.monotonic(), []
         for start in range(0, len(columns[0]), batch):
             rows = [column[start : start + batch] for column in columns]
-            results += _each(call, start, *rows)
+            results += each(call, start, *rows)
             done += len(rows[0])
             if progress:
                 progress(done / todo, **{what: len(results)})
@@ -91,12 +91,12 @@ def evaluate(
         [question.text for _, question in asked],
     )
 
-    checks = [_check(spec, motion) for spec, motion in zip(specs, made, strict=True)]
+    checks = [checked(spec, motion) for spec, motion in zip(specs, made, strict=True)]
     heard = [text or "" for text in said]  # a failed caption says nothing
     named = [_named(spec, text) for spec, text in zip(specs, heard, strict=True)]
     true = [Motion(builtin.joints(s, sample.labels["seed"])) for s, sample in zip(specs, samples, strict=True)]
     tokens = lm.motion_tokenizer
-    again = [_each(lambda _, fs: [tokens.decode(tokens.encode(f)) for f in fs], 0, [f])[0] for f in features]
+    again = [each(lambda _, fs: [tokens.decode(tokens.encode(f)) for f in fs], 0, [f])[0] for f in features]
     others = [*range(1, cases), 0]
     right = [
         answer is not None and builtin.right_answer(question, answer)
@@ -128,22 +128,22 @@ def evaluate(
             "answers": sum(answer is None for answer in answers),
         },
         "generation": {
-            **_shares(specs, checks),
+            **shares(specs, checks),
             "bounds": {
-                "true": _shares(specs, [_check(s, m) for s, m in zip(specs, true, strict=True)]),
-                "tokenized": _shares(specs, [_check(s, m) for s, m in zip(specs, again, strict=True)]),
-                "shuffled": _shares(specs, [_check(s, made[i]) for s, i in zip(specs, others, strict=True)]),
+                "true": shares(specs, [checked(s, m) for s, m in zip(specs, true, strict=True)]),
+                "tokenized": shares(specs, [checked(s, m) for s, m in zip(specs, again, strict=True)]),
+                "shuffled": shares(specs, [checked(s, made[i]) for s, i in zip(specs, others, strict=True)]),
             },
         },
         "captions": {
-            **_shares(specs, named),
+            **shares(specs, named),
             "text": caption_scores(
                 {sample.id: text for sample, text in zip(samples, heard, strict=True)},
                 {sample.id: sample.captions for sample in samples},
             ),
             "bounds": {
-                "true": _shares(specs, [_named(s, text) for s, text in zip(specs, prompts, strict=True)]),
-                "shuffled": _shares(specs, [_named(s, heard[i]) for s, i in zip(specs, others, strict=True)]),
+                "true": shares(specs, [_named(s, text) for s, text in zip(specs, prompts, strict=True)]),
+                "shuffled": shares(specs, [_named(s, heard[i]) for s, i in zip(specs, others, strict=True)]),
             },
         },
         "answers": _answer_shares([question for _, question in asked], right),
@@ -188,14 +188,14 @@ def save_result(result: Mapping[str, Any], path: Path) -> None:
         raise MotionLLMError(f"The result cannot be written to {path}: {error.strerror}.") from None
 
 
-def _each(call: Callable[..., Sequence[Any]], first: int, *columns: Sequence[Any]) -> list[Any]:
+def each(call: Callable[..., Sequence[Any]], first: int, *columns: Sequence[Any]) -> list[Any]:
     """call(first, *columns), one result a row; a refused batch is done row by row, a row refused alone is None."""
     try:
         return list(call(first, *columns))
     except MotionLLMError:
         if len(columns[0]) == 1:
             return [None]
-        return [_each(call, first + i, *([v] for v in row))[0] for i, row in enumerate(zip(*columns, strict=True))]
+        return [each(call, first + i, *([v] for v in row))[0] for i, row in enumerate(zip(*columns, strict=True))]
 
 
 def _asks(spec: Spec) -> list[str]:
@@ -204,7 +204,7 @@ def _asks(spec: Spec) -> list[str]:
     return [kind for kind in KINDS if kind in there or kind == "action" or (kind == "order" and spec.relation)]
 
 
-def _check(spec: Spec, motion: Motion | None) -> dict[str, bool] | None:
+def checked(spec: Spec, motion: Motion | None) -> dict[str, bool] | None:
     """What a motion has of what is asked; None where there is none or it cannot be measured."""
     if motion is None:
         return None
@@ -230,7 +230,7 @@ def _named(spec: Spec, text: str) -> dict[str, bool]:
     return result
 
 
-def _shares(specs: Sequence[Spec], results: Sequence[Mapping[str, bool] | None]) -> dict[str, Any]:
+def shares(specs: Sequence[Spec], results: Sequence[Mapping[str, bool] | None]) -> dict[str, Any]:
     """{kind: share of the cases that ask for it and have it}, "asked", "all_of", "everything", and "cases" of each.
 
     A failed case (None) asks for what its specification does and has nothing of it.
@@ -238,9 +238,9 @@ def _shares(specs: Sequence[Spec], results: Sequence[Mapping[str, bool] | None])
     rows = [dict.fromkeys(_asks(s), False) if r is None else r for s, r in zip(specs, results, strict=True)]
     cases = {kind: sum(kind in row for row in rows) for kind in KINDS}
     cases = {kind: n for kind, n in cases.items() if n}
-    shares: dict[str, Any] = {kind: sum(row.get(kind, False) for row in rows) / n for kind, n in cases.items()}
+    found: dict[str, Any] = {kind: sum(row.get(kind, False) for row in rows) / n for kind, n in cases.items()}
     return {
-        **shares,
+        **found,
         "asked": sum(row.get(kind, False) for row in rows for kind in ALL_OF) / sum(cases.get(k, 0) for k in ALL_OF),
         "all_of": sum(all(row.get(kind, True) for kind in ALL_OF) for row in rows) / len(rows),
         "everything": sum(all(row.values()) for row in rows) / len(rows),
@@ -248,7 +248,7 @@ def _shares(specs: Sequence[Spec], results: Sequence[Mapping[str, bool] | None])
     }
 
 
-def _draw_questions(samples: Sequence[Sample], seed: int) -> list[tuple[int, Question]]:
+def draw_questions(samples: Sequence[Sample], seed: int) -> list[tuple[int, Question]]:
     """(clip, question): one question of each kind that a clip has."""
     random = np.random.default_rng([seed, 2])
     drawn = []

@@ -140,7 +140,7 @@ def test_a_case_fails_all_of_by_side_or_direction_alone() -> None:
         Spec((Part("stand"),)),
         Spec((Part("turn", direction="left"), Part("clap")), "then"),
     ]
-    shares = corpus._shares(
+    shares = corpus.shares(
         specs,
         [
             {"action": True, "side": False, "count": True},
@@ -187,8 +187,8 @@ def test_a_result_is_json_and_says_what_was_measured(truth: dict[str, Any], tmp_
 
 
 def test_seed_and_cases_decide_what_is_asked() -> None:
-    a, b = (corpus._draw_questions(builtin.corpus(6, seed, "test"), seed) for seed in (0, 0))
-    assert a == b and a != corpus._draw_questions(builtin.corpus(6, 1, "test"), 1)
+    a, b = (corpus.draw_questions(builtin.corpus(6, seed, "test"), seed) for seed in (0, 0))
+    assert a == b and a != corpus.draw_questions(builtin.corpus(6, 1, "test"), 1)
     assert len({(clip, q.kind) for clip, q in a}) == len(a)
     with pytest.raises(MotionLLMError, match="at least 2 cases"):
         evaluate(Truthful(cases=2), 1)

@@ -1,0 +1,353 @@
+"""A text–motion embedder of our own: two small networks that place a caption and its motion at one point of a sphere.
+
+It measures sets that have no standard evaluator, and is trained like a model: by a recipe, on train splits alone.
+Captions enter as frozen features of a base LLM, motion as its 263-d features without rotations and contacts. Its
+numbers compare motions measured by the same embedder (`id`), and are never those of the standard evaluator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from motionllm import shipped
+from motionllm.bases import load_base
+from motionllm.config import EmbedderRecipe, dump_recipe
+from motionllm.data.samples import Sample
+from motionllm.data.sources import read
+from motionllm.errors import MotionLLMError, RecipeError
+from motionllm.eval.metrics import GROUP, r_precision
+from motionllm.motion.features import skeleton_of_dim
+
+log = logging.getLogger(__name__)
+
+DOWN = 4  # frames a place of the recurrent network
+LONGEST = 400  # frames; what is beyond is not looked at
+Progress = Callable[..., None]
+
+
+class Networks(nn.Module):
+    """dim: width of the motion features. sentence: width of the captions' features."""
+
+    def __init__(self, dim: int, sentence: int, width: int, out: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.columns = _columns(dim)
+        self.convs = nn.ModuleList([nn.Conv1d(len(self.columns), width, 4, 2, 1), nn.Conv1d(width, width, 4, 2, 1)])
+        self.gru = nn.GRU(width, width, batch_first=True, bidirectional=True)
+        self.motion_head = nn.Sequential(
+            nn.LayerNorm(4 * width), nn.Dropout(dropout), nn.Linear(4 * width, 2 * width), nn.GELU(),
+            nn.Dropout(dropout), nn.Linear(2 * width, out),
+        )  # fmt: skip
+        self.text_head = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(sentence, 2 * width), nn.GELU(), nn.Dropout(dropout),
+            nn.Linear(2 * width, out),
+        )  # fmt: skip
+        self.log_scale = nn.Parameter(torch.zeros(()))
+
+    def motions(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """(B, T, dim) normalised, lengths (B,) frames → (B, out) of length 1."""
+        x, left = features[..., self.columns].transpose(1, 2), lengths
+        for conv in self.convs:
+            left = left // 2
+            # Nothing beyond a clip's end: what else is in the batch must not matter.
+            x = F.gelu(conv(x)) * (torch.arange(x.shape[2] // 2) < left[:, None])[:, None]
+        packed = pack_padded_sequence(x.transpose(1, 2), left, batch_first=True, enforce_sorted=False)
+        states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)
+        inside = (torch.arange(states.shape[1]) < left[:, None])[..., None]
+        mean = (states * inside).sum(1) / left[:, None]
+        most = states.masked_fill(~inside, -torch.inf).amax(1)
+        return F.normalize(self.motion_head(torch.cat([mean, most], dim=-1)), dim=-1)
+
+    def texts(self, sentences: Tensor) -> Tensor:
+        """(B, sentence) standardised → (B, out) of length 1."""
+        return F.normalize(self.text_head(sentences), dim=-1)
+
+
+def _columns(dim: int) -> list[int]:
+    """Root, joint positions and velocities: rotations follow from positions, their twist from nothing."""
+    joints = len(skeleton_of_dim(dim).joints)
+    return [*range(3 * joints + 1), *range(9 * joints - 5, 12 * joints - 5)]
+
+
+class Embedder:
+    """Texts and motions → embeddings (N, dim) of length 1.
+
+    statistics: "mean", "std" (dim,) of the motion features and "text_mean", "text_std" of the captions'. scores: its
+    own retrieval on held-out clips.
+    """
+
+    kind = "own"
+
+    def __init__(
+        self, recipe: EmbedderRecipe, statistics: dict[str, Tensor], scores: dict[str, Any] | None = None
+    ) -> None:
+        self.recipe, self.statistics, self.scores = recipe, statistics, scores or {}
+        self.networks = Networks(len(statistics["mean"]), len(statistics["text_mean"]), recipe.width, recipe.dim,
+                                 recipe.train.dropout).eval()  # fmt: skip
+        self._sentences: Sentences | None = None
+
+    @property
+    def id(self) -> str:
+        """16 hex digits of the SHA-256 of recipe, statistics and weights."""
+        digest = hashlib.sha256(self.recipe.model_dump_json(exclude={"sources"}).encode())
+        for name, tensor in sorted(self._tensors().items()):
+            digest.update(name.encode())
+            digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def normalised(self, features: np.ndarray) -> Tensor:
+        """Features (T, dim) as the network reads them: whole places, LONGEST frames at most."""
+        if features.ndim != 2 or features.shape[1] != len(self.statistics["mean"]) or len(features) < DOWN:
+            raise MotionLLMError(
+                f"The embedder {self.recipe.name} reads features (frames, {len(self.statistics['mean'])}) of {DOWN} "
+                f"frames or more, not {features.shape}."
+            )
+        cut = torch.from_numpy(np.asarray(features[: min(len(features), LONGEST) // DOWN * DOWN], np.float32))
+        return (cut - self.statistics["mean"]) / self.statistics["std"]
+
+    @torch.inference_mode()
+    def embed_motions(self, features: Sequence[np.ndarray], batch: int = 64) -> np.ndarray:
+        """(N, dim) of clips [(T, 263 or 251)], un-normalised. Raises MotionLLMError for under 4 frames."""
+        rows = []
+        for start in range(0, len(features), batch):
+            rows.append(self.networks.motions(*_padded([self.normalised(f) for f in features[start : start + batch]])))
+        return torch.cat(rows).numpy() if rows else np.zeros((0, self.recipe.dim), np.float32)
+
+    @torch.inference_mode()
+    def embed_texts(self, captions: Sequence[str]) -> np.ndarray:
+        """(N, dim) of captions; an empty one is allowed, and is near nothing in particular."""
+        self._sentences = self._sentences or Sentences(self.recipe.base, self.recipe.layer)
+        sentences = (self._sentences(captions) - self.statistics["text_mean"]) / self.statistics["text_std"]
+        return self.networks.texts(sentences).numpy()
+
+    def save(self, folder: Path) -> None:
+        """Write `config.json`, `model.safetensors` (half precision), `recipe.yaml`; replaces what is there at once."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            save_file(self._tensors(), beside / "model.safetensors")
+            config = {"recipe": self.recipe.model_dump(), "id": self.id, "scores": self.scores}
+            (beside / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+            (beside / "recipe.yaml").write_text(dump_recipe(self.recipe), encoding="utf-8")
+            (beside / "model.safetensors").chmod(0o644)
+            folder.mkdir(exist_ok=True)
+            for file in beside.iterdir():
+                os.replace(file, folder / file.name)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+
+    @classmethod
+    def load(cls, name: str | Path) -> Embedder:
+        """A folder, or the name of a shipped embedder ("default").
+
+        Raises MotionLLMError where there is none, or it is damaged or was altered.
+        """
+        folder = find_embedder(name)
+        try:
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            tensors = {key: value.float() for key, value in load_file(folder / "model.safetensors").items()}
+            statistics = {key: tensors.pop(key) for key in ("mean", "std", "text_mean", "text_std")}
+            embedder = cls(EmbedderRecipe(**config["recipe"]), statistics, config["scores"])
+            embedder.networks.load_state_dict(tensors)
+        except FileNotFoundError as error:
+            raise MotionLLMError(f"{folder} is no embedder: {Path(error.filename).name} is missing.") from None
+        except Exception as error:  # damaged JSON, damaged weights, weights of another network
+            first = str(error).strip().splitlines()[0]
+            raise MotionLLMError(f"The embedder in {folder} is damaged ({first}); train it anew.") from None
+        if embedder.id != config["id"]:
+            raise MotionLLMError(f"The weights in {folder} do not match their hash; copy or train the embedder anew.")
+        return embedder
+
+    def _tensors(self) -> dict[str, Tensor]:
+        halves = {
+            name: value.detach().to(torch.float16).contiguous() for name, value in self.networks.state_dict().items()
+        }
+        return {**{name: value.float().contiguous() for name, value in self.statistics.items()}, **halves}
+
+
+class Sentences:
+    """Captions → frozen features: a base LLM's hidden states after some layers, averaged over the caption's tokens."""
+
+    def __init__(self, base: str, layer: int) -> None:
+        self.model, self.tokenizer = load_base(base, "float32")
+        if layer > (layers := self.model.config.get_text_config().num_hidden_layers):
+            raise RecipeError(f"The embedder's layer {layer} is not among the {layers} of base {base}.")
+        self.layer = layer
+        body = self.model.get_decoder()  # type: ignore[no-untyped-call]
+        if isinstance(getattr(body, "layers", None), nn.ModuleList):
+            # What lies behind is not computed; one more layer stays, because the last one's states are normalised.
+            body.layers = body.layers[: layer + 1]
+
+    @torch.inference_mode()
+    def __call__(self, captions: Sequence[str], batch: int = 64, progress: Progress | None = None) -> Tensor:
+        """(N, width of the base); equal captions are computed once."""
+        # By length, so that little is padded; a row does not see the padding behind it.
+        every = sorted(set(captions), key=lambda text: (len(text), text))
+        # The first token gathers attention, and its state is many times the others': it is one that says nothing.
+        first = [
+            self.tokenizer.bos_token_id if self.tokenizer.bos_token_id is not None else self.tokenizer.eos_token_id
+        ]
+        body = self.model.get_decoder()  # type: ignore[no-untyped-call]
+        found: dict[str, Tensor] = {}
+        for start in range(0, len(every), batch):
+            texts = every[start : start + batch]
+            ids = [first + self.tokenizer.encode(f" {text.strip()}", add_special_tokens=False) for text in texts]
+            padded = torch.zeros(len(ids), max(map(len, ids)), dtype=torch.long)
+            for row, these in enumerate(ids):
+                padded[row, : len(these)] = torch.tensor(these)
+            states = body(input_ids=padded, output_hidden_states=True, use_cache=False).hidden_states[self.layer]
+            for text, row, these in zip(texts, states, ids, strict=True):
+                found[text] = row[1 : len(these)].mean(0)
+            if progress:
+                progress(min(1.0, (start + batch) / len(every)), captions=min(start + batch, len(every)))
+        return torch.stack([found[text] for text in captions])
+
+
+def find_embedder(name: str | Path) -> Path:
+    """The folder of an embedder: a path, else a shipped name. Raises MotionLLMError where there is neither."""
+    given = Path(name).expanduser()
+    if given.is_dir():
+        return given
+    there = shipped.root() / "eval" / "embedders"
+    if (there / given.name / "config.json").is_file() and len(given.parts) == 1:
+        return there / given.name
+    names = sorted(path.parent.name for path in there.glob("*/config.json"))
+    raise MotionLLMError(
+        f"There is no embedder {str(name)!r}, neither as a folder nor shipped (shipped: {', '.join(names) or 'none'}); "
+        "train one with `motionllm eval train-embedder RECIPE`."
+    )
+
+
+# -- training --------------------------------------------------------------------------------------------------
+
+
+def train_embedder(recipe: EmbedderRecipe, folder: Path, progress: Progress | None = None) -> Embedder:
+    """Train on the recipe's train splits, measure on its val splits, save in `folder`; the embedder, with `scores`.
+
+    The loss is InfoNCE both ways (van den Oord et al. 2018) within the batch; clips of one caption are no contrast to
+    each other. The same recipe gives the same embedder. Raises MotionLLMError for a source without captions or clips.
+    """
+    settings = recipe.train
+    clips, weights, held_out = [], [], {}
+    for number, source in enumerate(recipe.sources):
+        samples = _usable(read(source, "train"))
+        clips += samples
+        weights += [source.weight / len(samples)] * len(samples)
+        try:
+            named = f"{number}: {Path(source.path).name if source.path else source.kind}"
+            held_out[named] = _usable(read(source, "val"))
+        except MotionLLMError:  # a set without a validation split, or with a tiny one, still trains
+            continue
+    features = []
+    for i, sample in enumerate(clips):
+        features.append(sample.load())
+        if progress:
+            progress(0.2 * (i + 1) / len(clips), clips=i + 1)
+    torch.manual_seed(settings.seed)
+    random = np.random.default_rng(settings.seed)
+    sentences = Sentences(recipe.base, recipe.layer)
+    captions = sorted({caption for sample in clips for caption in sample.captions})
+    place = {caption: i for i, caption in enumerate(captions)}
+    texts = sentences(captions, progress=progress and (lambda done, **now: progress(0.2 + 0.2 * done, **now)))
+    frames = np.concatenate(features)
+    statistics = {
+        "mean": torch.from_numpy(frames.mean(0, dtype=np.float64)).float(),
+        # No feature that hardly moves in training is blown up to the weight of one that does.
+        "std": torch.from_numpy(frames.std(0, dtype=np.float64)).float().clamp(min=0.02),
+        "text_mean": texts.mean(0),
+        "text_std": texts.std(0).clamp(min=1e-3),
+    }
+    embedder = Embedder(recipe, statistics)
+    embedder._sentences = sentences
+    texts = (texts - statistics["text_mean"]) / statistics["text_std"]
+    motions = [embedder.normalised(f) for f in features]
+    networks = embedder.networks.train()
+    with torch.no_grad():
+        networks.log_scale.fill_(-math.log(settings.temperature))
+    optimizer = torch.optim.AdamW(networks.parameters(), settings.lr, weight_decay=settings.weight_decay)
+    share = np.array(weights) / sum(weights)
+    begun, step, done = time.monotonic(), 0, 0.0
+    while done < 1:
+        picked = random.choice(len(clips), min(settings.batch, len(clips)), replace=False, p=share)
+        said = [place[clips[i].captions[random.integers(len(clips[i].captions))]] for i in picked]
+        for group in optimizer.param_groups:
+            group["lr"] = (
+                settings.lr * min(1.0, (step + 1) / max(settings.warmup, 1)) * (1 + math.cos(math.pi * done)) / 2
+            )
+        a = networks.texts(texts[said])
+        b = networks.motions(*_padded([_cropped(motions[i], settings.crop, random) for i in picked]))
+        # The scale is held under 100, or a few pairs take the whole gradient (Radford et al. 2021).
+        scores = a @ b.T * networks.log_scale.exp().clamp(max=100)
+        same = torch.tensor(said)[:, None] == torch.tensor(said) if len(said) else torch.zeros(0)
+        scores = scores.masked_fill(same & ~torch.eye(len(said), dtype=torch.bool), -torch.inf)
+        target = torch.arange(len(said))
+        loss = (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)) / 2
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(networks.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        spent = (time.monotonic() - begun) / (60 * settings.minutes) if settings.minutes else 0.0
+        done = min(1.0, max(step / settings.steps, spent))
+        if progress and (step % 10 == 0 or done >= 1):
+            progress(0.4 + 0.6 * done, step=step, loss=loss.item())
+    networks.eval().to(torch.float16).to(torch.float32)  # so that what is measured is what is saved
+    embedder.scores = {"steps": step} | {name: retrieval(embedder, samples) for name, samples in held_out.items()}
+    embedder.save(folder)
+    return embedder
+
+
+def retrieval(embedder: Any, samples: Sequence[Sample], group: int = GROUP) -> dict[str, Any]:
+    """An embedder's own scores on real clips: {"clips", "group", "text_to_motion", "motion_to_text": [R@1, R@2, R@3]}.
+
+    Each clip with its first caption; a set smaller than a group is one group.
+    """
+    group = min(group, len(samples))
+    text = embedder.embed_texts([sample.captions[0] for sample in samples])
+    motion = embedder.embed_motions([sample.load() for sample in samples])
+    order = np.random.default_rng(0).permutation(len(samples))  # lists stand in families of like clips
+    text, motion = text[order], motion[order]
+    return {
+        "clips": len(samples),
+        "group": group,
+        "text_to_motion": r_precision(text, motion, group=group).tolist(),
+        "motion_to_text": r_precision(motion, text, group=group).tolist(),
+    }
+
+
+def _usable(samples: Sequence[Sample]) -> list[Sample]:
+    found = [sample for sample in samples if sample.captions]
+    if len(found) < 4:
+        raise MotionLLMError(f"{len(found)} clips with captions are too few for an embedder; bring more.")
+    return found
+
+
+def _cropped(motion: Tensor, most: float, random: np.random.Generator) -> Tensor:
+    """A clip without up to `most` of it, at its ends."""
+    keep = max(DOWN, len(motion) - int(random.integers(int(len(motion) * most) + 1)))
+    start = int(random.integers(len(motion) - keep + 1))
+    return motion[start : start + keep]
+
+
+def _padded(motions: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    lengths = torch.tensor([len(m) // DOWN * DOWN for m in motions])
+    padded = torch.zeros(len(motions), int(lengths.max()), motions[0].shape[1])
+    for row, motion in enumerate(motions):
+        padded[row, : lengths[row]] = motion[: lengths[row]]
+    return padded, lengths

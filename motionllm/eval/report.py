@@ -1,0 +1,243 @@
+"""One table of many results: Markdown for a page of text, HTML with motions to look at.
+
+Rows stand in one table only where they answer one question: the same suite and version, clips, embedder and length
+mode. Published numbers stand beside results of their own benchmark alone, and say where their protocol differs.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from motionllm import shipped
+from motionllm.errors import MotionLLMError
+from motionllm.eval.suites import FORMAT, SAMPLES
+from motionllm.motion.page import box, fill, player, stored
+from motionllm.motion.writing import write_file
+
+# (key of a result, heading, decimals, better: + more, − less, 0 neither)
+COLUMNS: dict[str, list[tuple[str, str, int, int]]] = {
+    "text_to_motion": [
+        ("r1", "R@1", 3, 1), ("r2", "R@2", 3, 1), ("r3", "R@3", 3, 1), ("fid", "FID", 3, -1),
+        ("mm_dist", "MM-Dist", 3, -1), ("diversity", "Diversity", 3, 0), ("multimodality", "MModality", 3, 0),
+        ("asked", "asked", 3, 1), ("all_of", "all asked", 3, 1), ("label_content", "content", 3, 1),
+        ("label_style", "style", 3, 1), ("skating", "skating", 3, -1), ("floating_mm", "floating mm", 0, 0),
+        ("jerk", "jerk m/s³", 0, -1), ("seconds", "seconds", 2, 0), ("failures", "failed", 0, -1),
+    ],
+    "captioning": [
+        ("r1", "R@1", 3, 1), ("r2", "R@2", 3, 1), ("r3", "R@3", 3, 1), ("bleu1", "BLEU-1", 3, 1),
+        ("bleu4", "BLEU-4", 3, 1), ("rouge_l", "ROUGE-L", 3, 1), ("cider", "CIDEr", 3, 1),
+        ("bleu1 normalised", "BLEU-1 n.", 3, 1), ("bleu4 normalised", "BLEU-4 n.", 3, 1),
+        ("label_content", "content", 3, 1), ("label_style", "style", 3, 1), ("failures", "failed", 0, -1),
+    ],
+    "questions": [
+        ("exact", "exact", 3, 1), ("normalised", "normalised", 3, 1), ("understood", "understood", 3, 1),
+        ("failures", "failed", 0, -1),
+    ],
+    "tokenizer": [
+        ("root_aligned_mpjpe_mm", "MPJPE mm, root-aligned", 1, -1), ("mpjpe_mm", "MPJPE mm, global", 1, -1),
+        ("pa_mpjpe_mm", "PA-MPJPE mm", 1, -1), ("acceleration_error", "accel. error m/s²", 2, -1),
+        ("fid", "FID", 3, -1), ("perplexity", "perplexity", 0, 0), ("codes", "codes", 0, 0), ("dead", "dead", 0, -1),
+        ("codes_per_second", "codes/s", 0, 0), ("skating", "skating", 3, -1),
+        ("penetration_mm", "penetration mm", 1, -1), ("bone_drift", "bone drift", 4, -1), ("failures", "failed", 0, -1),
+    ],
+}  # fmt: skip
+START, END = "<!-- results -->", "<!-- end of results -->"
+Row = tuple[str, dict[str, Any]]
+
+
+def read_results(paths: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
+    """Results of suites in files, or below folders; other JSON below a folder is passed over.
+
+    Raises MotionLLMError where a file is no result, or there is none at all.
+    """
+    found = []
+    for path in paths:
+        files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+        for file in files:
+            try:
+                result = json.loads(file.read_text(encoding="utf-8"))
+            except OSError as error:
+                raise MotionLLMError(f"The result {file} cannot be read: {error.strerror}.") from None
+            except ValueError:
+                raise MotionLLMError(f"{file} is not JSON; give files that `motionllm eval SUITE` wrote.") from None
+            if isinstance(result, dict) and result.get("format") == FORMAT and "protocol" in result:
+                found.append((file, result))
+            elif not path.is_dir():
+                raise MotionLLMError(f"{file} is no result of a suite; give files that `motionllm eval SUITE` wrote.")
+    if not found:
+        raise MotionLLMError(f"There is no result of a suite in {', '.join(map(str, paths))}.")
+    return found
+
+
+def published(path: Path | None = None) -> list[dict[str, Any]]:
+    """Others' numbers: [{"benchmark", "task", "system", "source", "differs", "scores"}] of a YAML file."""
+    file = path or shipped.root() / "eval" / "published" / "numbers.yaml"
+    try:
+        rows = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for row in rows:
+            missing = {"benchmark", "task", "system", "source", "scores"} - row.keys()
+            if missing:
+                raise MotionLLMError(f"{file}: {row.get('system', 'a system')} lacks `{sorted(missing)[0]}`.")
+    except OSError as error:
+        raise MotionLLMError(f"The published numbers {file} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, AttributeError, TypeError):
+        raise MotionLLMError(f"{file} is no list of systems with their scores.") from None
+    return list(rows)
+
+
+def tables(results: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
+    """[{"title", "about", "headings", "rows": [[name, value …]], "notes"}], one a protocol, in the order they come."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for result in results:
+        groups.setdefault(json.dumps(result["protocol"], sort_keys=True), []).append(result)
+    return [_table(group, others) for group in groups.values()]
+
+
+def markdown(found: Sequence[dict[str, Any]]) -> str:
+    parts = []
+    for table in found:
+        head = ["|".join(["", "", *table["headings"], ""]), "|".join(["", *["---"] * (len(table["headings"]) + 1), ""])]
+        rows = ["| " + " | ".join(row) + " |" for row in table["rows"]]
+        notes = [f"- {note}" for note in table["notes"]]
+        parts.append("\n".join([f"### {table['title']}", "", table["about"], "", *head, *rows, *([""] if notes else []),
+                                *notes]))  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+def write_markdown(text: str, path: Path) -> None:
+    """Write the tables; in a page that has the two marks, between them and nowhere else."""
+    if path.is_file():
+        page = path.read_text(encoding="utf-8")
+        if START in page and END in page:
+            before, rest = page.split(START, 1)
+            text = f"{before}{START}\n\n{text}\n{END}{rest.split(END, 1)[1]}"
+    write_file(path, text)
+
+
+def write_html(found: Sequence[dict[str, Any]], files: Sequence[Path], path: Path) -> None:
+    """The tables as a self-contained page; below them motions of the results that have `samples.npz` beside them."""
+    figures: list[str] = []
+    clips: list[dict[str, Any]] = []
+    for file, result in zip(files, (json.loads(f.read_text(encoding="utf-8")) for f in files), strict=True):
+        samples = file.with_name("samples.npz")
+        if not samples.is_file():
+            continue
+        with np.load(samples) as arrays:
+            figures.append(f"<h3>{html.escape(result['model'])} · {html.escape(result['protocol']['suite'])}</h3>")
+            for i in range(SAMPLES):
+                if f"caption{i}" not in arrays:
+                    break
+                caption = html.escape(str(arrays[f"caption{i}"]))
+                figures.append(f"<p>{caption}</p><div class=pair>")
+                for kind, title in (("real", "real"), ("made", "made")):
+                    if f"{kind}{i}" not in arrays:
+                        figures.append("<figure><figcaption>failed</figcaption></figure>")
+                        continue
+                    label = f"{title}: {arrays[f'caption{i}']}"
+                    figures.append(f"<figure><figcaption>{title}</figcaption>{box(len(clips), label)}</figure>")
+                    clips.append(stored(arrays[f"{kind}{i}"], float(arrays["fps"])))
+                figures.append("</div>")
+    parts = []
+    for table in found:
+        head = "".join(f"<th>{html.escape(h)}</th>" for h in ["", *table["headings"]])
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in table["rows"]
+        )
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in table["notes"])
+        parts.append(
+            f"<h2>{html.escape(table['title'])}</h2><p>{html.escape(table['about'])}</p><div class=wide><table><thead>"
+            f"<tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>" + (f"<ul>{notes}</ul>" if notes else "")
+        )
+    template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
+    write_file(path, fill(template, {
+        "tables": "".join(parts),
+        "figures": "".join(figures),
+        "clips": json.dumps(clips, separators=(",", ":")),
+        **player(),
+    }))  # fmt: skip
+
+
+# -- within ----------------------------------------------------------------------------------------------------
+
+
+def _table(group: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    protocol = group[0]["protocol"]
+    task = protocol["task"]
+    rows: list[Row] = []
+    real = group[0].get("real")
+    if real:
+        rows.append(("real data", real))
+    if task == "questions":
+        only = group[0]["text_only"]
+        rows.append(("always the commonest answer", {"exact": only["majority"], "normalised": only["majority"]}))
+        rows.append(("the question alone, without motion", only))
+    rows += [(_name(result), _scores(result)) for result in group]
+    notes = []
+    if protocol.get("benchmark"):
+        for other in others:
+            if (other["benchmark"], other["task"]) == (protocol["benchmark"], task):
+                differs = other.get("differs")
+                rows.append((f"{other['system']} (published){'*' if differs else ''}", other["scores"]))
+                notes.append(f"{other['system']}: {other['source']}" + (f". * {differs}" if differs else ""))
+    there = [column for column in COLUMNS[task] if any(column[0] in scores for _, scores in rows)]
+    arrows = {1: " ↑", -1: " ↓", 0: ""}
+    return {
+        "title": f"{protocol['suite']}, version {protocol['version']}",
+        "about": _about(protocol),
+        "headings": [heading + arrows[better] for _, heading, _, better in there],
+        "rows": [[name, *(_cell(scores.get(key), decimals) for key, _, decimals, _ in there)] for name, scores in rows],
+        "notes": notes,
+    }
+
+
+def _name(result: dict[str, Any]) -> str:
+    weights = result.get("adapter") or (result.get("motion_tokenizer") if "adapter" not in result else None)
+    return f"{result['model']}{f' ({weights[:8]})' if weights else ''}"
+
+
+def _scores(result: dict[str, Any]) -> dict[str, Any]:
+    """All of a result's numbers under the table's keys."""
+    found = {**(result.get("made") or {}), "failures": result["failures"]}
+    if "text" in result:
+        found |= result["text"]["raw"] | {f"{key} normalised": v for key, v in result["text"]["normalised"].items()}
+        found |= {f"label_{key}": scores["accuracy"] for key, scores in result.get("labels", {}).items()}
+    return found | result.get("answers", {})
+
+
+def _cell(value: Any, decimals: int) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, dict):
+        mean = f"{value['mean']:.{decimals}f}"
+        return f"{mean} ± {value['ci95']:.{decimals}f}" if value["ci95"] else mean
+    return f"{value:.{decimals}f}"
+
+
+def _about(protocol: dict[str, Any]) -> str:
+    """The protocol in a line."""
+    parts = [f"{protocol['cases']} clips of {protocol['data']} ({protocol['split']}, `{protocol['cases_hash']}`)"]
+    if embedder := protocol["embedder"]:
+        kind = "the standard evaluator" if embedder["kind"] == "standard" else f"our embedder {embedder['name']}"
+        parts.append(f"{kind} (`{embedder['id']}`)")
+    if protocol["task"] == "text_to_motion":
+        parts.append(f"length: {'own stop' if protocol['length'] == 'own' else 'the true one given'}")
+        parts.append(f"{protocol['replications']} replications (mean ± 95 % interval)")
+        parts.append(
+            f"temperature {protocol['temperature']:g}, top-p {protocol['top_p']:g}, best of {protocol['best_of']}"
+        )
+        parts.append(f"FID against the same real clips, Diversity of {protocol['pairs']} pairs")
+    if "group" in protocol:
+        way = "text to motion" if protocol["task"] == "text_to_motion" else "motion to text"
+        parts.append(f"R@k {way} among {protocol['group']}")
+    if protocol["task"] == "captioning":
+        parts.append("references raw, and normalised (n.: lower case, no punctuation)")
+    if protocol["task"] == "questions":
+        parts.append("understood: read as the corpus reads an answer")
+    return "; ".join(parts) + "."
