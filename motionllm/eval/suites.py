@@ -44,6 +44,7 @@ from motionllm.tokenizer import MotionTokenizer
 
 FORMAT = 1  # of the result
 SAMPLES = 4  # motions kept to look at
+TRAIN = 2000  # clips of the built-in corpus whose questions answers without motion are learnt from
 Progress = Callable[..., None]
 Made = tuple[np.ndarray, np.ndarray]  # features (T, dim), joints (T, J, 3)
 
@@ -488,7 +489,7 @@ def _questions(run: _Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, 
     true, kinds = [q.answer for q in questions], [q.kind for q in questions]
     known = [
         (q.text, q.answer, q.kind)
-        for sample in read(run.suite.data.model_copy(update={"clips": 2000}), "train")
+        for sample in read(run.suite.data.model_copy(update={"clips": min(run.suite.data.clips, TRAIN)}), "train")
         for q in sample.questions
     ]
     blind = metrics.text_only_answers(known, [(q.text, q.kind) for q in questions])
