@@ -330,10 +330,31 @@ class _Run:
 
 @dataclass
 class _Motion:
-    """A made motion: embedding (D,), joints, and what was measured on it; empty where it failed."""
+    """A motion for a case: embedding (D,) and joints, empty where it failed; `measures` and `checks` once computed."""
 
     embedding: np.ndarray | None = None
     joints: np.ndarray | None = None
+    measures: dict[str, float] | None = None
+    checks: dict[str, bool] | None = None
+
+    def measure(self, case: Case) -> dict[str, float]:
+        """What physics says of it."""
+        assert self.joints is not None
+        if self.measures is None:
+            feet = [foot for _, foot in skeleton_of_dim(case.features.shape[1]).feet]
+            self.measures = {
+                "skating": metrics.foot_skating(self.joints, case.fps, feet),
+                "floating_mm": 1000 * metrics.floating(self.joints),
+                "jerk": metrics.jerk(self.joints, case.fps),
+                "seconds": len(self.joints) / case.fps,
+            }
+        return self.measures
+
+    def check(self, case: Case) -> dict[str, bool] | None:
+        """What it has of what its case of the built-in corpus asks for; None where it failed."""
+        if self.joints is not None and self.checks is None:
+            self.checks = corpus.checked(Spec.of(case.sample.labels["spec"]), Motion(self.joints))
+        return self.checks
 
 
 def _measured(features: np.ndarray, joints: np.ndarray, embedder: Embedder | StandardEvaluator) -> _Motion:
@@ -373,13 +394,13 @@ def _text_to_motion(run: _Run, cases: Sequence[Case], real: np.ndarray) -> dict[
     shown: list[_Motion] = []
     lengths: list[float] = []
     failed = 0
+    whole = [_Motion(e, features_to_joints(case.features)) for e, case in zip(real, cases, strict=True)]
     for number in range(suite.replications):
         captions = _captions(cases, suite, number)
         text = run.embedder.embed_texts(captions)
         made = run.motions("replication", number, captions, seconds)
         shown = shown or made
         failed += sum(m.joints is None for m in made)
-        whole = [_Motion(e, features_to_joints(case.features)) for e, case in zip(real, cases, strict=True)]
         for name, motions in (("real", whole), ("made", made)):
             rows[name].append(_replication(run, cases, text, motions, real, number, classifiers))
         lengths += [m.joints.shape[0] / case.fps - wanted for m, case, wanted in
@@ -417,28 +438,20 @@ def _replication(
         )
     found = np.stack([motions[i].embedding for i in order])  # type: ignore[misc]
     precision = metrics.r_precision(text[order], found, group=suite.group) * there
-    joints = [motions[i].joints for i in order]
-    fps = cases[0].fps
-    feet = [foot for _, foot in skeleton_of_dim(cases[0].features.shape[1]).feet]
     row: dict[str, Any] = {f"r{k}": float(r) for k, r in enumerate(precision, 1)}
     row |= {
         "mm_dist": metrics.mm_dist(text[order], found),
         "fid": metrics.frechet_distance(found, real),
         "diversity": metrics.diversity(found, np.random.default_rng([suite.seed, 1, number]), suite.pairs),
-        "skating": float(np.mean([metrics.foot_skating(j, fps, feet) for j in joints])),  # type: ignore[arg-type]
-        "floating_mm": 1000 * float(np.mean([metrics.floating(j) for j in joints])),  # type: ignore[arg-type]
-        "jerk": float(np.mean([metrics.jerk(j, fps) for j in joints])),  # type: ignore[arg-type]
-        "seconds": float(np.mean([len(j) / fps for j in joints])),  # type: ignore[arg-type]
     }
+    measures = [motions[i].measure(cases[i]) for i in order]
+    row |= {key: float(np.mean([one[key] for one in measures])) for key in measures[0]}
     for key, classifier in classifiers.items():
         truth = [cases[i].sample.labels.get(key) for i in order]
         row[f"label_{key}"] = there * float(np.mean([a == b for a, b in zip(classifier(found), truth, strict=True)]))
     if suite.data.kind == "builtin" and suite.captions == "first":
         specs = [Spec.of(case.sample.labels["spec"]) for case in cases]
-        checks = [
-            None if m.joints is None else corpus.checked(s, Motion(m.joints))
-            for s, m in zip(specs, motions, strict=True)
-        ]
+        checks = [motion.check(case) for motion, case in zip(motions, cases, strict=True)]
         shares = corpus.shares(specs, checks)
         row |= {name: shares[name] for name in ("asked", "all_of")}
     return row
