@@ -94,9 +94,22 @@ class Model:
         }
 
     def motions(self, texts: Sequence[str], seconds: Sequence[float] | None, seed: int) -> list[Made]:
-        s = self.suite
-        made = self.lm.generate_batch(texts, seconds, seed, s.temperature, s.top_p, s.best_of)
-        return [(self.lm.motion_tokenizer.features(motion), motion.joints) for motion in made]
+        s, tokenizer = self.suite, self.lm.motion_tokenizer
+        # Only motions of one length are decoded side by side: a row that has to end before the others has no code left
+        # to draw while they go on.
+        groups: dict[int, list[int]] = {}
+        for i in range(len(texts)):
+            groups.setdefault(
+                math.ceil(round(seconds[i] * tokenizer.steps_per_second, 6)) if seconds else 0, []
+            ).append(i)
+        made: dict[int, Motion] = {}
+        for number, rows in groups.items():
+            wanted = [seconds[i] for i in rows] if seconds else None
+            found = self.lm.generate_batch(
+                [texts[i] for i in rows], wanted, (seed + number) % 2**31, s.temperature, s.top_p, s.best_of
+            )
+            made |= dict(zip(rows, found, strict=True))
+        return [(tokenizer.features(made[i]), made[i].joints) for i in range(len(texts))]
 
     def captions(self, features: Sequence[np.ndarray]) -> list[str]:
         return self.lm.caption_batch(features)
@@ -388,7 +401,7 @@ def _text_to_motion(run: _Run, cases: Sequence[Case], real: np.ndarray) -> dict[
     few = cases[: more.texts] if more else []
     run.todo = suite.replications * len(cases) + (more.repeats * len(few) if more else 0)
     true_seconds = [case.seconds for case in cases]
-    seconds = true_seconds if suite.length == "true" else None
+    seconds = true_seconds if suite.length == "given" else None
     classifiers = _classifiers(suite, run.embedder)
     rows: dict[str, list[dict[str, Any]]] = {"real": [], "made": []}
     shown: list[_Motion] = []
@@ -410,7 +423,7 @@ def _text_to_motion(run: _Run, cases: Sequence[Case], real: np.ndarray) -> dict[
         result["made"]["duration"] = metrics.duration_error(lengths, [0.0] * len(lengths))
     if more:
         captions = [case.sample.captions[0] for case in few]
-        asked = [case.seconds for case in few] if suite.length == "true" else None
+        asked = [case.seconds for case in few] if suite.length == "given" else None
         passes = [run.motions("repeat", k, captions, asked) for k in range(more.repeats)]
         whole_ = [row for row in zip(*passes, strict=True) if all(m.embedding is not None for m in row)]
         if whole_:

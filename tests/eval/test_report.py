@@ -36,7 +36,7 @@ def result(model: str, r1: float, **protocol: Any) -> dict[str, Any]:
 def test_rows_that_compare_stand_together() -> None:
     found = report.tables([
         result("a", 0.5), result("b", 0.25), result("c", 0.1, embedder={"kind": "own", "name": "e", "id": "2"}),
-        result("d", 0.2, length="true"),
+        result("d", 0.2, length="given"),
     ])  # fmt: skip
     assert [[row[0] for row in table["rows"]] for table in found] == [
         ["real data", "a (01234567)", "b (01234567)"], ["real data", "c (01234567)"], ["real data", "d (01234567)"],

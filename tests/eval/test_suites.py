@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +17,7 @@ from motionllm import cli
 from motionllm.config import Suite
 from motionllm.data import builtin
 from motionllm.errors import MotionLLMError
-from motionllm.eval import suites
+from motionllm.eval import corpus, suites
 from motionllm.eval.classifier import Classifier
 from motionllm.eval.suites import run_suite
 from motionllm.motion.features import features_to_joints
@@ -149,10 +151,10 @@ def test_length_mode_and_multimodality(tiny_embedder: Path, enters: Any, tmp_pat
 
     enters(Short())
     more = {"texts": 5, "repeats": 4, "pairs": 3}
-    result = run_suite(suite(tiny_embedder, length="true", multimodality=more), "truthful", tmp_path / "out")
+    result = run_suite(suite(tiny_embedder, length="given", multimodality=more), "truthful", tmp_path / "out")
     assert result["made"]["duration"]["mean_s"] == pytest.approx(-0.2)
     assert 0 < result["made"]["multimodality"] < 0.2 < result["made"]["diversity"]["mean"]
-    assert result["protocol"]["length"] == "true" and result["protocol"]["multimodality"]["repeats"] == 4
+    assert result["protocol"]["length"] == "given" and result["protocol"]["multimodality"]["repeats"] == 4
 
 
 def test_captions_and_questions(tiny_embedder: Path, enters: Any, tmp_path: Path) -> None:
@@ -269,6 +271,20 @@ def test_a_trained_run_by_command_line(
     assert cli.main(argv) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["protocol"]["cases"] == 10 and len(result["adapter"]) == 16
+    argv = [
+        "eval",
+        "text-to-motion",
+        *words,
+        "length=given",
+        "--model",
+        str(trained_run[0]),
+        "--out",
+        str(tmp_path / "c"),
+    ]
+    assert cli.main([*argv, "--json"]) == 0
+    given = json.loads(capsys.readouterr().out)
+    assert given["made"]["duration"]["worst_s"] == pytest.approx(0, abs=1e-9)
+    assert given["made"]["seconds"]["mean"] == pytest.approx(given["real"]["seconds"]["mean"])
     assert cli.main(["eval", "text-to-motoin", "--model", "x"]) == 2
     assert "did you mean 'text-to-motion'" in capsys.readouterr().err
     assert cli.main(["eval", "questions", "grup=3"]) == 2
@@ -276,3 +292,29 @@ def test_a_trained_run_by_command_line(
     argv = ["eval", "captioning", *words, "--model", str(trained_run[0]), "--out", str(tmp_path / "b")]
     assert cli.main(argv) == 0
     assert "| R@1 ↑|" in capsys.readouterr().out.replace("|R@1", "| R@1")
+
+
+def test_commands_of_the_page_run(
+    trained_run: tuple[Path, Path], tiny_base: Path, tiny_embedder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """docs/evaluation.md as it stands there, with settings of seconds behind each command."""
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^motionllm eval (.*)$", page, re.MULTILINE)
+    place = labelled(tmp_path / "set")
+    (place / "val.txt").write_text((place / "test.txt").read_text())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "default").symlink_to(trained_run[0])
+    monkeypatch.setattr("motionllm.model.find_adapter", lambda name: trained_run[0] / "adapter")
+    monkeypatch.setattr(corpus, "find_adapter", lambda name: trained_run[0] / "adapter")
+    small = ["cases=8", "group=4", "pairs=4", "replications=1", "expect={}", "batch=4", "data.clips=40"]
+    for line in lines:
+        words = shlex.split(line.replace("FOLDER", str(place)))
+        if words[0] == "train-embedder":
+            words += ["sources.0.clips=80", f"base={tiny_base}", "layer=1", "width=16", "train.steps=3"]
+        elif words[0] != "report":
+            words += small if "embedder=" in line else [*small, f"embedder={tiny_embedder}"]
+        assert cli.main(["eval", *words]) == 0, line
+    assert len(lines) == 8 and (tmp_path / "results.html").stat().st_size > 1000
+    assert (tmp_path / "results.md").read_text().count("### ") >= 4
