@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,8 @@ class MotionLM:
         self.model, self.tokenizer, self.vocab = model, tokenizer, vocab
         self.motion_tokenizer, self.templates, self.recipe = motion_tokenizer, templates, recipe
         self.renderer = Renderer(tokenizer, vocab, recipe.data.system)
+        self.base = recipe.model.base  # where the base model lies
+        self._base: Any = None  # the base model itself, once `talk` needs it beside the merged one
 
     # -- making, saving, loading ---------------------------------------------------------------------------
 
@@ -141,7 +144,9 @@ class MotionLM:
             model = model.to(getattr(torch, fast_dtype() if recipe.model.dtype == "auto" else recipe.model.dtype))
         if torch.cuda.is_available():
             model = model.to("cuda")
-        return cls(model.eval(), tokenizer, vocab, motion_tokenizer, templates, recipe)
+        lm = cls(model.eval(), tokenizer, vocab, motion_tokenizer, templates, recipe)
+        lm.base = base or recipe.model.base
+        return lm
 
     def save(self, folder: str | Path, dtype: str = "float32") -> None:
         """Write the adapter folder: all that `load` needs besides the base. Replaces an older one at once.
@@ -327,24 +332,27 @@ class MotionLM:
         ids = self.vocab.encode(np.array(rest))[1:-1]
         return decoding.motion_likelihoods(self.model, self.vocab, prompts, [ids] * len(prompts))
 
-    def caption(
+    def caption(self, motion: Motion | np.ndarray) -> str:
+        """A sentence that says what the person in the motion does."""
+        return self.caption_batch([motion])[0]
+
+    def captions(
         self,
         motion: Motion | np.ndarray,
-        n: int = 1,
+        n: int,
         seed: int | None = None,
         temperature: float = 0.7,
         top_p: float = 0.95,
         top_k: int = 0,
-    ) -> str | list[str]:
-        """A sentence that says what the person in the motion does: the likeliest; a list for n > 1, others drawn."""
+    ) -> list[str]:
+        """n sentences: first that of `caption`, then n − 1 that are drawn."""
         if n < 1:
             raise MotionLLMError(f"n is {n}; ask for at least one caption.")
-        first = self.caption_batch([motion])[0]
-        if n == 1:
-            return first
+        sampling = _sampling(temperature, top_p, top_k)
         template = self.templates.phrasings("caption")[0]
         messages = conversation(template, {"motion": self._codes(motion)}, answered=False)
-        return [first, *self._say([messages] * (n - 1), seed=seed, **_sampling(temperature, top_p, top_k))]
+        drawn = self._say([messages] * (n - 1), seed=seed, **sampling) if n > 1 else []
+        return [*self._say([messages]), *drawn]
 
     def caption_batch(self, motions: Sequence[Motion | np.ndarray]) -> list[str]:
         """One caption a motion (a Motion, joints, or features), decoded side by side."""
@@ -399,7 +407,7 @@ class MotionLM:
     def chat(
         self,
         messages: Sequence[Message],
-        seconds: float | None = None,
+        seconds: Seconds = None,
         seed: int | None = None,
         temperature: float = 0.8,
         top_p: float = 0.95,
@@ -407,17 +415,42 @@ class MotionLM:
     ) -> Message:
         """The assistant's next message in the parts format: text, or a motion under the key "motion".
 
-        A motion part of `messages` holds a Motion or a path. seconds: reply with a motion of that duration.
+        A motion part of `messages` holds a Motion or a path. seconds: reply with a motion of that duration. Text where
+        there is no motion in the conversation is the base model's own (`talk`).
         """
         sampling = _sampling(temperature, top_p, top_k)
-        prompt = self._prompt([self._encoded(m) for m in messages])
-        if seconds is None and not decoding.starts_motion(self.model, self.vocab, prompt):
-            ids = decoding.texts(self.model, self.vocab, [prompt], self._stop, 256, **sampling, seed=seed)[0]
-            return {"role": "assistant", "content": [{"type": "text", "text": self._text(ids)}]}
+        if seconds is None and not self.moves(messages):
+            if all(isinstance(m.get("content"), str) or _plain(m["content"]) for m in messages):
+                return _said(self.talk(messages, seed, temperature, top_p, top_k))
+            return _said(self._say([[self._encoded(m) for m in messages]], longest=256, seed=seed, **sampling)[0])
+        prompt = self._prompt([self._encoded(m) for m in messages], self._window)
         order = self._order("a person moves", seconds, [], [])  # for its bounds: the prompt is the conversation
         codes = decoding.motions(self.model, self.vocab, [prompt], [order.least], [order.most], **sampling, seed=seed,
                                  window=self._window)[0]  # fmt: skip
         return {"role": "assistant", "content": [{"type": "motion", "motion": self._motion(codes, order.frames)}]}
+
+    def moves(self, messages: Sequence[Message]) -> bool:
+        """Whether the model would open its next message with a motion rather than with a word."""
+        return decoding.starts_motion(self.model, self.vocab, self._prompt([self._encoded(m) for m in messages]))
+
+    def talk(
+        self,
+        messages: Sequence[Message],
+        seed: int | None = None,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        top_k: int = 0,
+        longest: int = 256,
+    ) -> str:
+        """What the base model itself answers to a conversation of text alone: no adapter, its own system message.
+
+        Its weights are loaded beside the merged ones at the first call; an adapter that is not merged is switched off.
+        """
+        sampling = _sampling(temperature, top_p, top_k)
+        prompt = self._prompt(messages, renderer=Renderer(self.tokenizer, None))
+        with self._without_adapter() as base:
+            ids = decoding.texts(base, self.vocab, [prompt], self._stop, longest, **sampling, seed=seed)[0]
+        return self._text(ids)
 
     # -- within --------------------------------------------------------------------------------------------
 
@@ -430,12 +463,26 @@ class MotionLM:
         """Steps of the longest motion that the model has seen."""
         return TRAINED // self.motion_tokenizer.frames_per_step
 
-    def _prompt(self, messages: Sequence[Message], steps: int = 0) -> list[int]:
+    @contextmanager
+    def _without_adapter(self) -> Iterator[Any]:
+        from peft import PeftModel
+
+        if isinstance(self.model, PeftModel):
+            with self.model.disable_adapter():
+                yield self.model
+            return
+        if self._base is None:
+            self._base, _ = load_base(self.base, self.recipe.model.dtype)
+            self.vocab.attach(self._base)  # never drawn from, but decoding looks its rows up
+            self._base.to(next(self.model.parameters()).device)
+        yield self._base
+
+    def _prompt(self, messages: Sequence[Message], steps: int = 0, renderer: Renderer | None = None) -> list[int]:
         """Ids that open the assistant's turn, with room for a reply of `steps` of motion.
 
         Raises MotionLLMError where the base model cannot take so much.
         """
-        ids = self.renderer(messages, reply=True).ids
+        ids = (renderer or self.renderer)(messages, reply=True).ids
         room = self.model.config.get_text_config().max_position_embeddings
         if len(ids) + 2 + steps * self.vocab.parts > room:
             raise MotionLLMError(
@@ -457,9 +504,9 @@ class MotionLM:
         # Decoded bones breathe by millimetres; files want them constant.
         return motion.canonical() if motion.skeleton is HUMANML3D else motion
 
-    def _say(self, conversations: Sequence[Sequence[Message]], **sampling: Any) -> list[str]:
+    def _say(self, conversations: Sequence[Sequence[Message]], **options: Any) -> list[str]:
         prompts = [self._prompt(c) for c in conversations]
-        return [self._text(ids) for ids in decoding.texts(self.model, self.vocab, prompts, self._stop, **sampling)]
+        return [self._text(ids) for ids in decoding.texts(self.model, self.vocab, prompts, self._stop, **options)]
 
     def _text(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
@@ -486,6 +533,14 @@ class _Order:
     least: int
     most: int
     frames: int | None
+
+
+def _plain(parts: Any) -> bool:
+    return all(part.get("type") == "text" for part in parts)
+
+
+def _said(text: str) -> Message:
+    return {"role": "assistant", "content": [{"type": "text", "text": text}]}
 
 
 def _sampling(temperature: float, top_p: float, top_k: int) -> dict[str, Any]:

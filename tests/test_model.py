@@ -287,9 +287,9 @@ def test_a_stream_gives_frames_before_the_motion_has_ended(lm: MotionLM, monkeyp
 
 
 def test_several_captions(lm: MotionLM, clip: np.ndarray) -> None:
-    said = lm.caption(clip, n=3, seed=1, temperature=3.0)
+    said = lm.captions(clip, 3, seed=1, temperature=3.0)
     assert len(said) == 3 and said[0] == lm.caption(clip)
-    assert said == lm.caption(clip, n=3, seed=1, temperature=3.0)
+    assert said == lm.captions(clip, 3, seed=1, temperature=3.0)
     assert len(set(said)) > 1
 
 
@@ -319,6 +319,23 @@ def test_chat_replies_with_text_or_motion(lm: MotionLM, clip: np.ndarray) -> Non
     assert reply["role"] == "assistant"
     assert reply["content"][0]["motion"].duration == pytest.approx(2.0)
     assert lm.chat(messages, seed=0)["content"][0]["type"] in ("text", "motion")
+
+
+def test_text_alone_is_answered_by_the_base(
+    trained_run: tuple[Path, Path], lm: MotionLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(trained_run[1])
+    messages = [{"role": "user", "content": "What does the person do?"}]
+    ids = lm.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt")["input_ids"]
+    out = base.generate(ids, max_new_tokens=20, do_sample=False)[0, ids.shape[1] :]
+    expected = lm.tokenizer.decode(out, skip_special_tokens=True).strip()
+    unmerged = MotionLM.load(trained_run[0], merge=False)
+    for model in (lm, unmerged):
+        monkeypatch.setattr(model, "moves", lambda _: False)
+        assert model.talk(messages, longest=20) == expected
+        assert model.chat(messages, temperature=0)["content"][0]["text"].startswith(expected)
 
 
 @pytest.mark.parametrize(
