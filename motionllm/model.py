@@ -41,6 +41,15 @@ TRAINED = 196  # frames of the longest clips in the field's data sets
 Seconds = float | tuple[float, float] | None
 
 
+def parse_seconds(text: str) -> Seconds:
+    """ "4" → 4.0, "2-4" → (2.0, 4.0). Raises MotionLLMError for anything else."""
+    try:
+        low, dash, high = text.replace("–", "-").partition("-")
+        return (float(low), float(high)) if dash else float(low)
+    except ValueError:
+        raise MotionLLMError(f"{text!r} is no duration; write seconds as 4, or two as 2-4.") from None
+
+
 class MotionLM:
     """model: a PEFT model while training, a plain causal LLM once merged. tokenizer: the base's own."""
 
