@@ -57,29 +57,45 @@ FSQ_LEVELS = {64: (8, 8), 256: (8, 8, 4), 512: (8, 8, 8), 1024: (8, 8, 4, 4), 20
 class Network(Section):
     """The tokenizer's network: widths in channels, `blocks` residual blocks on each side of the quantizer.
 
-    down: frames a step. split: one code a step for the whole body (`none`), or one for the lower and one for the upper
-    half (`body`). codes: of each codebook. quantizer: `vq` (learned codebook) or `fsq` (finite scalar quantization).
+    down: frames a step. quantizer: `vq` (learned codebook), `fsq` (finite scalar quantization) or `lfq` (look-up
+    free). Codes a step: split (one for the whole body, `none`, or one for each half, `body`) × groups (of channels,
+    each with a quantizer) × levels (each quantizes what the one before left over). codes: of each codebook. causal: the
+    decoder sees no later code, so that frames can be had while codes are being written.
     """
 
     width: Count = 256
     blocks: Count = 4
-    quantizer: Literal["vq", "fsq"] = "vq"
+    quantizer: Literal["vq", "fsq", "lfq"] = "vq"
     split: Literal["none", "body"] = "none"
+    groups: Count = 1
+    levels: Count = 1
+    causal: bool = False
     codes: Annotated[int, Field(ge=2)] = 512
     code_dim: Count = 64
     down: Literal[2, 4, 8] = 4
 
     @model_validator(mode="after")
-    def _codes_of_fsq(self) -> Network:
+    def _fits_the_quantizer(self) -> Network:
         if self.quantizer == "fsq" and self.codes not in FSQ_LEVELS:
             raise ValueError(f"codes of an fsq quantizer are one of {', '.join(map(str, FSQ_LEVELS))}")
+        if self.quantizer == "lfq" and self.codes & (self.codes - 1):
+            raise ValueError("codes of an lfq quantizer are a power of 2")
+        if self.code_dim % self.groups:
+            raise ValueError("code_dim must divide into the groups")
         return self
 
 
 class TokenizerTraining(Section):
-    """autoencode: steps before the codebook starts. encoder_lr: factor on the encoder's rate after it.
-    The rest weighs the losses: `commitment` of encodings to their codes, `velocity` of the pose, `path` (yaw and
-    travel added up).
+    """autoencode: steps before the codebook starts. encoder_lr: factor on the encoder's rate after it; 0 keeps encoder
+    and codebook as they are, and with them every code, and trains the decoder alone.
+
+    The weights of the losses, each with its reason. `features`: all dims, normalised. `velocity`: differences of the
+    pose between frames, against jitter. `joints`: positions in metres, the error that reports measure. `path`: yaw and
+    travel added up along the window, since a turn is a sum of small numbers. `contact`: movement of feet that stand.
+    `commitment` of encodings to their codes. `cycle`: what is decoded encodes to the same codes again.
+
+    validate_every: steps between validations; the best tokenizer is kept. patience: validations without gain after
+    which training stops.
     """
 
     steps: Count = 2000
@@ -90,15 +106,21 @@ class TokenizerTraining(Section):
     warmup: Annotated[int, Field(ge=0)] = 50
     autoencode: Annotated[int, Field(ge=0)] = 400
     encoder_lr: Annotated[float, Field(ge=0)] = 0.4
-    commitment: Annotated[float, Field(ge=0)] = 1.0
+    features: Annotated[float, Field(ge=0)] = 1.0
     velocity: Annotated[float, Field(ge=0)] = 0.5
+    joints: Annotated[float, Field(ge=0)] = 0.0
     path: Annotated[float, Field(ge=0)] = 0.5
+    contact: Annotated[float, Field(ge=0)] = 0.0
+    commitment: Annotated[float, Field(ge=0)] = 1.0
+    cycle: Annotated[float, Field(ge=0)] = 0.0
+    validate_every: Count = 1000
+    patience: Count | None = None
     seed: int = 0
 
 
 class TokenizerRecipe(Section):
-    """A motion tokenizer: data, network, training. start: a tokenizer of the same network to go on from, a folder or
-    a shipped name; its normalisation is kept and no autoencoder phase is run.
+    """A motion tokenizer: data, network, training. start: one of the same network, causal or not, to go on from,
+    a folder or a shipped name; its normalisation is kept and no autoencoder phase is run.
     """
 
     name: str = "tokenizer"
@@ -108,15 +130,59 @@ class TokenizerRecipe(Section):
     train: TokenizerTraining = TokenizerTraining()
 
 
+class SmallLLM(Section):
+    """A Llama trained from scratch on motion tokens: layers, width in channels, optimizer steps of `batch` windows of
+    `seconds` of motion.
+    """
+
+    layers: Count = 4
+    width: Annotated[int, Field(gt=0, multiple_of=64)] = 192
+    steps: Count = 240
+    batch: Count = 16
+    seconds: Positive = 8.0
+    lr: Positive = 1.5e-3
+    seed: int = 0
+
+
+class AblationRow(Section):
+    """A motion tokenizer to compare. bpe: merges of a motion BPE for the LLM. like: the row with the same tokenizer."""
+
+    name: str
+    network: Network
+    bpe: Count | None = None
+    like: str | None = None
+
+
+class Ablation(Section):
+    """Motion tokenizers on one budget: `tokenizer` gives data and training, each row its network."""
+
+    name: str = "ablation"
+    tokenizer: TokenizerRecipe
+    llm: SmallLLM = SmallLLM()
+    rows: Annotated[list[AblationRow], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _rows_are_told_apart(self) -> Ablation:
+        names = [row.name for row in self.rows]
+        if len(set(names)) < len(names):
+            raise ValueError("two rows have one name")
+        for row in self.rows:
+            if row.like and row.like not in names[: names.index(row.name)]:
+                raise ValueError(f"row {row.name} is like {row.like}, which is no row before it")
+        return self
+
+
 class Model(Section):
     """base: a causal LLM by hub name, folder, or `builtin:…`. tokenizer: a shipped motion tokenizer's
     name, a folder, or a tokenizer recipe (`.yaml`), which is then trained first, inside the run.
     quantization: the base in 4 or 8 bits by bitsandbytes (QLoRA); the adapter then merges into the dense base.
+    bpe: frequent code sequences merged into so many further motion tokens, learned from the training clips.
     dtype: of the base's weights; `auto` is bfloat16 where the machine computes in it, else float32.
     """
 
     base: str = "builtin:smollm2-135m-instruct"
     tokenizer: str = "default"
+    bpe: Count | None = None
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     quantization: Literal["4bit", "8bit"] | None = None
 
@@ -184,7 +250,7 @@ class Recipe(Section):
     train: Training = Training()
 
 
-R = TypeVar("R", Recipe, TokenizerRecipe)
+R = TypeVar("R", Recipe, TokenizerRecipe, Ablation)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = (), schema: type[R] = Recipe) -> R:  # type: ignore[assignment]

@@ -40,9 +40,8 @@ def motions(
     """Codes of one motion for each prompt, the given ones included. See `places`."""
     made = [list(codes) for codes in given] if given is not None else [[] for _ in prompts]
     for place in places(model, vocab, prompts, least, most, temperature, top_p, top_k, seed, given, window):
-        for codes, code in zip(made, place, strict=True):
-            if code is not None:
-                codes.append(code)
+        for codes, drawn in zip(made, place, strict=True):
+            codes.extend(drawn)
     return made
 
 
@@ -59,52 +58,54 @@ def places(
     seed: Seed = None,
     given: Sequence[Sequence[int]] | None = None,
     window: int | None = None,
-) -> Iterator[list[int | None]]:
-    """Place after place, the code that each motion has there, as soon as it is drawn; None once it has ended.
+) -> Iterator[list[tuple[int, ...]]]:
+    """The codes of the next token of every motion, as soon as it is drawn; none for a motion that has ended.
 
     prompts: ids that open the assistant's turn. given: codes, in whole steps, that each motion begins with; they are
     not yielded. least, most: bounds of the number of steps, the given ones included; equal bounds give an exact
-    length. temperature 0 is greedy; top_p and top_k (0: all) keep the likeliest codes. window: the most steps that
-    the model is shown at once; a longer motion goes on from its last OVERLAP steps, as if it had begun with them.
+    length, also where tokens are pieces of several codes. temperature 0 is greedy; top_p and top_k (0: all) keep the
+    likeliest tokens. window: the most steps that the model is shown at once; a longer motion goes on from its last
+    OVERLAP steps, as if it had begun with them.
     """
     shown = [list(codes) for codes in given] if given is not None else [[] for _ in prompts]
-    steps = [len(codes) // vocab.parts for codes in shown]
-    if any(a < 1 or b < a or b < n for a, b, n in zip(least, most, steps, strict=True)):
+    made = torch.tensor([len(codes) for codes in shown])
+    low, high = (torch.tensor(bound) * vocab.parts for bound in (least, most))
+    if any(a < 1 or b < a for a, b in zip(least, most, strict=True)) or (made > high).any():
         raise MotionLLMError("A motion needs at least one step, and its longest length not below its shortest.")
     if window is not None and window <= OVERLAP:
         raise MotionLLMError(f"A window of {window} steps shows no more than the {OVERLAP} that it goes on from.")
+    full = window * vocab.parts if window is not None else int(high.max()) + 1
     random = _randoms(seed, len(prompts))
-    rows = output_rows(model, vocab)[1][1:].float()  # the end, then the codes
+    rows = output_rows(model, vocab)[1][1:].float()  # the end, then the pieces
     config = model.config.get_text_config()
-    count, low, high = (torch.tensor(bound) * vocab.parts for bound in (steps, least, most))
-    allowed = [vocab.allowed(part) for part in range(vocab.parts)]
-    open_ = (count < high).tolist()
-    full = window * vocab.parts if window is not None else None
-    decoder, longest = None, 0
-    while any(open_):
-        if decoder is None or longest == full:
-            if full is not None and max(map(len, shown)) >= full:
-                shown = [codes[-OVERLAP * vocab.parts :] for codes in shown]
-            longest = max(map(len, shown))
+    allowed = torch.stack([vocab.allowed(part) for part in range(vocab.parts)])
+    open_ = made < high
+    decoder, seen, chosen = None, made.clone(), made
+    while open_.any():
+        if decoder is None or (seen[open_] >= full).any():
+            if (seen[open_] >= full).any():
+                shown = [codes[-OVERLAP * vocab.parts - len(codes) % vocab.parts :] for codes in shown]
+                seen = torch.tensor([len(codes) for codes in shown])
             decoder = _Decoder(model, [[*prompt, *vocab.encode(np.array(codes, np.int64))[:-1]]
                                        for prompt, codes in zip(prompts, shown, strict=True)])  # fmt: skip
             hidden = decoder.start()
-        scores = logits(hidden, rows, config).cpu().masked_fill(~allowed[longest % vocab.parts], -torch.inf)
-        scores[count < low, 0] = -torch.inf
-        scores[count == high, 1:] = -torch.inf  # beyond it a row has ended
-        chosen = _draw(scores, temperature, top_p, top_k, random)
-        drawn = chosen.tolist()
-        open_ = [still and c > 0 for still, c in zip(open_, drawn, strict=True)]
-        if any(open_):
-            yield [c - 1 if still else None for still, c in zip(open_, drawn, strict=True)]
-        for codes, c in zip(shown, drawn, strict=True):
-            codes.append(max(c - 1, 0))
-        count += 1
-        longest += 1
-        open_ = [still and more for still, more in zip(open_, (count < high).tolist(), strict=True)]
-        if any(open_) and longest != full:
+        else:
             # A finished row keeps stepping beside the others; what it draws is ignored.
             hidden = decoder.step(torch.where(chosen > 0, chosen - 1 + vocab.first_id, vocab.end_id))
+        scores = logits(hidden, rows, config).cpu().masked_fill(~allowed[made % vocab.parts], -torch.inf)
+        scores[made < low, 0] = -torch.inf
+        room = torch.where(open_, torch.minimum(high - made, full - seen), full)
+        scores[:, 1:].masked_fill_(vocab.lengths > room[:, None], -torch.inf)
+        chosen = _draw(scores, temperature, top_p, top_k, random)
+        open_ &= chosen > 0
+        drawn = [vocab.pieces[c - 1] if still else () for c, still in zip(chosen.tolist(), open_.tolist(), strict=True)]
+        for codes, piece in zip(shown, drawn, strict=True):
+            codes.extend(piece)
+        more = torch.tensor([len(piece) for piece in drawn])
+        made, seen = made + more, seen + more
+        if any(drawn):
+            yield drawn
+        open_ &= made < high
 
 
 @torch.inference_mode()

@@ -17,7 +17,7 @@ from motionllm.vocab import MotionVocab
 
 
 def output_rows(model: Any, vocab: MotionVocab) -> tuple[Tensor, Tensor]:
-    """(text rows (text_size, d), motion rows (2 + codes, d) in the order of `vocab.ids`) of the output matrix.
+    """(text rows (text_size, d), motion rows (2 + pieces, d) in the order of `vocab.ids`) of the output matrix.
 
     PEFT keeps the trained rows beside the matrix as absolute values; they take the place of the stored ones.
     """
@@ -65,13 +65,16 @@ def cross_entropy(
     hidden, targets = hidden[keep], targets[keep]
     text_rows, motion_rows = output_rows(model, vocab)
     config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
-    at_motion = (targets == vocab.end_id) | ((targets >= vocab.first_id) & (targets < vocab.first_id + vocab.size))
-    # Among the motion rows: start 0, end 1, code c at 2 + c.
+    at_motion = (targets == vocab.end_id) | (
+        (targets >= vocab.first_id) & (targets < vocab.first_id + len(vocab.pieces))
+    )
+    # Among the motion rows: start 0, end 1, piece p at 2 + p.
     place = torch.where(targets == vocab.end_id, 1, targets - vocab.first_id + 2)[at_motion]
     text_targets = torch.where(targets == vocab.start_id, vocab.text_size, targets)[~at_motion]
     if motion == "rows":
         scores = logits(hidden[at_motion], motion_rows[1:], config)
-        part = (place - 2).clamp(min=0) // (vocab.size // vocab.parts)  # the end stands where a step could begin
+        # The end stands where a step could begin, as if it began with part 0.
+        part = torch.cat([torch.tensor([0]), vocab.begins]).to(place.device)[place - 1]
         allowed = torch.stack([vocab.allowed(p) for p in range(vocab.parts)]).to(scores.device)
         moving = F.cross_entropy(scores.masked_fill(~allowed[part], -torch.inf), place - 1, reduction="sum")
     else:

@@ -45,7 +45,7 @@ def merge(name: str | Path, out: Path, dtype: str = "float32", base: str | None 
         expected = apart.model(ids.to(apart.model.device)).logits.float().cpu()
     merged = apart.model.merge_and_unload().cpu()
     vocab, tokenizer = apart.vocab, copy.deepcopy(apart.tokenizer)
-    added = MotionVocab.add(tokenizer, vocab.size, vocab.tokenizer_hash, vocab.parts)
+    added = MotionVocab.add(tokenizer, vocab.size, vocab.tokenizer_hash, vocab.parts, vocab.bpe)
     if added != vocab:
         raise MotionLLMError(f"The base's tokenizer gives motion other ids than {name} has; the base is another one.")
     out.parent.mkdir(parents=True, exist_ok=True)

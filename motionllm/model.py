@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
 from motionllm.motion.skeleton import HUMANML3D
 from motionllm.tokenizer import MotionTokenizer
+from motionllm.tokenizer.bpe import MotionBPE
 from motionllm.vocab import MotionVocab
 
 log = logging.getLogger(__name__)
@@ -72,17 +74,24 @@ class MotionLM:
 
     @classmethod
     def create(
-        cls, recipe: Recipe, motion_tokenizer: MotionTokenizer, templates: Templates, clips: Sequence[Clip] = ()
+        cls,
+        recipe: Recipe,
+        motion_tokenizer: MotionTokenizer,
+        templates: Templates,
+        clips: Sequence[Clip] = (),
+        bpe: MotionBPE | None = None,
     ) -> MotionLM:
         """A base with fresh motion rows and a fresh adapter, to be trained. clips: where codes and words meet, for
-        rows that start from words.
+        rows that start from words, and what a motion BPE is learned from where the recipe wants one and none is given.
         """
         from peft import LoraConfig, get_peft_model
 
         settings = recipe.adapter
         base, tokenizer = load_base(recipe.model.base, recipe.model.dtype, recipe.model.quantization)
-        vocab = MotionVocab.add(copy.deepcopy(tokenizer), motion_tokenizer.size, motion_tokenizer.hash,
-                              motion_tokenizer.parts)  # fmt: skip
+        size, merges = motion_tokenizer.size, recipe.model.bpe
+        if merges and not bpe:
+            bpe = MotionBPE.train([clip.codes for clip in clips], size, merges)
+        vocab = MotionVocab.add(copy.deepcopy(tokenizer), size, motion_tokenizer.hash, motion_tokenizer.parts, bpe)
         torch.manual_seed(recipe.train.seed)
         words = associations(clips, tokenizer, vocab.size) if settings.rows_init == "words" else None
         vocab.attach(base, settings.rows_init, recipe.train.seed, motion_tokenizer.codebook, words)
@@ -111,7 +120,8 @@ class MotionLM:
         folder = find_adapter(name)
         recipe = load_recipe(folder / "recipe.yaml")
         recipe.adapter.start = None
-        lm = cls.create(recipe, MotionTokenizer.load(folder / "tokenizer"), Templates.load(folder / "templates.yaml"))
+        tokenizer, templates = MotionTokenizer.load(folder / "tokenizer"), Templates.load(folder / "templates.yaml")
+        lm = cls.create(recipe, tokenizer, templates, bpe=MotionVocab.load(folder).bpe)
         lm.model = lm.model.merge_and_unload().eval()
         return lm
 
@@ -277,17 +287,15 @@ class MotionLM:
         )  # fmt: skip
         return self._pieces(given, places, order.frames)
 
-    def _pieces(self, given: list[int], places: Iterator[list[int | None]], frames: int | None) -> Iterator[np.ndarray]:
-        decoder = self.motion_tokenizer.stream()  # type: ignore[attr-defined]
-        step, left = given, frames if frames is not None else sys.maxsize
-        for (code,) in places:
-            assert code is not None  # a batch of one ends with its motion
-            step = [*step, code]
-            if len(step) % self.vocab.parts == 0:
-                joints, step = decoder.push(step)[:left], []
-                left -= len(joints)
-                if len(joints):
-                    yield joints
+    def _pieces(
+        self, given: list[int], places: Iterator[list[tuple[int, ...]]], frames: int | None
+    ) -> Iterator[np.ndarray]:
+        decoder, left = self.motion_tokenizer.stream(), frames if frames is not None else sys.maxsize
+        for codes in chain([given] if given else [], (drawn for (drawn,) in places)):
+            joints = decoder.push(codes)[:left]
+            left -= len(joints)
+            if len(joints):
+                yield joints
         joints = decoder.finish()[:left]
         if len(joints):
             yield joints

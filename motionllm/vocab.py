@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from motionllm.errors import MotionLLMError
+from motionllm.tokenizer.bpe import MotionBPE
 
 FILE = "motion_vocab.json"
+BPE_FILE = "motion_bpe.model"
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class MotionVocab:
 
     first_id: id of code 0; codes are contiguous. size: number of codes. start_id, end_id: the delimiters.
     tokenizer_hash: content hash of the motion tokenizer. text_size: ids below it are the base's own. parts: codes a
-    step; those of a step follow one another, and code c is of part c // (size / parts).
+    step; those of a step follow one another, and code c is of part c // (size / parts). bpe: merges frequent codes into
+    pieces, which are tokens of their own after the codes.
     """
 
     first_id: int
@@ -37,49 +41,66 @@ class MotionVocab:
     tokenizer_hash: str
     text_size: int
     parts: int = 1
+    bpe: MotionBPE | None = field(default=None, compare=False)
+
+    @cached_property
+    def pieces(self) -> list[tuple[int, ...]]:
+        """The codes of every motion token: single codes, then what the BPE merged."""
+        return self.bpe.pieces if self.bpe else [(c,) for c in range(self.size)]
 
     @property
     def ids(self) -> list[int]:
-        """Every motion id: start, end, then the codes."""
-        return [self.start_id, self.end_id, *range(self.first_id, self.first_id + self.size)]
+        """Every motion id: start, end, then the pieces."""
+        return [self.start_id, self.end_id, *range(self.first_id, self.first_id + len(self.pieces))]
+
+    @cached_property
+    def begins(self) -> Tensor:
+        """(pieces,) the part that each piece begins with."""
+        return torch.tensor([codes[0] for codes in self.pieces]) // (self.size // self.parts)
+
+    @cached_property
+    def lengths(self) -> Tensor:
+        """(pieces,) the number of codes in each piece."""
+        return torch.tensor([len(codes) for codes in self.pieces])
 
     def encode(self, codes: np.ndarray) -> list[int]:
-        """Codes (n,) → start, n ids, end. Raises MotionLLMError for codes out of range."""
+        """Codes (n,) → start, an id a piece, end. Raises MotionLLMError for codes out of range."""
         if len(codes) and (codes.min() < 0 or codes.max() >= self.size):
             raise MotionLLMError(f"Motion code {codes.max()} is outside this vocabulary's {self.size} codes.")
-        return [self.start_id, *(codes + self.first_id).tolist(), self.end_id]
+        pieces = self.bpe.encode(codes) if self.bpe else codes
+        return [self.start_id, *(pieces + self.first_id).tolist(), self.end_id]
 
     def decode(self, ids: list[int] | np.ndarray) -> np.ndarray:
-        """Ids of codes alone → codes (n,). Raises MotionLLMError where any id is no code."""
-        codes = np.asarray(ids, np.int64) - self.first_id
-        if len(codes) and (codes.min() < 0 or codes.max() >= self.size):
+        """Ids of pieces alone → codes (n,). Raises MotionLLMError where any id is no motion code."""
+        pieces = np.asarray(ids, np.int64) - self.first_id
+        if len(pieces) and (pieces.min() < 0 or pieces.max() >= len(self.pieces)):
             raise MotionLLMError("A sequence of motion ids contains an id that is no motion code.")
-        return codes
+        return self.bpe.decode(pieces) if self.bpe else pieces
 
     def allowed(self, place: int) -> Tensor:
-        """(1 + size,) bool: what the grammar lets follow after `place` codes, of the end and every code: a code of
-        the part whose turn it is, and between steps the end.
+        """(1 + pieces,) bool: what the grammar lets follow after `place` codes, of the end and every piece: a piece
+        that begins with the part whose turn it is, and between steps the end.
         """
-        part, each = place % self.parts, self.size // self.parts
-        allowed = torch.zeros(1 + self.size, dtype=torch.bool)
-        allowed[1 + part * each : 1 + (part + 1) * each] = True
-        allowed[0] = part == 0
-        return allowed
+        part = place % self.parts
+        return torch.cat([torch.tensor([part == 0]), self.begins == part])
 
     @classmethod
-    def add(cls, tokenizer: Any, size: int, tokenizer_hash: str, parts: int = 1) -> MotionVocab:
-        """Add delimiters and `size` codes to a Hugging Face tokenizer.
+    def add(
+        cls, tokenizer: Any, size: int, tokenizer_hash: str, parts: int = 1, bpe: MotionBPE | None = None
+    ) -> MotionVocab:
+        """Add delimiters, `size` codes and the merged pieces to a Hugging Face tokenizer.
 
         The tokens are not special: skipping special tokens would delete the motion from decoded text.
         Raises MotionLLMError where the tokenizer has such tokens already.
         """
         text_size = len(tokenizer)
-        names = ["<motion>", "</motion>", *(f"<motion_{i}>" for i in range(size))]
+        count = len(bpe.pieces) if bpe else size
+        names = ["<motion>", "</motion>", *(f"<motion_{i}>" for i in range(count))]
         if tokenizer.add_tokens(names, special_tokens=False) != len(names):
             raise MotionLLMError("The base model's tokenizer has motion tokens already; give the base without them.")
         first = int(tokenizer.convert_tokens_to_ids(names[2]))
         start, end = (int(i) for i in tokenizer.convert_tokens_to_ids(names[:2]))
-        return cls(first, size, start, end, tokenizer_hash, text_size, parts)
+        return cls(first, size, start, end, tokenizer_hash, text_size, parts, bpe)
 
     def attach(
         self,
@@ -96,7 +117,8 @@ class MotionVocab:
         for the most part a random projection of its codebook vector, so that codes of like poses start as
         neighbours. `words` (token ids [W], association (codes, W)): a code leans towards the rows of the words that
         the training captions use where it occurs, so that the pretrained model reads a motion as hints at its words
-        from the first step; the rest is codebook and noise. `mean`: the bare mean, near-identical codes.
+        from the first step; the rest is codebook and noise. `mean`: the bare mean, near-identical codes. A merged
+        piece starts as the sum of its codes, at the spread of one.
         """
         rows = model.get_input_embeddings().weight.shape[0]
         if rows < max(self.ids) + 1:
@@ -110,6 +132,7 @@ class MotionVocab:
                 old = weight[: self.text_size].float()
                 mean, spread = old.mean(0), old.std(0)
                 noise = torch.randn(len(self.ids), weight.shape[1], generator=generator)
+                codes = slice(2, 2 + self.size)
                 if init in ("codebook", "words") and codebook is not None:
                     # Each part by a projection of its own: a like vector of the other part means another thing.
                     for part, vectors in enumerate(codebook.float().cpu().chunk(self.parts)):
@@ -121,7 +144,9 @@ class MotionVocab:
                 if init == "words" and words is not None and words[0]:
                     lean = words[1].float() @ ((old[words[0]] - mean) / spread).cpu()
                     lean = lean / lean.pow(2).mean(1, keepdim=True).sqrt().clamp(min=1e-12)
-                    noise[2:] = 0.7 * lean + 0.7 * noise[2:]
+                    noise[codes] = 0.7 * lean + 0.7 * noise[codes]
+                for row, piece in enumerate(self.pieces[self.size :], 2 + self.size):
+                    noise[row] = noise[[2 + c for c in piece]].sum(0) / len(piece) ** 0.5
                 new = mean + noise.to(mean.device) * spread * (init != "mean")
                 weight[self.ids] = new.to(weight)
 
@@ -138,21 +163,27 @@ class MotionVocab:
         }
 
     def save(self, folder: Path) -> None:
+        """Write `motion_vocab.json`, and `motion_bpe.model` where there is one."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "bpe"}
         beside = folder / f".{FILE}"
-        beside.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        beside.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
+        if self.bpe:
+            (folder / BPE_FILE).write_bytes(self.bpe.proto)
         os.replace(beside, folder / FILE)
 
     @classmethod
     def load(cls, folder: Path) -> MotionVocab:
         """Raises MotionLLMError where the folder holds no readable motion vocabulary."""
-        path = folder / FILE
+        path, merged = folder / FILE, folder / BPE_FILE
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            plain = json.loads(path.read_text(encoding="utf-8"))
+            bpe = MotionBPE(merged.read_bytes(), plain["size"]) if merged.is_file() else None
+            return cls(**plain, bpe=bpe)
         except FileNotFoundError:
             raise MotionLLMError(
                 f"{folder} is no motionllm adapter: {FILE} is missing; give the folder `motionllm train` wrote."
             ) from None
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, KeyError):
             raise MotionLLMError(f"{path} is damaged; copy the adapter anew.") from None
 
 

@@ -233,36 +233,8 @@ def clip_joints(number: int) -> np.ndarray:
     return builtin.joints(builtin.Spec.of(sample.labels["spec"]), sample.labels["seed"])
 
 
-class Held:
-    """What a motion tokenizer's stream promises, in the plainest way: it decodes everything anew at each push."""
-
-    ahead = 8  # steps; the tiny network sees fewer
-
-    def __init__(self, tokenizer: MotionTokenizer) -> None:
-        self.tokenizer, self.codes, self.out = tokenizer, [], 0
-
-    def push(self, codes: list[int]) -> np.ndarray:
-        self.codes += codes
-        return self._give(len(self.codes) // self.tokenizer.parts - self.ahead)
-
-    def finish(self) -> np.ndarray:
-        return self._give(len(self.codes) // self.tokenizer.parts)
-
-    def _give(self, steps: int) -> np.ndarray:
-        until = steps * self.tokenizer.frames_per_step
-        if until <= self.out:
-            return np.zeros((0, 22, 3), np.float32)
-        joints = self.tokenizer.decode(np.array(self.codes)).joints[self.out : until]
-        self.out = until
-        return joints
-
-
 @pytest.mark.parametrize("seconds", [None, 3.1, (1.0, 4.0)])
-def test_a_stream_is_the_motion_in_pieces(
-    lm: MotionLM, seconds: float | tuple[float, float] | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not hasattr(MotionTokenizer, "stream"):
-        monkeypatch.setattr(MotionTokenizer, "stream", lambda tokenizer: Held(tokenizer), raising=False)
+def test_a_stream_is_the_motion_in_pieces(lm: MotionLM, seconds: float | tuple[float, float] | None) -> None:
     pieces = list(lm.stream("a person walks", seconds, seed=4, temperature=1.0))
     whole = Motion(np.concatenate(pieces)).canonical()
     expected = lm.generate("a person walks", seconds, seed=4, temperature=1.0, best_of=1)
@@ -271,8 +243,6 @@ def test_a_stream_is_the_motion_in_pieces(
 
 
 def test_a_stream_gives_frames_before_the_motion_has_ended(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not hasattr(MotionTokenizer, "stream"):
-        monkeypatch.setattr(MotionTokenizer, "stream", lambda tokenizer: Held(tokenizer), raising=False)
     drawn, real = [0], decoding._draw
 
     def draw(*given: object) -> torch.Tensor:

@@ -1,32 +1,50 @@
-"""`motionllm tokenizer train | report`: motion tokenizers."""
+"""`motionllm tokenizer train | report | bpe | ablation | encode | decode`: motion tokenizers."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from motionllm.cli import CONTEXT, emit
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Train a motion tokenizer, or report on one.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Train a motion tokenizer, report on one, or use it alone."
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Name = Annotated[str, typer.Argument(help="A tokenizer's folder, or the name of a shipped one.")]
 
 
 @app.command("train", context_settings=CONTEXT)
 def train(
-    recipe: Annotated[str, typer.Argument(help="A tokenizer recipe: a file, or the name of a shipped one.")],
+    recipe: Annotated[str | None, typer.Argument(help="A tokenizer recipe: a file, or a shipped one's name.")] = None,
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value words, e.g. train.minutes=10.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default runs/NAME.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the unfinished training in this folder.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Trains a motion tokenizer and reports on it."""
     from motionllm import shipped
     from motionllm.config import TokenizerRecipe, load_recipe
     from motionllm.data.prepare import train_tokenizer
+    from motionllm.errors import MotionLLMError
+    from motionllm.tokenizer.train import CHECKPOINT
     from motionllm.tracking import Bar
 
-    settings = load_recipe(shipped.find("tokenizer", recipe), overrides or [], TokenizerRecipe)
-    folder = out or Path("runs") / settings.name
+    if resume and recipe and "=" in recipe:  # an override: the folder has its recipe
+        overrides, recipe = [recipe, *(overrides or [])], None
+    if (recipe is None) == (resume is None):
+        raise MotionLLMError("Give a recipe to start a training, or --resume FOLDER to go on with one.")
+    path = resume / "recipe.yaml" if resume else shipped.find("tokenizer", recipe or "")
+    settings = load_recipe(path, overrides or [], TokenizerRecipe)
+    folder = resume or out or Path("runs") / settings.name
+    unfinished = (folder / CHECKPOINT).is_file()
+    if resume and not unfinished:
+        raise MotionLLMError(f"{folder} holds no unfinished training; a new one goes on from it with start={folder}.")
+    if unfinished and not resume:
+        raise MotionLLMError(f"{folder} holds an unfinished training; --resume {folder} goes on, --out takes another.")
     with Bar(f"tokenizer {settings.name}") as bar:
         result = train_tokenizer(settings, folder, bar.update)
     emit({"tokenizer": folder, **result}, as_json)
@@ -34,15 +52,166 @@ def train(
 
 @app.command("report", context_settings=CONTEXT)
 def report(
-    tokenizer: Annotated[str, typer.Argument(help="A tokenizer's folder, or the name of a shipped one.")],
-    data: Annotated[Path, typer.Option(help="A data set in HumanML3D's layout.")],
+    tokenizer: Name,
+    data: Annotated[list[str], typer.Option(help="A data set in HumanML3D's layout, or `builtin`; may be repeated.")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    picture: Annotated[Path | None, typer.Option(help="PNG of originals beside what is left of them.")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Measures reconstruction error (MPJPE), perplexity and dead codes on a data set."""
+    """Measures reconstruction error (MPJPE), code use and speed on data sets."""
+    from motionllm.data import builtin
     from motionllm.data.sources import humanml3d
+    from motionllm.motion import Motion
+    from motionllm.motion.features import features_to_joints
+    from motionllm.motion.pictures import contact_sheet
     from motionllm.tokenizer import MotionTokenizer
     from motionllm.tokenizer.train import report as measure
 
     loaded = MotionTokenizer.load(tokenizer)
-    emit(measure(loaded, [sample.load() for sample in humanml3d(data, split)]), as_json)
+    sets = {
+        name: builtin.corpus(200, split=split) if name == "builtin" else humanml3d(Path(name), split) for name in data
+    }
+    found = {name: measure(loaded, [sample.load() for sample in samples]) for name, samples in sets.items()}
+    result: dict[str, Any] = {"sets": found} if len(found) > 1 else found[data[0]]
+    if picture:
+        pairs = []
+        for samples in sets.values():
+            for sample in samples[:: max(1, len(samples) // 4)][:4]:
+                features = sample.load()
+                codes = loaded.encode(features)
+                truth = Motion(features_to_joints(features), loaded.skeleton.fps, loaded.skeleton)
+                pairs += [(sample.id, truth), (f"decoded from {len(codes)} codes", loaded.decode(codes))]
+        contact_sheet(pairs, picture, across=4)
+        result["picture"] = picture
+    emit(result, as_json)
+
+
+@app.command("bpe", context_settings=CONTEXT)
+def bpe(
+    tokenizer: Name,
+    data: Annotated[list[Path], typer.Option(help="A data set in HumanML3D's layout; may be repeated.")],
+    merges: Annotated[list[int], typer.Option(help="Pieces to learn; may be repeated.")] = [256, 1024],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Learns a motion BPE from the training clips and says how many tokens it saves on the held-out ones."""
+    import numpy as np
+
+    from motionllm.data.sources import humanml3d
+    from motionllm.tokenizer import MotionTokenizer
+    from motionllm.tokenizer.bpe import MotionBPE
+    from motionllm.tracking import Bar
+
+    loaded = MotionTokenizer.load(tokenizer)
+    codes: dict[str, list[np.ndarray]] = {}
+    for split in ("train", "val"):
+        samples = [sample for folder in data for sample in humanml3d(folder, split)]
+        with Bar(f"encode {split}") as bar:
+            for number, sample in enumerate(samples, 1):
+                codes.setdefault(split, []).append(loaded.encode(sample.load()))
+                bar.update(number / len(samples))
+    rows = []
+    for wanted in merges:
+        learned = MotionBPE.train(codes["train"], loaded.size, wanted)
+        row: dict[str, Any] = {"merges": len(learned.pieces) - loaded.size}
+        for split, sequences in codes.items():
+            made = [learned.encode(sequence) for sequence in sequences]
+            exact = [np.array_equal(learned.decode(p), c) for p, c in zip(made, sequences, strict=True)]
+            row[split] = {
+                "sequences": len(sequences),
+                "codes": sum(map(len, sequences)),
+                "tokens": sum(map(len, made)),
+                "tokens_a_second": loaded.codes_per_second * sum(map(len, made)) / sum(map(len, sequences)),
+                "round_trips": sum(exact),
+            }
+        rows.append(row)
+    text = "\n".join(
+        f"{row['merges']:>6} merges: {row['val']['tokens_a_second']:.2f} tokens a second on val "
+        f"(train {row['train']['tokens_a_second']:.2f}, codes {loaded.codes_per_second:g}), "
+        f"{sum(row[s]['round_trips'] for s in codes)} of {sum(row[s]['sequences'] for s in codes)} sequences exact"
+        for row in rows
+    )
+    emit({"tokenizer": tokenizer, "codes_per_second": loaded.codes_per_second, "bpe": rows}, as_json, text)
+
+
+@app.command("ablation", context_settings=CONTEXT)
+def ablation(
+    plan: Annotated[Path, typer.Argument(help="A plan: data, budget, and the networks to compare.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value words, e.g. llm.steps=100.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of results, one JSON a row; rows that are there are kept.")] = Path(
+        "runs/ablation"
+    ),
+    only: Annotated[str | None, typer.Option(help="Make this row alone.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Trains tokenizers on one budget, measures them and a small LLM on each, and prints the table."""
+    from motionllm.config import Ablation, load_recipe
+    from motionllm.errors import MotionLLMError
+    from motionllm.eval.ablation import run, table
+    from motionllm.tracking import Bar
+
+    settings = load_recipe(plan, overrides or [], Ablation)
+    if only and only not in (names := [row.name for row in settings.rows]):
+        raise MotionLLMError(f"{plan} has no row {only}; it has {', '.join(names)}.")
+    with Bar(settings.name) as bar:
+        results = run(settings, out, only, bar.update)
+    emit({"rows": results}, as_json, table(results))
+
+
+@app.command("encode", context_settings=CONTEXT)
+def encode(
+    tokenizer: Name,
+    clip: Annotated[Path, typer.Argument(help="A motion file: .bvh .npy .npz .c3d.")],
+    out: Annotated[Path | None, typer.Option(help="JSON to write; default: standard output.")] = None,
+) -> None:
+    """Turns a motion into codes, as JSON that remembers its tokenizer."""
+    import json
+
+    from motionllm.errors import about
+    from motionllm.motion import Motion
+    from motionllm.motion.writing import write_file
+    from motionllm.tokenizer import MotionTokenizer
+
+    loaded = MotionTokenizer.load(tokenizer)
+    with about(clip):
+        codes = loaded.encode(Motion.load(clip)).tolist()
+    result = {"tokenizer": loaded.hash, "codes_per_second": loaded.codes_per_second, "parts": loaded.parts}
+    text = json.dumps(result | {"codes": codes})
+    if out:
+        write_file(out, text + "\n")
+        emit({"out": out, "codes": len(codes), "seconds": len(codes) / loaded.codes_per_second}, False)
+    else:
+        print(text)
+
+
+@app.command("decode", context_settings=CONTEXT)
+def decode(
+    tokenizer: Name,
+    codes: Annotated[Path, typer.Argument(help="JSON that `tokenizer encode` wrote.")],
+    out: Annotated[Path, typer.Option(help="Motion file to write: .bvh .glb .html .npy .png .gif .mp4 …")],
+    as_json: Json = False,
+) -> None:
+    """Turns codes back into a motion."""
+    import json
+
+    from motionllm.errors import MotionLLMError, about
+    from motionllm.tokenizer import MotionTokenizer
+
+    loaded = MotionTokenizer.load(tokenizer)
+    try:
+        stored = json.loads(codes.read_text(encoding="utf-8"))
+        made_by, numbers = stored["tokenizer"], [int(c) for c in stored["codes"]]
+    except OSError as error:
+        raise MotionLLMError(f"{codes} cannot be read: {error.strerror}.") from None
+    except (ValueError, KeyError, TypeError):
+        raise MotionLLMError(
+            f"{codes} is not what `motionllm tokenizer encode` writes; encode the clip anew."
+        ) from None
+    if made_by != loaded.hash:
+        raise MotionLLMError(
+            f"{codes} was made by motion tokenizer {made_by}, but {tokenizer} is {loaded.hash}; give the one it was "
+            "encoded with."
+        )
+    with about(codes):
+        motion = loaded.decode(numbers)
+    motion.save(out)
+    emit({"out": out, "seconds": motion.duration, "frames": len(motion)}, as_json)

@@ -17,6 +17,7 @@ Layout for J joints (12 J − 1 numbers a frame):
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -100,10 +101,11 @@ def _block(positions: np.ndarray, heading: np.ndarray, skeleton: Skeleton, featu
     features[:, 12 * count - 5 :] = (feet**2).sum(-1) < skeleton.contact
 
 
-def features_to_joints(features: np.ndarray) -> np.ndarray:
+def features_to_joints(features: np.ndarray, start: Root | None = None) -> np.ndarray:
     """Features (T, 263) or (T, 251) → joint positions (T, J, 3) float32, metres, from the `ric` dims.
 
-    The first frame stands at the XZ origin facing +Z. Rotations (dims 67–192) are not used.
+    The first frame stands at the XZ origin facing +Z, or where `start` says, which is moved on: pieces given in order
+    with one `Root` are the pieces of the whole. Rotations (dims 67–192) are not used.
     Raises MotionLLMError for other widths.
     """
     features = np.asarray(features, np.float64)
@@ -111,20 +113,33 @@ def features_to_joints(features: np.ndarray) -> np.ndarray:
         raise MotionLLMError(f"Features have shape {features.shape}, but (frames, 263) or (frames, 251) is needed.")
     skeleton = skeleton_of_dim(features.shape[-1])
     count = len(skeleton.joints)
+    start = start or Root()
     # A step's yaw and displacement belong to the frame after it.
-    yaw = np.concatenate([[0.0], np.cumsum(features[:-1, 0])])
-    heading = np.zeros((len(features), 4))
+    yaw = start.yaw + np.concatenate([[0.0], np.cumsum(features[:, 0])])
+    heading = np.zeros((len(yaw), 4))
     heading[:, 0], heading[:, 2] = np.cos(yaw), np.sin(yaw)
     back = _inverse(heading)
-    step = np.zeros((len(features), 3))
-    step[1:, [0, 2]] = features[:-1, 1:3]
-    root = np.cumsum(_rotate(back, step), axis=0)
+    step = np.zeros((len(yaw), 3))
+    step[0, [0, 2]] = start.x, start.z
+    step[1:] = _rotate(back[1:], np.stack([features[:, 1], np.zeros(len(features)), features[:, 2]], axis=-1))
+    path = np.cumsum(step, axis=0)
+    start.yaw, start.x, start.z = float(yaw[-1]), float(path[-1, 0]), float(path[-1, 2])
+    root = path[:-1]
     root[:, 1] = features[:, 3]
     local = features[:, 4 : 3 * count + 1].reshape(len(features), count - 1, 3)
-    joints = _turn(back, local)
+    joints = _turn(back[:-1], local)
     joints[..., 0] += root[:, None, 0]
     joints[..., 2] += root[:, None, 2]
     return np.concatenate([root[:, None], joints], axis=1).astype(np.float32)
+
+
+@dataclass
+class Root:
+    """Where features begin: yaw (half angle, radians) and place on the floor (metres)."""
+
+    yaw: float = 0.0
+    x: float = 0.0
+    z: float = 0.0
 
 
 def canonical(joints: np.ndarray, uniform: bool = True, skeleton: Skeleton = HUMANML3D) -> np.ndarray:

@@ -5,10 +5,12 @@ Shapes are (batch, time, channels) throughout.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from vector_quantize_pytorch import FSQ, VectorQuantize
+from vector_quantize_pytorch import FSQ, LFQ, ResidualFSQ, ResidualLFQ, ResidualVQ, VectorQuantize
 
 from motionllm.config import FSQ_LEVELS, Network
 from motionllm.motion.features import skeleton_of_dim
@@ -17,17 +19,22 @@ from motionllm.motion.features import skeleton_of_dim
 class Convolution(nn.Module):
     """1-D convolution over (B, T, C) as one matrix product, zero-padded to keep T / stride frames.
 
-    At these sizes a CPU runs the product half as fast again as its convolution kernels.
+    causal: all padding stands before, so that no output sees a later input. At these sizes a CPU runs the product half
+    as fast again as its convolution kernels.
     """
 
-    def __init__(self, inward: int, outward: int, width: int, dilation: int = 1, stride: int = 1) -> None:
+    def __init__(
+        self, inward: int, outward: int, width: int, dilation: int = 1, stride: int = 1, causal: bool = False
+    ) -> None:
         super().__init__()
         self.span, self.dilation, self.stride = dilation * (width - 1) + 1, dilation, stride
+        margin = self.span - stride
+        self.before = margin if causal else margin // 2
+        self.after = margin - self.before
         self.product = nn.Linear(width * inward, outward)
 
     def forward(self, x: Tensor) -> Tensor:
-        before = (self.span - self.stride) // 2
-        x = F.pad(x, (0, 0, before, self.span - self.stride - before))
+        x = F.pad(x, (0, 0, self.before, self.after))
         length = (x.shape[1] - self.span) // self.stride + 1
         taps = [x[:, i : i + self.stride * (length - 1) + 1 : self.stride] for i in range(0, self.span, self.dilation)]
         return self.product(torch.cat(taps, dim=-1))
@@ -36,9 +43,9 @@ class Convolution(nn.Module):
 class ResidualBlock(nn.Module):
     """x + mix(relu(conv3(relu(x)))), dilated."""
 
-    def __init__(self, width: int, dilation: int) -> None:
+    def __init__(self, width: int, dilation: int, causal: bool = False) -> None:
         super().__init__()
-        self.near = Convolution(width, width, 3, dilation)
+        self.near = Convolution(width, width, 3, dilation, causal=causal)
         self.mix = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,20 +55,26 @@ class ResidualBlock(nn.Module):
 class MotionAutoencoder(nn.Module):
     """Features (B, T, dim), normalised, T a multiple of `down` → codes (B, n) → features.
 
-    A step of `down` frames becomes one code, or one for each half of the body: n = T/down · `parts`, the codes of
-    a step side by side, those of part p numbered from p · codes. Each half has an encoder that sees that half
-    alone, so that a code says what the arms do whatever the legs do meanwhile; one decoder sees both.
+    A step of `down` frames becomes `parts` codes, n = T/down · parts: those of a step side by side, the codes of
+    part p numbered from p · codes. Parts are, in this order, the halves of the body (`split`), each with an encoder
+    that sees that half alone, so that a code says what the arms do whatever the legs do meanwhile; the `groups` of
+    channels of an encoding; the residual `levels` of a group. One decoder sees them all.
 
     The design follows van den Oord et al., "Neural Discrete Representation Learning" (2017). quantizer "vq": a
     codebook kept by exponential moving averages with k-means start; "fsq": finite scalar quantization (Mentzer et
-    al., 2023), where codes are the cells of a grid and none can die. Frames are folded into steps by one strided
-    convolution and unfolded by one product, so that every block works at the code rate, where a window costs
-    `down` times less.
+    al., 2023), where codes are the cells of a grid and none can die; "lfq": look-up free quantization (Yu et al.,
+    2023), one bit a dimension. Residual levels follow Zeghidour et al., "SoundStream" (2021). Frames are folded into
+    steps by one strided convolution and unfolded by one product, so that every block works at the code rate, where a
+    window costs `down` times less.
+
+    Receptive field, in steps: frames of a step come from the codes of `behind` steps before and `ahead` steps after
+    it; `ahead` is 0 with `causal`, whose decoder can write while codes arrive.
     """
 
     def __init__(self, dim: int, network: Network) -> None:
         super().__init__()
         width, self.down, self.dim, self.codes = network.width, network.down, dim, network.codes
+        self.groups, self.levels = network.groups, network.levels
         dilations = [3 ** (i % 3) for i in range(network.blocks)]
         lower, upper = body_parts(dim)
         self.seen = [lower, upper] if network.split == "body" else [sorted([*lower, *upper])]
@@ -73,29 +86,31 @@ class MotionAutoencoder(nn.Module):
             )
             for dims in self.seen
         )
+        causal = network.causal
         self.decoder = nn.Sequential(
-            Convolution(self.parts * network.code_dim, width, 3),
-            *(ResidualBlock(width, d) for d in reversed(dilations)),
+            Convolution(len(self.seen) * network.code_dim, width, 3, causal=causal),
+            *(ResidualBlock(width, d, causal) for d in reversed(dilations)),
             nn.ReLU(),
-            Convolution(width, self.down * dim, 3),
+            Convolution(width, self.down * dim, 3, causal=causal),
         )
-        self.quantizers = nn.ModuleList(_quantizer(network) for _ in self.seen)
+        self.quantizers = nn.ModuleList(_quantizer(network) for _ in range(len(self.seen) * self.groups))
+        convolutions = [m for m in self.decoder.modules() if isinstance(m, Convolution)]
+        self.behind, self.ahead = sum(c.before for c in convolutions), sum(c.after for c in convolutions)
 
     @property
     def parts(self) -> int:
         """Codes a step."""
-        return len(self.seen)
+        return len(self.quantizers) * self.levels
 
     @property
     def codebook(self) -> Tensor:
-        """(parts · codes, code_dim): the vector of every code."""
-        each = torch.arange(self.codes, device=next(self.parameters()).device)[None]
-        vectors: list[Tensor] = []
+        """(parts · codes, code_dim / groups): the vector of every code, of a residual level what it adds."""
+        vectors = []
         for quantizer in self.quantizers:
-            if isinstance(quantizer, VectorQuantize):
-                vectors.append(quantizer.get_output_from_indices(each)[0])
-            else:
-                vectors.append(quantizer.indices_to_codes(each)[0])  # type: ignore[operator]
+            for level in range(self.levels):
+                indices = torch.full((1, self.codes, self.levels), -1, device=next(self.parameters()).device)
+                indices[0, :, level] = torch.arange(self.codes)
+                vectors.append(_vectors(quantizer, indices)[0])
         return torch.cat(vectors).detach()
 
     def forward(self, x: Tensor, quantize: bool = True) -> tuple[Tensor, Tensor, Tensor]:
@@ -115,6 +130,14 @@ class MotionAutoencoder(nn.Module):
             commitment = commitment + sum(one.sum() for one in loss)
         return self._unfold(quantized), self._flat(codes), commitment
 
+    def distance(self, x: Tensor, codes: Tensor) -> Tensor:
+        """How far the encodings of (B, T, dim) lie from the vectors of codes (B, n): mean squared distance by the
+        mean square of the vectors, a scalar with gradients to x alone.
+        """
+        wanted = [v.detach() for v in self._dequantized(codes)]
+        found = zip(self._encodings(x), wanted, strict=True)
+        return torch.stack([F.mse_loss(z.float(), v) / v.pow(2).mean().clamp(min=1e-6) for z, v in found]).mean()
+
     @torch.no_grad()
     def start_codebooks(self, windows: Tensor) -> None:
         """Place the codes by k-means on the encodings of (N, T, dim)."""
@@ -124,38 +147,67 @@ class MotionAutoencoder(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """(B, T, dim) → codes (B, n)."""
-        frozen = [{"freeze_codebook": True} if isinstance(q, VectorQuantize) else {} for q in self.quantizers]
-        return self._flat([
-            q(z, **options)[1] for q, z, options in zip(self.quantizers, self._encodings(x), frozen, strict=True)
-        ])  # fmt: skip
+        codes = []
+        for quantizer, z in zip(self.quantizers, self._encodings(x), strict=True):
+            frozen = {"freeze_codebook": True} if isinstance(quantizer, VectorQuantize | ResidualVQ) else {}
+            codes.append(quantizer(z, **frozen)[1])
+        return self._flat(codes)
 
     def decode(self, codes: Tensor) -> Tensor:
         """(B, n) codes → (B, n / parts · down, dim)."""
-        vectors = self.codebook[codes].unflatten(1, (-1, self.parts))
-        return self._unfold(list(vectors.unbind(2)))
+        return self._unfold(self._dequantized(codes))
 
     def _encodings(self, x: Tensor) -> list[Tensor]:
-        return [encoder(x[..., dims]) for encoder, dims in zip(self.encoders, self.seen, strict=True)]
+        """The encoding of each quantizer's share, (B, T/down, code_dim / groups)."""
+        whole = [encoder(x[..., dims]) for encoder, dims in zip(self.encoders, self.seen, strict=True)]
+        return [group for z in whole for group in z.chunk(self.groups, dim=-1)]
 
     def _flat(self, codes: list[Tensor]) -> Tensor:
-        return torch.stack([c.long() + part * self.codes for part, c in enumerate(codes)], dim=-1).flatten(1)
+        # A quantizer of one level gives (B, T), one of several (B, T, levels).
+        each = torch.cat([c.long().reshape(*c.shape[:2], self.levels) for c in codes], dim=-1)
+        return (each + torch.arange(self.parts, device=each.device) * self.codes).flatten(1)
+
+    def _dequantized(self, codes: Tensor) -> list[Tensor]:
+        each = codes.unflatten(1, (-1, self.parts)) - torch.arange(self.parts, device=codes.device) * self.codes
+        shares = each.split(self.levels, dim=-1)
+        return [_vectors(quantizer, share) for quantizer, share in zip(self.quantizers, shares, strict=True)]
 
     def _unfold(self, z: list[Tensor]) -> Tensor:
         return self.decoder(torch.cat(z, dim=-1)).reshape(z[0].shape[0], -1, self.dim)
 
 
 def _quantizer(network: Network) -> nn.Module:
+    dim, levels = network.code_dim // network.groups, network.levels
     if network.quantizer == "fsq":
-        return FSQ(FSQ_LEVELS[network.codes], dim=network.code_dim)
-    return VectorQuantize(
-        dim=network.code_dim,
-        codebook_size=network.codes,
-        decay=0.95,
-        kmeans_init=True,
-        kmeans_iters=10,
-        threshold_ema_dead_code=0.3,  # codes a batch; a code below it is dead and restarts at a sample
-        commitment_weight=1.0,  # weighted by the recipe, in the loss
-    )
+        grid = list(FSQ_LEVELS[network.codes])
+        return FSQ(grid, dim=dim) if levels == 1 else ResidualFSQ(levels=grid, num_quantizers=levels, dim=dim)
+    if network.quantizer == "lfq":
+        options = {
+            "codebook_size": network.codes,
+            "dim": dim,
+            "entropy_loss_weight": 0.1,
+            "commitment_loss_weight": 0.25,
+        }
+        return LFQ(**options) if levels == 1 else ResidualLFQ(num_quantizers=levels, **options)
+    options = {
+        "dim": dim,
+        "codebook_size": network.codes,
+        "decay": 0.95,
+        "kmeans_init": True,
+        "kmeans_iters": 10,
+        "threshold_ema_dead_code": 0.3,  # codes a batch; a code below it is dead and restarts at a sample
+        "commitment_weight": 1.0,  # weighted by the recipe, in the loss
+    }
+    return VectorQuantize(**options) if levels == 1 else ResidualVQ(num_quantizers=levels, **options)
+
+
+def _vectors(quantizer: Any, indices: Tensor) -> Tensor:
+    """Indices (B, T, levels), −1 where a level adds nothing → vectors (B, T, dim)."""
+    if isinstance(quantizer, VectorQuantize):
+        return quantizer.get_output_from_indices(indices[..., 0])
+    if isinstance(quantizer, FSQ | LFQ):
+        return quantizer.indices_to_codes(indices[..., 0])
+    return quantizer.get_output_from_indices(indices)
 
 
 def body_parts(dim: int) -> list[list[int]]:

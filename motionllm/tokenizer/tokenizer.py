@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints, joints_to_features, skeleton_of_dim
 from motionllm.tokenizer.network import MotionAutoencoder
+from motionllm.tokenizer.streaming import Stream
 
 
 class MotionTokenizer:
@@ -40,12 +42,12 @@ class MotionTokenizer:
 
     @property
     def size(self) -> int:
-        """Number of codes, those of all parts."""
+        """Number of codes, those of all parts: a sub-vocabulary each."""
         return self.config.codes * self.parts
 
     @property
     def parts(self) -> int:
-        """Codes a step: 1, or 2 where each half of the body has its own. Code c is of part c // (size / parts)."""
+        """Codes a step: halves of the body × groups × residual levels. Code c is of part c // (size / parts)."""
         return self.network.parts
 
     @property
@@ -68,7 +70,8 @@ class MotionTokenizer:
     @property
     def hash(self) -> str:
         """16 hex digits of the SHA-256 of configuration, normalisation and weights."""
-        digest = hashlib.sha256(self.config.model_dump_json().encode())
+        # Settings at their defaults are left out, so that a new one changes no hash.
+        digest = hashlib.sha256(self.config.model_dump_json(exclude_defaults=True).encode())
         for name, tensor in sorted(self._tensors().items()):
             digest.update(name.encode())
             digest.update(tensor.numpy().tobytes())
@@ -114,11 +117,16 @@ class MotionTokenizer:
         return self.network.encode(x[None])[0].numpy()
 
     @torch.inference_mode()
-    def decode_features(self, codes: np.ndarray) -> np.ndarray:
+    def decode_features(self, codes: Sequence[int] | np.ndarray) -> np.ndarray:
         """Codes (n,) → features (n / parts · down, dim), un-normalised.
 
         Raises MotionLLMError for codes out of range, or not in the order of the parts.
         """
+        x = self.network.decode(torch.from_numpy(self.check(codes))[None])[0].numpy()
+        return x * self.std + self.mean
+
+    def check(self, codes: Sequence[int] | np.ndarray, whole: bool = True) -> np.ndarray:
+        """Codes (n,) as int64. whole: the last step must be complete. Raises MotionLLMError: see `decode_features`."""
         codes = np.asarray(codes, np.int64)
         if codes.ndim != 1 or not len(codes):
             raise MotionLLMError(f"Codes have shape {codes.shape}; a clip is a sequence (n,) of at least one code.")
@@ -127,14 +135,18 @@ class MotionTokenizer:
                 f"Codes run from {codes.min()} to {codes.max()}, but this motion tokenizer has 0 to {self.size - 1}; "
                 "they were made by another tokenizer."
             )
-        if len(codes) % self.parts or (codes // self.config.codes != np.arange(len(codes)) % self.parts).any():
-            raise MotionLLMError(f"Codes must come in steps of {self.parts}, one of each part of the body, in order.")
-        x = self.network.decode(torch.from_numpy(codes)[None])[0].numpy()
-        return x * self.std + self.mean
+        order = codes // self.config.codes == np.arange(len(codes)) % self.parts
+        if (whole and len(codes) % self.parts) or not order.all():
+            raise MotionLLMError(f"Codes must come in steps of {self.parts}, one of each part, in order.")
+        return codes
 
-    def decode(self, codes: np.ndarray) -> Motion:
+    def decode(self, codes: Sequence[int] | np.ndarray) -> Motion:
         """Codes (n,) → Motion of n / parts · down frames at the skeleton's fps."""
         return Motion(features_to_joints(self.decode_features(codes)), fps=self.skeleton.fps, skeleton=self.skeleton)
+
+    def stream(self) -> Stream:
+        """A decoder that takes codes as they come and gives joints as soon as they are final."""
+        return Stream(self)
 
     def save(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors` (half precision: see `round`). Replaces a folder at once."""

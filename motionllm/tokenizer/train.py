@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -16,12 +17,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from motionllm.bases import fast_dtype
-from motionllm.config import TokenizerRecipe, dump_recipe
+from motionllm.config import TokenizerRecipe, TokenizerTraining, dump_recipe
 from motionllm.errors import MotionLLMError
 from motionllm.motion.features import features_to_joints, skeleton_of_dim
 from motionllm.tokenizer.tokenizer import MotionTokenizer
 
 Progress = Callable[..., None]
+CHECKPOINT = "checkpoint.pt"  # of a run that has not ended
 
 
 def normalisation(features: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -45,9 +47,10 @@ def fit(
     weights: Sequence[float] | None = None,
     progress: Progress | None = None,
 ) -> MotionTokenizer:
-    """Train on features [(T, dim)], save tokenizer, recipe, log and report in `folder`, return it.
+    """Train on features [(T, dim)], save the best tokenizer, recipe, log and report in `folder`, return it.
 
-    weights: how often each clip is drawn, relative; by default by its length.
+    weights: how often each clip is drawn, relative; by default by its length. A folder that holds the checkpoint of an
+    unfinished run is gone on with from there, exactly as if it had not been interrupted.
     Raises MotionLLMError where no clip is as long as the window.
     """
     settings = recipe.train
@@ -61,56 +64,77 @@ def fit(
     random = np.random.default_rng(settings.seed)
     if recipe.start:
         tokenizer = MotionTokenizer.load(recipe.start)
-        if tokenizer.config != recipe.network:
+        if tokenizer.config != recipe.network.model_copy(update={"causal": tokenizer.config.causal}):
             raise MotionLLMError(f"The tokenizer {recipe.start} has another network than the recipe; give its own.")
+        if tokenizer.config.causal != recipe.network.causal:  # another decoder for the same codes
+            weights_of = tokenizer.network.state_dict()
+            tokenizer = MotionTokenizer(recipe.network, tokenizer.mean, tokenizer.std)
+            tokenizer.network.load_state_dict(weights_of)
     else:
         tokenizer = MotionTokenizer(recipe.network, *normalisation(train))
     mean, std = tokenizer.mean, tokenizer.std
+    frozen = settings.encoder_lr == 0 and bool(recipe.start)
     learned = recipe.network.quantizer == "vq"  # a codebook that has to be placed and followed
     autoencode = 0 if recipe.start or not learned else settings.autoencode
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = tokenizer.network.train().to(device)
+    network = tokenizer.network.to(device)
     clips = [torch.from_numpy((train[i] - mean) / std) for i in kept]
     starts = np.array([len(c) - settings.window + 1 for c in clips])
     share = starts * (np.asarray(weights)[kept] if weights is not None else 1.0)
     share = share / share.sum()
-    dims = _dim_weights(len(mean)).to(device)
-    scale, shift = torch.from_numpy(std).to(device), torch.from_numpy(mean).to(device)
-    rest = [*network.decoder.parameters(), *network.quantizers.parameters()]
+    losses = _Losses(settings, mean, std, device)
+    rest = [*network.decoder.parameters(), *(() if frozen else network.quantizers.parameters())]
     groups: list[dict[str, Any]] = [{"params": network.encoders.parameters()}, {"params": rest}]
+    if frozen:
+        for parameter in (*network.encoders.parameters(), *network.quantizers.parameters()):
+            parameter.requires_grad_(False)
+        groups = [{"params": []}, groups[1]]
     optimizer = torch.optim.Adam(groups, lr=settings.lr, betas=(0.9, 0.99))
     folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "log.jsonl"
-    log.write_text("", encoding="utf-8")
     half = fast_dtype() == "bfloat16"
-    begun = time.monotonic()
-    step, done = 0, 0.0
+    watched = [val[i] for i in np.linspace(0, len(val) - 1, min(len(val), 80)).astype(int)]
+    checkpoint, log = folder / CHECKPOINT, folder / "log.jsonl"
+    step, done, before, best, since = 0, 0.0, 0.0, np.inf, 0
+    kept_weights: dict[str, Tensor] = {}
+    if checkpoint.is_file():
+        state = torch.load(checkpoint, weights_only=True)
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["torch"])
+        random.bit_generator.state = json.loads(state["numpy"])
+        step, before, best, since, kept_weights = (state[k] for k in ("step", "seconds", "best", "since", "kept"))
+        done = state["done"]
+    else:
+        log.write_text("", encoding="utf-8")
+    (folder / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+    begun = time.monotonic() - before
 
     def windows(count: int) -> Tensor:
         picked = [(i, random.integers(starts[i])) for i in random.choice(len(clips), count, p=share)]
         return torch.stack([clips[i][s : s + settings.window] for i, s in picked]).to(device)
 
     while done < 1:
+        network.train()
+        if frozen:
+            network.quantizers.eval()  # moving averages and dead codes would change the codes
         # An untrained encoder maps every pose to one place, and a codebook started there collapses to a few
         # codes: the first steps train a plain autoencoder, then k-means places the codes.
         if step == autoencode and autoencode:
             network.start_codebooks(windows(16 * settings.batch))
         batch = windows(settings.batch)
         warm = min(1.0, (step + 1) / max(settings.warmup, 1))
-        lr = settings.lr * warm * (0.05 + 0.95 * (1 + np.cos(np.pi * done)) / 2)
+        lr = settings.lr * warm * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
         # Encodings must not move faster than the codebook's moving averages follow, or they crowd on a few codes.
         optimizer.param_groups[0]["lr"] = lr * (settings.encoder_lr if learned and step >= autoencode else 1.0)
         optimizer.param_groups[1]["lr"] = lr
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             output, codes, commitment = network(batch, quantize=step >= autoencode)
-        output = output.float()
-        parts = _losses(output, batch, dims, scale, shift)
-        loss = (
-            parts["features"]
-            + settings.velocity * parts["velocity"]
-            + settings.path * parts["path"]
-            + settings.commitment * commitment
-        )
+            again = network.distance(output, codes) if settings.cycle and step >= autoencode else None
+        parts = losses(output.float(), batch)
+        parts["commitment"] = commitment
+        if again is not None:
+            parts["cycle"] = again
+        loss = torch.stack([getattr(settings, name) * value for name, value in parts.items()]).sum()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -118,63 +142,139 @@ def fit(
         step += 1
         elapsed = time.monotonic() - begun
         done = max(step / settings.steps, elapsed / (60 * settings.minutes) if settings.minutes else 0.0)
+        row: dict[str, Any] = {"step": step, "seconds": round(elapsed, 1)}
+        if step % settings.validate_every == 0 or done >= 1:
+            error = _error(network, watched, tokenizer, device)
+            row["val_mpjpe_root_mm"] = error
+            since = 0 if error < best else since + 1
+            if error < best:
+                best, kept_weights = error, {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
+            if settings.patience and since >= settings.patience:
+                done = 1.0
+            state = {
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "torch": torch.get_rng_state(),
+                "numpy": json.dumps(random.bit_generator.state),
+                "step": step,
+                "seconds": elapsed,
+                "done": done,
+                "best": best,
+                "since": since,
+                "kept": kept_weights,
+            }
+            torch.save(state, checkpoint.with_suffix(".part"))
+            os.replace(checkpoint.with_suffix(".part"), checkpoint)
         if step % 20 == 0 or done >= 1:
-            used = torch.bincount(codes.flatten(), minlength=tokenizer.size).float()
-            row = {"step": step, "seconds": round(elapsed, 1), "loss": loss.item(), "codes": int((used > 0).sum())}
+            used = torch.bincount(codes.flatten(), minlength=tokenizer.size)
+            row |= {"loss": loss.item(), "codes": int((used > 0).sum())}
             row |= {name: value.item() for name, value in parts.items()}
             with open(log, "a", encoding="utf-8") as lines:
                 lines.write(json.dumps(row) + "\n")
             if progress:
-                progress(done, step=step, loss=row["loss"])
-    network.eval().cpu()
+                progress(done, step=step, loss=row["loss"], **({"mpjpe": float(best)} if best < np.inf else {}))
+    network.load_state_dict(kept_weights)
+    network.eval().cpu().requires_grad_(True)
     tokenizer.round()
     tokenizer.save(folder)
-    (folder / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
     result = {"train_seconds": round(time.monotonic() - begun, 1), "steps": step, "val": report(tokenizer, val)}
     beside = folder / ".report.json"
     beside.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     os.replace(beside, folder / "report.json")
+    checkpoint.unlink(missing_ok=True)
     return tokenizer
+
+
+@torch.inference_mode()
+def _error(network: Any, features: Sequence[np.ndarray], tokenizer: MotionTokenizer, device: torch.device) -> float:
+    """Root-aligned MPJPE in mm over clips, by the network as it stands."""
+    network.eval()
+    down, total, frames = tokenizer.frames_per_step, 0.0, 0
+    for clip in features:
+        if usable := len(clip) // down * down:
+            x = torch.from_numpy((clip[:usable] - tokenizer.mean) / tokenizer.std)[None].to(device)
+            made = network(x)[0][0].float().cpu().numpy() * tokenizer.std + tokenizer.mean
+            total += float(_distances(clip[:usable], made).mean(-1).sum())
+            frames += usable
+    return 1000 * total / max(frames, 1)
+
+
+# What a reader looks for first: legs carry locomotion, arms gestures. By words in the joint's name.
+BODY = {"legs": ("hip", "knee", "ankle", "foot", "heel"), "trunk": ("spine", "neck", "head", "pelvis"),
+        "arms": ("collar", "shoulder", "elbow", "wrist")}  # fmt: skip
 
 
 def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray]) -> dict[str, Any]:
     """How well clips [(T, dim)] survive encode and decode.
 
-    mpjpe_root_mm: mean per-joint position error with the roots moved together, millimetres;
-    mpjpe_mm: in the clip's own frame, drift of path and heading included. perplexity: exp of the entropy
-    of code use. codes_used: fraction of the codebook seen.
+    mpjpe_root_mm: mean per-joint position error with the roots moved together, millimetres, also by part of the body;
+    mpjpe_mm: in the clip's own frame, drift of path and heading included. frechet_pose: Fréchet distance between the
+    normal distributions of original and decoded poses (root-aligned joints and their velocities, metres and metres a
+    second; Heusel et al., 2017, on poses in place of an embedder's features). stable: share of codes that are the same
+    when what was decoded is encoded again. perplexity: exp of the entropy of code use. codes_used: fraction of the
+    codebook seen. Speeds are in frames a second of this machine, one clip at a time.
     """
-    aligned, world, counts, frames, seconds = 0.0, 0.0, np.zeros(tokenizer.size), 0, 0.0
-    begun = time.monotonic()
+    names = tokenizer.skeleton.joints
+    by_joint, world, counts = np.zeros(len(names)), 0.0, np.zeros(tokenizer.size)
+    frames, seconds, same, encoding, decoding = 0, 0.0, 0, 0.0, 0.0
+    poses: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for clip in features:
         usable = len(clip) // tokenizer.frames_per_step * tokenizer.frames_per_step
         if not usable:
             continue
+        begun = time.monotonic()
         codes = tokenizer.encode(clip)
+        encoding += time.monotonic() - begun
+        begun = time.monotonic()
+        made = tokenizer.decode_features(codes)
+        decoding += time.monotonic() - begun
         counts += np.bincount(codes, minlength=tokenizer.size)
-        truth, made = features_to_joints(clip[:usable]), features_to_joints(tokenizer.decode_features(codes))
-        world += float(np.linalg.norm(truth - made, axis=-1).mean(-1).sum())
-        # The yaw is aligned with the root: features hold the pose in the heading frame.
-        width = 3 * len(tokenizer.skeleton.joints) + 1
-        poses = [_local(f, width) for f in (clip[:usable], tokenizer.decode_features(codes))]
-        aligned += float(np.linalg.norm(poses[0] - poses[1], axis=-1).mean(-1).sum())
+        same += int((tokenizer.encode(made) == codes).sum())
+        moved = features_to_joints(clip[:usable]) - features_to_joints(made)
+        world += float(np.linalg.norm(moved, axis=-1).mean(-1).sum())
+        by_joint += _distances(clip[:usable], made).sum(0)
+        for found, of in zip(poses, (clip[:usable], made), strict=True):
+            pose = _local(of, 3 * len(names) + 1).reshape(usable, -1)
+            found.append(np.concatenate([pose, np.gradient(pose, axis=0) * tokenizer.skeleton.fps], axis=1))
         frames += usable
         seconds += usable / tokenizer.skeleton.fps
     if not frames:
         raise MotionLLMError("No clip is long enough for one motion code; there is nothing to report on.")
     share = counts[counts > 0] / counts.sum()
+    by_joint *= 1000 / frames
     return {
         "clips": len(features),
         "seconds": round(seconds, 1),
-        "mpjpe_root_mm": 1000 * aligned / frames,
+        "mpjpe_root_mm": float(by_joint.mean()),
+        "mpjpe_root_mm_by_part": {
+            part: float(np.mean([e for n, e in zip(names, by_joint, strict=True) if any(w in n for w in words)]))
+            for part, words in BODY.items()
+        },
         "mpjpe_mm": 1000 * world / frames,
+        "frechet_pose": _frechet(*(np.concatenate(p) for p in poses)),
+        "stable": same / counts.sum(),
         "perplexity": float(np.exp(-(share * np.log(share)).sum())),
         "codes": tokenizer.size,
         "codes_used": float((counts > 0).mean()),
         "dead_codes": int((counts == 0).sum()),
         "codes_per_second": tokenizer.codes_per_second,
-        "frames_per_second": round(frames / (time.monotonic() - begun)),
+        "encoded_frames_per_second": round(frames / encoding),
+        "decoded_frames_per_second": round(frames / decoding),
     }
+
+
+def _frechet(a: np.ndarray, b: np.ndarray) -> float:
+    """|μ − ν|² + tr(A + B − 2 (AB)^½) of two samples (n, d), the root's trace from the eigenvalues of AB."""
+    first, second = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    roots = np.sqrt(np.linalg.eigvals(first @ second).real.clip(min=0))
+    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(first) + np.trace(second) - 2 * roots.sum())
+
+
+def _distances(truth: np.ndarray, made: np.ndarray) -> np.ndarray:
+    """(T, J) metres between joints of two clips of features, roots and headings moved together."""
+    width = 3 * len(skeleton_of_dim(truth.shape[1]).joints) + 1
+    # Features hold the pose in the heading frame: there the yaw is aligned with the root.
+    return np.linalg.norm(_local(truth, width) - _local(made, width), axis=-1)
 
 
 def _local(features: np.ndarray, width: int) -> np.ndarray:
@@ -207,14 +307,41 @@ def _dim_weights(dim: int) -> Tensor:
     return weights / weights.mean()
 
 
-def _losses(output: Tensor, truth: Tensor, dims: Tensor, std: Tensor, mean: Tensor) -> dict[str, Tensor]:
-    # velocity: differences of the pose between frames, against jitter. path: yaw and travel added up along
-    # the window, in radians and metres, because a turn of 90° is a sum of 30 small numbers.
-    pose = slice(3, 3 * len(skeleton_of_dim(len(dims)).joints) + 1)
-    # Nearly L1: squared errors would spend the codes on rare acrobatics and blur what hands do in between.
-    features = (F.smooth_l1_loss(output, truth, reduction="none", beta=0.1) * dims).mean()
-    made, wanted = (x[:, 1:, pose] - x[:, :-1, pose] for x in (output, truth))
-    velocity = (F.smooth_l1_loss(made, wanted, reduction="none", beta=0.1) * dims[pose]).mean()
-    travelled = [((x[..., :3]) * std[:3] + mean[:3]).cumsum(1) for x in (output, truth)]
-    path = F.smooth_l1_loss(travelled[0], travelled[1], beta=0.05)
-    return {"features": features, "velocity": velocity, "path": path}
+class _Losses:
+    """The terms of the reconstruction loss, each a mean: see `TokenizerTraining` for their weights and reasons."""
+
+    def __init__(self, settings: TokenizerTraining, mean: np.ndarray, std: np.ndarray, device: torch.device) -> None:
+        self.settings = settings
+        self.mean, self.std = torch.from_numpy(mean).to(device), torch.from_numpy(std).to(device)
+        self.dims = _dim_weights(len(mean)).to(device)
+        skeleton = skeleton_of_dim(len(mean))
+        self.joints = len(skeleton.joints)
+        self.feet = [j for side in skeleton.feet for j in side]
+
+    def __call__(self, output: Tensor, truth: Tensor) -> dict[str, Tensor]:
+        """output, truth (B, T, dim), normalised."""
+        pose = slice(3, 3 * self.joints + 1)
+        # Nearly L1: squared errors would spend the codes on rare acrobatics and blur what hands do in between.
+        found = {"features": (F.smooth_l1_loss(output, truth, reduction="none", beta=0.1) * self.dims).mean()}
+        made, wanted = (x[:, 1:, pose] - x[:, :-1, pose] for x in (output, truth))
+        velocity = F.smooth_l1_loss(made, wanted, reduction="none", beta=0.1)
+        found["velocity"] = (velocity * self.dims[pose]).mean()
+        plain, true = (x * self.std + self.mean for x in (output, truth))
+        found["path"] = F.smooth_l1_loss(plain[..., :3].cumsum(1), true[..., :3].cumsum(1), beta=0.05)
+        if self.settings.joints:
+            made, wanted = (x[..., 4 : pose.stop].unflatten(-1, (-1, 3)) for x in (plain, true))
+            found["joints"] = (made - wanted).norm(dim=-1).mean()
+        if self.settings.contact:
+            standing = true[:, :-1, 12 * self.joints - 5 :] > 0.5
+            found["contact"] = (self._foot_moves(plain).norm(dim=-1) * standing).sum() / standing.sum().clamp(min=1)
+        return found
+
+    def _foot_moves(self, features: Tensor) -> Tensor:
+        """(B, T − 1, 4, 3) metres that ankles and feet move from frame to frame, in the heading frame of the later."""
+        places = features[..., 4 : 3 * self.joints + 1].unflatten(-1, (-1, 3))[..., [j - 1 for j in self.feet], :]
+        now, then = places[:, :-1], places[:, 1:]
+        yaw = 2 * features[:, :-1, 0, None]  # dim 0 is half the angle between the two headings
+        cosine, sine = torch.cos(yaw), torch.sin(yaw)
+        x = then[..., 0] + features[:, :-1, 1, None] - (cosine * now[..., 0] + sine * now[..., 2])
+        z = then[..., 2] + features[:, :-1, 2, None] - (cosine * now[..., 2] - sine * now[..., 0])
+        return torch.stack([x, then[..., 1] - now[..., 1], z], dim=-1)

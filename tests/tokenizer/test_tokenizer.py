@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 
 from motionllm.config import Network, Source, TokenizerRecipe, TokenizerTraining
@@ -14,9 +16,10 @@ from motionllm.data import builtin
 from motionllm.data.prepare import train_tokenizer
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
+from motionllm.motion.features import features_to_joints
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.network import MotionAutoencoder, body_parts
-from motionllm.tokenizer.train import report
+from motionllm.tokenizer.train import CHECKPOINT, _frechet, _Losses, fit, report
 
 
 @pytest.fixture(scope="module")
@@ -127,28 +130,55 @@ def test_a_code_tells_of_its_half_of_the_body_alone(tiny_tokenizer: Path, clip: 
     assert (before[1::2] != after[1::2]).any()
 
 
-@pytest.mark.parametrize("quantizer", ["vq", "fsq"])
-@pytest.mark.parametrize("split", ["none", "body"])
-def test_every_quantizer_decodes_what_it_quantized(quantizer: str, split: str) -> None:
+@pytest.mark.parametrize("quantizer", ["vq", "fsq", "lfq"])
+@pytest.mark.parametrize(
+    ("split", "groups", "levels"), [("none", 1, 1), ("body", 1, 1), ("body", 2, 3), ("none", 1, 2)]
+)
+def test_every_quantizer_decodes_what_it_quantized(quantizer: str, split: str, groups: int, levels: int) -> None:
     torch.manual_seed(0)
-    network = MotionAutoencoder(
-        263, Network(width=16, blocks=1, quantizer=quantizer, split=split, codes=64, code_dim=8)
-    )
+    config = Network(width=16, blocks=1, quantizer=quantizer, split=split, groups=groups, levels=levels, codes=64, code_dim=8)  # fmt: skip  # noqa: E501
+    network = MotionAutoencoder(263, config)
     x = torch.randn(2, 32, 263)
     if quantizer == "vq":
         network.start_codebooks(torch.randn(40, 32, 263))
     network.eval()
     with torch.no_grad():
         output, codes, _ = network(x)
+        assert network.parts == (1 + (split == "body")) * groups * levels
         assert codes.shape == (2, 8 * network.parts)
+        # Every part has a sub-vocabulary of its own, in the order of the parts.
+        assert torch.equal(codes[0] // 64, torch.arange(8 * network.parts) % network.parts)
         assert torch.equal(codes, network.encode(x))
         assert torch.allclose(network.decode(codes), output, atol=1e-5)
-        assert network.codebook.shape == (64 * network.parts, 8)
+        assert network.codebook.shape == (64 * network.parts, 8 // groups)
+        assert len(network.codebook.unique(dim=0)) > 64 * network.parts // 2
 
 
-def test_fsq_needs_a_number_of_codes_it_can_make() -> None:
-    with pytest.raises(ValueError, match="fsq"):
-        Network(quantizer="fsq", codes=500)
+def test_residual_levels_leave_less_over() -> None:
+    torch.manual_seed(0)
+    windows, errors = torch.randn(64, 32, 263), []
+    for levels in (1, 2, 4):
+        torch.manual_seed(1)
+        network = MotionAutoencoder(263, Network(width=16, blocks=1, levels=levels, codes=64, code_dim=8))
+        network.start_codebooks(windows)
+        network.eval()
+        with torch.no_grad():
+            encoding = network._encodings(windows)[0]
+            errors.append(float((network._dequantized(network.encode(windows))[0] - encoding).pow(2).mean()))
+    assert errors[0] > 1.5 * errors[1] > 2 * errors[2]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"quantizer": "fsq", "codes": 500}, "fsq"),
+        ({"quantizer": "lfq", "codes": 96}, "lfq"),
+        ({"groups": 3}, "groups"),
+    ],
+)
+def test_settings_that_fit_no_quantizer_are_refused(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Network(**given)
 
 
 def test_damaged_folders_are_refused(tiny_tokenizer: Path, tmp_path: Path) -> None:
@@ -186,3 +216,100 @@ def test_training_goes_on_from_an_earlier_tokenizer(tiny_tokenizer: Path, tmp_pa
     recipe.network = Network(width=24, blocks=1, codes=32, code_dim=8)
     with pytest.raises(MotionLLMError, match="another network"):
         train_tokenizer(recipe, tmp_path / "other")
+
+
+def test_training_resumes_where_it_was_stopped(tmp_path: Path) -> None:
+    clips = [builtin.sample(i).load() for i in range(8)]
+
+    def recipe() -> TokenizerRecipe:
+        return TokenizerRecipe(
+            sources=[Source(kind="builtin", clips=8)],
+            network=Network(width=16, blocks=1, codes=16, code_dim=8),
+            train=TokenizerTraining(steps=40, autoencode=10, batch=4, window=32, validate_every=10),
+        )
+
+    whole = fit(recipe(), clips, clips[:2], tmp_path / "whole")
+
+    class Killed(Exception):
+        pass
+
+    def stop(done: float, **numbers: Any) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        fit(recipe(), clips, clips[:2], tmp_path / "parts", progress=stop)
+    assert (tmp_path / "parts" / CHECKPOINT).is_file()
+    resumed = fit(recipe(), clips, clips[:2], tmp_path / "parts")
+    assert resumed.hash == whole.hash
+    assert not (tmp_path / "parts" / CHECKPOINT).exists()
+    steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
+    assert steps[-1] == 40
+
+
+def test_training_keeps_the_best_and_stops_early(tmp_path: Path) -> None:
+    clips = [builtin.sample(i).load() for i in range(6)]
+    recipe = TokenizerRecipe(
+        sources=[Source(kind="builtin", clips=6)],
+        network=Network(width=16, blocks=1, quantizer="fsq", codes=64, code_dim=8),
+        # A rate this high undoes what was learned.
+        train=TokenizerTraining(steps=400, batch=4, window=32, lr=0.5, warmup=0, validate_every=5, patience=3),
+    )
+    fit(recipe, clips, clips[:2], tmp_path / "t")
+    result = json.loads((tmp_path / "t" / "report.json").read_text())
+    log = [json.loads(line) for line in (tmp_path / "t" / "log.jsonl").read_text().splitlines()]
+    assert result["steps"] < 400
+    assert log[-1]["step"] == result["steps"]
+    assert result["val"]["mpjpe_root_mm"] <= log[-1]["val_mpjpe_root_mm"] + 1
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_frozen_encoder_keeps_every_code(tiny_tokenizer: Path, tmp_path: Path, causal: bool) -> None:
+    before = MotionTokenizer.load(tiny_tokenizer)
+    clips = [builtin.sample(i).load() for i in range(8)]
+    settings = TokenizerTraining(steps=60, batch=8, window=32, lr=2e-3, encoder_lr=0, cycle=1.0)
+    network = before.config.model_copy(update={"causal": causal})
+    recipe = TokenizerRecipe(
+        start=str(tiny_tokenizer), sources=[Source(kind="builtin")], network=network, train=settings
+    )
+    after = fit(recipe, clips, clips, tmp_path / "t")
+    first, second = report(before, clips), report(after, clips)
+    assert after.stream().ahead == (0 if causal else before.stream().ahead)
+    for clip in clips:
+        assert (after.encode(clip) == before.encode(clip)).all()
+    assert torch.equal(after.codebook, before.codebook)
+    assert second["mpjpe_root_mm"] < first["mpjpe_root_mm"]
+    assert second["stable"] > first["stable"]
+
+
+def test_feet_that_stand_do_not_move_in_the_loss(clip: np.ndarray) -> None:
+    mean, std = np.zeros(263, np.float32), np.ones(263, np.float32)
+    losses = _Losses(TokenizerTraining(contact=1.0, joints=1.0), mean, std, torch.device("cpu"))
+    feet = features_to_joints(clip)[:, [7, 10, 8, 11]]
+    moved = np.linalg.norm(np.diff(feet, axis=0), axis=-1)
+    assert losses._foot_moves(torch.from_numpy(clip)[None])[0].norm(dim=-1).numpy() == pytest.approx(moved, abs=1e-5)
+    same = losses(torch.from_numpy(clip)[None], torch.from_numpy(clip)[None])
+    assert same["joints"] == same["features"] == same["velocity"] == same["path"] == 0
+    sliding = torch.from_numpy(clip.copy())[None]
+    sliding[..., 1] += 0.05
+    worse = losses(sliding, torch.from_numpy(clip)[None])
+    assert worse["contact"] > same["contact"] + 0.03
+
+
+def test_the_report_counts_by_part_and_by_picture(tiny_tokenizer: Path, clip: np.ndarray) -> None:
+    result = report(MotionTokenizer.load(tiny_tokenizer), [clip, clip[:41]])
+    parts = result["mpjpe_root_mm_by_part"]
+    assert set(parts) == {"legs", "trunk", "arms"}
+    # 8 joints of the legs, 6 of the trunk (the root among them), 8 of the arms.
+    whole = (8 * parts["legs"] + 6 * parts["trunk"] + 8 * parts["arms"]) / 22
+    assert whole == pytest.approx(result["mpjpe_root_mm"], rel=1e-6)
+    assert 0 < result["stable"] <= 1
+    assert result["frechet_pose"] > 0
+
+
+def test_the_frechet_distance_is_that_of_two_normal_distributions() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(5000, 3)) * [1, 2, 3], rng.normal(size=(5000, 3)) * [2, 2, 1] + [1, 0, 0]
+    root = scipy.linalg.sqrtm(np.cov(a.T) @ np.cov(b.T)).real
+    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(np.cov(a.T) + np.cov(b.T) - 2 * root)
+    assert _frechet(a, b) == pytest.approx(expected, rel=1e-6)
+    assert _frechet(a, a) == pytest.approx(0, abs=1e-6)

@@ -1,0 +1,192 @@
+"""Motion tokenizers compared on one budget: reconstruction, cost in tokens, and what a small LLM reaches on them."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from motionllm.config import Ablation, SmallLLM
+from motionllm.data.sources import read
+from motionllm.motion.writing import write_file
+from motionllm.tokenizer import MotionTokenizer
+from motionllm.tokenizer.bpe import MotionBPE
+from motionllm.tokenizer.train import fit, report
+
+Progress = Callable[..., None]
+
+
+def run(
+    plan: Ablation, folder: Path, only: str | None = None, progress: Progress | None = None
+) -> list[dict[str, Any]]:
+    """Make every row (or `only` one) that has no file in `folder` yet; the results that are there, in their order.
+
+    A row's JSON: its network, training seconds, the tokenizer's report on the held-out clips of each data set, and
+    under "llm" the small LLM's held-out negative log-likelihood in nats a second of motion.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    sources = plan.tokenizer.sources
+    names = [Path(source.path).name if source.path else source.kind for source in sources]
+    features: dict[str, list[list[np.ndarray]]] = {}
+    wanted = [row for row in plan.rows if only in (None, row.name) and not (folder / f"{row.name}.json").is_file()]
+    for split in ("train", "val") if wanted else ():
+        features[split] = [[sample.load() for sample in read(source, split)] for source in sources]
+    with tempfile.TemporaryDirectory() as scratch:
+        made: dict[str, MotionTokenizer] = {}
+        for number, row in enumerate(wanted):
+
+            def tell(done: float, **numbers: Any) -> None:
+                if progress:
+                    progress((number + done) / len(wanted), row=row.name, **numbers)  # noqa: B023
+
+            begun = time.monotonic()
+            origin = row.like or row.name
+            if origin not in made:
+                recipe = plan.tokenizer.model_copy(update={"network": row.network})
+                weights = [s.weight for s, clips in zip(sources, features["train"], strict=True) for _ in clips]
+                made[origin] = fit(
+                    recipe,
+                    [clip for clips in features["train"] for clip in clips],
+                    [clip for clips in features["val"] for clip in clips],
+                    Path(scratch) / origin,
+                    weights,
+                    lambda done, **numbers: tell(done / 2, **numbers),
+                )
+            tokenizer = made[origin]
+            result = {
+                "name": row.name,
+                "network": row.network.model_dump(exclude_defaults=True) | ({"bpe": row.bpe} if row.bpe else {}),
+                "parameters": sum(p.numel() for p in tokenizer.network.parameters()),
+                "tokenizer_seconds": round(time.monotonic() - begun, 1),
+                "steps": plan.tokenizer.train.steps,
+                "val": {name: report(tokenizer, clips) for name, clips in zip(names, features["val"], strict=True)},
+            }
+            codes = {
+                split: [tokenizer.encode(clip) for clips in sets for clip in clips if len(clip) >= 8]
+                for split, sets in features.items()
+            }
+            result["llm"] = likelihood(tokenizer, codes, plan.llm, row.bpe, lambda done: tell(0.5 + done / 2))
+            write_file(folder / f"{row.name}.json", json.dumps(result, indent=1) + "\n")
+    there = [folder / f"{row.name}.json" for row in plan.rows]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in there if path.is_file()]
+
+
+def likelihood(
+    tokenizer: MotionTokenizer,
+    codes: dict[str, list[np.ndarray]],
+    settings: SmallLLM,
+    merges: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> dict[str, Any]:
+    """Train a small Llama on "train" code sequences; its negative log-likelihood of the "val" ones.
+
+    nats_a_second: summed over the tokens of the held-out clips, by their seconds; the best of the validations.
+    tokens_a_second: what a second of motion costs, pieces of a motion BPE (`merges`) counted as one.
+    """
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    bpe = MotionBPE.train(codes["train"], tokenizer.size, merges) if merges else None
+    start = len(bpe.pieces) if bpe else tokenizer.size
+    random = np.random.default_rng(settings.seed)
+    torch.manual_seed(settings.seed)
+    window = round(settings.seconds * tokenizer.steps_per_second) * tokenizer.parts
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=start + 1,
+            hidden_size=settings.width,
+            intermediate_size=settings.width * 8 // 3 // 8 * 8,
+            num_hidden_layers=settings.layers,
+            num_attention_heads=settings.width // 64,
+            max_position_embeddings=2 * window + 1,
+            tie_word_embeddings=True,
+        )
+    )
+
+    def rows(pieces: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+        """Padded ids with the start before them, and targets, −1 on padding."""
+        longest = max(map(len, pieces))
+        ids, targets = torch.zeros(len(pieces), longest, dtype=torch.long), torch.full((len(pieces), longest), -1)
+        for i, piece in enumerate(pieces):
+            targets[i, : len(piece)] = torch.from_numpy(piece)
+            ids[i, 1 : len(piece)] = targets[i, : len(piece) - 1]
+        ids[:, 0] = start
+        return ids, targets
+
+    def loss(pieces: Sequence[np.ndarray], reduction: str) -> Tensor:
+        ids, targets = rows(pieces)
+        logits = model(input_ids=ids, use_cache=False).logits
+        return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-1, reduction=reduction)
+
+    def cut(sequence: np.ndarray, first: int) -> np.ndarray:
+        part = sequence[first : first + window]
+        return bpe.encode(part) if bpe else part
+
+    held_out = [cut(c, i) for c in codes["val"] for i in range(0, len(c), window)]
+    seconds = sum(map(len, codes["val"])) / tokenizer.codes_per_second
+    shares = np.array([len(c) for c in codes["train"]], float)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.lr, betas=(0.9, 0.95), weight_decay=0.1)
+    best, spent, seen = math.inf, 0.0, 0
+    for step in range(1, settings.steps + 1):
+        begun = time.monotonic()
+        for group in optimizer.param_groups:
+            group["lr"] = settings.lr * min(1, step / 20) * (1 + math.cos(math.pi * step / settings.steps)) / 2
+        batch = []
+        for i in random.choice(len(shares), settings.batch, p=shares / shares.sum()):
+            steps = max(len(codes["train"][i]) - window, 0) // tokenizer.parts
+            batch.append(cut(codes["train"][i], int(random.integers(steps + 1)) * tokenizer.parts))
+        seen += sum(map(len, batch))
+        optimizer.zero_grad(set_to_none=True)
+        loss(batch, "mean").backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        spent += time.monotonic() - begun
+        if step % 40 == 0 or step == settings.steps:
+            model.eval()
+            with torch.inference_mode():
+                total = sum(float(loss(held_out[i : i + 16], "sum")) for i in range(0, len(held_out), 16))
+            best = min(best, total / seconds)
+            model.train()
+        if progress:
+            progress(step / settings.steps)
+    return {
+        "nats_a_second": best,
+        "tokens_a_second": sum(map(len, held_out)) / seconds,
+        "train_seconds": round(spent, 1),
+        "trained_tokens": seen,
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown of the rows: tokens and nats a second, error and its ratio to the first row's on each data set."""
+    sets = list(results[0]["val"])
+    head = ["tokenizer", "tokens/s", *(f"MPJPE {name}, mm" for name in sets), *(f"Fréchet {name}" for name in sets),
+            "perplexity", "stable", "frames/s in, out", "LLM nats/s"]  # fmt: skip
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for result in results:
+        val = [result["val"][name] for name in sets]
+        errors = [
+            f"{v['mpjpe_root_mm']:.1f} ({100 * v['mpjpe_root_mm'] / f['mpjpe_root_mm']:.0f} %)"
+            for v, f in zip(val, results[0]["val"].values(), strict=True)
+        ]
+        cells = [
+            f"`{result['name']}`",
+            f"{result['llm']['tokens_a_second']:.3g}",
+            *errors,
+            *(f"{v['frechet_pose']:.2f}" for v in val),
+            f"{val[-1]['perplexity']:.0f} of {val[-1]['codes']}",
+            f"{100 * val[-1]['stable']:.0f} %",
+            f"{val[-1]['encoded_frames_per_second'] / 1000:.0f} k, {val[-1]['decoded_frames_per_second'] / 1000:.0f} k",
+            f"{result['llm']['nats_a_second']:.1f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)

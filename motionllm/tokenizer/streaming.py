@@ -1,0 +1,58 @@
+"""Decoding while codes arrive: frames as soon as no later code can change them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from motionllm.motion.features import Root, features_to_joints
+
+if TYPE_CHECKING:
+    from motionllm.tokenizer.tokenizer import MotionTokenizer
+
+
+class Stream:
+    """Codes in, joints out, in pieces that are together what `MotionTokenizer.decode` makes of all codes (to 1e-5 m).
+
+    ahead: steps that must have come after a step before its frames are final; 0 for a causal tokenizer.
+
+    Frames of a step depend on `behind` steps before it and `ahead` after it, so a window of that many codes is decoded
+    anew at each push. That is exact: within the receptive field the window is complete, and where it begins at the
+    clip's begin its padding is the clip's own.
+    """
+
+    def __init__(self, tokenizer: MotionTokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.behind, self.ahead = tokenizer.network.behind, tokenizer.network.ahead
+        self.codes: list[int] = []
+        self.given = 0  # steps whose frames are out
+        self.root = Root()
+
+    def push(self, codes: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Joints (k, J, 3), metres, of the frames that became final; k may be 0. A step may come in several pushes.
+
+        Raises MotionLLMError for codes out of range or out of order; the stream is as it was before.
+        """
+        self.tokenizer.check([*self.codes, *codes], whole=False)
+        self.codes.extend(int(c) for c in codes)
+        return self._give(len(self.codes) // self.tokenizer.parts - self.ahead)
+
+    def finish(self) -> np.ndarray:
+        """The frames still held back, (k, J, 3). Raises MotionLLMError where the last step lacks codes."""
+        if self.codes:
+            self.tokenizer.check(self.codes)
+        return self._give(len(self.codes) // self.tokenizer.parts)
+
+    def _give(self, until: int) -> np.ndarray:
+        """Joints of the steps from the last given to `until`."""
+        parts, down = self.tokenizer.parts, self.tokenizer.frames_per_step
+        if until <= self.given:
+            return np.zeros((0, len(self.tokenizer.skeleton.joints), 3), np.float32)
+        first = max(0, self.given - self.behind)
+        window = np.array(self.codes[first * parts : (until + self.ahead) * parts])
+        window = window[: len(window) // parts * parts]
+        features = self.tokenizer.decode_features(window)[(self.given - first) * down : (until - first) * down]
+        self.given = until
+        return features_to_joints(features, self.root)
