@@ -20,7 +20,7 @@ LAYERS = [
     {"generate"},
     {"model"},
     {"checkpoint", "tracking"},
-    {"train", "captioning", "merging"},
+    {"train", "captioning", "prompts", "merging"},
     {"eval", "chat", "serve"},
     {"demo", "demo_page"},
     {"cli"},
