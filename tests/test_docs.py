@@ -38,7 +38,7 @@ def takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_pages_have_commands() -> None:
-    assert {page.name for page in DOCS.glob("*.md")} == {"DESIGN.md", "evaluation.md", "files.md"}
+    assert {page.name for page in DOCS.glob("*.md")} >= {"DESIGN.md", "chat.md", "evaluation.md", "files.md"}
     assert len(commands(DOCS / "files.md")) >= 6
 
 
@@ -47,6 +47,20 @@ def test_commands_on_files_run(takes: Path) -> None:
         if words[0] != "train":  # see below
             assert cli.main(words) == 0, words
     assert {"wave.glb", "wave.mp4", "still.bvh", "wave.html", "dataset"} <= {p.name for p in takes.iterdir()}
+
+
+@pytest.mark.slow
+def test_commands_on_motion_and_text_run(takes: Path) -> None:
+    (takes / "prompts.txt").write_text("a person waves\na person sits down\n")
+    Motion(builtin.joints(builtin.Spec((builtin.Part("walk", direction="forward"),)), 1)[:60]).save(takes / "walk.npy")
+    words = commands(DOCS / "chat.md")
+    assert {w[0] for w in words} == {"generate", "caption", "ask"}
+    for one in words:
+        assert cli.main(one) == 0, one
+    there = {p.name for p in takes.iterdir()}
+    assert {"wave.bvh", "walk.glb", "longer.bvh", "between.bvh", "captions.jsonl"} <= there
+    assert {p.name for p in (takes / "made").iterdir()} == {"0001.glb", "0002.glb", "report.jsonl"}
+    assert Motion.load("longer.bvh").duration == pytest.approx(7)
 
 
 @pytest.mark.slow
