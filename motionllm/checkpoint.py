@@ -19,18 +19,28 @@ from motionllm.errors import MotionLLMError
 FILE = "checkpoint.pt"
 
 
-def save(
-    run: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any], keep: int = 1
-) -> None:
-    """Trained parameters, optimizer and `state` (plain values), written beside and renamed; the `keep` newest stay.
+def gather(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Trained parameters and optimizer state, on the CPU; sharded ones whole. Every process must call it."""
+    trained = {name: whole(p).detach().cpu() for name, p in model.named_parameters() if p.requires_grad}
+    state = optimizer.state_dict()
+    state["state"] = {i: {key: whole(v) for key, v in values.items()} for i, values in state["state"].items()}
+    return {"model": trained, "optimizer": state}
+
+
+def whole(value: Any) -> Any:
+    """A sharded tensor put together from all processes; anything else as it is."""
+    return value.full_tensor() if hasattr(value, "full_tensor") else value
+
+
+def save(run: Path, state: dict[str, Any], keep: int = 1) -> None:
+    """What `gather` gave and plain values, written beside and renamed; the `keep` newest checkpoints stay.
 
     Raises OSError where the disk is full; the checkpoint before is untouched then.
     """
-    trained = {name: p.detach().cpu() for name, p in model.named_parameters() if p.requires_grad}
     beside = run / f".{FILE}.part"
     try:
         with open(beside, "wb") as file:
-            torch.save({"model": trained, "optimizer": optimizer.state_dict(), **state}, file)
+            torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())  # a rename may reach the disk before what was written
     except (OSError, RuntimeError) as error:
@@ -71,10 +81,25 @@ def load(run: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) ->
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if "stream" not in stored:
         raise MotionLLMError(f"{path} was written by an older version; start the run anew, or from its adapter.")
-    if {n: p.shape for n, p in parameters.items()} != {n: p.shape for n, p in stored["model"].items()}:
+    if {n: p.shape for n, p in parameters.items()} != {n: v.shape for n, v in stored["model"].items()}:
         raise MotionLLMError(f"The checkpoint in {run} belongs to another recipe; resume with the run's own.")
     with torch.no_grad():
         for name, value in stored.pop("model").items():
-            parameters[name].copy_(value)
-    optimizer.load_state_dict(stored.pop("optimizer"))
+            parameters[name].copy_(_as(value, parameters[name]))
+    trained = [p for group in optimizer.param_groups for p in group["params"]]
+    state = stored.pop("optimizer")
+    state["state"] = {
+        i: {key: _as(v, trained[i]) if v.shape == trained[i].shape else v for key, v in values.items()}
+        for i, values in state["state"].items()
+    }
+    optimizer.load_state_dict(state)
     return stored
+
+
+def _as(value: torch.Tensor, parameter: Any) -> torch.Tensor:
+    """A whole tensor, sharded as the parameter is."""
+    if not hasattr(parameter, "device_mesh"):
+        return value
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(value.to(parameter.device), parameter.device_mesh, parameter.placements)

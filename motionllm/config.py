@@ -175,7 +175,8 @@ class Training(Section):
     `cosine`, `linear`, or `constant`. motion_loss: over the motion `rows` the grammar allows, or the
     whole `vocabulary`. precision: of the computation; what is trained and the optimizer are float32 in any case.
     patience: validations without a better loss after which training ends; null trains to the end. keep: the newest
-    checkpoints that stay. samples: texts whose motion is generated at every validation, into RUN/samples/.
+    checkpoints that stay. shard: each of several processes holds its share of weights, gradients and optimizer
+    (FSDP2). samples: texts whose motion is generated at every validation, into RUN/samples/.
     """
 
     steps: Count = 1000
@@ -191,6 +192,7 @@ class Training(Section):
     motion_loss: Literal["rows", "vocabulary"] = "rows"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpointing: bool = False
+    shard: bool = False
     validate_every: Count = 200
     validate_examples: Annotated[int, Field(ge=0)] = 128
     patience: Count | None = None
@@ -212,11 +214,14 @@ class Recipe(Section):
     train: Training = Training()
 
     @model_validator(mode="after")
-    def _weights_that_can_be_trained(self) -> Recipe:
+    def _what_goes_together(self) -> Recipe:
         if self.adapter.method == "full" and self.model.quantization:
             raise ValueError("`model.quantization` freezes the weights that `adapter.method: full` is to train")
         if self.adapter.method == "full" and self.model.dtype == "bfloat16":
             raise ValueError("`adapter.method: full` trains in float32; set `model.dtype` to auto, not bfloat16")
+        if self.train.shard and (self.model.quantization or self.train.samples):
+            key = "model.quantization" if self.model.quantization else "train.samples"
+            raise ValueError(f"`train.shard` takes weights apart, and `{key}` needs them whole; leave one of them out")
         return self
 
 

@@ -140,25 +140,26 @@ class MotionLM:
             model = model.to("cuda")
         return cls(model.eval(), tokenizer, vocab, motion_tokenizer, templates, recipe)
 
-    def save(self, folder: str | Path, dtype: str = "float32") -> None:
+    def save(self, folder: str | Path, dtype: str = "float32", trained: dict[str, Any] | None = None) -> None:
         """Write the adapter folder: all that `load` needs besides the base. Replaces an older one at once.
 
+        trained: the trained parameters by name, where the model holds only shards of them.
         dtype "bfloat16" rounds the adapter in memory too, so that what was saved is what is measured.
         """
         folder = Path(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            if dtype == "bfloat16":
+            if dtype == "bfloat16" and trained is None:
                 with torch.no_grad():
                     for parameter in self.model.parameters():
                         if parameter.requires_grad:
                             parameter.copy_(parameter.to(torch.bfloat16))
             if self.model is bare(self.model):
-                self.model.save_pretrained(beside)
+                self.model.save_pretrained(beside, state_dict=trained)
                 self.tokenizer.save_pretrained(beside)
             else:
-                self.model.save_pretrained(beside, save_embedding_layers=False)
+                self.model.save_pretrained(beside, save_embedding_layers=False, state_dict=trained)
             if dtype == "bfloat16":
                 for weights in beside.glob("*.safetensors"):
                     halves = {name: value.to(torch.bfloat16) for name, value in load_file(weights).items()}

@@ -80,6 +80,10 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
     examples = Examples(clips["train"], recipe.data, templates, lm.renderer, rate, settings.seed)
     held_out = _held_out(clips["val"], recipe, templates, lm, rate)
 
+    learner = _Learner(lm, settings.motion_loss)
+    sharded = settings.shard and processes > 1
+    if sharded:
+        _shard(learner, accelerator)
     groups = _groups(lm, recipe.adapter, settings)
     rows = groups[-1]["params"] if recipe.adapter.method != "full" else []
     others = [p for group in groups for p in group["params"] if not any(p is row for row in rows)]
@@ -88,7 +92,8 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
     if resume:
         state |= checkpoint.load(run, lm.model, optimizer)
         examples.restore(state.pop("stream"))
-    model, optimizer = accelerator.prepare(_Learner(lm, settings.motion_loss), optimizer)
+    model: Any = learner if sharded else accelerator.prepare(learner)
+    optimizer = accelerator.prepare(optimizer)
     if settings.report_to != "none":
         accelerator.init_trackers("motionllm", config=recipe.model_dump())
     if first:
@@ -97,8 +102,9 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
             _tidy(run, state["step"])
         counts = ", ".join(f"{sum(map(len, clips[split]))} {split}" for split in clips)
         log.info(
-            "%s: %d process(es) on %s in %s; %s clips; %.2f M parameters by %s and %d motion rows are trained.",
-            recipe.name, processes, accelerator.device.type, precision, counts,
+            "%s: %d process(es) on %s in %s%s; %s clips; %.2f M parameters by %s and %d motion rows are trained.",
+            recipe.name, processes, accelerator.device.type, precision,
+            ", each with its share of the weights" if sharded else "", counts,
             sum(p.numel() for p in others) / 1e6, recipe.adapter.method, len(lm.vocab.ids),
         )  # fmt: skip
     journal = Log(run / "log.jsonl") if first else None
@@ -133,12 +139,15 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
             accelerator.log({f"validation/{task}": loss for task, loss in losses.items()}, step=state["step"])
             log.info("step %d: validation loss %s", state["step"],
                      "  ".join(f"{task} {loss:.3f}" for task, loss in losses.items()))  # fmt: skip
-        better = value <= state["best"]
-        if first and better:
-            with _disk(run):
-                # Rounding touches the weights in memory: only when no step follows.
-                lm.save(run / "adapter", settings.store if final else "float32")
-        state["best"], state["stale"] = (value, 0) if better else (state["best"], state["stale"] + 1)
+        keep = [value <= state["best"] or (final and not (run / "adapter").is_dir())]
+        broadcast_object_list(keep)  # sharded weights are gathered by all or by none
+        if keep[0]:
+            trained = checkpoint.gather(lm.model, optimizer.optimizer)["model"] if sharded else None
+            if first:
+                with _disk(run):
+                    # Rounding touches the weights in memory: only when no step follows.
+                    lm.save(run / "adapter", settings.store if final else "float32", trained)
+        state["best"], state["stale"] = (value, 0) if keep[0] else (state["best"], state["stale"] + 1)
 
     model.train()
     progress = done()
@@ -158,7 +167,10 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
                 group["lr"] = settings.lr * group["factor"] * factor
             sums = torch.zeros(2)
             for number, batch in enumerate(micro):
-                with nullcontext() if number == len(micro) - 1 else accelerator.no_sync(model):
+                last = number == len(micro) - 1
+                if sharded:
+                    model.set_requires_gradient_sync(last)
+                with nullcontext() if last or sharded else accelerator.no_sync(model), accelerator.autocast():
                     motion, text = model(batch)
                     # Gradients are averaged over processes: times their number makes the average a sum.
                     accelerator.backward((motion + text) * processes / max(supervised, 1))
@@ -166,7 +178,7 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
             if state["step"] < recipe.adapter.rows_first:
                 for parameter in others:
                     parameter.grad = None
-            norm = accelerator.clip_grad_norm_(model.parameters(), settings.clip)
+            norm = checkpoint.whole(torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip))
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             state["step"] += 1
@@ -189,14 +201,12 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
             if ended or state["step"] % settings.validate_every == 0:
                 validate(ended)
                 ended = ended or done() >= 1  # out of patience
-            if first and (ended or state["step"] % settings.save_every == 0):
-                with _disk(run):
-                    stored = state | {"stream": examples.state()}
-                    checkpoint.save(run, lm.model, optimizer.optimizer, stored, settings.keep)  # type: ignore[attr-defined]
+            if ended or state["step"] % settings.save_every == 0:
+                stored = checkpoint.gather(lm.model, optimizer.optimizer) | state | {"stream": examples.state()}
+                if first:
+                    with _disk(run):
+                        checkpoint.save(run, stored, settings.keep)
             progress = 1.0 if ended else progress
-    if first and not (run / "adapter").is_dir():
-        with _disk(run):
-            lm.save(run / "adapter", dtype=settings.store)
     result = {
         "run": str(run),
         "steps": state["step"],
@@ -265,6 +275,17 @@ def _groups(lm: MotionLM, adapter: Adapter, settings: Training) -> list[dict[str
     ]  # fmt: skip
 
 
+def _shard(learner: _Learner, accelerator: Any) -> None:
+    """Take the weights apart over the processes: each decoder layer a unit, the rest another (FSDP2)."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
+    for layer in bare(learner.model).get_decoder().layers:
+        fully_shard(layer, mesh=mesh)
+    fully_shard(learner, mesh=mesh)
+
+
 def _rate(settings: Training, step: int, progress: float) -> float:
     """The learning rate of a step as a share of train.lr."""
     warm = min(1.0, (step + 1) / max(settings.warmup, 1))
@@ -303,7 +324,8 @@ def _validate(
         mine = packed[accelerator.process_index :: accelerator.num_processes]
         for i in range(0, len(mine), size):
             batch = collate(mine[i : i + size], pad)
-            motion, text = model(batch)
+            with accelerator.autocast():
+                motion, text = model(batch)
             sums += torch.tensor([float(motion + text), batch.supervised])
         sums = accelerator.reduce(sums.to(accelerator.device)).cpu()
         losses[task] = float(sums[0] / sums[1].clamp(min=1))

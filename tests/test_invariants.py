@@ -116,7 +116,16 @@ def test_merged_is_the_adapter(
     assert said["logits_differ"] < 1e-4 and said["same_choice"] == 1.0
 
 
-@pytest.mark.parametrize("words", [[], ["data.packing=false", "train.batch=5", "train.micro_batch=2"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["data.packing=false", "train.batch=5", "train.micro_batch=2"],
+        ["train.shard=true", "train.save_every=3", "train.keep=2", "train.micro_batch=1"],
+        ["train.shard=true", "adapter.method=full", "train.checkpointing=true"],
+    ],
+    ids=["packed", "unpacked", "sharded", "sharded-full"],
+)
 def test_two_processes_are_one(
     words: list[str], tiny_base_untied: Path, write: Callable[[Path], Path], tmp_path: Path
 ) -> None:
@@ -128,9 +137,21 @@ def test_two_processes_are_one(
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads((tmp_path / "two" / "result.json").read_text())
     assert result["processes"] == 2
+    assert ("its share of the weights" in done.stderr) == ("train.shard=true" in words)
     assert losses(tmp_path / "two") == pytest.approx(alone, rel=2e-5)
     one = json.loads((tmp_path / "one" / "result.json").read_text())
     assert result["best_validation_loss"] == pytest.approx(one["best_validation_loss"], rel=2e-5)
+    texts = [{"role": "user", "content": "a person walks"}]
+    scores = []
+    for out in ("one", "two"):
+        lm = MotionLM.load(tmp_path / out)
+        with torch.no_grad():
+            scores.append(lm.model(torch.tensor([lm.renderer(texts, reply=True).ids])).logits)
+    assert torch.allclose(*scores, atol=1e-3)
+    if "train.save_every=3" in words:  # and what two have begun, one goes on with
+        (tmp_path / "two" / "checkpoint-3.pt").replace(tmp_path / "two" / "checkpoint.pt")
+        assert cli.main(["train", "--resume", str(tmp_path / "two"), "train.shard=false"]) == 0
+        assert losses(tmp_path / "two") == pytest.approx(alone, rel=2e-5)
 
 
 @pytest.mark.parametrize("method", ["rslora", "dora", "full"])
@@ -266,6 +287,11 @@ def test_a_damaged_checkpoint_is_said(
     assert "checkpoint.pt is damaged" in capsys.readouterr().err
 
 
+def steps_logged(out: Path) -> int:
+    path = out / "log.jsonl"
+    return path.read_text().count('"loss"') if path.is_file() else 0
+
+
 @pytest.mark.slow
 def test_a_run_killed_twenty_times_is_the_uninterrupted_one(
     tiny_base: Path, write: Callable[[Path], Path], tmp_path: Path
@@ -277,13 +303,13 @@ def test_a_run_killed_twenty_times_is_the_uninterrupted_one(
     while True:
         begun = (out / "checkpoint.pt").is_file()
         given = ["train", "--resume", str(out)] if begun else ["train", str(recipe), *words, "--out", str(out)]
+        saved = torch.load(out / "checkpoint.pt", weights_only=True)["step"] if begun else 0
         process = subprocess.Popen([sys.executable, "-c", MAIN, *given], stderr=subprocess.PIPE, text=True)
-        log, before = out / "log.jsonl", time.time()
         if kills < 24:
             # At any moment from the first step of this process on: while it steps, saves, validates or writes.
-            while process.poll() is None and not (log.is_file() and log.stat().st_mtime > before + 1):
+            while process.poll() is None and steps_logged(out) <= saved:
                 time.sleep(0.02)
-            time.sleep(chance.uniform(0.0, 0.8))
+            time.sleep(chance.uniform(0.0, 0.4))
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
                 kills += 1
