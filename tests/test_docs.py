@@ -38,8 +38,10 @@ def takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_pages_have_commands() -> None:
-    assert {page.name for page in DOCS.glob("*.md")} >= {"DESIGN.md", "chat.md", "evaluation.md", "files.md"}
+    pages = {"DESIGN.md", "chat.md", "evaluation.md", "files.md", "training.md"}
+    assert {page.name for page in DOCS.glob("*.md")} >= pages
     assert len(commands(DOCS / "files.md")) >= 6
+    assert len(commands(DOCS / "training.md")) >= 10
 
 
 def test_commands_on_files_run(takes: Path) -> None:
@@ -70,3 +72,18 @@ def test_an_imported_set_trains(takes: Path) -> None:
             command = [sys.executable, "-c", "from motionllm.cli import main; raise SystemExit(main())", *words]
             subprocess.run(command, check=True, env=os.environ | {"PYTHONWARNINGS": "ignore"})
     assert (takes / "runs" / "cmu" / "adapter").is_dir()
+
+
+def test_commands_of_training_run(
+    takes: Path, tiny_base_wide: Path, tiny_tokenizer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["data", "import", "takes", "--captions", "captions.csv", "--out", "dataset", "--val", "0"]) == 0
+    tiny = [f"model.base={tiny_base_wide}", f"model.tokenizer={tiny_tokenizer}", "train.steps=2", "train.batch=4",
+            "train.validate_examples=4"]  # fmt: skip
+    for words in commands(DOCS / "training.md"):
+        # As it stands there, on a base and for a time that a test has.
+        clips = ["data.sources.0.clips=20"] if "builtin" in words else []
+        made = [*tiny, *clips] if words[0] in ("train", "data") and "--resume" not in words else []
+        assert cli.main([*words, *made]) == 0, (words, capsys.readouterr().err)
+    assert {"builtin", "own", "dora", "qlora"} == {p.name for p in (takes / "runs").iterdir()}
+    assert (takes / "merged" / "config.json").is_file()
