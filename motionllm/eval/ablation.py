@@ -69,7 +69,10 @@ def run(
                 "parameters": sum(p.numel() for p in tokenizer.network.parameters()),
                 "tokenizer_seconds": round(time.monotonic() - begun, 1),
                 "steps": plan.tokenizer.train.steps,
-                "val": {name: report(tokenizer, clips) for name, clips in zip(names, features["val"], strict=True)},
+                "val": {
+                    name: report(tokenizer, clips) | {"frechet_pose": frechet_pose(tokenizer, clips)}
+                    for name, clips in zip(names, features["val"], strict=True)
+                },
             }
             codes = {
                 split: [tokenizer.encode(clip) for clips in sets for clip in clips if len(clip) >= 8]
