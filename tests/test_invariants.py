@@ -5,11 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-import random
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -287,40 +284,57 @@ def test_a_damaged_checkpoint_is_said(
     assert "checkpoint.pt is damaged" in capsys.readouterr().err
 
 
-def steps_logged(out: Path) -> int:
+# Starts a command line again and again in a fork, which spares it the imports, and kills all but the last at some
+# moment after its first step: while it steps, saves, validates or writes.
+KILLING = """
+import json, os, random, signal, sys, time
+from pathlib import Path
+import accelerate, datasets, peft, torch, transformers
+from motionllm import cli, train
+out, words, chance, kills = Path(sys.argv[1]), sys.argv[2:], random.Random(0), 0
+def logged():
     path = out / "log.jsonl"
     return path.read_text().count('"loss"') if path.is_file() else 0
+while True:
+    begun = (out / "checkpoint.pt").is_file()
+    saved = torch.load(out / "checkpoint.pt", weights_only=True)["step"] if begun else 0
+    assert saved % 5 == 0
+    child = os.fork()
+    if not child:
+        os._exit(cli.main(["train", "--resume", str(out)] if begun else words))
+    ended = 0
+    if kills < 24:
+        while not ended and logged() <= saved:
+            time.sleep(0.005)
+            ended, status = os.waitpid(child, os.WNOHANG)
+        if not ended:
+            time.sleep(chance.uniform(0.0, 0.4))
+            os.kill(child, signal.SIGKILL)
+    if not ended:
+        ended, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    assert code in (0, -signal.SIGKILL), code
+    kills += code == -signal.SIGKILL
+    if code == 0:
+        break
+print(json.dumps(kills))
+"""
 
 
 @pytest.mark.slow
 def test_a_run_killed_twenty_times_is_the_uninterrupted_one(
     tiny_base: Path, write: Callable[[Path], Path], tmp_path: Path
 ) -> None:
-    recipe, out, kills = write(tiny_base), tmp_path / "run", 0
+    recipe, out = write(tiny_base), tmp_path / "run"
     words = ["train.steps=400", "train.save_every=5", "train.keep=2", "train.validate_every=20", "adapter.dropout=0.1"]
-    whole = run(recipe, tmp_path / "whole", *words)
-    chance = random.Random(0)
-    while True:
-        begun = (out / "checkpoint.pt").is_file()
-        given = ["train", "--resume", str(out)] if begun else ["train", str(recipe), *words, "--out", str(out)]
-        saved = torch.load(out / "checkpoint.pt", weights_only=True)["step"] if begun else 0
-        process = subprocess.Popen([sys.executable, "-c", MAIN, *given], stderr=subprocess.PIPE, text=True)
-        if kills < 24:
-            # At any moment from the first step of this process on: while it steps, saves, validates or writes.
-            while process.poll() is None and steps_logged(out) <= saved:
-                time.sleep(0.02)
-            time.sleep(chance.uniform(0.0, 0.4))
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-        _, said = process.communicate()
-        assert process.returncode in (0, -signal.SIGKILL), said[-2000:]
-        if (out / "checkpoint.pt").is_file():
-            assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] % 5 == 0
-        if process.returncode == 0:
-            break
-    assert kills >= 20
-    assert losses(out) == whole
+    command = ["train", str(recipe), *words, "--out"]
+    one = os.environ | {"OMP_NUM_THREADS": "1"}  # a fork has no other threads
+    subprocess.run([sys.executable, "-c", MAIN, *command, str(tmp_path / "whole")], check=True, env=one)
+    killing = [sys.executable, "-c", KILLING, str(out), *command, str(out)]
+    done = subprocess.run(killing, capture_output=True, text=True, env=one)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1]) >= 20
+    assert losses(out) == losses(tmp_path / "whole")
     first, second = weights(tmp_path / "whole"), weights(out)
     assert all(torch.equal(first[name], second[name]) for name in first)
     left = {p.name for p in out.iterdir()}

@@ -42,13 +42,32 @@ def recipe(base: str, examples: int, batch: int, run: Path) -> Any:
 
 
 def ours(base: str, examples: int, batch: int, work: Path) -> dict[str, float]:
-    from motionllm.train import train
+    from motionllm import train as engine
 
-    train(recipe(base, examples, batch, work), work / "run")
-    rows = [json.loads(line) for line in (work / "run" / "log.jsonl").read_text().splitlines()]
-    rows = [r for r in rows if "loss" in r]
-    seconds = rows[-1]["seconds"] - rows[WARM - 1]["seconds"]
-    return {"examples_per_second": (len(rows) - WARM) * batch / seconds, "steps": len(rows)}
+    times: list[tuple[float, float]] = []
+
+    class Clock(engine.Log):
+        def write(self, row: Any) -> None:
+            super().write(row)
+            if "loss" in row:
+                times.append(now())
+
+    engine.Log = Clock  # type: ignore[misc]
+    engine.train(recipe(base, examples, batch, work), work / "run")
+    return pace(times, batch)
+
+
+def now() -> tuple[float, float]:
+    """Seconds of the wall clock, and of this process on a processor: the latter also where others are at work."""
+    return time.monotonic(), time.process_time()
+
+
+def pace(times: list[tuple[float, float]], examples: float) -> dict[str, float]:
+    """Of the times at which steps of so many examples ended; the last batch may not be full."""
+    timed = times[WARM - 1 : -1]
+    wall, processor = (timed[-1][i] - timed[0][i] for i in (0, 1))
+    done = (len(timed) - 1) * examples
+    return {"examples_per_second": done / wall, "examples_per_cpu_second": done / processor, "steps": len(times)}
 
 
 def theirs(base: str, examples: int, batch: int, work: Path, packing: bool, rows_alone: bool) -> dict[str, float]:
@@ -81,11 +100,11 @@ def theirs(base: str, examples: int, batch: int, work: Path, packing: bool, rows
     )  # fmt: skip
     total = sum(len(t.ids[:longest]) for t in drawn)
     rows = max(1, round(batch * total / examples / longest)) if packing else batch  # as many examples a step as ours
-    times: list[float] = []
+    times: list[tuple[float, float]] = []
 
     class Clock(TrainerCallback):
         def on_step_end(self, *given: Any, **more: Any) -> None:
-            times.append(time.monotonic())
+            times.append(now())
 
     trainer = SFTTrainer(
         model=model,
@@ -102,8 +121,7 @@ def theirs(base: str, examples: int, batch: int, work: Path, packing: bool, rows
     )  # fmt: skip
     each = examples / len(trainer.train_dataset) * rows
     trainer.train()
-    timed = times[WARM - 1 : -1]  # the last batch may not be full
-    return {"examples_per_second": (len(timed) - 1) * each / (timed[-1] - timed[0]), "steps": len(times)}
+    return pace(times, each)
 
 
 def contest(name: str, base: str, examples: int, batch: int) -> dict[str, float]:
@@ -141,12 +159,16 @@ def main() -> None:
     medians = {
         name: {key: statistics.median(run[key] for run in runs) for key in runs[0]} for name, runs in found.items()
     }
-    print(f"{'':<20}{'examples/s':>12}{'peak GiB':>10}{'ours / it':>11}{'memory':>9}")
+    print(f"{'':<20}{'examples/s':>12}{'a CPU s':>10}{'peak GiB':>10}{'ours / it':>11}{'a CPU s':>10}{'memory':>9}")
     for name, row in medians.items():
-        line = f"{name:<20}{row['examples_per_second']:>12.2f}{row['peak_gib']:>10.2f}"
+        line = f"{name:<20}{row['examples_per_second']:>12.2f}{row['examples_per_cpu_second']:>10.2f}"
+        line += f"{row['peak_gib']:>10.2f}"
         if "ours" in medians:
-            speed = medians["ours"]["examples_per_second"] / row["examples_per_second"]
-            line += f"{speed:>11.2f}{medians['ours']['peak_gib'] / row['peak_gib']:>9.2f}"
+            wall, processor, memory = (
+                medians["ours"][key] / row[key]
+                for key in ("examples_per_second", "examples_per_cpu_second", "peak_gib")
+            )
+            line += f"{wall:>11.2f}{processor:>10.2f}{memory:>9.2f}"
         print(line)
 
 
