@@ -308,7 +308,7 @@ class EmbedderTraining(Section):
 
 class EmbedderRecipe(Section):
     """A text–motion embedder to measure with. version: raised with every change that moves its numbers.
-    base: the causal LLM whose hidden states after `layer` layers, averaged over a caption's tokens, are its features.
+    base: the causal LLM whose hidden states after `layer` layers (0: its token embeddings) make a caption's features.
     width: of the motion network. dim: of the embeddings.
     """
 
@@ -316,7 +316,7 @@ class EmbedderRecipe(Section):
     version: Count = 1
     sources: Annotated[list[Source], Field(min_length=1)]
     base: str = "builtin:smollm2-135m-instruct"
-    layer: Count = 15
+    layer: Annotated[int, Field(ge=0)] = 0
     width: Count = 192
     dim: Count = 128
     train: EmbedderTraining = EmbedderTraining()

@@ -182,7 +182,9 @@ class Embedder:
 
 
 class Sentences:
-    """Captions → frozen features: a base LLM's hidden states after some layers, averaged over the caption's tokens."""
+    """Captions → frozen features: a base LLM's hidden states after some layers, their mean over the caption's tokens and
+    their mean tilted from first to last (−1 to 1), which tells "walks, then waves" from "waves, then walks".
+    """
 
     def __init__(self, base: str, layer: int) -> None:
         self.model, self.tokenizer = load_base(base, "float32")
@@ -191,13 +193,13 @@ class Sentences:
         self.layer = layer
         body = self.model.get_decoder()  # type: ignore[no-untyped-call]
         if isinstance(getattr(body, "layers", None), nn.ModuleList):
-            # What lies behind is not computed; one more layer stays, because the last one's states are normalised.
+            # What lies behind is not computed; one more layer stays, because states after the last are normalised.
             body.layers = body.layers[: layer + 1]
         self.known: dict[str, Tensor] = {}
 
     @torch.inference_mode()
     def __call__(self, captions: Sequence[str], batch: int = 64, progress: Progress | None = None) -> Tensor:
-        """(N, width of the base); a caption is computed once."""
+        """(N, twice the width of the base); a caption is computed once."""
         # By length, so that little is padded; a row does not see the padding behind it.
         every = sorted(set(captions) - self.known.keys(), key=lambda text: (len(text), text))
         # The first token gathers attention, and its state is many times the others': it is one that says nothing.
@@ -213,7 +215,9 @@ class Sentences:
                 padded[row, : len(these)] = torch.tensor(these)
             states = body(input_ids=padded, output_hidden_states=True, use_cache=False).hidden_states[self.layer]
             for text, row, these in zip(texts, states, ids, strict=True):
-                self.known[text] = row[1 : len(these)].mean(0)
+                inside = row[1 : len(these)]
+                tilt = torch.linspace(-1, 1, len(inside))[:, None]
+                self.known[text] = torch.cat([inside.mean(0), (inside * tilt).mean(0)])
             if progress:
                 progress(min(1.0, (start + batch) / len(every)), captions=min(start + batch, len(every)))
         return torch.stack([self.known[text] for text in captions])

@@ -65,10 +65,13 @@ def test_sentence_features_are_means_of_hidden_states(tiny_base: Path) -> None:
     model, tokenizer = load_base(tiny_base)
     ids = [tokenizer.bos_token_id, *tokenizer.encode(" someone jumps", add_special_tokens=False)]
     with torch.inference_mode():
-        for layer in (1, 2):
+        for layer in (0, 1, 2):
             states = model(torch.tensor([ids]), output_hidden_states=True).hidden_states[layer][0, 1:]
             found = Sentences(str(tiny_base), layer)(["someone jumps", "a longer sentence", "someone jumps"])
-            torch.testing.assert_close(found[0], states.mean(0))
+            tilted = sum(w * row for w, row in zip(torch.linspace(-1, 1, len(states)), states, strict=True)) / len(
+                states
+            )
+            torch.testing.assert_close(found[0], torch.cat([states.mean(0), tilted]))
             torch.testing.assert_close(found[2], found[0])
     with pytest.raises(MotionLLMError, match="layer 3 is not among the 2"):
         Sentences(str(tiny_base), 3)

@@ -183,6 +183,10 @@ def test_baselines_are_training_clips(tiny_embedder: Path, tmp_path: Path) -> No
         assert any(text in s.captions and np.array_equal(s.load(), features) for s in train)
         assert len(joints) == len(features)
     assert nearest.captions([train[7].load()]) == [train[7].captions[0]]
+    anyone = suites.Baseline("baseline:random", settings)
+    clips = [sample.load() for sample in train[:12]]
+    said = anyone.captions(clips)
+    assert anyone.captions(clips[5:]) == said[5:] and len(set(said)) > 6  # by the clip, whatever came before
     rows = {name: run_suite(settings, name, tmp_path / name[9:]) for name in ("baseline:random", "baseline:nearest")}
     assert rows["baseline:nearest"]["made"]["asked"]["mean"] > rows["baseline:random"]["made"]["asked"]["mean"]
     with pytest.raises(MotionLLMError, match="baselines are baseline:random, baseline:nearest"):
