@@ -28,12 +28,12 @@ def plan(recipe: Recipe, run: Path) -> dict[str, Any]:
     """{"parameters": {"base", "trained", "rows"}, "steps", "examples", "epochs", "data": `statistics`,
     "memory_gib": {"weights", "trained", "gradients", "optimizer", "activations", "logits", "total"}}.
 
-    Clips are encoded, as the run itself would, and a motion tokenizer that the recipe trains first is trained. Raises
-    MotionLLMError for whatever the run would refuse.
+    Clips are encoded, as the run itself would. Raises MotionLLMError for whatever the run would refuse, and where the
+    recipe trains a motion tokenizer first and has not yet.
     """
     templates = Templates.load(recipe.data.templates)
     templates.check(recipe.data.tasks)
-    motion_tokenizer = motion_tokenizer_of(recipe, run)
+    motion_tokenizer = motion_tokenizer_of(recipe, run, fit=False)
     mix = mixture(recipe, motion_tokenizer, clips_of(recipe, "train", motion_tokenizer))
     data = statistics(mix)
     model, counts = _outline(recipe, motion_tokenizer, mix.vocab)

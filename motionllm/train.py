@@ -72,7 +72,8 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
         motion_tokenizer = motion_tokenizer_of(recipe, run)
         clips = {split: clips_of(recipe, split, motion_tokenizer) for split in ("train", "val")}
     prepared = time.monotonic() - begun
-    lm = MotionLM.create(recipe, motion_tokenizer, templates, list(islice(chain(*clips["train"]), TOLD)))
+    told = islice(chain(*clips["train"]), TOLD) if recipe.adapter.rows_init == "words" else ()
+    lm = MotionLM.create(recipe, motion_tokenizer, templates, list(told))
     if settings.checkpointing:
         lm.model.enable_input_require_grads()
         lm.model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -224,8 +225,11 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
     return result
 
 
-def motion_tokenizer_of(recipe: Recipe, run: Path) -> MotionTokenizer:
-    """The shipped or given motion tokenizer, or one trained first by its recipe, inside the run."""
+def motion_tokenizer_of(recipe: Recipe, run: Path, fit: bool = True) -> MotionTokenizer:
+    """The shipped or given motion tokenizer, or one trained first by its recipe, inside the run.
+
+    fit=False: raise MotionLLMError where that one is not trained yet.
+    """
     name = recipe.model.tokenizer
     if not name.endswith((".yaml", ".yml")):
         return MotionTokenizer.load(name)
@@ -234,7 +238,12 @@ def motion_tokenizer_of(recipe: Recipe, run: Path) -> MotionTokenizer:
     folder = run / "tokenizer"
     if not (folder / "report.json").is_file():
         settings = load_recipe(shipped.find("tokenizer", name), (), TokenizerRecipe)
-        if recipe.data.sources[0].path and len(settings.sources) == 1:
+        if not fit:
+            raise MotionLLMError(
+                f"model.tokenizer {name} is a recipe that the run would train first, into {folder}; until then say "
+                "model.tokenizer=default, or the folder of another one."
+            )
+        if len(settings.sources) == 1 and settings.sources[0].kind == recipe.data.sources[0].kind:
             # A tokenizer recipe with one source follows the run's data, wherever that was said to be.
             settings.sources[0].path = recipe.data.sources[0].path
         with Bar(f"tokenizer {settings.name}") as bar:

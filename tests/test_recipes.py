@@ -102,6 +102,14 @@ def test_preview_marks_what_is_learned(words, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.count("\033[32m") == 2
 
 
+def test_nothing_is_trained_to_show_data(words, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
+    given = [*words("bandai"), "model.tokenizer=tokenizer/bandai.yaml", "--out", str(tmp_path / "run")]
+    for command in (["data", "stats"], ["data", "preview"], ["train", "--dry-run"]):
+        assert cli.main([*command, "bandai", *given]) == 2
+        assert "would train first" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("method", ["lora", "dora", "full"])
 def test_a_dry_run_counts_what_the_run_trains(
     method: str,

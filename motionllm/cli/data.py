@@ -207,5 +207,5 @@ def _mixture(recipe: str, overrides: list[str], out: Path | None) -> Any:
     from motionllm.train import clips_of, motion_tokenizer_of
 
     settings = load_recipe(shipped.find("recipes", recipe), overrides)
-    motion_tokenizer = motion_tokenizer_of(settings, out or Path("runs") / settings.name)
+    motion_tokenizer = motion_tokenizer_of(settings, out or Path("runs") / settings.name, fit=False)
     return mixture(settings, motion_tokenizer, clips_of(settings, "train", motion_tokenizer))
