@@ -182,8 +182,8 @@ class Embedder:
 
 
 class Sentences:
-    """Captions → frozen features: a base LLM's hidden states after some layers, their mean over the caption's tokens and
-    their mean tilted from first to last (−1 to 1), which tells "walks, then waves" from "waves, then walks".
+    """Captions → frozen features: a base LLM's hidden states after some layers, as their mean over the caption's tokens
+    and their mean tilted from first to last (−1 to 1), which tells "walks, then waves" from "waves, then walks".
     """
 
     def __init__(self, base: str, layer: int) -> None:

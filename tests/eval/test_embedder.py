@@ -93,3 +93,13 @@ def test_folders_that_are_no_embedder(tiny_embedder: Path, tmp_path: Path) -> No
     (tmp_path / "model.safetensors").write_bytes(b"x")
     with pytest.raises(MotionLLMError, match="is damaged"):
         Embedder.load(tmp_path)
+
+
+def test_the_shipped_embedder_loads_and_says_what_it_was_trained_on() -> None:
+    embedder = Embedder.load("default")
+    assert embedder.recipe.name == "default" and len(embedder.id) == 16
+    assert {source.kind for source in embedder.recipe.sources} == {"builtin", "humanml3d"}
+    clip = builtin.sample(0, split="test").load()
+    assert np.linalg.norm(embedder.embed_motions([clip])[0]) == pytest.approx(1, abs=1e-5)
+    # Its own scores are far above chance, which is 1/32.
+    assert embedder.scores["0: builtin"]["text_to_motion"][0] > 0.25
