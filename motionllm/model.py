@@ -6,7 +6,7 @@ import copy
 import logging
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 LONGEST = 20.0  # seconds of motion generated in one go
 BEST_OF = 8  # motions made for one that is given
 TRAINED = 196  # frames of the longest clips in the field's data sets
+# Texts and motions (codes) made for them → a score each, by which the best is kept; scores may be tuples.
+Judge = Callable[[Sequence[str], Sequence[Sequence[int]]], Sequence[Any]]
 
 
 class MotionLM:
@@ -192,16 +194,18 @@ class MotionLM:
         temperature: float = 0.8,
         top_p: float = 0.95,
         best_of: int = BEST_OF,
+        judge: Judge | None = None,
     ) -> Motion | list[Motion]:
         """Motion that does what `text` says; a list for n > 1.
 
         seconds: exact duration to a frame; None leaves it to the model. temperature 0 is greedy. best_of: how many
-        are made for each one that is given, which is the one of which the model would most likely say `text`. The
-        same seed gives the same motion. Raises MotionLLMError for an empty text, or a duration not within 0.2 to 20 s.
+        are made for each one that is given, which is the one of which the model would most likely say `text`, or the
+        one that `judge` scores highest. The same seed gives the same motion. Raises MotionLLMError for an empty text,
+        or a duration not within 0.2 to 20 s.
         """
         if n < 1:
             raise MotionLLMError(f"n is {n}; ask for at least one motion.")
-        motions = self.generate_batch([text] * n, [seconds] * n, seed, temperature, top_p, best_of)
+        motions = self.generate_batch([text] * n, [seconds] * n, seed, temperature, top_p, best_of, judge)
         return motions if n > 1 else motions[0]
 
     def generate_batch(
@@ -212,6 +216,7 @@ class MotionLM:
         temperature: float = 0.8,
         top_p: float = 0.95,
         best_of: int = BEST_OF,
+        judge: Judge | None = None,
     ) -> list[Motion]:
         """One Motion a text, decoded side by side. See `generate`."""
         if best_of < 1:
@@ -237,24 +242,23 @@ class MotionLM:
         least, most = ([bound for bound in bounds for _ in range(best_of)] for bounds in (least, most))
         made = decoding.motions(self.model, self.vocab, prompts, least, most, temperature, top_p, seed)
         if best_of > 1:
-            made = self._likeliest(texts, made, best_of)
+            many = [text for text in texts for _ in range(best_of)]
+            scores = judge(many, made) if judge else self._says(many, made)
+            groups = [range(first, first + best_of) for first in range(0, len(made), best_of)]
+            made = [made[max(group, key=scores.__getitem__)] for group in groups]
         return [self._motion(codes, wanted) for codes, wanted in zip(made, asked, strict=True)]
 
-    def _likeliest(self, texts: Sequence[str], made: Sequence[list[int]], best_of: int) -> list[list[int]]:
-        """Of every `best_of` motions (codes) made for a text, the one the model would most likely describe by it."""
+    def _says(self, texts: Sequence[str], made: Sequence[list[int]]) -> list[float]:
+        """Log-likelihood in nats that the model describes each motion (codes) by its text."""
         template = self.templates.phrasings("caption")[0]
         prompts = [
             self.renderer(conversation(template, {"motion": np.array(codes)}, answered=False), reply=True).ids
             for codes in made
         ]
         replies = [
-            self.tokenizer.encode(text.strip(), add_special_tokens=False, split_special_tokens=True)
-            for text in texts
-            for _ in range(best_of)
+            self.tokenizer.encode(text.strip(), add_special_tokens=False, split_special_tokens=True) for text in texts
         ]
-        scores = decoding.likelihoods(self.model, self.vocab, prompts, replies)
-        groups = [range(start, start + best_of) for start in range(0, len(made), best_of)]
-        return [made[max(group, key=scores.__getitem__)] for group in groups]
+        return decoding.likelihoods(self.model, self.vocab, prompts, replies)
 
     def caption(self, motion: Motion | np.ndarray) -> str:
         """A sentence that says what the person in the motion does."""

@@ -22,6 +22,7 @@ LAYERS = [
     {"checkpoint", "tracking"},
     {"train", "captioning", "merging"},
     {"eval", "chat", "serve"},
+    {"feedback"},
     {"demo", "demo_page"},
     {"cli"},
 ]

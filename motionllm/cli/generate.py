@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,12 @@ def generate(
     best_of: Annotated[
         int, typer.Option(help="Motions made, of which the one that the model describes best by the text is kept.")
     ] = 8,
+    judge: Annotated[
+        str | None, typer.Option(help="Keep the best by these judges instead, with weights: facts,physics=0.2 …")
+    ] = None,
+    embedder: Annotated[
+        str | None, typer.Option(help="Embedder of the judge `similarity`: a folder or a shipped name.")
+    ] = None,
     lock_feet: Annotated[bool, typer.Option("--lock-feet", help="Standing feet do not slide.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -32,8 +39,18 @@ def generate(
 
     if out.suffix.lower() not in WRITTEN:  # said before a model is loaded
         raise MotionFileError(f"{out}: a motion is written as {', '.join(WRITTEN)}; choose one of these suffixes.")
-    motion = MotionLM.load(model).generate(text, seconds=seconds, seed=seed, temperature=temperature, best_of=best_of)
+    lm, ranking, begun = MotionLM.load(model), None, time.monotonic()
+    if judge:
+        from motionllm.eval.embedder import Embedder
+        from motionllm.feedback.judges import Panel, parse_weights
+        from motionllm.feedback.ranking import Ranking
+
+        ranking = Ranking(lm, Panel(parse_weights(judge), Embedder.load(embedder) if embedder else None))
+    motion = lm.generate(text, seconds=seconds, seed=seed, temperature=temperature, best_of=best_of, judge=ranking)
     assert not isinstance(motion, list)
+    result = {"out": out, "seconds": motion.duration, "frames": len(motion), "text": text, "seed": seed}
+    if ranking:
+        result["judged"] = {"generation_seconds": round(time.monotonic() - begun, 2), **ranking.told(best_of)}
     motion = motion.lock_feet() if lock_feet else motion
     motion.save(out)
-    emit({"out": out, "seconds": motion.duration, "frames": len(motion), "text": text, "seed": seed}, as_json)
+    emit(result, as_json)
