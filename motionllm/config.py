@@ -294,7 +294,7 @@ class Suite(Section):
 
     cases: clips of the split, from its start; null takes all. frames: shortest and longest clips that count.
     captions: of a clip's captions the `first`, or one `drawn` in each replication. length: of a motion, the model's
-    `own` stop, or the `true` clip's duration given. embedder: a folder, a shipped name, or `standard:FOLDER`, where the
+    `own` stop, or the true clip's duration `given`. embedder: a folder, a shipped name, or `standard:FOLDER`, where the
     standard evaluator lies. group, pairs: of R-Precision and Diversity. labels: what a classifier trained on real train
     clips reads off motions. expect: what real data must score, {measure: [least, most]}, or the suite stops.
     benchmark: the name under which others' numbers are published, where this is that benchmark.
@@ -308,7 +308,7 @@ class Suite(Section):
     cases: Count | None = None
     frames: tuple[int, int] | None = None
     captions: Literal["first", "drawn"] = "first"
-    length: Literal["own", "true"] = "own"
+    length: Literal["own", "given"] = "own"
     embedder: str = "default"
     group: Annotated[int, Field(ge=4)] = 32
     pairs: Count = 300

@@ -7,18 +7,23 @@ repaired afterwards: what cannot be had raises an error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from motionllm.errors import MotionLLMError
-from motionllm.loss import logits, output_rows
+from motionllm.loss import cross_entropy, logits, output_rows
 from motionllm.vocab import MotionVocab
 
+OVERLAP = 12  # steps that a window goes on from
 
-@torch.inference_mode()
+# An int seeds row i of a batch with (seed, i); or a pair for each row. What a row draws depends on no other row.
+Seed = int | Sequence[tuple[int, int]] | None
+
+
 def motions(
     model: Any,
     vocab: MotionVocab,
@@ -27,39 +32,80 @@ def motions(
     most: Sequence[int],
     temperature: float = 1.0,
     top_p: float = 1.0,
-    seed: int | None = None,
+    top_k: int = 0,
+    seed: Seed = None,
+    given: Sequence[Sequence[int]] | None = None,
+    window: int | None = None,
 ) -> list[list[int]]:
-    """Codes of one motion for each prompt (ids that open the assistant's turn).
+    """Codes of one motion for each prompt, the given ones included. See `places`."""
+    made = [list(codes) for codes in given] if given is not None else [[] for _ in prompts]
+    for place in places(model, vocab, prompts, least, most, temperature, top_p, top_k, seed, given, window):
+        for codes, drawn in zip(made, place, strict=True):
+            codes.extend(drawn)
+    return made
 
-    least, most: bounds of the number of steps; equal bounds give an exact length, also where tokens are pieces of
-    several codes. temperature 0 is greedy.
+
+@torch.inference_mode()
+def places(
+    model: Any,
+    vocab: MotionVocab,
+    prompts: Sequence[Sequence[int]],
+    least: Sequence[int],
+    most: Sequence[int],
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    top_k: int = 0,
+    seed: Seed = None,
+    given: Sequence[Sequence[int]] | None = None,
+    window: int | None = None,
+) -> Iterator[list[tuple[int, ...]]]:
+    """The codes of the next token of every motion, as soon as it is drawn; none for a motion that has ended.
+
+    prompts: ids that open the assistant's turn. given: codes, in whole steps, that each motion begins with; they are
+    not yielded. least, most: bounds of the number of steps, the given ones included; equal bounds give an exact
+    length, also where tokens are pieces of several codes. temperature 0 is greedy; top_p and top_k (0: all) keep the
+    likeliest tokens. window: the most steps that the model is shown at once; a longer motion goes on from its last
+    OVERLAP steps, as if it had begun with them.
     """
-    if any(a < 1 or b < a for a, b in zip(least, most, strict=True)):
+    shown = [list(codes) for codes in given] if given is not None else [[] for _ in prompts]
+    made = torch.tensor([len(codes) for codes in shown])
+    low, high = (torch.tensor(bound) * vocab.parts for bound in (least, most))
+    if any(a < 1 or b < a for a, b in zip(least, most, strict=True)) or (made > high).any():
         raise MotionLLMError("A motion needs at least one step, and its longest length not below its shortest.")
-    generator = torch.Generator().manual_seed(seed) if seed is not None else None
+    if window is not None and window <= OVERLAP:
+        raise MotionLLMError(f"A window of {window} steps shows no more than the {OVERLAP} that it goes on from.")
+    full = window * vocab.parts if window is not None else int(high.max()) + 1
+    random = _randoms(seed, len(prompts))
     rows = output_rows(model, vocab)[1][1:].float()  # the end, then the pieces
     config = model.config.get_text_config()
-    decoder = _Decoder(model, [[*p, vocab.start_id] for p in prompts])
-    made: list[list[int]] = [[] for _ in prompts]
-    open_ = [True] * len(prompts)
-    low, high = (torch.tensor(bound) * vocab.parts for bound in (least, most))
     allowed = torch.stack([vocab.allowed(part) for part in range(vocab.parts)])
-    hidden = decoder.start()
-    while True:
-        length = torch.tensor([len(codes) for codes in made])
-        scores = logits(hidden, rows, config).cpu().masked_fill(~allowed[length % vocab.parts], -torch.inf)
-        scores[length < low, 0] = -torch.inf
-        scores[:, 1:].masked_fill_(length[:, None] + vocab.lengths > high[:, None], -torch.inf)
-        chosen = _draw(scores, temperature, top_p, generator)
-        for i, c in enumerate(chosen.tolist()):
-            if open_[i] and c:
-                made[i].extend(vocab.pieces[c - 1])
-            else:
-                open_[i] = False
-        if not any(open_):
-            return made
-        # A finished row keeps stepping beside the others; what it draws is ignored.
-        hidden = decoder.step(torch.where(chosen > 0, chosen - 1 + vocab.first_id, vocab.end_id))
+    open_ = made < high
+    decoder, seen, chosen = None, made.clone(), made
+    while open_.any():
+        if decoder is None or (seen[open_] >= full).any():
+            if (seen[open_] >= full).any():
+                shown = [codes[-OVERLAP * vocab.parts - len(codes) % vocab.parts :] for codes in shown]
+                seen = torch.tensor([len(codes) for codes in shown])
+            decoder = _Decoder(model, [[*prompt, *vocab.encode(np.array(codes, np.int64))[:-1]]
+                                       for prompt, codes in zip(prompts, shown, strict=True)])  # fmt: skip
+            hidden = decoder.start()
+        else:
+            # A finished row keeps stepping beside the others; what it draws is ignored.
+            hidden = decoder.step(torch.where(chosen > 0, chosen - 1 + vocab.first_id, vocab.end_id))
+        scores = logits(hidden, rows, config).cpu().masked_fill(~allowed[made % vocab.parts], -torch.inf)
+        scores[made < low, 0] = -torch.inf
+        room = torch.where(open_, torch.minimum(high - made, full - seen), full)
+        scores[:, 1:].masked_fill_(vocab.lengths > room[:, None], -torch.inf)
+        chosen = _draw(scores, temperature, top_p, top_k, random)
+        open_ &= chosen > 0
+        drawn = [vocab.pieces[c - 1] if still else () for c, still in zip(chosen.tolist(), open_.tolist(), strict=True)]
+        for codes, piece in zip(shown, drawn, strict=True):
+            codes.extend(piece)
+        more = torch.tensor([len(piece) for piece in drawn])
+        made, seen = made + more, seen + more
+        if any(drawn):
+            yield drawn
+        open_ &= made < high
 
 
 @torch.inference_mode()
@@ -71,10 +117,11 @@ def texts(
     longest: int = 64,
     temperature: float = 0.0,
     top_p: float = 1.0,
-    seed: int | None = None,
+    top_k: int = 0,
+    seed: Seed = None,
 ) -> list[list[int]]:
     """Ids of a text reply for each prompt, without the `stop` id that ends the turn; no motion id can occur."""
-    generator = torch.Generator().manual_seed(seed) if seed is not None else None
+    random = _randoms(seed, len(prompts))
     rows = output_rows(model, vocab)[0].float()
     config = model.config.get_text_config()
     decoder = _Decoder(model, prompts)
@@ -82,7 +129,7 @@ def texts(
     open_ = [True] * len(prompts)
     hidden = decoder.start()
     for _ in range(longest):
-        chosen = _draw(logits(hidden, rows, config), temperature, top_p, generator)
+        chosen = _draw(logits(hidden, rows, config), temperature, top_p, top_k, random)
         for i, c in enumerate(chosen.tolist()):
             if open_[i] and c != stop:
                 made[i].append(c)
@@ -101,9 +148,29 @@ def likelihoods(
     """Log-likelihood in nats of each text reply (ids) after its prompt."""
     rows = output_rows(model, vocab)[0].float()
     config = model.config.get_text_config()
+    return [
+        float(torch.log_softmax(logits(hidden, rows, config), dim=-1).gather(1, reply[:, None]).sum())
+        for hidden, reply in _before(model, prompts, replies, batch)
+    ]
+
+
+@torch.inference_mode()
+def motion_likelihoods(
+    model: Any, vocab: MotionVocab, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], batch: int = 32
+) -> list[float]:
+    """Log-likelihood in nats, under the grammar, of motion ids that go on after a prompt that ends within a motion."""
+    found = []
+    for hidden, reply in _before(model, prompts, replies, batch):
+        found.append(-float(cross_entropy(hidden, reply, model, vocab)[0]))
+    return found
+
+
+def _before(
+    model: Any, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], batch: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """For each pair of prompt and reply: the hidden states (n, d) that predict the reply's ids, and these ids (n,)."""
     body = model.get_decoder() if hasattr(model, "get_decoder") else model.model
     device = next(model.parameters()).device
-    found = []
     for start in range(0, len(prompts), batch):
         pairs = list(zip(prompts[start : start + batch], replies[start : start + batch], strict=True))
         length = max(len(p) + len(r) for p, r in pairs)
@@ -113,10 +180,8 @@ def likelihoods(
         # Padding stands at the end, where a causal model cannot see it from before.
         hidden = body(input_ids=ids, use_cache=False).last_hidden_state
         for i, (prompt, reply) in enumerate(pairs):
-            scores = logits(hidden[i, len(prompt) - 1 : len(prompt) + len(reply) - 1], rows, config)
-            picked = torch.log_softmax(scores, dim=-1).gather(1, torch.tensor(reply, device=device)[:, None])
-            found.append(float(picked.sum()))
-    return found
+            place = slice(len(prompt) - 1, len(prompt) + len(reply) - 1)
+            yield hidden[i, place], torch.tensor(reply, dtype=torch.long, device=device)
 
 
 class _Decoder:
@@ -154,17 +219,33 @@ class _Decoder:
         return out.last_hidden_state[:, -1]
 
 
-def _draw(scores: Tensor, temperature: float, top_p: float, generator: torch.Generator | None) -> Tensor:
+def _randoms(seed: Seed, rows: int) -> list[np.random.Generator]:
+    """A generator for each row of a batch."""
+    if seed is None:
+        return [np.random.default_rng() for _ in range(rows)]
+    pairs = [(seed, i) for i in range(rows)] if isinstance(seed, int) else list(seed)
+    if len(pairs) != rows or any(number < 0 for pair in pairs for number in pair):
+        raise MotionLLMError(f"A seed is a whole number from 0 on, got {seed!r}.")
+    return [np.random.default_rng(pair) for pair in pairs]
+
+
+def _draw(
+    scores: Tensor, temperature: float, top_p: float, top_k: int, random: Sequence[np.random.Generator]
+) -> Tensor:
     """One index a row of (n, V) scores, on the CPU so that a seed gives the same draw on every device."""
     scores = scores.cpu()
-    if temperature == 0:
+    if temperature < 1e-4:
         return scores.argmax(-1)
-    shares = torch.softmax(scores / temperature, dim=-1)
-    if top_p < 1:
-        ordered, index = shares.sort(dim=-1, descending=True)
-        ordered[ordered.cumsum(-1) - ordered >= top_p] = 0
-        shares = torch.zeros_like(shares).scatter(-1, index, ordered)
-    return torch.multinomial(shares, 1, generator=generator)[:, 0]
+    shares, index = torch.softmax(scores.double() / temperature, dim=-1), None
+    if top_k or top_p < 1:
+        shares, index = shares.topk(min(top_k or shares.shape[-1], shares.shape[-1]), dim=-1)
+        shares = shares / shares.sum(-1, keepdim=True)
+        shares[shares.cumsum(-1) - shares >= top_p] = 0
+    summed = shares.cumsum(-1)
+    at = torch.tensor([[r.random()] for r in random], dtype=torch.double)
+    # The first place whose sum is above the draw: one with a share of nothing is never it.
+    chosen = torch.searchsorted(summed / summed[:, -1:], at, right=True)
+    return (chosen if index is None else index.gather(-1, chosen))[:, 0]
 
 
 @torch.inference_mode()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import copy
 import logging
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +35,23 @@ from motionllm.vocab import MotionVocab
 
 log = logging.getLogger(__name__)
 
-LONGEST = 20.0  # seconds of motion generated in one go
+LONGEST = 60.0  # seconds of motion generated in one go
 BEST_OF = 8  # motions made for one that is given
 TRAINED = 196  # frames of the longest clips in the field's data sets
-# Texts and motions (codes) made for them → a score each, by which the best is kept; scores may be tuples.
-Judge = Callable[[Sequence[str], Sequence[Sequence[int]]], Sequence[Any]]
+# Texts and motions (codes) made for them → a score each, by which the best is kept.
+Judge = Callable[[Sequence[str], Sequence[Sequence[int]]], Sequence[float]]
+
+# Exactly so long, or within bounds; None leaves it to the model.
+Seconds = float | tuple[float, float] | None
+
+
+def parse_seconds(text: str) -> Seconds:
+    """ "4" → 4.0, "2-4" → (2.0, 4.0). Raises MotionLLMError for anything else."""
+    try:
+        low, dash, high = text.replace("–", "-").partition("-")
+        return (float(low), float(high)) if dash else float(low)
+    except ValueError:
+        raise MotionLLMError(f"{text!r} is no duration; write seconds as 4, or two as 2-4.") from None
 
 
 class MotionLM:
@@ -54,6 +69,8 @@ class MotionLM:
         self.model, self.tokenizer, self.vocab = model, tokenizer, vocab
         self.motion_tokenizer, self.templates, self.recipe = motion_tokenizer, templates, recipe
         self.renderer = Renderer(tokenizer, vocab, recipe.data.system)
+        self.base = recipe.model.base  # where the base model lies
+        self._base: Any = None  # the base model itself, once `talk` needs it beside the merged one
 
     # -- making, saving, loading ---------------------------------------------------------------------------
 
@@ -148,7 +165,9 @@ class MotionLM:
             model = model.to(getattr(torch, fast_dtype() if recipe.model.dtype == "auto" else recipe.model.dtype))
         if torch.cuda.is_available():
             model = model.to("cuda")
-        return cls(model.eval(), tokenizer, vocab, motion_tokenizer, templates, recipe)
+        lm = cls(model.eval(), tokenizer, vocab, motion_tokenizer, templates, recipe)
+        lm.base = base or recipe.model.base
+        return lm
 
     def save(self, folder: str | Path, dtype: str = "float32") -> None:
         """Write the adapter folder: all that `load` needs besides the base. Replaces an older one at once.
@@ -188,86 +207,213 @@ class MotionLM:
     def generate(
         self,
         text: str,
-        seconds: float | None = None,
+        seconds: Seconds = None,
         n: int = 1,
         seed: int | None = None,
         temperature: float = 0.8,
         top_p: float = 0.95,
         best_of: int = BEST_OF,
+        top_k: int = 0,
+        start: Motion | None = None,
+        end: Motion | None = None,
         judge: Judge | None = None,
     ) -> Motion | list[Motion]:
         """Motion that does what `text` says; a list for n > 1.
 
-        seconds: exact duration to a frame; None leaves it to the model. temperature 0 is greedy. best_of: how many
-        are made for each one that is given, which is the one of which the model would most likely say `text`, or the
-        one that `judge` scores highest. The same seed gives the same motion. Raises MotionLLMError for an empty text,
-        or a duration not within 0.2 to 20 s.
+        seconds: exact duration to a frame; a pair bounds it; None leaves it to the model. Above TRAINED frames the
+        model sees the last of them alone while it goes on. temperature 0 is greedy. best_of: how many are made for
+        each one that is given, which is the one of which the model would most likely say `text`, or the one that
+        `judge` scores highest. The same seed gives the same motion. start: a clip that the motion begins with; end: one
+        that it ends with, of several ways to it the one that `end` follows most likely. Both count in `seconds`, come
+        back as the motion tokenizer keeps them, and `end` is where the way to it leads. Raises MotionLLMError for an
+        empty text, a duration not within 0.2 to 60 s or not above that of the clips, or `end` without an exact one.
         """
         if n < 1:
             raise MotionLLMError(f"n is {n}; ask for at least one motion.")
-        motions = self.generate_batch([text] * n, [seconds] * n, seed, temperature, top_p, best_of, judge)
+        settings = (seed, temperature, top_p, best_of, top_k, start, end, judge)
+        motions = self.generate_batch([text] * n, [seconds] * n, *settings)
         return motions if n > 1 else motions[0]
 
     def generate_batch(
         self,
         texts: Sequence[str],
-        seconds: Sequence[float | None] | None = None,
-        seed: int | None = None,
+        seconds: Sequence[Seconds] | None = None,
+        seed: int | Sequence[int] | None = None,
         temperature: float = 0.8,
         top_p: float = 0.95,
         best_of: int = BEST_OF,
+        top_k: int = 0,
+        start: Motion | None = None,
+        end: Motion | None = None,
         judge: Judge | None = None,
     ) -> list[Motion]:
-        """One Motion a text, decoded side by side. See `generate`."""
+        """One Motion a text, decoded side by side. See `generate`. seed: one for all, or one a text, which then gives
+        what `generate` gives for that text and seed.
+        """
         if best_of < 1:
             raise MotionLLMError(f"best_of is {best_of}; at least one motion is made for each that is given.")
         best_of = best_of if temperature else 1  # greedy ones are all the same
-        if temperature < 0 or not 0 < top_p <= 1:
-            raise MotionLLMError(f"temperature {temperature} must be at least 0, and top_p {top_p} within 0 to 1.")
-        asked = list(seconds) if seconds is not None else [None] * len(texts)
-        rate = self.motion_tokenizer.steps_per_second
-        prompts, least, most = [], [], []
-        for text, wanted in zip(texts, asked, strict=True):
-            if not text.strip():
-                raise MotionLLMError("The text is empty; say what the person does.")
-            if wanted is not None and not 0.2 <= wanted <= LONGEST:
-                raise MotionLLMError(f"A motion of {wanted:g} seconds was asked for; 0.2 to {LONGEST:g} can be made.")
-            template = self.templates.phrasings("text_to_motion", seconds=wanted is not None)[0]
-            exact = max(1, int(np.ceil(round(wanted * rate, 6)))) if wanted is not None else None
-            values = {"caption": text.strip(), "seconds": float(exact / rate) if exact else 0.0}
-            prompts.append(self.renderer(conversation(template, values, answered=False), reply=True).ids)
-            least.append(exact or 2)
-            most.append(exact or int(TRAINED / self.motion_tokenizer.frames_per_step))
-        prompts = [prompt for prompt in prompts for _ in range(best_of)]
-        least, most = ([bound for bound in bounds for _ in range(best_of)] for bounds in (least, most))
-        made = decoding.motions(self.model, self.vocab, prompts, least, most, temperature, top_p, seed)
+        sampling = _sampling(temperature, top_p, top_k)
+        given, rest = ([] if clip is None else self._codes(clip).tolist() for clip in (start, end))
+        asked = seconds if seconds is not None else [None] * len(texts)
+        orders = [self._order(text, wanted, given, rest) for text, wanted in zip(texts, asked, strict=True)]
+        many = [order for order in orders for _ in range(best_of)]
+        if isinstance(seed, Sequence):
+            seed = [(s, i) for s in seed for i in range(best_of)]  # type: ignore[misc]
+        bounds = ([o.least for o in many], [o.most for o in many])
+        made = decoding.motions(self.model, self.vocab, [o.prompt for o in many], *bounds, **sampling, seed=seed,  # type: ignore[arg-type]
+                                given=[given] * len(many), window=self._window)  # fmt: skip
         if best_of > 1:
-            many = [text for text in texts for _ in range(best_of)]
-            scores = judge(many, made) if judge else self._says(many, made)
+            if judge:
+                scores = judge([order.text for order in many], [[*codes, *rest] for codes in made])
+            else:
+                scores = self._follows(many, made, rest) if rest else self._says(many, made)
             groups = [range(first, first + best_of) for first in range(0, len(made), best_of)]
             made = [made[max(group, key=scores.__getitem__)] for group in groups]
-        return [self._motion(codes, wanted) for codes, wanted in zip(made, asked, strict=True)]
+        return [self._motion([*codes, *rest], o.frames) for codes, o in zip(made, orders, strict=True)]
 
-    def _says(self, texts: Sequence[str], made: Sequence[list[int]]) -> list[float]:
-        """Log-likelihood in nats that the model describes each motion (codes) by its text."""
+    def stream(
+        self,
+        text: str,
+        seconds: Seconds = None,
+        seed: int | None = None,
+        temperature: float = 0.8,
+        top_p: float = 0.95,
+        top_k: int = 0,
+        start: Motion | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Pieces of joints (k, 22, 3) in metres, as they are made: `Motion` of them all is the clip.
+
+        Its `canonical()` is the motion that `generate` gives for the same seed and best_of 1; the pieces themselves
+        stand where the motion tokenizer has put them, because the floor is known at the end alone.
+        """
+        given = [] if start is None else self._codes(start).tolist()
+        order = self._order(text, seconds, given, [])
+        places = decoding.places(
+            self.model, self.vocab, [order.prompt], [order.least], [order.most], **_sampling(temperature, top_p, top_k),
+            seed=seed, given=[given], window=self._window,
+        )  # fmt: skip
+        return self._pieces(given, places, order.frames)
+
+    def _pieces(
+        self, given: list[int], places: Iterator[list[tuple[int, ...]]], frames: int | None
+    ) -> Iterator[np.ndarray]:
+        decoder, left = self.motion_tokenizer.stream(), frames if frames is not None else sys.maxsize
+        for codes in chain([given] if given else [], (drawn for (drawn,) in places)):
+            joints = decoder.push(codes)[:left]
+            left -= len(joints)
+            if len(joints):
+                yield joints
+        joints = decoder.finish()[:left]
+        if len(joints):
+            yield joints
+
+    def _order(self, text: str, seconds: Seconds, given: Sequence[int], rest: Sequence[int]) -> _Order:
+        """What is to be decoded for a text, between codes given and codes it ends with. Raises what `generate` does."""
+        if not text.strip():
+            raise MotionLLMError("The text is empty; say what the person does.")
+        low, high = seconds if isinstance(seconds, Sequence) else (seconds, seconds)
+        exact = seconds is not None and low == high
+        if low is not None and high is not None and not 0.2 <= low <= high <= LONGEST:
+            said = f"{low:g}" if exact else f"{low:g} to {high:g}"
+            raise MotionLLMError(f"A motion of {said} seconds was asked for; 0.2 to {LONGEST:g} can be made.")
+        if rest and not exact:
+            raise MotionLLMError("What a motion ends with needs an exact duration; give seconds, both clips included.")
+        rate = self.motion_tokenizer.steps_per_second
+        begun, after = len(given) // self.vocab.parts, len(rest) // self.vocab.parts
+        if low is None or high is None:
+            least, most = max(2, begun + 1), begun + self._window
+        else:  # an exact duration is cut to the frame, a range ends within its bounds
+            least = max(1, int(np.ceil(round(low * rate, 6))))
+            most = least if exact else int(np.floor(round(high * rate, 6)))
+        if most < least or least <= begun + after:
+            raise MotionLLMError(
+                f"{least / rate:g} seconds are not more than the clips given have, {(begun + after) / rate:g}."
+                if begun + after
+                else f"No step of motion ends within {low:g} to {high:g} seconds; one is {1 / rate:g} long."
+            )
+        template = self.templates.phrasings("text_to_motion", seconds=exact)[0]
+        values = {"caption": text.strip(), "seconds": min(least, self._window) / rate}
+        prompt = self._prompt(conversation(template, values, answered=False), min(most, self._window))
+        frames = max(1, round(float(low) * self.motion_tokenizer.skeleton.fps)) if exact and low is not None else None
+        return _Order(text.strip(), prompt, least - after, most - after, frames)
+
+    def _says(self, orders: Sequence[_Order], made: Sequence[list[int]]) -> list[float]:
+        """Log-likelihood that the model describes each motion (codes) by its order's text."""
         template = self.templates.phrasings("caption")[0]
-        prompts = [
-            self.renderer(conversation(template, {"motion": np.array(codes)}, answered=False), reply=True).ids
-            for codes in made
-        ]
+        prompts = [self._prompt(conversation(template, {"motion": np.array(codes)}, answered=False)) for codes in made]
         replies = [
-            self.tokenizer.encode(text.strip(), add_special_tokens=False, split_special_tokens=True) for text in texts
+            self.tokenizer.encode(order.text, add_special_tokens=False, split_special_tokens=True) for order in orders
         ]
         return decoding.likelihoods(self.model, self.vocab, prompts, replies)
+
+    def _follows(self, orders: Sequence[_Order], made: Sequence[list[int]], rest: Sequence[int]) -> list[float]:
+        """Log-likelihood that each motion (codes) goes on to `rest`."""
+        shown = [codes[-self._window * self.vocab.parts :] for codes in made]
+        prompts = [
+            [*order.prompt, *self.vocab.encode(np.array(codes))[:-1]]
+            for order, codes in zip(orders, shown, strict=True)
+        ]
+        ids = self.vocab.encode(np.array(rest))[1:-1]
+        return decoding.motion_likelihoods(self.model, self.vocab, prompts, [ids] * len(prompts))
 
     def caption(self, motion: Motion | np.ndarray) -> str:
         """A sentence that says what the person in the motion does."""
         return self.caption_batch([motion])[0]
 
+    def captions(
+        self,
+        motion: Motion | np.ndarray,
+        n: int,
+        seed: int | None = None,
+        temperature: float = 0.7,
+        top_p: float = 0.95,
+        top_k: int = 0,
+    ) -> list[str]:
+        """n sentences: first that of `caption`, then n − 1 that are drawn."""
+        if n < 1:
+            raise MotionLLMError(f"n is {n}; ask for at least one caption.")
+        sampling = _sampling(temperature, top_p, top_k)
+        template = self.templates.phrasings("caption")[0]
+        messages = conversation(template, {"motion": self._codes(motion)}, answered=False)
+        drawn = self._say([messages] * (n - 1), seed=seed, **sampling) if n > 1 else []
+        return [*self._say([messages]), *drawn]
+
     def caption_batch(self, motions: Sequence[Motion | np.ndarray]) -> list[str]:
         """One caption a motion (a Motion, joints, or features), decoded side by side."""
         template = self.templates.phrasings("caption")[0]
         return self._say([conversation(template, {"motion": self._codes(m)}, answered=False) for m in motions])
+
+    def timeline(
+        self, motion: Motion | np.ndarray, every: float = 1.0, window: float = 4.0, batch: int = 32
+    ) -> list[tuple[float, float, str]]:
+        """(from, to, caption) over a clip of any length: what is done at each `every` seconds, told by the `window`
+        seconds around them; neighbours with one caption are one entry.
+
+        Raises MotionLLMError for `every` or `window` of less than a step, or a window shorter than `every`.
+        """
+        step = 1 / self.motion_tokenizer.steps_per_second
+        if not (step <= every <= window <= 2 * TRAINED / self.motion_tokenizer.skeleton.fps):
+            raise MotionLLMError(
+                f"Captions every {every:g} s of {window:g} s each were asked for; a step of motion is {step:g} s, "
+                "and each caption needs as many seconds as it stands for, and no more than about 20."
+            )
+        codes = self._codes(motion, whole=False)
+        total = len(codes) // self.vocab.parts * step
+        begins = np.arange(max(1, round(total / every))) * every
+        pieces = []
+        for begin in np.clip(begins + (every - window) / 2, 0, max(0.0, total - window)):
+            first = round(begin / step) * self.vocab.parts
+            pieces.append(codes[first : first + round(window / step) * self.vocab.parts])
+        template = self.templates.phrasings("caption")[0]
+        conversations = [conversation(template, {"motion": piece}, answered=False) for piece in pieces]
+        said = [text for i in range(0, len(pieces), batch) for text in self._say(conversations[i : i + batch])]
+        entries: list[tuple[float, float, str]] = []
+        for begin, end, caption in zip(begins.tolist(), [*begins[1:].tolist(), total], said, strict=True):
+            if entries and entries[-1][2] == caption:
+                begin = entries.pop()[0]
+            entries.append((begin, end, caption))
+        return entries
 
     def ask(self, motion: Motion | np.ndarray, question: str) -> str:
         """The answer to a question about the motion. Raises MotionLLMError for an empty question."""
@@ -286,23 +432,50 @@ class MotionLM:
     def chat(
         self,
         messages: Sequence[Message],
-        seconds: float | None = None,
+        seconds: Seconds = None,
         seed: int | None = None,
         temperature: float = 0.8,
         top_p: float = 0.95,
+        top_k: int = 0,
     ) -> Message:
         """The assistant's next message in the parts format: text, or a motion under the key "motion".
 
-        A motion part of `messages` holds a Motion or a path. seconds: reply with a motion of that duration.
+        A motion part of `messages` holds a Motion or a path. seconds: reply with a motion of that duration. Text where
+        there is no motion in the conversation is the base model's own (`talk`).
         """
-        prompt = self.renderer([self._encoded(m) for m in messages], reply=True).ids
-        if seconds is None and not decoding.starts_motion(self.model, self.vocab, prompt):
-            ids = decoding.texts(self.model, self.vocab, [prompt], self._stop, 256, temperature, top_p, seed)[0]
-            return {"role": "assistant", "content": [{"type": "text", "text": self._text(ids)}]}
-        exact = max(1, int(np.ceil(round(seconds * self.motion_tokenizer.steps_per_second, 6)))) if seconds else None
-        bounds = ([exact or 2], [exact or int(TRAINED / self.motion_tokenizer.frames_per_step)])
-        codes = decoding.motions(self.model, self.vocab, [prompt], *bounds, temperature, top_p, seed)[0]
-        return {"role": "assistant", "content": [{"type": "motion", "motion": self._motion(codes, seconds)}]}
+        sampling = _sampling(temperature, top_p, top_k)
+        if seconds is None and not self.moves(messages):
+            if all(isinstance(m.get("content"), str) or _plain(m["content"]) for m in messages):
+                return _said(self.talk(messages, seed, temperature, top_p, top_k))
+            return _said(self._say([[self._encoded(m) for m in messages]], longest=256, seed=seed, **sampling)[0])
+        prompt = self._prompt([self._encoded(m) for m in messages], self._window)
+        order = self._order("a person moves", seconds, [], [])  # for its bounds: the prompt is the conversation
+        codes = decoding.motions(self.model, self.vocab, [prompt], [order.least], [order.most], **sampling, seed=seed,
+                                 window=self._window)[0]  # fmt: skip
+        return {"role": "assistant", "content": [{"type": "motion", "motion": self._motion(codes, order.frames)}]}
+
+    def moves(self, messages: Sequence[Message]) -> bool:
+        """Whether the model would open its next message with a motion rather than with a word."""
+        return decoding.starts_motion(self.model, self.vocab, self._prompt([self._encoded(m) for m in messages]))
+
+    def talk(
+        self,
+        messages: Sequence[Message],
+        seed: int | None = None,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        top_k: int = 0,
+        longest: int = 256,
+    ) -> str:
+        """What the base model itself answers to a conversation of text alone: no adapter, its own system message.
+
+        Its weights are loaded beside the merged ones at the first call; an adapter that is not merged is switched off.
+        """
+        sampling = _sampling(temperature, top_p, top_k)
+        prompt = self._prompt(messages, renderer=Renderer(self.tokenizer, None))
+        with self._without_adapter() as base:
+            ids = decoding.texts(base, self.vocab, [prompt], self._stop, longest, **sampling, seed=seed)[0]
+        return self._text(ids)
 
     # -- within --------------------------------------------------------------------------------------------
 
@@ -310,24 +483,55 @@ class MotionLM:
     def _stop(self) -> int:
         return int(self.tokenizer.eos_token_id)
 
-    def _codes(self, motion: Motion | np.ndarray) -> np.ndarray:
+    @property
+    def _window(self) -> int:
+        """Steps of the longest motion that the model has seen."""
+        return TRAINED // self.motion_tokenizer.frames_per_step
+
+    @contextmanager
+    def _without_adapter(self) -> Iterator[Any]:
+        from peft import PeftModel
+
+        if isinstance(self.model, PeftModel):
+            with self.model.disable_adapter():
+                yield self.model
+            return
+        if self._base is None:
+            self._base, _ = load_base(self.base, self.recipe.model.dtype)
+            self.vocab.attach(self._base)  # never drawn from, but decoding looks its rows up
+            self._base.to(next(self.model.parameters()).device)
+        yield self._base
+
+    def _prompt(self, messages: Sequence[Message], steps: int = 0, renderer: Renderer | None = None) -> list[int]:
+        """Ids that open the assistant's turn, with room for a reply of `steps` of motion.
+
+        Raises MotionLLMError where the base model cannot take so much.
+        """
+        ids = (renderer or self.renderer)(messages, reply=True).ids
+        room = self.model.config.get_text_config().max_position_embeddings
+        if len(ids) + 2 + steps * self.vocab.parts > room:
+            raise MotionLLMError(
+                f"What was given is {len(ids)} tokens long, but the base model takes {room}; shorten it."
+            )
+        return ids
+
+    def _codes(self, motion: Motion | np.ndarray, whole: bool = True) -> np.ndarray:
+        """whole: the model is to see them all at once."""
         codes = self.motion_tokenizer.encode(motion)
         seconds = len(codes) / self.motion_tokenizer.codes_per_second
-        if seconds * self.motion_tokenizer.skeleton.fps > 2 * TRAINED:
+        if whole and seconds * self.motion_tokenizer.skeleton.fps > 2 * TRAINED:
             log.warning("The clip is %.0f s long, more than twice what the model has seen.", seconds)
         return codes
 
-    def _motion(self, codes: list[int], seconds: float | None) -> Motion:
+    def _motion(self, codes: list[int], frames: int | None) -> Motion:
         motion = self.motion_tokenizer.decode(np.array(codes))
-        if motion.skeleton is HUMANML3D:
-            motion = motion.canonical()  # decoded bones breathe by millimetres; files want them constant
-        if seconds is not None:
-            motion = replace(motion, joints=motion.joints[: max(1, round(seconds * motion.fps))])
-        return motion
+        motion = replace(motion, joints=motion.joints[:frames])
+        # Decoded bones breathe by millimetres; files want them constant.
+        return motion.canonical() if motion.skeleton is HUMANML3D else motion
 
-    def _say(self, conversations: Sequence[Sequence[Message]]) -> list[str]:
-        prompts = [self.renderer(c, reply=True).ids for c in conversations]
-        return [self._text(ids) for ids in decoding.texts(self.model, self.vocab, prompts, self._stop)]
+    def _say(self, conversations: Sequence[Sequence[Message]], **options: Any) -> list[str]:
+        prompts = [self._prompt(c) for c in conversations]
+        return [self._text(ids) for ids in decoding.texts(self.model, self.vocab, prompts, self._stop, **options)]
 
     def _text(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
@@ -343,6 +547,35 @@ class MotionLM:
                     motion if isinstance(motion, Motion | np.ndarray) else Motion.load(motion))}  # fmt: skip
             parts.append(part)
         return {**message, "content": parts}
+
+
+@dataclass(frozen=True)
+class _Order:
+    """One motion to be decoded: its text, the ids that ask for it, bounds of its steps, and where it is cut."""
+
+    text: str
+    prompt: list[int]
+    least: int
+    most: int
+    frames: int | None
+
+
+def _plain(parts: Any) -> bool:
+    return all(part.get("type") == "text" for part in parts)
+
+
+def _said(text: str) -> Message:
+    return {"role": "assistant", "content": [{"type": "text", "text": text}]}
+
+
+def _sampling(temperature: float, top_p: float, top_k: int) -> dict[str, Any]:
+    """The three as decoding takes them. Raises MotionLLMError for one out of bounds."""
+    if not 0 <= temperature <= 100 or not 0 < top_p <= 1 or top_k < 0:
+        raise MotionLLMError(
+            f"temperature {temperature} must be within 0 to 100, top_p {top_p} within 0 to 1, and top_k {top_k} "
+            "at least 0, which keeps all."
+        )
+    return {"temperature": temperature, "top_p": top_p, "top_k": top_k}
 
 
 def _go_on_from(folder: Path, model: Any, vocab: MotionVocab, config: Any) -> None:

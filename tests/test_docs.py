@@ -38,7 +38,7 @@ def takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_pages_have_commands() -> None:
-    assert {page.name for page in DOCS.glob("*.md")} == {"DESIGN.md", "feedback.md", "files.md"}
+    assert {page.name for page in DOCS.glob("*.md")} == {"DESIGN.md", "evaluation.md", "feedback.md", "files.md"}
     assert len(commands(DOCS / "files.md")) >= 6
 
 

@@ -20,7 +20,7 @@ LAYERS = [
     {"generate"},
     {"model"},
     {"checkpoint", "tracking"},
-    {"train", "captioning", "merging"},
+    {"train", "captioning", "prompts", "merging"},
     {"eval", "chat", "serve"},
     {"feedback"},
     {"demo", "demo_page"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -119,12 +120,192 @@ def test_codes_come_in_steps_of_their_parts(lm: MotionLM) -> None:
     assert len({len(codes) for codes in made}) > 1  # the model may stop between steps
 
 
+def prompt_of(lm: MotionLM, text: str = "a person walks") -> list[int]:
+    return lm.renderer([{"role": "user", "content": text}], reply=True).ids
+
+
+def test_the_likeliest_codes_alone_are_drawn(lm: MotionLM) -> None:
+    greedy = decoding.motions(lm.model, lm.vocab, [prompt_of(lm)], [6], [6], temperature=0)
+    for kept in ({"top_k": 1}, {"top_p": 1e-6}):
+        assert decoding.motions(lm.model, lm.vocab, [prompt_of(lm)], [6], [6], 2.0, **kept) == greedy  # type: ignore[arg-type]
+    first = {
+        codes[0]
+        for codes in decoding.motions(
+            lm.model, lm.vocab, [prompt_of(lm)] * 40, [1] * 40, [1] * 40, 5.0, top_k=3, seed=0
+        )
+    }
+    assert len(first) == 3
+
+
+def test_draws_have_the_models_shares() -> None:
+    scores = torch.tensor([0.5, 0.0, 0.3, 0.2]).log().expand(4000, 4)
+    drawn = decoding._draw(scores, 1.0, 1.0, 0, decoding._randoms(0, 4000))
+    shares = torch.bincount(drawn, minlength=4) / 4000
+    assert shares[1] == 0
+    assert torch.allclose(shares, torch.tensor([0.5, 0.0, 0.3, 0.2]), atol=0.04)  # five standard deviations
+
+
+def test_a_seed_is_a_texts_own(lm: MotionLM) -> None:
+    texts, seeds = ["a person walks", "bow", "someone jumps twice"], [7, 8, 7]
+    together = lm.generate_batch(texts, [1.5, 2.0, 1.0], seeds, 1.0, best_of=2)
+    for text, seconds, seed, motion in zip(texts, [1.5, 2.0, 1.0], seeds, together, strict=True):
+        alone = lm.generate(text, seconds, seed=seed, temperature=1.0, best_of=2)
+        assert np.abs(alone.joints - motion.joints).max() < 1e-4  # type: ignore[union-attr]
+
+
+def test_a_range_bounds_the_duration(lm: MotionLM) -> None:
+    made = lm.generate("a person walks", (1.0, 2.1), n=12, seed=0, temperature=2.0, best_of=1)
+    durations = {motion.duration for motion in made}  # type: ignore[union-attr]
+    assert min(durations) >= 1.0 and max(durations) <= 2.1
+    assert len(durations) > 1
+
+
+def test_given_codes_are_gone_on_from(lm: MotionLM) -> None:
+    whole = decoding.motions(lm.model, lm.vocab, [prompt_of(lm)], [6], [6], temperature=0)[0]
+    for steps in (1, 4, 6):
+        start = whole[: steps * lm.vocab.parts]
+        assert decoding.motions(lm.model, lm.vocab, [prompt_of(lm)], [6], [6], temperature=0, given=[start])[0] == whole
+
+
+def test_long_motions_go_on_from_their_last_steps(lm: MotionLM) -> None:
+    parts, window, kept = lm.vocab.parts, 16, decoding.OVERLAP
+    options = {"temperature": 0.0, "window": window}
+    whole = decoding.motions(lm.model, lm.vocab, [prompt_of(lm)], [23], [23], **options)[0]  # type: ignore[arg-type]
+    assert len(whole) == 23 * parts
+    at, made = window, decoding.motions(lm.model, lm.vocab, [prompt_of(lm)], [window], [window], temperature=0)[0]
+    while at < 23:
+        more = min(window - kept, 23 - at)
+        length = [kept + more]
+        made += decoding.motions(lm.model, lm.vocab, [prompt_of(lm)], length, length, temperature=0,
+                                 given=[made[-kept * parts :]])[0][kept * parts :]  # fmt: skip
+        at += more
+    assert whole == made
+    motion = lm.generate("a person walks", 23.4, seed=0, best_of=2)
+    assert motion.duration == pytest.approx(23.4)  # type: ignore[union-attr]
+
+
+def test_a_motion_begins_with_a_clip(lm: MotionLM, clip: np.ndarray) -> None:
+    start = Motion(builtin.joints(builtin.Spec((builtin.Part("wave", side="left"),)), 1)[:42])
+    motion = lm.generate("and bows", 4.0, seed=1, start=start)
+    kept = lm.motion_tokenizer.decode(lm.motion_tokenizer.encode(start))
+    # The decoder sees a few steps around each; before these the clip is as the motion tokenizer keeps it.
+    bones = motion.joints[:16, 16:] - motion.joints[:16, :1]  # type: ignore[union-attr]
+    expected = kept.joints[:16, 16:] - kept.joints[:16, :1]
+    assert np.abs(np.linalg.norm(bones, axis=-1) - np.linalg.norm(expected, axis=-1)).max() < 0.1
+    assert motion.duration == 4.0  # type: ignore[union-attr]
+
+
+def test_what_comes_between_is_what_the_end_follows_likeliest(
+    lm: MotionLM, clip: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, end = Motion(clip_joints(0)[:30]), Motion(clip_joints(1)[:22])
+    decoded: list[np.ndarray] = []
+    real, scores = lm.motion_tokenizer.decode, decoding.motion_likelihoods
+    seen: list[tuple[list[list[int]], list[float]]] = []
+
+    def spy(model: object, vocab: object, prompts: list[list[int]], replies: list[list[int]]) -> list[float]:
+        seen.append((prompts, scores(model, vocab, prompts, replies)))  # type: ignore[arg-type]
+        return seen[-1][1]
+
+    monkeypatch.setattr(lm.motion_tokenizer, "decode", lambda codes: decoded.append(codes) or real(codes))
+    monkeypatch.setattr(decoding, "motion_likelihoods", spy)
+    motion = lm.generate("bow", 4.0, seed=0, temperature=2.0, best_of=4, start=start, end=end)
+    codes, first, last = decoded[0], lm.motion_tokenizer.encode(start), lm.motion_tokenizer.encode(end)
+    assert motion.duration == 4.0  # type: ignore[union-attr]
+    assert np.array_equal(codes[: len(first)], first) and np.array_equal(codes[-len(last) :], last)
+    prompts, found = seen[0]
+    best = prompts[int(np.argmax(found))]
+    assert best[-4:] == (codes[-len(last) - 4 : -len(last)] + lm.vocab.first_id).tolist()
+    # The likelihood is that of the model, over the codes of each part.
+    ids = torch.tensor([[*best, *(last + lm.vocab.first_id)]])
+    with torch.no_grad():
+        rows = lm.model(ids).logits[
+            0, len(best) - 1 : -1, [lm.vocab.end_id, *range(lm.vocab.first_id, lm.vocab.first_id + lm.vocab.size)]
+        ]
+    for place, row in enumerate(rows):
+        row[~lm.vocab.allowed(place)] = -torch.inf
+    expected = rows.log_softmax(-1)[torch.arange(len(last)), torch.tensor(last) + 1].sum()
+    assert max(found) == pytest.approx(expected.item(), abs=1e-3)
+
+
+def clip_joints(number: int) -> np.ndarray:
+    sample = builtin.sample(number, split="val")
+    return builtin.joints(builtin.Spec.of(sample.labels["spec"]), sample.labels["seed"])
+
+
+@pytest.mark.parametrize("seconds", [None, 3.1, (1.0, 4.0)])
+def test_a_stream_is_the_motion_in_pieces(lm: MotionLM, seconds: float | tuple[float, float] | None) -> None:
+    pieces = list(lm.stream("a person walks", seconds, seed=4, temperature=1.0))
+    whole = Motion(np.concatenate(pieces)).canonical()
+    expected = lm.generate("a person walks", seconds, seed=4, temperature=1.0, best_of=1)
+    assert whole.joints.shape == expected.joints.shape  # type: ignore[union-attr]
+    assert np.abs(whole.joints - expected.joints).max() < 1e-4  # type: ignore[union-attr]
+
+
+def test_a_stream_gives_frames_before_the_motion_has_ended(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, real = [0], decoding._draw
+
+    def draw(*given: object) -> torch.Tensor:
+        drawn[0] += 1
+        return real(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(decoding, "_draw", draw)
+    stream = lm.stream("a person walks", 8.0, seed=4)
+    assert len(next(stream)) == 4
+    assert drawn[0] < 20 * lm.vocab.parts  # of 40 steps
+    assert sum(map(len, stream)) == 156
+
+
+def test_several_captions(lm: MotionLM, clip: np.ndarray) -> None:
+    said = lm.captions(clip, 3, seed=1, temperature=3.0)
+    assert len(said) == 3 and said[0] == lm.caption(clip)
+    assert said == lm.captions(clip, 3, seed=1, temperature=3.0)
+    assert len(set(said)) > 1
+
+
+def test_a_timeline_covers_a_long_clip(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = Motion(np.concatenate([clip_joints(0), clip_joints(1), clip_joints(2)]))
+    pieces: list[int] = []
+
+    def say(conversations: list[list[dict[str, list[dict[str, np.ndarray]]]]]) -> list[str]:
+        pieces.extend(len(c[0]["content"][0]["codes"]) // lm.vocab.parts for c in conversations)
+        return [
+            ["walks", "walks", "waves"][(len(pieces) - len(conversations) + i) % 3] for i in range(len(conversations))
+        ]
+
+    monkeypatch.setattr(lm, "_say", say)
+    entries = lm.timeline(long, every=1.0, window=4.0, batch=2)
+    steps = lm.motion_tokenizer.steps_per_second
+    total = len(lm.motion_tokenizer.encode(long)) / lm.vocab.parts / steps
+    assert set(pieces) == {4 * steps} and len(pieces) == round(total)
+    assert entries[0][:2] == (0.0, 2.0) and entries[1] == (2.0, 3.0, "waves")
+    assert entries[-1][1] == pytest.approx(total)
+    assert all(a[1] == b[0] and a[2] != b[2] for a, b in pairwise(entries))
+
+
 def test_chat_replies_with_text_or_motion(lm: MotionLM, clip: np.ndarray) -> None:
     messages = [{"role": "user", "content": [{"type": "motion", "motion": clip}, {"type": "text", "text": "slower"}]}]
     reply = lm.chat(messages, seconds=2.0, seed=0)
     assert reply["role"] == "assistant"
     assert reply["content"][0]["motion"].duration == pytest.approx(2.0)
     assert lm.chat(messages, seed=0)["content"][0]["type"] in ("text", "motion")
+
+
+def test_text_alone_is_answered_by_the_base(
+    trained_run: tuple[Path, Path], lm: MotionLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(trained_run[1])
+    messages = [{"role": "user", "content": "What does the person do?"}]
+    ids = lm.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt")["input_ids"]
+    out = base.generate(ids, max_new_tokens=20, do_sample=False)[0, ids.shape[1] :]
+    expected = lm.tokenizer.decode(out, skip_special_tokens=True).strip()
+    unmerged = MotionLM.load(trained_run[0], merge=False)
+    for model in (lm, unmerged):
+        monkeypatch.setattr(model, "moves", lambda _: False)
+        assert model.talk(messages, longest=20) == expected
+        assert model.chat(messages, temperature=0)["content"][0]["text"].startswith(expected)
 
 
 @pytest.mark.parametrize(
@@ -136,13 +317,30 @@ def test_chat_replies_with_text_or_motion(lm: MotionLM, clip: np.ndarray) -> Non
         ({"text": "x", "seconds": float("nan")}, "nan"),
         ({"text": "x", "n": 0}, "n is 0"),
         ({"text": "x", "temperature": -1.0}, "temperature"),
+        ({"text": "x", "temperature": float("inf")}, "temperature"),
         ({"text": "x", "top_p": 0.0}, "top_p"),
+        ({"text": "x", "top_k": -1}, "top_k"),
+        ({"text": "x", "seed": -1}, "-1"),
+        ({"text": "x", "seconds": (3.0, 2.0)}, "3 to 2"),
+        ({"text": "x", "seconds": (1.01, 1.02)}, "1.01 to 1.02"),
+        ({"text": "walk " * 4000}, "tokens long"),
     ],
 )
 def test_wrong_requests_are_refused(lm: MotionLM, arguments: dict[str, object], words: str) -> None:
     with pytest.raises(MotionLLMError) as caught:
         lm.generate(**arguments)  # type: ignore[arg-type]
     assert words in str(caught.value)
+
+
+def test_wrong_clips_around_a_motion_are_refused(lm: MotionLM) -> None:
+    clip = Motion(clip_joints(0)[:41])
+    with pytest.raises(MotionLLMError, match="exact duration"):
+        lm.generate("x", end=clip)
+    for around in ({"start": clip}, {"end": clip}, {"start": clip, "end": clip}):
+        with pytest.raises(MotionLLMError, match="clips given"):
+            lm.generate("x", 2.0, **around)  # type: ignore[arg-type]
+    with pytest.raises(MotionLLMError, match="a step of motion"):
+        lm.timeline(clip, every=0.01)
 
 
 def test_wrong_folders_are_refused(trained_run: tuple[Path, Path], tiny_tokenizer: Path, tmp_path: Path) -> None:

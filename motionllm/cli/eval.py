@@ -112,14 +112,29 @@ def train_embedder(
 def captions(
     predictions: Annotated[Path, typer.Option(help="JSONL of {id, caption}.")],
     references: Annotated[Path, typer.Option(help="JSONL of {id, captions}, the same ids.")],
+    bertscore: Annotated[
+        Path | None, typer.Option(help="Folder of an encoder (roberta-large …): BERTScore too.")
+    ] = None,
+    layer: Annotated[int, typer.Option(help="Of the encoder, for BERTScore; 17 is roberta-large's.")] = 17,
+    baseline: Annotated[
+        float | None, typer.Option(help="BERTScore F of unrelated texts, to rescale by; 0.83122575 for roberta-large.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """BLEU-1..4, ROUGE-L and CIDEr of captions against references, on raw and on normalised text."""
     from motionllm.eval.text import caption_scores, read_predictions, read_references
 
-    result = caption_scores(read_predictions(predictions), read_references(references))
-    rows = [f"{'':12}{'raw':>8}{'normalised':>12}"]
-    rows += [f"{name:12}{value:8.4f}{result['normalised'][name]:12.4f}" for name, value in result["raw"].items()]
+    said, true = read_predictions(predictions), read_references(references)
+    result = caption_scores(said, true)
+    columns = [column for column in ("raw", "normalised", "lemmatised") if column in result]
+    rows = [f"{'':12}" + "".join(f"{column:>12}" for column in columns)]
+    rows += [f"{name:12}" + "".join(f"{result[c][name]:12.4f}" for c in columns) for name in result["raw"]]
+    rows += [f"{name:12}{value:12.4f}" for name, value in result.get("meteor", {}).items()]
+    if bertscore:
+        from motionllm.eval.bertscore import bert_score
+
+        result["bertscore"] = bert_score([said[n] for n in true], list(true.values()), bertscore, layer, baseline)
+        rows += ["", *(f"{name:12}{value:12.4f}" for name, value in result["bertscore"].items())]
     emit(result, as_json, text="\n".join(rows))
 
 

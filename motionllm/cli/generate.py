@@ -1,4 +1,4 @@
-"""`motionllm generate TEXT`: motion from text, to a file."""
+"""`motionllm generate TEXT` or `--prompts FILE`: motion from text, to a file or a folder of them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,32 @@ from motionllm.cli import emit
 
 
 def generate(
-    text: Annotated[str, typer.Argument(help="What the person does.")],
-    seconds: Annotated[float | None, typer.Option(help="Exact duration; default: the model decides.")] = None,
-    out: Annotated[Path, typer.Option(help="File to write: .bvh .glb .html .npy .npz .png .gif .mp4.")] = Path(
-        "motion.bvh"
-    ),
+    text: Annotated[str | None, typer.Argument(help="What the person does.")] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(help="In TEXT's place: a file of prompts, one a line, or JSONL of text (id, seconds, seed)."),
+    ] = None,
+    seconds: Annotated[
+        str | None, typer.Option(help="Exact duration as 4, or bounds as 2-4; default: the model decides.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write: .bvh .glb .html .npy .npz .png .gif .mp4 (motion.bvh); with --prompts a folder."
+        ),
+    ] = None,
+    suffix: Annotated[str, typer.Option("--format", help="With --prompts: the suffix of the files.")] = ".bvh",
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same motion.")] = None,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.8,
+    top_p: Annotated[float, typer.Option(help="Share of the likeliest codes that are drawn from.")] = 0.95,
+    top_k: Annotated[int, typer.Option(help="Number of the likeliest codes that are drawn from; 0: all.")] = 0,
     best_of: Annotated[
         int, typer.Option(help="Motions made, of which the one that the model describes best by the text is kept.")
     ] = 8,
+    start: Annotated[Path | None, typer.Option(help="A clip that the motion begins with.")] = None,
+    end: Annotated[Path | None, typer.Option(help="A clip that it ends with; needs --seconds, clips included.")] = None,
+    batch: Annotated[int, typer.Option(help="With --prompts: how many are decoded side by side.")] = 8,
     judge: Annotated[
         str | None, typer.Option(help="Keep the best by these judges instead, with weights: facts,physics=0.2 …")
     ] = None,
@@ -32,25 +47,50 @@ def generate(
     lock_feet: Annotated[bool, typer.Option("--lock-feet", help="Standing feet do not slide.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Generates a motion that does what the text says."""
-    from motionllm.errors import MotionFileError
-    from motionllm.model import MotionLM
+    """Generates a motion that does what the text says. With --prompts, exit status 2 where some could not be made."""
+    from motionllm.errors import MotionFileError, MotionLLMError
+    from motionllm.model import MotionLM, parse_seconds
+    from motionllm.motion import Motion
     from motionllm.motion.clip import WRITTEN
+    from motionllm.prompts import generate_files, read_prompts
 
-    if out.suffix.lower() not in WRITTEN:  # said before a model is loaded
-        raise MotionFileError(f"{out}: a motion is written as {', '.join(WRITTEN)}; choose one of these suffixes.")
-    lm, ranking, begun = MotionLM.load(model), None, time.monotonic()
+    # All that can be wrong is said before a model is loaded.
+    if (text is None) == (prompts is None):
+        raise MotionLLMError("Give either a text or --prompts with a file of them.")
+    wanted = None if seconds is None else parse_seconds(seconds)
+    suffix = suffix if suffix.startswith(".") else f".{suffix}"
+    target = out or Path("motions" if prompts else "motion.bvh")
+    if (suffix if prompts else target.suffix).lower() not in WRITTEN:
+        raise MotionFileError(f"{target}: a motion is written as {', '.join(WRITTEN)}; choose one of these suffixes.")
+    if prompts is not None:
+        if start or end or judge:
+            raise MotionLLMError("--start, --end and --judge go with one text; leave them out with --prompts.")
+        given = read_prompts(prompts, wanted, seed)
+        report = generate_files(MotionLM.load(model), given, target, suffix, batch, best_of, lock_feet,
+                                temperature=temperature, top_p=top_p, top_k=top_k)  # fmt: skip
+        lines = [f"{report['made']} motions made ({report['seconds']:.0f} s), {report['kept']} kept, in {target}",
+                 *(f"failed {name}: {why}" for name, why in report["failed"].items())]  # fmt: skip
+        emit(report, as_json, "\n".join(lines))
+        if report["failed"]:
+            raise typer.Exit(2)
+        return
+    assert text is not None
+    first, last = (None if clip is None else Motion.load(clip) for clip in (start, end))
+    lm, ranking = MotionLM.load(model), None
     if judge:
         from motionllm.eval.embedder import Embedder
         from motionllm.feedback.judges import Panel, parse_weights
         from motionllm.feedback.ranking import Ranking
 
         ranking = Ranking(lm, Panel(parse_weights(judge), Embedder.load(embedder) if embedder else None))
-    motion = lm.generate(text, seconds=seconds, seed=seed, temperature=temperature, best_of=best_of, judge=ranking)
-    assert not isinstance(motion, list)
-    result = {"out": out, "seconds": motion.duration, "frames": len(motion), "text": text, "seed": seed}
+    begun = time.monotonic()
+    motion = lm.generate(
+        text, wanted, 1, seed, temperature, top_p, best_of, top_k, start=first, end=last, judge=ranking
+    )
+    assert isinstance(motion, Motion)
+    result = {"out": target, "seconds": motion.duration, "frames": len(motion), "text": text, "seed": seed}
     if ranking:
         result["judged"] = {"generation_seconds": round(time.monotonic() - begun, 2), **ranking.told(best_of)}
     motion = motion.lock_feet() if lock_feet else motion
-    motion.save(out)
+    motion.save(target)
     emit(result, as_json)

@@ -193,18 +193,18 @@ class Sentences:
         if isinstance(getattr(body, "layers", None), nn.ModuleList):
             # What lies behind is not computed; one more layer stays, because the last one's states are normalised.
             body.layers = body.layers[: layer + 1]
+        self.known: dict[str, Tensor] = {}
 
     @torch.inference_mode()
     def __call__(self, captions: Sequence[str], batch: int = 64, progress: Progress | None = None) -> Tensor:
-        """(N, width of the base); equal captions are computed once."""
+        """(N, width of the base); a caption is computed once."""
         # By length, so that little is padded; a row does not see the padding behind it.
-        every = sorted(set(captions), key=lambda text: (len(text), text))
+        every = sorted(set(captions) - self.known.keys(), key=lambda text: (len(text), text))
         # The first token gathers attention, and its state is many times the others': it is one that says nothing.
         first = [
             self.tokenizer.bos_token_id if self.tokenizer.bos_token_id is not None else self.tokenizer.eos_token_id
         ]
         body = self.model.get_decoder()  # type: ignore[no-untyped-call]
-        found: dict[str, Tensor] = {}
         for start in range(0, len(every), batch):
             texts = every[start : start + batch]
             ids = [first + self.tokenizer.encode(f" {text.strip()}", add_special_tokens=False) for text in texts]
@@ -213,10 +213,10 @@ class Sentences:
                 padded[row, : len(these)] = torch.tensor(these)
             states = body(input_ids=padded, output_hidden_states=True, use_cache=False).hidden_states[self.layer]
             for text, row, these in zip(texts, states, ids, strict=True):
-                found[text] = row[1 : len(these)].mean(0)
+                self.known[text] = row[1 : len(these)].mean(0)
             if progress:
                 progress(min(1.0, (start + batch) / len(every)), captions=min(start + batch, len(every)))
-        return torch.stack([found[text] for text in captions])
+        return torch.stack([self.known[text] for text in captions])
 
 
 def find_embedder(name: str | Path) -> Path:

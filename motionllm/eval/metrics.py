@@ -65,7 +65,8 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     covariances = [np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b)]
     cross = np.linalg.svd(_root(covariances[0]) @ _root(covariances[1]), compute_uv=False).sum()
     apart = ((a.mean(0) - b.mean(0)) ** 2).sum()
-    return float(apart + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * cross)
+    # A square: what is under 0 is rounding.
+    return max(0.0, float(apart + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * cross))
 
 
 def diversity(motion: np.ndarray, random: np.random.Generator, pairs: int = 300) -> float:

@@ -44,6 +44,7 @@ from motionllm.tokenizer import MotionTokenizer
 
 FORMAT = 1  # of the result
 SAMPLES = 4  # motions kept to look at
+TRAIN = 2000  # clips of the built-in corpus whose questions answers without motion are learnt from
 Progress = Callable[..., None]
 Made = tuple[np.ndarray, np.ndarray]  # features (T, dim), joints (T, J, 3)
 
@@ -93,9 +94,22 @@ class Model:
         }
 
     def motions(self, texts: Sequence[str], seconds: Sequence[float] | None, seed: int) -> list[Made]:
-        s = self.suite
-        made = self.lm.generate_batch(texts, seconds, seed, s.temperature, s.top_p, s.best_of)
-        return [(self.lm.motion_tokenizer.features(motion), motion.joints) for motion in made]
+        s, tokenizer = self.suite, self.lm.motion_tokenizer
+        # Only motions of one length are decoded side by side: a row that has to end before the others has no code left
+        # to draw while they go on.
+        groups: dict[int, list[int]] = {}
+        for i in range(len(texts)):
+            groups.setdefault(
+                math.ceil(round(seconds[i] * tokenizer.steps_per_second, 6)) if seconds else 0, []
+            ).append(i)
+        made: dict[int, Motion] = {}
+        for number, rows in groups.items():
+            wanted = [seconds[i] for i in rows] if seconds else None
+            found = self.lm.generate_batch(
+                [texts[i] for i in rows], wanted, (seed + number) % 2**31, s.temperature, s.top_p, s.best_of
+            )
+            made |= dict(zip(rows, found, strict=True))
+        return [(tokenizer.features(made[i]), made[i].joints) for i in range(len(texts))]
 
     def captions(self, features: Sequence[np.ndarray]) -> list[str]:
         return self.lm.caption_batch(features)
@@ -329,10 +343,31 @@ class _Run:
 
 @dataclass
 class _Motion:
-    """A made motion: embedding (D,), joints, and what was measured on it; empty where it failed."""
+    """A motion for a case: embedding (D,) and joints, empty where it failed; `measures` and `checks` once computed."""
 
     embedding: np.ndarray | None = None
     joints: np.ndarray | None = None
+    measures: dict[str, float] | None = None
+    checks: dict[str, bool] | None = None
+
+    def measure(self, case: Case) -> dict[str, float]:
+        """What physics says of it."""
+        assert self.joints is not None
+        if self.measures is None:
+            feet = [foot for _, foot in skeleton_of_dim(case.features.shape[1]).feet]
+            self.measures = {
+                "skating": metrics.foot_skating(self.joints, case.fps, feet),
+                "floating_mm": 1000 * metrics.floating(self.joints),
+                "jerk": metrics.jerk(self.joints, case.fps),
+                "seconds": len(self.joints) / case.fps,
+            }
+        return self.measures
+
+    def check(self, case: Case) -> dict[str, bool] | None:
+        """What it has of what its case of the built-in corpus asks for; None where it failed."""
+        if self.joints is not None and self.checks is None:
+            self.checks = corpus.checked(Spec.of(case.sample.labels["spec"]), Motion(self.joints))
+        return self.checks
 
 
 def _measured(features: np.ndarray, joints: np.ndarray, embedder: Embedder | StandardEvaluator) -> _Motion:
@@ -366,19 +401,19 @@ def _text_to_motion(run: _Run, cases: Sequence[Case], real: np.ndarray) -> dict[
     few = cases[: more.texts] if more else []
     run.todo = suite.replications * len(cases) + (more.repeats * len(few) if more else 0)
     true_seconds = [case.seconds for case in cases]
-    seconds = true_seconds if suite.length == "true" else None
+    seconds = true_seconds if suite.length == "given" else None
     classifiers = _classifiers(suite, run.embedder)
     rows: dict[str, list[dict[str, Any]]] = {"real": [], "made": []}
     shown: list[_Motion] = []
     lengths: list[float] = []
     failed = 0
+    whole = [_Motion(e, features_to_joints(case.features)) for e, case in zip(real, cases, strict=True)]
     for number in range(suite.replications):
         captions = _captions(cases, suite, number)
         text = run.embedder.embed_texts(captions)
         made = run.motions("replication", number, captions, seconds)
         shown = shown or made
         failed += sum(m.joints is None for m in made)
-        whole = [_Motion(e, features_to_joints(case.features)) for e, case in zip(real, cases, strict=True)]
         for name, motions in (("real", whole), ("made", made)):
             rows[name].append(_replication(run, cases, text, motions, real, number, classifiers))
         lengths += [m.joints.shape[0] / case.fps - wanted for m, case, wanted in
@@ -388,7 +423,7 @@ def _text_to_motion(run: _Run, cases: Sequence[Case], real: np.ndarray) -> dict[
         result["made"]["duration"] = metrics.duration_error(lengths, [0.0] * len(lengths))
     if more:
         captions = [case.sample.captions[0] for case in few]
-        asked = [case.seconds for case in few] if suite.length == "true" else None
+        asked = [case.seconds for case in few] if suite.length == "given" else None
         passes = [run.motions("repeat", k, captions, asked) for k in range(more.repeats)]
         whole_ = [row for row in zip(*passes, strict=True) if all(m.embedding is not None for m in row)]
         if whole_:
@@ -416,28 +451,20 @@ def _replication(
         )
     found = np.stack([motions[i].embedding for i in order])  # type: ignore[misc]
     precision = metrics.r_precision(text[order], found, group=suite.group) * there
-    joints = [motions[i].joints for i in order]
-    fps = cases[0].fps
-    feet = [foot for _, foot in skeleton_of_dim(cases[0].features.shape[1]).feet]
     row: dict[str, Any] = {f"r{k}": float(r) for k, r in enumerate(precision, 1)}
     row |= {
         "mm_dist": metrics.mm_dist(text[order], found),
         "fid": metrics.frechet_distance(found, real),
         "diversity": metrics.diversity(found, np.random.default_rng([suite.seed, 1, number]), suite.pairs),
-        "skating": float(np.mean([metrics.foot_skating(j, fps, feet) for j in joints])),  # type: ignore[arg-type]
-        "floating_mm": 1000 * float(np.mean([metrics.floating(j) for j in joints])),  # type: ignore[arg-type]
-        "jerk": float(np.mean([metrics.jerk(j, fps) for j in joints])),  # type: ignore[arg-type]
-        "seconds": float(np.mean([len(j) / fps for j in joints])),  # type: ignore[arg-type]
     }
+    measures = [motions[i].measure(cases[i]) for i in order]
+    row |= {key: float(np.mean([one[key] for one in measures])) for key in measures[0]}
     for key, classifier in classifiers.items():
         truth = [cases[i].sample.labels.get(key) for i in order]
         row[f"label_{key}"] = there * float(np.mean([a == b for a, b in zip(classifier(found), truth, strict=True)]))
     if suite.data.kind == "builtin" and suite.captions == "first":
         specs = [Spec.of(case.sample.labels["spec"]) for case in cases]
-        checks = [
-            None if m.joints is None else corpus.checked(s, Motion(m.joints))
-            for s, m in zip(specs, motions, strict=True)
-        ]
+        checks = [motion.check(case) for motion, case in zip(motions, cases, strict=True)]
         shares = corpus.shares(specs, checks)
         row |= {name: shares[name] for name in ("asked", "all_of")}
     return row
@@ -488,7 +515,7 @@ def _questions(run: _Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, 
     true, kinds = [q.answer for q in questions], [q.kind for q in questions]
     known = [
         (q.text, q.answer, q.kind)
-        for sample in read(run.suite.data.model_copy(update={"clips": 2000}), "train")
+        for sample in read(run.suite.data.model_copy(update={"clips": min(run.suite.data.clips, TRAIN)}), "train")
         for q in sample.questions
     ]
     blind = metrics.text_only_answers(known, [(q.text, q.kind) for q in questions])

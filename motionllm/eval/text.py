@@ -1,12 +1,14 @@
-"""Captions against references: BLEU-1..4, ROUGE-L and CIDEr, as pure functions of strings.
+"""Captions against references: BLEU-1..4, ROUGE-L, CIDEr and METEOR, as pure functions of strings.
 
 The definitions are the papers'; where those leave room the choices are pycocoevalcap's, because the field's
 published numbers come from it: agreement is a test. Text handling decides more than most models do, so every
-score is given twice: `raw` (untouched, split at white space) and `normalised` (lower case, no punctuation).
+score is given twice: `raw` (untouched, split at white space) and `normalised` (lower case, no punctuation); where
+simplemma is installed a third time, `lemmatised` (normalised, every word in its base form).
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import string
@@ -31,7 +33,8 @@ def caption_scores(predictions: Mapping[str, str], references: Mapping[str, Sequ
     """Corpus scores of one caption an id against one or more references an id.
 
     Returns {"raw": {"bleu1" … "bleu4", "rouge_l", "cider"}, "normalised": {…}}: fractions; CIDEr on its own
-    scale of 0 to 10. Raises MotionLLMError where the two name different ids, or there are none.
+    scale of 0 to 10. Beside them, where simplemma is installed, "lemmatised", and where nltk is, "meteor", of the
+    normalised texts (see `meteor`). Raises MotionLLMError where the two name different ids, or there are none.
     """
     without = [name for name in predictions if name not in references]
     if without:
@@ -50,16 +53,30 @@ def caption_scores(predictions: Mapping[str, str], references: Mapping[str, Sequ
         raise MotionLLMError(f"{empty[0]!r} has an empty list of references." if empty else "There are no captions.")
     said = [predictions[name] for name in references]
     true = [list(references[name]) for name in references]
-    return {
-        "raw": _scores(said, true),
-        "normalised": _scores([normalised(s) for s in said], [[normalised(r) for r in rs] for rs in true]),
+    texts = {
+        "raw": (said, true),
+        "normalised": ([normalised(s) for s in said], [[normalised(r) for r in rs] for rs in true]),
     }
+    if importlib.util.find_spec("simplemma"):
+        said, true = texts["normalised"]
+        texts["lemmatised"] = ([lemmatised(s) for s in said], [[lemmatised(r) for r in rs] for rs in true])
+    scores = {name: _scores(*pair) for name, pair in texts.items()}
+    if importlib.util.find_spec("nltk"):
+        scores["meteor"] = meteor(*texts["normalised"])
+    return scores
 
 
 def normalised(text: str) -> str:
     """Lower case, punctuation dropped (not replaced by a space: "counter-clockwise" is one word), single spaces."""
     kept = (c for c in text.lower() if c not in string.punctuation and not unicodedata.category(c).startswith("P"))
     return " ".join("".join(kept).split())
+
+
+def lemmatised(text: str) -> str:
+    """Every word in its base form by simplemma's English table: "he waved" is "he wave". Needs simplemma."""
+    import simplemma
+
+    return " ".join(simplemma.lemmatize(word, lang="en") for word in text.split())
 
 
 def _scores(said: Sequence[str], true: Sequence[Sequence[str]]) -> dict[str, float]:
@@ -145,6 +162,33 @@ def cider(said: Sequence[str], true: Sequence[Sequence[str]]) -> float:
             score += sum(cosines) * math.exp(-((length - other_length) ** 2) / (2 * SIGMA**2))
         total += 10 * score / ORDERS / len(grams)
     return total / len(said)
+
+
+def meteor(said: Sequence[str], true: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Mean METEOR (Banerjee & Lavie 2005) by nltk, the best over the references. Needs nltk.
+
+    {"meteor": …} with WordNet's synonyms where nltk's data holds them, else {"meteor_stem": …}, of words and stems
+    alone. The field publishes version 1.5, a Java program of other weights: compare rows of one table only.
+    """
+    import nltk
+    from nltk.translate.meteor_score import meteor_score
+
+    options: dict[str, Any] = {}
+    try:
+        nltk.data.find("corpora/wordnet.zip")
+    except LookupError:
+        options["wordnet"] = _NoSynonyms
+    scores = [
+        meteor_score([r.split() for r in references], caption.split(), **options)
+        for caption, references in zip(said, true, strict=True)
+    ]
+    return {"meteor_stem" if options else "meteor": float(sum(scores) / len(scores))}
+
+
+class _NoSynonyms:
+    @staticmethod
+    def synsets(word: str) -> list[Any]:
+        return []
 
 
 def _grams(text: str) -> Grams:

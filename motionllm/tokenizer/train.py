@@ -208,16 +208,13 @@ def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray]) -> dict[s
     """How well clips [(T, dim)] survive encode and decode.
 
     mpjpe_root_mm: mean per-joint position error with the roots moved together, millimetres, also by part of the body;
-    mpjpe_mm: in the clip's own frame, drift of path and heading included. frechet_pose: Fréchet distance between the
-    normal distributions of original and decoded poses (root-aligned joints and their velocities, metres and metres a
-    second; Heusel et al., 2017, on poses in place of an embedder's features). stable: share of codes that are the same
-    when what was decoded is encoded again. perplexity: exp of the entropy of code use. codes_used: fraction of the
-    codebook seen. Speeds are in frames a second of this machine, one clip at a time.
+    mpjpe_mm: in the clip's own frame, drift of path and heading included. stable: share of codes that are the same when
+    what was decoded is encoded again. perplexity: exp of the entropy of code use. codes_used: fraction of the codebook
+    seen. Speeds are in frames a second of this machine, one clip at a time.
     """
     names = tokenizer.skeleton.joints
     by_joint, world, counts = np.zeros(len(names)), 0.0, np.zeros(tokenizer.size)
     frames, seconds, same, encoding, decoding = 0, 0.0, 0, 0.0, 0.0
-    poses: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for clip in features:
         usable = len(clip) // tokenizer.frames_per_step * tokenizer.frames_per_step
         if not usable:
@@ -233,9 +230,6 @@ def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray]) -> dict[s
         moved = features_to_joints(clip[:usable]) - features_to_joints(made)
         world += float(np.linalg.norm(moved, axis=-1).mean(-1).sum())
         by_joint += _distances(clip[:usable], made).sum(0)
-        for found, of in zip(poses, (clip[:usable], made), strict=True):
-            pose = _local(of, 3 * len(names) + 1).reshape(usable, -1)
-            found.append(np.concatenate([pose, np.gradient(pose, axis=0) * tokenizer.skeleton.fps], axis=1))
         frames += usable
         seconds += usable / tokenizer.skeleton.fps
     if not frames:
@@ -251,7 +245,6 @@ def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray]) -> dict[s
             for part, words in BODY.items()
         },
         "mpjpe_mm": 1000 * world / frames,
-        "frechet_pose": _frechet(*(np.concatenate(p) for p in poses)),
         "stable": same / counts.sum(),
         "perplexity": float(np.exp(-(share * np.log(share)).sum())),
         "codes": tokenizer.size,
@@ -261,13 +254,6 @@ def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray]) -> dict[s
         "encoded_frames_per_second": round(frames / encoding),
         "decoded_frames_per_second": round(frames / decoding),
     }
-
-
-def _frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """|μ − ν|² + tr(A + B − 2 (AB)^½) of two samples (n, d), the root's trace from the eigenvalues of AB."""
-    first, second = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    roots = np.sqrt(np.linalg.eigvals(first @ second).real.clip(min=0))
-    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(first) + np.trace(second) - 2 * roots.sum())
 
 
 def _distances(truth: np.ndarray, made: np.ndarray) -> np.ndarray:

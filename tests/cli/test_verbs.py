@@ -76,9 +76,128 @@ def test_a_folder_is_captioned_and_resumed(
     second = json.loads(run(capsys, *words)[1])
     assert (second["captioned"], second["kept"]) == (1, 2)
     assert list(second["failed"]) == ["broken"]
+    assert run(capsys, *words)[0] == 2  # because one failed
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [r["id"] for r in rows] == ["a", "b", "c"]
     assert rows[0]["caption"] == rows[1]["caption"] == rows[2]["caption"]
+
+
+def test_a_killed_run_of_captions_goes_on(
+    trained_run: tuple[Path, Path], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "clips" / "deep").mkdir(parents=True)
+    for name in ("a", "deep/a"):
+        (tmp_path / "clips" / f"{name}.bvh").write_bytes(clip.read_bytes())
+    out = tmp_path / "captions.jsonl"
+    out.write_text('{"id": "a", "caption": "kept"}\n{"id": "deep/a", "capt')
+    words = ("caption", tmp_path / "clips", "--model", trained_run[0], "--out", out, "-n", 3, "--json")
+    assert json.loads(run(capsys, *words)[1])["kept"] == 1
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert rows[0] == {"id": "a", "caption": "kept"}
+    assert rows[1]["id"] == "deep/a" and len(rows[1]["captions"]) == 3 and rows[1]["caption"] == rows[1]["captions"][0]
+    out.write_text("not ours\n")
+    assert "captions.jsonl" in _refused(capsys, *words)
+    assert out.read_text() == "not ours\n"
+
+
+def test_one_clip_too_long_fails_alone_and_has_a_timeline(
+    trained_run: tuple[Path, Path], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    joints = Motion.load(clip).canonical().joints
+    np.save(folder / "long.npy", np.concatenate([joints] * 20))
+    np.save(folder / "short.npy", joints)
+    words = ("caption", folder, "--model", trained_run[0], "--json")
+    status, said, _ = run(capsys, *words, "--out", tmp_path / "one.jsonl")
+    assert status == 2
+    report = json.loads(said)
+    assert report["captioned"] == 1 and "tokens long" in report["failed"]["long"]
+    assert run(capsys, *words, "--out", tmp_path / "two.jsonl", "--every", 2)[0] == 0
+    rows = [json.loads(line) for line in (tmp_path / "two.jsonl").read_text().splitlines()]
+    assert [r["id"] for r in rows] == ["long", "short"]
+    assert rows[0]["timeline"][0][0] == 0
+    assert rows[0]["timeline"][-1][1] == pytest.approx(20 * len(joints) / 20, abs=0.4)
+    status, said, _ = run(capsys, "caption", folder / "long.npy", "--every", 2, "--model", trained_run[0])
+    assert status == 0 and said.startswith("  0.0 – ")
+
+
+def test_prompts_are_made_and_resumed(
+    trained_run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts, out = tmp_path / "prompts.txt", tmp_path / "made"
+    prompts.write_text("a person waves\n\na person bows\n" + "walk " * 3000 + "\n")
+    words = ("generate", "--prompts", prompts, "--model", trained_run[0], "--out", out, "--format", "npy", "--json",
+             "--seconds", "1-2", "--best-of", 2, "--batch", 2)  # fmt: skip
+    status, said, _ = run(capsys, *words)
+    report = json.loads(said)
+    assert status == 2 and (report["made"], report["kept"], list(report["failed"])) == (2, 0, ["0004"])
+    assert {p.name for p in out.iterdir()} == {"0001.npy", "0003.npy", "report.jsonl"}
+    rows = [json.loads(line) for line in (out / "report.jsonl").read_text().splitlines()]
+    assert "tokens long" in rows[2]["error"] and "file" not in rows[2]
+    assert all(1 <= row["made"] <= 2 for row in rows[:2])
+    # The report's seed makes the same motion by itself.
+    alone = ("generate", rows[1]["text"], "--seed", rows[1]["seed"], "--seconds", "1-2", "--best-of", 2)
+    run(capsys, *alone, "--model", trained_run[0], "--out", tmp_path / "alone.npy")
+    assert np.abs(np.load(tmp_path / "alone.npy") - np.load(out / "0003.npy")).max() < 1e-4
+    (out / "0001.npy").unlink()
+    prompts.write_text("a person waves\n\na person bows\n")
+    status, said, _ = run(capsys, *words)
+    assert status == 0 and json.loads(said)["made"] == 1 and json.loads(said)["kept"] == 1
+    prompts.write_text("a person waves\n\na person sits\n")
+    assert json.loads(run(capsys, *words)[1])["made"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"text": "x", "id": "../x"}', "no name for a file"),
+        ('{"text": "x", "id": "/tmp/x"}', "no name for a file"),
+        ('{"text": "x", "id": ".x"}', "no name for a file"),
+        ('{"text": "x", "id": "a"}\n{"text": "y", "id": "a"}', "2 times"),
+        ('{"text": "x", "secnds": 2}', "line 1"),
+        ('{"text": "x", "seconds": "2"}', "line 1"),
+        ('{"text": "x", "seed": 0.5}', "line 1"),
+        ("no JSON", "line 1"),
+        ("\n", "no prompt"),
+    ],
+)
+def test_wrong_prompts_are_refused(
+    content: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "prompts.jsonl").write_text(content)
+    arguments = (
+        "generate",
+        "--prompts",
+        tmp_path / "prompts.jsonl",
+        "--model",
+        tmp_path / "none",
+        "--out",
+        tmp_path / "x",
+    )
+    assert words in _refused(capsys, *arguments)
+    assert not (tmp_path / "x").exists()
+
+
+def test_generate_begins_and_ends_with_clips(
+    trained_run: tuple[Path, Path], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Motion(Motion.load(clip).canonical().joints[:30]).save(tmp_path / "short.npy")
+    words = (
+        "generate",
+        "bow",
+        "--model",
+        trained_run[0],
+        "--out",
+        tmp_path / "x.npy",
+        "--start",
+        tmp_path / "short.npy",
+    )
+    assert run(capsys, *words, "--end", tmp_path / "short.npy", "--seconds", 4)[0] == 0
+    assert Motion.load(tmp_path / "x.npy").duration == pytest.approx(4)
+    assert "exact duration" in _refused(capsys, *words, "--end", tmp_path / "short.npy")
+    assert "Give either" in _refused(capsys, *words, "--prompts", tmp_path / "p.txt")
+    assert "'soon'" in _refused(capsys, *words, "--seconds", "soon")
 
 
 def _refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:

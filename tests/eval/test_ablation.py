@@ -11,8 +11,9 @@ import pytest
 from motionllm import shipped
 from motionllm.cli import main
 from motionllm.config import Ablation, SmallLLM, check_recipe, load_recipe
+from motionllm.data import builtin
 from motionllm.errors import RecipeError
-from motionllm.eval.ablation import likelihood
+from motionllm.eval.ablation import frechet_pose, likelihood
 from motionllm.tokenizer import MotionTokenizer
 
 PLAN = """
@@ -56,6 +57,21 @@ def test_a_language_model_learns_what_repeats(tiny_tokenizer: Path) -> None:
     unknown = likelihood(tokenizer, {"train": noise, "val": noise[:3]}, settings)["nats_a_second"]
     assert known < 0.3 * 10 * np.log(16)
     assert 0.9 * 10 * np.log(16) < unknown < 1.3 * 10 * np.log(16)
+
+
+def test_poses_that_are_kept_are_at_no_distance(tiny_tokenizer: Path) -> None:
+    tokenizer = MotionTokenizer.load(tiny_tokenizer)
+    clips = [builtin.sample(i).load() for i in range(3)]
+    reachable = [tokenizer.decode_features(tokenizer.encode(clip)) for clip in clips]
+
+    class Perfect(MotionTokenizer):
+        def decode_features(self, codes: np.ndarray) -> np.ndarray:  # type: ignore[override]
+            return next(kept)
+
+    kept = iter(reachable)
+    perfect = Perfect(tokenizer.config, tokenizer.mean, tokenizer.std, tokenizer.network)
+    assert frechet_pose(perfect, reachable) == pytest.approx(0, abs=1e-6)
+    assert frechet_pose(tokenizer, clips) > 0.1
 
 
 def test_the_plan_that_ships_is_sound() -> None:

@@ -164,3 +164,20 @@ def test_command_line_is_the_python_api(tmp_path: Path, capsys: pytest.CaptureFi
     assert cli.main([*argv, "--json"]) == 2
     shown = capsys.readouterr()
     assert shown.out == "" and "line 5 is not JSON" in shown.err and shown.err.count("\n") == 1
+
+
+def test_a_lemmatised_column_where_simplemma_is_installed() -> None:
+    pytest.importorskip("simplemma", reason="simplemma is not installed")
+    found = caption_scores({"a": "He waved his hands."}, {"a": ["he waves his hand", "a wave"]})
+    assert list(found)[:3] == ["raw", "normalised", "lemmatised"]
+    assert found["lemmatised"]["bleu4"] == pytest.approx(1.0)
+    assert found["normalised"]["bleu1"] == pytest.approx(0.5)
+
+
+def test_meteor_where_nltk_is_installed() -> None:
+    pytest.importorskip("nltk", reason="nltk is not installed")
+    # Banerjee & Lavie: alpha 0.9, beta 3, gamma 0.5. Three of four words match, in two chunks.
+    found = caption_scores({"a": "A person walks today."}, {"a": ["a person is walking", "nothing"]})["meteor"]
+    precision = recall = 3 / 4
+    f = precision * recall / (0.9 * precision + 0.1 * recall)
+    assert next(iter(found.values())) == pytest.approx(f * (1 - 0.5 * (2 / 3) ** 3))

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.linalg
 import torch
 
 from motionllm.config import Network, Source, TokenizerRecipe, TokenizerTraining
@@ -19,7 +18,7 @@ from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.network import MotionAutoencoder, body_parts
-from motionllm.tokenizer.train import CHECKPOINT, _frechet, _Losses, fit, report
+from motionllm.tokenizer.train import CHECKPOINT, _Losses, fit, report
 
 
 @pytest.fixture(scope="module")
@@ -303,13 +302,3 @@ def test_the_report_counts_by_part_and_by_picture(tiny_tokenizer: Path, clip: np
     whole = (8 * parts["legs"] + 6 * parts["trunk"] + 8 * parts["arms"]) / 22
     assert whole == pytest.approx(result["mpjpe_root_mm"], rel=1e-6)
     assert 0 < result["stable"] <= 1
-    assert result["frechet_pose"] > 0
-
-
-def test_the_frechet_distance_is_that_of_two_normal_distributions() -> None:
-    rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(5000, 3)) * [1, 2, 3], rng.normal(size=(5000, 3)) * [2, 2, 1] + [1, 0, 0]
-    root = scipy.linalg.sqrtm(np.cov(a.T) @ np.cov(b.T)).real
-    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(np.cov(a.T) + np.cov(b.T) - 2 * root)
-    assert _frechet(a, b) == pytest.approx(expected, rel=1e-6)
-    assert _frechet(a, a) == pytest.approx(0, abs=1e-6)

@@ -1,0 +1,103 @@
+"""`motionllm chat`: a conversation in the terminal, or over a pipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from motionllm.cli import emit
+
+if TYPE_CHECKING:
+    from motionllm.motion import Motion
+
+
+def chat(
+    clip: Annotated[Path | None, typer.Argument(help="A motion file to talk about.")] = None,
+    model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
+    folder: Annotated[Path, typer.Option(help="Where /save writes, and /load looks.")] = Path("."),
+    seconds: Annotated[
+        str | None, typer.Option(help="How long motions are: 4, or 2-4; default: the model decides.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same motion.")] = None,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.8,
+    best_of: Annotated[
+        int, typer.Option(help="Motions made, of which the one that the model describes best by the text is kept.")
+    ] = 8,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each reply as a line of JSON.")] = False,
+) -> None:
+    """Say what a person does, watch it, ask about it, change it. Over a pipe, exit status 2 where a line failed."""
+    import sys
+
+    from motionllm.chat import Chat, Reply
+    from motionllm.errors import about
+    from motionllm.model import MotionLM, parse_seconds
+    from motionllm.motion import Motion
+
+    wanted = None if seconds is None else parse_seconds(seconds)
+    motion = None if clip is None else Motion.load(clip)
+    live = sys.stdin.isatty()
+    talk = Chat(MotionLM.load(model), folder, wanted, seed, temperature, best_of)
+
+    def show(reply: Reply) -> None:
+        if as_json:
+            made = {} if reply.motion is None else {"seconds": reply.motion.duration}
+            emit({"text": reply.text, **made, "failed": reply.failed}, True)
+        elif reply.play and reply.motion is not None:
+            _play(reply.motion)
+        elif reply.text:
+            print(reply.text, flush=True)
+
+    if motion is not None and clip is not None:
+        with about(clip):
+            show(talk.hold(motion, clip.name))
+    if live:
+        import readline  # noqa: F401 - arrow keys and history in input()
+
+        print("Say what a person does, or /help.")
+    failed = False
+    while True:
+        try:
+            line = input("› ") if live else next(sys.stdin, None)
+        except EOFError:
+            line = None
+        except KeyboardInterrupt:
+            print()
+            continue
+        if line is None:
+            break
+        if not line.strip():
+            continue
+        try:
+            reply = talk.say(line)
+            show(reply)
+        except KeyboardInterrupt:
+            print("\nstopped")
+            continue
+        failed |= reply.failed
+        if reply.over:
+            break
+    if failed and not live:
+        raise typer.Exit(2)
+
+
+def _play(motion: Motion) -> None:
+    """A moving figure in the terminal; over a pipe one drawing, of the midst."""
+    import shutil
+    import sys
+    import time
+
+    from motionllm.motion.terminal import drawings
+
+    size = shutil.get_terminal_size((80, 24))
+    frames = drawings(motion, 10.0, min(size.columns - 1, 72), max(8, min(size.lines - 2, 24)))
+    if not sys.stdout.isatty():
+        print(frames[len(frames) // 2], flush=True)
+        return
+    try:
+        for number, frame in enumerate(frames):
+            print(f"\x1b[{frame.count(chr(10)) + 1}A" * (number > 0) + frame, flush=True)
+            time.sleep(0.1)
+    except KeyboardInterrupt:
+        print()

@@ -1,0 +1,73 @@
+"""BERTScore (Zhang et al. 2020) with an encoder that the user has as a folder."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from motionllm.errors import MotionLLMError
+
+
+@torch.inference_mode()
+def bert_score(
+    said: Sequence[str], true: Sequence[Sequence[str]], folder: Path, layer: int, baseline: float | None = None
+) -> dict[str, float]:
+    """{"bertscore_precision", "bertscore_recall", "bertscore_f1"}: means over the captions, the best over references.
+
+    Tokens are weighted by how rare they are in the references (idf), special tokens by 0, as the field has it. folder:
+    an encoder in Hugging Face's layout; layer: whose states are compared. baseline: F1 of unrelated texts with this
+    encoder, by which F1 is then rescaled, (F1 − b) / (1 − b); precision and recall stay.
+    Raises MotionLLMError where the folder holds no encoder, or one of fewer layers.
+    """
+    from transformers import AutoModel, AutoTokenizer
+
+    if not folder.is_dir():
+        raise MotionLLMError(
+            f"--bertscore {folder}: there is no such folder; give one of an encoder and its tokenizer."
+        )
+    try:
+        tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise MotionLLMError(f"--bertscore {folder} holds no encoder with its tokenizer: {first}") from None
+    if not 1 <= layer <= model.config.num_hidden_layers:
+        raise MotionLLMError(
+            f"Layer {layer} is not among the {model.config.num_hidden_layers} of {folder}; set --layer."
+        )
+    every = sorted({*said, *(reference for references in true for reference in references)})
+    ids = {text: tokenizer.encode(text.strip(), truncation=True) for text in every}
+    flat = [reference for references in true for reference in references]
+    documents = Counter(token for reference in flat for token in set(ids[reference]))
+    special = {tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id}
+    states: dict[str, tuple[Tensor, Tensor]] = {}
+    for text in every:
+        hidden = model(torch.tensor([ids[text]]), output_hidden_states=True).hidden_states[layer][0]
+        weights = [0.0 if t in special else math.log((len(flat) + 1) / (documents[t] + 1)) for t in ids[text]]
+        states[text] = F.normalize(hidden, dim=-1), torch.tensor(weights)
+    best: list[list[float]] = []
+    for caption, references in zip(said, true, strict=True):
+        rows = [_match(states[caption], states[reference]) for reference in references]
+        best.append([max(column) for column in zip(*rows, strict=True)])
+    precision, recall, f1 = (sum(column) / len(best) for column in zip(*best, strict=True))
+    if baseline is not None:
+        f1 = (f1 - baseline) / (1 - baseline)
+    return {"bertscore_precision": precision, "bertscore_recall": recall, "bertscore_f1": f1}
+
+
+def _match(said: tuple[Tensor, Tensor], true: tuple[Tensor, Tensor]) -> tuple[float, float, float]:
+    """(precision, recall, F1) of greedily matched tokens."""
+    similar = said[0] @ true[0].T
+    precision, recall = (_mean(similar.amax(1), said[1]), _mean(similar.amax(0), true[1]))
+    return precision, recall, 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0
+
+
+def _mean(values: Tensor, weights: Tensor) -> Any:
+    total = float(weights.sum())
+    return float((values * weights).sum()) / total if total > 0 else 0.0

@@ -1,0 +1,133 @@
+"""Motion for many prompts: batched, with progress, resumable, and a report that names what could not be made."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from motionllm.errors import MotionLLMError
+from motionllm.model import BEST_OF, MotionLM, Seconds
+from motionllm.motion import Motion
+from motionllm.tracking import Bar, Log, read_rows
+
+REPORT = "report.jsonl"
+_NAME = re.compile(r"[^\W_][\w.-]*")  # of a file: no folder, no dot in front
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One motion to make. id: the name of its file, without suffix. seed: None draws one, which the report tells."""
+
+    id: str
+    text: str
+    seconds: Seconds = None
+    seed: int | None = None
+
+
+def read_prompts(path: Path, seconds: Seconds = None, seed: int | None = None) -> list[Prompt]:
+    """Prompts of a text file, one a line, or of JSONL with "text" and, where wanted, "id", "seconds" and "seed".
+
+    seconds: of those that have none of their own. seed: of the first that has none; the next has the next number.
+    Ids are the lines' numbers where there are none. Raises MotionLLMError, naming the line, for what is no prompt.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MotionLLMError(f"The prompts {path} cannot be read: {getattr(error, 'strerror', 'not UTF-8')}.") from None
+    prompts = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        row: Any = {"text": line.strip()}
+        if path.suffix.lower() == ".jsonl":
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+        if not isinstance(row, dict) or not isinstance(row.get("text"), str) or row.keys() - Prompt.__annotations__:
+            raise MotionLLMError(
+                f'{path}, line {number}: a prompt is JSON as {{"text": "a person waves"}}, with "id", "seconds" and '
+                '"seed" where wanted.'
+            )
+        given = {"id": f"{number:04}", "seconds": seconds, "seed": None if seed is None else seed + number - 1, **row}
+        if not isinstance(given["id"], str) or not _NAME.fullmatch(given["id"]):
+            raise MotionLLMError(f"{path}, line {number}: the id {given['id']!r} is no name for a file; use letters.")
+        if isinstance(given["seconds"], list):
+            given["seconds"] = tuple(given["seconds"])
+        if not _is_duration(given["seconds"]) or not isinstance(given["seed"], int | None):
+            raise MotionLLMError(f'{path}, line {number}: "seconds" is a number or two, "seed" a whole number.')
+        prompts.append(Prompt(**given))
+    if not prompts:
+        raise MotionLLMError(f"{path} has no prompt; write one a line.")
+    common, times = Counter(p.id for p in prompts).most_common(1)[0]
+    if times > 1:
+        raise MotionLLMError(f"{path} has the id {common} {times} times; each names a file of its own.")
+    return prompts
+
+
+def generate_files(
+    lm: MotionLM, prompts: list[Prompt], folder: Path, suffix: str = ".bvh", batch: int = 8, best_of: int = BEST_OF,
+    lock_feet: bool = False, **sampling: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Make a file `ID.suffix` in the folder for each prompt, and a line of report.jsonl: its prompt with the seed,
+    and the file, its seconds, or the error.
+
+    What the report has already, for the same prompt and a file that is still there, is kept. The same seed makes the
+    same motion as `MotionLM.generate` does.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    done = {row["id"]: row for row in read_rows(folder / REPORT)}
+    todo = [p for p in prompts if not _kept(p, done.get(p.id), folder, suffix)]
+    failed: dict[str, str] = {}
+    seconds = 0.0
+    report = Log(folder / REPORT)
+    with Bar("generate") as bar:
+        for start in range(0, len(todo), batch):
+            some = [p if p.seed is not None else Prompt(p.id, p.text, p.seconds, secrets.randbelow(2**31))
+                    for p in todo[start : start + batch]]  # fmt: skip
+            for prompt, made in zip(some, _made(lm, some, best_of, sampling), strict=True):
+                row: dict[str, Any] = asdict(prompt)
+                try:
+                    if isinstance(made, MotionLLMError):
+                        raise made
+                    made = made.lock_feet() if lock_feet else made
+                    made.save(folder / f"{prompt.id}{suffix}")
+                    row |= {"file": f"{prompt.id}{suffix}", "made": made.duration}
+                    seconds += made.duration
+                except MotionLLMError as error:
+                    failed[prompt.id] = row["error"] = str(error)
+                report.write(row)
+            bar.update(min(1.0, (start + batch) / len(todo)), motions=min(start + batch, len(todo)) - len(failed))
+    report.close()
+    return {"out": folder, "made": len(todo) - len(failed), "seconds": seconds, "kept": len(prompts) - len(todo),
+            "failed": failed}  # fmt: skip
+
+
+def _made(lm: MotionLM, prompts: list[Prompt], best_of: int, sampling: dict[str, Any]) -> list[Motion | MotionLLMError]:
+    try:
+        seeds = [p.seed for p in prompts if p.seed is not None]
+        made = lm.generate_batch([p.text for p in prompts], [p.seconds for p in prompts], seeds, best_of=best_of,
+                                 **sampling)  # fmt: skip
+        return list(made)
+    except MotionLLMError as error:
+        if len(prompts) == 1:
+            return [error]
+        return [one for prompt in prompts for one in _made(lm, [prompt], best_of, sampling)]
+
+
+def _kept(prompt: Prompt, row: dict[str, Any] | None, folder: Path, suffix: str) -> bool:
+    """Whether the report's last row of this id is this very prompt, made."""
+    if row is None or row.get("file") != f"{prompt.id}{suffix}" or not (folder / row["file"]).is_file():
+        return False
+    seconds = tuple(row["seconds"]) if isinstance(row.get("seconds"), list) else row.get("seconds")
+    return (row.get("text"), seconds) == (prompt.text, prompt.seconds) and prompt.seed in (None, row.get("seed"))
+
+
+def _is_duration(value: Any) -> bool:
+    numbers = value if isinstance(value, tuple) and len(value) == 2 else (value,)
+    return value is None or all(type(number) in (int, float) for number in numbers)

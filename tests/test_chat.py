@@ -1,0 +1,216 @@
+"""Conversations: what a line becomes, what is remembered, what is refused, and that nothing ends them."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from motionllm import MotionLM
+from motionllm.chat import REMEMBERED, Chat, Reply, changed
+from motionllm.cli import main
+from motionllm.data import builtin
+from motionllm.motion import Motion
+from motionllm.motion.terminal import drawings
+
+
+@pytest.fixture(scope="module")
+def lm(trained_run: tuple[Path, Path]) -> MotionLM:
+    return MotionLM.load(trained_run[0])
+
+
+@pytest.fixture
+def chat(lm: MotionLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Chat:
+    """A conversation in tmp_path/work, about motion wherever the line is no question."""
+    monkeypatch.setattr(lm, "moves", lambda messages: not messages[-1]["content"].endswith("?"))
+    (tmp_path / "work").mkdir()
+    return Chat(lm, tmp_path / "work", seconds=1.5, seed=3, best_of=2)
+
+
+def wave() -> Motion:
+    return Motion(builtin.joints(builtin.Spec((builtin.Part("wave", side="left"),)), 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "text", "seconds"),
+    [
+        ("now slower, and wave at the end", "a person walks slowly, then they wave", 7.6),
+        ("Wave at the end, but slower", "a person walks slowly, then they wave", 7.6),
+        ("slower", "a person walks slowly", 5.6),
+        ("again, faster please", "a person walks quickly", 2.9),
+        ("again", "a person walks", None),
+        ("and then jump twice", "a person walks, then they jump twice", None),
+        ("now with the arms out", "a person walks with the arms out", None),
+        ("make it 6.5 seconds", "a person walks", 6.5),
+        ("longer", "a person walks", 6.0),
+    ],
+)
+def test_a_change_is_worked_into_the_text(change: str, text: str, seconds: float | None) -> None:
+    assert changed("a person walks.", 4.0, change) == (text, seconds)
+
+
+def test_a_change_of_mind_takes_the_old_tempo_back() -> None:
+    slow, _ = changed("a person walks", 4.0, "slower")
+    assert changed(slow, 4.0, "now faster")[0] == "a person walks quickly"
+
+
+def test_make_it_ask_about_it_change_it(chat: Chat) -> None:
+    made = chat.say("a person walks forward")
+    assert made.motion is not None and made.motion.duration == pytest.approx(1.5) and not made.failed
+    answer = chat.say("What does the person do?")
+    assert answer.motion is None and answer.text == chat.lm.ask(made.motion, "What does the person do?")
+    changed_ = chat.say("now slower, and wave at the end")
+    assert changed_.text == "a person walks forward slowly, then they wave (4.1 s)"
+    assert changed_.motion is not None and changed_.motion.duration == pytest.approx(4.1)
+    assert chat.motion is changed_.motion
+    history = chat.say("/history").text
+    assert [line[2:] for line in history.splitlines() if line.startswith("› ")] == [
+        "a person walks forward", "What does the person do?", "now slower, and wave at the end"]  # fmt: skip
+
+
+def test_a_seed_repeats_a_turn(chat: Chat) -> None:
+    first, second = (chat.say("a person bows").motion for _ in range(2))
+    chat.say("/seed 4")
+    third = chat.say("a person bows").motion
+    assert np.array_equal(first.joints, second.joints)  # type: ignore[union-attr]
+    assert not np.array_equal(first.joints, third.joints)  # type: ignore[union-attr]
+
+
+def test_pieces_come_before_the_reply(chat: Chat) -> None:
+    chat.best_of = 1
+    *pieces, reply = chat.turn("a person bows")
+    assert isinstance(reply, Reply) and reply.motion is not None
+    assert all(isinstance(piece, np.ndarray) for piece in pieces)
+    assert sum(map(len, pieces)) == len(reply.motion) == 30  # type: ignore[arg-type]
+
+
+def test_a_clip_is_loaded_asked_about_and_saved(chat: Chat, tmp_path: Path) -> None:
+    wave().save(tmp_path / "work" / "wave.bvh")
+    assert "wave.bvh" in chat.say("/load wave.bvh").text
+    assert chat.say("Which hand?").text == chat.lm.ask(Motion.load(tmp_path / "work" / "wave.bvh"), "Which hand?")
+    assert not chat.say("/save last.glb").failed
+    assert (tmp_path / "work" / "last.glb").stat().st_size > 1000
+    # A clip that was loaded has no text to change: the line is a motion of its own.
+    assert chat.say("now jump").text.startswith("now jump (")
+
+
+def test_text_without_a_clip_is_for_the_base(chat: Chat) -> None:
+    message = {"role": "user", "content": "Why?"}
+    first = chat.say("Why?").text
+    assert first == chat.lm.talk([message], 3)
+    second = chat.say("Why not?").text
+    history = [message, {"role": "assistant", "content": first}, {"role": "user", "content": "Why not?"}]
+    assert second == chat.lm.talk(history, 3)
+    chat.say("/new")
+    assert chat.say("Why?").text == first
+
+
+def test_duration_and_seed_are_set(chat: Chat) -> None:
+    chat.say("/seconds 0.5-0.9")
+    assert 0.5 <= chat.say("a person bows").motion.duration <= 0.9  # type: ignore[union-attr]
+    chat.say("/seconds off")
+    assert chat.seconds is None
+    for wrong in ("/seconds soon", "/seconds 900", "/seconds 3-2", "/seed x", "/seed -1", "/seed 1.5"):
+        assert chat.say(wrong).failed, wrong
+    assert chat.say("/move Why?").motion is not None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x.npy", "/tmp/motionllm-escape.npy", "a/../../x.npy", "out/x.npy", "x.npy\0.bvh", "x.sh", ".npy", "",
+     "~/x.npy", "no/such/folder.npy"],
+)  # fmt: skip
+def test_path_tricks_do_nothing(chat: Chat, name: str, tmp_path: Path) -> None:
+    (tmp_path / "work" / "out").symlink_to(tmp_path)
+    chat.say("a person bows")
+    before = sorted(tmp_path.rglob("*"))
+    reply = chat.say(f"/save {name}")
+    assert reply.failed and reply.text
+    assert sorted(tmp_path.rglob("*")) == before and not Path("/tmp/motionllm-escape.npy").exists()
+
+
+@pytest.mark.parametrize("line", ["/load", "/load /etc/passwd", "/load none.bvh", "/load half.bvh", "/load a.npy",
+                                  "/save", "/play", "/nothing", "/", "/say", "", "walk " * 5000])  # fmt: skip
+def test_errors_leave_the_conversation_alive(chat: Chat, line: str, tmp_path: Path) -> None:
+    (tmp_path / "work" / "half.bvh").write_text("HIERARCHY\n")
+    np.save(tmp_path / "work" / "a.npy", np.full((30, 22, 3), np.nan))
+    reply = chat.say(line)
+    assert reply.failed and len(reply.text) > 10
+    assert chat.say("a person bows").motion is not None
+
+
+def test_a_defect_leaves_the_conversation_alive(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    chat.say("a person bows")
+    monkeypatch.setattr(chat.lm, "ask", lambda *_: 1 / 0)
+    reply = chat.say("Which hand?")
+    assert reply.failed and "ZeroDivisionError" in reply.text
+    assert chat.say("a person bows").motion is not None
+
+
+def test_memory_is_bounded(chat: Chat) -> None:
+    for _ in range(REMEMBERED + 5):
+        chat.say("/seconds off")
+    assert len(chat.turns) == REMEMBERED
+
+
+def test_two_conversations_share_nothing(chat: Chat) -> None:
+    other = Chat(chat.lm, None)
+    chat.say("a person bows")
+    assert other.motion is None and other.say("/history").text == "nothing was said yet"
+    assert other.say("/load x.bvh").failed and other.say("/save x.bvh").failed  # no folder, no files
+
+
+def test_help_names_every_command(chat: Chat) -> None:
+    said = chat.say("/help").text
+    assert all(f"/{name}" in said for name in chat.commands)
+    assert chat.say("/quit").over
+
+
+def test_a_figure_is_drawn() -> None:
+    drawn = drawings(wave(), 10.0, 40, 16)
+    assert len(drawn) == pytest.approx(wave().duration * 10, abs=1)
+    assert len(set(drawn)) > len(drawn) // 2  # it moves
+    for drawing in drawn:
+        lines = drawing.splitlines()
+        assert len(lines) == 16 and {len(line) for line in lines} == {40}
+        assert all(0x2800 <= ord(c) <= 0x28FF for line in lines for c in line)
+    # The left hand goes up: seen from in front, above the head's height there are dots on the right alone.
+    high = max(drawn, key=lambda d: sum(c != "⠀" for line in d.splitlines()[:2] for c in line)).splitlines()[:2]
+    assert any(c != "⠀" for line in high for c in line[21:]) and all(c == "⠀" for line in high for c in line[:16])
+
+
+def test_a_script_over_a_pipe(
+    trained_run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(MotionLM, "moves", lambda _, messages: not messages[-1]["content"].endswith("?"))
+    script = "a person bows\nWhat does the person do?\nnow slower\n/play\n/save x.npy\n/load none.bvh\n/save y.bvh\n"
+    script += "/quit\nnot reached\n"
+    words = ["chat", "--model", str(trained_run[0]), "--folder", str(tmp_path), "--seconds", "1.5", "--best-of", "2"]
+    for more in ([], ["--json"]):
+        monkeypatch.setattr("sys.stdin", io.StringIO(script))
+        assert main([*words, *more]) == 2  # one line failed, the later ones ran
+        out, _ = capsys.readouterr()
+        assert "not reached" not in out
+        if more:
+            rows = [json.loads(line) for line in out.splitlines()]
+            assert [row["failed"] for row in rows] == [False] * 5 + [True, False, False]
+            assert (rows[0]["seconds"], rows[2]["seconds"]) == (1.5, 2.1)
+        else:
+            assert "a person bows slowly (2.1 s)" in out and re.search("[\u2801-\u28ff]", out)
+    assert Motion.load(tmp_path / "x.npy").duration == pytest.approx(2.1)
+    assert (tmp_path / "y.bvh").is_file()
+
+
+@pytest.mark.slow
+def test_three_turns_with_the_adapter_that_ships(tmp_path: Path) -> None:
+    chat = Chat(MotionLM.load("default"), tmp_path, seed=1)
+    made = chat.say("a person kicks with the right leg")
+    assert made.motion is not None
+    assert re.search("kick|leg|foot", chat.say("What does the person do?").text)
+    assert chat.say("now slower, and wave at the end").motion.duration > made.motion.duration  # type: ignore[union-attr]
+    chat.say("/new")
+    assert "Paris" in chat.say("What is the capital of France?").text
