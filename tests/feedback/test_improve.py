@@ -90,10 +90,10 @@ def test_a_reward_rises_on_a_toy(toy: None, recipe: Make, tmp_path: Path, method
         ),
         tmp_path / "run",
     )  # fmt: skip
-    assert found["after"]["reward"] > found["before"]["reward"] + 0.1, found["verdict"]
     rounds = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     rewards = [row["reward"] for row in rounds if "reward" in row]
-    assert len(rewards) == 3 and rewards[-1] > rewards[0]
+    assert len(rewards) == 3 and rewards[-1] > rewards[0] + 0.1, rewards
+    assert found["after"]["reward"] > found["before"]["reward"], found["verdict"]
     report = (tmp_path / "run" / "report.md").read_text()
     assert found["verdict"] in report and "brief" in report and (tmp_path / "run" / "worst" / "brief.png").is_file()
     assert MotionLM.load(tmp_path / "run").generate("a person walks", seed=0, best_of=1)
