@@ -30,23 +30,26 @@ class Section(BaseModel):
 
 class Source(Section):
     """One data set. kind `builtin`: `clips` procedural clips. kind `humanml3d`: a folder laid out as
-    HumanML3D or KIT-ML (`new_joints/` or `new_joint_vecs/`, `texts/`, `train.txt` …). weight: how often
+    HumanML3D or KIT-ML (`new_joints/` or `new_joint_vecs/`, `texts/`, `train.txt` …). kinds `messages`, `sharegpt`,
+    `alpaca`: conversations, a JSONL or JSON file, or a folder with train.jsonl and val.jsonl. weight: how often
     its clips are drawn against the other sources'. exclude: ids left out. mirror: add every training clip with
-    left and right exchanged, in motion and words.
+    left and right exchanged, in motion and words. ask: make questions of the clips' measured `facts`, of their
+    `labels`, for the task `question`.
     """
 
-    kind: Literal["builtin", "humanml3d"]
+    kind: Literal["builtin", "humanml3d", "messages", "sharegpt", "alpaca"]
     path: str | None = None
     clips: Count = 20_000
     seed: int = 0
     weight: Positive = 1.0
     exclude: list[str] = []
     mirror: bool = False
+    ask: list[Literal["facts", "labels"]] = []
 
     @model_validator(mode="after")
     def _path_where_needed(self) -> Source:
         if self.kind != "builtin" and not self.path:
-            raise ValueError(f"a source of kind {self.kind} needs `path`, the folder of the data set")
+            raise ValueError(f"a source of kind {self.kind} needs `path`, the folder or file of the data set")
         return self
 
 
@@ -188,36 +191,58 @@ class Model(Section):
 
 
 class Adapter(Section):
-    """LoRA on the linear layers, and the motion rows. rows_init: what new rows start from (`MotionVocab.attach`).
-    rows_lr multiplies the learning rate for the rows. start: an adapter of the same base, motion tokenizer and shape to
-    go on from, a folder, a run or a shipped name.
+    """What is trained. method: `lora`; `rslora` (scaled by alpha / √rank, Kalajdzievski 2023: for ranks from 64 on);
+    `dora` (magnitude apart from direction, Liu et al. 2024: a third slower); `full`, every weight, whose run holds a
+    whole model in the adapter's place. rank to targets: of LoRA, on the linear layers. rows_init: what new rows start
+    from (`MotionVocab.attach`). rows_lr multiplies the learning rate for the rows. rows_first: steps at the start in
+    which the rows learn alone. start: an adapter of the same base, motion tokenizer and shape to go on from, a folder,
+    a run or a shipped name.
     """
 
     start: str | None = None
+    method: Literal["lora", "rslora", "dora", "full"] = "lora"
     rank: Count = 16
     alpha: Count = 32
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     targets: str | list[str] = "all-linear"
     rows_init: Literal["noise", "codebook", "words", "mean"] = "words"
     rows_lr: Positive = 4.0
+    rows_first: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _what_full_leaves_out(self) -> Adapter:
+        if self.method == "full" and (self.start or self.rows_first):
+            key = "start" if self.start else "rows_first"
+            raise ValueError(f"`{key}` is of adapters; leave it out with method full")
+        return self
 
 
 class Data(Section):
     """tasks: weights. templates: a YAML of phrasings, or the name of one in recipes/templates/. system: the system
     message of every conversation; null leaves it to the base's chat template. max_length: tokens of a packed row.
+    packing: several examples a row; without it a row an example, those of like length side by side.
     """
 
     sources: Annotated[list[Source], Field(min_length=1)]
-    tasks: dict[str, Positive] = {"text_to_motion": 1.0, "caption": 1.0, "question": 1.0}
+    tasks: Annotated[dict[str, Positive], Field(min_length=1)] = {
+        "text_to_motion": 1.0,
+        "caption": 1.0,
+        "question": 1.0,
+    }
     templates: str = "default"
     system: str | None = None
     max_length: Count = 256
+    packing: bool = True
 
 
 class Training(Section):
     """Steps of `batch` examples at most, or `minutes` of wall time, whichever ends first; the schedule
-    follows whichever is nearer its end. motion_loss: over the motion `rows` the grammar allows, or the
-    whole `vocabulary`. precision: of the computation; adapter and optimizer are float32 in any case.
+    follows whichever is nearer its end. schedule: of the learning rate after `warmup` steps, down to `min_lr` of it:
+    `cosine`, `linear`, or `constant`. motion_loss: over the motion `rows` the grammar allows, or the
+    whole `vocabulary`. precision: of the computation; what is trained and the optimizer are float32 in any case.
+    patience: validations without a better loss after which training ends; null trains to the end. keep: the newest
+    checkpoints that stay. shard: each of several processes holds its share of weights, gradients and optimizer
+    (FSDP2). samples: texts whose motion is generated at every validation, into RUN/samples/.
     """
 
     steps: Count = 1000
@@ -226,15 +251,20 @@ class Training(Section):
     micro_batch: Count = 16
     lr: Positive = 5e-4
     warmup: Annotated[int, Field(ge=0)] = 20
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
     min_lr: Fraction = 0.05
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip: Positive = 1.0
     motion_loss: Literal["rows", "vocabulary"] = "rows"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpointing: bool = False
+    shard: bool = False
     validate_every: Count = 200
     validate_examples: Annotated[int, Field(ge=0)] = 128
+    patience: Count | None = None
+    samples: list[str] = []
     save_every: Count = 100
+    keep: Count = 1
     store: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
     report_to: Literal["none", "tensorboard", "wandb", "trackio"] = "none"
@@ -248,6 +278,17 @@ class Recipe(Section):
     adapter: Adapter = Adapter()
     data: Data
     train: Training = Training()
+
+    @model_validator(mode="after")
+    def _what_goes_together(self) -> Recipe:
+        if self.adapter.method == "full" and self.model.quantization:
+            raise ValueError("`model.quantization` freezes the weights that `adapter.method: full` is to train")
+        if self.adapter.method == "full" and self.model.dtype == "bfloat16":
+            raise ValueError("`adapter.method: full` trains in float32; set `model.dtype` to auto, not bfloat16")
+        if self.train.shard and (self.model.quantization or self.train.samples):
+            key = "model.quantization" if self.model.quantization else "train.samples"
+            raise ValueError(f"`train.shard` takes weights apart, and `{key}` needs them whole; leave one of them out")
+        return self
 
 
 class EmbedderTraining(Section):

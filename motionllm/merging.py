@@ -39,11 +39,12 @@ def merge(name: str | Path, out: Path, dtype: str = "float32", base: str | None 
     apart = MotionLM.load(name, base, merge=False)
     apart.model = apart.model.float()
     # Untied bases have their rows trained in both matrices, by name (`MotionVocab.trainable`).
-    was_tied = not isinstance(apart.model.peft_config["default"].trainable_token_indices, dict)
+    adapter = getattr(apart.model, "peft_config", None)
+    was_tied = not isinstance(adapter["default"].trainable_token_indices, dict) if adapter else tied(apart.model)
     ids = _probe(apart)
     with torch.inference_mode():
         expected = apart.model(ids.to(apart.model.device)).logits.float().cpu()
-    merged = apart.model.merge_and_unload().cpu()
+    merged = (apart.model.merge_and_unload() if adapter else apart.model).cpu()
     vocab, tokenizer = apart.vocab, copy.deepcopy(apart.tokenizer)
     added = MotionVocab.add(tokenizer, vocab.size, vocab.tokenizer_hash, vocab.parts, vocab.bpe)
     if added != vocab:

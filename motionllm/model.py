@@ -21,9 +21,9 @@ from safetensors.torch import load_file, save_file
 from motionllm import generate as decoding
 from motionllm import shipped
 from motionllm.bases import fast_dtype, load_base
-from motionllm.config import Recipe, dump_recipe, load_recipe
+from motionllm.config import Adapter, Recipe, dump_recipe, load_recipe
+from motionllm.data.clips import Clip
 from motionllm.data.conversations import Message, Renderer
-from motionllm.data.examples import Clip
 from motionllm.data.meaning import associations
 from motionllm.data.templates import Templates, conversation
 from motionllm.errors import MotionLLMError
@@ -85,11 +85,15 @@ class MotionLM:
     ) -> MotionLM:
         """A base with fresh motion rows and a fresh adapter, to be trained. clips: where codes and words meet, for
         rows that start from words, and what a motion BPE is learned from where the recipe wants one and none is given.
+        With method full there is no adapter: every weight is trained, in float32.
         """
-        from peft import LoraConfig, get_peft_model
+        from peft import get_peft_model
 
         settings = recipe.adapter
-        base, tokenizer = load_base(recipe.model.base, recipe.model.dtype, recipe.model.quantization)
+        full = settings.method == "full"
+        base, tokenizer = load_base(
+            recipe.model.base, "float32" if full else recipe.model.dtype, recipe.model.quantization
+        )
         size, merges = motion_tokenizer.size, recipe.model.bpe
         if merges and not bpe:
             bpe = MotionBPE.train([clip.codes for clip in clips], size, merges)
@@ -97,14 +101,9 @@ class MotionLM:
         torch.manual_seed(recipe.train.seed)
         words = associations(clips, tokenizer, vocab.size) if settings.rows_init == "words" else None
         vocab.attach(base, settings.rows_init, recipe.train.seed, motion_tokenizer.codebook, words)
-        config = LoraConfig(
-            r=settings.rank,
-            lora_alpha=settings.alpha,
-            lora_dropout=settings.dropout,
-            target_modules=settings.targets,
-            trainable_token_indices=vocab.trainable(base),
-            task_type="CAUSAL_LM",
-        )
+        if full:
+            return cls(base.requires_grad_(True), tokenizer, vocab, motion_tokenizer, templates, recipe)
+        config = lora_config(settings, vocab, base)
         try:
             model = get_peft_model(base, config)
         except ValueError as error:
@@ -124,7 +123,7 @@ class MotionLM:
         recipe.adapter.start = None
         tokenizer, templates = MotionTokenizer.load(folder / "tokenizer"), Templates.load(folder / "templates.yaml")
         lm = cls.create(recipe, tokenizer, templates, bpe=MotionVocab.load(folder).bpe)
-        lm.model = lm.model.merge_and_unload().eval()
+        lm.model = (lm.model if lm.model is bare(lm.model) else lm.model.merge_and_unload()).eval()
         return lm
 
     @classmethod
@@ -147,21 +146,24 @@ class MotionLM:
         recipe = load_recipe(folder / "recipe.yaml")
         templates = Templates.load(folder / "templates.yaml")
         model: Any
+        whole = recipe.adapter.method == "full"  # the folder holds the model itself
+        source = str(folder) if whole else base or recipe.model.base
         # Merged in float32 and cast after: merging in bfloat16 moves logits by up to 0.8.
-        model, tokenizer = load_base(base or recipe.model.base, "float32" if merge else recipe.model.dtype)
+        model, tokenizer = load_base(source, "float32" if merge or whole else recipe.model.dtype)
         if len(tokenizer) != vocab.text_size:
             raise MotionLLMError(
                 f"The adapter in {folder} was made for a base of {vocab.text_size} tokens, but "
-                f"{base or recipe.model.base} has {len(tokenizer)}; give the base it was trained on."
+                f"{source} has {len(tokenizer)}; give the base it was trained on."
             )
-        vocab.attach(model)
-        try:
-            model = PeftModel.from_pretrained(model, str(folder))
-        except (OSError, ValueError, RuntimeError) as error:
-            first = str(error).strip().splitlines()[0]
-            raise MotionLLMError(f"The adapter in {folder} does not fit its base or is damaged: {first}") from None
+        if not whole:
+            vocab.attach(model)
+            try:
+                model = PeftModel.from_pretrained(model, str(folder))
+            except (OSError, ValueError, RuntimeError) as error:
+                first = str(error).strip().splitlines()[0]
+                raise MotionLLMError(f"The adapter in {folder} does not fit its base or is damaged: {first}") from None
         if merge:
-            model = model.merge_and_unload()
+            model = model if whole else model.merge_and_unload()
             model = model.to(getattr(torch, fast_dtype() if recipe.model.dtype == "auto" else recipe.model.dtype))
         if torch.cuda.is_available():
             model = model.to("cuda")
@@ -169,36 +171,45 @@ class MotionLM:
         lm.base = base or recipe.model.base
         return lm
 
-    def save(self, folder: str | Path, dtype: str = "float32") -> None:
+    def save(self, folder: str | Path, dtype: str = "float32", trained: dict[str, Any] | None = None) -> None:
         """Write the adapter folder: all that `load` needs besides the base. Replaces an older one at once.
 
+        trained: the trained parameters by name, where the model holds only shards of them.
         dtype "bfloat16" rounds the adapter in memory too, so that what was saved is what is measured.
         """
         folder = Path(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            if dtype == "bfloat16":
+            if dtype == "bfloat16" and trained is None:
                 with torch.no_grad():
                     for parameter in self.model.parameters():
                         if parameter.requires_grad:
                             parameter.copy_(parameter.to(torch.bfloat16))
-            self.model.save_pretrained(beside, save_embedding_layers=False)
+            if self.model is bare(self.model):
+                self.model.save_pretrained(beside, state_dict=trained)
+                self.tokenizer.save_pretrained(beside)
+            else:
+                self.model.save_pretrained(beside, save_embedding_layers=False, state_dict=trained)
             if dtype == "bfloat16":
-                weights = beside / "adapter_model.safetensors"
-                halves = {name: value.to(torch.bfloat16) for name, value in load_file(weights).items()}
-                save_file(halves, weights, {"format": "pt"})
+                for weights in beside.glob("*.safetensors"):
+                    halves = {name: value.to(torch.bfloat16) for name, value in load_file(weights).items()}
+                    save_file(halves, weights, {"format": "pt"})
             self.vocab.save(beside)
             self.motion_tokenizer.save(beside / "tokenizer")
             (beside / "recipe.yaml").write_text(dump_recipe(self.recipe), encoding="utf-8")
             self.templates.save(beside / "templates.yaml")
             card = beside / "README.md"  # PEFT writes a card full of blanks
             card.write_text(_card(self), encoding="utf-8")
-            (beside / "adapter_model.safetensors").chmod(0o644)
+            for weights in beside.glob("*.safetensors"):
+                weights.chmod(0o644)
             beside.chmod(0o755)
+            aside = folder.with_name(f".{folder.name}-aside")  # where the old one is still whole, until the new one is
+            shutil.rmtree(aside, ignore_errors=True)
             if folder.exists():
-                shutil.rmtree(folder)
+                folder.rename(aside)
             beside.rename(folder)
+            shutil.rmtree(aside, ignore_errors=True)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 
@@ -578,6 +589,27 @@ def _sampling(temperature: float, top_p: float, top_k: int) -> dict[str, Any]:
     return {"temperature": temperature, "top_p": top_p, "top_k": top_k}
 
 
+def lora_config(settings: Adapter, vocab: MotionVocab, base: Any) -> Any:
+    """PEFT's configuration of an adapter with its motion rows on a base that has them."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        use_rslora=settings.method == "rslora",
+        use_dora=settings.method == "dora",
+        lora_dropout=settings.dropout,
+        target_modules=settings.targets,
+        trainable_token_indices=vocab.trainable(base),
+        task_type="CAUSAL_LM",
+    )
+
+
+def bare(model: Any) -> Any:
+    """The causal LLM within a PEFT model; one that is none is itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def _go_on_from(folder: Path, model: Any, vocab: MotionVocab, config: Any) -> None:
     """Load a trained adapter's weights into a fresh one. Raises MotionLLMError where the two are not alike."""
     from peft import PeftConfig, set_peft_model_state_dict
@@ -611,13 +643,20 @@ def find_adapter(name: str | Path) -> Path:
     return given if given.is_dir() else shipped.find("adapter", str(name))
 
 
+_METHODS = {"lora": "LoRA", "rslora": "rank-stabilised LoRA", "dora": "DoRA"}
+
+
 def _card(lm: MotionLM) -> str:
     sources = "\n".join(f"- {s.kind}{f' ({Path(s.path).name})' if s.path else ''}" for s in lm.recipe.data.sources)
+    base, settings = lm.recipe.model.base, lm.recipe.adapter
+    trained = f"A motionllm adapter for `{base}`: {_METHODS.get(settings.method)} of rank {settings.rank} and"
+    if full := settings.method == "full":
+        trained = f"`{base}`, every weight of it trained, with"
     return (
-        f"---\nbase_model: {lm.recipe.model.base}\nlibrary_name: peft\ntags: [motion, motionllm]\n---\n"
+        f"---\nbase_model: {base}\nlibrary_name: {'transformers' if full else 'peft'}\ntags: [motion, motionllm]\n---\n"
         f"# {lm.recipe.name}\n\n"
-        f"A motionllm adapter for `{lm.recipe.model.base}`: LoRA of rank {lm.recipe.adapter.rank} and "
-        f"{len(lm.vocab.ids)} motion token rows, for motion tokenizer `{lm.vocab.tokenizer_hash}` (`tokenizer/`).\n\n"
+        f"{trained} {len(lm.vocab.ids)} motion token rows, for motion tokenizer `{lm.vocab.tokenizer_hash}` "
+        "(`tokenizer/`).\n\n"
         f"Trained on:\n{sources}\n\n"
         "Use: `motionllm generate TEXT --model FOLDER --out clip.bvh`. `recipe.yaml` holds every setting.\n"
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from motionllm.config import Recipe
@@ -30,14 +31,16 @@ SENTENCES = [
 ]
 
 
-def save_tiny_base(folder: Path, *, untied: bool, width: int = 32) -> Path:
-    """Writes a randomly initialised causal LLM of 2 layers, with a ChatML tokenizer, to `folder`.
+LLAMA = (
+    "{% for message in messages %}{% if message['role'] == 'assistant' %}{{ message['content'] + eos_token }}"
+    "{% else %}{{ bos_token + '[INST] ' + message['content'] + ' [/INST] ' }}{% endif %}{% endfor %}"
+)
 
-    Tied: a Llama with as many rows as tokens. Untied: a Qwen2 with 24 spare rows, as the real ones have.
-    """
-    import torch
+
+def byte_level_tokenizer() -> Any:
+    """As GPT-2, Qwen and SmolLM have it: BPE over bytes, with ChatML."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+    from transformers import PreTrainedTokenizerFast
 
     inner = Tokenizer(models.BPE())
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -58,8 +61,39 @@ def save_tiny_base(folder: Path, *, untied: bool, width: int = 32) -> Path:
         model_max_length=512,
     )
     tokenizer.chat_template = CHATML
-    tokenizer.save_pretrained(folder)
+    return tokenizer
 
+
+def sentencepiece_tokenizer() -> Any:
+    """As Llama 2 and Mistral have it: sentencepiece BPE with "▁" for spaces, bytes for what it does not know."""
+    import sentencepiece
+    from transformers import LlamaTokenizer
+
+    written = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(SENTENCES * 20), model_writer=written, vocab_size=400, model_type="bpe",
+        byte_fallback=True, hard_vocab_limit=False, minloglevel=2,
+    )  # fmt: skip
+    trained = sentencepiece.SentencePieceProcessor(model_proto=written.getvalue())
+    vocab = {trained.id_to_piece(i): i for i in range(trained.get_piece_size())}
+    # The pairs that make up a piece, in the order of the pieces: what a .model file leaves to be worked out.
+    merges = [(piece[:i], piece[i:]) for piece in vocab for i in range(1, len(piece))
+              if piece[:i] in vocab and piece[i:] in vocab]  # fmt: skip
+    tokenizer = LlamaTokenizer(vocab=vocab, merges=merges, pad_token="</s>", model_max_length=512)
+    tokenizer.chat_template = LLAMA
+    return tokenizer
+
+
+def save_tiny_base(folder: Path, *, untied: bool, width: int = 32, tokenizer: Any = None) -> Path:
+    """Writes a randomly initialised causal LLM of 2 layers, with a byte-level tokenizer or the one given, to `folder`.
+
+    Tied: a Llama with as many rows as tokens. Untied: a Qwen2 with 24 spare rows, as the real ones have.
+    """
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+    tokenizer = tokenizer or byte_level_tokenizer()
+    tokenizer.save_pretrained(folder)
     shape = {
         "hidden_size": width,
         "intermediate_size": 2 * width,
@@ -91,6 +125,13 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_base_untied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny random Qwen2: untied embeddings, and more rows than tokens."""
     return save_tiny_base(tmp_path_factory.mktemp("tiny_base_untied"), untied=True)
+
+
+@pytest.fixture(scope="session")
+def tiny_base_pieces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny tied Llama with a sentencepiece tokenizer."""
+    folder = tmp_path_factory.mktemp("tiny_base_pieces")
+    return save_tiny_base(folder, untied=False, tokenizer=sentencepiece_tokenizer())
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from motionllm import shipped
-from motionllm.config import Recipe, TokenizerRecipe, dump_recipe, load_recipe
+from motionllm.config import Ablation, Recipe, TokenizerRecipe, dump_recipe, load_recipe
 from motionllm.errors import RecipeError
 
 MINIMAL = "data: {sources: [{kind: builtin}]}\n"
@@ -71,6 +71,7 @@ def test_every_shipped_recipe_is_valid(kind: str) -> None:
     files = sorted((shipped.root() / kind).glob("*.yaml"))
     assert files
     for path in files:
-        recipe = load_recipe(path, (), Recipe if kind == "recipes" else TokenizerRecipe)
+        schema = Ablation if path.stem == "ablation" else Recipe if kind == "recipes" else TokenizerRecipe
+        recipe = load_recipe(path, (), schema)
         assert recipe.name == path.stem
         assert path.read_text().startswith("# ")

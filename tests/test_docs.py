@@ -38,8 +38,10 @@ def takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_pages_have_commands() -> None:
-    assert {page.name for page in DOCS.glob("*.md")} == {"DESIGN.md", "evaluation.md", "feedback.md", "files.md"}
+    pages = {"DESIGN.md", "chat.md", "evaluation.md", "feedback.md", "files.md", "training.md"}
+    assert {page.name for page in DOCS.glob("*.md")} >= pages
     assert len(commands(DOCS / "files.md")) >= 6
+    assert len(commands(DOCS / "training.md")) >= 10
 
 
 def test_commands_on_files_run(takes: Path) -> None:
@@ -50,9 +52,38 @@ def test_commands_on_files_run(takes: Path) -> None:
 
 
 @pytest.mark.slow
+def test_commands_on_motion_and_text_run(takes: Path) -> None:
+    (takes / "prompts.txt").write_text("a person waves\na person sits down\n")
+    Motion(builtin.joints(builtin.Spec((builtin.Part("walk", direction="forward"),)), 1)[:60]).save(takes / "walk.npy")
+    words = commands(DOCS / "chat.md")
+    assert {w[0] for w in words} == {"generate", "caption", "ask"}
+    for one in words:
+        assert cli.main(one) == 0, one
+    there = {p.name for p in takes.iterdir()}
+    assert {"wave.bvh", "walk.glb", "longer.bvh", "between.bvh", "captions.jsonl"} <= there
+    assert {p.name for p in (takes / "made").iterdir()} == {"0001.glb", "0002.glb", "report.jsonl"}
+    assert Motion.load("longer.bvh").duration == pytest.approx(7)
+
+
+@pytest.mark.slow
 def test_an_imported_set_trains(takes: Path) -> None:
     for words in commands(DOCS / "files.md"):
         if words[:2] == ["data", "import"] or words[0] == "train":
             command = [sys.executable, "-c", "from motionllm.cli import main; raise SystemExit(main())", *words]
             subprocess.run(command, check=True, env=os.environ | {"PYTHONWARNINGS": "ignore"})
     assert (takes / "runs" / "cmu" / "adapter").is_dir()
+
+
+def test_commands_of_training_run(
+    takes: Path, tiny_base_wide: Path, tiny_tokenizer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["data", "import", "takes", "--captions", "captions.csv", "--out", "dataset", "--val", "0"]) == 0
+    tiny = [f"model.base={tiny_base_wide}", f"model.tokenizer={tiny_tokenizer}", "train.steps=2", "train.batch=4",
+            "train.validate_examples=4"]  # fmt: skip
+    for words in commands(DOCS / "training.md"):
+        # As it stands there, on a base and for a time that a test has.
+        clips = ["data.sources.0.clips=20"] if "builtin" in words else []
+        made = [*tiny, *clips] if words[0] in ("train", "data") and "--resume" not in words else []
+        assert cli.main([*words, *made]) == 0, (words, capsys.readouterr().err)
+    assert {"builtin", "own", "dora", "qlora"} == {p.name for p in (takes / "runs").iterdir()}
+    assert (takes / "merged" / "config.json").is_file()

@@ -21,6 +21,7 @@ LAYERS = [
     {"model"},
     {"checkpoint", "tracking"},
     {"train", "captioning", "prompts", "merging"},
+    {"plan"},
     {"eval", "chat", "serve"},
     {"feedback"},
     {"demo", "demo_page"},

@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 from motionllm import checkpoint
 from motionllm.bases import load_base
 from motionllm.config import Recipe, load_recipe
+from motionllm.data.clips import encode
 from motionllm.data.conversations import Tokens
-from motionllm.data.examples import collate, encode, pack
+from motionllm.data.examples import collate, pack
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.loss import cross_entropy, logits, output_rows

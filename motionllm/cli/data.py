@@ -1,15 +1,22 @@
-"""`motionllm data import | build-humanml3d | convert | facts | view`: motion files in and out, and what they show."""
+"""`motionllm data …`: motion files in and out, what they show, and what a recipe makes of its data.
+
+import, build-humanml3d, convert, facts, view; preview and stats of a recipe.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from motionllm.cli import CONTEXT, emit
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Import motion files, measure them, look at them.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Import motion files, measure and look at them; show a recipe's data.",
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Rig = Annotated[Path | None, typer.Option(help="YAML that names the joints of a rig that is not recognised.")]
@@ -129,3 +136,76 @@ def view(
 
     write_page([Motion.load(clip, rig) for clip in clips], out, [clip.stem for clip in clips])
     emit({"page": out}, as_json, str(out))
+
+
+Recipe = Annotated[str, typer.Argument(help="A recipe: a file, or the name of a shipped one.")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="key=value words, as for `train`.")]
+Run = Annotated[Path | None, typer.Option(help="Run folder of a recipe that trains its motion tokenizer first.")]
+
+
+@app.command(context_settings=CONTEXT)
+def preview(
+    recipe: Recipe,
+    overrides: Overrides = None,
+    count: Annotated[int, typer.Option("-n", "--count", help="Examples to show.")] = 5,
+    task: Annotated[str | None, typer.Option(help="Of this task alone.")] = None,
+    out: Run = None,
+    colour: Annotated[
+        bool | None, typer.Option("--colour/--no-colour", help="Supervised text in green, or within ⟦ ⟧.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Shows training examples as the model sees them, in the order of training; what it learns to say is marked."""
+    import sys
+
+    from motionllm.data.mixture import name_of, stretches
+
+    words = [*(overrides or []), *([f"data.tasks={{{task}: 1}}"] if task else [])]
+    mix = _mixture(recipe, words, out)
+    green = sys.stdout.isatty() if colour is None else colour
+    opened, closed = ("\033[32m", "\033[0m") if green else ("⟦", "⟧")
+    shown, lines = [], []
+    for _ in range(count):
+        name, number, tokens = mix.examples.draw_from()
+        source = mix.recipe.data.sources[number]
+        pieces = stretches(tokens, mix)
+        learned = sum(tokens.supervised[1:])
+        shown.append({"task": name, "source": name_of(source.kind, source.path), "tokens": len(tokens.ids),
+                      "supervised": learned, "stretches": pieces})  # fmt: skip
+        text = "".join(f"{opened}{piece}{closed}" if supervised else piece for piece, supervised in pieces)
+        lines.append(f"— {name}, {shown[-1]['source']}: {len(tokens.ids)} tokens, {learned} supervised\n{text}")
+    emit({"examples": shown}, as_json, "\n".join(lines))
+
+
+@app.command(context_settings=CONTEXT)
+def stats(recipe: Recipe, overrides: Overrides = None, out: Run = None, as_json: Json = False) -> None:
+    """Counts what a recipe trains on: clips, seconds, tokens, by source and by task. Encodes the clips, once."""
+    from motionllm.data.mixture import statistics
+
+    result = statistics(_mixture(recipe, overrides or [], out))
+    emit(result, as_json, mixture_lines(result))
+
+
+def mixture_lines(result: dict[str, Any]) -> str:
+    """The tables of `statistics`."""
+    lines = [f"{'source':<24}{'clips':>9}{'minutes':>9}{'captions':>10}{'questions':>11}{'examples':>10}"]
+    lines += [f"{s['source']:<24}{s['clips']:>9}{s['seconds'] / 60:>9.1f}{s['captions']:>10}{s['questions']:>11}"
+              f"{s['share']:>10.0%}" for s in result["sources"]]  # fmt: skip
+    lines += ["", f"{'task':<24}{'examples':>9}{'tokens':>9}{'learned':>10}{'of all':>11}{'cut':>10}"]
+    lines += [f"{t['task']:<24}{t['share']:>9.0%}{t['tokens']:>9.1f}{t['supervised']:>10.1f}"
+              f"{t['supervised_share']:>11.0%}{t['cut']:>10.0%}" for t in result["tasks"]]  # fmt: skip
+    epoch = result["epoch"]
+    padding = "" if result["padding"] is None else f"; {result['padding']:.1%} of the rows is padding"
+    return "\n".join([*lines, "", f"an epoch: {epoch['examples']} examples, {epoch['tokens']} tokens, "
+                      f"{epoch['supervised']} of them learned{padding}"])  # fmt: skip
+
+
+def _mixture(recipe: str, overrides: list[str], out: Path | None) -> Any:
+    from motionllm import shipped
+    from motionllm.config import load_recipe
+    from motionllm.data.mixture import mixture
+    from motionllm.train import clips_of, motion_tokenizer_of
+
+    settings = load_recipe(shipped.find("recipes", recipe), overrides)
+    motion_tokenizer = motion_tokenizer_of(settings, out or Path("runs") / settings.name)
+    return mixture(settings, motion_tokenizer, clips_of(settings, "train", motion_tokenizer))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,13 +15,15 @@ def train(
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value words, e.g. train.minutes=10.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run from its checkpoint.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the run would take: parameters, steps, tokens, memory.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Fine-tunes a base model on motion and text; the adapter is then in RUN/adapter."""
     from motionllm import shipped
     from motionllm.config import load_recipe
     from motionllm.errors import MotionLLMError
-    from motionllm.train import train as run_training
 
     if resume and recipe and "=" in recipe:  # an override: the run has its recipe
         overrides, recipe = [recipe, *(overrides or [])], None
@@ -29,4 +31,27 @@ def train(
         raise MotionLLMError("Give a recipe to start a run, or --resume RUN to go on with one.")
     path = resume / "recipe.yaml" if resume else shipped.find("recipes", recipe or "")
     settings = load_recipe(path, overrides or [])
-    emit(run_training(settings, resume or out or Path("runs") / settings.name, resume=resume is not None), as_json)
+    run = resume or out or Path("runs") / settings.name
+    if dry_run:
+        from motionllm.plan import plan
+
+        result = plan(settings, run)
+        emit(result, as_json, _lines(result))
+        return
+    from motionllm.train import train as run_training
+
+    emit(run_training(settings, run, resume=resume is not None), as_json)
+
+
+def _lines(result: dict[str, Any]) -> str:
+    from motionllm.cli.data import mixture_lines
+
+    counts, epoch = result["parameters"], result["data"]["epoch"]
+    memory = "\n".join(f"  {term:<12} {size:8.2f} GiB" for term, size in result["memory_gib"].items())
+    return (
+        f"{mixture_lines(result['data'])}\n"
+        f"parameters: {counts['base'] / 1e6:.1f} M, {counts['trained'] / 1e6:.2f} M of them or besides trained, "
+        f"{counts['rows']} motion rows\n"
+        f"steps: at most {result['steps']}, {result['examples']} examples, {result['epochs']:.1f} epochs of "
+        f"{epoch['tokens']} tokens\nmemory of each process (activations estimated):\n{memory}"
+    )

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motionllm.data.examples import Clip
+from motionllm.data.clips import Clip
 
 
 def associations(clips: Sequence[Clip], tokenizer: Any, size: int) -> tuple[list[int], Tensor]:

@@ -1,16 +1,16 @@
-"""Readers of data sets: folders laid out as HumanML3D or KIT-ML, and the built-in corpus."""
+"""Readers of data sets: folders laid out as HumanML3D or KIT-ML, the built-in corpus, files of conversations."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from motionllm.config import Source
+from motionllm.data import chats
 from motionllm.data.samples import Sample
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
@@ -29,8 +29,20 @@ def read(source: Source, split: str) -> list[Sample]:
         return builtin.corpus(count, seed=source.seed, split=split)
     assert source.path
     left_out = set(source.exclude)
+    if source.kind in chats.KINDS:
+        return [s for s in chats.read_conversations(Path(source.path), source.kind, split) if s.id not in left_out]
     samples = [s for s in humanml3d(Path(source.path), split) if s.id.split("#")[0] not in left_out]
     return samples + [_mirrored(s) for s in samples] if source.mirror and split == "train" else samples
+
+
+def has_split(source: Source, split: str) -> bool:
+    """Whether a source has this split at all; the built-in corpus has every one."""
+    if source.kind == "builtin":
+        return True
+    assert source.path
+    if source.kind in chats.KINDS:
+        return chats.file_of(Path(source.path), split) is not None
+    return (Path(source.path) / f"{split}.txt").is_file()
 
 
 def humanml3d(folder: Path, split: str) -> list[Sample]:
@@ -90,13 +102,32 @@ def mirror_text(text: str) -> str:
 def _mirrored(sample: Sample) -> Sample:
     # As in the data sets of the field, a mirrored clip's id begins with M. Labels may name sides: not kept.
     captions = [mirror_text(c) for c in sample.captions]
-    return Sample(id=f"M{sample.id}", load=partial(_mirrored_features, sample.load), captions=captions)
+    return Sample(id=f"M{sample.id}", load=lambda: mirrored(sample.load()), captions=captions)
 
 
-def _mirrored_features(load: Callable[[], np.ndarray]) -> np.ndarray:
-    features = load()
-    skeleton = skeleton_of_dim(features.shape[1])
-    return joints_to_features(mirror(features_to_joints(features), skeleton), uniform=False, skeleton=skeleton)
+def mirrored(features: np.ndarray) -> np.ndarray:
+    """Features (T, D) of the motion with left and right exchanged."""
+    return _again(mirror(features_to_joints(features), skeleton_of_dim(features.shape[1])))
+
+
+def at_pace(features: np.ndarray, pace: float) -> np.ndarray:
+    """Features (T, D) → (about T / pace, D) of the same motion `pace` times as fast; joints between frames lie on the
+    line between theirs, so that bones may shorten by a millimetre or two.
+    """
+    joints = features_to_joints(features)
+    places = np.arange(0, len(joints) - 1 + 1e-6, pace)
+    low = np.minimum(places.astype(int), len(joints) - 2)
+    share = (places - low)[:, None, None]
+    return _again((1 - share) * joints[low] + share * joints[low + 1])
+
+
+def _again(joints: np.ndarray) -> np.ndarray:
+    """Features (T, D) of joints (T, J, 3) that came from features: those of T frames need a frame more, which goes on
+    as the last two did.
+    """
+    more = np.concatenate([joints, 2 * joints[-1:] - joints[-2:-1]]).astype(np.float32)
+    skeleton = skeleton_of_dim(263 if joints.shape[1] == 22 else 251)
+    return joints_to_features(more, uniform=False, skeleton=skeleton)
 
 
 def _captions(path: Path) -> dict[tuple[float, float], list[str]]:

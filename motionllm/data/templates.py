@@ -1,57 +1,81 @@
-"""Task templates: how a sample becomes a conversation. Read from YAML and checked when read."""
+"""Task templates: how a sample becomes a conversation. Read from YAML and checked when read.
+
+A phrasing is one turn `{user: …, assistant: …}`, or several as `turns: [{user: …, assistant: …}, …]`; `weight` says
+how often it is drawn against the task's others (1 where it is not given).
+"""
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from motionllm import shipped
 from motionllm.data.conversations import Message
 from motionllm.errors import RecipeError
 
-Template = dict[str, str]  # {"user": …, "assistant": …}
-
-# What each task is given, and what its answer must hold.
-_GIVEN = {
-    "text_to_motion": ({"caption", "seconds"}, {"motion"}),
-    "caption": ({"motion"}, {"caption"}),
-    "question": ({"motion", "question"}, {"answer"}),
+# What each task is given, what it may be given besides, and what its answer must hold.
+_PLACES: dict[str, tuple[set[str], set[str], set[str]]] = {
+    "text_to_motion": ({"caption"}, {"seconds"}, {"motion"}),
+    "caption": ({"motion"}, {"seconds"}, {"caption"}),
+    "question": ({"motion", "question"}, set(), {"answer"}),
+    "prediction": ({"beginning"}, {"seconds", "caption"}, {"rest"}),
+    "inbetween": ({"beginning", "end"}, {"seconds", "caption"}, {"middle"}),
+    "length": ({"caption"}, set(), {"seconds"}),
+    "mirror": ({"motion"}, set(), {"edited"}),
+    "faster": ({"motion"}, {"seconds"}, {"edited"}),
+    "slower": ({"motion"}, {"seconds"}, {"edited"}),
 }
-TASKS = tuple(_GIVEN)
+VERBATIM = ("conversation", "text")  # conversations of the user's own, with and without motion: no template
+TASKS = (*_PLACES, *VERBATIM)
+EDITS = ("mirror", "faster", "slower")
+MOTIONS = ("motion", "beginning", "end", "middle", "rest", "edited")
 _PLACE = re.compile(r"\{(\w+)\}")
+
+Turn = dict[str, str]  # {"user": …, "assistant": …}
+
+
+@dataclass(frozen=True)
+class Template:
+    """One phrasing of a task."""
+
+    turns: tuple[Turn, ...]
+    weight: float = 1.0
+
+    def needs(self) -> set[str]:
+        """The placeholders it holds."""
+        return {name for turn in self.turns for text in turn.values() for name in _PLACE.findall(text)}
 
 
 class Templates:
-    """tasks: {task: phrasings}. `conversation` fills one."""
+    """tasks: {task: phrasings}. `conversation` fills one. Raises RecipeError for a wrong task or placeholder."""
 
     def __init__(self, tree: Any, where: str) -> None:
         if not isinstance(tree, dict):
-            raise RecipeError(f"Templates {where}: expected tasks ({', '.join(TASKS)}), each with a list of phrasings.")
-        self.tree = tree
+            raise RecipeError(
+                f"Templates {where}: expected tasks ({', '.join(_PLACES)}), each with a list of phrasings."
+            )
+        self.tree, self.where = tree, where
         self.tasks: dict[str, list[Template]] = {}
         for task, phrasings in tree.items():
-            if task not in _GIVEN:
-                raise RecipeError(f"Templates {where}: unknown task '{task}'; known are {', '.join(TASKS)}.")
-            given, answered = _GIVEN[task]
-            for number, phrasing in enumerate(phrasings or [], 1):
-                if not isinstance(phrasing, dict) or set(phrasing) != {"user", "assistant"}:
-                    raise RecipeError(f"Templates {where}: {task}, phrasing {number} needs `user` and `assistant`.")
-                for role, allowed, must in (("user", given, given - {"seconds"}), ("assistant", answered, answered)):
-                    found = set(_PLACE.findall(phrasing[role]))
-                    if found - allowed or must - found:
-                        raise RecipeError(
-                            f"Templates {where}: {task}, phrasing {number}, {role}: needs "
-                            f"{{{'}, {'.join(sorted(must))}}} and may hold {{{'}, {'.join(sorted(allowed))}}} only."
-                        )
-            self.tasks[task] = phrasings or []
+            if task not in _PLACES:
+                raise RecipeError(f"Templates {where}: unknown task '{task}'; known are {', '.join(_PLACES)}.")
+            if not isinstance(phrasings, list):
+                raise RecipeError(f"Templates {where}: {task} needs a list of phrasings.")
+            self.tasks[task] = [
+                _checked(phrasing, task, f"Templates {where}: {task}, phrasing {number}")
+                for number, phrasing in enumerate(phrasings, 1)
+            ]
 
     @classmethod
     def load(cls, name: str | Path) -> Templates:
-        """A file, or the name of one in recipes/templates/. Raises RecipeError for a wrong task or placeholder."""
+        """A file, or the name of one in recipes/templates/."""
         path = Path(name)
         if not path.is_file():
             path = shipped.find("recipes", f"templates/{name}.yaml")
@@ -63,17 +87,68 @@ class Templates:
     def save(self, path: Path) -> None:
         path.write_text(yaml.safe_dump(self.tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
+    def check(self, tasks: Iterable[str]) -> None:
+        """Raise RecipeError for a task that is unknown, or for which there is no phrasing."""
+        for task in tasks:
+            if task not in TASKS:
+                near = difflib.get_close_matches(task, TASKS, 1, 0.5)
+                hint = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(TASKS)}"
+                raise RecipeError(f"data.tasks names an unknown task '{task}' ({hint}).")
+            if task not in VERBATIM:
+                self.phrasings(task)
+
     def phrasings(self, task: str, seconds: bool | None = None) -> list[Template]:
-        """The phrasings of a task; seconds: only those that do, or do not, state the duration."""
+        """The phrasings of a task; seconds: only those whose first turn does, or does not, state the duration."""
         if not self.tasks.get(task):
-            raise RecipeError(f"The templates have no phrasing for the task '{task}'; add one.")
-        return [t for t in self.tasks[task] if seconds is None or ("{seconds}" in t["user"]) == seconds]
+            raise RecipeError(f"The templates {self.where} have no phrasing for the task '{task}'; add one.")
+        return [t for t in self.tasks[task] if seconds is None or ("{seconds}" in t.turns[0]["user"]) == seconds]
+
+    def draw(self, task: str, random: np.random.Generator) -> Template:
+        """A phrasing of the task, by weight."""
+        phrasings = self.phrasings(task)
+        weights = np.array([t.weight for t in phrasings])
+        return phrasings[random.choice(len(phrasings), p=weights / weights.sum())]
+
+
+def _checked(phrasing: Any, task: str, where: str) -> Template:
+    turns = phrasing.get("turns", [phrasing]) if isinstance(phrasing, dict) else None
+    if not isinstance(turns, list) or not turns or set(phrasing) - {"turns", "weight", "user", "assistant"}:
+        raise RecipeError(f"{where} needs `user` and `assistant`, or `turns` of them, and may have a `weight`.")
+    if any(not isinstance(turn, dict) or set(turn) - {"weight"} != {"user", "assistant"} for turn in turns):
+        raise RecipeError(f"{where}: every turn needs `user` and `assistant`, and nothing else.")
+    weight = phrasing.get("weight", 1.0)
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
+        raise RecipeError(f"{where}: weight must be a number over 0, not {weight!r}.")
+    given, besides, answer = _PLACES[task]
+    known: set[str] = set()  # what was said in the turns before
+    # The answer stands in the first turn: what follows may ask for what is known by then, or for the rest of it.
+    for number, turn in enumerate(turns):
+        first = number == 0
+        for role, may, must in (
+            ("user", given | besides if first else known, given if first else set()),
+            ("assistant", answer if first else given | besides | answer, answer if first else set()),
+        ):
+            found = set(_PLACE.findall(turn[role]))
+            if found - may or must - found:
+                holds = f"needs {_braced(must)} and " if must else ""
+                raise RecipeError(f"{where}, turn {number + 1}, {role}: {holds}may hold {_braced(may)} only.")
+            known |= found
+    return Template(tuple({role: turn[role] for role in ("user", "assistant")} for turn in turns), float(weight))
+
+
+def _braced(names: set[str]) -> str:
+    return ", ".join(f"{{{name}}}" for name in sorted(names)) or "no placeholder"
 
 
 def conversation(template: Template, values: Mapping[str, Any], answered: bool = True) -> list[Message]:
-    """The messages of a phrasing: text parts, and motion parts with codes. answered=False leaves the reply out."""
-    roles = ("user", "assistant") if answered else ("user",)
-    return [{"role": role, "content": _parts(template[role], values)} for role in roles]
+    """The messages of a phrasing: text parts, and motion parts with codes. answered=False: the first question alone."""
+    if not answered:
+        return [{"role": "user", "content": _parts(template.turns[0]["user"], values)}]
+    return [
+        {"role": role, "content": _parts(turn[role], values)}
+        for turn in template.turns
+        for role in ("user", "assistant")
+    ]
 
 
 def _parts(text: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -82,10 +157,10 @@ def _parts(text: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     for place, piece in enumerate(_PLACE.split(text)):
         if place % 2 == 0:
             written += piece
-        elif piece == "motion":
+        elif piece in MOTIONS:
             if written:
                 parts.append({"type": "text", "text": written})
-            parts.append({"type": "motion", "codes": values["motion"]})
+            parts.append({"type": "motion", "codes": values[piece]})
             written = ""
         else:
             value = values[piece]

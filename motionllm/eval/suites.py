@@ -230,6 +230,7 @@ def run_suite(suite: Suite, model: str, out: Path, progress: Progress | None = N
         "seed": suite.seed,
     }
     checked = self_check(suite, cases, embedder, real) if embedder else {}
+    clock: dict[str, float] = {}
     if suite.task == "tokenizer":
         assert embedder
         about, result = _tokenizer(suite, model, cases, embedder, real, progress)
@@ -238,7 +239,9 @@ def run_suite(suite: Suite, model: str, out: Path, progress: Progress | None = N
         about = entered.about
         parts = out / "parts" / _hash([protocol, about, FORMAT])
         parts.mkdir(parents=True, exist_ok=True)
-        result = measured[suite.task](_Run(suite, entered, embedder, parts, progress), cases, real)
+        run = _Run(suite, entered, embedder, parts, progress)
+        result = measured[suite.task](run, cases, real)
+        clock = {"making_seconds": round(run.seconds, 1), "made": run.made}
     found = {
         "format": FORMAT,
         "protocol": protocol,
@@ -257,7 +260,7 @@ def run_suite(suite: Suite, model: str, out: Path, progress: Progress | None = N
         **result,
     }
     save_result(found, out / "result.json")
-    save_result({"seconds": round(time.monotonic() - begun, 1)}, out / "time.json")
+    save_result({"seconds": round(time.monotonic() - begun, 1), **clock}, out / "time.json")
     return found
 
 
@@ -302,6 +305,15 @@ class _Run:
     progress: Progress | None
     done: int = 0
     todo: int = 0
+    seconds: float = 0.0  # spent in the contestant, in this process
+    made: int = 0  # rows it made, in this process
+
+    def ask(self, call: Callable[..., Sequence[Any]], *columns: Sequence[Any]) -> list[Any]:
+        """call(first, *columns), a result a row, None where it failed."""
+        begun = time.monotonic()
+        found = each(call, 0, *columns)
+        self.seconds, self.made = self.seconds + time.monotonic() - begun, self.made + len(found)
+        return found
 
     def tell(self, count: int, **numbers: Any) -> None:
         self.done += count
@@ -323,8 +335,8 @@ class _Run:
 
     def _batch(self, texts: Sequence[str], seconds: Sequence[float] | None, seed: int) -> list[_Motion]:
         columns = [texts] if seconds is None else [texts, seconds]
-        found = each(
-            lambda first, texts, seconds=None: self.contestant.motions(texts, seconds, seed + first), 0, *columns
+        found = self.ask(
+            lambda first, texts, seconds=None: self.contestant.motions(texts, seconds, seed + first), *columns
         )
         return [_Motion() if one is None else _measured(one[0], one[1], self.embedder) for one in found]
 
@@ -335,7 +347,7 @@ class _Run:
             rows = [column[start : start + self.suite.batch] for column in columns]
             file = self.parts / f"{label}-{start:06d}.json"
             if not file.is_file():
-                save_result({"texts": each(lambda _, *rows: call(*rows), start, *rows)}, file)
+                save_result({"texts": self.ask(lambda _, *rows: call(*rows), *rows)}, file)
             said += json.loads(file.read_text(encoding="utf-8"))["texts"]
             self.tell(len(rows[0]), **{label: len(said)})
         return said

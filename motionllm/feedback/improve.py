@@ -68,7 +68,7 @@ def improve(recipe: Improvement, run: Path, resume: bool = False) -> dict[str, A
     settings, guards = recipe.train, recipe.guards
     if recipe.start is None:
         raise MotionLLMError("An improvement goes on from an adapter; give the run, the folder or the shipped name.")
-    if (run / checkpoint.FILE).is_file() and not resume:
+    if (run / "recipe.yaml").is_file() and not resume:  # replies of another recipe may lie there
         raise MotionLLMError(f"{run} holds an earlier run; go on with --resume, or choose another --out.")
     panel, reporting = _panel(recipe, run)
     lm = learner(recipe.start)
@@ -95,6 +95,8 @@ def improve(recipe: Improvement, run: Path, resume: bool = False) -> dict[str, A
     state |= {"over": False, "drift": 0.0}
     if resume and (run / checkpoint.FILE).is_file():
         state |= checkpoint.load(run, lm.model, optimizer)
+        del state["stream"]
+        _tidy(run / "log.jsonl", state, settings.steps)
     journal = Log(run / "log.jsonl")
     measured: list[Any] = []
     total = max(settings.rounds * settings.steps, 1)
@@ -143,7 +145,7 @@ def improve(recipe: Improvement, run: Path, resume: bool = False) -> dict[str, A
                 bar.update(state["step"] / total, round=number + 1, step=state["step"], loss=loss, kl=drift,
                            reward=told["reward"])  # fmt: skip
                 if state["step"] % settings.save_every == 0:
-                    checkpoint.save(run, lm.model, optimizer, state)
+                    _save(run, lm, optimizer, state)
             state["round"] += 1
             last = state["over"] or state["round"] == settings.rounds
             if last or state["round"] % guards.every == 0:
@@ -158,7 +160,7 @@ def improve(recipe: Improvement, run: Path, resume: bool = False) -> dict[str, A
                     lm.save(run / "adapter", settings.store if last else "float32")
                     measured = looked
                 state["over"] |= guards.stop and not holds
-            checkpoint.save(run, lm.model, optimizer, state)
+            _save(run, lm, optimizer, state)
     if not measured:  # no round, or the one that was kept was before the run was resumed
         there = (run / "adapter").is_dir()
         found, measured = watch.measure(MotionLM.load(run) if there else snapshot(lm))
@@ -196,6 +198,10 @@ def learner(name: str) -> MotionLM:
     """An adapter to go on from, with its weights trainable. See `MotionLM.create`."""
     folder = find_adapter(name)
     settings = load_recipe(folder / "recipe.yaml")
+    if settings.adapter.method == "full":
+        raise MotionLLMError(
+            f"{folder} holds a whole model; feedback goes on from an adapter: train one (method lora)."
+        )
     settings.adapter.start = str(folder)
     tokenizer, templates = MotionTokenizer.load(folder / "tokenizer"), Templates.load(folder / "templates.yaml")
     lm = MotionLM.create(settings, tokenizer, templates, bpe=MotionVocab.load(folder).bpe)
@@ -396,6 +402,25 @@ def _backward(recipe: Improvement, lm: MotionLM, units: list[Unit], truths: list
         loss.backward()
         total += float(loss.detach())
     return total, apart
+
+
+def _save(run: Path, lm: MotionLM, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    # No stream of examples to go on with: what is drawn follows from round and step.
+    checkpoint.save(run, checkpoint.gather(lm.model, optimizer) | state | {"stream": None})
+
+
+def _tidy(path: Path, state: dict[str, Any], steps: int) -> None:
+    """Take out of the log of a killed run what will be written again."""
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if "step" in row:
+            done = row["step"] <= state["step"]
+        else:  # of a round: told before its first step, its guards after its last
+            done = row["round"] <= state["round"] if "guards" in row else (row["round"] - 1) * steps < state["step"]
+        if done:
+            kept.append(line + "\n")
+    write_file(path, "".join(kept))
 
 
 @contextmanager

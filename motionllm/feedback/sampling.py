@@ -99,6 +99,9 @@ class Pool:
         values: dict[str, Any] = {"motion": motion, "seconds": len(motion) / self.lm.motion_tokenizer.codes_per_second}
         states = task == "text_to_motion" and random.random() < seconds
         templates = self.lm.templates.phrasings(task, states if task == "text_to_motion" else None)
+        templates = [template for template in templates if len(template.turns) == 1]  # what is judged is one reply
+        if not templates:
+            raise MotionLLMError(f"The templates have no phrasing of {task!r} in one turn; add one.")
         template = templates[random.integers(len(templates))]
         if task == "question":
             question = sample.questions[random.integers(len(sample.questions))]

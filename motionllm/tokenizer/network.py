@@ -130,13 +130,30 @@ class MotionAutoencoder(nn.Module):
             commitment = commitment + sum(one.sum() for one in loss)
         return self._unfold(quantized), self._flat(codes), commitment
 
-    def distance(self, x: Tensor, codes: Tensor) -> Tensor:
-        """How far the encodings of (B, T, dim) lie from the vectors of codes (B, n): mean squared distance by the
-        mean square of the vectors, a scalar with gradients to x alone.
+    def confusion(self, x: Tensor, codes: Tensor) -> Tensor:
+        """How likely (B, T, dim) is to encode to other codes than (B, n): a scalar with gradients to x alone.
+
+        For a learned codebook the cross-entropy of the code, of a softmax over squared distances to all codes at a
+        twentieth of the codebook's spread: codes that are safe count for nothing. For a grid the mean squared distance
+        to the code's vector, by the vectors' mean square.
         """
-        wanted = [v.detach() for v in self._dequantized(codes)]
-        found = zip(self._encodings(x), wanted, strict=True)
-        return torch.stack([F.mse_loss(z.float(), v) / v.pow(2).mean().clamp(min=1e-6) for z, v in found]).mean()
+        each = codes.unflatten(1, (-1, self.parts)) - torch.arange(self.parts, device=codes.device) * self.codes
+        found = []
+        for place, (quantizer, z) in enumerate(zip(self.quantizers, self._encodings(x), strict=True)):
+            left, share = z.float(), each[..., place * self.levels : (place + 1) * self.levels]
+            if not isinstance(quantizer, VectorQuantize | ResidualVQ):
+                wanted = _vectors(quantizer, share).detach()
+                found.append(F.mse_loss(left, wanted) / wanted.pow(2).mean().clamp(min=1e-6))
+                continue
+            for level in range(self.levels):
+                indices = torch.full((1, self.codes, self.levels), -1, device=codes.device)
+                indices[0, :, level] = torch.arange(self.codes)
+                vectors = _vectors(quantizer, indices)[0].detach()
+                spread = vectors.var(0).sum().clamp(min=1e-6)
+                scores = -torch.cdist(left, vectors[None]).pow(2) / (0.05 * spread)
+                found.append(F.cross_entropy(scores.flatten(0, 1), share[..., level].flatten()))
+                left = left - vectors[share[..., level]]
+        return torch.stack(found).mean()
 
     @torch.no_grad()
     def start_codebooks(self, windows: Tensor) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from motionllm.bases import load_base_tokenizer
-from motionllm.data.examples import Clip
+from motionllm.data.clips import Clip
 from motionllm.data.meaning import associations
 from motionllm.data.samples import Sample
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 
 from motionllm.bases import load_base_tokenizer
 from motionllm.config import Data, Source
+from motionllm.data.clips import Clips, encode
 from motionllm.data.conversations import Renderer, Tokens
-from motionllm.data.examples import Examples, collate, encode, pack
+from motionllm.data.examples import Examples, collate, pack
 from motionllm.data.sources import humanml3d, read
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
@@ -93,14 +95,22 @@ def stream_of(tiny_base: Path, tiny_tokenizer: Path):  # type: ignore[no-untyped
     return lambda seed: Examples(clips, data, Templates.load("default"), renderer, 5.0, seed)
 
 
-def test_the_stream_repeats_and_fast_forwards(stream_of) -> None:  # type: ignore[no-untyped-def]
+def test_the_stream_repeats_and_goes_on_from_its_state(stream_of) -> None:  # type: ignore[no-untyped-def]
     first, second, third = stream_of(1), stream_of(1), stream_of(2)
     drawn = [first.draw() for _ in range(30)]
-    assert drawn[:10] == [second.draw() for _ in range(10)]
-    second.skip(10)
-    assert drawn[20:] == [second.draw() for _ in range(10)]
+    assert drawn[:20] == [second.draw() for _ in range(20)]
+    resumed = stream_of(1)
+    resumed.restore(json.loads(json.dumps(second.state())))
+    assert drawn[20:] == [resumed.draw() for _ in range(10)]
     assert drawn[:10] != [third.draw() for _ in range(10)]
     assert {task for task, _ in drawn} == {"text_to_motion", "caption", "question"}
+
+
+def test_every_clip_is_seen_before_any_is_seen_twice(stream_of) -> None:  # type: ignore[no-untyped-def]
+    stream = stream_of(1)
+    laps = [[stream._next("caption", 0) for _ in range(9)] for _ in range(3)]
+    assert all(sorted(lap) == list(range(9)) for lap in laps)
+    assert laps[0] != laps[1] != laps[2]
 
 
 def test_packing_keeps_every_token_and_restarts_positions() -> None:
@@ -117,7 +127,16 @@ def test_packing_keeps_every_token_and_restarts_positions() -> None:
     assert (batch.targets[batch.targets >= 0] == batch.positions[batch.targets >= 0] + 1).all()
 
 
+def test_without_packing_neighbours_are_alike_and_processes_get_as_many_rows() -> None:
+    examples = [Tokens(list(range(n)), [True] * n) for n in (5, 30, 7, 31, 6)]
+    rows = pack(examples, 64, multiple=2, packing=False)
+    assert [len(t.ids) for row in rows for t in row] == [31, 30, 7, 6, 5, 1]
+    assert all(len(row) == 1 for row in rows)
+    assert rows[-1][0].supervised == [False]
+    assert len(pack(examples[:1], 64, multiple=4)) == 4
+
+
 def test_a_task_no_source_serves_is_refused(tiny_base: Path) -> None:
     data = Data(sources=[Source(kind="builtin")], tasks={"question": 1.0})
     with pytest.raises(MotionLLMError, match="question"):
-        Examples([[]], data, Templates.load("default"), None, 5.0, 0)  # type: ignore[arg-type]
+        Examples([Clips()], data, Templates.load("default"), None, 5.0, 0)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from motionllm import cli
 from motionllm.config import Suite
 from motionllm.data import builtin
 from motionllm.errors import MotionLLMError
-from motionllm.eval import corpus, suites
+from motionllm.eval import suites
 from motionllm.eval.classifier import Classifier
 from motionllm.eval.suites import run_suite
 from motionllm.motion.features import features_to_joints
@@ -306,8 +306,6 @@ def test_commands_of_the_page_run(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "default").symlink_to(trained_run[0])
-    monkeypatch.setattr("motionllm.model.find_adapter", lambda name: trained_run[0] / "adapter")
-    monkeypatch.setattr(corpus, "find_adapter", lambda name: trained_run[0] / "adapter")
     small = ["cases=8", "group=4", "pairs=4", "replications=1", "expect={}", "batch=4", "data.clips=40"]
     for line in lines:
         words = shlex.split(line.replace("FOLDER", str(place)))

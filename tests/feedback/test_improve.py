@@ -83,8 +83,8 @@ def test_a_reward_rises_on_a_toy(toy: None, recipe: Make, tmp_path: Path, method
         recipe(
             method=method,
             judges={"brief": 1.0},
-            sampling={"prompts": 4, "samples": 8, "batch": 32},
-            train={"rounds": 3, "steps": 6, "batch": 16, "micro_batch": 16, "lr": 1e-2, "truth": 0.0, "kl": 0.0,
+            sampling={"prompts": 8, "samples": 8, "batch": 64},
+            train={"rounds": 3, "steps": 8, "batch": 32, "micro_batch": 32, "lr": 5e-3, "truth": 0.0, "kl": 0.0,
                    "beta": 0.5},
             guards={"cases": 8, "every": 3},
         ),
@@ -124,6 +124,9 @@ def test_killed_and_resumed_gives_the_same_adapter(
         improve(settings, tmp_path / "killed")
     resumed = improve(settings, tmp_path / "killed", resume=True)
     assert resumed["after"] == whole["after"] and resumed["steps"] == whole["steps"] == 6
+    logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("whole", "killed")]
+    rows = [[{**json.loads(line), "seconds": 0} for line in lines] for lines in logs]
+    assert rows[0] == rows[1]  # each line once
     a, b = weights(tmp_path / "whole"), weights(tmp_path / "killed")
     assert all(torch.equal(a[name], b[name]) for name in a)
 

@@ -265,7 +265,7 @@ def test_training_keeps_the_best_and_stops_early(tmp_path: Path) -> None:
 def test_a_frozen_encoder_keeps_every_code(tiny_tokenizer: Path, tmp_path: Path, causal: bool) -> None:
     before = MotionTokenizer.load(tiny_tokenizer)
     clips = [builtin.sample(i).load() for i in range(8)]
-    settings = TokenizerTraining(steps=60, batch=8, window=32, lr=2e-3, encoder_lr=0, cycle=1.0)
+    settings = TokenizerTraining(steps=60, batch=8, window=32, lr=2e-3, encoder_lr=0, cycle=0.05)
     network = before.config.model_copy(update={"causal": causal})
     recipe = TokenizerRecipe(
         start=str(tiny_tokenizer), sources=[Source(kind="builtin")], network=network, train=settings

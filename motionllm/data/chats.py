@@ -1,0 +1,149 @@
+"""Readers of conversations: JSON or JSONL of messages in the parts format, of ShareGPT, and of Alpaca.
+
+All become messages of text and motion parts, as `motionllm/data/conversations.py` takes them. ShareGPT and Alpaca have
+no parts: there `<motion>` in a text is where the next file of the line's `motion` (a path, or a list of them) stands.
+Paths are relative to the file they are written in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from motionllm.data.samples import Sample
+from motionllm.errors import MotionLLMError
+
+PLACE = "<motion>"
+_ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
+
+Row = dict[str, Any]
+
+
+def file_of(path: Path, split: str) -> Path | None:
+    """The file that holds a split: in a folder SPLIT.jsonl or SPLIT.json; a file itself is its training split."""
+    if path.is_dir():
+        return next((f for f in (path / f"{split}.jsonl", path / f"{split}.json") if f.is_file()), None)
+    return path if split == "train" and path.is_file() else None
+
+
+def read_conversations(path: Path, kind: str, split: str) -> list[Sample]:
+    """The conversations of a file or folder; kind: "messages", "sharegpt" or "alpaca".
+
+    Raises MotionLLMError, naming file and line, for what is not of the kind, a motion file that is not there, and a
+    conversation in which the assistant says nothing.
+    """
+    file = file_of(path, split)
+    if file is None:
+        raise MotionLLMError(
+            f"{path} has no {split} split; give a file, or a folder with {split}.jsonl, as the source's `path`."
+        )
+    samples = []
+    for number, row in _rows(file):
+        where = f"{file} line {number}"
+        try:
+            messages = [_resolved(m, file.parent) for m in _READERS[kind](row)]
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            said = f": {error}" if isinstance(error, ValueError) else ""
+            raise MotionLLMError(f"{where} is not {_FORM[kind]}{said}.") from None
+        except MotionLLMError as error:
+            raise MotionLLMError(f"{where}: {error}") from None
+        if not any(m["role"] == "assistant" and m["content"] for m in messages):
+            raise MotionLLMError(f"{where}: the assistant says nothing, so there is nothing to learn; leave it out.")
+        samples.append(Sample(id=str(row.get("id", f"{file.stem}-{number}")), messages=messages))
+    if not samples:
+        raise MotionLLMError(f"{file} is empty; it needs at least one conversation.")
+    return samples
+
+
+def _rows(file: Path) -> Iterator[tuple[int, Row]]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise MotionLLMError(f"{file} cannot be read as text in UTF-8; write it anew.") from None
+    if text.lstrip().startswith("["):  # one list, as most ShareGPT and Alpaca files are
+        try:
+            rows = list(enumerate(json.loads(text), 1))
+        except ValueError as error:
+            raise MotionLLMError(f"{file} is not valid JSON ({error}); write it anew.") from None
+    else:
+        rows = []
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.strip():
+                try:
+                    rows.append((number, json.loads(line)))
+                except ValueError:
+                    raise MotionLLMError(f"{file} line {number} is not one JSON object; write one a line.") from None
+    for number, row in rows:
+        if not isinstance(row, dict):
+            raise MotionLLMError(f"{file} line {number} is not one JSON object; write one a line.")
+        yield number, row
+
+
+def _messages(row: Row) -> list[Row]:
+    messages = []
+    for message in row["messages"]:
+        if message["role"] not in ("system", "user", "assistant"):
+            raise ValueError(f"role {message['role']!r} is none of system, user, assistant")
+        content = message["content"]
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+        for part in parts:
+            if part.get("type") not in ("text", "motion") or not isinstance(part.get(part["type"]), str):
+                raise ValueError('a part is {"type": "text", "text": …} or {"type": "motion", "motion": PATH}')
+        messages.append({"role": message["role"], "content": parts})
+    return messages
+
+
+def _sharegpt(row: Row) -> list[Row]:
+    turns = [(_ROLES[turn["from"]], turn["value"]) for turn in row["conversations"]]
+    if row.get("system"):
+        turns.insert(0, ("system", row["system"]))
+    return _placed(turns, row)
+
+
+def _alpaca(row: Row) -> list[Row]:
+    asked = "\n\n".join(text for text in (row["instruction"], row.get("input", "")) if text)
+    system = [("system", row["system"])] if row.get("system") else []
+    return _placed([*system, ("user", asked), ("assistant", row["output"])], row)
+
+
+def _placed(turns: list[tuple[str, str]], row: Row) -> list[Row]:
+    """Messages of texts in which PLACE stands for the row's motions, in order."""
+    given = row.get("motion", [])
+    motions = [given] if isinstance(given, str) else list(given)
+    places = sum(text.count(PLACE) for _, text in turns)
+    if places != len(motions):
+        raise ValueError(f"it has {places} times {PLACE} and {len(motions)} motions")
+    rest = iter(motions)
+    messages = []
+    for role, text in turns:
+        parts: list[Row] = []
+        for number, piece in enumerate(text.split(PLACE)):
+            if number:
+                parts.append({"type": "motion", "motion": next(rest)})
+            if piece:
+                parts.append({"type": "text", "text": piece})
+        messages.append({"role": role, "content": parts})
+    return messages
+
+
+def _resolved(message: Row, folder: Path) -> Row:
+    parts = []
+    for part in message["content"]:
+        if part["type"] == "motion":
+            path = (folder / part["motion"]).resolve()
+            if not path.is_file():
+                raise MotionLLMError(f"the motion file {path} does not exist; paths are relative to {folder}.")
+            part = {"type": "motion", "motion": str(path)}
+        parts.append(part)
+    return {"role": message["role"], "content": parts}
+
+
+_READERS: dict[str, Callable[[Row], list[Row]]] = {"messages": _messages, "sharegpt": _sharegpt, "alpaca": _alpaca}
+_FORM = {
+    "messages": '{"messages": [{"role": …, "content": …}, …]}',
+    "sharegpt": '{"conversations": [{"from": "human" or "gpt", "value": …}, …]}',
+    "alpaca": '{"instruction": …, "input": …, "output": …}',
+}
+KINDS = tuple(_READERS)

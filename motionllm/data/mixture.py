@@ -1,0 +1,123 @@
+"""What a recipe's data comes to: examples as the model sees them, and the mixture in clips, seconds and tokens.
+
+Both need the base's tokenizer and the motion tokenizer, and no model.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from motionllm.bases import load_base_tokenizer
+from motionllm.config import Recipe
+from motionllm.data.clips import Clips
+from motionllm.data.conversations import Renderer, Tokens
+from motionllm.data.examples import Examples, pack
+from motionllm.data.templates import Templates
+from motionllm.tokenizer import MotionTokenizer
+from motionllm.vocab import MotionVocab
+
+
+@dataclass
+class Mixture:
+    """A recipe's stream of examples, with what counting and showing them needs."""
+
+    recipe: Recipe
+    clips: Sequence[Clips]
+    vocab: MotionVocab
+    tokenizer: Any
+    examples: Examples
+    seconds_a_code: float
+
+
+def mixture(recipe: Recipe, motion_tokenizer: MotionTokenizer, clips: Sequence[Clips]) -> Mixture:
+    """The training mixture as `train` draws it. Raises MotionLLMError where a task has no clips or no phrasing."""
+    tokenizer = load_base_tokenizer(recipe.model.base)
+    vocab = MotionVocab.add(
+        copy.deepcopy(tokenizer), motion_tokenizer.size, motion_tokenizer.hash, motion_tokenizer.parts
+    )
+    renderer = Renderer(tokenizer, vocab, recipe.data.system)
+    rate = motion_tokenizer.codes_per_second
+    templates = Templates.load(recipe.data.templates)
+    examples = Examples(clips, recipe.data, templates, renderer, rate, recipe.train.seed)
+    return Mixture(recipe, clips, vocab, tokenizer, examples, 1 / rate)
+
+
+def stretches(tokens: Tokens, mix: Mixture) -> list[tuple[str, bool]]:
+    """(text, supervised) of an example's stretches, in turn; a motion is its delimiters and its codes as numbers."""
+    vocab = mix.vocab
+    names = {vocab.start_id: "<motion>", vocab.end_id: "</motion>"}
+
+    def kind(i: int) -> tuple[bool, bool]:
+        return tokens.supervised[i], tokens.ids[i] >= vocab.first_id or tokens.ids[i] in names
+
+    found: list[tuple[str, bool]] = []
+    for (supervised, motion), group in groupby(range(len(tokens.ids)), key=kind):
+        ids = [tokens.ids[i] for i in group]
+        text = " ".join(names.get(i, str(i - vocab.first_id)) for i in ids) if motion else mix.tokenizer.decode(ids)
+        if found and found[-1][1] == supervised:
+            text = found.pop()[0] + text
+        found.append((text, supervised))
+    return found
+
+
+def statistics(mix: Mixture, draws: int = 400) -> dict[str, Any]:
+    """Counts of the sources, exact, and the mixture of tasks, from `draws` examples as training draws them.
+
+    {"sources": [{"source", "clips", "seconds", "captions", "questions", "weight", "share"}], "tasks": [{"task",
+    "share" of the examples, "tokens" and "supervised" (means an example), "supervised_share" of all supervised
+    tokens, "cut": share longer than max_length}], "epoch": {"examples", "tokens", "supervised"}, "padding": share of
+    the packed rows}. An epoch is as many examples as there are clips.
+    """
+    recipe = mix.recipe
+    drawn = [mix.examples.draw_from() for _ in range(draws)]
+    sources = []
+    for number, (source, clips) in enumerate(zip(recipe.data.sources, mix.clips, strict=True)):
+        sources.append({
+            "source": name_of(source.kind, source.path),
+            "clips": len(clips),
+            "seconds": round(clips.count("codes") * mix.seconds_a_code, 1),
+            "captions": clips.count("captions"),
+            "questions": clips.count("questions"),
+            "weight": source.weight,
+            "share": float(np.mean([s == number for _, s, _ in drawn])),
+        })  # fmt: skip
+    total = sum(sum(t.supervised[1:]) for _, _, t in drawn)
+    tasks = []
+    for task in recipe.data.tasks:
+        own = [t for name, _, t in drawn if name == task]
+        learned = [sum(t.supervised[1:]) for t in own]
+        tasks.append({
+            "task": task,
+            "share": len(own) / draws,
+            "tokens": float(np.mean([len(t.ids) for t in own])) if own else 0.0,
+            "supervised": float(np.mean(learned)) if own else 0.0,
+            "supervised_share": sum(learned) / max(total, 1),
+            "cut": float(np.mean([len(t.ids) > recipe.data.max_length for t in own])) if own else 0.0,
+        })  # fmt: skip
+    count = sum(map(len, mix.clips))
+    used = held = 0
+    for start in range(0, draws - recipe.train.batch + 1, recipe.train.batch):
+        rows = pack([t for _, _, t in drawn[start : start + recipe.train.batch]], recipe.data.max_length,
+                    packing=recipe.data.packing)  # fmt: skip
+        for i in range(0, len(rows), recipe.train.micro_batch):
+            lengths = [sum(len(t.ids) for t in row) for row in rows[i : i + recipe.train.micro_batch]]
+            used, held = used + sum(lengths), held + max(lengths) * len(lengths)
+    mean = float(np.mean([len(t.ids) for _, _, t in drawn]))
+    return {
+        "sources": sources,
+        "tasks": tasks,
+        "epoch": {"examples": count, "tokens": round(mean * count), "supervised": round(total / draws * count)},
+        "padding": 1 - used / held if held else None,
+    }
+
+
+def name_of(kind: str, path: str | None) -> str:
+    """What a source is called in a table."""
+    return f"{kind} {Path(path).name}" if path else kind

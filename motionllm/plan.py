@@ -1,0 +1,112 @@
+"""What a run will take, before it takes it: parameters, rows, steps, tokens an epoch, memory by term.
+
+Parameters and tokens are counted, on the base's own architecture without its weights and on the encoded clips.
+Memory is computed: exact for weights, gradients and optimizer, an estimate for activations.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from motionllm.bases import base_source, fast_dtype
+from motionllm.config import Recipe
+from motionllm.data.mixture import mixture, statistics
+from motionllm.data.templates import Templates
+from motionllm.tokenizer import MotionTokenizer
+from motionllm.train import clips_of, motion_tokenizer_of
+from motionllm.vocab import MotionVocab
+
+GIB = 2**30
+# Bytes a weight of a linear layer takes: NF4 has a scale of 8 bits for every 64 weights, and one for 256 scales.
+QUANTIZED = {"4bit": 0.5 + 1 / 64 + 4 / (64 * 256), "8bit": 1.0}
+
+
+def plan(recipe: Recipe, run: Path) -> dict[str, Any]:
+    """{"parameters": {"base", "trained", "rows"}, "steps", "examples", "epochs", "data": `statistics`,
+    "memory_gib": {"weights", "trained", "gradients", "optimizer", "activations", "logits", "total"}}.
+
+    Clips are encoded, as the run itself would, and a motion tokenizer that the recipe trains first is trained. Raises
+    MotionLLMError for whatever the run would refuse.
+    """
+    templates = Templates.load(recipe.data.templates)
+    templates.check(recipe.data.tasks)
+    motion_tokenizer = motion_tokenizer_of(recipe, run)
+    mix = mixture(recipe, motion_tokenizer, clips_of(recipe, "train", motion_tokenizer))
+    data = statistics(mix)
+    model, counts = _outline(recipe, motion_tokenizer, mix.vocab)
+    settings = recipe.train
+    supervised = sum(task["share"] * task["supervised"] for task in data["tasks"]) * settings.batch
+    longest = recipe.data.max_length
+    tokens = sum(t["share"] * min(t["tokens"], longest) for t in data["tasks"]) * settings.batch
+    rows = -(-tokens // longest) if recipe.data.packing else settings.batch
+    share = min(1.0, settings.micro_batch / rows)  # of a step's rows, in one micro-batch
+    motion = sum(t["supervised_share"] for t in data["tasks"] if t["task"] not in ("caption", "question", "length"))
+    # Logits in float32, their softmax and its gradient; at motion positions over the motion rows alone.
+    width = motion * mix.vocab.size if settings.motion_loss == "rows" else motion * mix.vocab.text_size
+    logits = 3 * 4 * supervised * share * (width + (1 - motion) * mix.vocab.text_size)
+    memory = {
+        "weights": counts["weight_bytes"],
+        "trained": 0 if recipe.adapter.method == "full" else 4 * counts["trained"],
+        "gradients": 4 * counts["trained"],
+        "optimizer": 8 * counts["trained"],
+        "activations": _activations(model.config, recipe, share * tokens),
+        "logits": logits,
+    }
+    memory["total"] = sum(memory.values())
+    return {
+        "parameters": {"base": counts["base"], "trained": counts["trained"], "rows": len(mix.vocab.ids)},
+        "steps": settings.steps,
+        "examples": settings.steps * settings.batch,
+        "epochs": settings.steps * settings.batch / data["epoch"]["examples"],
+        "data": data,
+        "memory_gib": {term: size / GIB for term, size in memory.items()},
+    }
+
+
+def _outline(recipe: Recipe, motion_tokenizer: MotionTokenizer, vocab: MotionVocab) -> tuple[Any, dict[str, Any]]:
+    """The model without its weights, and its counts: base, trained, weight_bytes."""
+    from peft import get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from motionllm.model import lora_config
+
+    config = AutoConfig.from_pretrained(base_source(recipe.model.base))
+    with torch.device("meta"):
+        base = AutoModelForCausalLM.from_config(config)
+        if base.get_input_embeddings().weight.shape[0] < max(vocab.ids) + 1:
+            base.resize_token_embeddings(max(vocab.ids) + 1, mean_resizing=False)
+        full = recipe.adapter.method == "full"
+        count = sum(p.numel() for p in base.parameters())
+        dtype = fast_dtype() if recipe.model.dtype == "auto" else recipe.model.dtype
+        each = 4 if full or dtype == "float32" else 2
+        weight_bytes = float(each * count)
+        if recipe.model.quantization:
+            head = base.get_output_embeddings()
+            linear = sum(m.weight.numel() for m in base.modules() if isinstance(m, torch.nn.Linear) and m is not head)
+            weight_bytes += (QUANTIZED[recipe.model.quantization] - each) * linear
+        if not full:
+            get_peft_model(base, lora_config(recipe.adapter, vocab, base))
+        trained = sum(p.numel() for p in base.parameters() if p.requires_grad)
+    return base, {"base": count, "trained": trained, "weight_bytes": weight_bytes}
+
+
+def _activations(config: Any, recipe: Recipe, tokens: float) -> float:
+    """Bytes kept for the backward pass of a micro-batch of so many tokens: RMS norms, attention, a gated MLP.
+
+    Of every layer and token, in widths of the hidden state: two norms' inputs in float32 (4 of 2 bytes), queries,
+    keys, values, the attention's and its output's (5), the residuals (2); in widths of the MLP: gate, up, the
+    activation and their product (4). Adapters keep their own float32 copy of each layer's four different inputs.
+    Checkpointing keeps a layer's input alone, and one layer whole.
+    """
+    text = config.get_text_config()
+    precision = fast_dtype() if recipe.train.precision == "auto" else recipe.train.precision
+    size = 2 if precision == "bfloat16" else 4
+    hidden, inner = text.hidden_size, text.intermediate_size
+    layer = tokens * (size * (7 * hidden + 4 * inner) + 4 * 2 * hidden)
+    if recipe.adapter.method != "full" and size == 2:
+        layer += tokens * 4 * (3 * hidden + inner)
+    layers = text.num_hidden_layers
+    return layers * tokens * size * hidden + layer if recipe.train.checkpointing else layers * layer

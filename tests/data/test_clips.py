@@ -1,0 +1,188 @@
+"""Clips encoded once, and every task of the templates: what is given, what is to be said, and that it is true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from motionllm.bases import load_base_tokenizer
+from motionllm.config import Data, Source
+from motionllm.data import builtin
+from motionllm.data.clips import Clips, encode
+from motionllm.data.conversations import Renderer
+from motionllm.data.examples import Examples
+from motionllm.data.sources import at_pace, mirrored
+from motionllm.data.templates import EDITS, TASKS, VERBATIM, Templates
+from motionllm.errors import MotionLLMError, RecipeError
+from motionllm.motion.features import features_to_joints
+from motionllm.tokenizer import MotionTokenizer
+from motionllm.vocab import MotionVocab
+
+MADE = [task for task in TASKS if task not in VERBATIM]
+SOURCE = Source(kind="builtin", clips=12)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_tokenizer: Path) -> MotionTokenizer:
+    return MotionTokenizer.load(tiny_tokenizer)
+
+
+@pytest.fixture(scope="module")
+def clips(tokenizer: MotionTokenizer, tmp_path_factory: pytest.TempPathFactory) -> Clips:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOTIONLLM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return encode(SOURCE, "train", tokenizer, MADE)
+
+
+def test_rows_are_the_samples(clips: Clips, tokenizer: MotionTokenizer) -> None:
+    samples = {s.id: s for s in builtin.corpus(12)}
+    assert {c.sample.id for c in clips} == set(samples)
+    for clip in clips[:3]:
+        sample = samples[clip.sample.id]
+        assert clip.sample.captions == sample.captions
+        assert clip.sample.labels == sample.labels
+        assert np.array_equal(clip.codes, tokenizer.encode(sample.load()))
+        assert np.array_equal(clip.edits["mirror"], tokenizer.encode(mirrored(sample.load())))
+    assert len(Clips()) == 0 and len(Clips().serving("caption")) == 0
+
+
+def test_edits_are_what_they_say() -> None:
+    features = builtin.sample(0).load()
+    joints = features_to_joints(features)
+    flipped = features_to_joints(mirrored(features))
+    assert flipped.shape == joints.shape
+    swap = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20]
+    local = joints - joints[:, :1]
+    assert np.allclose((flipped - flipped[:, :1])[:, :, 1], local[:, swap, 1], atol=0.02)
+    for pace in (1.5, 1 / 1.5):
+        other = features_to_joints(at_pace(features, pace))
+        assert len(other) == pytest.approx(len(joints) / pace, abs=2)
+        # The same poses at other times: heights of the wrists, read where they should be by then.
+        times = np.minimum(np.arange(len(other)) * pace, len(joints) - 1)
+        wanted = np.interp(times, np.arange(len(joints)), joints[:, 20, 1])
+        assert np.abs(other[:, 20, 1] - wanted).max() < 0.05
+
+
+def test_a_clip_without_edits_asked_for_has_none(
+    tokenizer: MotionTokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path))
+    plain = encode(Source(kind="builtin", clips=2), "train", tokenizer)
+    assert all(not clip.edits for clip in plain)
+    assert not len(plain.serving("mirror")) and len(plain.serving("prediction")) == 2
+
+
+def test_a_full_disk_says_so_and_leaves_nothing(
+    tokenizer: MotionTokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datasets.arrow_writer import ArrowWriter
+
+    monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path))
+    monkeypatch.setattr(
+        ArrowWriter, "finalize", lambda self: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
+    with pytest.raises(MotionLLMError, match="No space left on device"):
+        encode(Source(kind="builtin", clips=2), "train", tokenizer)
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+@pytest.fixture(scope="module")
+def stream(clips: Clips, tokenizer: MotionTokenizer, tiny_base: Path) -> Examples:
+    vocab = MotionVocab.add(load_base_tokenizer(tiny_base), tokenizer.size, tokenizer.hash, tokenizer.parts)
+    renderer = Renderer(load_base_tokenizer(tiny_base), vocab, system="")
+    data = Data(sources=[SOURCE], tasks=dict.fromkeys(MADE, 1.0))
+    return Examples([clips], data, Templates.load("default"), renderer, tokenizer.codes_per_second, 0)
+
+
+@pytest.mark.parametrize("task", MADE)
+def test_every_answer_is_true_of_its_clip(
+    task: str, stream: Examples, clips: Clips, tokenizer: MotionTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The messages are caught on their way to the renderer, which has tests of its own.
+    seen: list[list[dict]] = []  # type: ignore[type-arg]
+    real = stream.renderer
+    monkeypatch.setattr(stream, "renderer", lambda messages: seen.append(list(messages)) or real(messages))
+    stream.renderer.vocab = real.vocab  # type: ignore[attr-defined]
+    monkeypatch.setattr(stream, "tasks", [task])
+    monkeypatch.setattr(stream, "weights", np.ones(1))
+    picked: list[int] = []
+    next_ = stream._next
+    monkeypatch.setattr(stream, "_next", lambda *where: picked.append(next_(*where)) or picked[-1])
+    for _ in range(40):
+        stream.draw()
+    for messages, index in zip(seen, picked, strict=True):
+        clip = clips[index]
+        user, said = messages[0]["content"], messages[1]["content"]
+        shown = [p["codes"] for p in user if p["type"] == "motion"]
+        asked = " ".join(p["text"] for p in user if p["type"] == "text")
+        made = [p["codes"] for p in said if p["type"] == "motion"]
+        if task in ("caption", "question", *EDITS):
+            assert len(shown) == 1 and np.array_equal(shown[0], clip.codes)
+        if task == "text_to_motion":
+            assert np.array_equal(made[0], clip.codes) and any(c in asked for c in clip.sample.captions)
+        elif task == "caption":
+            assert said[0]["text"] in clip.sample.captions
+        elif task == "question":
+            known = {(q.text, q.answer) for q in clip.sample.questions}
+            pairs = [("".join(p["text"] for p in a["content"] if p["type"] == "text").strip()
+                      if not isinstance(a["content"], str) else a["content"],
+                      b["content"] if isinstance(b["content"], str) else b["content"][0]["text"])
+                     for a, b in zip(messages[::2], messages[1::2], strict=True)]  # fmt: skip
+            assert set(pairs) <= known and len(set(pairs)) == len(pairs)
+        elif task == "prediction":
+            assert np.array_equal(np.concatenate([shown[0], made[0]]), clip.codes)
+            assert len(shown[0]) % tokenizer.parts == 0 < len(made[0])
+        elif task == "inbetween":
+            assert np.array_equal(np.concatenate([shown[0], made[0], shown[1]]), clip.codes)
+            assert min(len(shown[0]), len(made[0]), len(shown[1])) > 0
+        elif task == "length":
+            assert said[0]["text"] == f"{len(clip.codes) / tokenizer.codes_per_second:.1f} seconds"
+        else:
+            assert np.array_equal(made[0], clip.edits[task])
+        if "seconds" in asked and task in ("text_to_motion", "prediction", "inbetween", "faster", "slower"):
+            assert f"{len(made[0]) / tokenizer.codes_per_second:.1f} " in asked
+    assert len({str(messages[0]["content"][-1].get("text", "")) for messages in seen}) > 1 or task == "caption"
+
+
+def test_phrasings_are_drawn_by_weight_and_may_have_several_turns(clips: Clips, stream: Examples) -> None:
+    templates = Templates(
+        {"caption": [
+            {"user": "{motion} A?", "assistant": "{caption}", "weight": 9},
+            {"turns": [{"user": "{motion} B?", "assistant": "{caption}"},
+                       {"user": "How long is it?", "assistant": "{seconds} seconds"}]},
+        ]}, "test",
+    )  # fmt: skip
+    random = np.random.default_rng(0)
+    drawn = [len(templates.draw("caption", random).turns) for _ in range(500)]
+    assert 25 < drawn.count(2) < 80
+    from motionllm.data.templates import conversation
+
+    messages = conversation(templates.tasks["caption"][1], {"motion": clips[0].codes, "caption": "x", "seconds": 2.0})
+    assert [m["role"] for m in messages] == ["user", "assistant"] * 2
+    assert messages[-1]["content"] == [{"type": "text", "text": "2.0 seconds"}]
+    assert len(conversation(templates.tasks["caption"][1], {"motion": clips[0].codes}, answered=False)) == 1
+
+
+@pytest.mark.parametrize(
+    ("phrasing", "words"),
+    [
+        ({"user": "{motion}", "assistant": "{caption}", "weight": 0}, "weight"),
+        ({"user": "{motion}", "assistant": "{caption}", "wieght": 2}, "needs `user`"),
+        ({"turns": []}, "needs `user`"),
+        ({"turns": [{"user": "{motion}"}]}, "every turn"),
+        ({"turns": [{"user": "{motion}", "assistant": "{caption}"}, {"user": "{answer}", "assistant": "x"}]}, "turn 2"),
+        ("{motion}", "needs `user`"),
+    ],
+)
+def test_wrong_phrasings_are_refused_when_read(phrasing: object, words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        Templates({"caption": [phrasing]}, "test")
+
+
+def test_tasks_are_checked_by_name() -> None:
+    with pytest.raises(RecipeError, match="did you mean `caption`"):
+        Templates.load("default").check(["captoin"])
+    with pytest.raises(RecipeError, match="no phrasing for the task 'length'"):
+        Templates({"caption": [{"user": "{motion}", "assistant": "{caption}"}]}, "test").check(["text", "length"])

@@ -1,0 +1,124 @@
+"""A headless Chromium driven over its debugging pipe: open a page, run script in it, put files into its inputs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHROMIUM = next((b for b in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if b), None)
+QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-extensions",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1200,1000",
+         "--remote-debugging-pipe"]  # fmt: skip
+
+
+class Browser:
+    """`with Browser(folder) as browser:`; folder: for its profile."""
+
+    def __init__(self, folder: Path) -> None:
+        assert CHROMIUM
+        inward, self.send_to = os.pipe()
+        self.read_from, outward = os.pipe()
+
+        def as_three_and_four() -> None:
+            # Out of the way first: one of the two may be 3 or 4 itself.
+            ends = os.dup(inward), os.dup(outward)
+            os.dup2(ends[0], 3)
+            os.dup2(ends[1], 4)
+
+        command = [CHROMIUM, *QUIET, f"--user-data-dir={folder}", "about:blank"]
+        self.process = subprocess.Popen(command, preexec_fn=as_three_and_four, close_fds=False,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+        os.close(inward)
+        os.close(outward)
+        self.buffer, self.number = b"", 0
+
+    def __enter__(self) -> Browser:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def call(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": params} | ({"sessionId": session} if session else {})
+        os.write(self.send_to, json.dumps(message).encode() + b"\0")
+        while True:
+            while b"\0" not in self.buffer:
+                self.buffer += os.read(self.read_from, 1 << 20)
+            line, self.buffer = self.buffer.split(b"\0", 1)
+            reply = json.loads(line)
+            if reply.get("id") == self.number:
+                assert "error" not in reply, reply
+                return dict(reply["result"])
+
+    def open(self, address: str) -> Page:
+        """A page with cookies and storage of its own, as another visitor's."""
+        context = self.call("Target.createBrowserContext")["browserContextId"]
+        target = self.call("Target.createTarget", url=address, browserContextId=context)["targetId"]
+        session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        return Page(self, session)
+
+
+class Page:
+    def __init__(self, browser: Browser, session: str) -> None:
+        self.browser, self.session = browser, session
+
+    def run(self, script: str) -> Any:
+        """The value of an expression."""
+        reply = self.browser.call("Runtime.evaluate", self.session, expression=script, returnByValue=True)
+        assert "exceptionDetails" not in reply, reply["exceptionDetails"]
+        return reply["result"].get("value")
+
+    def until(self, script: str, seconds: float = 60.0) -> Any:
+        """The value of an expression, as soon as it is true."""
+        end = time.monotonic() + seconds
+        while not (value := self.run(script)):
+            assert time.monotonic() < end, f"{script} was not true for {seconds} s; the page: {self.text()}"
+            time.sleep(0.1)
+        return value
+
+    def text(self) -> str:
+        return str(self.run("document.body.innerText"))
+
+    def write(self, selector: str, text: str) -> None:
+        """Into an input, as if typed."""
+        self.run(
+            f"(() => {{ const box = document.querySelector({json.dumps(selector)}); box.focus();"
+            f"const proto = box.tagName === 'TEXTAREA' ? HTMLTextAreaElement.prototype : HTMLInputElement.prototype;"
+            f"Object.getOwnPropertyDescriptor(proto, 'value').set.call(box, {json.dumps(text)});"
+            "box.dispatchEvent(new Event('input', {bubbles: true})); })()"
+        )
+
+    def click(self, selector: str) -> None:
+        self.run(f"document.querySelector({json.dumps(selector)}).click()")
+
+    def give(self, selector: str, file: Path) -> None:
+        """A file into an input of type file."""
+        script = f"document.querySelector({json.dumps(selector)})"
+        found = self.browser.call("Runtime.evaluate", self.session, expression=script)
+        self.browser.call(
+            "DOM.setFileInputFiles", self.session, files=[str(file)], objectId=found["result"]["objectId"]
+        )
+
+    def picture(self) -> bytes:
+        """PNG of what is to be seen."""
+        import base64
+
+        return base64.b64decode(self.browser.call("Page.captureScreenshot", self.session)["data"])
+
+
+@pytest.fixture
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed")
+    with Browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened

@@ -1,0 +1,128 @@
+"""Every recipe that ships, two steps on a tiny model and data set; and what shows a recipe before it runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from motionllm import cli, shipped
+from motionllm.config import load_recipe
+from motionllm.data import builtin
+from motionllm.data.clips import encode
+from motionllm.model import MotionLM
+from motionllm.train import train
+
+NAMES = [name for name in shipped.names("recipes")]
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten clips in HumanML3D's layout, with labels."""
+    folder = tmp_path_factory.mktemp("dataset")
+    for kind in ("new_joints", "texts"):
+        (folder / kind).mkdir()
+    labels = []
+    for i in range(10):
+        sample = builtin.sample(i)
+        joints = builtin.joints(builtin.Spec.of(sample.labels["spec"]), sample.labels["seed"])
+        np.save(folder / "new_joints" / f"{i:03d}.npy", joints)
+        (folder / "texts" / f"{i:03d}.txt").write_text("".join(f"{c}#x#0.0#0.0\n" for c in sample.captions))
+        labels.append(json.dumps({"id": f"{i:03d}", "style": "proud" if i % 2 else "old"}))
+    (folder / "labels.jsonl").write_text("\n".join(labels) + "\n")
+    (folder / "train.txt").write_text("".join(f"{i:03d}\n" for i in range(8)))
+    (folder / "val.txt").write_text("008\n009\n")
+    return folder
+
+
+@pytest.fixture
+def words(tiny_base_wide: Path, tiny_tokenizer: Path, dataset: Path):  # type: ignore[no-untyped-def]
+    """(recipe's name) → the overrides that make it tiny."""
+
+    def words(name: str) -> list[str]:
+        sources = load_recipe(shipped.find("recipes", name)).data.sources
+        data = [f"data.sources.{i}.clips=20" if s.kind == "builtin" else f"data.sources.{i}.path={dataset}"
+                for i, s in enumerate(sources)]  # fmt: skip
+        return [*data, f"model.base={tiny_base_wide}", f"model.tokenizer={tiny_tokenizer}", "train.steps=2",
+                "train.minutes=null", "train.batch=4", "train.micro_batch=2", "train.validate_examples=6"]  # fmt: skip
+
+    return words
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_steps_of_every_recipe(name: str, words, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    assert cli.main(["train", name, *words(name), "--out", str(tmp_path / "run")]) == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["steps"] == 2 and np.isfinite(result["best_validation_loss"])
+    assert isinstance(MotionLM.load(tmp_path / "run").caption(builtin.sample(0).load()), str)
+
+
+@pytest.mark.parametrize(
+    "file", sorted((shipped.root() / "recipes" / "accelerate").glob("*.yaml")), ids=lambda f: f.stem
+)
+def test_configurations_of_accelerate_are_read(file: Path) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    assert load_config_from_file(str(file)).num_processes >= 1
+
+
+def test_stats_are_those_of_what_is_trained_on(words, dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
+    assert cli.main(["data", "stats", "own", *words("own"), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    recipe = load_recipe(shipped.find("recipes", "own"), words("own"))
+    from motionllm.tokenizer import MotionTokenizer
+
+    tokenizer = MotionTokenizer.load(recipe.model.tokenizer)
+    clips = encode(recipe.data.sources[0], "train", tokenizer, list(recipe.data.tasks))
+    source = said["sources"][0]
+    assert source["clips"] == len(clips) == said["epoch"]["examples"] == 16  # eight, and mirrored
+    assert source["seconds"] == pytest.approx(sum(len(c.codes) for c in clips) / tokenizer.codes_per_second, abs=0.1)
+    assert source["captions"] == sum(len(c.sample.captions) for c in clips)
+    assert source["questions"] == sum(len(c.sample.questions) for c in clips) > 0
+    assert {t["task"] for t in said["tasks"]} == set(recipe.data.tasks)
+    assert sum(t["share"] for t in said["tasks"]) == pytest.approx(1)
+    assert sum(t["supervised_share"] for t in said["tasks"]) == pytest.approx(1)
+    assert cli.main(["data", "stats", "own", *words("own")]) == 0
+    assert "an epoch: 16 examples" in capsys.readouterr().out
+
+
+def test_preview_marks_what_is_learned(words, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
+    given = ["data", "preview", "builtin", *words("builtin"), "-n", "2", "--task", "caption"]
+    assert cli.main([*given, "--json"]) == 0
+    for example in json.loads(capsys.readouterr().out)["examples"]:
+        learned = [text for text, supervised in example["stretches"] if supervised]
+        assert example["task"] == "caption" and len(learned) == 1 and learned[0].endswith("<|im_end|>")
+        shown = "".join(text for text, supervised in example["stretches"] if not supervised)
+        assert "<motion> " in shown and "</motion>" in shown and learned[0] not in shown
+    assert cli.main(given) == 0
+    assert capsys.readouterr().out.count("⟦") == 2
+    assert cli.main([*given, "--colour"]) == 0
+    assert capsys.readouterr().out.count("\033[32m") == 2
+
+
+@pytest.mark.parametrize("method", ["lora", "dora", "full"])
+def test_a_dry_run_counts_what_the_run_trains(
+    method: str,
+    words,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],  # type: ignore[no-untyped-def]
+) -> None:
+    given = [*words("builtin"), f"adapter.method={method}"]
+    assert cli.main(["train", "builtin", *given, "--out", str(tmp_path / "run"), "--dry-run", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert not (tmp_path / "run").exists()
+    recipe = load_recipe(shipped.find("recipes", "builtin"), given)
+    train(recipe, tmp_path / "run")
+    from motionllm.data.templates import Templates
+    from motionllm.tokenizer import MotionTokenizer
+
+    lm = MotionLM.create(recipe, MotionTokenizer.load(recipe.model.tokenizer), Templates.load("default"))
+    trained = sum(p.numel() for p in lm.model.parameters() if p.requires_grad)
+    assert said["parameters"]["trained"] == trained
+    assert said["memory_gib"]["optimizer"] == pytest.approx(8 * trained / 2**30)
+    assert said["memory_gib"]["total"] == pytest.approx(sum(v for k, v in said["memory_gib"].items() if k != "total"))
+    assert (said["steps"], said["examples"], said["epochs"]) == (2, 8, pytest.approx(8 / 20))
+    assert cli.main(["train", "builtin", *given, "--out", str(tmp_path / "run"), "--dry-run"]) == 0
+    assert "optimizer" in capsys.readouterr().out
