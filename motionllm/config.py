@@ -365,7 +365,90 @@ class Suite(Section):
     benchmark: str | None = None
 
 
-R = TypeVar("R", Recipe, TokenizerRecipe, Ablation, EmbedderRecipe, Suite)
+class Sampling(Section):
+    """What is made to be judged: `samples` results for each of `prompts` prompts a round, `batch` side by side.
+    seconds: share of motion prompts that state a duration, which the model's own stop is then judged by.
+    """
+
+    prompts: Count = 64
+    samples: Annotated[int, Field(ge=2)] = 8
+    temperature: Positive = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    batch: Count = 32
+    seconds: Fraction = 0.0
+
+
+class Learning(Section):
+    """Rounds of sampling, then `steps` optimizer steps of `batch` units (a result; for `dpo` a pair).
+
+    rejection: the `keep` best of a group, where better than the group's mean and rewarded with at least `least`.
+    dpo: best and worst of a group, `margin` of reward apart; beta. grpo: all, by their advantage; clip_ratio bounds how
+    far the ratio to the sampling policy counts. kl: weight of the divergence from the adapter that was started from, a
+    token. truth: true examples beside the judged ones, as a share of the batch. rows_lr: factor on the motion rows'
+    rate. minutes: wall time after which the run ends with the step it is in, sampling included.
+    """
+
+    rounds: Annotated[int, Field(ge=0)] = 1
+    steps: Count = 50
+    minutes: Positive | None = None
+    batch: Count = 16
+    micro_batch: Count = 8
+    keep: Count = 1
+    least: Fraction = 0.5
+    margin: Fraction = 0.1
+    beta: Positive = 0.1
+    clip_ratio: Positive = 0.2
+    kl: Annotated[float, Field(ge=0)] = 0.02
+    truth: Fraction = 0.25
+    lr: Positive = 1e-4
+    rows_lr: Positive = 1.0
+    warmup: Annotated[int, Field(ge=0)] = 5
+    min_lr: Fraction = 0.1
+    clip: Positive = 1.0
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    store: Literal["float32", "bfloat16"] = "float32"
+    save_every: Count = 10
+    seed: int = 0
+
+
+class Guards(Section):
+    """What is measured beside the reward, before and after each `every` rounds, on `cases` prompts of the val split.
+
+    embedder: the one that reports FID and diversity; never the one that judges. The limits: how much of FID may be
+    gained and of diversity lost (shares), of a judge that training never saw (share of its range), of plain text's
+    log-likelihood (nats a token). stop: end the run where one is passed; the adapter kept is then the one before.
+    """
+
+    embedder: str | None = None
+    cases: Annotated[int, Field(ge=2)] = 100
+    every: Count = 1
+    fid: Annotated[float, Field(ge=0)] = 0.05
+    diversity: Fraction = 0.10
+    unseen: Fraction = 0.05
+    plain: Annotated[float, Field(ge=0)] = 0.05
+    stop: bool = True
+
+
+class Improvement(Section):
+    """A run that goes on from an adapter (`start`: a run, a folder or a shipped name) by its own judged results.
+
+    judges: weights of the judges that reward. embedder: a text–motion embedder trained for the judges that need one.
+    sources: whose train split the prompts are of. tasks: their weights.
+    """
+
+    name: str = "improve"
+    start: str | None = None
+    method: Literal["rejection", "dpo", "grpo"] = "rejection"
+    judges: Annotated[dict[str, Positive], Field(min_length=1)]
+    embedder: str | None = None
+    sources: Annotated[list[Source], Field(min_length=1)]
+    tasks: Annotated[dict[str, Positive], Field(min_length=1)] = {"text_to_motion": 1.0}
+    sampling: Sampling = Sampling()
+    train: Learning = Learning()
+    guards: Guards = Guards()
+
+
+R = TypeVar("R", Recipe, TokenizerRecipe, Ablation, EmbedderRecipe, Suite, Improvement)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = (), schema: type[R] = Recipe) -> R:  # type: ignore[assignment]

@@ -55,7 +55,15 @@ def logits(hidden: Tensor, rows: Tensor, config: Any) -> Tensor:
 def cross_entropy(
     hidden: Tensor, targets: Tensor, model: Any, vocab: MotionVocab, motion: str = "rows"
 ) -> tuple[Tensor, Tensor]:
-    """(sum of motion losses, sum of text losses), in nats.
+    """(sum of motion losses, sum of text losses), in nats. See `token_losses`."""
+    losses, at_motion = token_losses(hidden, targets, model, vocab, motion)
+    return losses[at_motion].sum(), losses[~at_motion].sum()
+
+
+def token_losses(
+    hidden: Tensor, targets: Tensor, model: Any, vocab: MotionVocab, motion: str = "rows"
+) -> tuple[Tensor, Tensor]:
+    """(losses (n,) in nats of the n supervised places in order, which of them are motion (n,) bool).
 
     hidden (…, d): last hidden states. targets (…): the id to predict there, −1 where none is supervised.
     motion: "rows" normalises motion positions over the motion rows the grammar allows, "vocabulary" over
@@ -76,12 +84,13 @@ def cross_entropy(
         # The end stands where a step could begin, as if it began with part 0.
         part = torch.cat([torch.tensor([0]), vocab.begins]).to(place.device)[place - 1]
         allowed = torch.stack([vocab.allowed(p) for p in range(vocab.parts)]).to(scores.device)
-        moving = F.cross_entropy(scores.masked_fill(~allowed[part], -torch.inf), place - 1, reduction="sum")
+        moving = F.cross_entropy(scores.masked_fill(~allowed[part], -torch.inf), place - 1, reduction="none")
     else:
         every = torch.cat([text_rows, motion_rows])
-        moving = F.cross_entropy(logits(hidden[at_motion], every, config), place + vocab.text_size, reduction="sum")
+        moving = F.cross_entropy(logits(hidden[at_motion], every, config), place + vocab.text_size, reduction="none")
     # torch.cat of the 49,000 rows would copy them; the start's column is appended to the logits instead.
     plain = logits(hidden[~at_motion], text_rows, config)
     start = logits(hidden[~at_motion], motion_rows[:1], config)
-    speaking = F.cross_entropy(torch.cat([plain, start], dim=1), text_targets, reduction="sum")
-    return moving, speaking
+    speaking = F.cross_entropy(torch.cat([plain, start], dim=1), text_targets, reduction="none")
+    losses = moving.new_zeros(len(targets)).masked_scatter(at_motion, moving).masked_scatter(~at_motion, speaking)
+    return losses, at_motion

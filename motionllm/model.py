@@ -7,7 +7,7 @@ import logging
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 LONGEST = 60.0  # seconds of motion generated in one go
 BEST_OF = 8  # motions made for one that is given
 TRAINED = 196  # frames of the longest clips in the field's data sets
+# Texts and motions (codes) made for them → a score each, by which the best is kept.
+Judge = Callable[[Sequence[str], Sequence[Sequence[int]]], Sequence[float]]
 
 # Exactly so long, or within bounds; None leaves it to the model.
 Seconds = float | tuple[float, float] | None
@@ -225,20 +227,22 @@ class MotionLM:
         top_k: int = 0,
         start: Motion | None = None,
         end: Motion | None = None,
+        judge: Judge | None = None,
     ) -> Motion | list[Motion]:
         """Motion that does what `text` says; a list for n > 1.
 
         seconds: exact duration to a frame; a pair bounds it; None leaves it to the model. Above TRAINED frames the
         model sees the last of them alone while it goes on. temperature 0 is greedy. best_of: how many are made for
-        each one that is given, which is the one of which the model would most likely say `text`. The same seed gives
-        the same motion. start: a clip that the motion begins with; end: one that it ends with, of several ways to it
-        the one that `end` follows most likely. Both count in `seconds`, come back as the motion tokenizer keeps them,
-        and `end` is where the way to it leads. Raises MotionLLMError for an empty text, a duration not within 0.2 to
-        60 s or not above that of the clips, or `end` without an exact duration.
+        each one that is given, which is the one of which the model would most likely say `text`, or the one that
+        `judge` scores highest. The same seed gives the same motion. start: a clip that the motion begins with; end: one
+        that it ends with, of several ways to it the one that `end` follows most likely. Both count in `seconds`, come
+        back as the motion tokenizer keeps them, and `end` is where the way to it leads. Raises MotionLLMError for an
+        empty text, a duration not within 0.2 to 60 s or not above that of the clips, or `end` without an exact one.
         """
         if n < 1:
             raise MotionLLMError(f"n is {n}; ask for at least one motion.")
-        motions = self.generate_batch([text] * n, [seconds] * n, seed, temperature, top_p, best_of, top_k, start, end)
+        settings = (seed, temperature, top_p, best_of, top_k, start, end, judge)
+        motions = self.generate_batch([text] * n, [seconds] * n, *settings)
         return motions if n > 1 else motions[0]
 
     def generate_batch(
@@ -252,6 +256,7 @@ class MotionLM:
         top_k: int = 0,
         start: Motion | None = None,
         end: Motion | None = None,
+        judge: Judge | None = None,
     ) -> list[Motion]:
         """One Motion a text, decoded side by side. See `generate`. seed: one for all, or one a text, which then gives
         what `generate` gives for that text and seed.
@@ -270,7 +275,10 @@ class MotionLM:
         made = decoding.motions(self.model, self.vocab, [o.prompt for o in many], *bounds, **sampling, seed=seed,  # type: ignore[arg-type]
                                 given=[given] * len(many), window=self._window)  # fmt: skip
         if best_of > 1:
-            scores = self._follows(many, made, rest) if rest else self._says(many, made)
+            if judge:
+                scores = judge([order.text for order in many], [[*codes, *rest] for codes in made])
+            else:
+                scores = self._follows(many, made, rest) if rest else self._says(many, made)
             groups = [range(first, first + best_of) for first in range(0, len(made), best_of)]
             made = [made[max(group, key=scores.__getitem__)] for group in groups]
         return [self._motion([*codes, *rest], o.frames) for codes, o in zip(made, orders, strict=True)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from motionllm import shipped
-from motionllm.config import Ablation, Recipe, TokenizerRecipe, dump_recipe, load_recipe
+from motionllm.config import Ablation, Improvement, Recipe, TokenizerRecipe, dump_recipe, load_recipe
 from motionllm.errors import RecipeError
 
 MINIMAL = "data: {sources: [{kind: builtin}]}\n"
@@ -71,7 +71,8 @@ def test_every_shipped_recipe_is_valid(kind: str) -> None:
     files = sorted((shipped.root() / kind).glob("*.yaml"))
     assert files
     for path in files:
-        schema = Ablation if path.stem == "ablation" else Recipe if kind == "recipes" else TokenizerRecipe
+        schema: type = Ablation if path.stem == "ablation" else Recipe if kind == "recipes" else TokenizerRecipe
+        schema = Improvement if path.stem.startswith("improve-") else schema
         recipe = load_recipe(path, (), schema)
         assert recipe.name == path.stem
         assert path.read_text().startswith("# ")

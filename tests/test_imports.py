@@ -23,6 +23,7 @@ LAYERS = [
     {"train", "captioning", "prompts", "merging"},
     {"plan"},
     {"eval", "chat", "serve"},
+    {"feedback"},
     {"demo", "demo_page"},
     {"cli"},
 ]

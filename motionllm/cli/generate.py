@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,12 @@ def generate(
     start: Annotated[Path | None, typer.Option(help="A clip that the motion begins with.")] = None,
     end: Annotated[Path | None, typer.Option(help="A clip that it ends with; needs --seconds, clips included.")] = None,
     batch: Annotated[int, typer.Option(help="With --prompts: how many are decoded side by side.")] = 8,
+    judge: Annotated[
+        str | None, typer.Option(help="Keep the best by these judges instead, with weights: facts,physics=0.2 …")
+    ] = None,
+    embedder: Annotated[
+        str | None, typer.Option(help="Embedder of the judge `similarity`: a folder or a shipped name.")
+    ] = None,
     lock_feet: Annotated[bool, typer.Option("--lock-feet", help="Standing feet do not slide.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -56,8 +63,8 @@ def generate(
     if (suffix if prompts else target.suffix).lower() not in WRITTEN:
         raise MotionFileError(f"{target}: a motion is written as {', '.join(WRITTEN)}; choose one of these suffixes.")
     if prompts is not None:
-        if start or end:
-            raise MotionLLMError("--start and --end go with one text; the prompts of a file have none.")
+        if start or end or judge:
+            raise MotionLLMError("--start, --end and --judge go with one text; leave them out with --prompts.")
         given = read_prompts(prompts, wanted, seed)
         report = generate_files(MotionLM.load(model), given, target, suffix, batch, best_of, lock_feet,
                                 temperature=temperature, top_p=top_p, top_k=top_k)  # fmt: skip
@@ -69,10 +76,21 @@ def generate(
         return
     assert text is not None
     first, last = (None if clip is None else Motion.load(clip) for clip in (start, end))
-    motion = MotionLM.load(model).generate(
-        text, wanted, 1, seed, temperature, top_p, best_of, top_k, start=first, end=last
+    lm, ranking = MotionLM.load(model), None
+    if judge:
+        from motionllm.eval.embedder import Embedder
+        from motionllm.feedback.judges import Panel, parse_weights
+        from motionllm.feedback.ranking import Ranking
+
+        ranking = Ranking(lm, Panel(parse_weights(judge), Embedder.load(embedder) if embedder else None))
+    begun = time.monotonic()
+    motion = lm.generate(
+        text, wanted, 1, seed, temperature, top_p, best_of, top_k, start=first, end=last, judge=ranking
     )
     assert isinstance(motion, Motion)
+    result = {"out": target, "seconds": motion.duration, "frames": len(motion), "text": text, "seed": seed}
+    if ranking:
+        result["judged"] = {"generation_seconds": round(time.monotonic() - begun, 2), **ranking.told(best_of)}
     motion = motion.lock_feet() if lock_feet else motion
     motion.save(target)
-    emit({"out": target, "seconds": motion.duration, "frames": len(motion), "text": text, "seed": seed}, as_json)
+    emit(result, as_json)

@@ -93,7 +93,7 @@ def evaluate(
 
     checks = [checked(spec, motion) for spec, motion in zip(specs, made, strict=True)]
     heard = [text or "" for text in said]  # a failed caption says nothing
-    named = [_named(spec, text) for spec, text in zip(specs, heard, strict=True)]
+    named = [names_rightly(spec, text) for spec, text in zip(specs, heard, strict=True)]
     true = [Motion(builtin.joints(s, sample.labels["seed"])) for s, sample in zip(specs, samples, strict=True)]
     tokens = lm.motion_tokenizer
     again = [each(lambda _, fs: [tokens.decode(tokens.encode(f)) for f in fs], 0, [f])[0] for f in features]
@@ -142,8 +142,8 @@ def evaluate(
                 {sample.id: sample.captions for sample in samples},
             ),
             "bounds": {
-                "true": shares(specs, [_named(s, text) for s, text in zip(specs, prompts, strict=True)]),
-                "shuffled": shares(specs, [_named(s, heard[i]) for s, i in zip(specs, others, strict=True)]),
+                "true": shares(specs, [names_rightly(s, text) for s, text in zip(specs, prompts, strict=True)]),
+                "shuffled": shares(specs, [names_rightly(s, heard[i]) for s, i in zip(specs, others, strict=True)]),
             },
         },
         "answers": _answer_shares([question for _, question in asked], right),
@@ -215,7 +215,7 @@ def checked(spec: Spec, motion: Motion | None) -> dict[str, bool] | None:
         return None
 
 
-def _named(spec: Spec, text: str) -> dict[str, bool]:
+def names_rightly(spec: Spec, text: str) -> dict[str, bool]:
     """What a caption names rightly: the actions, and the sides and directions that were asked, in order."""
     parts = builtin.named(text)["parts"]
     result = {"action": builtin.names_action(text, spec)}

@@ -169,7 +169,7 @@ def test_a_case_fails_all_of_by_side_or_direction_alone() -> None:
 )
 def test_what_a_caption_names(text: str, right: tuple[bool, bool, bool]) -> None:
     spec = Spec((Part("walk", direction="forward"), Part("wave", "left")), "while")
-    named = corpus._named(spec, text)
+    named = corpus.names_rightly(spec, text)
     assert named == dict(zip(("action", "side", "direction"), right, strict=True))
 
 

@@ -1,0 +1,48 @@
+"""`motionllm improve RUN RECIPE key=value …`: an adapter goes on from its own judged results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from motionllm.cli import emit
+
+
+def improve(
+    run: Annotated[
+        str | None, typer.Argument(help="The adapter to go on from: a run, a folder, a shipped name.")
+    ] = None,
+    recipe: Annotated[str | None, typer.Argument(help="A recipe: a file, or a shipped name: improve-builtin …")] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value words, e.g. method=dpo.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with this run from where it was killed.")] = None,
+    compare: Annotated[list[Path] | None, typer.Option(help="Print a table of finished runs, one a --compare.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Samples, judges and learns, and measures beside the reward what training never saw; see RUN/report.md."""
+    import json
+
+    from motionllm import shipped
+    from motionllm.config import Improvement, load_recipe
+    from motionllm.errors import MotionLLMError
+    from motionllm.feedback.improve import improve as run_improvement
+    from motionllm.feedback.report import compare as table
+
+    if compare:
+        try:
+            results = [json.loads((folder / "result.json").read_text(encoding="utf-8")) for folder in compare]
+        except (OSError, ValueError) as error:
+            raise MotionLLMError(f"A run to compare has no readable result.json: {error}") from None
+        emit({"results": results}, as_json, text=table(results))
+        return
+    if resume and (run or recipe):
+        raise MotionLLMError("--resume RUN goes on with a run by its own recipe; give nothing else.")
+    if not resume and not (run and recipe):
+        raise MotionLLMError("Give the adapter to go on from and a recipe, or --resume RUN.")
+    path = resume / "recipe.yaml" if resume else shipped.find("recipes", recipe or "")
+    settings = load_recipe(path, overrides or [], Improvement)
+    settings.start = settings.start if resume else run
+    result = run_improvement(settings, resume or out or Path("runs") / settings.name, resume=resume is not None)
+    emit(result, as_json, text=f"{result['verdict']}\n{result['run']}/report.md")

@@ -1,0 +1,308 @@
+"""Judges: named functions that score what a model made, each with a range and a unit. More is better, always.
+
+A judge says None where it has nothing to judge by (a text of which no fact can be read, no duration asked). One that
+raises, says NaN or leaves its range stops the run: its name is said, and what it was given is kept for a look.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from motionllm.data import builtin
+from motionllm.data.builtin import Part, Spec
+from motionllm.data.samples import Question, Sample
+from motionllm.errors import MotionLLMError
+from motionllm.eval import metrics
+from motionllm.eval.corpus import checked, names_rightly
+from motionllm.eval.embedder import Embedder
+from motionllm.eval.text import normalised, rouge_l
+from motionllm.motion import Motion
+from motionllm.motion.features import features_to_joints
+
+Scores = dict[str, float | None]
+
+
+@dataclass
+class Result:
+    """What was made for a prompt. asked: the caption or question; seconds: the duration that the prompt states.
+
+    samples: the clips with that caption, the prompt's own first; none for a text of a user. Of a made motion: joints
+    (T, J, 3), metres, as decoded, where bones still breathe and the floor is not yet found; motion, as it is given;
+    features (T, dim) of that one. said: a made caption or answer.
+    """
+
+    task: str
+    asked: str = ""
+    seconds: float | None = None
+    samples: Sequence[Sample] = ()
+    question: Question | None = None
+    joints: np.ndarray | None = None
+    motion: Motion | None = None
+    features: np.ndarray | None = None
+    said: str = ""
+
+
+# -- what a text asks, measured in the motion ------------------------------------------------------------------
+
+
+def asked(text: str) -> Spec | None:
+    """What can be read of a free text: actions with side, direction, count and speed, and how two of them relate.
+
+    None where no action is named that can be measured.
+    """
+    parts = [Part(**part) for part in builtin.named(text)["parts"]]
+    # To stand still is asked by a text that says nothing else; beside another action it is where that begins or ends.
+    parts = [part for part in parts if part.action != "stand"] or parts[:1]
+    if not parts:
+        return None
+    words = f" {text.lower()} "
+    together = any(word in words for word in (" while ", " at the same time", " as they ", " as he ", " as she "))
+    relation = ("while" if together else "then") if len(parts) == 2 else ""
+    return Spec(tuple(parts), relation)
+
+
+def _spec(result: Result) -> Spec | None:
+    known = result.samples[0].labels.get("spec") if result.samples else None
+    return Spec.of(known) if known else asked(result.asked)
+
+
+def facts(result: Result) -> float | None:
+    """Share of what the text asks (action, side, direction, count, speed, order) that the motion has, 0 to 1.
+
+    A motion that cannot be measured has nothing of it.
+    """
+    if (spec := _spec(result)) is None:
+        return None
+    has = checked(spec, result.motion)
+    return sum(has.values()) / len(has) if has else 0.0
+
+
+def duration(result: Result) -> float | None:
+    """1 less the error of the duration as a share of the asked one, 0 to 1."""
+    if result.seconds is None:
+        return None
+    assert result.motion
+    return 1 - min(1.0, abs(result.motion.duration - result.seconds) / result.seconds)
+
+
+# -- physics ---------------------------------------------------------------------------------------------------
+
+# What 95 of 100 real clips keep under, of 300 of the built-in corpus and the 22 held-out ones of CMU mocap, the larger
+# of the two: share of frames, metres, m/s³. Real clips stand on the floor and have rigid bones: there it is a
+# centimetre, and a hundredth of a bone's length, that are forgiven.
+LIMITS = {"skating": 0.27, "penetration": 0.01, "floating": 0.09, "jerk": 240.0, "bones": 0.01}
+
+
+def physics_of(joints: np.ndarray, fps: float, feet: Sequence[int], parents: Sequence[int]) -> dict[str, float]:
+    """{"skating": share of frames, "penetration", "floating": m, "jerk": m/s³, "bones": drift, a share}."""
+    return {
+        "skating": metrics.foot_skating(joints, fps, feet),
+        "penetration": metrics.floor_penetration(joints),
+        "floating": metrics.floating(joints),
+        "jerk": metrics.jerk(joints, fps),
+        "bones": metrics.bone_length_drift(joints, parents),
+    }
+
+
+def _physics(result: Result) -> dict[str, float]:
+    assert result.joints is not None and result.motion is not None
+    skeleton = result.motion.skeleton
+    return physics_of(result.joints, result.motion.fps, [foot for _, foot in skeleton.feet], skeleton.parents)  # type: ignore[union-attr]
+
+
+def _physical(name: str) -> Callable[[Result], float]:
+    """limit / value, 1 where the value is no worse than that of most real clips."""
+    return lambda result: LIMITS[name] / max(_physics(result)[name], LIMITS[name])
+
+
+def physics(result: Result) -> float:
+    """Mean of the five, 0 to 1."""
+    found = _physics(result)
+    return float(np.mean([limit / max(found[name], limit) for name, limit in LIMITS.items()]))
+
+
+# -- by an embedder --------------------------------------------------------------------------------------------
+
+
+def similarity(results: Sequence[Result], embedder: Embedder) -> list[float | None]:
+    """Cosine of the text and its motion, −1 to 1."""
+    texts = embedder.embed_texts([result.asked for result in results])
+    made = embedder.embed_motions([_features(result) for result in results])
+    return [float(np.clip(a @ b, -1, 1)) for a, b in zip(texts, made, strict=True)]
+
+
+def likeness(results: Sequence[Result], embedder: Embedder) -> list[float | None]:
+    """Cosine of the motion and the nearest real clip of the same text, −1 to 1."""
+    made = embedder.embed_motions([_features(result) for result in results])
+    known: dict[str, np.ndarray] = {}
+    found: list[float | None] = []
+    for result, one in zip(results, made, strict=True):
+        for sample in result.samples:
+            if sample.id not in known:
+                known[sample.id] = embedder.embed_motions([sample.load()])[0]
+        real = [float(np.clip(one @ known[sample.id], -1, 1)) for sample in result.samples]
+        found.append(max(real) if real else None)
+    return found
+
+
+def _features(result: Result) -> np.ndarray:
+    assert result.features is not None
+    return result.features
+
+
+# -- captions and answers --------------------------------------------------------------------------------------
+
+
+def caption_facts(result: Result) -> float | None:
+    """Share of the clip's facts that the caption names rightly, 0 to 1.
+
+    Of a clip of the built-in corpus: actions, sides and directions as its specification has them. Of another one, which
+    nobody has specified: of what the caption claims, the share that is measured in the clip.
+    """
+    sample = result.samples[0]
+    if known := sample.labels.get("spec"):
+        named = names_rightly(Spec.of(known), result.said)
+        return sum(named.values()) / len(named)
+    if (claimed := asked(result.said)) is None:
+        return 0.0  # a caption that claims nothing would else be safe
+    features = sample.load()
+    if features.shape[1] != 263:
+        return None
+    has = checked(claimed, Motion(features_to_joints(features)))
+    return sum(has.values()) / len(has) if has else None
+
+
+def references(result: Result) -> float:
+    """ROUGE-L against the clip's captions, normalised (lower case, no punctuation), 0 to 1."""
+    return rouge_l([normalised(result.said)], [[normalised(text) for text in result.samples[0].captions]])
+
+
+def answer(result: Result) -> float:
+    """1 where the answer means the true one, else 0."""
+    assert result.question
+    return float(builtin.right_answer(result.question, result.said))
+
+
+# -- all of them -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Judge:
+    """score: a function of one result; or, embeds, of several and an embedder. unit: of its number."""
+
+    name: str
+    task: str
+    score: Callable[..., Any]
+    unit: str
+    low: float = 0.0
+    high: float = 1.0
+    embeds: bool = False
+
+    def share(self, value: float) -> float:
+        """A value as a share of the range."""
+        return (value - self.low) / (self.high - self.low)
+
+
+JUDGES = {judge.name: judge for judge in (
+    Judge("facts", "text_to_motion", facts, "share of what is asked"),
+    Judge("similarity", "text_to_motion", similarity, "cosine", -1.0, embeds=True),
+    Judge("likeness", "text_to_motion", likeness, "cosine", -1.0, embeds=True),
+    Judge("physics", "text_to_motion", physics, "mean of the five"),
+    *(Judge(name, "text_to_motion", _physical(name), "limit of real clips ÷ value") for name in LIMITS),
+    Judge("duration", "text_to_motion", duration, "share of the asked duration"),
+    Judge("caption_facts", "caption", caption_facts, "share of the facts"),
+    Judge("references", "caption", references, "ROUGE-L"),
+    Judge("answer", "question", answer, "right or wrong"),
+)}  # fmt: skip
+
+
+@dataclass
+class Panel:
+    """Judges with weights. failed: the folder where a result is kept that a judge fails on; None keeps nothing.
+
+    Raises MotionLLMError for a judge that is not known, or one that needs an embedder where none is given.
+    """
+
+    weights: Mapping[str, float]
+    embedder: Embedder | None = None
+    failed: Path | None = None
+    judges: dict[str, Judge] = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name in self.weights:
+            if name not in JUDGES:
+                near = difflib.get_close_matches(name, JUDGES, 1, 0.5)
+                hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(JUDGES)}"
+                raise MotionLLMError(f"No judge is called {name!r}: {hint}")
+            if JUDGES[name].embeds and self.embedder is None:
+                raise MotionLLMError(
+                    f"The judge {name!r} compares embeddings; name a text–motion embedder that was trained for judging "
+                    "(`motionllm eval train-embedder`), not the one that reports."
+                )
+        self.judges = {name: JUDGES[name] for name in self.weights}
+
+    def __call__(self, results: Sequence[Result]) -> list[Scores]:
+        """What each judge of its task says of each result."""
+        found: list[Scores] = [{} for _ in results]
+        for name, judge in self.judges.items():
+            mine = [i for i, result in enumerate(results) if result.task == judge.task]
+            if judge.embeds and mine:
+                try:
+                    said = list(judge.score([results[i] for i in mine], self.embedder))
+                except Exception:  # which of them it was, one by one
+                    said = [self._one(judge, results[i]) for i in mine]
+            else:
+                said = [self._one(judge, results[i]) for i in mine]
+            for i, value in zip(mine, said, strict=True):
+                if value is not None and not judge.low <= value <= judge.high:  # NaN too
+                    raise self._stop(judge, results[i], f"says {value}, outside {judge.low:g} to {judge.high:g}")
+                found[i][name] = value
+        return found
+
+    def reward(self, scores: Scores) -> float | None:
+        """Mean over the judges that said something, by weight, each as a share of its range; None where none did."""
+        spoke = [(self.weights[name], JUDGES[name].share(value)) for name, value in scores.items() if value is not None]
+        if not spoke:
+            return None
+        return math.fsum(weight * share for weight, share in spoke) / math.fsum(weight for weight, _ in spoke)
+
+    def _one(self, judge: Judge, result: Result) -> float | None:
+        try:
+            value = judge.score([result], self.embedder)[0] if judge.embeds else judge.score(result)
+            return None if value is None else float(value)
+        except Exception as error:
+            raise self._stop(judge, result, f"raised {type(error).__name__}: {error}") from error
+
+    def _stop(self, judge: Judge, result: Result, what: str) -> MotionLLMError:
+        kept = ""
+        if self.failed:
+            self.failed.mkdir(parents=True, exist_ok=True)
+            about = {"judge": judge.name, "what": what, "clips": [sample.id for sample in result.samples]}
+            about |= {name: getattr(result, name) for name in ("task", "asked", "seconds", "said")}
+            (self.failed / f"{judge.name}.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+            if result.joints is not None:
+                np.save(self.failed / f"{judge.name}.npy", result.joints)
+            kept = f"; what it was given is kept in {self.failed}"
+        return MotionLLMError(f"The judge {judge.name!r} {what} on {result.asked or result.task!r}{kept}.")
+
+
+def parse_weights(text: str) -> dict[str, float]:
+    """`facts,physics=0.2` → {"facts": 1.0, "physics": 0.2}. Raises MotionLLMError for what is no weight over 0."""
+    found: dict[str, float] = {}
+    for word in text.split(","):
+        name, _, weight = word.strip().partition("=")
+        try:
+            found[name] = float(weight) if weight else 1.0
+        except ValueError:
+            found[name] = 0.0
+        if not found[name] > 0:
+            raise MotionLLMError(f"{word.strip()!r} is no judge with a weight; write it as facts or facts=0.5.")
+    return found

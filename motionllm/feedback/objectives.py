@@ -1,0 +1,54 @@
+"""What is learned from judged results, as pure functions of rewards and of log-probabilities a token.
+
+new, old, reference: (n,) log-probabilities in nats of one sequence's tokens under the model that learns, the one that
+sampled, and the adapter it all started from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def best(rewards: Sequence[float], keep: int, least: float) -> list[int]:
+    """Rejection sampling: the `keep` best of a group that are above its mean and reach `least`; none of equals."""
+    mean = float(np.mean(rewards))
+    order = sorted(range(len(rewards)), key=lambda i: -rewards[i])
+    return [i for i in order[:keep] if rewards[i] > mean + 1e-9 and rewards[i] >= least]
+
+
+def pair(rewards: Sequence[float], margin: float) -> tuple[int, int] | None:
+    """(best, worst) of a group; None where they are less than `margin` apart, or equal."""
+    top, low = int(np.argmax(rewards)), int(np.argmin(rewards))
+    return (top, low) if rewards[top] - rewards[low] >= max(margin, 1e-9) else None
+
+
+def advantages(rewards: Sequence[float]) -> np.ndarray:
+    """(N,) rewards less their mean, over their std (Shao et al. 2024, GRPO); zeros for a group of equals."""
+    array = np.asarray(rewards, np.float64)
+    spread = array.std()
+    return np.zeros(len(array)) if spread < 1e-9 else (array - array.mean()) / spread
+
+
+def dpo(new: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], beta: float) -> Tensor:
+    """−log σ(β (Δ chosen − Δ rejected)), Δ the log-ratio of a sequence to the reference (Rafailov et al. 2023)."""
+    chosen, rejected = ((n.sum() - r.sum()) for n, r in zip(new, reference, strict=True))
+    return -F.logsigmoid(beta * (chosen - rejected))
+
+
+def clipped(new: Tensor, old: Tensor, advantage: float, ratio: float) -> Tensor:
+    """Sum over the tokens of −min(r A, clip(r, 1 ± ratio) A), r = exp(new − old) (Schulman et al. 2017)."""
+    r = (new - old).exp()
+    return -torch.minimum(r * advantage, r.clamp(1 - ratio, 1 + ratio) * advantage).sum()
+
+
+def divergence(new: Tensor, reference: Tensor) -> Tensor:
+    """Sum over the tokens of exp(ref − new) − (ref − new) − 1: an estimate of KL(new ‖ reference) that is never under 0
+    (Schulman 2020, "k3").
+    """
+    apart = reference - new
+    return (apart.exp() - apart - 1).sum()

@@ -1,0 +1,76 @@
+"""Best of several, by judges: made side by side, measured, and the best one given; with what that costs and gains."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from motionllm.errors import MotionLLMError
+from motionllm.feedback.judges import Panel, Result
+from motionllm.feedback.sampling import look
+from motionllm.model import MotionLM
+
+
+class Ranking:
+    """A `judge` for `MotionLM.generate_batch`: the reward of each motion, and of equals the first.
+
+    `told()` after it says what was judged. Raises MotionLLMError, when it is called, where no judge has anything to say
+    of a text: no choice would be one.
+    """
+
+    def __init__(self, lm: MotionLM, panel: Panel) -> None:
+        needs = [name for name, judge in panel.judges.items() if judge.task != "text_to_motion"]
+        if needs:
+            raise MotionLLMError(f"{needs[0]!r} judges words; motions are judged by facts, physics or similarity.")
+        self.lm, self.panel = lm, panel
+        self.seconds = 0.0
+        self.scores: list[dict[str, float | None]] = []
+        self.rewards: list[float] = []
+
+    def __call__(self, texts: Sequence[str], made: Sequence[Sequence[int]]) -> list[float]:
+        begun = time.monotonic()
+        results = [
+            look(self.lm, Result("text_to_motion", text), codes) for text, codes in zip(texts, made, strict=True)
+        ]
+        scores = self.panel(results)
+        rewards = [self.panel.reward(score) for score in scores]
+        silent = next((text for text, reward in zip(texts, rewards, strict=True) if reward is None), None)
+        if silent is not None:
+            raise MotionLLMError(
+                f"The judges {', '.join(self.panel.judges)} have nothing to say of {silent!r}; name an action that can "
+                "be measured, or add physics or similarity."
+            )
+        self.scores += scores
+        self.rewards += [reward for reward in rewards if reward is not None]
+        self.seconds += time.monotonic() - begun
+        return self.rewards[-len(texts) :]
+
+    def told(self, best_of: int) -> dict[str, Any]:
+        """{"made", "judging_seconds", "reward", JUDGE: {"mean": of all that was made, "kept": of what was given}}.
+
+        best_of: how many were made for each that was given. An empty dict where nothing was judged.
+        """
+        if not self.rewards:
+            return {}
+        groups = [range(first, first + best_of) for first in range(0, len(self.rewards), best_of)]
+        kept = [max(group, key=self.rewards.__getitem__) for group in groups]
+        found: dict[str, Any] = {"made": len(self.rewards), "judging_seconds": round(self.seconds, 2)}
+        found["reward"] = {
+            "mean": float(np.mean(self.rewards)),
+            "kept": float(np.mean([self.rewards[i] for i in kept])),
+        }
+        for name in self.panel.judges:
+            said = [score[name] for score in self.scores]
+            best = [said[i] for i in kept]
+            found[name] = {
+                "mean": _mean([v for v in said if v is not None]),
+                "kept": _mean([v for v in best if v is not None]),
+            }
+        return found
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None

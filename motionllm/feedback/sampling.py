@@ -1,0 +1,161 @@
+"""Prompts of clips, and what a model makes for them: several results each, judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from motionllm import generate as decoding
+from motionllm.config import Source
+from motionllm.data.conversations import Tokens
+from motionllm.data.samples import Question, Sample
+from motionllm.data.sources import read
+from motionllm.data.templates import conversation
+from motionllm.errors import MotionLLMError
+from motionllm.feedback.judges import Result
+from motionllm.model import TRAINED, MotionLM
+
+PLACE = {"text_to_motion": "motion", "caption": "caption", "question": "answer"}  # what a task's answer holds
+
+
+@dataclass
+class Prompt:
+    """A task set to the model. samples: the clip, then others with the same caption. values: what fills the template,
+    the true answer included. seconds: the duration stated.
+    """
+
+    task: str
+    samples: list[Sample]
+    template: Any
+    values: dict[str, Any]
+    question: Question | None = None
+    seconds: float | None = None
+
+    @property
+    def asked(self) -> str:
+        """The text that asks; a caption's prompt has none but the motion."""
+        return str(self.values["caption"] if self.task == "text_to_motion" else self.values.get("question", ""))
+
+    def opening(self, lm: MotionLM) -> list[int]:
+        """Ids up to the assistant's turn."""
+        return lm.renderer(conversation(self.template, self.values, answered=False), reply=True).ids
+
+    def tokens(self, lm: MotionLM, reply: Any) -> Tokens:
+        """The conversation with a reply (codes or text), rendered as in fine-tuning. Supervised is what a model draws:
+        the codes and the motion's end, or the text and the end of the turn.
+        """
+        tokens = lm.renderer(conversation(self.template, self.values | {PLACE[self.task]: reply}))
+        if self.task == "text_to_motion":
+            vocab = lm.vocab
+            last = vocab.first_id + len(vocab.pieces)
+            drawn = [id_ == vocab.end_id or vocab.first_id <= id_ < last for id_ in tokens.ids]
+            tokens.supervised = [a and b for a, b in zip(tokens.supervised, drawn, strict=True)]
+        return tokens
+
+
+class Pool:
+    """Clips of some sources' split to draw prompts of. Raises MotionLLMError where a task finds no clip."""
+
+    def __init__(self, sources: Sequence[Source], split: str, tasks: Mapping[str, float], lm: MotionLM) -> None:
+        self.lm, self.tasks = lm, dict(tasks)
+        self.sets = [read(source, split) for source in sources]
+        self.weights = [source.weight for source in sources]
+        self.same: dict[str, list[Sample]] = {}
+        for sample in (sample for samples in self.sets for sample in samples):
+            for caption in dict.fromkeys(sample.captions):
+                self.same.setdefault(caption, []).append(sample)
+        for task in tasks:
+            if task not in PLACE:
+                raise MotionLLMError(f"Feedback knows the tasks {', '.join(PLACE)}, not {task!r}.")
+            if not any(_serves(task, sample) for samples in self.sets for sample in samples):
+                raise MotionLLMError(f"No clip of the {split} split has what the task {task!r} needs; leave it out.")
+
+    def draw(self, count: int, seed: Sequence[int], seconds: float = 0.0) -> list[Prompt]:
+        """Prompts of `count` clips: of each task its share, of each source its weight; the same seed, the same ones.
+
+        seconds: share of the motion prompts that state the clip's duration.
+        """
+        random = np.random.default_rng([*seed])
+        prompts: list[Prompt] = []
+        total = sum(self.tasks.values())
+        for number, (task, weight) in enumerate(self.tasks.items()):
+            # The shares are counts, not chances: a small round has all its tasks. The last takes what is left.
+            share = round(count * weight / total) if number < len(self.tasks) - 1 else count - len(prompts)
+            fitting = [[s for s in samples if _serves(task, s)] for samples in self.sets]
+            odds = np.array([w * bool(f) for w, f in zip(self.weights, fitting, strict=True)])
+            orders = [random.permutation(len(f)).tolist() for f in fitting]
+            for _ in range(share):
+                of = int(random.choice(len(fitting), p=odds / odds.sum()))
+                orders[of] = orders[of] or random.permutation(len(fitting[of])).tolist()
+                prompts.append(self._prompt(task, fitting[of][orders[of].pop()], random, seconds))
+        return prompts
+
+    def _prompt(self, task: str, sample: Sample, random: np.random.Generator, seconds: float) -> Prompt:
+        features = sample.load()
+        motion = self.lm.motion_tokenizer.encode(features)
+        values: dict[str, Any] = {"motion": motion, "seconds": len(motion) / self.lm.motion_tokenizer.codes_per_second}
+        states = task == "text_to_motion" and random.random() < seconds
+        templates = self.lm.templates.phrasings(task, states if task == "text_to_motion" else None)
+        templates = [template for template in templates if len(template.turns) == 1]  # what is judged is one reply
+        if not templates:
+            raise MotionLLMError(f"The templates have no phrasing of {task!r} in one turn; add one.")
+        template = templates[random.integers(len(templates))]
+        if task == "question":
+            question = sample.questions[random.integers(len(sample.questions))]
+            values |= {"question": question.text, "answer": question.answer}
+            return Prompt(task, [sample], template, values, question)
+        caption = sample.captions[random.integers(len(sample.captions))]
+        values["caption"] = caption.strip()
+        like = [other for other in self.same.get(caption, []) if other is not sample][:7]
+        return Prompt(task, [sample, *like], template, values, None, values["seconds"] if states else None)
+
+
+def _serves(task: str, sample: Sample) -> bool:
+    return bool(sample.questions) if task == "question" else bool(sample.captions)
+
+
+def replies(
+    lm: MotionLM, prompts: Sequence[Prompt], temperature: float, top_p: float, batch: int, seed: int
+) -> list[Any]:
+    """What the model replies to each prompt, `batch` side by side: codes [int], or text. It stops by itself."""
+    made: list[Any] = [None] * len(prompts)
+    longest = int(TRAINED / lm.motion_tokenizer.frames_per_step)
+    stop = int(lm.tokenizer.eos_token_id)
+    for moving in (True, False):
+        mine = [i for i, prompt in enumerate(prompts) if (prompt.task == "text_to_motion") == moving]
+        for start in range(0, len(mine), batch):
+            rows = mine[start : start + batch]
+            openings = [prompts[i].opening(lm) for i in rows]
+            settings: Any = {"temperature": temperature, "top_p": top_p, "seed": seed + start}
+            if moving:
+                few = [2] * len(rows)
+                drawn = decoding.motions(lm.model, lm.vocab, openings, few, [longest] * len(rows), **settings)
+            else:
+                drawn = decoding.texts(lm.model, lm.vocab, openings, stop, **settings)
+            for i, one in zip(rows, drawn, strict=True):
+                made[i] = (
+                    [int(c) for c in one] if moving else lm.tokenizer.decode(one, skip_special_tokens=True).strip()
+                )
+    return made
+
+
+def result(lm: MotionLM, prompt: Prompt, reply: Any) -> Result:
+    """A reply as judges see it."""
+    found = Result(prompt.task, prompt.asked, prompt.seconds, prompt.samples, prompt.question)
+    if prompt.task == "text_to_motion":
+        look(lm, found, reply)
+    else:
+        found.said = reply
+    return found
+
+
+def look(lm: MotionLM, found: Result, codes: Sequence[int]) -> Result:
+    """Fill in a result's motion from its codes: as decoded, as given, and that one's features."""
+    decoded = lm.motion_tokenizer.decode(codes)
+    found.joints = decoded.joints
+    found.motion = decoded.canonical() if decoded.joints.shape[1] == 22 else decoded
+    found.features = lm.motion_tokenizer.features(found.motion)
+    return found

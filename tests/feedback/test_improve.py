@@ -1,0 +1,272 @@
+"""Improvements of a tiny adapter: rewards rise, killed runs go on to the same weights, guards speak."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from motionllm import checkpoint
+from motionllm.cli import main
+from motionllm.config import Guards, Improvement, check_recipe
+from motionllm.data.examples import collate
+from motionllm.errors import MotionLLMError
+from motionllm.feedback import improve as improving
+from motionllm.feedback.guards import fallen, verdict
+from motionllm.feedback.improve import improve, learner, log_probs, snapshot
+from motionllm.feedback.judges import JUDGES, Judge, Panel
+from motionllm.feedback.ranking import Ranking
+from motionllm.feedback.report import compare
+from motionllm.feedback.sampling import PLACE, Pool
+from motionllm.loss import cross_entropy
+from motionllm.model import MotionLM
+
+Make = Callable[..., Improvement]
+
+
+@pytest.fixture(scope="module")
+def run(
+    tiny_base: Path, tiny_tokenizer: Path, tiny_recipe: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    from motionllm.train import train
+
+    folder = tmp_path_factory.mktemp("sft") / "tied"
+    train(tiny_recipe(tiny_base, tiny_tokenizer), folder)
+    return folder
+
+
+@pytest.fixture
+def recipe(run: Path) -> Make:
+    def make(**more: Any) -> Improvement:
+        tree: dict[str, Any] = {
+            "name": "tiny",
+            "start": str(run),
+            "judges": {"physics": 1.0},
+            "sources": [{"kind": "builtin", "clips": 40}],
+            "sampling": {"prompts": 4, "samples": 4, "batch": 16},
+            "train": {"rounds": 2, "steps": 3, "batch": 4, "micro_batch": 2, "least": 0.0, "save_every": 1, "lr": 1e-3,
+                      "precision": "float32", "margin": 0.0},
+            "guards": {"cases": 2, "stop": False},
+        }  # fmt: skip
+        for key, value in more.items():
+            tree[key] = (
+                tree[key] | value if isinstance(value, dict) and key in ("train", "sampling", "guards") else value
+            )
+        return check_recipe(tree, Improvement, "test")
+
+    return make
+
+
+def brief(result: Any) -> float:
+    """A toy: short motions are good."""
+    return 1 - min(1.0, float(result.motion.duration) / 10)
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(JUDGES, "brief", Judge("brief", "text_to_motion", brief, "1 − seconds / 10"))
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "adapter" / "adapter_model.safetensors")
+
+
+@pytest.mark.parametrize("method", ["rejection", "dpo", "grpo"])
+def test_a_reward_rises_on_a_toy(toy: None, recipe: Make, tmp_path: Path, method: str) -> None:
+    found = improve(
+        recipe(
+            method=method,
+            judges={"brief": 1.0},
+            sampling={"prompts": 8, "samples": 8, "batch": 64},
+            train={"rounds": 3, "steps": 8, "batch": 32, "micro_batch": 32, "lr": 5e-3, "truth": 0.0, "kl": 0.0,
+                   "beta": 0.1},
+            guards={"cases": 8, "every": 3},
+        ),
+        tmp_path / "run",
+    )  # fmt: skip
+    rounds = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    rewards = [row["reward"] for row in rounds if "reward" in row]
+    assert len(rewards) == 3 and rewards[-1] > rewards[0] + 0.05, rewards
+    assert found["after"]["reward"] > found["before"]["reward"], found["verdict"]
+    report = (tmp_path / "run" / "report.md").read_text()
+    assert found["verdict"] in report and "brief" in report and (tmp_path / "run" / "worst" / "brief.png").is_file()
+    assert MotionLM.load(tmp_path / "run").generate("a person walks", seed=0, best_of=1)
+
+
+@pytest.mark.parametrize(
+    ("method", "killed"), [("rejection", "while sampling"), ("dpo", "between steps"), ("grpo", "between steps")]
+)
+def test_killed_and_resumed_gives_the_same_adapter(
+    recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, killed: str
+) -> None:
+    settings = recipe(method=method, sampling={"batch": 8}, train={"kl": 0.1})
+    whole = improve(settings, tmp_path / "whole")
+    name, when = ("replies", 4) if killed == "while sampling" else ("_backward", 5)
+    real, calls = getattr(improving, name), [0]
+
+    def dies(*args: Any, **more: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == when:
+            raise KeyboardInterrupt
+        return real(*args, **more)
+
+    monkeypatch.setattr(improving, name, dies)
+    with pytest.raises(KeyboardInterrupt):
+        improve(settings, tmp_path / "killed")
+    assert (tmp_path / "killed" / checkpoint.FILE).is_file()
+    with pytest.raises(MotionLLMError, match="--resume"):
+        improve(settings, tmp_path / "killed")
+    resumed = improve(settings, tmp_path / "killed", resume=True)
+    assert resumed["after"] == whole["after"] and resumed["steps"] == whole["steps"] == 6
+    logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("whole", "killed")]
+    rows = [[{**json.loads(line), "seconds": 0} for line in lines] for lines in logs]
+    assert rows[0] == rows[1]  # each line once
+    a, b = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_all_tasks_are_judged_and_learned(recipe: Make, tmp_path: Path) -> None:
+    tasks = {"text_to_motion": 1.0, "caption": 1.0, "question": 1.0}
+    judges = {"physics": 1.0, "facts": 1.0, "duration": 1.0, "references": 1.0, "caption_facts": 1.0, "answer": 1.0}
+    sampling = {"prompts": 6, "samples": 3, "seconds": 1.0}
+    found = improve(
+        recipe(tasks=tasks, judges=judges, method="grpo", sampling=sampling, guards={"cases": 6}), tmp_path / "run"
+    )
+    groups = [json.loads(line) for line in (tmp_path / "run" / "rounds" / "000.jsonl").read_text().splitlines()]
+    assert [g["task"] for g in groups] == ["text_to_motion"] * 2 + ["caption"] * 2 + ["question"] * 2
+    assert all(len(g["replies"]) == len(g["rewards"]) == 3 for g in groups)
+    assert groups[0]["scores"][0]["duration"] is not None and set(groups[4]["scores"][0]) == {"answer"}
+    assert found["before"]["judges"].keys() == judges.keys() and "skating" in found["before"]["unseen"]
+
+
+def test_log_probs_are_those_of_the_loss(run: Path) -> None:
+    lm = learner(str(run))
+    lm.model.eval()
+    sources = [Improvement(judges={"facts": 1.0}, sources=[{"kind": "builtin", "clips": 20}]).sources[0]]
+    tasks = {"text_to_motion": 1.0, "caption": 1.0, "question": 1.0}
+    prompts = Pool(sources, "train", tasks, lm).draw(6, [0])
+    sequences = [prompt.tokens(lm, prompt.values[PLACE[prompt.task]]) for prompt in prompts]
+    with torch.no_grad():
+        together = log_probs(lm, sequences)
+        for tokens, found in zip(sequences, together, strict=True):
+            batch = collate([[tokens]], 0)
+            base = lm.model.get_base_model()
+            hidden = base.get_decoder()(input_ids=batch.ids, position_ids=batch.positions).last_hidden_state
+            expected = -sum(cross_entropy(hidden, batch.targets, base, lm.vocab))
+            assert len(found) == sum(tokens.supervised)
+            assert found.sum().item() == pytest.approx(float(expected), rel=1e-4)
+    # Of a motion the codes and the end are drawn; its start and the end of the turn are not.
+    assert sum(sequences[0].supervised) == len(prompts[0].values["motion"]) + 1
+
+
+def test_a_snapshot_says_what_the_learner_says(run: Path) -> None:
+    lm = learner(str(run))
+    still = snapshot(lm)
+    clip = np.zeros((24, 22, 3), np.float32) + np.linspace(0, 1, 22)[None, :, None]
+    lm.model.eval()
+    prompts = [[lm.vocab.start_id], lm.tokenizer.encode("walk")]
+    from motionllm.generate import likelihoods
+
+    reply = [lm.tokenizer.encode(" a person walks")] * 2
+    assert likelihoods(lm.model, lm.vocab, prompts, reply) == pytest.approx(
+        likelihoods(still.model, still.vocab, prompts, reply), rel=1e-4
+    )
+    assert still.caption(clip) == MotionLM.load(run).caption(clip)
+    assert any(p.requires_grad for p in lm.model.parameters())
+
+
+def test_no_rounds_judge_alone(recipe: Make, tmp_path: Path) -> None:
+    found = improve(recipe(train={"rounds": 0}), tmp_path / "run")
+    assert found["steps"] == 0 and found["before"] == found["after"] and not (tmp_path / "run" / "adapter").exists()
+    assert (tmp_path / "run" / "worst" / "physics.png").is_file()
+
+
+def test_a_judge_that_fails_stops_the_run(recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(JUDGES, "broken", Judge("broken", "text_to_motion", lambda result: float("nan"), ""))
+    with pytest.raises(MotionLLMError, match=r"'broken' says nan.*failed"):
+        improve(recipe(judges={"broken": 1.0}), tmp_path / "run")
+    assert (tmp_path / "run" / "failed" / "broken.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"tasks": {"caption": 1.0}}, "'physics' is of the task text_to_motion"),
+        ({"tasks": {"text_to_motion": 1.0, "caption": 1.0}}, "No judge is of the task 'caption'"),
+        ({"judges": {"similarity": 1.0}}, "compares embeddings"),
+        ({"start": None}, "goes on from an adapter"),
+    ],
+)
+def test_wrong_recipes_are_refused(recipe: Make, tmp_path: Path, more: dict[str, Any], says: str) -> None:
+    with pytest.raises(MotionLLMError, match=says):
+        improve(recipe(**more), tmp_path / "run")
+
+
+def measure(reward: float, **more: Any) -> dict[str, Any]:
+    return {"reward": reward, "judges": {}, "unseen": {"skating": 0.9}, "fid": 0.5, "diversity": 1.0, "plain": -3.0,
+            **more}  # fmt: skip
+
+
+def test_a_gamed_reward_is_marked() -> None:
+    before, limits = measure(0.5), Guards()
+    assert fallen(before, measure(0.8, fid=0.52, diversity=0.95), limits) == []
+    assert verdict(before, measure(0.8), limits).endswith("and the guards hold.")
+    for worse in ({"fid": 0.6}, {"diversity": 0.8}, {"plain": -3.2}, {"unseen": {"skating": 0.7}}):
+        said = verdict(before, measure(0.8, **worse), limits)
+        assert said.startswith("GAMED: ") and len(fallen(before, measure(0.8, **worse), limits)) == 1
+    assert not verdict(before, measure(0.4, fid=0.9), limits).startswith("GAMED")
+
+
+def test_runs_are_compared_in_one_table() -> None:
+    row = {"name": "a", "method": "dpo", "weights": {"facts": 1.0}, "before": measure(0.5), "after": measure(0.8),
+           "gamed": False, "holds": True}  # fmt: skip
+    lines = compare([row, row | {"name": "b", "gamed": True}]).splitlines()
+    assert len(lines) == 4 and "0.500 → 0.800" in lines[2] and lines[2].endswith("holds |")
+    assert lines[3].endswith("gamed |") and len({line.count("|") for line in lines}) == 1
+
+
+def test_the_best_of_several_is_the_one_the_judges_prefer(toy: None, run: Path) -> None:
+    lm = MotionLM.load(run)
+    texts = ["a person walks", "a person jumps"]
+    ranking = Ranking(lm, Panel({"brief": 1.0}))
+    kept = lm.generate_batch(texts, seed=5, best_of=4, judge=ranking)
+    all_ = lm.generate_batch([t for t in texts for _ in range(4)], seed=5, best_of=1)
+    shortest = [min(m.duration for m in all_[i : i + 4]) for i in (0, 4)]
+    assert [m.duration for m in kept] == shortest
+    told = ranking.told(4)
+    assert told["made"] == 8 and told["brief"]["kept"] > told["brief"]["mean"]
+    with pytest.raises(MotionLLMError, match="nothing to say"):
+        lm.generate("gloom", best_of=2, judge=Ranking(lm, Panel({"facts": 1.0})))
+    with pytest.raises(MotionLLMError, match="judges words"):
+        Ranking(lm, Panel({"answer": 1.0}))
+
+
+def test_commands(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, out = tmp_path / "recipe.yaml", tmp_path / "out"
+    recipe.write_text(
+        "judges: {physics: 1.0}\nsources: [{kind: builtin, clips: 40}]\nsampling: {prompts: 2, samples: 2}\n"
+        "train: {steps: 2, least: 0.0, precision: float32}\nguards: {cases: 2}\n"
+    )
+    assert main(["improve", str(run), str(recipe), "--out", str(out), "train.steps=1", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["start"] == str(run) and result["steps"] == 1 and (out / "adapter").is_dir()
+    assert main(["improve", "--resume", str(out), "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["after"] == result["after"]
+    assert main(["improve", "--compare", str(out), "--compare", str(out)]) == 0
+    assert capsys.readouterr().out.count("rejection") == 2
+    assert main(["improve", str(run)]) == 2
+    clip = tmp_path / "clip.npy"
+    words = ["generate", "a person walks", "--model", str(run), "--out", str(clip), "--best-of", "2", "--seed", "1"]
+    assert main([*words, "--judge", "facts,physics=0.2", "--json"]) == 0
+    judged = json.loads(capsys.readouterr().out)["judged"]
+    assert judged["made"] == 2 and judged["reward"]["kept"] >= judged["reward"]["mean"]
+    assert main([*words, "--judge", "fact"]) == 2
