@@ -127,10 +127,17 @@ class MotionLM:
         return lm
 
     @classmethod
-    def load(cls, name: str | Path = "default", base: str | None = None, merge: bool = True) -> MotionLM:
+    def load(
+        cls,
+        name: str | Path = "default",
+        base: str | None = None,
+        merge: bool = True,
+        tokenizer: str | Path | None = None,
+    ) -> MotionLM:
         """An adapter folder, a run folder, or the name of a shipped adapter ("default").
 
-        base: another place of the same base model. merge: fold the adapter into the base (faster).
+        base: another place of the same base model. merge: fold the adapter into the base (faster). tokenizer: another
+        motion tokenizer of the same codes in place of the adapter's own, as "causal" is of "default".
         Raises MotionLLMError where a file is missing, or adapter, base and motion tokenizer do not belong together.
         """
         from peft import PeftModel
@@ -143,17 +150,24 @@ class MotionLM:
                 f"The adapter in {folder} was made for motion tokenizer {vocab.tokenizer_hash}, but the one beside it "
                 f"is {motion_tokenizer.hash}; put the right one back or train anew."
             )
+        if tokenizer is not None:
+            own, motion_tokenizer = motion_tokenizer, MotionTokenizer.load(tokenizer)
+            if motion_tokenizer.codes_hash != own.codes_hash:
+                raise MotionLLMError(
+                    f"The motion tokenizer {tokenizer} has other codes than the adapter in {folder} was trained on; "
+                    "only one with its encoder and codebooks can stand in."
+                )
         recipe = load_recipe(folder / "recipe.yaml")
         templates = Templates.load(folder / "templates.yaml")
         model: Any
         whole = recipe.adapter.method == "full"  # the folder holds the model itself
         source = str(folder) if whole else base or recipe.model.base
         # Merged in float32 and cast after: merging in bfloat16 moves logits by up to 0.8.
-        model, tokenizer = load_base(source, "float32" if merge or whole else recipe.model.dtype)
-        if len(tokenizer) != vocab.text_size:
+        model, words = load_base(source, "float32" if merge or whole else recipe.model.dtype)
+        if len(words) != vocab.text_size:
             raise MotionLLMError(
                 f"The adapter in {folder} was made for a base of {vocab.text_size} tokens, but "
-                f"{source} has {len(tokenizer)}; give the base it was trained on."
+                f"{source} has {len(words)}; give the base it was trained on."
             )
         if not whole:
             vocab.attach(model)
@@ -167,7 +181,7 @@ class MotionLM:
             model = model.to(getattr(torch, fast_dtype() if recipe.model.dtype == "auto" else recipe.model.dtype))
         if torch.cuda.is_available():
             model = model.to("cuda")
-        lm = cls(model.eval(), tokenizer, vocab, motion_tokenizer, templates, recipe)
+        lm = cls(model.eval(), words, vocab, motion_tokenizer, templates, recipe)
         lm.base = base or recipe.model.base
         return lm
 

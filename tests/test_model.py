@@ -374,3 +374,21 @@ def test_the_untrained_baseline_is_not_the_trained(trained_run: tuple[Path, Path
     fresh = MotionLM.untrained(trained_run[0])
     rows = [m.model.get_input_embeddings().weight[m.vocab.ids] for m in (fresh, lm)]
     assert not torch.equal(*rows)
+
+
+def test_another_decoder_of_the_same_codes_can_stand_in(
+    trained_run: tuple[Path, Path], tiny_tokenizer: Path, tmp_path: Path
+) -> None:
+    own = MotionTokenizer.load(tiny_tokenizer)
+    causal = MotionTokenizer(own.config.model_copy(update={"causal": True}), own.mean, own.std)
+    causal.network.load_state_dict(own.network.state_dict())
+    causal.save(tmp_path / "causal")
+    assert causal.codes_hash == own.codes_hash and causal.hash != own.hash
+    run, base = trained_run
+    lm = MotionLM.load(run, base=str(base), tokenizer=tmp_path / "causal")
+    pieces = list(lm.stream("a person walks", seconds=1.0, seed=0))
+    assert len(pieces[0]) == 4 and len(pieces) == 5
+    next(iter(causal.network.encoders.parameters())).data += 1
+    causal.save(tmp_path / "other")
+    with pytest.raises(MotionLLMError, match="other codes"):
+        MotionLM.load(run, base=str(base), tokenizer=tmp_path / "other")

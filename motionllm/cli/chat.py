@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 def chat(
     clip: Annotated[Path | None, typer.Argument(help="A motion file to talk about.")] = None,
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Another motion tokenizer of the same codes: `causal` shows frames at once.")
+    ] = None,
     folder: Annotated[Path, typer.Option(help="Where /save writes, and /load looks.")] = Path("."),
     seconds: Annotated[
         str | None, typer.Option(help="How long motions are: 4, or 2-4; default: the model decides.")
@@ -38,7 +41,7 @@ def chat(
     wanted = None if seconds is None else parse_seconds(seconds)
     motion = None if clip is None else Motion.load(clip)
     live = sys.stdin.isatty()
-    talk = Chat(MotionLM.load(model), folder, wanted, seed, temperature, best_of)
+    talk = Chat(MotionLM.load(model, tokenizer=tokenizer), folder, wanted, seed, temperature, best_of)
 
     def show(reply: Reply) -> None:
         if as_json:

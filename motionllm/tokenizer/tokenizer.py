@@ -70,9 +70,19 @@ class MotionTokenizer:
     @property
     def hash(self) -> str:
         """16 hex digits of the SHA-256 of configuration, normalisation and weights."""
+        return self._digest(self.config, self._tensors())
+
+    @property
+    def codes_hash(self) -> str:
+        """The same without the decoder: tokenizers that agree in it have the same codes for the same motion."""
+        own = {name: tensor for name, tensor in self._tensors().items() if not name.startswith("decoder.")}
+        return self._digest(self.config.model_copy(update={"causal": False}), own)
+
+    @staticmethod
+    def _digest(config: Network, tensors: dict[str, torch.Tensor]) -> str:
         # Settings at their defaults are left out, so that a new one changes no hash.
-        digest = hashlib.sha256(self.config.model_dump_json(exclude_defaults=True).encode())
-        for name, tensor in sorted(self._tensors().items()):
+        digest = hashlib.sha256(config.model_dump_json(exclude_defaults=True).encode())
+        for name, tensor in sorted(tensors.items()):
             digest.update(name.encode())
             digest.update(tensor.numpy().tobytes())
         return digest.hexdigest()[:16]
