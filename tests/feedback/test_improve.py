@@ -86,14 +86,14 @@ def test_a_reward_rises_on_a_toy(toy: None, recipe: Make, tmp_path: Path, method
             sampling={"prompts": 8, "samples": 8, "batch": 64},
             train={"rounds": 3, "steps": 8, "batch": 32, "micro_batch": 32, "lr": 5e-3, "truth": 0.0, "kl": 0.0,
                    "beta": 0.1},
-            guards={"cases": 8, "every": 3},
+            guards={"cases": 16, "every": 3},
         ),
         tmp_path / "run",
     )  # fmt: skip
+    assert found["after"]["reward"] > found["before"]["reward"] + 0.04, found["verdict"]
     rounds = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     rewards = [row["reward"] for row in rounds if "reward" in row]
-    assert len(rewards) == 3 and rewards[-1] > rewards[0] + 0.05, rewards
-    assert found["after"]["reward"] > found["before"]["reward"], found["verdict"]
+    assert len(rewards) == 3
     report = (tmp_path / "run" / "report.md").read_text()
     assert found["verdict"] in report and "brief" in report and (tmp_path / "run" / "worst" / "brief.png").is_file()
     assert MotionLM.load(tmp_path / "run").generate("a person walks", seed=0, best_of=1)
