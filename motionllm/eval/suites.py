@@ -94,22 +94,9 @@ class Model:
         }
 
     def motions(self, texts: Sequence[str], seconds: Sequence[float] | None, seed: int) -> list[Made]:
-        s, tokenizer = self.suite, self.lm.motion_tokenizer
-        # Only motions of one length are decoded side by side: a row that has to end before the others has no code left
-        # to draw while they go on.
-        groups: dict[int, list[int]] = {}
-        for i in range(len(texts)):
-            groups.setdefault(
-                math.ceil(round(seconds[i] * tokenizer.steps_per_second, 6)) if seconds else 0, []
-            ).append(i)
-        made: dict[int, Motion] = {}
-        for number, rows in groups.items():
-            wanted = [seconds[i] for i in rows] if seconds else None
-            found = self.lm.generate_batch(
-                [texts[i] for i in rows], wanted, (seed + number) % 2**31, s.temperature, s.top_p, s.best_of
-            )
-            made |= dict(zip(rows, found, strict=True))
-        return [(tokenizer.features(made[i]), made[i].joints) for i in range(len(texts))]
+        s = self.suite
+        made = self.lm.generate_batch(texts, seconds, seed, s.temperature, s.top_p, s.best_of)
+        return [(self.lm.motion_tokenizer.features(motion), motion.joints) for motion in made]
 
     def captions(self, features: Sequence[np.ndarray]) -> list[str]:
         return self.lm.caption_batch(features)
