@@ -170,6 +170,8 @@ class MotionLM:
                 f"{source} has {len(words)}; give the base it was trained on."
             )
         if not whole:
+            if not (folder / "adapter_model.safetensors").is_file():  # PEFT would look for a pickle next
+                raise MotionLLMError(f"The adapter in {folder} is damaged: adapter_model.safetensors is missing.")
             vocab.attach(model)
             try:
                 model = PeftModel.from_pretrained(model, str(folder))

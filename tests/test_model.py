@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -392,3 +394,27 @@ def test_another_decoder_of_the_same_codes_can_stand_in(
     causal.save(tmp_path / "other")
     with pytest.raises(MotionLLMError, match="other codes"):
         MotionLM.load(run, base=str(base), tokenizer=tmp_path / "other")
+
+
+class _Touch:
+    """A pickle that makes a file when it is loaded by a loader that runs code."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str, int]]:
+        return os.open, (str(self.path), os.O_CREAT | os.O_WRONLY)
+
+
+def test_loading_an_adapter_runs_no_code_of_it(trained_run: tuple[Path, Path], tmp_path: Path) -> None:
+    run, base = trained_run
+    folder, mark = tmp_path / "adapter", tmp_path / "ran"
+    shutil.copytree(run / "adapter", folder)
+    (folder / "adapter_model.safetensors").unlink()
+    (folder / "adapter_model.bin").write_bytes(pickle.dumps({"weights": _Touch(mark)}))
+    (folder / "sitecustomize.py").write_text(f"open({str(mark)!r}, 'w')")
+    with pytest.raises(MotionLLMError, match="damaged"):
+        MotionLM.load(folder, base=str(base))
+    assert not mark.exists()
+    pickle.loads((folder / "adapter_model.bin").read_bytes())  # the test can fail: this does run
+    assert mark.exists()
