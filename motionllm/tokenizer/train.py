@@ -207,13 +207,14 @@ BODY = {"legs": ("hip", "knee", "ankle", "foot", "heel"), "trunk": ("spine", "ne
 def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray]) -> dict[str, Any]:
     """How well clips [(T, dim)] survive encode and decode.
 
-    mpjpe_root_mm: mean per-joint position error with the roots moved together, millimetres, also by part of the body;
-    mpjpe_mm: in the clip's own frame, drift of path and heading included. stable: share of codes that are the same when
-    what was decoded is encoded again. perplexity: exp of the entropy of code use. codes_used: fraction of the codebook
-    seen. Speeds are in frames a second of this machine, one clip at a time.
+    mpjpe_root_mm: mean per-joint position error with roots and headings moved together, millimetres, also by part of
+    the body; mpjpe_root_world_mm: with the roots alone moved together, drift of the heading included (as T2M-GPT's
+    evaluation has it); mpjpe_mm: in the clip's own frame, drift of the path included too. stable: share of codes that
+    are the same when what was decoded is encoded again. perplexity: exp of the entropy of code use. codes_used:
+    fraction of the codebook seen. Speeds are in frames a second of this machine, one clip at a time.
     """
     names = tokenizer.skeleton.joints
-    by_joint, world, counts = np.zeros(len(names)), 0.0, np.zeros(tokenizer.size)
+    by_joint, world, turned, counts = np.zeros(len(names)), 0.0, 0.0, np.zeros(tokenizer.size)
     frames, seconds, same, encoding, decoding = 0, 0.0, 0, 0.0, 0.0
     for clip in features:
         usable = len(clip) // tokenizer.frames_per_step * tokenizer.frames_per_step
@@ -229,6 +230,7 @@ def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray]) -> dict[s
         same += int((tokenizer.encode(made) == codes).sum())
         moved = features_to_joints(clip[:usable]) - features_to_joints(made)
         world += float(np.linalg.norm(moved, axis=-1).mean(-1).sum())
+        turned += float(np.linalg.norm(moved - moved[:, :1], axis=-1).mean(-1).sum())
         by_joint += _distances(clip[:usable], made).sum(0)
         frames += usable
         seconds += usable / tokenizer.skeleton.fps
@@ -244,6 +246,7 @@ def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray]) -> dict[s
             part: float(np.mean([e for n, e in zip(names, by_joint, strict=True) if any(w in n for w in words)]))
             for part, words in BODY.items()
         },
+        "mpjpe_root_world_mm": 1000 * turned / frames,
         "mpjpe_mm": 1000 * world / frames,
         "stable": same / counts.sum(),
         "perplexity": float(np.exp(-(share * np.log(share)).sum())),

@@ -89,6 +89,7 @@ def test_the_report_of_a_perfect_tokenizer_is_zero(tiny_tokenizer: Path, clip: n
     perfect = Perfect(tokenizer.config, tokenizer.mean, tokenizer.std, tokenizer.network)
     result = report(perfect, [reachable])
     assert result["mpjpe_root_mm"] == pytest.approx(0, abs=1e-3)
+    assert result["mpjpe_root_world_mm"] == pytest.approx(0, abs=1e-3)
     assert result["mpjpe_mm"] == pytest.approx(0, abs=1e-3)
     assert result["dead_codes"] == tokenizer.size - round(result["codes_used"] * tokenizer.size)
 
@@ -301,4 +302,5 @@ def test_the_report_counts_by_part_and_by_picture(tiny_tokenizer: Path, clip: np
     # 8 joints of the legs, 6 of the trunk (the root among them), 8 of the arms.
     whole = (8 * parts["legs"] + 6 * parts["trunk"] + 8 * parts["arms"]) / 22
     assert whole == pytest.approx(result["mpjpe_root_mm"], rel=1e-6)
+    assert result["mpjpe_root_mm"] < result["mpjpe_root_world_mm"] < result["mpjpe_mm"]
     assert 0 < result["stable"] <= 1
