@@ -11,9 +11,6 @@ import hashlib
 import json
 import logging
 import math
-import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,6 +31,7 @@ from motionllm.data.sources import read
 from motionllm.errors import MotionLLMError, RecipeError
 from motionllm.eval.metrics import GROUP, r_precision
 from motionllm.motion.features import skeleton_of_dim
+from motionllm.motion.writing import write_folder
 
 log = logging.getLogger(__name__)
 
@@ -138,19 +136,11 @@ class Embedder:
 
     def save(self, folder: Path) -> None:
         """Write `config.json`, `model.safetensors` (half precision), `recipe.yaml`; replaces what is there at once."""
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
+        with write_folder(folder) as beside:
             save_file(self._tensors(), beside / "model.safetensors")
             config = {"recipe": self.recipe.model_dump(), "id": self.id, "scores": self.scores}
             (beside / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
             (beside / "recipe.yaml").write_text(dump_recipe(self.recipe), encoding="utf-8")
-            (beside / "model.safetensors").chmod(0o644)
-            folder.mkdir(exist_ok=True)
-            for file in beside.iterdir():
-                os.replace(file, folder / file.name)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
 
     @classmethod
     def load(cls, name: str | Path) -> Embedder:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from motionllm.config import Network
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints, joints_to_features, skeleton_of_dim
+from motionllm.motion.writing import write_folder
 from motionllm.tokenizer.network import MotionAutoencoder
 from motionllm.tokenizer.streaming import Stream
 
@@ -160,19 +158,10 @@ class MotionTokenizer:
 
     def save(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors` (half precision: see `round`). Replaces a folder at once."""
-        folder = Path(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
+        with write_folder(Path(folder)) as beside:
             save_file(self._tensors(), beside / "model.safetensors")
             config = {"network": self.config.model_dump(), "dim": len(self.mean), "hash": self.hash}
             (beside / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-            (beside / "model.safetensors").chmod(0o644)
-            folder.mkdir(exist_ok=True)
-            for file in beside.iterdir():
-                os.replace(file, folder / file.name)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
 
     @classmethod
     def load(cls, name: str | Path) -> MotionTokenizer:
