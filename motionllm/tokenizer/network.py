@@ -105,13 +105,7 @@ class MotionAutoencoder(nn.Module):
     @property
     def codebook(self) -> Tensor:
         """(parts · codes, code_dim / groups): the vector of every code, of a residual level what it adds."""
-        vectors = []
-        for quantizer in self.quantizers:
-            for level in range(self.levels):
-                indices = torch.full((1, self.codes, self.levels), -1, device=next(self.parameters()).device)
-                indices[0, :, level] = torch.arange(self.codes)
-                vectors.append(_vectors(quantizer, indices)[0])
-        return torch.cat(vectors).detach()
+        return torch.cat([self._level(quantizer, n) for quantizer in self.quantizers for n in range(self.levels)])
 
     def forward(self, x: Tensor, quantize: bool = True) -> tuple[Tensor, Tensor, Tensor]:
         """Reconstruction (B, T, dim), codes (B, n), commitment loss (scalar; 0 for FSQ).
@@ -146,9 +140,7 @@ class MotionAutoencoder(nn.Module):
                 found.append(F.mse_loss(left, wanted) / wanted.pow(2).mean().clamp(min=1e-6))
                 continue
             for level in range(self.levels):
-                indices = torch.full((1, self.codes, self.levels), -1, device=codes.device)
-                indices[0, :, level] = torch.arange(self.codes)
-                vectors = _vectors(quantizer, indices)[0].detach()
+                vectors = self._level(quantizer, level)
                 spread = vectors.var(0).sum().clamp(min=1e-6)
                 scores = -torch.cdist(left, vectors[None]).pow(2) / (0.05 * spread)
                 found.append(F.cross_entropy(scores.flatten(0, 1), share[..., level].flatten()))
@@ -188,6 +180,12 @@ class MotionAutoencoder(nn.Module):
         each = codes.unflatten(1, (-1, self.parts)) - torch.arange(self.parts, device=codes.device) * self.codes
         shares = each.split(self.levels, dim=-1)
         return [_vectors(quantizer, share) for quantizer, share in zip(self.quantizers, shares, strict=True)]
+
+    def _level(self, quantizer: nn.Module, level: int) -> Tensor:
+        """(codes, code_dim / groups): the vectors of one level, without gradients."""
+        indices = torch.full((1, self.codes, self.levels), -1, device=next(self.parameters()).device)
+        indices[0, :, level] = torch.arange(self.codes)
+        return _vectors(quantizer, indices)[0].detach()
 
     def _unfold(self, z: list[Tensor]) -> Tensor:
         return self.decoder(torch.cat(z, dim=-1)).reshape(z[0].shape[0], -1, self.dim)

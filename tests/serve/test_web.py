@@ -26,7 +26,7 @@ from motionllm.serve import web
 if TYPE_CHECKING:
     from conftest import Browser, Page
 
-pytest.importorskip("gradio")
+pytest.importorskip("gradio", reason="gradio is not installed (pip install 'motionllm[web]')")
 
 CLIP = "(document.querySelector('#clip textarea') || {value: ''}).value"
 
