@@ -92,7 +92,8 @@ class TokenizerTraining(Section):
     """autoencode: steps before the codebook starts. encoder_lr: factor on the encoder's rate after it; 0 keeps encoder
     and codebook as they are, and with them every code, and trains the decoder alone.
 
-    The weights of the losses, each with its reason. `features`: all dims, normalised. `velocity`: differences of the
+    The weights of the losses, each with its reason. `features`: all dims, normalised; `limbs` counts what is kept and
+    shown for more: positions, of them those of hands and feet, and the root. `velocity`: differences of the
     pose between frames, against jitter. `joints`: positions in metres, the error that reports measure. `path`: yaw and
     travel added up along the window, since a turn is a sum of small numbers. `contact`: movement of feet that stand.
     `commitment` of encodings to their codes. `cycle`: what is decoded encodes to the same codes again.
@@ -110,6 +111,7 @@ class TokenizerTraining(Section):
     autoencode: Annotated[int, Field(ge=0)] = 400
     encoder_lr: Annotated[float, Field(ge=0)] = 0.4
     features: Annotated[float, Field(ge=0)] = 1.0
+    limbs: bool = True
     velocity: Annotated[float, Field(ge=0)] = 0.5
     joints: Annotated[float, Field(ge=0)] = 0.0
     path: Annotated[float, Field(ge=0)] = 0.5
@@ -148,10 +150,13 @@ class SmallLLM(Section):
 
 
 class AblationRow(Section):
-    """A motion tokenizer to compare. bpe: merges of a motion BPE for the LLM. like: the row with the same tokenizer."""
+    """A motion tokenizer to compare. train: what of the training is its own. bpe: merges of a motion BPE for the LLM.
+    like: the row with the same tokenizer.
+    """
 
     name: str
     network: Network
+    train: dict[str, Any] = {}
     bpe: Count | None = None
     like: str | None = None
 
@@ -172,7 +177,19 @@ class Ablation(Section):
         for row in self.rows:
             if row.like and row.like not in names[: names.index(row.name)]:
                 raise ValueError(f"row {row.name} is like {row.like}, which is no row before it")
+            if fixed := row.train.keys() & {"steps", "minutes", "batch", "window"}:
+                raise ValueError(f"row {row.name} sets {', '.join(sorted(fixed))}: the budget is one for all rows")
+            self.recipe(row)
         return self
+
+    def recipe(self, row: AblationRow) -> TokenizerRecipe:
+        """The row's tokenizer, with its own network and training."""
+        try:
+            train = TokenizerTraining.model_validate(self.tokenizer.train.model_dump() | row.train)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"row {row.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        return self.tokenizer.model_copy(update={"network": row.network, "train": train})
 
 
 class Model(Section):

@@ -52,10 +52,9 @@ def run(
             begun = time.monotonic()
             origin = row.like or row.name
             if origin not in made:
-                recipe = plan.tokenizer.model_copy(update={"network": row.network})
                 weights = [s.weight for s, clips in zip(sources, features["train"], strict=True) for _ in clips]
                 made[origin] = fit(
-                    recipe,
+                    plan.recipe(row),
                     [clip for clips in features["train"] for clip in clips],
                     [clip for clips in features["val"] for clip in clips],
                     Path(scratch) / origin,
@@ -66,6 +65,7 @@ def run(
             result = {
                 "name": row.name,
                 "network": row.network.model_dump(exclude_defaults=True) | ({"bpe": row.bpe} if row.bpe else {}),
+                "train": plan.recipe(row).train.model_dump(exclude_defaults=True),
                 "parameters": sum(p.numel() for p in tokenizer.network.parameters()),
                 "tokenizer_seconds": round(time.monotonic() - begun, 1),
                 "steps": plan.tokenizer.train.steps,

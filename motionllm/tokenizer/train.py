@@ -302,7 +302,7 @@ class _Losses:
     def __init__(self, settings: TokenizerTraining, mean: np.ndarray, std: np.ndarray, device: torch.device) -> None:
         self.settings = settings
         self.mean, self.std = torch.from_numpy(mean).to(device), torch.from_numpy(std).to(device)
-        self.dims = _dim_weights(len(mean)).to(device)
+        self.dims = (_dim_weights(len(mean)) if settings.limbs else torch.ones(len(mean))).to(device)
         skeleton = skeleton_of_dim(len(mean))
         self.joints = len(skeleton.joints)
         self.feet = [j for side in skeleton.feet for j in side]

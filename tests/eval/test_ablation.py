@@ -23,7 +23,7 @@ tokenizer:
 llm: {layers: 1, width: 64, steps: 10, batch: 4, seconds: 2}
 rows:
   - {name: one, network: {width: 16, blocks: 1, codes: 16, code_dim: 8}}
-  - {name: two, network: {width: 16, blocks: 1, codes: 16, code_dim: 8, split: body}}
+  - {name: two, network: {width: 16, blocks: 1, codes: 16, code_dim: 8, split: body}, train: {limbs: false, lr: 5.0e-4}}
   - {name: merged, network: {width: 16, blocks: 1, codes: 16, code_dim: 8, split: body}, bpe: 12, like: two}
 """
 
@@ -42,6 +42,8 @@ def test_rows_are_made_once_and_set_side_by_side(tmp_path: Path, capsys: pytest.
     one, two, merged = (json.loads((tmp_path / "out" / f"{n}.json").read_text()) for n in ("one", "two", "merged"))
     assert (one["llm"]["tokens_a_second"], two["llm"]["tokens_a_second"]) == (5, 10)
     assert merged["llm"]["tokens_a_second"] < 10
+    assert (one["train"]["steps"], two["train"]["steps"]) == (30, 30)
+    assert not two["train"]["limbs"] and "limbs" not in one["train"]
     assert merged["val"]["builtin"]["codes_per_second"] == two["val"]["builtin"]["codes_per_second"] == 10
     assert main([*call, "--only", "three"]) == 2
 
@@ -85,6 +87,8 @@ def test_the_plan_that_ships_is_sound() -> None:
         ({"rows": [{"name": "a", "network": {}}, {"name": "a", "network": {}}]}, "one name"),
         ({"rows": [{"name": "a", "network": {}, "like": "b"}]}, "no row before"),
         ({"rows": [{"name": "a", "network": {"codez": 3}}]}, "did you mean `codes`"),
+        ({"rows": [{"name": "a", "network": {}, "train": {"steps": 3}}]}, "row a sets steps"),
+        ({"rows": [{"name": "a", "network": {}, "train": {"velocityy": 3}}]}, "row a: velocityy"),
     ],
 )
 def test_unsound_plans_are_refused(change: dict[str, object], words: str) -> None:
