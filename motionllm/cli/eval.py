@@ -166,6 +166,9 @@ def builtin(
     cases: Annotated[int, typer.Option(help="Held-out clips of the built-in corpus.")] = 100,
     seed: Annotated[int, typer.Option(help="Of the corpus, the questions drawn and the sampling.")] = 0,
     best_of: Annotated[int, typer.Option(help="Motions made for each prompt; the model keeps one.")] = 8,
+    judge: Annotated[
+        str | None, typer.Option(help="Keep the best by these judges instead, with weights: facts,physics=0.2 …")
+    ] = None,
     untrained: Annotated[
         bool, typer.Option("--untrained", help="Measure the adapter's base without it: the baseline.")
     ] = False,
@@ -181,9 +184,17 @@ def builtin(
         raise MotionLLMError(f"--out {out} is a folder; name the file to write.")
     adapter = None if untrained else adapter_hash(model)
     lm = MotionLM.untrained(model) if untrained else MotionLM.load(model)
+    ranking = None
+    if judge:
+        from motionllm.feedback.judges import Panel, parse_weights
+        from motionllm.feedback.ranking import Ranking
+
+        ranking = Ranking(lm, Panel(parse_weights(judge)))
     with Bar("eval builtin") as bar:
-        measured = evaluate(lm, cases, seed, progress=bar.update, best_of=best_of)
-    result = {"model": model, "untrained": untrained, "adapter": adapter, **measured}
+        measured = evaluate(lm, cases, seed, progress=bar.update, best_of=best_of, judge=ranking)
+    result = {"model": model, "untrained": untrained, "adapter": adapter, "judges": judge, **measured}
+    if ranking:
+        result["judged"] = ranking.told(best_of)
     emit(result, as_json, text=_summary(result))
     if out:
         save_result(result, out)
@@ -196,6 +207,7 @@ def _summary(result: dict[str, Any]) -> str:
     for kind, count in [
         *made["cases"].items(),
         ("asked", result["cases"]),
+        ("facts", result["cases"]),
         ("all_of", result["cases"]),
         ("everything", result["cases"]),
     ]:

@@ -26,7 +26,7 @@ from motionllm.data.builtin import Sample, Spec
 from motionllm.data.samples import Question
 from motionllm.errors import MotionLLMError
 from motionllm.eval.text import caption_scores
-from motionllm.model import BEST_OF, MotionLM, find_adapter
+from motionllm.model import BEST_OF, Judge, MotionLM, find_adapter
 from motionllm.motion import Motion
 
 SPLIT = "test"
@@ -43,13 +43,15 @@ def evaluate(
     batch: int = 32,
     progress: Callable[..., None] | None = None,
     best_of: int = BEST_OF,
+    judge: Judge | None = None,
 ) -> dict[str, Any]:
     """Generation, captions and answers of a model on the first `cases` clips of the held-out split of corpus `seed`.
 
-    Generation: the clip's first caption is the prompt; the model stops by itself and keeps one of `best_of`. Shares of
-    cases where the motion has what the prompt asks, each over the cases that ask for it: "action" … "order"; "asked":
-    of all actions, sides and directions asked for, those that are there; "all_of": the action and, where asked, its
-    side and direction, at once; "everything": all that is asked.
+    Generation: the clip's first caption is the prompt; the model stops by itself, and it or `judge`, which sees no more
+    than the prompt, keeps one of `best_of`. Shares of cases where the motion has what the prompt asks, each over the
+    cases that ask for it: "action" … "order"; "asked": of all actions, sides and directions asked for, those that are
+    there; "facts": of all that is asked for; "all_of": the action and, where asked, its side and direction, at once;
+    "everything": all that is asked.
     Captions of the true motion: "action" (all actions named, no other, in order), "side", "direction", "all_of";
     "text": BLEU, ROUGE-L and CIDEr against the clip's captions. Answers: one question of each kind drawn a clip,
     beside it what always giving the commonest answer of its kind would score.
@@ -80,7 +82,7 @@ def evaluate(
     prompts = [sample.captions[0] for sample in samples]
     made = run(
         "generation",
-        lambda first, texts: lm.generate_batch(texts, None, seed + first, TEMPERATURE, TOP_P, best_of),
+        lambda first, texts: lm.generate_batch(texts, None, seed + first, TEMPERATURE, TOP_P, best_of, judge=judge),
         prompts,
     )
     said = run("captions", lambda _, motions: lm.caption_batch(motions), features)
@@ -231,7 +233,7 @@ def names_rightly(spec: Spec, text: str) -> dict[str, bool]:
 
 
 def shares(specs: Sequence[Spec], results: Sequence[Mapping[str, bool] | None]) -> dict[str, Any]:
-    """{kind: share of the cases that ask for it and have it}, "asked", "all_of", "everything", and "cases" of each.
+    """{kind: share of the cases that ask for it and have it}, "asked", "facts", "all_of", "everything", and "cases".
 
     A failed case (None) asks for what its specification does and has nothing of it.
     """
@@ -242,6 +244,7 @@ def shares(specs: Sequence[Spec], results: Sequence[Mapping[str, bool] | None]) 
     return {
         **found,
         "asked": sum(row.get(kind, False) for row in rows for kind in ALL_OF) / sum(cases.get(k, 0) for k in ALL_OF),
+        "facts": sum(sum(row.values()) for row in rows) / sum(map(len, rows)),
         "all_of": sum(all(row.get(kind, True) for kind in ALL_OF) for row in rows) / len(rows),
         "everything": sum(all(row.values()) for row in rows) / len(rows),
         "cases": cases,

@@ -18,7 +18,7 @@ from motionllm.data.builtin import Part, Spec
 from motionllm.errors import MotionLLMError
 from motionllm.eval import corpus
 from motionllm.eval.corpus import adapter_hash, evaluate, save_result
-from motionllm.model import MotionLM
+from motionllm.model import Judge, MotionLM
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
 
@@ -44,9 +44,12 @@ class Truthful:
         return self.samples[(index + self.shift) % len(self.samples)]
 
     def generate_batch(
-        self, texts: Sequence[str], seconds: None, seed: int, temperature: float, top_p: float, best_of: int
-    ) -> list[Motion]:
+        self, texts: Sequence[str], seconds: None, seed: int, temperature: float, top_p: float, best_of: int,
+        top_k: int = 0, start: None = None, end: None = None, judge: Judge | None = None,
+    ) -> list[Motion]:  # fmt: skip
         self.batches.append(len(texts))
+        if judge:
+            judge(texts, [[0]] * len(texts))
         found = [self.of(self.prompts[text]).labels for text in texts]
         return [Motion(builtin.joints(Spec.of(labels["spec"]), labels["seed"])) for labels in found]
 
@@ -64,6 +67,18 @@ class Truthful:
 @pytest.fixture(scope="module")
 def truth() -> dict[str, Any]:
     return evaluate(Truthful(), CASES, batch=10)
+
+
+def test_a_judge_sees_prompts_alone() -> None:
+    seen: list[str] = []
+
+    def judge(texts: Sequence[str], made: Sequence[Sequence[int]]) -> list[float]:
+        seen.extend(texts)
+        return [0.0] * len(texts)
+
+    model = Truthful(cases=4)
+    evaluate(model, 4, batch=3, judge=judge)  # type: ignore[arg-type]
+    assert seen == [sample.captions[0] for sample in model.samples]
 
 
 @pytest.mark.parametrize("method", ["generate_batch", "caption_batch", "ask_batch"])
@@ -112,10 +127,10 @@ def test_the_majority_is_what_always_the_same_answer_scores(truth: dict[str, Any
 
 def test_failures_are_counted_and_wrong(truth: dict[str, Any]) -> None:
     class Refusing(Truthful):
-        def generate_batch(self, texts: Sequence[str], *rest: Any) -> list[Motion]:  # type: ignore[override]
+        def generate_batch(self, texts: Sequence[str], *rest: Any, **more: Any) -> list[Motion]:  # type: ignore[override]
             if self.samples[3].captions[0] in texts:
                 raise MotionLLMError("no")
-            motions = super().generate_batch(texts, *rest)
+            motions = super().generate_batch(texts, *rest, **more)
             # Two codes or fewer: a motion too short to be measured.
             return [Motion(m.joints[:4]) if t == self.samples[5].captions[0] else m
                     for t, m in zip(texts, motions, strict=True)]  # fmt: skip
@@ -153,7 +168,7 @@ def test_a_case_fails_all_of_by_side_or_direction_alone() -> None:
     )
     assert shares == {
         "action": 0.75, "side": 0.0, "direction": 0.5, "count": 1.0, "order": 0.0,
-        "asked": 4 / 7, "all_of": 0.5, "everything": 0.5,
+        "asked": 4 / 7, "facts": 5 / 9, "all_of": 0.5, "everything": 0.5,
         "cases": {"action": 4, "side": 1, "direction": 2, "count": 1, "order": 1},
     }  # fmt: skip
 
