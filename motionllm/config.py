@@ -384,11 +384,14 @@ class Suite(Section):
 
 class Sampling(Section):
     """What is made to be judged: `samples` results for each of `prompts` prompts a round, `batch` side by side.
-    seconds: share of motion prompts that state a duration, which the model's own stop is then judged by.
+    seconds: share of motion prompts that state a duration, which the model's own stop is then judged by. replies: a run
+    from the same adapter, with the same prompts, whose first round's results are judged again in place of new ones, so
+    that judges and methods can be set side by side for one sampling.
     """
 
     prompts: Count = 64
     samples: Annotated[int, Field(ge=2)] = 8
+    replies: str | None = None
     temperature: Positive = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     batch: Count = 32

@@ -254,14 +254,18 @@ def _sampled(
     whole = whole if len(whole) == len(prompts) else whole[: len(whole) // each * each]
     groups = [json.loads(line) for line in whole]
     if len(groups) < len(prompts):
-        policy = snapshot(lm)
+        given = _given(recipe, prompts) if sampling.replies and number == 0 else None
+        policy = lm if given else snapshot(lm)
         write_file(path, "".join(whole))
         with open(path, "a", encoding="utf-8") as lines:
             for first in range(len(groups), len(prompts), each):
                 mine = prompts[first : first + each]
                 many = [prompt for prompt in mine for _ in range(sampling.samples)]
                 seed = (recipe.train.seed * 7_919 + number) * 1_000_003 + first
-                made = replies(policy, many, sampling.temperature, sampling.top_p, sampling.batch, seed % 2**31)
+                if given:
+                    made = [reply for group in given[first : first + each] for reply in group]
+                else:
+                    made = replies(policy, many, sampling.temperature, sampling.top_p, sampling.batch, seed % 2**31)
                 scores = panel([result(policy, prompt, reply) for prompt, reply in zip(many, made, strict=True)])
                 for i, prompt in enumerate(mine):
                     own = slice(i * sampling.samples, (i + 1) * sampling.samples)
@@ -276,6 +280,27 @@ def _sampled(
                 bar.update(number / max(recipe.train.rounds, 1), round=number + 1,
                            sampled=f"{len(groups)}/{len(prompts)}", reward=told["reward"], **by_judge)  # fmt: skip
     return groups
+
+
+def _given(recipe: Improvement, prompts: Sequence[Prompt]) -> list[list[Any]]:
+    """The first round's replies of the run `sampling.replies`, a list a prompt."""
+    run = Path(recipe.sampling.replies or "")
+    try:
+        sampler = json.loads((run / "before.json").read_text(encoding="utf-8"))["adapter"]
+        lines = (run / "rounds" / "000.jsonl").read_text(encoding="utf-8").splitlines()
+        groups = [json.loads(line) for line in lines]
+    except (OSError, ValueError, KeyError) as error:
+        raise MotionLLMError(
+            f"{run} has no first round to judge again ({error}); give a run that has sampled."
+        ) from None
+    theirs = [(group["task"], group["clip"], group["asked"], len(group["replies"])) for group in groups]
+    ours = [(prompt.task, prompt.samples[0].id, prompt.asked, recipe.sampling.samples) for prompt in prompts]
+    if theirs != ours or sampler != adapter_hash(recipe.start or ""):
+        raise MotionLLMError(
+            f"The replies in {run} are of another adapter or of other prompts; keep its start, sources, tasks, sampling"
+            " and seed."
+        )
+    return [group["replies"] for group in groups]
 
 
 def _told(groups: Sequence[dict[str, Any]], panel: Panel) -> dict[str, Any]:

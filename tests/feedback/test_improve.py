@@ -187,6 +187,31 @@ def test_no_rounds_judge_alone(recipe: Make, tmp_path: Path) -> None:
     assert (tmp_path / "run" / "worst" / "physics.png").is_file()
 
 
+def test_replies_are_judged_again(toy: None, recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    improve(recipe(train={"rounds": 1}), tmp_path / "first")
+    real, sampled = improving.replies, [0]
+
+    def counted(*args: Any, **more: Any) -> Any:
+        sampled[0] += 1
+        return real(*args, **more)
+
+    monkeypatch.setattr(improving, "replies", counted)
+    again = recipe(train={"rounds": 1}, judges={"brief": 1.0}, method="dpo",
+                   sampling={"replies": str(tmp_path / "first")})  # fmt: skip
+    improve(again, tmp_path / "again")
+    assert sampled == [0]
+    both = [[json.loads(line) for line in (tmp_path / name / "rounds" / "000.jsonl").read_text().splitlines()]
+            for name in ("first", "again")]  # fmt: skip
+    assert [g["replies"] for g in both[0]] == [g["replies"] for g in both[1]]
+    assert [g["rewards"] for g in both[0]] != [g["rewards"] for g in both[1]]
+    other = recipe(train={"rounds": 1, "seed": 1}, sampling={"replies": str(tmp_path / "first")})
+    with pytest.raises(MotionLLMError, match="of other prompts"):
+        improve(other, tmp_path / "other")
+    nothing = recipe(train={"rounds": 1}, sampling={"replies": str(tmp_path / "nothing")})
+    with pytest.raises(MotionLLMError, match="no first round"):
+        improve(nothing, tmp_path / "none")
+
+
 def test_a_judge_that_fails_stops_the_run(recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(JUDGES, "broken", Judge("broken", "text_to_motion", lambda result: float("nan"), ""))
     with pytest.raises(MotionLLMError, match=r"'broken' says nan.*failed"):
