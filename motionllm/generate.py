@@ -203,7 +203,7 @@ class _Decoder:
             self.ids[i, length - len(prompt) :] = torch.tensor(prompt)
             self.mask[i, length - len(prompt) :] = 1
         self.position = self.mask.sum(1)
-        self.padded = len(prompts) > 1
+        self.padded = not bool(self.mask.all())
         self.cache: Any = None
 
     def start(self) -> Tensor:
@@ -223,7 +223,7 @@ class _Decoder:
         self.cache.batch_select_indices(rows)
 
     def _run(self, ids: Tensor, positions: Tensor) -> Tensor:
-        # One prompt has no padding: without a mask attention takes its fast causal path.
+        # Without padding there is no mask: attention takes its fast causal path.
         mask = self.mask if self.padded else None
         out = self.body(
             input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=self.cache, use_cache=True
