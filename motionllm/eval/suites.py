@@ -17,6 +17,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -134,12 +135,30 @@ class Baseline:
         if name not in kinds:
             raise MotionLLMError(f"There is no {name} of {suite.task}; baselines are {', '.join(kinds)}.")
         self.name, self.nearest, self.about = name, name.endswith("nearest"), {"model": name}
-        self.seed = suite.seed
-        self.train = [sample for sample in read(suite.data, "train") if sample.captions]
-        self.lines = [(caption, i) for i, sample in enumerate(self.train) for caption in sample.captions]
-        self.looks: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
-        self.clips: gaps.Clips | None = None
-        self.words = _Words([caption for caption, _ in self.lines])
+        self.suite = suite
+
+    # What a baseline does not need is not read.
+
+    @cached_property
+    def train(self) -> list[Sample]:
+        return [sample for sample in read(self.suite.data, "train") if sample.captions]
+
+    @cached_property
+    def lines(self) -> list[tuple[str, int]]:
+        """Every caption with the number of its clip."""
+        return [(caption, i) for i, sample in enumerate(self.train) for caption in sample.captions]
+
+    @cached_property
+    def words(self) -> _Words:
+        return _Words([caption for caption, _ in self.lines])
+
+    @cached_property
+    def looks(self) -> np.ndarray:
+        return np.stack([_look(sample.load()) for sample in self.train])
+
+    @cached_property
+    def clips(self) -> gaps.Clips:
+        return gaps.Clips([sample.load() for sample in self.train])
 
     def motions(self, texts: Sequence[str], seconds: Sequence[float] | None, seed: int) -> list[Made]:
         if self.nearest:
@@ -153,19 +172,15 @@ class Baseline:
         if not self.nearest:
             fill = gaps.hold if self.name == "baseline:hold" else gaps.linear
             return [gaps.filled(gap, fill(gap)) for gap in asked]
-        self.clips = self.clips or gaps.Clips([sample.load() for sample in self.train])
         return [gaps.filled(gap, gaps.from_clip(gap, self.clips.nearest(gap))) for gap in asked]
 
     def captions(self, features: Sequence[np.ndarray]) -> list[str]:
         if not self.nearest:
             # Drawn by the clip, so that a run that goes on draws as one that was never killed.
-            draws = [np.random.default_rng([self.seed, zlib.crc32(clip.tobytes())]) for clip in features]
+            draws = [np.random.default_rng([self.suite.seed, zlib.crc32(clip.tobytes())]) for clip in features]
             return [self.lines[draw.integers(len(self.lines))][0] for draw in draws]
-        if self.looks is None:
-            every = np.stack([_look(sample.load()) for sample in self.train])
-            self.looks = every, every.mean(0), every.std(0) + 1e-6
-        every, mean, std = self.looks
-        apart = metrics.distances((np.stack([_look(f) for f in features]) - mean) / std, (every - mean) / std)
+        mean, std = self.looks.mean(0), self.looks.std(0) + 1e-6
+        apart = metrics.distances((np.stack([_look(f) for f in features]) - mean) / std, (self.looks - mean) / std)
         return [self.train[i].captions[0] for i in apart.argmin(1)]
 
     def answers(self, features: Sequence[np.ndarray], questions: Sequence[str]) -> list[str]:
