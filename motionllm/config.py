@@ -351,8 +351,9 @@ class Suite(Section):
     """What is measured, on what, how. version: raised with every change that moves its numbers.
 
     cases: clips of the split, from its start; null takes all. frames: shortest and longest clips that count.
-    captions: of a clip's captions the `first`, or one `drawn` in each replication. length: of a motion, the model's
-    `own` stop, or the true clip's duration `given`. embedder: a folder, a shipped name, or `standard:FOLDER`, where the
+    captions: of a clip's captions the `first`, or one `drawn` in each replication; for prediction and in-between also
+    `none`. length: of a motion, the model's `own` stop, or the true clip's duration `given`. given: the share of a clip
+    that prediction and in-between start from. embedder: a folder, a shipped name, or `standard:FOLDER`, where the
     standard evaluator lies. group, pairs: of R-Precision and Diversity. labels: what a classifier trained on real train
     clips reads off motions. expect: what real data must score, {measure: [least, most]}, or the suite stops.
     benchmark: the name under which others' numbers are published, where this is that benchmark.
@@ -360,13 +361,14 @@ class Suite(Section):
 
     name: str
     version: Count = 1
-    task: Literal["text_to_motion", "captioning", "questions", "tokenizer"]
+    task: Literal["text_to_motion", "captioning", "questions", "prediction", "in_between", "tokenizer"]
     data: Source
     split: Literal["train", "val", "test"] = "test"
     cases: Count | None = None
     frames: tuple[int, int] | None = None
-    captions: Literal["first", "drawn"] = "first"
+    captions: Literal["first", "drawn", "none"] = "first"
     length: Literal["own", "given"] = "own"
+    given: Annotated[float, Field(gt=0, lt=1)] = 0.2
     embedder: str = "default"
     group: Annotated[int, Field(ge=4)] = 32
     pairs: Count = 300
@@ -380,6 +382,12 @@ class Suite(Section):
     seed: int = 0
     expect: dict[str, tuple[float, float]] = {}
     benchmark: str | None = None
+
+    @model_validator(mode="after")
+    def _words_where_they_are_needed(self) -> Suite:
+        if self.captions == "none" and self.task not in ("prediction", "in_between"):
+            raise ValueError("`captions: none` is of prediction and in_between; give first or drawn")
+        return self
 
 
 class Sampling(Section):

@@ -19,6 +19,7 @@ from motionllm.loss import cross_entropy, logits, output_rows
 from motionllm.vocab import MotionVocab
 
 OVERLAP = 12  # steps that a window goes on from
+ENDED = 1 / 8  # share of a batch that has ended, from which its rows leave the cache: copying it costs about a step
 
 # An int seeds row i of a batch with (seed, i); or a pair for each row. What a row draws depends on no other row.
 Seed = int | Sequence[tuple[int, int]] | None
@@ -80,23 +81,28 @@ def places(
     config = model.config.get_text_config()
     allowed = torch.stack([vocab.allowed(part) for part in range(vocab.parts)])
     open_ = made < high
-    decoder, seen, chosen = None, made.clone(), made
+    decoder, seen, chosen = None, made.clone(), torch.zeros_like(made)
+    inside = torch.arange(len(prompts))  # the motions that the decoder holds
     while open_.any():
         if decoder is None or (seen[open_] >= full).any():
             if (seen[open_] >= full).any():
                 shown = [codes[-OVERLAP * vocab.parts - len(codes) % vocab.parts :] for codes in shown]
                 seen = torch.tensor([len(codes) for codes in shown])
-            decoder = _Decoder(model, [[*prompt, *vocab.encode(np.array(codes, np.int64))[:-1]]
-                                       for prompt, codes in zip(prompts, shown, strict=True)])  # fmt: skip
+            inside = open_.nonzero()[:, 0]
+            decoder = _Decoder(model, [[*prompts[i], *vocab.encode(np.array(shown[i], np.int64))[:-1]]
+                                       for i in inside.tolist()])  # fmt: skip
             hidden = decoder.start()
         else:
-            # A finished row keeps stepping beside the others; what it draws is ignored.
-            hidden = decoder.step(torch.where(chosen > 0, chosen - 1 + vocab.first_id, vocab.end_id))
-        scores = logits(hidden, rows, config).cpu().masked_fill(~allowed[made % vocab.parts], -torch.inf)
-        scores[made < low, 0] = -torch.inf
-        room = torch.where(open_, torch.minimum(high - made, full - seen), full)
+            if (~open_[inside]).float().mean() >= ENDED:
+                decoder.keep(open_[inside].nonzero()[:, 0])
+                inside = inside[open_[inside]]
+            # A motion that has ended may step on beside the others; what it draws is ignored.
+            hidden = decoder.step(torch.where(chosen > 0, chosen - 1 + vocab.first_id, vocab.end_id)[inside])
+        scores = logits(hidden, rows, config).cpu().masked_fill(~allowed[made[inside] % vocab.parts], -torch.inf)
+        scores[(made < low)[inside], 0] = -torch.inf
+        room = torch.where(open_, torch.minimum(high - made, full - seen), full)[inside]
         scores[:, 1:].masked_fill_(vocab.lengths > room[:, None], -torch.inf)
-        chosen = _draw(scores, temperature, top_p, top_k, random)
+        chosen[inside] = _draw(scores, temperature, top_p, top_k, [random[i] for i in inside.tolist()])
         open_ &= chosen > 0
         drawn = [vocab.pieces[c - 1] if still else () for c, still in zip(chosen.tolist(), open_.tolist(), strict=True)]
         for codes, piece in zip(shown, drawn, strict=True):
@@ -197,6 +203,7 @@ class _Decoder:
             self.ids[i, length - len(prompt) :] = torch.tensor(prompt)
             self.mask[i, length - len(prompt) :] = 1
         self.position = self.mask.sum(1)
+        self.padded = not bool(self.mask.all())
         self.cache: Any = None
 
     def start(self) -> Tensor:
@@ -209,9 +216,15 @@ class _Decoder:
         self.position = self.position + 1
         return hidden
 
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows (k,) alone."""
+        rows = rows.to(self.mask.device)
+        self.mask, self.position = self.mask[rows], self.position[rows]
+        self.cache.batch_select_indices(rows)
+
     def _run(self, ids: Tensor, positions: Tensor) -> Tensor:
-        # One prompt has no padding: without a mask attention takes its fast causal path.
-        mask = None if len(ids) == 1 else self.mask
+        # Without padding there is no mask: attention takes its fast causal path.
+        mask = self.mask if self.padded else None
         out = self.body(
             input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=self.cache, use_cache=True
         )

@@ -241,8 +241,8 @@ class MotionLM:
         top_p: float = 0.95,
         best_of: int = BEST_OF,
         top_k: int = 0,
-        start: Motion | None = None,
-        end: Motion | None = None,
+        start: Motion | np.ndarray | None = None,
+        end: Motion | np.ndarray | None = None,
         judge: Judge | None = None,
     ) -> Motion | list[Motion]:
         """Motion that does what `text` says; a list for n > 1.
@@ -270,34 +270,46 @@ class MotionLM:
         top_p: float = 0.95,
         best_of: int = BEST_OF,
         top_k: int = 0,
-        start: Motion | None = None,
-        end: Motion | None = None,
+        start: Motion | np.ndarray | Sequence[Motion | np.ndarray] | None = None,
+        end: Motion | np.ndarray | Sequence[Motion | np.ndarray] | None = None,
         judge: Judge | None = None,
     ) -> list[Motion]:
         """One Motion a text, decoded side by side. See `generate`. seed: one for all, or one a text, which then gives
-        what `generate` gives for that text and seed.
+        what `generate` gives for that text and seed. start, end: a clip for all, or one a text (a Motion, joints, or
+        features).
         """
         if best_of < 1:
             raise MotionLLMError(f"best_of is {best_of}; at least one motion is made for each that is given.")
         best_of = best_of if temperature else 1  # greedy ones are all the same
         sampling = _sampling(temperature, top_p, top_k)
-        given, rest = ([] if clip is None else self._codes(clip).tolist() for clip in (start, end))
+        given, rest = (self._clips(clip, len(texts)) for clip in (start, end))
         asked = seconds if seconds is not None else [None] * len(texts)
-        orders = [self._order(text, wanted, given, rest) for text, wanted in zip(texts, asked, strict=True)]
+        orders = [self._order(*row) for row in zip(texts, asked, given, rest, strict=True)]
         many = [order for order in orders for _ in range(best_of)]
+        begun, after = ([codes for codes in clips for _ in range(best_of)] for clips in (given, rest))
         if isinstance(seed, Sequence):
             seed = [(s, i) for s in seed for i in range(best_of)]  # type: ignore[misc]
         bounds = ([o.least for o in many], [o.most for o in many])
         made = decoding.motions(self.model, self.vocab, [o.prompt for o in many], *bounds, **sampling, seed=seed,  # type: ignore[arg-type]
-                                given=[given] * len(many), window=self._window)  # fmt: skip
+                                given=begun, window=self._window)  # fmt: skip
         if best_of > 1:
             if judge:
-                scores = judge([order.text for order in many], [[*codes, *rest] for codes in made])
+                scores = judge([order.text for order in many], [[*c, *r] for c, r in zip(made, after, strict=True)])
             else:
-                scores = self._follows(many, made, rest) if rest else self._says(many, made)
+                scores = self._follows(many, made, after) if any(after) else self._says(many, made)
             groups = [range(first, first + best_of) for first in range(0, len(made), best_of)]
             made = [made[max(group, key=scores.__getitem__)] for group in groups]
-        return [self._motion([*codes, *rest], o.frames) for codes, o in zip(made, orders, strict=True)]
+        return [self._motion([*c, *r], o.frames) for c, r, o in zip(made, rest, orders, strict=True)]
+
+    def _clips(self, clip: Motion | np.ndarray | Sequence[Motion | np.ndarray] | None, rows: int) -> list[list[int]]:
+        """The codes of a clip for each of the rows; none where there is no clip."""
+        if clip is None:
+            return [[]] * rows
+        return (
+            [self._codes(one).tolist() for one in clip]
+            if isinstance(clip, Sequence)
+            else [self._codes(clip).tolist()] * rows
+        )
 
     def stream(
         self,
@@ -374,15 +386,15 @@ class MotionLM:
         ]
         return decoding.likelihoods(self.model, self.vocab, prompts, replies)
 
-    def _follows(self, orders: Sequence[_Order], made: Sequence[list[int]], rest: Sequence[int]) -> list[float]:
-        """Log-likelihood that each motion (codes) goes on to `rest`."""
+    def _follows(self, orders: Sequence[_Order], made: Sequence[list[int]], rest: Sequence[list[int]]) -> list[float]:
+        """Log-likelihood that each motion (codes) goes on to its `rest`."""
         shown = [codes[-self._window * self.vocab.parts :] for codes in made]
         prompts = [
             [*order.prompt, *self.vocab.encode(np.array(codes))[:-1]]
             for order, codes in zip(orders, shown, strict=True)
         ]
-        ids = self.vocab.encode(np.array(rest))[1:-1]
-        return decoding.motion_likelihoods(self.model, self.vocab, prompts, [ids] * len(prompts))
+        replies = [self.vocab.encode(np.array(codes))[1:-1] for codes in rest]
+        return decoding.motion_likelihoods(self.model, self.vocab, prompts, replies)
 
     def caption(self, motion: Motion | np.ndarray) -> str:
         """A sentence that says what the person in the motion does."""

@@ -155,6 +155,26 @@ def test_a_seed_is_a_texts_own(lm: MotionLM) -> None:
         assert np.abs(alone.joints - motion.joints).max() < 1e-4  # type: ignore[union-attr]
 
 
+def test_each_text_has_clips_of_its_own(lm: MotionLM, clip: np.ndarray) -> None:
+    texts, seconds, seeds = ["a person walks", "bow", "jump"], [2.0, 2.4, 1.8], [3, 4, 5]
+    starts, ends = [clip[:8], clip[4:20], clip[:4]], [clip[-12:], clip[-8:], clip[-16:]]
+    together = lm.generate_batch(texts, seconds, seeds, 1.0, best_of=2, start=starts, end=ends)
+    for text, long, seed, start, end, motion in zip(texts, seconds, seeds, starts, ends, together, strict=True):
+        alone = lm.generate(text, long, seed=seed, temperature=1.0, best_of=2, start=start, end=end)
+        assert np.abs(alone.joints - motion.joints).max() < 1e-4  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match="shorter"):
+        lm.generate_batch(texts, seconds, start=starts[:2])
+
+
+def test_motions_that_have_ended_leave_the_batch(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    run = decoding._Decoder._run
+    monkeypatch.setattr(decoding._Decoder, "_run", lambda self, ids, at: rows.append(len(ids)) or run(self, ids, at))
+    texts = ["walk", "a person jumps twice", "bow", "a person sits down on the floor"]
+    lm.generate_batch(texts, [0.4, 3.0, 1.0, 2.0], 0, 1.0, best_of=1)
+    assert rows == sorted(rows, reverse=True) and set(rows) == {4, 3, 2, 1}
+
+
 def test_a_range_bounds_the_duration(lm: MotionLM) -> None:
     made = lm.generate("a person walks", (1.0, 2.1), n=12, seed=0, temperature=2.0, best_of=1)
     durations = {motion.duration for motion in made}  # type: ignore[union-attr]

@@ -110,8 +110,8 @@ def train_embedder(
 
 @app.command("captions", context_settings=CONTEXT)
 def captions(
-    predictions: Annotated[Path, typer.Option(help="JSONL of {id, caption}.")],
-    references: Annotated[Path, typer.Option(help="JSONL of {id, captions}, the same ids.")],
+    predictions: Annotated[Path, typer.Option(help="JSONL of {id, caption}, or JSON of {id: caption}.")],
+    references: Annotated[Path, typer.Option(help="JSONL of {id, captions}, or JSON of {id: captions}; the same ids.")],
     bertscore: Annotated[
         Path | None, typer.Option(help="Folder of an encoder (roberta-large …): BERTScore too.")
     ] = None,

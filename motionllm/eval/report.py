@@ -17,12 +17,20 @@ import yaml
 
 from motionllm import shipped
 from motionllm.errors import MotionLLMError
-from motionllm.eval.suites import FORMAT, SAMPLES
+from motionllm.eval import gaps
+from motionllm.eval.suites import FORMAT, GAPS, SAMPLES
 from motionllm.motion.page import box, fill, player, stored
 from motionllm.motion.writing import write_file
 
 # (key of a result, heading, decimals, better: + more, − less, 0 neither)
-COLUMNS: dict[str, list[tuple[str, str, int, int]]] = {
+Column = tuple[str, str, int, int]
+FILLED: list[Column] = [
+    ("ade", "ADE m", 3, -1), ("fde", "FDE m", 3, -1),
+    ("root_aligned_mpjpe_mm", "MPJPE mm, root-aligned", 1, -1), ("fid", "FID", 3, -1),
+    ("diversity", "Diversity", 3, 0), ("skating", "skating", 3, -1), ("floating_mm", "floating mm", 0, 0),
+    ("jerk", "jerk m/s³", 0, 0), ("failures", "failed", 0, -1),
+]  # fmt: skip
+COLUMNS: dict[str, list[Column]] = {
     "text_to_motion": [
         ("r1", "R@1", 3, 1), ("r2", "R@2", 3, 1), ("r3", "R@3", 3, 1), ("fid", "FID", 3, -1),
         ("mm_dist", "MM-Dist", 3, -1), ("diversity", "Diversity", 3, 0), ("multimodality", "MModality", 3, 0),
@@ -40,6 +48,7 @@ COLUMNS: dict[str, list[tuple[str, str, int, int]]] = {
         ("exact", "exact", 3, 1), ("normalised", "normalised", 3, 1), ("understood", "understood", 3, 1),
         ("failures", "failed", 0, -1),
     ],
+    **{task: FILLED for task in GAPS},
     "tokenizer": [
         ("root_aligned_mpjpe_mm", "MPJPE mm, root-aligned", 1, -1), ("mpjpe_mm", "MPJPE mm, global", 1, -1),
         ("pa_mpjpe_mm", "PA-MPJPE mm", 1, -1), ("acceleration_error", "accel. error m/s²", 2, -1),
@@ -233,7 +242,20 @@ def _about(protocol: dict[str, Any]) -> str:
             f"temperature {protocol['temperature']:g}, top-p {protocol['top_p']:g}, best of {protocol['best_of']}"
         )
         parts.append(f"FID against the same real clips, Diversity of {protocol['pairs']} pairs")
-    if "group" in protocol:
+    if protocol["task"] in GAPS:
+        where = "beginning" if protocol["task"] == "prediction" else "two ends, half of it each"
+        words = "the caption too" if protocol["captions"] != "none" else "no caption"
+        parts.append(
+            f"given {100 * protocol['given']:g} % of each clip, its {where}, in units of {gaps.UNIT} frames, its true "
+            f"length, and {words}"
+        )
+        parts.append("errors of the frames asked for, laid on the truth at the last frame before them")
+        parts.append(f"FID and Diversity ({protocol['pairs']} pairs) of whole clips; physics of the frames asked for")
+        parts.append(
+            f"{protocol['replications']} replications (mean ± 95 % interval); temperature {protocol['temperature']:g}, "
+            f"top-p {protocol['top_p']:g}, best of {protocol['best_of']}"
+        )
+    elif "group" in protocol:
         way = "text to motion" if protocol["task"] == "text_to_motion" else "motion to text"
         parts.append(f"R@k {way} among {protocol['group']}")
     if protocol["task"] == "captioning":

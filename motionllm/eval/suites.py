@@ -17,6 +17,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,11 +32,12 @@ from motionllm.data.builtin import Spec
 from motionllm.data.samples import Sample
 from motionllm.data.sources import read
 from motionllm.errors import MotionLLMError
-from motionllm.eval import corpus, metrics
+from motionllm.eval import corpus, gaps, metrics
 from motionllm.eval.classifier import Classifier
 from motionllm.eval.corpus import adapter_hash, draw_questions, each, save_result
 from motionllm.eval.embedder import Embedder
 from motionllm.eval.evaluator import StandardEvaluator
+from motionllm.eval.gaps import Gap
 from motionllm.eval.labels import label_scores
 from motionllm.eval.text import caption_scores, normalised
 from motionllm.model import MotionLM, find_adapter
@@ -44,7 +46,9 @@ from motionllm.motion.features import features_to_joints, skeleton_of_dim
 from motionllm.tokenizer import MotionTokenizer
 
 FORMAT = 1  # of the result
+GAPS = ("prediction", "in_between")  # the tasks that fill a clip
 SAMPLES = 4  # motions kept to look at
+WORDLESS = "a person moves"  # what is said of a clip that is to be filled where no caption is given
 Progress = Callable[..., None]
 Made = tuple[np.ndarray, np.ndarray]  # features (T, dim), joints (T, J, 3)
 
@@ -73,6 +77,8 @@ class Contestant(Protocol):
 
     def motions(self, texts: Sequence[str], seconds: Sequence[float] | None, seed: int) -> list[Made]: ...
 
+    def fillings(self, asked: Sequence[Gap], seed: int) -> list[Made]: ...
+
     def captions(self, features: Sequence[np.ndarray]) -> list[str]: ...
 
     def answers(self, features: Sequence[np.ndarray], questions: Sequence[str]) -> list[str]: ...
@@ -95,8 +101,17 @@ class Model:
 
     def motions(self, texts: Sequence[str], seconds: Sequence[float] | None, seed: int) -> list[Made]:
         s = self.suite
-        made = self.lm.generate_batch(texts, seconds, seed, s.temperature, s.top_p, s.best_of)
-        return [(self.lm.motion_tokenizer.features(motion), motion.joints) for motion in made]
+        return self._made(self.lm.generate_batch(texts, seconds, seed, s.temperature, s.top_p, s.best_of))
+
+    def fillings(self, asked: Sequence[Gap], seed: int) -> list[Made]:
+        s, ends = self.suite, [gap.features[gap.last :] for gap in asked]
+        return self._made(self.lm.generate_batch(
+            [gap.text for gap in asked], [len(gap.features) / gap.fps for gap in asked], seed, s.temperature, s.top_p,
+            s.best_of, start=[gap.features[: gap.first] for gap in asked], end=ends if len(ends[0]) else None,
+        ))  # fmt: skip
+
+    def _made(self, motions: Sequence[Motion]) -> list[Made]:
+        return [(self.lm.motion_tokenizer.features(motion), motion.joints) for motion in motions]
 
     def captions(self, features: Sequence[np.ndarray]) -> list[str]:
         return self.lm.caption_batch(features)
@@ -109,19 +124,41 @@ class Baseline:
     """Training clips in a model's place: `baseline:random` any one, `baseline:nearest` the one that is most alike.
 
     To a text the clip with the nearest caption (cosine of TF-IDF over words), to a motion the caption of the clip
-    whose features have the nearest mean and spread: neither knows the embedder that scores it.
+    whose features have the nearest mean and spread, to what is given of a clip the one whose same frames are nearest:
+    none knows the embedder that scores it. Prediction and in-between have baselines without training besides.
     """
 
     def __init__(self, name: str, suite: Suite) -> None:
-        kinds = ("baseline:random", "baseline:nearest")
+        kinds = ["baseline:random", "baseline:nearest"]
+        if suite.task in GAPS:
+            kinds = ["baseline:hold", *(["baseline:linear"] if suite.task == "in_between" else []), "baseline:nearest"]
         if name not in kinds:
-            raise MotionLLMError(f"There is no {name}; baselines are {', '.join(kinds)}.")
+            raise MotionLLMError(f"There is no {name} of {suite.task}; baselines are {', '.join(kinds)}.")
         self.name, self.nearest, self.about = name, name.endswith("nearest"), {"model": name}
-        self.seed = suite.seed
-        self.train = [sample for sample in read(suite.data, "train") if sample.captions]
-        self.lines = [(caption, i) for i, sample in enumerate(self.train) for caption in sample.captions]
-        self.looks: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
-        self.words = _Words([caption for caption, _ in self.lines])
+        self.suite = suite
+
+    # What a baseline does not need is not read.
+
+    @cached_property
+    def train(self) -> list[Sample]:
+        return [sample for sample in read(self.suite.data, "train") if sample.captions]
+
+    @cached_property
+    def lines(self) -> list[tuple[str, int]]:
+        """Every caption with the number of its clip."""
+        return [(caption, i) for i, sample in enumerate(self.train) for caption in sample.captions]
+
+    @cached_property
+    def words(self) -> _Words:
+        return _Words([caption for caption, _ in self.lines])
+
+    @cached_property
+    def looks(self) -> np.ndarray:
+        return np.stack([_look(sample.load()) for sample in self.train])
+
+    @cached_property
+    def clips(self) -> gaps.Clips:
+        return gaps.Clips([sample.load() for sample in self.train])
 
     def motions(self, texts: Sequence[str], seconds: Sequence[float] | None, seed: int) -> list[Made]:
         if self.nearest:
@@ -131,16 +168,19 @@ class Baseline:
         found = [self.train[i].load() for i in picked]
         return [(features, features_to_joints(features)) for features in found]
 
+    def fillings(self, asked: Sequence[Gap], seed: int) -> list[Made]:
+        if not self.nearest:
+            fill = gaps.hold if self.name == "baseline:hold" else gaps.linear
+            return [gaps.filled(gap, fill(gap)) for gap in asked]
+        return [gaps.filled(gap, gaps.from_clip(gap, self.clips.nearest(gap))) for gap in asked]
+
     def captions(self, features: Sequence[np.ndarray]) -> list[str]:
         if not self.nearest:
             # Drawn by the clip, so that a run that goes on draws as one that was never killed.
-            draws = [np.random.default_rng([self.seed, zlib.crc32(clip.tobytes())]) for clip in features]
+            draws = [np.random.default_rng([self.suite.seed, zlib.crc32(clip.tobytes())]) for clip in features]
             return [self.lines[draw.integers(len(self.lines))][0] for draw in draws]
-        if self.looks is None:
-            every = np.stack([_look(sample.load()) for sample in self.train])
-            self.looks = every, every.mean(0), every.std(0) + 1e-6
-        every, mean, std = self.looks
-        apart = metrics.distances((np.stack([_look(f) for f in features]) - mean) / std, (every - mean) / std)
+        mean, std = self.looks.mean(0), self.looks.std(0) + 1e-6
+        apart = metrics.distances((np.stack([_look(f) for f in features]) - mean) / std, (self.looks - mean) / std)
         return [self.train[i].captions[0] for i in apart.argmin(1)]
 
     def answers(self, features: Sequence[np.ndarray], questions: Sequence[str]) -> list[str]:
@@ -196,8 +236,8 @@ def embedder_of(suite: Suite) -> Embedder | StandardEvaluator:
 def run_suite(suite: Suite, model: str, out: Path, progress: Progress | None = None) -> dict[str, Any]:
     """Measure a model by a suite into the folder `out`; what its `result.json` holds.
 
-    model: an adapter or run folder, a shipped name, `untrained:NAME`, `baseline:random` or `baseline:nearest`; for
-    the tokenizer task a motion tokenizer does too. progress(done, **numbers) is called after each batch.
+    model: an adapter or run folder, a shipped name, `untrained:NAME`, or a baseline (see `Baseline`); for the
+    tokenizer task a motion tokenizer does too. progress(done, **numbers) is called after each batch.
     Raises MotionLLMError where data, embedder or model are not to be had, or real data fails the self-check.
     """
     begun = time.monotonic()
@@ -205,7 +245,8 @@ def run_suite(suite: Suite, model: str, out: Path, progress: Progress | None = N
     # Answers are right or wrong by themselves.
     embedder = embedder_of(suite) if suite.task != "questions" else None
     real = embedder.embed_motions([case.features for case in cases]) if embedder else np.zeros((len(cases), 0))
-    measured = {"text_to_motion": _text_to_motion, "captioning": _captioning, "questions": _questions}
+    measured = {"text_to_motion": _text_to_motion, "captioning": _captioning, "questions": _questions,
+                **dict.fromkeys(GAPS, _filling)}  # fmt: skip
     protocol = {
         "suite": suite.name,
         "version": suite.version,
@@ -312,23 +353,28 @@ class _Run:
 
     def motions(self, label: str, number: int, texts: Sequence[str], seconds: Sequence[float] | None) -> list[_Motion]:
         """One _Motion a text; `label` and `number` name the pass, which has a seed of its own."""
+        columns = [texts] if seconds is None else [texts, seconds]
+        return self.passed(
+            label, number, lambda seed, texts, seconds=None: self.contestant.motions(texts, seconds, seed), *columns
+        )
+
+    def passed(
+        self, label: str, number: int, call: Callable[..., list[Made]], *columns: Sequence[Any]
+    ) -> list[_Motion]:
+        """call(seed, *columns) batch by batch: one _Motion a row of the columns."""
         made: list[_Motion] = []
-        for start in range(0, len(texts), self.suite.batch):
-            rows = slice(start, start + self.suite.batch)
+        for start in range(0, len(columns[0]), self.suite.batch):
+            rows = [column[start : start + self.suite.batch] for column in columns]
             file = self.parts / f"{label}-{number:03d}-{start:06d}.npz"
             if not file.is_file():
                 seed = _seed(self.suite.seed, label, number, start)
-                _write_motions(file, self._batch(texts[rows], seconds[rows] if seconds else None, seed))
+                found = self.ask(lambda first, *rows, seed=seed: call(seed + first, *rows), *rows)
+                _write_motions(
+                    file, [_Motion() if one is None else _measured(one[0], one[1], self.embedder) for one in found]
+                )
             made += _read_motions(file)
-            self.tell(len(texts[rows]), **{label: number + 1, "motions": len(made)})
+            self.tell(len(rows[0]), **{label: number + 1, "motions": len(made)})
         return made
-
-    def _batch(self, texts: Sequence[str], seconds: Sequence[float] | None, seed: int) -> list[_Motion]:
-        columns = [texts] if seconds is None else [texts, seconds]
-        found = self.ask(
-            lambda first, texts, seconds=None: self.contestant.motions(texts, seconds, seed + first), *columns
-        )
-        return [_Motion() if one is None else _measured(one[0], one[1], self.embedder) for one in found]
 
     def words(self, label: str, call: Callable[..., list[str]], *columns: Sequence[Any]) -> list[str | None]:
         """One text a row of the columns; None where it failed."""
@@ -472,6 +518,44 @@ def _replication(
     return row
 
 
+def _filling(run: _Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any]:
+    suite = run.suite
+    run.todo = suite.replications * len(cases)
+    true = [features_to_joints(case.features) for case in cases]
+    rows: dict[str, list[dict[str, Any]]] = {"real": [], "made": []}
+    shown: list[_Motion] = []
+    failed = 0
+    for number in range(suite.replications):
+        said = [WORDLESS] * len(cases) if suite.captions == "none" else _captions(cases, suite, number)
+        asked = [gaps.gap(c.features, suite.task, suite.given, text) for c, text in zip(cases, said, strict=True)]
+        made = run.passed("replication", number, lambda seed, some: run.contestant.fillings(some, seed), asked)
+        # One of another length than was asked for cannot be laid beside the truth, frame by frame.
+        made = [m if m.joints is not None and m.joints.shape == t.shape else _Motion()
+                for m, t in zip(made, true, strict=True)]  # fmt: skip
+        shown = shown or made
+        failed += sum(m.joints is None for m in made)
+        whole = [_Motion(e, t) for e, t in zip(real, true, strict=True)]
+        for name, motions in (("real", whole), ("made", made)):
+            there = [i for i, motion in enumerate(motions) if motion.joints is not None]
+            if len(there) < max(suite.pairs, 2):
+                raise MotionLLMError(
+                    f"Only {len(there)} of {len(cases)} clips could be filled; suite {suite.name} compares "
+                    f"{suite.pairs} pairs."
+                )
+            found = np.stack([motions[i].embedding for i in there])  # type: ignore[misc]
+            measured = [gaps.measures(asked[i], motions[i].joints, true[i]) for i in there]  # type: ignore[arg-type]
+            draw = np.random.default_rng([suite.seed, 1, number])
+            rows[name].append(
+                {key: float(np.mean([one[key] for one in measured])) for key in measured[0]}
+                | {
+                    "fid": metrics.frechet_distance(found, real),
+                    "diversity": metrics.diversity(found, draw, suite.pairs),
+                }
+            )
+    _write_samples(run.parts.parents[1] / "samples.npz", cases, shown)
+    return {name: _intervals(found) for name, found in rows.items()} | {"failures": failed}
+
+
 def _captioning(run: _Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any]:
     run.todo = len(cases)
     said = run.words("captions", run.contestant.captions, [case.features for case in cases])
@@ -583,6 +667,8 @@ def _settings(suite: Suite) -> dict[str, Any]:
                            "batch", "labels"),
         "captioning": ("group", "labels", "batch"),
         "questions": ("batch",),
+        **dict.fromkeys(GAPS, ("captions", "given", "replications", "group", "pairs", "temperature", "top_p", "best_of",
+                               "batch")),
         "tokenizer": (),
     }  # fmt: skip
     found = {name: getattr(suite, name) for name in every[suite.task]}
@@ -599,6 +685,8 @@ def _cases(suite: Suite) -> list[Case]:
     for sample in samples:
         features = sample.load()
         least, most = suite.frames or (4, 10**9)
+        if suite.task in GAPS:
+            least, features = max(least, gaps.SHORTEST), features[: len(features) // gaps.UNIT * gaps.UNIT]
         if sample.captions and least <= len(features) <= most:
             cases.append(Case(sample, features))
         if len(cases) == suite.cases:
@@ -619,7 +707,7 @@ def _read(suite: Suite) -> list[Sample]:
 
 def _captions(cases: Sequence[Case], suite: Suite, number: int) -> list[str]:
     """The captions of a replication."""
-    if suite.captions == "first":
+    if suite.captions in ("first", "none"):
         return [case.sample.captions[0] for case in cases]
     draw = np.random.default_rng([suite.seed, 4, number])
     return [case.sample.captions[draw.integers(len(case.sample.captions))] for case in cases]

@@ -8,13 +8,14 @@ simplemma is installed a third time, `lemmatised` (normalised, every word in its
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import math
 import string
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -211,15 +212,24 @@ def _common(a: Sequence[str], b: Sequence[str]) -> int:
 
 
 def read_predictions(path: Path) -> dict[str, str]:
-    """{id: caption} of a JSONL of {"id", "caption"}; an empty caption is a caption.
+    """{id: caption} of JSON lines of {"id", "caption"}, or of a .json file of such objects or of one {id: caption};
+    a list of one caption is that caption, and an empty caption is a caption.
 
-    Raises MotionLLMError, naming the line, for what is not such an object, and for an id that comes twice.
+    Raises MotionLLMError, naming the line or entry, for what is not such an object, and for an id that comes twice.
     """
-    return dict(_rows(path, "caption", "a string", lambda value: isinstance(value, str)))
+
+    def fits(value: Any) -> bool:
+        return isinstance(value, str) or (isinstance(value, list) and len(value) == 1 and isinstance(value[0], str))
+
+    rows = _rows(path, "caption", "a string", fits)
+    return {name: value if isinstance(value, str) else value[0] for name, value in rows}
 
 
 def read_references(path: Path) -> dict[str, list[str]]:
-    """{id: captions} of a JSONL of {"id", "captions"}. Raises MotionLLMError as `read_predictions` does."""
+    """{id: captions} of JSON lines of {"id", "captions"}, or of a .json file of such objects or of one {id: captions}.
+
+    Raises MotionLLMError as `read_predictions` does.
+    """
 
     def fits(value: Any) -> bool:
         return isinstance(value, list) and bool(value) and all(isinstance(v, str) and v.strip() for v in value)
@@ -235,16 +245,10 @@ def _rows(path: Path, key: str, kind: str, fits: Callable[[Any], bool]) -> list[
     except UnicodeDecodeError:
         raise MotionLLMError(f"{path} is not UTF-8 text; write it as JSON lines.") from None
     expected = f'expected {{"id": …, "{key}": …}}'
-    lines: dict[str, int] = {}
+    places: dict[str, str] = {}
     rows = []
-    for number, line in enumerate(text.split("\n"), 1):  # splitlines would also cut at U+2028 inside a string
-        if not line.strip():
-            continue
-        where = f"{path} line {number}"
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise MotionLLMError(f"{where} is not JSON ({error}); {expected}.") from None
+    for place, row in _objects(path, text, key, expected):
+        where = f"{path} {place}"
         if not isinstance(row, dict) or not {"id", key} <= row.keys():
             lacks = next((k for k in ("id", key) if k not in row), "") if isinstance(row, dict) else ""
             raise MotionLLMError(f"{where} {f'has no {lacks!r}' if lacks else 'is no JSON object'}; {expected}.")
@@ -253,10 +257,35 @@ def _rows(path: Path, key: str, kind: str, fits: Callable[[Any], bool]) -> list[
             raise MotionLLMError(f"{where}: 'id' must be a string, got {name!r}.")
         if not fits(value):
             raise MotionLLMError(f"{where}: {key!r} of {name!r} must be {kind}, got {str(value)[:60]!r}.")
-        if name in lines:
-            raise MotionLLMError(f"{where}: {name!r} was already on line {lines[name]}; keep one of the two.")
-        lines[name] = number
+        if name in places:
+            raise MotionLLMError(f"{where}: {name!r} was already on {places[name]}; keep one of the two.")
+        places[name] = place
         rows.append((name, value))
     if not rows:
         raise MotionLLMError(f"{path} is empty; {expected}, one line a clip.")
     return rows
+
+
+def _objects(path: Path, text: str, key: str, expected: str) -> Iterator[tuple[str, Any]]:
+    """(where it stands, object) of a file; those of one object {id: value} in the form that lines have."""
+    whole: Any = None
+    if path.suffix.lower() == ".json":
+        with contextlib.suppress(ValueError, RecursionError):  # else it may be lines by another name
+            # Pairs, not a dict: of an id that comes twice a dict would keep the last without a word.
+            whole = json.loads(text, object_pairs_hook=_Pairs)
+    if isinstance(whole, _Pairs):
+        whole = [whole] if key in dict(whole) else [_Pairs([("id", name), (key, value)]) for name, value in whole]
+    if isinstance(whole, list):
+        yield from ((f"entry {i}", dict(row) if isinstance(row, _Pairs) else row) for i, row in enumerate(whole, 1))
+        return
+    for number, line in enumerate(text.split("\n"), 1):  # splitlines would also cut at U+2028 inside a string
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise MotionLLMError(f"{path} line {number} is not JSON ({error}); {expected}.") from None
+            yield f"line {number}", row
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """The keys and values of a JSON object, in order, twice what stands there twice."""

@@ -318,5 +318,5 @@ def test_commands_of_the_page_run(
         elif words[0] != "report":
             words += small if "embedder=" in line else [*small, f"embedder={tiny_embedder}"]
         assert cli.main(["eval", *words]) == 0, line
-    assert len(lines) == 8 and (tmp_path / "results.html").stat().st_size > 1000
-    assert (tmp_path / "results.md").read_text().count("### ") >= 4
+    assert len(lines) == 10 and (tmp_path / "results.html").stat().st_size > 1000
+    assert (tmp_path / "results.md").read_text().count("### ") >= 6

@@ -114,7 +114,9 @@ def test_ids_must_be_the_same() -> None:
         ('{"caption": "x"}', "line 1 has no 'id'"),
         ('["a", "x"]', "line 1 is no JSON object"),
         ('{"id": 12, "caption": "x"}', "line 1: 'id' must be a string, got 12"),
-        ('{"id": "a", "caption": ["x"]}', "line 1: 'caption' of 'a' must be a string"),
+        ('{"id": "a", "caption": ["x", "y"]}', "line 1: 'caption' of 'a' must be a string"),
+        ('{"id": "a", "caption": []}', "line 1: 'caption' of 'a' must be a string"),
+        ('{"a": "x", "b": "y"}', "line 1 has no 'id'"),
         ("[" * 100_000, "line 1 is not JSON"),
     ],
 )
@@ -132,6 +134,37 @@ def test_broken_references_name_the_line(tmp_path: Path, captions: object) -> No
     path.write_text(json.dumps({"id": "a", "captions": captions}), encoding="utf-8")
     with pytest.raises(MotionLLMError, match="line 1: 'captions' of 'a' must be a list"):
         read_references(path)
+
+
+def test_one_json_file_reads_as_lines_do(tmp_path: Path) -> None:
+    lists = {name: [caption] for name, caption in SAID.items()}
+    rows = [{"id": name, "caption": caption, "score": 0.5} for name, caption in SAID.items()]
+    for number, tree in enumerate((SAID, lists, rows)):  # the second is pycocoevalcap's own layout
+        for indent in (None, 1):
+            path = tmp_path / f"{number}{indent}.json"
+            path.write_text(json.dumps(tree, indent=indent), encoding="utf-8")
+            assert read_predictions(path) == SAID
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(MADE_UP, indent=1), encoding="utf-8")
+    assert read_references(path) == MADE_UP
+    path.write_text('{"id": "a", "captions": ["x"]}\n{"id": "b", "captions": ["y", "z"]}\n')  # lines, by another name
+    assert read_references(path) == {"a": ["x"], "b": ["y", "z"]}
+    path.write_text('{"id": "a", "captions": ["x"]}')
+    assert read_references(path) == {"a": ["x"]}
+    for text, says in (
+        ('{"a": ["x"], "b": ["y"], "a": ["z"]}', "entry 3: 'a' was already on entry 1"),
+        ('{"a": ["x"], "b": "y"}', "entry 2: 'captions' of 'b' must be a list"),
+        ('[{"id": "a", "captions": ["x"]}, "b"]', "entry 2 is no JSON object"),
+        ('[{"id": "a", "captions": ["x"]}, {"id": "b"}]', "entry 2 has no 'captions'"),
+        ("{}", "is empty"),
+        ("[]", "is empty"),
+        ("3", "line 1 is no JSON object"),
+        ('{"a": ["x"],\n "b": [', "line 1 is not JSON"),
+    ):
+        path.write_text(text)
+        with pytest.raises(MotionLLMError) as error:
+            read_references(path)
+        assert says in str(error.value) and str(path) in str(error.value)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

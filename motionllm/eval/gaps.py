@@ -1,0 +1,138 @@
+"""Prediction and in-between: what of a clip is given, baselines that fill the rest, and how far that is from the truth.
+
+A gap is frames `first` to `last` of a clip; what stands before it is given, and for in-between what stands after it.
+Whoever fills it is told how long it is, and sees nothing of what was there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from motionllm.errors import MotionLLMError
+from motionllm.eval import metrics
+from motionllm.motion.features import features_to_joints, joints_to_features, skeleton_of_dim
+
+UNIT = 4  # frames: clips and what is given of them are cut to the field's unit, so that no motion tokenizer drops any
+SHORTEST = 4 * UNIT  # frames of a clip
+SEAM = 3  # frames on either side that physics looks at besides: a jump into or out of the gap counts
+KINDS = ("baseline:hold", "baseline:linear")
+
+
+@dataclass(frozen=True)
+class Gap:
+    """features (T, dim) and joints (T, J, 3), metres, of a clip; NaN in the frames `first` to `last`, which are asked
+    for. text: a caption of the clip, or words that say nothing.
+    """
+
+    text: str
+    features: np.ndarray
+    joints: np.ndarray
+    first: int
+    last: int
+
+    @property
+    def fps(self) -> float:
+        return skeleton_of_dim(self.features.shape[1]).fps
+
+
+def gap(features: np.ndarray, task: str, given: float, text: str) -> Gap:
+    """The gap of a clip (T, dim), T a multiple of UNIT. given: the share of it that is given, for "prediction" its
+    beginning, for "in_between" half of that at each end; in whole units, of which one at least is asked for.
+    """
+    total, ends = len(features) // UNIT, 1 if task == "prediction" else 2
+    whole = min(max(1, int(round(given * total / ends, 6))), (total - 1) // ends)
+    first, last = whole * UNIT, (total if ends == 1 else total - whole) * UNIT
+    joints, known = features_to_joints(features), features.astype(np.float32)
+    known[first:last], joints[first:last] = np.nan, np.nan
+    return Gap(text, known, joints, first, last)
+
+
+# -- baselines -------------------------------------------------------------------------------------------------
+
+
+def hold(gap: Gap) -> np.ndarray:
+    """Joints (T, J, 3): the last pose before the gap, throughout it."""
+    joints = gap.joints.copy()
+    joints[gap.first : gap.last] = joints[gap.first - 1]
+    return joints
+
+
+def linear(gap: Gap) -> np.ndarray:
+    """Joints (T, J, 3): every joint on a straight line from the pose before the gap to the one after it.
+
+    Raises MotionLLMError where nothing stands after it.
+    """
+    if gap.last == len(gap.joints):
+        raise MotionLLMError("baseline:linear needs a pose on either side; for prediction there is baseline:hold.")
+    joints = gap.joints.copy()
+    share = np.arange(1, gap.last - gap.first + 1) / (gap.last - gap.first + 1)
+    joints[gap.first : gap.last] = joints[gap.first - 1] + share[:, None, None] * (
+        joints[gap.last] - joints[gap.first - 1]
+    )
+    return joints
+
+
+def from_clip(gap: Gap, clip: np.ndarray) -> np.ndarray:
+    """Joints (T, J, 3): the same frames of another clip's features (T or more, dim), laid on the last pose before."""
+    joints, other = gap.joints.copy(), features_to_joints(clip[: len(gap.joints)])
+    laid = metrics.laid_on(other, joints, gap.first - 1)
+    joints[gap.first : gap.last] = laid[gap.first : gap.last]
+    return joints
+
+
+class Clips:
+    """Training clips [(T, dim)] among which the nearest to what is given is found."""
+
+    def __init__(self, clips: Sequence[np.ndarray]) -> None:
+        self.clips = clips
+        joints = len(skeleton_of_dim(clips[0].shape[1]).joints)
+        self.kept = np.r_[0 : 3 * joints + 1, 9 * joints - 5 : 12 * joints - 5]  # root, positions, velocities
+        self.std = np.concatenate([clip[:, self.kept] for clip in clips]).std(0) + 1e-3
+
+    def nearest(self, gap: Gap) -> np.ndarray:
+        """The clip, of those as long as the gap's or longer, whose frames are nearest to those given, one by one.
+
+        Raises MotionLLMError where none is as long.
+        """
+        given = np.r_[0 : gap.first, gap.last : len(gap.features)]
+        known = gap.features[given][:, self.kept]
+        found, least = None, np.inf
+        for clip in self.clips:
+            if len(clip) >= len(gap.features):
+                apart = float((((clip[given][:, self.kept] - known) / self.std) ** 2).mean())
+                found, least = (clip, apart) if apart < least else (found, least)
+        if found is None:
+            raise MotionLLMError(f"No training clip is as long as {len(gap.features)} frames.")
+        return found
+
+
+def filled(gap: Gap, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(features, joints) of a clip whose gap was filled."""
+    skeleton = skeleton_of_dim(gap.features.shape[1])
+    return joints_to_features(joints, uniform=False, skeleton=skeleton), joints
+
+
+# -- measures --------------------------------------------------------------------------------------------------
+
+
+def measures(gap: Gap, made: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    """What is measured of a filled clip: joints (T, J, 3) beside the true ones.
+
+    "ade", "fde" in metres over the frames asked, after the made clip was laid on the true one at the last frame
+    before them; "root_aligned_mpjpe_mm" of the same frames, with the roots together in each; skating, floating
+    and jerk of them and SEAM frames on either side.
+    """
+    laid, asked = metrics.laid_on(made, true, gap.first - 1), slice(gap.first, gap.last)
+    around = made[max(0, gap.first - SEAM) : gap.last + SEAM]
+    skeleton = skeleton_of_dim(gap.features.shape[1])
+    return {
+        "ade": metrics.ade(laid[asked], true[asked]),
+        "fde": metrics.fde(laid[asked], true[asked]),
+        "root_aligned_mpjpe_mm": 1000 * metrics.root_aligned_mpjpe(laid[asked], true[asked]),
+        "skating": metrics.foot_skating(around, gap.fps, [foot for _, foot in skeleton.feet]),
+        "floating_mm": 1000 * metrics.floating(around),
+        "jerk": metrics.jerk(around, gap.fps),
+    }
