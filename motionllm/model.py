@@ -621,6 +621,21 @@ def lora_config(settings: Adapter, vocab: MotionVocab, base: Any) -> Any:
     )
 
 
+def share_inputs(model: Any) -> None:
+    """Let LoRA layers read their input as it is, for training in autocast, which casts the adapter's weights instead.
+
+    PEFT casts the input to the adapter's float32, and autocast back: each layer then keeps a copy of its own for the
+    backward pass where queries, keys and values could share one. The loss stays to the last bit (where there is no
+    dropout to round), gradients to the order in which bfloat16 adds them. DoRA layers stay as they are: they compute
+    norms in the input's type.
+    """
+    from peft.tuners.lora import LoraLayer
+
+    for layer in model.modules():
+        if isinstance(layer, LoraLayer) and not any(layer.use_dora.values()):
+            layer.cast_input_dtype_enabled = False
+
+
 def bare(model: Any) -> Any:
     """The causal LLM within a PEFT model; one that is none is itself."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model

@@ -96,17 +96,15 @@ def _outline(recipe: Recipe, motion_tokenizer: MotionTokenizer, vocab: MotionVoc
 def _activations(config: Any, recipe: Recipe, tokens: float) -> float:
     """Bytes kept for the backward pass of a micro-batch of so many tokens: RMS norms, attention, a gated MLP.
 
-    Of every layer and token, in widths of the hidden state: two norms' inputs in float32 (4 of 2 bytes), queries,
-    keys, values, the attention's and its output's (5), the residuals (2); in widths of the MLP: gate, up, the
-    activation and their product (4). Adapters keep their own float32 copy of each layer's four different inputs.
+    Of every layer and token: both norms' inputs in float32 and their outputs; queries, keys, values (these two
+    repeated for every query's head) and the attention's output; gate, up, the activation and their product.
     Checkpointing keeps a layer's input alone, and one layer whole.
     """
     text = config.get_text_config()
     precision = fast_dtype() if recipe.train.precision == "auto" else recipe.train.precision
     size = 2 if precision == "bfloat16" else 4
-    hidden, inner = text.hidden_size, text.intermediate_size
-    layer = tokens * (size * (7 * hidden + 4 * inner) + 4 * 2 * hidden)
-    if recipe.adapter.method != "full" and size == 2:
-        layer += tokens * 4 * (3 * hidden + inner)
+    hidden, heads = text.hidden_size, text.num_attention_heads
+    wide = heads * (getattr(text, "head_dim", None) or hidden // heads)
+    layer = tokens * (size * (2 * hidden + 4 * wide + 4 * text.intermediate_size) + 4 * 2 * hidden)
     layers = text.num_hidden_layers
     return layers * tokens * size * hidden + layer if recipe.train.checkpointing else layers * layer
