@@ -15,6 +15,7 @@ from motionllm.bases import base_source, fast_dtype
 from motionllm.config import Recipe
 from motionllm.data.mixture import mixture, statistics
 from motionllm.data.templates import Templates
+from motionllm.loss import CHUNK, CHUNK_ON_CPU
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.train import clips_of, motion_tokenizer_of
 from motionllm.vocab import MotionVocab
@@ -44,9 +45,14 @@ def plan(recipe: Recipe, run: Path) -> dict[str, Any]:
     rows = -(-tokens // longest) if recipe.data.packing else settings.batch
     share = min(1.0, settings.micro_batch / rows)  # of a step's rows, in one micro-batch
     motion = sum(t["supervised_share"] for t in data["tasks"] if t["task"] not in ("caption", "question", "length"))
-    # Logits in float32, their softmax and its gradient; at motion positions over the motion rows alone.
-    width = motion * mix.vocab.size if settings.motion_loss == "rows" else motion * mix.vocab.text_size
-    logits = 3 * 4 * supervised * share * (width + (1 - motion) * mix.vocab.text_size)
+    supervised *= share
+    # Logits in float32, their softmax and its gradient: at motion positions over the motion rows alone, at positions of
+    # text in chunks, beside a float32 copy of the output matrix.
+    text = min((1 - motion) * supervised, CHUNK if torch.cuda.is_available() else CHUNK_ON_CPU)
+    width = mix.vocab.size if settings.motion_loss == "rows" else mix.vocab.text_size
+    logits = 3 * 4 * (motion * supervised * width + text * mix.vocab.text_size)
+    if recipe.adapter.method != "full":
+        logits += 4 * mix.vocab.text_size * model.config.get_text_config().hidden_size
     memory = {
         "weights": counts["weight_bytes"],
         "trained": 0 if recipe.adapter.method == "full" else 4 * counts["trained"],

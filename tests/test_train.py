@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from motionllm import checkpoint
+from motionllm import checkpoint, loss
 from motionllm.bases import load_base
 from motionllm.config import Recipe, load_recipe
 from motionllm.data.clips import encode
@@ -142,6 +142,23 @@ def test_eight_by_one_is_two_by_four(tiny_recipe: Recipes, tiny_base: Path, tiny
             sum(learner(collate([[t] for t in examples[i : i + size]], 0))).backward()
         gradients.append(torch.cat([p.grad.flatten() for p in learner.parameters() if p.grad is not None]))
     assert torch.allclose(gradients[0], gradients[1], atol=1e-4)
+
+
+def test_chunks_change_memory_alone(
+    tiny_recipe: Recipes, tiny_base: Path, tiny_tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm = _fresh(tiny_recipe, tiny_base, tiny_tokenizer)
+    learner, batch = _Learner(lm, "rows"), collate(pack(_examples(lm), 512, 1), 0)
+    found = []
+    for chunk in (10**6, 7):
+        monkeypatch.setattr(loss, "CHUNK_ON_CPU", chunk)
+        learner.zero_grad()
+        motion, text = learner(batch)
+        (motion + text).backward()
+        found.append([motion.detach(), text.detach(), *(p.grad for p in learner.parameters() if p.grad is not None)])
+    assert len(found[0]) == len(found[1]) > 10
+    for whole, parts in zip(*found, strict=True):
+        torch.testing.assert_close(whole, parts, rtol=1e-4, atol=1e-5)
 
 
 def test_shared_inputs_change_memory_alone(tiny_recipe: Recipes, tiny_base: Path, tiny_tokenizer: Path) -> None:
