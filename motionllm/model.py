@@ -161,6 +161,10 @@ class MotionLM:
         templates = Templates.load(folder / "templates.yaml")
         model: Any
         whole = recipe.adapter.method == "full"  # the folder holds the model itself
+        if not whole and (folder / "config.json").is_file():
+            raise MotionLLMError(
+                f"{folder} is a merged model, for other engines; give the adapter or run that it was merged from."
+            )
         source = str(folder) if whole else base or recipe.model.base
         # Merged in float32 and cast after: merging in bfloat16 moves logits by up to 0.8.
         model, words = load_base(source, "float32" if merge or whole else recipe.model.dtype)
