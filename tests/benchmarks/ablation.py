@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,18 @@ import yaml
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "ablation"
+WORK = HERE.parents[1] / "build" / "ablation"  # of runs that go on where they were stopped; emptied when they are done
+
+
+def _named(row: dict[str, Any]) -> str:
+    return str(row["name"]).replace(",", "").replace(" ", "-")
 
 
 def rows_of(plan: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], Path]]:
-    """(data set, row, file of its result) of every row; the rows of both sets before the rows of one."""
+    """(data set, row, file of its result) of every row, in the plan's order."""
     for row in plan["rows"]:
         for name in row.get("sets", plan["sets"]):
-            yield name, row, RESULTS / name / f"{row['name'].replace(',', '').replace(' ', '-')}.json"
+            yield name, row, RESULTS / name / f"{_named(row)}.json"
 
 
 def recipe_of(plan: dict[str, Any], name: str, row: dict[str, Any], base: str | None) -> Any:
@@ -112,22 +117,23 @@ def make(plan: dict[str, Any], name: str, row: dict[str, Any]) -> dict[str, Any]
     from motionllm.model import MotionLM
     from motionllm.train import train
 
-    with tempfile.TemporaryDirectory() as folder:
-        base = random_base(DEFAULT_BASE, Path(folder) / "base") if row.get("random") else None
-        recipe = recipe_of(plan, name, row, base)
-        # The loss is measured once, by this script; the run itself need not.
-        quiet = recipe.model_copy(update={"train": recipe.train.model_copy(update={"validate_examples": 0})})
-        trained = train(quiet, Path(folder) / "run")
-        log = [json.loads(line) for line in (Path(folder) / "run" / "log.jsonl").read_text("utf-8").splitlines()]
-        lm = MotionLM.load(Path(folder) / "run")
-        result = {
-            "set": name, "name": row["name"], "change": row.get("change", {}), "random": bool(row.get("random")),
-            "steps": trained["steps"], "examples": trained["examples"], "train_seconds": trained["train_seconds"],
-            "first_loss": next(line["loss"] for line in log if "loss" in line),
-            "loss": held_out_loss(lm, recipe),
-        }  # fmt: skip
-        if row.get("captions"):
-            result["captions"] = caption_scores(lm, recipe, row["captions"])
+    work = WORK / name / _named(row)
+    base = random_base(DEFAULT_BASE, work / "base") if row.get("random") else None
+    recipe = recipe_of(plan, name, row, base)
+    # The loss is measured once, by this script; the run itself need not.
+    quiet = recipe.model_copy(update={"train": recipe.train.model_copy(update={"validate_examples": 0})})
+    trained = train(quiet, work / "run", resume=(work / "run" / "checkpoint.pt").is_file())
+    log = [json.loads(line) for line in (work / "run" / "log.jsonl").read_text("utf-8").splitlines()]
+    lm = MotionLM.load(work / "run")
+    result = {
+        "set": name, "name": row["name"], "change": row.get("change", {}), "random": bool(row.get("random")),
+        "steps": trained["steps"], "examples": trained["examples"], "train_seconds": trained["train_seconds"],
+        "first_loss": next(line["loss"] for line in log if "loss" in line),
+        "loss": held_out_loss(lm, recipe),
+    }  # fmt: skip
+    if row.get("captions"):
+        result["captions"] = caption_scores(lm, recipe, row["captions"])
+    shutil.rmtree(work)
     return result
 
 
