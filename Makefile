@@ -1,7 +1,7 @@
 # Every target sets up what it needs: Python 3.10 or later and make are enough to start with.
 #   make demo   from text to motion and back on this machine
 #   make test   what must pass before a change goes in
-#   make bench  training speed and memory beside TRL's, half an hour
+#   make bench  training speed and memory beside TRL's, ten minutes on two cores
 # PYTHON chooses the interpreter the environment is made with, VENV where it is.
 
 PYTHON ?= python3

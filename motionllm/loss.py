@@ -1,6 +1,7 @@
 """The loss: cross-entropy at supervised positions only, each over the tokens that may stand there.
 
-Unsupervised positions are dropped before the output projection. At motion positions the softmax runs over
+Unsupervised positions are dropped before the output projection, and the logits of text, as wide as the vocabulary, are
+made in chunks, once for the loss and once for its gradient. At motion positions the softmax runs over
 the motion rows that the grammar allows there (codes of the part whose turn it is, and the end between steps), as
 in decoding; elsewhere over the base's own rows and the motion start.
 """
@@ -12,8 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from motionllm.vocab import MotionVocab
+
+# Places of text whose logits over the whole vocabulary are in memory at once. On a CPU few: memory is the less for it
+# and the time is the same. On a GPU more: each chunk casts the output matrix anew.
+CHUNK_ON_CPU, CHUNK = 64, 1024
 
 
 def output_rows(model: Any, vocab: MotionVocab) -> tuple[Tensor, Tensor]:
@@ -88,9 +94,18 @@ def token_losses(
     else:
         every = torch.cat([text_rows, motion_rows])
         moving = F.cross_entropy(logits(hidden[at_motion], every, config), place + vocab.text_size, reduction="none")
-    # torch.cat of the 49,000 rows would copy them; the start's column is appended to the logits instead.
-    plain = logits(hidden[~at_motion], text_rows, config)
-    start = logits(hidden[~at_motion], motion_rows[:1], config)
-    speaking = F.cross_entropy(torch.cat([plain, start], dim=1), text_targets, reduction="none")
+    chunk = CHUNK_ON_CPU if hidden.device.type == "cpu" else CHUNK
+    parts = zip(hidden[~at_motion].split(chunk), text_targets.split(chunk), strict=True)
+    speaking = torch.cat([
+        checkpoint(_speaking, *part, text_rows, motion_rows[:1], config, use_reentrant=False, preserve_rng_state=False)
+        for part in parts
+    ])  # fmt: skip
     losses = moving.new_zeros(len(targets)).masked_scatter(at_motion, moving).masked_scatter(~at_motion, speaking)
     return losses, at_motion
+
+
+def _speaking(hidden: Tensor, targets: Tensor, rows: Tensor, start: Tensor, config: Any) -> Tensor:
+    """(n,) losses of places of text: over the base's own rows (V, d) and the motion start (1, d), whose target is V."""
+    # torch.cat of the 49,000 rows would copy them; the start's column is appended to the logits instead.
+    scores = torch.cat([logits(hidden, rows, config), logits(hidden, start, config)], dim=1)
+    return F.cross_entropy(scores, targets, reduction="none")

@@ -28,12 +28,14 @@ def merge(name: str | Path, out: Path, dtype: str = "float32", base: str | None 
     dtype: "float32" or "bfloat16", of the stored weights; merged in float32 in any case. base: another place of the
     same base model. Returns {"out", "dtype", "tied", "tokens", "logits_differ": the greatest difference of logits to
     the adapter's on a text with a motion, "same_choice": share of places with the same likeliest token}.
-    Raises MotionLLMError where `out` is there already, or what was written does not answer as the adapter does.
+    Raises MotionLLMError where `out` is there already or cannot be written, or what was written does not answer as the
+    adapter does; nothing of it stays then.
     """
     if dtype not in TOLERANCE:
         raise MotionLLMError(f"dtype {dtype!r} is not known: use float32 or bfloat16.")
     if out.exists():
         raise MotionLLMError(f"{out} is there already; give a folder that does not exist yet.")
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     apart = MotionLM.load(name, base, merge=False)
@@ -49,9 +51,10 @@ def merge(name: str | Path, out: Path, dtype: str = "float32", base: str | None 
     added = MotionVocab.add(tokenizer, vocab.size, vocab.tokenizer_hash, vocab.parts, vocab.bpe)
     if added != vocab:
         raise MotionLLMError(f"The base's tokenizer gives motion other ids than {name} has; the base is another one.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    beside = None
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         merged.config.name_or_path = str(apart.recipe.model.base)
         merged.to(getattr(torch, dtype)).save_pretrained(beside)
         tokenizer.save_pretrained(beside)
@@ -79,8 +82,14 @@ def merge(name: str | Path, out: Path, dtype: str = "float32", base: str | None 
             raise MotionLLMError(f"The merged model is not the adapter's: {'; '.join(wrong)}. Nothing was written.")
         beside.chmod(0o755)
         beside.rename(out)
+    except (OSError, SafetensorError) as error:
+        size = sum(p.numel() for p in merged.parameters()) * (4 if dtype == "float32" else 2) / 2**30
+        raise MotionLLMError(
+            f"{out} cannot be written ({getattr(error, 'strerror', None) or error}); it takes {size:.1f} GiB."
+        ) from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        if beside:
+            shutil.rmtree(beside, ignore_errors=True)
     return {"out": out, "dtype": dtype, "tied": was_tied, "tokens": len(tokenizer), "logits_differ": differ,
             "same_choice": same}  # fmt: skip
 

@@ -161,6 +161,10 @@ class MotionLM:
         templates = Templates.load(folder / "templates.yaml")
         model: Any
         whole = recipe.adapter.method == "full"  # the folder holds the model itself
+        if not whole and (folder / "config.json").is_file():
+            raise MotionLLMError(
+                f"{folder} is a merged model, for other engines; give the adapter or run that it was merged from."
+            )
         source = str(folder) if whole else base or recipe.model.base
         # Merged in float32 and cast after: merging in bfloat16 moves logits by up to 0.8.
         model, words = load_base(source, "float32" if merge or whole else recipe.model.dtype)
@@ -631,6 +635,21 @@ def lora_config(settings: Adapter, vocab: MotionVocab, base: Any) -> Any:
         trainable_token_indices=vocab.trainable(base),
         task_type="CAUSAL_LM",
     )
+
+
+def share_inputs(model: Any) -> None:
+    """Let LoRA layers read their input as it is, for training in autocast, which casts the adapter's weights instead.
+
+    PEFT casts the input to the adapter's float32, and autocast back: each layer then keeps a copy of its own for the
+    backward pass where queries, keys and values could share one. The loss stays to the last bit (where there is no
+    dropout to round), gradients to the order in which bfloat16 adds them. DoRA layers stay as they are: they compute
+    norms in the input's type.
+    """
+    from peft.tuners.lora import LoraLayer
+
+    for layer in model.modules():
+        if isinstance(layer, LoraLayer) and not any(layer.use_dora.values()):
+            layer.cast_input_dtype_enabled = False
 
 
 def bare(model: Any) -> Any:

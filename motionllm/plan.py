@@ -15,7 +15,7 @@ from motionllm.bases import base_source, fast_dtype
 from motionllm.config import Recipe
 from motionllm.data.mixture import mixture, statistics
 from motionllm.data.templates import Templates
-from motionllm.tokenizer import MotionTokenizer
+from motionllm.loss import CHUNK, CHUNK_ON_CPU
 from motionllm.train import clips_of, motion_tokenizer_of
 from motionllm.vocab import MotionVocab
 
@@ -36,7 +36,7 @@ def plan(recipe: Recipe, run: Path) -> dict[str, Any]:
     motion_tokenizer = motion_tokenizer_of(recipe, run, fit=False)
     mix = mixture(recipe, motion_tokenizer, clips_of(recipe, "train", motion_tokenizer))
     data = statistics(mix)
-    model, counts = _outline(recipe, motion_tokenizer, mix.vocab)
+    model, counts = outline(recipe, mix.vocab)
     settings = recipe.train
     supervised = sum(task["share"] * task["supervised"] for task in data["tasks"]) * settings.batch
     longest = recipe.data.max_length
@@ -44,29 +44,51 @@ def plan(recipe: Recipe, run: Path) -> dict[str, Any]:
     rows = -(-tokens // longest) if recipe.data.packing else settings.batch
     share = min(1.0, settings.micro_batch / rows)  # of a step's rows, in one micro-batch
     motion = sum(t["supervised_share"] for t in data["tasks"] if t["task"] not in ("caption", "question", "length"))
-    # Logits in float32, their softmax and its gradient; at motion positions over the motion rows alone.
-    width = motion * mix.vocab.size if settings.motion_loss == "rows" else motion * mix.vocab.text_size
-    logits = 3 * 4 * supervised * share * (width + (1 - motion) * mix.vocab.text_size)
-    memory = {
-        "weights": counts["weight_bytes"],
-        "trained": 0 if recipe.adapter.method == "full" else 4 * counts["trained"],
-        "gradients": 4 * counts["trained"],
-        "optimizer": 8 * counts["trained"],
-        "activations": _activations(model.config, recipe, share * tokens),
-        "logits": logits,
-    }
-    memory["total"] = sum(memory.values())
+    places = share * supervised * motion, share * supervised * (1 - motion)
+    chunk = CHUNK if torch.cuda.is_available() else CHUNK_ON_CPU
+    terms = memory(recipe, model.config, counts, mix.vocab, share * tokens, places, chunk)
     return {
         "parameters": {"base": counts["base"], "trained": counts["trained"], "rows": len(mix.vocab.ids)},
         "steps": settings.steps,
         "examples": settings.steps * settings.batch,
         "epochs": settings.steps * settings.batch / data["epoch"]["examples"],
         "data": data,
-        "memory_gib": {term: size / GIB for term, size in memory.items()},
+        "memory_gib": {term: size / GIB for term, size in terms.items()},
     }
 
 
-def _outline(recipe: Recipe, motion_tokenizer: MotionTokenizer, vocab: MotionVocab) -> tuple[Any, dict[str, Any]]:
+def memory(
+    recipe: Recipe,
+    config: Any,
+    counts: dict[str, Any],
+    vocab: MotionVocab,
+    tokens: float,
+    places: tuple[float, float],
+    chunk: int,
+) -> dict[str, float]:
+    """Bytes by term, and "total", of a process that trains by a recipe.
+
+    config: of the base. counts: as `outline` gives them. tokens: of a micro-batch; places: how many of them are learned
+    as motion and as text. chunk: places of text whose logits are in memory at once.
+    """
+    hidden, words = config.get_text_config().hidden_size, vocab.text_size
+    full = recipe.adapter.method == "full"
+    # Logits in float32, their softmax and its gradient: at motion positions over the motion rows alone, at those of
+    # text in chunks. Beside them the output matrix in float32, which that of a full fine-tuning already is.
+    width = vocab.size if recipe.train.motion_loss == "rows" else words
+    logits = 3 * 4 * (places[0] * width + min(places[1], chunk) * words)
+    terms = {
+        "weights": counts["weight_bytes"],
+        "trained": 0.0 if full else 4.0 * counts["trained"],
+        "gradients": 4.0 * counts["trained"],
+        "optimizer": 8.0 * counts["trained"],
+        "activations": _activations(config, recipe, tokens),
+        "logits": logits + (0 if full else 4 * words * hidden),
+    }
+    return terms | {"total": sum(terms.values())}
+
+
+def outline(recipe: Recipe, vocab: MotionVocab) -> tuple[Any, dict[str, Any]]:
     """The model without its weights, and its counts: base, trained, weight_bytes."""
     from peft import get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -96,17 +118,15 @@ def _outline(recipe: Recipe, motion_tokenizer: MotionTokenizer, vocab: MotionVoc
 def _activations(config: Any, recipe: Recipe, tokens: float) -> float:
     """Bytes kept for the backward pass of a micro-batch of so many tokens: RMS norms, attention, a gated MLP.
 
-    Of every layer and token, in widths of the hidden state: two norms' inputs in float32 (4 of 2 bytes), queries,
-    keys, values, the attention's and its output's (5), the residuals (2); in widths of the MLP: gate, up, the
-    activation and their product (4). Adapters keep their own float32 copy of each layer's four different inputs.
+    Of every layer and token: both norms' inputs in float32 and their outputs; queries, keys, values (these two
+    repeated for every query's head) and the attention's output; gate, up, the activation and their product.
     Checkpointing keeps a layer's input alone, and one layer whole.
     """
     text = config.get_text_config()
     precision = fast_dtype() if recipe.train.precision == "auto" else recipe.train.precision
     size = 2 if precision == "bfloat16" else 4
-    hidden, inner = text.hidden_size, text.intermediate_size
-    layer = tokens * (size * (7 * hidden + 4 * inner) + 4 * 2 * hidden)
-    if recipe.adapter.method != "full" and size == 2:
-        layer += tokens * 4 * (3 * hidden + inner)
+    hidden, heads = text.hidden_size, text.num_attention_heads
+    wide = heads * (getattr(text, "head_dim", None) or hidden // heads)
+    layer = tokens * (size * (2 * hidden + 4 * wide + 4 * text.intermediate_size) + 4 * 2 * hidden)
     layers = text.num_hidden_layers
     return layers * tokens * size * hidden + layer if recipe.train.checkpointing else layers * layer

@@ -31,7 +31,7 @@ from motionllm.data.sources import has_split
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.loss import cross_entropy
-from motionllm.model import MotionLM, bare
+from motionllm.model import MotionLM, bare, share_inputs
 from motionllm.motion.writing import write_file
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tracking import Bar, Log
@@ -74,6 +74,8 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
     prepared = time.monotonic() - begun
     told = islice(chain(*clips["train"]), TOLD) if recipe.adapter.rows_init == "words" else ()
     lm = MotionLM.create(recipe, motion_tokenizer, templates, list(told))
+    if precision == "bfloat16":  # the model is only ever called in autocast from here on
+        share_inputs(lm.model)
     if settings.checkpointing:
         lm.model.enable_input_require_grads()
         lm.model.gradient_checkpointing_enable({"use_reentrant": False})

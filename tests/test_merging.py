@@ -50,3 +50,21 @@ def test_what_does_not_answer_the_same_is_not_kept(
     with pytest.raises(MotionLLMError, match="logits differ"):
         merge(trained_run[0], tmp_path / "merged", "bfloat16")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_merged_model_is_not_taken_for_a_damaged_adapter(trained_run: tuple[Path, Path], tmp_path: Path) -> None:
+    merge(trained_run[0], tmp_path / "merged")
+    with pytest.raises(MotionLLMError, match="merged model, for other engines"):
+        MotionLM.load(tmp_path / "merged")
+
+
+def test_where_it_cannot_be_written_it_is_said(
+    trained_run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(MotionVocab, "save", full)
+    with pytest.raises(MotionLLMError, match=r"merged cannot be written \(No space left on device\); it takes"):
+        merge(trained_run[0], tmp_path / "merged")
+    assert not list(tmp_path.iterdir())

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from motionllm import checkpoint
+from motionllm import checkpoint, loss
 from motionllm.bases import load_base
 from motionllm.config import Recipe, load_recipe
 from motionllm.data.clips import encode
@@ -22,7 +22,7 @@ from motionllm.data.examples import collate, pack
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.loss import cross_entropy, logits, output_rows
-from motionllm.model import MotionLM
+from motionllm.model import MotionLM, share_inputs
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.train import _Learner, train
 from motionllm.vocab import MotionVocab
@@ -142,6 +142,61 @@ def test_eight_by_one_is_two_by_four(tiny_recipe: Recipes, tiny_base: Path, tiny
             sum(learner(collate([[t] for t in examples[i : i + size]], 0))).backward()
         gradients.append(torch.cat([p.grad.flatten() for p in learner.parameters() if p.grad is not None]))
     assert torch.allclose(gradients[0], gradients[1], atol=1e-4)
+
+
+def test_chunks_change_memory_alone(
+    tiny_recipe: Recipes, tiny_base: Path, tiny_tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm = _fresh(tiny_recipe, tiny_base, tiny_tokenizer)
+    learner, batch = _Learner(lm, "rows"), collate(pack(_examples(lm), 512, 1), 0)
+    found = []
+    for chunk in (10**6, 7):
+        monkeypatch.setattr(loss, "CHUNK_ON_CPU", chunk)
+        learner.zero_grad()
+        motion, text = learner(batch)
+        (motion + text).backward()
+        found.append([motion.detach(), text.detach(), *(p.grad for p in learner.parameters() if p.grad is not None)])
+    assert len(found[0]) == len(found[1]) > 10
+    for whole, parts in zip(*found, strict=True):
+        torch.testing.assert_close(whole, parts, rtol=1e-4, atol=1e-5)
+
+
+def test_shared_inputs_change_memory_alone(tiny_recipe: Recipes, tiny_base: Path, tiny_tokenizer: Path) -> None:
+    recipe = tiny_recipe(tiny_base, tiny_tokenizer)
+    recipe.model.dtype = "bfloat16"
+    lm = MotionLM.create(recipe, MotionTokenizer.load(tiny_tokenizer), Templates.load("default"))
+    learner, batch = _Learner(lm, "rows"), collate(pack(_examples(lm), 512, 1), 0)
+    learner.train()
+    with torch.no_grad():
+        for name, parameter in learner.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.1)  # from zero on, nothing would reach the other matrix
+
+    def step() -> tuple[torch.Tensor, dict[str, torch.Tensor], int]:
+        kept: dict[int, int] = {}
+        held = []  # else a freed tensor's address could be another's
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            held.append(tensor)
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        torch.manual_seed(0)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t), torch.autocast("cpu", torch.bfloat16):
+            loss = sum(learner(batch))
+        learner.zero_grad()
+        loss.backward()
+        gradients = {name: p.grad.clone() for name, p in learner.named_parameters() if p.grad is not None}
+        return loss.detach(), gradients, sum(kept.values())
+
+    loss, gradients, bytes_ = step()
+    share_inputs(lm.model)
+    again, same, fewer = step()
+    assert torch.equal(loss, again)
+    assert gradients.keys() == same.keys()
+    for name, gradient in gradients.items():  # sums of three in bfloat16, in another order
+        assert (gradient - same[name]).norm() < 0.02 * gradient.norm(), name
+    assert fewer < 0.95 * bytes_
 
 
 @pytest.mark.parametrize("kind", ["tiny_base", "tiny_base_untied"])

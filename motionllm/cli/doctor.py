@@ -1,14 +1,21 @@
-"""motionllm doctor: whether this machine has what the other verbs need. Imports none of the heavy libraries."""
+"""motionllm doctor: whether this machine has what the other verbs need.
+
+Without `--run` it imports none of the heavy libraries and takes a second; with it, a motion is made and captioned.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -26,9 +33,14 @@ class Check(NamedTuple):
     found: str
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
-    """Check Python, packages, the base model, the shipped weights and the machine."""
-    checks = [_python(), *_packages(), _base(), *_weights(), *_machine()]
+def doctor(
+    run: Annotated[bool, typer.Option("--run", help="Also make a motion and caption it: half a minute.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check Python, packages, the base model, the shipped weights and the machine; with --run, that it all works."""
+    checks = [_python(), *_packages(), *_extras(), _base(), *_weights(), _cache(), *_machine()]
+    if run:
+        checks.append(_trial())
     failed = [check for check in checks if check.state == "fail"]
     width = max(len(check.name) for check in checks)
     lines = "\n".join(f"{check.state:<4}  {check.name:<{width}}  {check.found}" for check in checks)
@@ -77,10 +89,32 @@ def _packages() -> Iterator[Check]:
         yield Check("packages", "ok", ", ".join(exact))
 
 
+def _extras() -> Iterator[Check]:
+    """What is optional and not there, with the words that install it."""
+    from packaging.requirements import Requirement
+
+    lacking: dict[str, list[str]] = {}
+    for requirement in map(Requirement, metadata.requires("motionllm") or []):
+        for extra in metadata.metadata("motionllm").get_all("Provides-Extra") or []:
+            wanted = requirement.marker and requirement.marker.evaluate({"extra": extra})
+            if not wanted or requirement.marker.evaluate({"extra": ""}) or extra == "dev":  # type: ignore[union-attr]
+                continue
+            try:
+                metadata.version(requirement.name)
+            except metadata.PackageNotFoundError:
+                lacking.setdefault(extra, []).append(requirement.name)
+    if lacking:
+        found = "; ".join(f"{extra}: no {', '.join(names)}" for extra, names in lacking.items())
+        yield Check("optional", "note", f"{found}; `pip install 'motionllm[{next(iter(lacking))}]'` as needed")
+
+
 def _base() -> Check:
     state = bases.builtin_state()
     builtin = bases.BUILTINS[bases.DEFAULT_BASE.removeprefix("builtin:")]
     if state == "cached":
+        folder = Path(bases.base_source(bases.DEFAULT_BASE))
+        if wrong := _damage(folder):
+            return Check("base model", "fail", f"{wrong}; delete {folder}, it is made anew at the next use")
         return Check("base model", "ok", f"{bases.DEFAULT_BASE} is in {bases.cache_folder()}")
     if state == "installed":
         return Check("base model", "ok", f"{bases.DEFAULT_BASE} will be converted at first use (half a minute)")
@@ -96,17 +130,52 @@ def _weights() -> Iterator[Check]:
     kinds: tuple[shipped.Kind, ...] = ("tokenizer", "adapter")
     for kind in kinds:
         try:
-            yield Check(f"shipped {kind}", "ok", str(shipped.find(kind, "default")))
+            folder = shipped.find(kind, "default")
         except MotionLLMError as error:
             yield Check(f"shipped {kind}", "fail", str(error))
+            continue
+        wrong = _damage(folder)
+        yield Check(f"shipped {kind}", "fail" if wrong else "ok", f"{wrong}; install anew" if wrong else str(folder))
+
+
+def _damage(folder: Path) -> str:
+    """What is wrong with the weights in a folder: none there, or a file that is no safetensors or is cut short."""
+    files = sorted(folder.rglob("*.safetensors"))
+    if not files:
+        return f"{folder} holds no weights"
+    for path in files:
+        try:
+            with open(path, "rb") as file:
+                size = int.from_bytes(file.read(8), "little")
+                ends = [tensor["data_offsets"][1] for name, tensor in json.loads(file.read(size)).items()
+                        if name != "__metadata__"]  # fmt: skip
+            if path.stat().st_size != 8 + size + max(ends):
+                return f"{path} is cut short"
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError):
+            return f"{path} is damaged"
+    return ""
+
+
+def _cache() -> Check:
+    """Whether what is made once (converted bases, encoded clips) can be kept."""
+    folder = bases.cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        free = shutil.disk_usage(folder).free / 2**30
+    except OSError as error:
+        return Check("cache", "fail", f"{folder} ({error.strerror}): set MOTIONLLM_CACHE to a folder to write to")
+    found = f"{free:.1f} GiB free in {folder}"
+    return Check("cache", "ok" if free >= 1 else "note", found if free >= 1 else f"{found}; a base alone takes 0.3")
 
 
 def _machine() -> Iterator[Check]:
     affinity = getattr(os, "sched_getaffinity", None)  # Linux alone; it knows of containers' limits
     cores = len(affinity(0)) if affinity else os.cpu_count()
-    yield Check("cores", "ok", str(cores))
+    yield Check("cores", "ok", f"{cores}{_bfloat16()}")
     if hasattr(os, "sysconf"):
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+        memory = min(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), _memory_limit()) / 2**30
         least = 4  # GiB: training the default base in bfloat16 takes 3
         yield Check("memory", "ok" if memory >= least else "note", f"{memory:.1f} GiB")
     gpus = _gpus()
@@ -116,6 +185,45 @@ def _machine() -> Iterator[Check]:
         yield Check("gpu", "note", f"{', '.join(gpus)}; but torch is a CPU build and will not use it")
     else:
         yield Check("gpu", "ok", ", ".join(gpus))
+
+
+def _bfloat16() -> str:
+    """Whether the processor computes in bfloat16, where Linux says so (torch would say it after two seconds)."""
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text("utf-8").split())
+    except OSError:
+        return ""
+    fast = flags & {"avx512_bf16", "amx_tile"}
+    return ", computing in bfloat16" if fast else ", without bfloat16: training takes float32, twice as long"
+
+
+def _memory_limit() -> float:
+    """Bytes that a container may use; infinite where nothing limits it."""
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            return float(Path(path).read_text("utf-8"))
+        except (OSError, ValueError):  # none, or "max"
+            continue
+    return float("inf")
+
+
+def _trial() -> Check:
+    """A second of motion by the shipped adapter, and its caption."""
+    try:
+        from motionllm.model import MotionLM
+
+        begun = time.monotonic()
+        lm = MotionLM.load("default")
+        loaded = time.monotonic()
+        made = lm.generate_batch(["a person waves with the left hand"], [2.0], seed=1, best_of=1)
+        caption = lm.caption(made[0])
+        done = time.monotonic()
+        device = lm.model.device.type
+    except Exception as error:  # whatever it is, finding it is what this verb is for
+        first = (str(error).strip().splitlines() or [""])[0]
+        return Check("trial", "fail", f"{type(error).__name__}: {first}")
+    found = f"loaded in {loaded - begun:.1f} s on {device}; 2 s of motion and its caption in {done - loaded:.1f} s"
+    return Check("trial", "ok", f"{found}: {caption!r}")
 
 
 def _gpus() -> list[str]:

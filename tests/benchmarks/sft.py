@@ -5,8 +5,13 @@
 
 Each contestant runs in a process of its own, one after another, several rounds in turn, and the medians are compared.
 All train the same examples of the built-in corpus, made beforehand. TRL takes them tokenized, with a mask of what is
-supervised; new tokens are trained by `modules_to_save=["embed_tokens", "lm_head"]`, since its loss reads the output
-matrix itself and fails on rows that PEFT trains beside it. The first two steps of each are warm-up and not timed.
+supervised. The first step of each is warm-up and not timed.
+
+New tokens: PEFT's documentation advises to train their rows alone (`trainable_token_indices`), as motionllm does, and
+TRL does for the embedding of tokens that it adds itself. Its loss reads the output matrix, though: it refuses rows
+that are trained beside it, and with tied embeddings the input's rows are the output's. What runs is TRL's other advice,
+`modules_to_save`, of both matrices, with `ensure_weight_tying` so that they stay the one matrix that the base has:
+the leanest of its ways.
 """
 
 from __future__ import annotations
@@ -23,7 +28,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-WARM = 2  # steps
+WARM = 1  # steps
 CONTESTANTS = ("ours", "trl packed", "trl unpacked")
 
 
@@ -62,7 +67,7 @@ def now() -> tuple[float, float]:
 
 
 def pace(times: list[tuple[float, float]], examples: float) -> dict[str, float]:
-    """Of the times at which steps of so many examples ended; the last batch may not be full."""
+    """Of the times at which steps of so many examples ended; the last may have had fewer."""
     timed = times[WARM - 1 : -1]
     wall, processor = (timed[-1][i] - timed[0][i] for i in (0, 1))
     done = (len(timed) - 1) * examples
@@ -94,7 +99,7 @@ def theirs(base: str, examples: int, batch: int, work: Path, packing: bool) -> d
     mix.vocab.attach(model, "noise")
     lora = LoraConfig(
         r=16, lora_alpha=32, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM",
-        modules_to_save=["embed_tokens", "lm_head"],
+        modules_to_save=["embed_tokens", "lm_head"], ensure_weight_tying=True,
     )  # fmt: skip
     total = sum(len(t.ids[:longest]) for t in drawn)
     rows = max(1, round(batch * total / examples / longest)) if packing else batch  # as many examples a step as ours
@@ -134,9 +139,10 @@ def contest(name: str, base: str, examples: int, batch: int) -> dict[str, float]
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--base", default="builtin:smollm2-135m-instruct")
-    parser.add_argument("--examples", type=int, default=160)
+    parser.add_argument("--examples", type=int, default=80)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--record", type=Path, help="JSONL of runs: added to, and all in it count")
     parser.add_argument("--only", choices=CONTESTANTS, action="append", help="of these alone")
     parser.add_argument("--alone", choices=CONTESTANTS, help=argparse.SUPPRESS)  # one run, as JSON
     given = parser.parse_args()
@@ -145,6 +151,10 @@ def main() -> None:
         return
     names = given.only or list(CONTESTANTS)
     found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    if given.record and given.record.is_file():
+        for line in given.record.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            found.setdefault(row.pop("name"), []).append(row)
     for number in range(given.rounds):
         for name in names:
             command = [sys.executable, __file__, "--alone", name, "--base", given.base, "--examples",
@@ -154,9 +164,13 @@ def main() -> None:
                 raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")
             found[name].append(json.loads(done.stdout.strip().splitlines()[-1]))
             print(f"round {number + 1}: {name}: {found[name][-1]}", file=sys.stderr, flush=True)
+            if given.record:
+                with open(given.record, "a", encoding="utf-8") as file:
+                    file.write(json.dumps({"name": name} | found[name][-1]) + "\n")
     medians = {
         name: {key: statistics.median(run[key] for run in runs) for key in runs[0]} for name, runs in found.items()
     }
+    print(f"medians of {min(map(len, found.values()))} rounds")
     print(f"{'':<20}{'examples/s':>12}{'a CPU s':>10}{'peak GiB':>10}{'ours / it':>11}{'a CPU s':>10}{'memory':>9}")
     for name, row in medians.items():
         line = f"{name:<20}{row['examples_per_second']:>12.2f}{row['examples_per_cpu_second']:>10.2f}"

@@ -150,3 +150,35 @@ def test_doctor_reports_every_part_and_fails_for_what_is_missing(monkeypatch, tm
     assert "CPU build" in found["gpu", "note"]
     assert {"python", "base model", "cores"} <= {check["name"] for check in report["checks"]}
     assert "3 of" in err and err.startswith("motionllm: error: ")
+
+
+def test_doctor_finds_weights_that_are_cut_short(monkeypatch, tmp_path: Path, capsys) -> None:
+    import shutil
+
+    for kind, folder in (("tokenizer", "tokenizer"), ("adapter", "recipes/adapters")):
+        shutil.copytree(shipped.find(kind, "default"), tmp_path / folder / "default")
+    monkeypatch.setattr(shipped, "root", lambda: tmp_path)
+    monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path / "cache"))
+
+    def states() -> dict[str, tuple[str, str]]:
+        cli.main(["doctor", "--json"])
+        report = json.loads(capsys.readouterr().out)
+        return {check["name"]: (check["state"], check["found"]) for check in report["checks"]}
+
+    assert {states()[name][0] for name in ("shipped tokenizer", "shipped adapter", "cache")} == {"ok"}
+    weights = tmp_path / "tokenizer" / "default" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    (tmp_path / "recipes" / "adapters" / "default" / "adapter_model.safetensors").write_bytes(b"not these")
+    found = states()
+    assert found["shipped tokenizer"][0] == "fail" and "is cut short" in found["shipped tokenizer"][1]
+    assert found["shipped adapter"][0] == "fail" and "is damaged" in found["shipped adapter"][1]
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path / "file" / "cache"))
+    assert states()["cache"][0] == "fail"
+
+
+@pytest.mark.slow
+def test_doctor_tries_it_all(capsys) -> None:
+    assert cli.main(["doctor", "--run", "--json"]) == 0
+    (trial,) = [check for check in json.loads(capsys.readouterr().out)["checks"] if check["name"] == "trial"]
+    assert trial["state"] == "ok" and "2 s of motion" in trial["found"]
