@@ -16,6 +16,7 @@ from torch import Tensor
 
 from motionllm.errors import MotionLLMError
 from motionllm.loss import cross_entropy, logits, output_rows
+from motionllm.stepping import Past, packed
 from motionllm.vocab import MotionVocab
 
 OVERLAP = 12  # steps that a window goes on from
@@ -197,21 +198,29 @@ class _Decoder:
             self.ids[i, length - len(prompt) :] = torch.tensor(prompt)
             self.mask[i, length - len(prompt) :] = 1
         self.position = self.mask.sum(1)
+        self.padded = not bool(self.mask.all())
+        self.packed = packed(self.body)
         self.cache: Any = None
 
     def start(self) -> Tensor:
         positions = (self.mask.cumsum(1) - 1).clamp(min=0)
-        return self._run(self.ids, positions)
+        hidden = self._run(self.ids, positions)
+        if self.packed:
+            self.cache = Past(self.cache)
+        return hidden
 
     def step(self, ids: Tensor) -> Tensor:
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(ids), 1)], dim=1)
-        hidden = self._run(ids[:, None].to(self.ids.device), self.position[:, None])
+        if self.packed:
+            hidden = self.packed.step(ids, self.position, self.cache, self.mask if self.padded else None)
+        else:
+            hidden = self._run(ids[:, None].to(self.ids.device), self.position[:, None])
         self.position = self.position + 1
         return hidden
 
     def _run(self, ids: Tensor, positions: Tensor) -> Tensor:
-        # One prompt has no padding: without a mask attention takes its fast causal path.
-        mask = None if len(ids) == 1 else self.mask
+        # Without padding there is no mask: attention takes its fast causal path.
+        mask = self.mask if self.padded else None
         out = self.body(
             input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=self.cache, use_cache=True
         )

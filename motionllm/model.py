@@ -29,6 +29,7 @@ from motionllm.data.templates import Templates, conversation
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
 from motionllm.motion.skeleton import HUMANML3D
+from motionllm.stepping import pack
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.bpe import MotionBPE
 from motionllm.vocab import MotionVocab
@@ -183,6 +184,8 @@ class MotionLM:
             model = model.to(getattr(torch, fast_dtype() if recipe.model.dtype == "auto" else recipe.model.dtype))
         if torch.cuda.is_available():
             model = model.to("cuda")
+        if merge:
+            pack(model.get_decoder())
         lm = cls(model.eval(), words, vocab, motion_tokenizer, templates, recipe)
         lm.base = base or recipe.model.base
         return lm

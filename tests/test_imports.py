@@ -16,7 +16,7 @@ LAYERS = [
     {"tokenizer"},
     {"vocab"},
     {"data"},
-    {"loss"},
+    {"loss", "stepping"},
     {"generate"},
     {"model"},
     {"checkpoint", "tracking"},
