@@ -37,10 +37,13 @@ def motions(
     seed: Seed = None,
     given: Sequence[Sequence[int]] | None = None,
     window: int | None = None,
+    guidance: float = 1.0,
+    bare: Sequence[Sequence[int]] = (),
 ) -> list[list[int]]:
     """Codes of one motion for each prompt, the given ones included. See `places`."""
     made = [list(codes) for codes in given] if given is not None else [[] for _ in prompts]
-    for place in places(model, vocab, prompts, least, most, temperature, top_p, top_k, seed, given, window):
+    for place in places(model, vocab, prompts, least, most, temperature, top_p, top_k, seed, given, window,
+                        guidance, bare):  # fmt: skip
         for codes, drawn in zip(made, place, strict=True):
             codes.extend(drawn)
     return made
@@ -59,6 +62,8 @@ def places(
     seed: Seed = None,
     given: Sequence[Sequence[int]] | None = None,
     window: int | None = None,
+    guidance: float = 1.0,
+    bare: Sequence[Sequence[int]] = (),
 ) -> Iterator[list[tuple[int, ...]]]:
     """The codes of the next token of every motion, as soon as it is drawn; none for a motion that has ended.
 
@@ -66,8 +71,13 @@ def places(
     not yielded. least, most: bounds of the number of steps, the given ones included; equal bounds give an exact
     length, also where tokens are pieces of several codes. temperature 0 is greedy; top_p and top_k (0: all) keep the
     likeliest tokens. window: the most steps that the model is shown at once; a longer motion goes on from its last
-    OVERLAP steps, as if it had begun with them.
+    OVERLAP steps, as if it had begun with them. guidance (Ho and Salimans 2022): how far the scores are taken from
+    those after `bare`, a prompt a motion that leaves its text out, through those after its own; 1 is its own alone.
     """
+    guided = guidance != 1
+    if guided and len(bare) != len(prompts):
+        raise MotionLLMError("Guidance needs a prompt without text for each motion.")
+    both = [*prompts, *bare] if guided else list(prompts)
     shown = [list(codes) for codes in given] if given is not None else [[] for _ in prompts]
     made = torch.tensor([len(codes) for codes in shown])
     low, high = (torch.tensor(bound) * vocab.parts for bound in (least, most))
@@ -87,13 +97,18 @@ def places(
             if (seen[open_] >= full).any():
                 shown = [codes[-OVERLAP * vocab.parts - len(codes) % vocab.parts :] for codes in shown]
                 seen = torch.tensor([len(codes) for codes in shown])
-            decoder = _Decoder(model, [[*prompt, *vocab.encode(np.array(codes, np.int64))[:-1]]
-                                       for prompt, codes in zip(prompts, shown, strict=True)])  # fmt: skip
+            begun = [vocab.encode(np.array(codes, np.int64))[:-1] for codes in shown] * (2 if guided else 1)
+            decoder = _Decoder(model, [[*prompt, *ids] for prompt, ids in zip(both, begun, strict=True)])
             hidden = decoder.start()
         else:
             # A finished row keeps stepping beside the others; what it draws is ignored.
-            hidden = decoder.step(torch.where(chosen > 0, chosen - 1 + vocab.first_id, vocab.end_id))
-        scores = logits(hidden, rows, config).cpu().masked_fill(~allowed[made % vocab.parts], -torch.inf)
+            ids = torch.where(chosen > 0, chosen - 1 + vocab.first_id, vocab.end_id)
+            hidden = decoder.step(ids.repeat(2) if guided else ids)
+        scores = logits(hidden, rows, config).cpu()
+        if guided:
+            with_text, without = scores.chunk(2)
+            scores = without + guidance * (with_text - without)
+        scores = scores.masked_fill(~allowed[made % vocab.parts], -torch.inf)
         scores[made < low, 0] = -torch.inf
         room = torch.where(open_, torch.minimum(high - made, full - seen), full)
         scores[:, 1:].masked_fill_(vocab.lengths > room[:, None], -torch.inf)

@@ -18,6 +18,7 @@ LAYERS = [
     {"data"},
     {"loss", "stepping"},
     {"generate"},
+    {"engines"},
     {"model"},
     {"checkpoint", "tracking"},
     {"train", "captioning", "prompts", "merging"},

@@ -139,6 +139,24 @@ def test_the_likeliest_codes_alone_are_drawn(lm: MotionLM) -> None:
     assert len(first) == 3
 
 
+def test_guidance_goes_from_what_is_done_without_the_text(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MotionLLMError, match="drop_text"):
+        lm.generate("a person waves", 1.0, guidance=2.0)
+    monkeypatch.setattr(lm.recipe.data, "drop_text", 0.1)
+    orders = [lm._order(text, 1.4, [], []) for text in ("a person waves with both hands", "he sits")]
+    own, bare = [order.prompt for order in orders], [order.bare for order in orders]
+    bounds = ([order.least for order in orders], [order.most for order in orders])
+    free = decoding.motions(lm.model, lm.vocab, bare, *bounds, seed=1)
+    assert decoding.motions(lm.model, lm.vocab, own, *bounds, seed=1, guidance=0.0, bare=bare) == free
+    plain = decoding.motions(lm.model, lm.vocab, own, *bounds, seed=1)
+    assert decoding.motions(lm.model, lm.vocab, own, *bounds, seed=1, guidance=1.0 + 1e-9, bare=bare) == plain
+    assert plain != free
+    assert decoding.motions(lm.model, lm.vocab, own, *bounds, seed=1, guidance=8.0, bare=bare) not in (plain, free)
+    assert lm.generate("he sits", 1.0, guidance=3.0, seed=1).duration == pytest.approx(1.0)  # type: ignore[union-attr]
+    with pytest.raises(MotionLLMError, match="within 0 to 20"):
+        lm.generate("a person waves", 1.0, guidance=-1.0)
+
+
 def test_draws_have_the_models_shares() -> None:
     scores = torch.tensor([0.5, 0.0, 0.3, 0.2]).log().expand(4000, 4)
     drawn = decoding._draw(scores, 1.0, 1.0, 0, decoding._randoms(0, 4000))
