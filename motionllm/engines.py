@@ -33,6 +33,10 @@ TRIES = 3
 SIDE_BY_SIDE = 16  # requests at a time that vLLM is sent
 
 
+class _Refused(MotionLLMError):
+    """An engine that answers, but with an error."""
+
+
 class Engine:
     """A served model, as `motionllm.generate` is a loaded one.
 
@@ -53,6 +57,8 @@ class Engine:
             )
         try:
             served = {str(model["id"]): model.get("owned_by") for model in self._ask("models")["data"]}
+        except _Refused:
+            served = {}  # transformers lists its cache of the hub, and fails where there is none
         except (KeyError, TypeError):
             raise MotionLLMError(f"{self.url} lists no models: it is no OpenAI-compatible engine.") from None
         self.vllm = "vllm" in served.values()
@@ -235,7 +241,7 @@ class Engine:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             said = " ".join(error.read(2000).decode("utf-8", "replace").split())[:300]
-            raise MotionLLMError(
+            raise _Refused(
                 f"{self.url} refused the request ({error.code} {error.reason}): {said or 'no reason given'}; see that "
                 "it serves the merged model, and under the name that was given."
             ) from None

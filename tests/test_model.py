@@ -146,12 +146,13 @@ def test_guidance_goes_from_what_is_done_without_the_text(lm: MotionLM, monkeypa
     orders = [lm._order(text, 1.4, [], []) for text in ("a person waves with both hands", "he sits")]
     own, bare = [order.prompt for order in orders], [order.bare for order in orders]
     bounds = ([order.least for order in orders], [order.most for order in orders])
-    free = decoding.motions(lm.model, lm.vocab, bare, *bounds, seed=1)
-    assert decoding.motions(lm.model, lm.vocab, own, *bounds, seed=1, guidance=0.0, bare=bare) == free
-    plain = decoding.motions(lm.model, lm.vocab, own, *bounds, seed=1)
-    assert decoding.motions(lm.model, lm.vocab, own, *bounds, seed=1, guidance=1.0 + 1e-9, bare=bare) == plain
-    assert plain != free
-    assert decoding.motions(lm.model, lm.vocab, own, *bounds, seed=1, guidance=8.0, bare=bare) not in (plain, free)
+
+    def drawn(prompts: list[list[int]], guidance: float = 1.0, away: list[list[int]] = bare) -> list[list[int]]:
+        return decoding.motions(lm.model, lm.vocab, prompts, *bounds, seed=1, guidance=guidance, bare=away)
+
+    assert drawn(own, 0.0) == drawn(bare) and drawn(own, 1.0 + 1e-9) == drawn(own)
+    # The tiny model hardly minds whether there is a text; far enough, what it minds decides, in both directions.
+    assert len({str(made) for made in (drawn(own), drawn(own, 1e5), drawn(bare, 1e5, own))}) == 3
     assert lm.generate("he sits", 1.0, guidance=3.0, seed=1).duration == pytest.approx(1.0)  # type: ignore[union-attr]
     with pytest.raises(MotionLLMError, match="within 0 to 20"):
         lm.generate("a person waves", 1.0, guidance=-1.0)
