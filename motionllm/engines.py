@@ -50,6 +50,8 @@ class Engine:
     ) -> None:
         self.url, self.vocab, self.tokenizer, self.rows = url.rstrip("/").removesuffix("/v1"), vocab, tokenizer, rows
         self.timeout = timeout
+        if not self.url.startswith(("http://", "https://")):
+            raise MotionLLMError(f"{url!r} is no address of an engine; give one as http://127.0.0.1:8000.")
         if vocab.bpe:
             raise MotionLLMError(
                 "This model's motion tokens are pieces of several codes, whose grammar no engine can be told; load it "

@@ -221,7 +221,7 @@ def test_errors_are_one_sentence(folder: Path, tmp_path: Path, fake: Callable[..
         free.bind(("127.0.0.1", 0))
         assert "Nobody answers" in error(f"http://127.0.0.1:{free.getsockname()[1]}", folder)
     assert "no OpenAI-compatible engine" in error(fake("", models=[])[0], folder)
-    assert "no OpenAI-compatible engine" in error("localhost", folder)
+    assert "no address" in error("localhost:8000", folder)
     assert "serves no model 'other'; it serves m" in error(fake("")[0], folder, name="other")
     assert "within 0.3 s" in error(fake("", 1.0)[0], folder, timeout=0.3)
     assert "gave a motion" in error(fake("words")[0], folder)  # a model without motion tokens
