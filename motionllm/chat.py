@@ -6,7 +6,7 @@ by rules that a person can foresee:
 1. `/…` is a command.
 2. A line that begins as a change does (“now”, “slower”, “and then” …), after a motion made from text, makes a new
    motion from the old text with the change worked in (`changed`); the reply says from which text.
-3. A line that the model itself would answer by a motion (`MotionLM.moves`) makes one.
+3. A line that the model itself would answer by a motion, and that could be a caption (`MotionLM.moves`), makes one.
 4. Any other line is a question: about the clip at hand, or, where there is none, to the base model.
 """
 

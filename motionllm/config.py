@@ -237,7 +237,8 @@ class Adapter(Section):
 class Data(Section):
     """tasks: weights. templates: a YAML of phrasings, or the name of one in recipes/templates/. system: the system
     message of every conversation; null leaves it to the base's chat template. max_length: tokens of a packed row.
-    packing: several examples a row; without it a row an example, those of like length side by side.
+    packing: several examples a row; without it a row an example, those of like length side by side. drop_text: share
+    of the text_to_motion examples whose text is left out, which is what guidance needs when motion is generated.
     """
 
     sources: Annotated[list[Source], Field(min_length=1)]
@@ -250,6 +251,7 @@ class Data(Section):
     system: str | None = None
     max_length: Count = 256
     packing: bool = True
+    drop_text: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 class Training(Section):

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from motionllm.errors import MotionLLMError
 from motionllm.loss import cross_entropy, logits, output_rows
+from motionllm.stepping import Past, packed
 from motionllm.vocab import MotionVocab
 
 OVERLAP = 12  # steps that a window goes on from
@@ -37,10 +38,13 @@ def motions(
     seed: Seed = None,
     given: Sequence[Sequence[int]] | None = None,
     window: int | None = None,
+    guidance: float = 1.0,
+    bare: Sequence[Sequence[int]] = (),
 ) -> list[list[int]]:
     """Codes of one motion for each prompt, the given ones included. See `places`."""
     made = [list(codes) for codes in given] if given is not None else [[] for _ in prompts]
-    for place in places(model, vocab, prompts, least, most, temperature, top_p, top_k, seed, given, window):
+    for place in places(model, vocab, prompts, least, most, temperature, top_p, top_k, seed, given, window,
+                        guidance, bare):  # fmt: skip
         for codes, drawn in zip(made, place, strict=True):
             codes.extend(drawn)
     return made
@@ -59,6 +63,8 @@ def places(
     seed: Seed = None,
     given: Sequence[Sequence[int]] | None = None,
     window: int | None = None,
+    guidance: float = 1.0,
+    bare: Sequence[Sequence[int]] = (),
 ) -> Iterator[list[tuple[int, ...]]]:
     """The codes of the next token of every motion, as soon as it is drawn; none for a motion that has ended.
 
@@ -66,8 +72,13 @@ def places(
     not yielded. least, most: bounds of the number of steps, the given ones included; equal bounds give an exact
     length, also where tokens are pieces of several codes. temperature 0 is greedy; top_p and top_k (0: all) keep the
     likeliest tokens. window: the most steps that the model is shown at once; a longer motion goes on from its last
-    OVERLAP steps, as if it had begun with them.
+    OVERLAP steps, as if it had begun with them. guidance (Ho and Salimans 2022): how far the scores are taken from
+    those after `bare`, a prompt a motion that leaves its text out, through those after its own; 1 is its own alone.
     """
+    guided = guidance != 1
+    if guided and len(bare) != len(prompts):
+        raise MotionLLMError("Guidance needs a prompt without text for each motion.")
+    both = [*prompts, *bare] if guided else list(prompts)
     shown = [list(codes) for codes in given] if given is not None else [[] for _ in prompts]
     made = torch.tensor([len(codes) for codes in shown])
     low, high = (torch.tensor(bound) * vocab.parts for bound in (least, most))
@@ -89,16 +100,23 @@ def places(
                 shown = [codes[-OVERLAP * vocab.parts - len(codes) % vocab.parts :] for codes in shown]
                 seen = torch.tensor([len(codes) for codes in shown])
             inside = open_.nonzero()[:, 0]
-            decoder = _Decoder(model, [[*prompts[i], *vocab.encode(np.array(shown[i], np.int64))[:-1]]
-                                       for i in inside.tolist()])  # fmt: skip
+            begun = [vocab.encode(np.array(shown[i], np.int64))[:-1] for i in inside.tolist()]
+            held = [*inside.tolist(), *(inside + len(prompts)).tolist()] if guided else inside.tolist()
+            decoder = _Decoder(model, [[*both[i], *begun[at % len(begun)]] for at, i in enumerate(held)])
             hidden = decoder.start()
         else:
             if (~open_[inside]).float().mean() >= ENDED:
-                decoder.keep(open_[inside].nonzero()[:, 0])
+                stay = open_[inside].nonzero()[:, 0]
+                decoder.keep(torch.cat([stay, stay + len(inside)]) if guided else stay)
                 inside = inside[open_[inside]]
             # A motion that has ended may step on beside the others; what it draws is ignored.
-            hidden = decoder.step(torch.where(chosen > 0, chosen - 1 + vocab.first_id, vocab.end_id)[inside])
-        scores = logits(hidden, rows, config).cpu().masked_fill(~allowed[made[inside] % vocab.parts], -torch.inf)
+            ids = torch.where(chosen > 0, chosen - 1 + vocab.first_id, vocab.end_id)[inside]
+            hidden = decoder.step(ids.repeat(2) if guided else ids)
+        scores = logits(hidden, rows, config).cpu()
+        if guided:
+            with_text, without = scores.chunk(2)
+            scores = without + guidance * (with_text - without)
+        scores = scores.masked_fill(~allowed[made[inside] % vocab.parts], -torch.inf)
         scores[(made < low)[inside], 0] = -torch.inf
         room = torch.where(open_, torch.minimum(high - made, full - seen), full)[inside]
         scores[:, 1:].masked_fill_(vocab.lengths > room[:, None], -torch.inf)
@@ -204,15 +222,22 @@ class _Decoder:
             self.mask[i, length - len(prompt) :] = 1
         self.position = self.mask.sum(1)
         self.padded = not bool(self.mask.all())
+        self.packed = packed(self.body)
         self.cache: Any = None
 
     def start(self) -> Tensor:
         positions = (self.mask.cumsum(1) - 1).clamp(min=0)
-        return self._run(self.ids, positions)
+        hidden = self._run(self.ids, positions)
+        if self.packed:
+            self.cache = Past(self.cache)
+        return hidden
 
     def step(self, ids: Tensor) -> Tensor:
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(ids), 1)], dim=1)
-        hidden = self._run(ids[:, None].to(self.ids.device), self.position[:, None])
+        if self.packed:
+            hidden = self.packed.step(ids, self.position, self.cache, self.mask if self.padded else None)
+        else:
+            hidden = self._run(ids[:, None].to(self.ids.device), self.position[:, None])
         self.position = self.position + 1
         return hidden
 
@@ -220,7 +245,10 @@ class _Decoder:
         """Go on with these rows (k,) alone."""
         rows = rows.to(self.mask.device)
         self.mask, self.position = self.mask[rows], self.position[rows]
-        self.cache.batch_select_indices(rows)
+        if self.packed:
+            self.cache.keep(rows)
+        else:
+            self.cache.batch_select_indices(rows)
 
     def _run(self, ids: Tensor, positions: Tensor) -> Tensor:
         # Without padding there is no mask: attention takes its fast causal path.

@@ -26,9 +26,11 @@ from motionllm.data.clips import Clip
 from motionllm.data.conversations import Message, Renderer
 from motionllm.data.meaning import associations
 from motionllm.data.templates import Templates, conversation
+from motionllm.engines import Engine
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
 from motionllm.motion.skeleton import HUMANML3D
+from motionllm.stepping import pack
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.bpe import MotionBPE
 from motionllm.vocab import MotionVocab
@@ -38,6 +40,7 @@ log = logging.getLogger(__name__)
 LONGEST = 60.0  # seconds of motion generated in one go
 BEST_OF = 8  # motions made for one that is given
 TRAINED = 196  # frames of the longest clips in the field's data sets
+BODILY = -1.0  # of `MotionLM.bodily`: with the shipped adapter between 30 motions and 30 plain lines of no test
 # Texts and motions (codes) made for them → a score each, by which the best is kept.
 Judge = Callable[[Sequence[str], Sequence[Sequence[int]]], Sequence[float]]
 
@@ -71,6 +74,8 @@ class MotionLM:
         self.renderer = Renderer(tokenizer, vocab, recipe.data.system)
         self.base = recipe.model.base  # where the base model lies
         self._base: Any = None  # the base model itself, once `talk` needs it beside the merged one
+        self.engine: Engine | None = None  # decodes in the model's place, which is None then
+        self.limit = 0  # tokens that the engine's model takes
 
     # -- making, saving, loading ---------------------------------------------------------------------------
 
@@ -187,8 +192,38 @@ class MotionLM:
             model = model.to(getattr(torch, fast_dtype() if recipe.model.dtype == "auto" else recipe.model.dtype))
         if torch.cuda.is_available():
             model = model.to("cuda")
+        if merge:
+            pack(model.get_decoder())
         lm = cls(model.eval(), words, vocab, motion_tokenizer, templates, recipe)
         lm.base = base or recipe.model.base
+        return lm
+
+    @classmethod
+    def connect(
+        cls, url: str, folder: str | Path = "merged", name: str | None = None, timeout: float = 600.0
+    ) -> MotionLM:
+        """The merged model that an engine serves at `url`, `transformers serve` or vLLM (docs/serving.md): what `load`
+        gives, without weights here. best_of needs a judge, as no engine gives likelihoods; `stream` gives its pieces
+        at the end; `talk` is not to be had, because only the merged model is served.
+
+        folder: what `motionllm merge` wrote, of which all but the weights is read. name: of the model on the engine;
+        None: the one it was started with. timeout: seconds for one reply. Raises MotionLLMError where nobody
+        answers, or what is served is not this model.
+        """
+        from transformers import AutoConfig, AutoTokenizer
+
+        folder = Path(folder)
+        vocab = MotionVocab.load(folder)
+        if not (folder / "config.json").is_file():
+            raise MotionLLMError(f"{folder} is no merged model; give the folder that `motionllm merge` wrote.")
+        config, tokenizer = AutoConfig.from_pretrained(folder).get_text_config(), AutoTokenizer.from_pretrained(folder)
+        recipe = load_recipe(folder / "recipe.yaml")
+        templates = Templates.load(folder / "templates.yaml")
+        lm = cls(None, tokenizer, vocab, MotionTokenizer.load(folder / "tokenizer"), templates, recipe)
+        lm.engine = Engine(url, name, vocab, tokenizer, config.vocab_size, timeout)
+        lm.limit = config.max_position_embeddings
+        # One step of motion tells a model that has other tokens, or none, before anyone waits for a clip.
+        lm._write([lm._order("a person stands", 1.0, [], []).prompt], [1], [1])
         return lm
 
     def save(self, folder: str | Path, dtype: str = "float32", trained: dict[str, Any] | None = None) -> None:
@@ -243,25 +278,28 @@ class MotionLM:
         seed: int | None = None,
         temperature: float = 0.8,
         top_p: float = 0.95,
-        best_of: int = BEST_OF,
+        best_of: int | None = None,
         top_k: int = 0,
         start: Motion | np.ndarray | None = None,
         end: Motion | np.ndarray | None = None,
         judge: Judge | None = None,
+        guidance: float = 1.0,
     ) -> Motion | list[Motion]:
         """Motion that does what `text` says; a list for n > 1.
 
         seconds: exact duration to a frame; a pair bounds it; None leaves it to the model. Above TRAINED frames the
         model sees the last of them alone while it goes on. temperature 0 is greedy. best_of: how many are made for
         each one that is given, which is the one of which the model would most likely say `text`, or the one that
-        `judge` scores highest. The same seed gives the same motion. start: a clip that the motion begins with; end: one
-        that it ends with, of several ways to it the one that `end` follows most likely. Both count in `seconds`, come
-        back as the motion tokenizer keeps them, and `end` is where the way to it leads. Raises MotionLLMError for an
-        empty text, a duration not within 0.2 to 60 s or not above that of the clips, or `end` without an exact one.
+        `judge` scores highest; None: BEST_OF, or on an engine without a judge 1. The same seed gives the same motion.
+        start: a clip that the motion begins with; end: one that it ends with, of several ways to it the one that `end`
+        follows most likely. Both count in `seconds`, come back as the motion tokenizer keeps them, and `end` is where
+        the way to it leads. guidance: above 1, away from what the model does without the text, at twice the cost; for
+        adapters trained with `data.drop_text`. Raises MotionLLMError for an empty text, a duration not within 0.2 to
+        60 s or not above that of the clips, `end` without an exact one, or guidance of an adapter that has none.
         """
         if n < 1:
             raise MotionLLMError(f"n is {n}; ask for at least one motion.")
-        settings = (seed, temperature, top_p, best_of, top_k, start, end, judge)
+        settings = (seed, temperature, top_p, best_of, top_k, start, end, judge, guidance)
         motions = self.generate_batch([text] * n, [seconds] * n, *settings)
         return motions if n > 1 else motions[0]
 
@@ -272,19 +310,24 @@ class MotionLM:
         seed: int | Sequence[int] | None = None,
         temperature: float = 0.8,
         top_p: float = 0.95,
-        best_of: int = BEST_OF,
+        best_of: int | None = None,
         top_k: int = 0,
         start: Motion | np.ndarray | Sequence[Motion | np.ndarray] | None = None,
         end: Motion | np.ndarray | Sequence[Motion | np.ndarray] | None = None,
         judge: Judge | None = None,
+        guidance: float = 1.0,
     ) -> list[Motion]:
         """One Motion a text, decoded side by side. See `generate`. seed: one for all, or one a text, which then gives
         what `generate` gives for that text and seed. start, end: a clip for all, or one a text (a Motion, joints, or
         features).
         """
+        if best_of is None:
+            best_of = BEST_OF if judge or not self.engine else 1
         if best_of < 1:
             raise MotionLLMError(f"best_of is {best_of}; at least one motion is made for each that is given.")
         best_of = best_of if temperature else 1  # greedy ones are all the same
+        if self.engine and best_of > 1 and not judge:
+            raise MotionLLMError(f"{self.engine.url} gives no likelihoods to rank by; give best_of=1, or a judge.")
         sampling = _sampling(temperature, top_p, top_k)
         given, rest = (self._clips(clip, len(texts)) for clip in (start, end))
         asked = seconds if seconds is not None else [None] * len(texts)
@@ -294,8 +337,8 @@ class MotionLM:
         if isinstance(seed, Sequence):
             seed = [(s, i) for s in seed for i in range(best_of)]  # type: ignore[misc]
         bounds = ([o.least for o in many], [o.most for o in many])
-        made = decoding.motions(self.model, self.vocab, [o.prompt for o in many], *bounds, **sampling, seed=seed,  # type: ignore[arg-type]
-                                given=begun, window=self._window)  # fmt: skip
+        sampling |= self._guided(guidance, many)
+        made = self._write([o.prompt for o in many], *bounds, **sampling, seed=seed, given=begun)
         if best_of > 1:
             if judge:
                 scores = judge([order.text for order in many], [[*c, *r] for c, r in zip(made, after, strict=True)])
@@ -332,10 +375,12 @@ class MotionLM:
         """
         given = [] if start is None else self._codes(start).tolist()
         order = self._order(text, seconds, given, [])
-        places = decoding.places(
-            self.model, self.vocab, [order.prompt], [order.least], [order.most], **_sampling(temperature, top_p, top_k),
-            seed=seed, given=[given], window=self._window,
-        )  # fmt: skip
+        asked = ([order.prompt], [order.least], [order.most])
+        options: dict[str, Any] = {**_sampling(temperature, top_p, top_k), "seed": seed, "given": [given]}
+        if self.engine:
+            places = iter([[tuple(codes[len(given) :])] for codes in self._write(*asked, **options)])
+        else:
+            places = decoding.places(self.model, self.vocab, *asked, **options, window=self._window)
         return self._pieces(given, places, order.frames)
 
     def _pieces(
@@ -376,10 +421,28 @@ class MotionLM:
                 else f"No step of motion ends within {low:g} to {high:g} seconds; one is {1 / rate:g} long."
             )
         template = self.templates.phrasings("text_to_motion", seconds=exact)[0]
-        values = {"caption": text.strip(), "seconds": min(least, self._window) / rate}
-        prompt = self._prompt(conversation(template, values, answered=False), min(most, self._window))
+        values = {"seconds": min(least, self._window) / rate}
+        prompt, bare = (
+            self._prompt(conversation(template, values | {"caption": said}, answered=False), min(most, self._window))
+            for said in (text.strip(), "")
+        )
         frames = max(1, round(float(low) * self.motion_tokenizer.skeleton.fps)) if exact and low is not None else None
-        return _Order(text.strip(), prompt, least - after, most - after, frames)
+        return _Order(text.strip(), prompt, bare, least - after, most - after, frames)
+
+    def _guided(self, guidance: float, orders: Sequence[_Order]) -> dict[str, Any]:
+        """What decoding is told of guidance. Raises MotionLLMError where it is out of bounds or cannot be had."""
+        if guidance == 1:
+            return {}
+        if not 0 <= guidance <= 20:
+            raise MotionLLMError(f"guidance {guidance:g} must be within 0 to 20; 1 is none.")
+        if self.engine:
+            raise MotionLLMError(f"{self.engine.url} offers no guidance; leave it at 1, or load the adapter here.")
+        if not self.recipe.data.drop_text:
+            raise MotionLLMError(
+                "This adapter never saw a motion without its text, so there is nothing to guide it by: leave guidance "
+                "at 1, or train with data.drop_text=0.1."
+            )
+        return {"guidance": guidance, "bare": [order.bare for order in orders]}
 
     def _says(self, orders: Sequence[_Order], made: Sequence[list[int]]) -> list[float]:
         """Log-likelihood that the model describes each motion (codes) by its order's text."""
@@ -488,18 +551,45 @@ class MotionLM:
         """
         sampling = _sampling(temperature, top_p, top_k)
         if seconds is None and not self.moves(messages):
-            if all(isinstance(m.get("content"), str) or _plain(m["content"]) for m in messages):
+            if all(_is_text(m) for m in messages):
                 return _said(self.talk(messages, seed, temperature, top_p, top_k))
             return _said(self._say([[self._encoded(m) for m in messages]], longest=256, seed=seed, **sampling)[0])
         prompt = self._prompt([self._encoded(m) for m in messages], self._window)
         order = self._order("a person moves", seconds, [], [])  # for its bounds: the prompt is the conversation
-        codes = decoding.motions(self.model, self.vocab, [prompt], [order.least], [order.most], **sampling, seed=seed,
-                                 window=self._window)[0]  # fmt: skip
+        codes = self._write([prompt], [order.least], [order.most], **sampling, seed=seed)[0]
         return {"role": "assistant", "content": [{"type": "motion", "motion": self._motion(codes, order.frames)}]}
 
     def moves(self, messages: Sequence[Message]) -> bool:
-        """Whether the model would open its next message with a motion rather than with a word."""
-        return decoding.starts_motion(self.model, self.vocab, self._prompt([self._encoded(m) for m in messages]))
+        """Whether the next message is to be a motion: the model would open it with one, and a line that comes without
+        a clip is about a body (`bodily`; not on an engine, which serves no base model to compare with).
+        """
+        prompt = self._prompt([self._encoded(m) for m in messages])
+        if self.engine:
+            return self.engine.starts_motion(prompt, self._stop)
+        if not decoding.starts_motion(self.model, self.vocab, prompt):
+            return False
+        if not all(_is_text(m) for m in messages):
+            return True
+        last = messages[-1]["content"]
+        return self.bodily(last if isinstance(last, str) else " ".join(part["text"] for part in last)) > BODILY
+
+    def bodily(self, line: str) -> float:
+        """Nats a token by which a line is likelier as a caption of no motion in particular than as anybody's line.
+
+        An adapter reads nearly every text alone as that of a motion, "Hello" too: it was trained on no other. But it
+        also writes captions, and what the base model would write sooner is no caption.
+        """
+        line = line.rstrip(" .!") or line
+        ids, opening = (
+            self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+            for text in (line, "A line that someone wrote:\n")
+        )
+        template = self.templates.phrasings("caption")[0]
+        nothing = conversation(template, {"motion": np.zeros(0, np.int64)}, answered=False)
+        caption = decoding.likelihoods(self.model, self.vocab, [self._prompt(nothing)], [ids])[0]
+        with self._without_adapter() as base:
+            anything = decoding.likelihoods(base, self.vocab, [opening], [ids])[0]
+        return (caption - anything) / max(1, len(ids))
 
     def talk(
         self,
@@ -514,6 +604,11 @@ class MotionLM:
 
         Its weights are loaded beside the merged ones at the first call; an adapter that is not merged is switched off.
         """
+        if self.engine:
+            raise MotionLLMError(
+                f"{self.engine.url} serves the merged model alone, and words without motion are the base's; "
+                "ask about a clip, or load the adapter here."
+            )
         sampling = _sampling(temperature, top_p, top_k)
         prompt = self._prompt(messages, renderer=Renderer(self.tokenizer, None))
         with self._without_adapter() as base:
@@ -551,7 +646,17 @@ class MotionLM:
         Raises MotionLLMError where the base model cannot take so much.
         """
         ids = (renderer or self.renderer)(messages, reply=True).ids
-        room = self.model.config.get_text_config().max_position_embeddings
+        if self.engine:
+            # The merged model's tokenizer knows the motion tokens, and would find them in a text.
+            motions = [part["codes"] for m in messages if not isinstance(m["content"], str)
+                       for part in m["content"] if part.get("type") == "motion"]  # fmt: skip
+            if sum(i >= self.vocab.text_size for i in ids) != sum(len(self.vocab.encode(codes)) for codes in motions):
+                raise MotionLLMError(
+                    "The text names motion tokens, which the engine would read as such; leave them out."
+                )
+            room = self.limit
+        else:
+            room = self.model.config.get_text_config().max_position_embeddings
         if len(ids) + 2 + steps * self.vocab.parts > room:
             raise MotionLLMError(
                 f"What was given is {len(ids)} tokens long, but the base model takes {room}; shorten it."
@@ -572,8 +677,18 @@ class MotionLM:
         # Decoded bones breathe by millimetres; files want them constant.
         return motion.canonical() if motion.skeleton is HUMANML3D else motion
 
+    def _write(
+        self, prompts: Sequence[Sequence[int]], least: Sequence[int], most: Sequence[int], **options: Any
+    ) -> list[list[int]]:
+        """Codes of motions, by the model or the engine. See `decoding.motions`."""
+        if self.engine:
+            return self.engine.motions(prompts, least, most, **options, window=self._window)
+        return decoding.motions(self.model, self.vocab, prompts, least, most, **options, window=self._window)
+
     def _say(self, conversations: Sequence[Sequence[Message]], **options: Any) -> list[str]:
         prompts = [self._prompt(c) for c in conversations]
+        if self.engine:
+            return [text.strip() for text in self.engine.texts(prompts, self._stop, **options)]
         return [self._text(ids) for ids in decoding.texts(self.model, self.vocab, prompts, self._stop, **options)]
 
     def _text(self, ids: Sequence[int]) -> str:
@@ -594,17 +709,21 @@ class MotionLM:
 
 @dataclass(frozen=True)
 class _Order:
-    """One motion to be decoded: its text, the ids that ask for it, bounds of its steps, and where it is cut."""
+    """One motion to be decoded: its text, the ids that ask for it, `bare` those that ask for one without saying which,
+    bounds of its steps, and where it is cut.
+    """
 
     text: str
     prompt: list[int]
+    bare: list[int]
     least: int
     most: int
     frames: int | None
 
 
-def _plain(parts: Any) -> bool:
-    return all(part.get("type") == "text" for part in parts)
+def _is_text(message: Message) -> bool:
+    content = message.get("content")
+    return isinstance(content, str) or all(part.get("type") == "text" for part in content or ())
 
 
 def _said(text: str) -> Message:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from motionllm import MotionLM
 from motionllm.chat import REMEMBERED, Chat, Reply, changed
@@ -214,3 +215,39 @@ def test_three_turns_with_the_adapter_that_ships(tmp_path: Path) -> None:
     assert chat.say("now slower, and wave at the end").motion.duration > made.motion.duration  # type: ignore[union-attr]
     chat.say("/new")
     assert "Paris" in chat.say("What is the capital of France?").text
+
+
+@pytest.mark.slow
+def test_talk_is_answered_in_words_and_what_a_body_does_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    lm = MotionLM.load("default")
+    turns = yaml.safe_load(Path(__file__).with_name("chat_turns.yaml").read_text(encoding="utf-8"))
+    shown = {kind: [line for line in lines if lm.moves([{"role": "user", "content": line}])]
+             for kind, lines in turns.items()}  # fmt: skip
+    right = {"motion": len(shown["motion"]), "plain": len(turns["plain"]) - len(shown["plain"])}
+    with capsys.disabled():
+        for kind, lines in turns.items():
+            print(f"\n{right[kind]} of {len(lines)} {kind} turns", end="")
+        missed = [line for line in turns["motion"] if line not in shown["motion"]]
+        print(f"; shown but talk: {shown['plain']}; answered but motion: {missed}")
+    assert min(len(lines) for lines in turns.values()) >= 20
+    assert "Hello" not in shown["plain"] and "wave hello" in shown["motion"]
+    assert all(right[kind] >= 0.9 * len(lines) for kind, lines in turns.items())
+
+
+def test_a_line_is_talk_where_it_is_no_caption(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = [{"role": "user", "content": [{"type": "motion", "motion": wave()}, {"type": "text", "text": "Go on"}]}]
+    for opens, score, moves in ((True, 9.0, True), (True, -9.0, False), (False, 9.0, False)):
+        monkeypatch.setattr("motionllm.generate.starts_motion", lambda *_, o=opens: o)
+        monkeypatch.setattr(lm, "bodily", lambda _, s=score: s)
+        assert lm.moves([{"role": "user", "content": "Hello"}]) is moves
+        assert lm.moves(clip) is opens  # about a clip the model alone decides: it was trained on such turns
+
+
+def test_the_score_of_a_line_is_of_its_tokens(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert all(np.isfinite(lm.bodily(line)) for line in ("Hello", ".", "a person <motion_1> waves"))
+    assert lm.bodily("a person waves.") == lm.bodily("a person waves")
+    monkeypatch.setattr(lm, "_base", lm.model)
+    rated = iter([-6.0, -30.0])
+    monkeypatch.setattr("motionllm.generate.likelihoods", lambda *_: [next(rated)])
+    count = len(lm.tokenizer.encode("a person waves", add_special_tokens=False))
+    assert lm.bodily("a person waves") == pytest.approx(24 / count)

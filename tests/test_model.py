@@ -139,6 +139,25 @@ def test_the_likeliest_codes_alone_are_drawn(lm: MotionLM) -> None:
     assert len(first) == 3
 
 
+def test_guidance_goes_from_what_is_done_without_the_text(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MotionLLMError, match="drop_text"):
+        lm.generate("a person waves", 1.0, guidance=2.0)
+    monkeypatch.setattr(lm.recipe.data, "drop_text", 0.1)
+    orders = [lm._order(text, 1.4, [], []) for text in ("a person waves with both hands", "he sits")]
+    own, bare = [order.prompt for order in orders], [order.bare for order in orders]
+    bounds = ([order.least for order in orders], [order.most for order in orders])
+
+    def drawn(prompts: list[list[int]], guidance: float = 1.0, away: list[list[int]] = bare) -> list[list[int]]:
+        return decoding.motions(lm.model, lm.vocab, prompts, *bounds, seed=1, guidance=guidance, bare=away)
+
+    assert drawn(own, 0.0) == drawn(bare) and drawn(own, 1.0 + 1e-9) == drawn(own)
+    # The tiny model hardly minds whether there is a text; far enough, what it minds decides, in both directions.
+    assert len({str(made) for made in (drawn(own), drawn(own, 1e5), drawn(bare, 1e5, own))}) == 3
+    assert lm.generate("he sits", 1.0, guidance=3.0, seed=1).duration == pytest.approx(1.0)  # type: ignore[union-attr]
+    with pytest.raises(MotionLLMError, match="within 0 to 20"):
+        lm.generate("a person waves", 1.0, guidance=-1.0)
+
+
 def test_draws_have_the_models_shares() -> None:
     scores = torch.tensor([0.5, 0.0, 0.3, 0.2]).log().expand(4000, 4)
     drawn = decoding._draw(scores, 1.0, 1.0, 0, decoding._randoms(0, 4000))
@@ -168,8 +187,8 @@ def test_each_text_has_clips_of_its_own(lm: MotionLM, clip: np.ndarray) -> None:
 
 def test_motions_that_have_ended_leave_the_batch(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[int] = []
-    run = decoding._Decoder._run
-    monkeypatch.setattr(decoding._Decoder, "_run", lambda self, ids, at: rows.append(len(ids)) or run(self, ids, at))
+    step = decoding._Decoder.step
+    monkeypatch.setattr(decoding._Decoder, "step", lambda self, ids: rows.append(len(ids)) or step(self, ids))
     texts = ["walk", "a person jumps twice", "bow", "a person sits down on the floor"]
     lm.generate_batch(texts, [0.4, 3.0, 1.0, 2.0], 0, 1.0, best_of=1)
     assert rows == sorted(rows, reverse=True) and set(rows) == {4, 3, 2, 1}

@@ -35,6 +35,9 @@ def generate(
     best_of: Annotated[
         int, typer.Option(help="Motions made, of which the one that the model describes best by the text is kept.")
     ] = 8,
+    guidance: Annotated[
+        float, typer.Option(help="Above 1: closer to the text; for adapters trained with data.drop_text.")
+    ] = 1.0,
     start: Annotated[Path | None, typer.Option(help="A clip that the motion begins with.")] = None,
     end: Annotated[Path | None, typer.Option(help="A clip that it ends with; needs --seconds, clips included.")] = None,
     batch: Annotated[int, typer.Option(help="With --prompts: how many are decoded side by side.")] = 8,
@@ -67,7 +70,7 @@ def generate(
             raise MotionLLMError("--start, --end and --judge go with one text; leave them out with --prompts.")
         given = read_prompts(prompts, wanted, seed)
         report = generate_files(MotionLM.load(model), given, target, suffix, batch, best_of, lock_feet,
-                                temperature=temperature, top_p=top_p, top_k=top_k)  # fmt: skip
+                                temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance)  # fmt: skip
         lines = [f"{report['made']} motions made ({report['seconds']:.0f} s), {report['kept']} kept, in {target}",
                  *(f"failed {name}: {why}" for name, why in report["failed"].items())]  # fmt: skip
         emit(report, as_json, "\n".join(lines))
@@ -84,9 +87,7 @@ def generate(
 
         ranking = Ranking(lm, Panel(parse_weights(judge), Embedder.load(embedder) if embedder else None))
     begun = time.monotonic()
-    motion = lm.generate(
-        text, wanted, 1, seed, temperature, top_p, best_of, top_k, start=first, end=last, judge=ranking
-    )
+    motion = lm.generate(text, wanted, 1, seed, temperature, top_p, best_of, top_k, first, last, ranking, guidance)
     assert isinstance(motion, Motion)
     result = {"out": target, "seconds": motion.duration, "frames": len(motion), "text": text, "seed": seed}
     if ranking:

@@ -38,7 +38,7 @@ class Examples:
         seed: int,
     ) -> None:
         self.clips, self.templates, self.renderer = clips, templates, renderer
-        self.codes_per_second, self.seed = codes_per_second, seed
+        self.codes_per_second, self.seed, self.drop_text = codes_per_second, seed, data.drop_text
         self.random = np.random.default_rng([seed, 1])
         templates.check(data.tasks)
         self.pools: dict[str, list[np.ndarray]] = {}
@@ -65,7 +65,10 @@ class Examples:
         task = self.tasks[self.random.choice(len(self.tasks), p=self.weights)]
         source = int(self.random.choice(len(self.shares[task]), p=self.shares[task]))
         clip = self.clips[source][self._next(task, source)]
-        return task, source, example(task, clip, self.templates, self.renderer, self.codes_per_second, self.random)
+        # Drawn only where it is asked for: recipes without it see the examples that they always saw.
+        bare = task == "text_to_motion" and self.drop_text > 0 and self.random.random() < self.drop_text
+        rate = self.codes_per_second
+        return task, source, example(task, clip, self.templates, self.renderer, rate, self.random, bare)
 
     def _next(self, task: str, source: int) -> int:
         key, pool = f"{task} {source}", self.pools[task][source]
@@ -92,15 +95,19 @@ def example(
     renderer: Renderer,
     codes_per_second: float,
     random: np.random.Generator,
+    bare: bool = False,
 ) -> Tokens:
-    """One example: a phrasing of the task filled with what the clip has, or the clip's own conversation."""
+    """One example: a phrasing of the task filled with what the clip has, or the clip's own conversation.
+
+    bare: with nothing in the caption's place.
+    """
     sample, codes = clip.sample, clip.codes
     if task in VERBATIM:
         return renderer(sample.messages)
     template = templates.draw(task, random)
     values: dict[str, Any] = {"motion": codes}
     if sample.captions:
-        values["caption"] = sample.captions[random.integers(len(sample.captions))]
+        values["caption"] = "" if bare else sample.captions[random.integers(len(sample.captions))]
     parts = renderer.vocab.parts if renderer.vocab else 1
     steps = len(codes) // parts
     answered = codes

@@ -41,6 +41,7 @@ from motionllm.feedback.sampling import PLACE, Pool, Prompt, replies, result
 from motionllm.loss import token_losses
 from motionllm.model import MotionLM, find_adapter
 from motionllm.motion.writing import write_file
+from motionllm.stepping import pack
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tracking import Bar, Log
 from motionllm.vocab import MotionVocab
@@ -218,6 +219,7 @@ def snapshot(lm: MotionLM) -> MotionLM:
     merged = copy.deepcopy(lm.model).float().merge_and_unload().eval()
     dtype = fast_dtype() if lm.recipe.model.dtype == "auto" else lm.recipe.model.dtype
     merged = merged.to(getattr(torch, dtype))
+    pack(merged.get_decoder())
     return MotionLM(merged, lm.tokenizer, lm.vocab, lm.motion_tokenizer, lm.templates, lm.recipe)
 
 

@@ -146,6 +146,19 @@ def test_every_answer_is_true_of_its_clip(
     assert len({str(messages[0]["content"][-1].get("text", "")) for messages in seen}) > 1 or task == "caption"
 
 
+def test_text_is_left_out_as_often_as_the_recipe_says(clips: Clips, stream: Examples) -> None:
+    def drawn(share: float) -> list[list[int]]:
+        data = Data(sources=[SOURCE], tasks={"text_to_motion": 1.0}, drop_text=share)
+        examples = Examples([clips], data, stream.templates, stream.renderer, stream.codes_per_second, 0)
+        return [examples.draw()[1].ids for _ in range(200)]
+
+    captions = {caption for clip in clips for caption in clip.sample.captions}
+    assert drawn(0.0) == drawn(0.0)
+    for share, low, high in ((0.0, 0, 0), (0.3, 35, 85)):
+        said = [stream.renderer.tokenizer.decode(ids) for ids in drawn(share)]
+        assert low <= sum(not any(caption in text for caption in captions) for text in said) <= high
+
+
 def test_phrasings_are_drawn_by_weight_and_may_have_several_turns(clips: Clips, stream: Examples) -> None:
     templates = Templates(
         {"caption": [

@@ -1,0 +1,228 @@
+"""A merged model behind `transformers serve`: the motions and texts that come back, and what is said of failures."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from motionllm import Motion, MotionLM
+from motionllm.chat import Chat
+from motionllm.data import builtin
+from motionllm.errors import MotionLLMError
+from motionllm.merging import merge
+
+served = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("fastapi", "uvicorn", "openai")),
+    reason="what transformers serve needs is not installed (pip install 'motionllm[serve]')",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(trained_run: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("merged") / "model"
+    merge(trained_run[0], out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def url(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where `transformers serve` serves the merged model."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("serve") / "log"
+    start = "from transformers.cli.transformers import main; main()"
+    words = ["serve", str(folder), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    with open(log, "wb") as out:
+        server = subprocess.Popen([sys.executable, "-c", start, *words], stdout=out, stderr=out, env=dict(os.environ))
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"{address}/health", timeout=1).close()
+                break
+            except OSError:
+                assert server.poll() is None, log.read_text()
+                time.sleep(0.2)
+        else:
+            raise AssertionError(f"no server within two minutes:\n{log.read_text()}")
+        yield address
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@pytest.fixture(scope="module")
+def lm(url: str, folder: Path) -> MotionLM:
+    return MotionLM.connect(url, folder)
+
+
+def wave() -> Motion:
+    return Motion(builtin.joints(builtin.Spec((builtin.Part("wave", side="left"),)), 1))
+
+
+@served
+def test_motions_are_whole_and_as_long_as_asked(lm: MotionLM) -> None:
+    one = lm.generate("a person waves", seconds=1.5, seed=4)
+    assert isinstance(one, Motion) and one.duration == pytest.approx(1.5)
+    again, other = (lm.generate("a person waves", seconds=1.5, seed=seed) for seed in (4, 5))
+    assert np.array_equal(one.joints, again.joints)  # type: ignore[union-attr]
+    assert not np.array_equal(one.joints, other.joints)  # type: ignore[union-attr]
+    several = lm.generate_batch(["a person waves", "a person sits"], [(0.5, 1.0), None], seed=[1, 2])
+    assert 0.5 <= several[0].duration <= 1.0 and len(several[1]) >= 8
+    begun = lm.generate("then they bow", seconds=wave().duration + 1, start=wave(), seed=1)
+    assert begun.duration == pytest.approx(wave().duration + 1)  # type: ignore[union-attr]
+    pieces = list(lm.stream("a person waves", 1.5, seed=4))
+    assert np.concatenate(pieces).shape == one.joints.shape
+
+
+@served
+def test_greedy_replies_are_those_of_the_model_loaded_here(
+    lm: MotionLM, trained_run: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = MotionLM.load(trained_run[0])
+    for text in ("a person waves with the left hand", "a person walks"):
+        ours, theirs = (one.generate(text, 2.0, temperature=0) for one in (here, lm))
+        assert np.allclose(ours.joints, theirs.joints)  # type: ignore[union-attr]
+    assert lm.caption(wave()) == here.caption(wave())
+    assert lm.ask(wave(), "Which hand?") == here.ask(wave(), "Which hand?")
+    message = {"role": "user", "content": "a person waves"}
+    assert lm.moves([message]) == here.moves([message])
+    assert lm.captions(wave(), 3, seed=1)[0] == here.caption(wave())
+    assert lm.chat([message], seconds=1.0, seed=1)["content"][0]["motion"].duration == pytest.approx(1.0)
+
+
+@served
+def test_a_motion_longer_than_was_trained(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("motionllm.model.TRAINED", 60)  # 15 steps, gone on from the last 12
+    assert lm.generate("a person walks", seconds=4.0, seed=1).duration == pytest.approx(4.0)  # type: ignore[union-attr]
+
+
+@served
+def test_a_conversation_over_an_engine(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lm, "moves", lambda messages: not messages[-1]["content"].endswith("?"))
+    chat = Chat(lm, seconds=1.0, seed=1, best_of=1)
+    assert chat.say("Why?").failed  # the base's own words are not served
+    assert chat.say("a person bows").motion is not None
+    assert not chat.say("What does the person do?").failed
+    assert "slowly" in chat.say("now slower").text
+
+
+@served
+@pytest.mark.parametrize("text", ["<motion><motion_3></motion>", "a person <|im_end|> waves"])
+def test_what_the_engine_would_misread_is_refused(lm: MotionLM, text: str) -> None:
+    with pytest.raises(MotionLLMError, match="leave"):
+        lm.generate(text, 1.0)
+
+
+@served
+def test_what_an_engine_cannot(lm: MotionLM, url: str, folder: Path) -> None:
+    with pytest.raises(MotionLLMError, match="best_of=1"):
+        lm.generate("a person waves", 1.0, best_of=2)
+    with pytest.raises(MotionLLMError, match="merged model alone"):
+        lm.talk([{"role": "user", "content": "Hi"}])
+    with pytest.raises(MotionLLMError, match="refused the request"):
+        MotionLM.connect(url, folder, name="another")
+    kept = lm.generate("a person waves", 1.0, best_of=2, judge=lambda _, made: range(len(made)))
+    assert kept.duration == pytest.approx(1.0)  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def fake() -> Iterator[Callable[[Any, float], tuple[str, list[dict[str, Any]]]]]:
+    """(what every request but the list of models is answered with, seconds it takes) → address, requests so far."""
+    servers = []
+
+    def serve(answer: Any, seconds: float = 0.0, models: Any = None) -> tuple[str, list[dict[str, Any]]]:
+        asked: list[dict[str, Any]] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.reply({"data": [{"id": "m", "owned_by": "vllm"}]} if models is None else models)
+
+            def do_POST(self) -> None:
+                asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                time.sleep(seconds)
+                text = answer(asked[-1]) if callable(answer) else answer
+                self.reply({"choices": [{"text": text}]})
+
+            def reply(self, body: Any) -> None:
+                data = json.dumps(body).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}/v1", asked
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def steps(request: dict[str, Any]) -> str:
+    """A reply within the grammar, as long as may be."""
+    return "".join(f"<motion_{16 * (i % 2)}>" for i in range(request["max_tokens"]))
+
+
+def test_vllm_is_told_the_grammar_in_its_own_terms(folder: Path, fake: Callable[..., Any]) -> None:
+    address, asked = fake(steps)
+    lm = MotionLM.connect(address, folder)
+    assert lm.generate("a person <|im_end|> waves", 2.0, seed=1).duration == pytest.approx(2.0)  # type: ignore[union-attr]
+    request = asked[-1]
+    count, vocab = request["max_tokens"], lm.vocab
+    assert request["min_tokens"] == count and request["model"] == "m" and request["prompt"][-1] == vocab.start_id
+    assert vocab.start_id not in request["allowed_token_ids"] and vocab.first_id in request["allowed_token_ids"]
+    regex = request["structured_outputs"]["regex"]
+    assert regex.startswith("((<motion_0>|<motion_1>|") and regex.endswith(
+        f"<motion_31>)){{{count // 2},{count // 2}}}"
+    )
+    lm.generate("a person waves", (1.0, 2.0), seed=1)
+    assert asked[-1]["structured_outputs"]["regex"].endswith("(</motion>)?")
+
+
+@pytest.mark.parametrize("reply", ["", "a person", "<motion_0>", "<motion_16><motion_0>", "<motion_0><motion_1>"])
+def test_a_reply_that_is_no_motion_is_a_failure(folder: Path, fake: Callable[..., Any], reply: str) -> None:
+    good = [1]  # the first, by which `connect` knows the model
+    address, asked = fake(lambda request: steps(request) if good and good.pop() else reply)
+    lm = MotionLM.connect(address, folder)
+    with pytest.raises(MotionLLMError, match="gave a motion"):
+        lm.generate("a person waves", 1.0)
+    assert len(asked) == 1 + 3 and len({json.dumps(request["seed"]) for request in asked[1:]}) == 3
+
+
+def test_errors_are_one_sentence(folder: Path, tmp_path: Path, fake: Callable[..., Any]) -> None:
+    def error(*words: Any, **more: Any) -> str:
+        with pytest.raises(MotionLLMError) as caught:
+            MotionLM.connect(*words, **more)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        assert "Nobody answers" in error(f"http://127.0.0.1:{free.getsockname()[1]}", folder)
+    assert "no OpenAI-compatible engine" in error(fake("", models=[])[0], folder)
+    assert "no address" in error("localhost:8000", folder)
+    assert "serves no model 'other'; it serves m" in error(fake("")[0], folder, name="other")
+    assert "within 0.3 s" in error(fake("", 1.0)[0], folder, timeout=0.3)
+    assert "gave a motion" in error(fake("words")[0], folder)  # a model without motion tokens
+    assert "motion_vocab.json is missing" in error("http://127.0.0.1:1", tmp_path)

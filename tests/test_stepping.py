@@ -1,0 +1,81 @@
+"""The fast way through a decoder gives what transformers' own layers give, and is taken only where it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from motionllm import generate as decoding
+from motionllm import stepping
+from motionllm.bases import load_base
+
+pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN here")
+
+
+@pytest.fixture(params=["tied", "untied"])
+def model(request: pytest.FixtureRequest, tiny_base: Path, tiny_base_untied: Path) -> Iterator[Any]:
+    """A tiny Llama, and a tiny Qwen2, whose queries have biases."""
+    yield load_base(tiny_base if request.param == "tied" else tiny_base_untied)[0]
+
+
+def hidden(model: Any, prompts: list[list[int]], ids: list[list[int]]) -> torch.Tensor:
+    """(steps, n, d) after the prompts and after each id put behind them."""
+    with torch.inference_mode():
+        decoder = decoding._Decoder(model, prompts)
+        return torch.stack([decoder.start(), *(decoder.step(torch.tensor(step)) for step in ids)])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_steps_are_those_of_the_layers(model: Any, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stepping, "ROOM", 3)  # the buffers grow several times
+    model.to(dtype)
+    prompts, ids = [[5, 6, 7], [9], [4, 5]], [[10 + i, 20 + i, 30 + i] for i in range(8)]
+    for some in (slice(0, 3), slice(1, 2)):  # padded, and alone
+        slow = hidden(model, prompts[some], [step[some] for step in ids])
+        stepping.pack(model.get_decoder())
+        assert stepping.packed(model.get_decoder())
+        fast = hidden(model, prompts[some], [step[some] for step in ids])
+        stepping._PACKED.clear()
+        tolerance = 1e-5 if dtype == torch.float32 else 0.06
+        torch.testing.assert_close(fast, slow, rtol=tolerance, atol=tolerance)
+        assert not torch.equal(fast, torch.zeros_like(fast))
+
+
+def test_rows_may_leave(model: Any) -> None:
+    prompts, steps = [[5, 6, 7], [9], [4, 5]], [[10, 20, 30], [11, 21, 31]]
+    both = []
+    for fast in (False, True):
+        if fast:
+            stepping.pack(model.get_decoder())
+        with torch.inference_mode():
+            decoder = decoding._Decoder(model, prompts)
+            decoder.start()
+            decoder.step(torch.tensor(steps[0]))
+            decoder.keep(torch.tensor([0, 2]))
+            both.append(decoder.step(torch.tensor(steps[1])[[0, 2]]))
+    stepping._PACKED.clear()
+    torch.testing.assert_close(both[1], both[0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(both[0], hidden(model, prompts, steps)[-1][[0, 2]], rtol=1e-5, atol=1e-5)
+
+
+def test_what_does_not_fit_is_left_alone(model: Any) -> None:
+    body = model.get_decoder()
+    stepping.pack(body)
+    model.to(torch.bfloat16)  # cast after it was packed
+    assert stepping.packed(body) is None
+    stepping._PACKED.clear()
+    body.layers[0].mlp.up_proj = torch.nn.Sequential(body.layers[0].mlp.up_proj, torch.nn.Identity())
+    body.layers[1].self_attn.q_proj = torch.nn.Bilinear(2, 2, 2)
+    stepping.pack(body)
+    assert stepping.packed(body) is None
+
+
+def test_a_window_that_slides_is_not_for_it(model: Any) -> None:
+    body = model.get_decoder()
+    body.config.layer_types = ["full_attention", "sliding_attention"]
+    stepping.pack(body)
+    assert stepping.packed(body) is None
