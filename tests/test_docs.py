@@ -38,7 +38,7 @@ def takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_pages_have_commands() -> None:
-    pages = {"DESIGN.md", "chat.md", "evaluation.md", "feedback.md", "files.md", "training.md"}
+    pages = {"DESIGN.md", "chat.md", "evaluation.md", "feedback.md", "files.md", "serving.md", "training.md"}
     assert {page.name for page in DOCS.glob("*.md")} >= pages
     assert len(commands(DOCS / "files.md")) >= 6
     assert len(commands(DOCS / "training.md")) >= 10
@@ -63,6 +63,14 @@ def test_commands_on_motion_and_text_run(takes: Path) -> None:
     assert {"wave.bvh", "walk.glb", "longer.bvh", "between.bvh", "captions.jsonl"} <= there
     assert {p.name for p in (takes / "made").iterdir()} == {"0001.glb", "0002.glb", "report.jsonl"}
     assert Motion.load("longer.bvh").duration == pytest.approx(7)
+
+
+@pytest.mark.slow
+def test_commands_of_serving_run(takes: Path) -> None:
+    assert [words[0] for words in commands(DOCS / "serving.md")] == ["merge"]
+    for words in commands(DOCS / "serving.md"):
+        assert cli.main(words) == 0, words
+    assert (takes / "merged" / "motion_vocab.json").is_file()
 
 
 @pytest.mark.slow
