@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -53,6 +54,7 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
     from accelerate.utils import broadcast_object_list
 
     settings = recipe.train
+    _check_launch()
     precision = fast_dtype() if settings.precision == "auto" else settings.precision
     AcceleratorState._reset_state()  # else a second run in this process could not have another precision
     accelerator = Accelerator(
@@ -225,6 +227,20 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
             write_file(run / "result.json", json.dumps(result, indent=2) + "\n")
     accelerator.end_training()
     return result
+
+
+def _check_launch() -> None:
+    """Raises MotionLLMError where the launch asks for a sharding that is not this loop's own.
+
+    DeepSpeed's engine would take over accumulation, clipping, the step and the form of checkpoints, and with them what
+    is promised of each; and on a CPU Accelerate would silently run neither it nor its own FSDP.
+    """
+    for name, said in (("DEEPSPEED", "DeepSpeed"), ("FSDP", "Accelerate's FSDP")):
+        if os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true":
+            raise MotionLLMError(
+                f"This launch asks for {said}; weights, gradients and optimizer are shared out by train.shard=true "
+                "(FSDP2): launch with recipes/accelerate/fsdp2.yaml and that key."
+            )
 
 
 def motion_tokenizer_of(recipe: Recipe, run: Path, fit: bool = True) -> MotionTokenizer:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from motionllm import checkpoint, cli
+from motionllm import checkpoint, cli, shipped
 from motionllm.config import Recipe, dump_recipe
 from motionllm.model import MotionLM
 
@@ -149,6 +149,26 @@ def test_two_processes_are_one(
         (tmp_path / "two" / "checkpoint-3.pt").replace(tmp_path / "two" / "checkpoint.pt")
         assert cli.main(["train", "--resume", str(tmp_path / "two"), "train.shard=false"]) == 0
         assert losses(tmp_path / "two") == pytest.approx(alone, rel=2e-5)
+
+
+@pytest.mark.parametrize("name", ["ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_FSDP"])
+def test_a_sharding_that_is_not_ours_is_refused_before_anything_is_written(
+    name: str, base: Path, write: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv(name, "true")
+    assert cli.main(["train", str(write(base)), "--out", str(tmp_path / "run")]) == 2
+    assert "train.shard=true" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["ddp", "fsdp2"])
+def test_the_launchers_configurations_are_read(name: str) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    config = load_config_from_file(str(shipped.find("recipes", f"accelerate/{name}")))
+    assert config.distributed_type == "MULTI_GPU" and config.mixed_precision == "bf16"
+    assert config.num_processes >= 2 and not getattr(config, "fsdp_config", None)
 
 
 @pytest.mark.parametrize("method", ["rslora", "dora", "full"])
