@@ -52,7 +52,7 @@ def test_motion_seconds_a_second(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.slow
 def test_an_evaluation_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
-    """A replication of the suite text-to-motion beside the same prompts one by one, of which every twelfth stands for all.
+    """A replication of the suite text-to-motion beside its prompts one by one, of which every twelfth stands for all.
 
     In processor time of one thread, so that what else runs on the machine counts little; in turns, so that what is
     left of it counts for both.
