@@ -71,19 +71,17 @@ def memory(
     config: of the base. counts: as `outline` gives them. tokens: of a micro-batch; places: how many of them are learned
     as motion and as text. chunk: places of text whose logits are in memory at once.
     """
-    hidden, words = config.get_text_config().hidden_size, vocab.text_size
-    full = recipe.adapter.method == "full"
+    words = vocab.text_size
     # Logits in float32, their softmax and its gradient: at motion positions over the motion rows alone, at those of
-    # text in chunks. Beside them the output matrix in float32, which that of a full fine-tuning already is.
+    # text in chunks.
     width = vocab.size if recipe.train.motion_loss == "rows" else words
-    logits = 3 * 4 * (places[0] * width + min(places[1], chunk) * words)
     terms = {
         "weights": counts["weight_bytes"],
-        "trained": 0.0 if full else 4.0 * counts["trained"],
+        "trained": 0.0 if recipe.adapter.method == "full" else 4.0 * counts["trained"],
         "gradients": 4.0 * counts["trained"],
         "optimizer": 8.0 * counts["trained"],
         "activations": _activations(config, recipe, tokens),
-        "logits": logits + (0 if full else 4 * words * hidden),
+        "logits": 3 * 4 * (places[0] * width + min(places[1], chunk) * words),
     }
     return terms | {"total": sum(terms.values())}
 

@@ -144,6 +144,17 @@ def test_eight_by_one_is_two_by_four(tiny_recipe: Recipes, tiny_base: Path, tiny
     assert torch.allclose(gradients[0], gradients[1], atol=1e-4)
 
 
+def test_frozen_rows_are_projected_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss._Projection, "BLOCK", 7)
+    rows = torch.randn(40, 16).to(torch.bfloat16)
+    hidden = torch.randn(5, 16, requires_grad=True)
+    found, expected = logits(hidden, rows, object()), hidden @ rows.float().T
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn(5, 40)
+    gradients = [torch.autograd.grad((out * weights).sum(), hidden)[0] for out in (found, expected)]
+    torch.testing.assert_close(*gradients)
+
+
 def test_chunks_change_memory_alone(
     tiny_recipe: Recipes, tiny_base: Path, tiny_tokenizer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
