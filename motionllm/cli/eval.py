@@ -186,10 +186,9 @@ def builtin(
     lm = MotionLM.untrained(model) if untrained else MotionLM.load(model)
     ranking = None
     if judge:
-        from motionllm.feedback.judges import Panel, parse_weights
         from motionllm.feedback.ranking import Ranking
 
-        ranking = Ranking(lm, Panel(parse_weights(judge)))
+        ranking = Ranking.of(lm, judge)
     with Bar("eval builtin") as bar:
         measured = evaluate(lm, cases, seed, progress=bar.update, best_of=best_of, judge=ranking)
     result = {"model": model, "untrained": untrained, "adapter": adapter, "judges": judge, **measured}

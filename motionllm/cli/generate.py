@@ -81,11 +81,9 @@ def generate(
     first, last = (None if clip is None else Motion.load(clip) for clip in (start, end))
     lm, ranking = MotionLM.load(model), None
     if judge:
-        from motionllm.eval.embedder import Embedder
-        from motionllm.feedback.judges import Panel, parse_weights
         from motionllm.feedback.ranking import Ranking
 
-        ranking = Ranking(lm, Panel(parse_weights(judge), Embedder.load(embedder) if embedder else None))
+        ranking = Ranking.of(lm, judge, embedder)
     begun = time.monotonic()
     motion = lm.generate(text, wanted, 1, seed, temperature, top_p, best_of, top_k, first, last, ranking, guidance)
     assert isinstance(motion, Motion)

@@ -18,7 +18,6 @@ from motionllm.motion.features import features_to_joints, joints_to_features, sk
 UNIT = 4  # frames: clips and what is given of them are cut to the field's unit, so that no motion tokenizer drops any
 SHORTEST = 4 * UNIT  # frames of a clip
 SEAM = 3  # frames on either side that physics looks at besides: a jump into or out of the gap counts
-KINDS = ("baseline:hold", "baseline:linear")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from motionllm.errors import MotionLLMError
-from motionllm.feedback.judges import Panel, Result
+from motionllm.eval.embedder import Embedder
+from motionllm.feedback.judges import Panel, Result, parse_weights
 from motionllm.feedback.sampling import look
 from motionllm.model import MotionLM
 
@@ -29,6 +30,11 @@ class Ranking:
         self.seconds = 0.0
         self.scores: list[dict[str, float | None]] = []
         self.rewards: list[float] = []
+
+    @classmethod
+    def of(cls, lm: MotionLM, judges: str, embedder: str | None = None) -> Ranking:
+        """By judges written as `facts,physics=0.2`; embedder: a folder or a shipped name, for `similarity`."""
+        return cls(lm, Panel(parse_weights(judges), Embedder.load(embedder) if embedder else None))
 
     def __call__(self, texts: Sequence[str], made: Sequence[Sequence[int]]) -> list[float]:
         begun = time.monotonic()

@@ -7,7 +7,6 @@ import pytest
 from motionllm.data import builtin
 from motionllm.data.builtin import Spec
 from motionllm.eval.corpus import checked, shares
-from motionllm.feedback.judges import Panel
 from motionllm.feedback.ranking import Ranking
 from motionllm.model import MotionLM
 
@@ -19,7 +18,7 @@ def test_the_best_of_eight_has_more_of_what_is_asked_at_a_small_cost() -> None:
     samples = builtin.corpus(PROMPTS, 0, "test")
     specs = [Spec.of(sample.labels["spec"]) for sample in samples]
     lm = MotionLM.load("default")
-    judge = Ranking(lm, Panel({"facts": 1.0, "physics": 0.2}))
+    judge = Ranking.of(lm, "facts,physics=0.2")
     errors, seconds = {}, {}
     for best_of in (1, 8):
         begun = time.monotonic()
