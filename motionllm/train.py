@@ -92,7 +92,7 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
     groups = _groups(lm, recipe.adapter, settings)
     rows = groups[-1]["params"] if recipe.adapter.method != "full" else []
     others = [p for group in groups for p in group["params"] if not any(p is row for row in rows)]
-    optimizer = torch.optim.AdamW(groups, lr=settings.lr)
+    optimizer: Any = torch.optim.AdamW(groups, lr=settings.lr)
     state: dict[str, Any] = {"step": 0, "examples": 0, "seconds": 0.0, "best": math.inf, "stale": 0}
     if resume:
         state |= checkpoint.load(run, lm.model, optimizer)
@@ -225,6 +225,9 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
         journal.close()
         with _disk(run):
             write_file(run / "result.json", json.dumps(result, indent=2) + "\n")
+    # The wrapper goes before the process group. As the group's last holder it would wait, with Python's lock, for a
+    # thread of the group that needs that lock to let go of a tensor: now and then a process never ended.
+    model, optimizer = accelerator.free_memory(model, optimizer)
     accelerator.end_training()
     return result
 
