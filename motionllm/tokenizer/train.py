@@ -129,7 +129,7 @@ def fit(
         optimizer.param_groups[1]["lr"] = lr
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             output, codes, commitment = network(batch, quantize=step >= autoencode)
-            again = network.confusion(output, codes) if settings.cycle and step >= autoencode else None
+            again = network.confusion(codes) if settings.cycle and step >= autoencode else None
         parts = losses(output.float(), batch)
         parts["commitment"] = commitment
         if again is not None:
