@@ -126,7 +126,7 @@ class MotionAutoencoder(nn.Module):
         return self._unfold(quantized), self._flat(codes), commitment
 
     def confusion(self, codes: Tensor) -> Tensor:
-        """How likely (B, n) codes, decoded, are to encode to others: a scalar with gradients to the decoder alone.
+        """How likely (B, n) codes, decoded, are to encode to others: a scalar with gradients to what decodes alone.
 
         For a learned codebook the cross-entropy of the code, of a softmax over squared distances to all codes at a
         twentieth of the codebook's spread: codes that are safe count for nothing. For a grid the mean squared distance

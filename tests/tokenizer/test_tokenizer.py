@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 
-from motionllm.config import Network, Source, TokenizerRecipe, TokenizerTraining
+from motionllm.config import FSQ_LEVELS, Network, Source, TokenizerRecipe, TokenizerTraining
 from motionllm.data import builtin
 from motionllm.data.prepare import train_tokenizer
 from motionllm.errors import MotionLLMError
@@ -260,6 +260,22 @@ def test_training_keeps_the_best_and_stops_early(tmp_path: Path) -> None:
     assert result["steps"] < 400
     assert log[-1]["step"] == result["steps"]
     assert result["val"]["mpjpe_root_mm"] <= log[-1]["val_mpjpe_root_mm"] + 1
+
+
+@pytest.mark.parametrize("quantizer", ["vq", "fsq"])
+def test_the_cycle_loss_teaches_what_decodes_alone(quantizer: Literal["vq", "fsq"]) -> None:
+    torch.manual_seed(0)
+    codes = min(FSQ_LEVELS) if quantizer == "fsq" else 16
+    network = MotionAutoencoder(
+        263, Network(quantizer=quantizer, width=16, blocks=1, levels=2, codes=codes, code_dim=8)
+    )
+    x = torch.randn(8, 32, 263)
+    network.start_codebooks(x)
+    network.eval()
+    network.confusion(network.encode(x)).backward()
+    moved = {name for name, p in network.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    assert "decoder.0.product.weight" in moved
+    assert not any(name.startswith("encoders.") or name.endswith("project_in.weight") for name in moved)
 
 
 @pytest.mark.parametrize("causal", [False, True])
