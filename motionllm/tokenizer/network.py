@@ -132,8 +132,8 @@ class MotionAutoencoder(nn.Module):
         twentieth of the codebook's spread: codes that are safe count for nothing. For a grid the mean squared distance
         to the code's vector, by the vectors' mean square.
 
-        The encoder gets no gradient of it, neither for how it reads nor for what it wrote: asked for codes that last, it
-        stops telling motions apart (of two levels of 1024 codes a third was used).
+        The encoder gets none, neither for how it reads nor for what it wrote: asked for codes that last, it tells less
+        apart (two levels of 1024, 2,000 steps: 26 mm of error on Bandai-Namco in place of 23).
         """
         x = self.decode(codes)
         each = codes.unflatten(1, (-1, self.parts)) - torch.arange(self.parts, device=codes.device) * self.codes
