@@ -209,17 +209,27 @@ def _before(
 
 
 class _Decoder:
-    """The body of the model with its cache over left-padded prompts: hidden states of the last place."""
+    """The body of the model with its cache over prompts: hidden states of the last place.
+
+    A beginning that all prompts share (the template's, or the whole prompt where several motions are made for one) is
+    read once. What follows is padded between the two.
+    """
 
     def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
         self.body = model.get_decoder() if hasattr(model, "get_decoder") else model.model
         device = next(model.parameters()).device
-        length = max(len(p) for p in prompts)
+        first, last = min(prompts), max(prompts)  # in order: what these two share all do
+        self.shared = 0
+        while len(prompts) > 1 and self.shared < min(map(len, prompts)) - 1 and first[self.shared] == last[self.shared]:
+            self.shared += 1
+        own = [p[self.shared :] for p in prompts]
+        length = max(map(len, own))
+        self.begin = torch.tensor([list(first[: self.shared])], dtype=torch.long, device=device)
         self.ids = torch.zeros((len(prompts), length), dtype=torch.long, device=device)
-        self.mask = torch.zeros((len(prompts), length), dtype=torch.long, device=device)
-        for i, prompt in enumerate(prompts):
-            self.ids[i, length - len(prompt) :] = torch.tensor(prompt)
-            self.mask[i, length - len(prompt) :] = 1
+        self.mask = torch.ones((len(prompts), self.shared + length), dtype=torch.long, device=device)
+        for i, ids in enumerate(own):
+            self.ids[i, length - len(ids) :] = torch.tensor(ids)
+            self.mask[i, self.shared : self.shared + length - len(ids)] = 0
         self.position = self.mask.sum(1)
         self.padded = not bool(self.mask.all())
         self.packed = packed(self.body)
@@ -227,7 +237,10 @@ class _Decoder:
 
     def start(self) -> Tensor:
         positions = (self.mask.cumsum(1) - 1).clamp(min=0)
-        hidden = self._run(self.ids, positions)
+        if self.shared:
+            self.cache = self.body(input_ids=self.begin, use_cache=True).past_key_values
+            self.cache.batch_repeat_interleave(len(self.ids))
+        hidden = self._run(self.ids, positions[:, self.shared :])
         if self.packed:
             self.cache = Past(self.cache)
         return hidden

@@ -62,6 +62,24 @@ def test_rows_may_leave(model: Any) -> None:
     torch.testing.assert_close(both[0], hidden(model, prompts, steps)[-1][[0, 2]], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_beginning_that_all_share_is_read_once(model: Any, fast: bool) -> None:
+    steps = [[10, 20, 30], [11, 21, 31], [12, 22, 32]]
+    for shared, prompts in (
+        (2, [[5, 6, 7, 8], [5, 6, 8, 9, 10, 11], [5, 6, 7]]),
+        (3, [[5, 6, 7, 8]] * 3),  # each row has a place of its own, from which it goes on
+        (0, [[5, 6], [5, 6, 7, 8], [5]]),
+    ):
+        alone = torch.stack([
+            hidden(model, [prompt], [[step[i]] for step in steps])[:, 0] for i, prompt in enumerate(prompts)
+        ], dim=1)  # fmt: skip
+        if fast:
+            stepping.pack(model.get_decoder())
+        assert decoding._Decoder(model, prompts).shared == shared
+        torch.testing.assert_close(hidden(model, prompts, steps), alone, rtol=1e-5, atol=1e-5)
+        stepping._PACKED.clear()
+
+
 def test_what_does_not_fit_is_left_alone(model: Any) -> None:
     body = model.get_decoder()
     stepping.pack(body)
