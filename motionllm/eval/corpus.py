@@ -170,12 +170,18 @@ def evaluate(
 
 
 def adapter_hash(name: str | Path) -> str:
-    """What tells an adapter's weights apart: the first 16 digits of their file's SHA-256."""
-    file = find_adapter(name) / "adapter_model.safetensors"
+    """What tells an adapter's weights apart, or a whole model's: the first 16 digits of their files' SHA-256."""
+    folder, digest = find_adapter(name), hashlib.sha256()
+    file = folder / "adapter_model.safetensors"
+    shards = [] if file.is_file() else sorted(folder.glob("model*.safetensors"))  # of a run with method full
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+        for file in shards or [file]:
+            with open(file, "rb") as weights:
+                while block := weights.read(1 << 24):
+                    digest.update(block)
     except OSError as error:
         raise MotionLLMError(f"The adapter's weights {file} cannot be read: {error.strerror}.") from None
+    return digest.hexdigest()[:16]
 
 
 def save_result(result: Mapping[str, Any], path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 from collections.abc import Sequence
@@ -232,3 +233,16 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert result["untrained"] and result["adapter"] is None and result["generation"]["asked"] < 1.0
     assert cli.main(argv) == 0
     assert "everything" in capsys.readouterr().out
+
+
+def test_a_whole_model_is_told_by_its_weights_too(tmp_path: Path) -> None:
+    for name, weights in (
+        ("model-00001-of-00002.safetensors", b"first"),
+        ("model-00002-of-00002.safetensors", b"second"),
+    ):
+        (tmp_path / name).write_bytes(weights)
+    assert adapter_hash(tmp_path) == hashlib.sha256(b"firstsecond").hexdigest()[:16]
+    (tmp_path / "model-00002-of-00002.safetensors").write_bytes(b"third")
+    assert adapter_hash(tmp_path) == hashlib.sha256(b"firstthird").hexdigest()[:16]
+    with pytest.raises(MotionLLMError, match="cannot be read"):
+        adapter_hash(tmp_path.parent)
