@@ -218,7 +218,7 @@ class _Decoder:
     def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
         self.body = model.get_decoder() if hasattr(model, "get_decoder") else model.model
         device = next(model.parameters()).device
-        first, last = min(prompts), max(prompts)  # in order: what these two share all do
+        first, last = min(map(list, prompts)), max(map(list, prompts))  # in order: what these two share all do
         self.shared = 0
         while len(prompts) > 1 and self.shared < min(map(len, prompts)) - 1 and first[self.shared] == last[self.shared]:
             self.shared += 1

@@ -172,15 +172,16 @@ def evaluate(
 def adapter_hash(name: str | Path) -> str:
     """What tells an adapter's weights apart, or a whole model's: the first 16 digits of their files' SHA-256."""
     folder, digest = find_adapter(name), hashlib.sha256()
-    file = folder / "adapter_model.safetensors"
-    shards = [] if file.is_file() else sorted(folder.glob("model*.safetensors"))  # of a run with method full
+    files = [folder / "adapter_model.safetensors"]
+    if not files[0].is_file():  # a run with method full has a model's
+        files = sorted(folder.glob("model*.safetensors")) or files
     try:
-        for file in shards or [file]:
+        for file in files:
             with open(file, "rb") as weights:
                 while block := weights.read(1 << 24):
                     digest.update(block)
     except OSError as error:
-        raise MotionLLMError(f"The adapter's weights {file} cannot be read: {error.strerror}.") from None
+        raise MotionLLMError(f"The adapter's weights {error.filename} cannot be read: {error.strerror}.") from None
     return digest.hexdigest()[:16]
 
 
