@@ -95,8 +95,11 @@ class Past:
             self.values = [self._roomy(values) for values in self.values]
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows (k,) alone."""
-        self.keys, self.values = [k[rows] for k in self.keys], [v[rows] for v in self.values]
+        """Go on with these rows (k,) alone; they move up within the buffers, and what is room is not copied."""
+        for buffers in (self.keys, self.values):
+            for n, buffer in enumerate(buffers):
+                buffer[: len(rows), :, : self.length] = buffer[rows, :, : self.length]
+                buffers[n] = buffer[: len(rows)]
 
     @staticmethod
     def _roomy(given: Tensor) -> Tensor:
