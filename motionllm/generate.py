@@ -20,7 +20,7 @@ from motionllm.stepping import Past, packed
 from motionllm.vocab import MotionVocab
 
 OVERLAP = 12  # steps that a window goes on from
-ENDED = 1 / 16  # share of a batch that has ended, from which its rows leave the cache: moving the others up takes time too
+ENDED = 1 / 16  # share of a batch that has ended, from which its rows leave the cache: moving the others costs too
 
 # An int seeds row i of a batch with (seed, i); or a pair for each row. What a row draws depends on no other row.
 Seed = int | Sequence[tuple[int, int]] | None
