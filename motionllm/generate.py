@@ -8,6 +8,7 @@ repaired afterwards: what cannot be had raises an error.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from os.path import commonprefix
 from typing import Any
 
 import numpy as np
@@ -218,13 +219,12 @@ class _Decoder:
     def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
         self.body = model.get_decoder() if hasattr(model, "get_decoder") else model.model
         device = next(model.parameters()).device
-        first, last = min(map(list, prompts)), max(map(list, prompts))  # in order: what these two share all do
-        self.shared = 0
-        while len(prompts) > 1 and self.shared < min(map(len, prompts)) - 1 and first[self.shared] == last[self.shared]:
-            self.shared += 1
+        # Of ids, not of paths. Each row keeps a place of its own, from which it goes on.
+        begin = commonprefix([list(p[:-1]) for p in prompts]) if len(prompts) > 1 else []  # noqa: RUF071
+        self.shared = len(begin)
         own = [p[self.shared :] for p in prompts]
         length = max(map(len, own))
-        self.begin = torch.tensor([list(first[: self.shared])], dtype=torch.long, device=device)
+        self.begin = torch.tensor([begin], dtype=torch.long, device=device)
         self.ids = torch.zeros((len(prompts), length), dtype=torch.long, device=device)
         self.mask = torch.ones((len(prompts), self.shared + length), dtype=torch.long, device=device)
         for i, ids in enumerate(own):

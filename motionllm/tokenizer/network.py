@@ -175,8 +175,8 @@ class MotionAutoencoder(nn.Module):
         """The encoding of each quantizer's share, (B, T/down, code_dim / groups). learn=False: gradients to x alone."""
         whole = []
         for encoder, dims in zip(self.encoders, self.seen, strict=True):
-            weights = {} if learn else {name: weight.detach() for name, weight in encoder.named_parameters()}
-            whole.append(functional_call(encoder, weights, (x[..., dims],)))
+            fixed = {} if learn else {name: weight.detach() for name, weight in encoder.named_parameters()}
+            whole.append(functional_call(encoder, fixed, (x[..., dims],)) if fixed else encoder(x[..., dims]))
         return [group for z in whole for group in z.chunk(self.groups, dim=-1)]
 
     def _flat(self, codes: list[Tensor]) -> Tensor:
