@@ -7,6 +7,7 @@ repaired afterwards: what cannot be had raises an error.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from os.path import commonprefix
 from typing import Any
@@ -21,7 +22,7 @@ from motionllm.stepping import Past, packed
 from motionllm.vocab import MotionVocab
 
 OVERLAP = 12  # steps that a window goes on from
-ENDED = 1 / 16  # share of a batch that has ended, from which its rows leave the cache: moving the others costs too
+TOGETHER = 32  # prompts that the packed decoder reads side by side, of about one length: little is padded
 
 # An int seeds row i of a batch with (seed, i); or a pair for each row. What a row draws depends on no other row.
 Seed = int | Sequence[tuple[int, int]] | None
@@ -106,11 +107,10 @@ def places(
             decoder = _Decoder(model, [[*both[i], *begun[at % len(begun)]] for at, i in enumerate(held)])
             hidden = decoder.start()
         else:
-            if (~open_[inside]).float().mean() >= ENDED:
-                stay = open_[inside].nonzero()[:, 0]
+            if not open_[inside].all():
+                stay = _moved_up(open_[inside])
                 decoder.keep(torch.cat([stay, stay + len(inside)]) if guided else stay)
-                inside = inside[open_[inside]]
-            # A motion that has ended may step on beside the others; what it draws is ignored.
+                inside = inside[stay]
             ids = torch.where(chosen > 0, chosen - 1 + vocab.first_id, vocab.end_id)[inside]
             hidden = decoder.step(ids.repeat(2) if guided else ids)
         scores = logits(hidden, rows, config).cpu()
@@ -209,68 +209,94 @@ def _before(
             yield hidden[i, place], torch.tensor(reply, dtype=torch.long, device=device)
 
 
+def _moved_up(open_: Tensor) -> Tensor:
+    """The places (k,) of what is open (n,), in an order that moves few: the last fill the places of what has ended."""
+    stay = open_.nonzero()[:, 0]
+    order = torch.arange(len(stay))
+    order[~open_[: len(stay)]] = stay[stay >= len(stay)]
+    return order
+
+
 class _Decoder:
     """The body of the model with its cache over prompts: hidden states of the last place.
 
-    A beginning that all prompts share (the template's, or the whole prompt where several motions are made for one) is
-    read once. What follows is padded between the two.
+    Each prompt is read once, however many replies are made for it, and the beginning that all share (the template's)
+    once for all. What follows the beginning is padded between the two.
     """
 
     def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
         self.body = model.get_decoder() if hasattr(model, "get_decoder") else model.model
-        device = next(model.parameters()).device
-        # Of ids, not of paths. Each row keeps a place of its own, from which it goes on.
-        begin = commonprefix([list(p[:-1]) for p in prompts]) if len(prompts) > 1 else []  # noqa: RUF071
-        self.shared = len(begin)
-        own = [p[self.shared :] for p in prompts]
-        length = max(map(len, own))
-        self.begin = torch.tensor([begin], dtype=torch.long, device=device)
-        self.ids = torch.zeros((len(prompts), length), dtype=torch.long, device=device)
-        self.mask = torch.ones((len(prompts), self.shared + length), dtype=torch.long, device=device)
-        for i, ids in enumerate(own):
-            self.ids[i, length - len(ids) :] = torch.tensor(ids)
-            self.mask[i, self.shared : self.shared + length - len(ids)] = 0
-        self.position = self.mask.sum(1)
-        self.padded = not bool(self.mask.all())
+        self.device = next(model.parameters()).device
         self.packed = packed(self.body)
+        self.read = sorted({tuple(prompt) for prompt in prompts}, key=lambda prompt: (len(prompt), prompt))
+        number = {prompt: n for n, prompt in enumerate(self.read)}
+        self.rows = torch.tensor([number[tuple(prompt)] for prompt in prompts], device=self.device)
+        # Of ids, not of paths. Each prompt keeps a place of its own, from which it goes on.
+        self.begin = commonprefix([prompt[:-1] for prompt in self.read]) if len(self.read) > 1 else ()  # noqa: RUF071
+        self.position, self.mask = self._places([len(prompt) for prompt in prompts])
         self.cache: Any = None
 
     def start(self) -> Tensor:
-        positions = (self.mask.cumsum(1) - 1).clamp(min=0)
-        if self.shared:
-            self.cache = self.body(input_ids=self.begin, use_cache=True).past_key_values
-            self.cache.batch_repeat_interleave(len(self.ids))
-        hidden = self._run(self.ids, positions[:, self.shared :])
+        begin = None
+        if self.begin:
+            begin = self.body(input_ids=torch.tensor([self.begin], device=self.device), use_cache=True).past_key_values
+        each = TOGETHER if self.packed else len(self.read)
+        hidden, caches = [], []
+        for first in range(0, len(self.read), each):
+            some = self.read[first : first + each]
+            length, shared = len(some[-1]), len(self.begin)
+            ids = [[0] * (length - len(prompt)) + [*prompt[shared:]] for prompt in some]
+            _, mask = self._places([len(prompt) for prompt in some])
+            positions = (mask.cumsum(1) - 1).clamp(min=0)[:, shared:]
+            cache = copy.deepcopy(begin)
+            if cache:
+                cache.batch_repeat_interleave(len(some))
+            out = self._run(torch.tensor(ids, device=self.device), mask, positions, cache)
+            hidden.append(out.last_hidden_state[:, -1])
+            caches.append(out.past_key_values)
         if self.packed:
-            self.cache = Past(self.cache)
-        return hidden
+            self.cache = Past(caches, self.rows, len(self.begin))
+        else:
+            self.cache = caches[0]
+            self.cache.batch_select_indices(self.rows)
+        return torch.cat(hidden)[self.rows]
 
     def step(self, ids: Tensor) -> Tensor:
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(ids), 1)], dim=1)
         if self.packed:
-            hidden = self.packed.step(ids, self.position, self.cache, self.mask if self.padded else None)
+            mask = None if self.mask.all() else self.mask
+            hidden = self.packed.step(ids, self.position, self.cache, mask)
         else:
-            hidden = self._run(ids[:, None].to(self.ids.device), self.position[:, None])
+            out = self._run(ids[:, None].to(self.device), self.mask, self.position[:, None], self.cache)
+            self.cache, hidden = out.past_key_values, out.last_hidden_state[:, -1]
         self.position = self.position + 1
         return hidden
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these rows (k,) alone."""
-        rows = rows.to(self.mask.device)
+        rows = rows.to(self.device)
         self.mask, self.position = self.mask[rows], self.position[rows]
         if self.packed:
             self.cache.keep(rows)
         else:
             self.cache.batch_select_indices(rows)
 
-    def _run(self, ids: Tensor, positions: Tensor) -> Tensor:
-        # Without padding there is no mask: attention takes its fast causal path.
-        mask = self.mask if self.padded else None
-        out = self.body(
-            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=self.cache, use_cache=True
+    def _places(self, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """The place (n,) that follows each of some prompts, and the mask (n, longest) of those that hold a token."""
+        position = torch.tensor(lengths, device=self.device)
+        place = torch.arange(max(lengths), device=self.device)
+        padding = max(lengths) - position
+        return position, ((place < len(self.begin)) | (place >= len(self.begin) + padding[:, None])).long()
+
+    def _run(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Any:
+        return self.body(
+            input_ids=ids,
+            # Without padding there is no mask: attention takes its fast causal path.
+            attention_mask=None if mask.all() else mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
         )
-        self.cache = out.past_key_values
-        return out.last_hidden_state[:, -1]
 
 
 def _randoms(seed: Seed, rows: int) -> list[np.random.Generator]:

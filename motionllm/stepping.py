@@ -9,6 +9,7 @@ weights.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -83,10 +84,15 @@ class _Layer:
 class Past:
     """Keys and values of `length` places so far, each layer's (rows, heads, room, head width)."""
 
-    def __init__(self, cache: Any) -> None:
-        self.length = int(cache.layers[0].keys.shape[2])
-        self.keys = [self._roomy(layer.keys) for layer in cache.layers]
-        self.values = [self._roomy(layer.values) for layer in cache.layers]
+    def __init__(self, caches: Sequence[Any], rows: Tensor, shared: int) -> None:
+        """Row by row (n,) those of several caches as if they stood below each other.
+
+        Shorter ones are padded behind the `shared` first places.
+        """
+        self.length = max(int(cache.layers[0].keys.shape[2]) for cache in caches)
+        layers = list(zip(*(cache.layers for cache in caches), strict=True))
+        self.keys = [self._roomy(self._joined([one.keys for one in layer], shared)[rows]) for layer in layers]
+        self.values = [self._roomy(self._joined([one.values for one in layer], shared)[rows]) for layer in layers]
 
     def grow(self) -> None:
         """Room for one place more."""
@@ -95,11 +101,21 @@ class Past:
             self.values = [self._roomy(values) for values in self.values]
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows (k,) alone; they move up within the buffers, and what is room is not copied."""
+        """Go on with these rows (k,) alone; what keeps its place and what is room is not copied."""
+        moved = (rows != torch.arange(len(rows))).nonzero()[:, 0]
         for buffers in (self.keys, self.values):
             for n, buffer in enumerate(buffers):
-                buffer[: len(rows), :, : self.length] = buffer[rows, :, : self.length]
+                buffer[moved, :, : self.length] = buffer[rows[moved], :, : self.length]
                 buffers[n] = buffer[: len(rows)]
+
+    def _joined(self, parts: Sequence[Tensor], shared: int) -> Tensor:
+        padded = []
+        for part in parts:
+            rows, heads, length, width = part.shape
+            # Zeros, because what no mask lets through must still be a number.
+            middle = part.new_zeros(rows, heads, self.length - length, width)
+            padded.append(torch.cat([part[:, :, :shared], middle, part[:, :, shared:]], dim=2))
+        return torch.cat(padded)
 
     @staticmethod
     def _roomy(given: Tensor) -> Tensor:
@@ -141,7 +157,11 @@ class Packed:
         rows, turned = len(ids), self.query_heads + self.heads
         past.grow()
         at, end = past.length, past.length + 1
-        seen = None if mask is None else mask.bool()[:, None, None, :]
+        group = self.query_heads // self.heads  # queries that share a key
+        bias = None
+        if mask is not None:  # added: one of truth values would be made into this in every layer
+            bias = torch.zeros_like(mask, dtype=self.dtype).masked_fill(mask == 0, -torch.inf)
+            bias = bias[:, None, None].expand(-1, self.heads, group, -1).contiguous()
         x = self.embed(ids)
         cos, sin = self.rotary(x, positions[:, None])
         half = self.width // 2
@@ -152,10 +172,9 @@ class Packed:
             qk = qk * cos + torch.cat([qk[..., half:], qk[..., :half]], dim=-1) * sin
             keys[:, :, at], values[:, :, at] = qk[:, self.query_heads :], v
             # Queries that share a key stand as if they were places of one head, which no mask tells apart.
-            query = qk[:, : self.query_heads].view(rows, self.heads, -1, self.width)
-            seen_by = None if seen is None else seen.expand(-1, -1, query.shape[2], -1)
+            query = qk[:, : self.query_heads].view(rows, self.heads, group, self.width)
             attended = nn.functional.scaled_dot_product_attention(
-                query, keys[:, :, :end], values[:, :, :end], attn_mask=seen_by
+                query, keys[:, :, :end], values[:, :, :end], attn_mask=bias
             )
             x = x + layer.out(attended.reshape(rows, -1))
             gate, up = layer.gate_up(layer.between(x)).split(self.inner, dim=-1)

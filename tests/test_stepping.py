@@ -63,37 +63,28 @@ def test_rows_may_leave(model: Any) -> None:
 
 
 @pytest.mark.parametrize("fast", [False, True])
-def test_a_beginning_that_all_share_is_read_once(model: Any, fast: bool) -> None:
-    steps = [[10, 20, 30], [11, 21, 31], [12, 22, 32]]
-    for shared, prompts in (
-        (2, [[5, 6, 7, 8], [5, 6, 8, 9, 10, 11], [5, 6, 7]]),
-        (3, [[5, 6, 7, 8]] * 3),  # each row has a place of its own, from which it goes on
-        (0, [[5, 6], [5, 6, 7, 8], [5]]),
+def test_what_prompts_share_is_read_once(model: Any, fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "TOGETHER", 2)  # the packed decoder reads them in parts
+    steps = [[10, 20, 30, 40], [11, 21, 31, 41], [12, 22, 32, 42]]
+    for shared, read, prompts in (
+        (2, 4, [[5, 6, 7, 8], [5, 6, 8, 9, 10, 11], [5, 6, 7], [5, 6, 9]]),
+        (0, 1, [[5, 6, 7, 8]] * 4),
+        (1, 3, [[5, 6, 7], [5, 8], [5, 6, 7], [5, 8, 9, 9, 9]]),
+        (0, 3, [[5, 6], [5, 6, 7, 8], [5], [5, 6]]),
     ):
         alone = torch.stack([
             hidden(model, [prompt], [[step[i]] for step in steps])[:, 0] for i, prompt in enumerate(prompts)
         ], dim=1)  # fmt: skip
         if fast:
             stepping.pack(model.get_decoder())
-        assert decoding._Decoder(model, prompts).shared == shared
+        decoder = decoding._Decoder(model, prompts)
+        assert (len(decoder.begin), len(decoder.read)) == (shared, read)
         torch.testing.assert_close(hidden(model, prompts, steps), alone, rtol=1e-5, atol=1e-5)
         stepping._PACKED.clear()
 
 
-def test_what_does_not_fit_is_left_alone(model: Any) -> None:
-    body = model.get_decoder()
-    stepping.pack(body)
-    model.to(torch.bfloat16)  # cast after it was packed
-    assert stepping.packed(body) is None
-    stepping._PACKED.clear()
-    body.layers[0].mlp.up_proj = torch.nn.Sequential(body.layers[0].mlp.up_proj, torch.nn.Identity())
-    body.layers[1].self_attn.q_proj = torch.nn.Bilinear(2, 2, 2)
-    stepping.pack(body)
-    assert stepping.packed(body) is None
-
-
-def test_a_window_that_slides_is_not_for_it(model: Any) -> None:
-    body = model.get_decoder()
-    body.config.layer_types = ["full_attention", "sliding_attention"]
-    stepping.pack(body)
-    assert stepping.packed(body) is None
+def test_rows_that_end_leave_their_places_to_the_last() -> None:
+    open_ = torch.tensor([True, False, True, True, False, True])
+    assert decoding._moved_up(open_).tolist() == [0, 5, 2, 3]
+    assert decoding._moved_up(~open_).tolist() == [4, 1]
+    assert decoding._moved_up(open_ | True).tolist() == list(range(6))

@@ -225,16 +225,19 @@ def snapshot(lm: MotionLM) -> MotionLM:
 
 def log_probs(lm: MotionLM, sequences: Sequence[Tokens]) -> list[Tensor]:
     """(n,) log-probabilities, in nats, of each sequence's supervised tokens, over the rows the grammar allows."""
-    # A row a sequence: packed ones could not be told apart in the loss.
-    batch = collate([[tokens] for tokens in sequences], lm.tokenizer.pad_token_id or 0)
+    # The longest shares a row with the shortest, and so on: a quarter would else be padding.
+    order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i].ids))
+    rows = [list(dict.fromkeys((order[i], order[-1 - i]))) for i in range((len(order) + 1) // 2)]
+    batch = collate([[sequences[i] for i in row] for row in rows], lm.tokenizer.pad_token_id or 0)
     base = lm.model.get_base_model()
     device = base.device
-    targets = batch.targets.to(device)
     hidden = base.get_decoder()(
         input_ids=batch.ids.to(device), position_ids=batch.positions.to(device), use_cache=False
     ).last_hidden_state
-    losses, _ = token_losses(hidden, targets, base, lm.vocab)
-    return list((-losses).split((targets >= 0).sum(1).tolist()))
+    losses, _ = token_losses(hidden, batch.targets.to(device), base, lm.vocab)
+    placed = [i for row in rows for i in row]
+    found = (-losses).split([sum(sequences[i].supervised[1:]) for i in placed])
+    return [one for _, one in sorted(zip(placed, found, strict=True), key=lambda pair: pair[0])]
 
 
 # -- a round ---------------------------------------------------------------------------------------------------
