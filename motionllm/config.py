@@ -412,10 +412,11 @@ class Learning(Section):
     """Rounds of sampling, then `steps` optimizer steps of `batch` units (a result; for `dpo` a pair).
 
     rejection: the `keep` best of a group, where better than the group's mean and rewarded with at least `least`.
-    dpo: best and worst of a group, `margin` of reward apart; beta. grpo: all, by their advantage; clip_ratio bounds how
-    far the ratio to the sampling policy counts. kl: weight of the divergence from the adapter that was started from, a
-    token. truth: true examples beside the judged ones, as a share of the batch. rows_lr: factor on the motion rows'
-    rate. minutes: wall time after which the run ends with the step it is in, sampling included.
+    dpo: best with worst, second best with second worst, up to `keep` pairs that are `margin` of reward apart; beta.
+    grpo: all, by their advantage; clip_ratio bounds how far the ratio to the sampling policy counts. kl: weight of the
+    divergence from the adapter that was started from, a token. truth: true examples beside the judged ones, as a share
+    of the batch. rows_lr: factor on the motion rows' rate. minutes: wall time after which the run ends with the step it
+    is in, sampling included.
     """
 
     rounds: Annotated[int, Field(ge=0)] = 1

@@ -338,8 +338,8 @@ def _units(
         if recipe.method == "rejection":
             units += [Unit([sequences[i]]) for i in objectives.best(rewards, settings.keep, settings.least)]
         elif recipe.method == "dpo":
-            if chosen := objectives.pair(rewards, settings.margin):
-                units.append(Unit([sequences[i] for i in chosen]))
+            for top, low in objectives.pairs(rewards, settings.keep, settings.margin):
+                units.append(Unit([sequences[top], sequences[low]]))
         else:
             gains = objectives.advantages(rewards)
             units += [Unit([s], float(gain)) for s, gain in zip(sequences, gains, strict=True) if gain]

@@ -21,10 +21,13 @@ def best(rewards: Sequence[float], keep: int, least: float) -> list[int]:
     return [i for i in order[:keep] if rewards[i] > mean + 1e-9 and rewards[i] >= least]
 
 
-def pair(rewards: Sequence[float], margin: float) -> tuple[int, int] | None:
-    """(best, worst) of a group; None where they are less than `margin` apart, or equal."""
-    top, low = int(np.argmax(rewards)), int(np.argmin(rewards))
-    return (top, low) if rewards[top] - rewards[low] >= max(margin, 1e-9) else None
+def pairs(rewards: Sequence[float], keep: int, margin: float) -> list[tuple[int, int]]:
+    """(better, worse): the best of a group with its worst, the second best with the second worst, up to `keep`; none
+    that are less than `margin` apart, or equal.
+    """
+    order = sorted(range(len(rewards)), key=lambda i: -rewards[i])
+    facing = zip(order[: min(keep, len(order) // 2)], order[::-1], strict=False)
+    return [(top, low) for top, low in facing if rewards[top] - rewards[low] >= max(margin, 1e-9)]
 
 
 def advantages(rewards: Sequence[float]) -> np.ndarray:

@@ -18,10 +18,12 @@ def test_best_are_above_the_mean_and_good_enough() -> None:
     assert objectives.best([0.0, 0.2], keep=1, least=0.5) == []
 
 
-def test_pair_is_the_best_and_the_worst() -> None:
-    assert objectives.pair([0.5, 0.1, 0.9], margin=0.5) == (2, 1)
-    assert objectives.pair([0.5, 0.4], margin=0.5) is None
-    assert objectives.pair([0.5, 0.5], margin=0.0) is None
+def test_pairs_are_the_best_with_the_worst() -> None:
+    assert objectives.pairs([0.5, 0.1, 0.9], keep=1, margin=0.5) == [(2, 1)]
+    assert objectives.pairs([0.5, 0.1, 0.9, 0.3, 0.45], keep=9, margin=0.1) == [(2, 1), (0, 3)]
+    assert objectives.pairs([0.5, 0.1, 0.9, 0.3], keep=9, margin=0.3) == [(2, 1)]
+    assert objectives.pairs([0.5, 0.4], keep=1, margin=0.5) == []
+    assert objectives.pairs([0.5, 0.5], keep=1, margin=0.0) == []
 
 
 def test_advantages_have_mean_0_and_spread_1() -> None:
