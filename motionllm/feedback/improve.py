@@ -108,7 +108,7 @@ def improve(recipe: Improvement, run: Path, resume: bool = False) -> dict[str, A
             prompts = pool.draw(recipe.sampling.prompts, [settings.seed, number, 2], recipe.sampling.seconds)
             groups = _sampled(recipe, lm, panel, prompts, number, run, bar)
             told = _told(groups, panel)
-            units = _units(recipe, lm, prompts, groups)
+            units = _units(recipe, lm, prompts, groups, number)
             row = {"round": number + 1, "units": len(units), **told}
             if state["step"] == number * settings.steps:
                 journal.write(row)
@@ -325,9 +325,9 @@ def _told(groups: Sequence[dict[str, Any]], panel: Panel) -> dict[str, Any]:
 
 
 def _units(
-    recipe: Improvement, lm: MotionLM, prompts: Sequence[Prompt], groups: Sequence[dict[str, Any]]
+    recipe: Improvement, lm: MotionLM, prompts: Sequence[Prompt], groups: Sequence[dict[str, Any]], number: int
 ) -> list[Unit]:
-    """What the groups teach by the recipe's method."""
+    """What the groups teach by the recipe's method; no more than the steps of the round will see."""
     settings, units = recipe.train, []
     for prompt, group in zip(prompts, groups, strict=True):
         spoken = [i for i, reward in enumerate(group["rewards"]) if reward is not None and group["replies"][i]]
@@ -343,6 +343,9 @@ def _units(
         else:
             gains = objectives.advantages(rewards)
             units += [Unit([s], float(gain)) for s, gain in zip(sequences, gains, strict=True) if gain]
+    if len(units) > (seen := settings.steps * settings.batch):
+        random = np.random.default_rng([settings.seed, number, 5])
+        units = [units[i] for i in sorted(random.choice(len(units), seen, replace=False).tolist())]
     return units
 
 
