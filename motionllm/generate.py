@@ -249,7 +249,7 @@ class _Decoder:
             _, mask = self._places([len(prompt) for prompt in some])
             positions = (mask.cumsum(1) - 1).clamp(min=0)[:, shared:]
             cache = copy.deepcopy(begin)
-            if cache:
+            if cache is not None:
                 cache.batch_repeat_interleave(len(some))
             out = self._run(torch.tensor(ids, device=self.device), mask, positions, cache)
             hidden.append(out.last_hidden_state[:, -1])
