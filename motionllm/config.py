@@ -415,8 +415,8 @@ class Learning(Section):
     dpo: best with worst, second best with second worst, up to `keep` pairs that are `margin` of reward apart; beta.
     grpo: all, by their advantage; clip_ratio bounds how far the ratio to the sampling policy counts. kl: weight of the
     divergence from the adapter that was started from, a token. truth: true examples beside the judged ones, as a share
-    of the batch. rows_lr: factor on the motion rows' rate. minutes: wall time after which the run ends with the step it
-    is in, sampling included.
+    of the batch. rehearsal: texts that the base itself writes, likewise, so that plain language stays. rows_lr: factor
+    on the motion rows' rate. minutes: wall time after which the run ends with the step it is in, sampling included.
     """
 
     rounds: Annotated[int, Field(ge=0)] = 1
@@ -431,6 +431,7 @@ class Learning(Section):
     clip_ratio: Positive = 0.2
     kl: Annotated[float, Field(ge=0)] = 0.02
     truth: Fraction = 0.25
+    rehearsal: Fraction = 0.25
     lr: Positive = 1e-4
     rows_lr: Positive = 1.0
     warmup: Annotated[int, Field(ge=0)] = 5

@@ -43,8 +43,10 @@ class Bar:
             self.begun, self.first = now, done  # a resumed run does not begin at 0
         if now - self.said > self.plain_every or done >= 1:
             self.said = now
-            left = (now - self.begun) * (1 - done) / max(done - self.first, 1e-6) if done > self.first else 0.0
-            print(f"{self.what} {100 * done:5.1f} %  {text}  {left / 60:.1f} min left", file=sys.stderr, flush=True)
+            left = ""  # before anything is done there is no pace
+            if done > self.first:
+                left = f"  {(now - self.begun) * (1 - done) / (done - self.first) / 60:.1f} min left"
+            print(f"{self.what} {100 * done:5.1f} %  {text}{left}", file=sys.stderr, flush=True)
 
     def __enter__(self) -> Bar:
         self.progress.start()

@@ -18,6 +18,7 @@ import math
 import numbers
 import pkgutil
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line (`sys.argv` where none is given) and returns its exit status."""
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     logging.getLogger("motionllm").setLevel(logging.INFO)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # says at import which of its own kernels it lacks
+    if not sys.warnoptions:  # between libraries: peft asks transformers by a name that is to go
+        warnings.simplefilter("ignore", FutureWarning)
     try:
         typer.main.get_command(app).main(None if argv is None else list(argv), prog_name="motionllm")
     except MotionLLMError as error:

@@ -37,7 +37,7 @@ from motionllm.feedback import objectives
 from motionllm.feedback.guards import Watch, fallen, plain_language, verdict
 from motionllm.feedback.judges import Panel, Scores
 from motionllm.feedback.report import write_report
-from motionllm.feedback.sampling import PLACE, Pool, Prompt, replies, result
+from motionllm.feedback.sampling import PLACE, Pool, Prompt, rehearsal, replies, result
 from motionllm.loss import token_losses
 from motionllm.model import MotionLM, find_adapter
 from motionllm.motion.writing import write_file
@@ -47,6 +47,8 @@ from motionllm.tracking import Bar, Log
 from motionllm.vocab import MotionVocab
 
 log = logging.getLogger(__name__)
+
+TEXTS = 128  # texts to rehearse, at most: a quarter of a minute of a CPU core, and no step sees one often
 
 
 @dataclass
@@ -82,6 +84,7 @@ def improve(recipe: Improvement, run: Path, resume: bool = False) -> dict[str, A
     first = _once(run / "before.json", lambda: _first(recipe, lm, watch))
     before = first["before"]
     pool = Pool(recipe.sources, "train", recipe.tasks, lm) if settings.rounds else None
+    texts = _plain(recipe, lm, run) if settings.rounds else []
 
     parameters = {name: p for name, p in lm.model.named_parameters() if p.requires_grad}
     start = {name: p.detach().clone() for name, p in parameters.items()}
@@ -124,14 +127,14 @@ def improve(recipe: Improvement, run: Path, resume: bool = False) -> dict[str, A
             while state["step"] < (number + 1) * settings.steps and not state["over"]:
                 begun = time.monotonic()
                 in_round = state["step"] - number * settings.steps
-                drawn, truths = _drawn(recipe, lm, units, prompts, number, in_round)
+                drawn, beside = _drawn(recipe, lm, units, prompts, texts, number, in_round)
                 progress = max(state["step"] / total, _spent(state, settings))
                 warm = min(1.0, (state["step"] + 1) / max(settings.warmup, 1))
                 cosine = settings.min_lr + (1 - settings.min_lr) * (1 + math.cos(math.pi * progress)) / 2
                 for group in optimizer.param_groups:
                     group["lr"] = settings.lr * group["factor"] * warm * cosine
                 torch.manual_seed(settings.seed * 1_000_003 + state["step"])  # of dropout, where the adapter has any
-                loss, drift = _backward(recipe, lm, drawn, truths)
+                loss, drift = _backward(recipe, lm, drawn, beside)
                 norm = torch.nn.utils.clip_grad_norm_(parameters.values(), settings.clip)
                 if not math.isfinite(loss):
                     raise MotionLLMError(f"The loss is {loss} at step {state['step'] + 1}; lower train.lr, --resume.")
@@ -382,9 +385,12 @@ def _frozen(recipe: Improvement, lm: MotionLM, units: Sequence[Unit]) -> list[li
 
 
 def _drawn(
-    recipe: Improvement, lm: MotionLM, units: Sequence[Unit], prompts: Sequence[Prompt], number: int, step: int
-) -> tuple[list[Unit], list[Tokens]]:
-    """The units and the true examples of a step: every unit once before any twice, by seed, round and step alone."""
+    recipe: Improvement, lm: MotionLM, units: Sequence[Unit], prompts: Sequence[Prompt], texts: Sequence[Tokens],
+    number: int, step: int,
+) -> tuple[list[Unit], list[tuple[float, list[Tokens]]]]:  # fmt: skip
+    """The units of a step, and what stands beside them with its weight: true examples, and texts to rehearse. Every
+    unit comes once before any twice; seed, round and step alone decide.
+    """
     settings = recipe.train
     count = min(settings.batch, len(units))
     drawn = []
@@ -394,10 +400,15 @@ def _drawn(
         drawn.append(units[order[at]])
     random = np.random.default_rng([settings.seed, number, 4, step])
     picked = random.choice(len(prompts), min(round(settings.truth * settings.batch), len(prompts)), replace=False)
-    return drawn, [prompts[i].tokens(lm, prompts[i].values[PLACE[prompts[i].task]]) for i in picked]
+    truths = [prompts[i].tokens(lm, prompts[i].values[PLACE[prompts[i].task]]) for i in picked]
+    share = min(round(settings.rehearsal * settings.batch), len(texts))
+    said = [texts[i] for i in random.choice(len(texts), share, replace=False)] if share else []
+    return drawn, [(settings.truth, truths), (settings.rehearsal, said)]
 
 
-def _backward(recipe: Improvement, lm: MotionLM, units: list[Unit], truths: list[Tokens]) -> tuple[float, float]:
+def _backward(
+    recipe: Improvement, lm: MotionLM, units: list[Unit], beside: list[tuple[float, list[Tokens]]]
+) -> tuple[float, float]:
     """Gradients of one step; (loss, divergence from the start in nats a token, where it was computed).
 
     Of tokens the mean over the whole step, of pairs the mean over pairs; never by micro-batch.
@@ -427,13 +438,14 @@ def _backward(recipe: Improvement, lm: MotionLM, units: list[Unit], truths: list
         loss = loss + settings.kl * drift
         loss.backward()
         total, apart = total + float(loss.detach()), apart + float(drift.detach())
-    supervised = sum(sum(t.supervised[1:]) for t in truths)
-    for i in range(0, len(truths), settings.micro_batch):
-        with _autocast(recipe, lm):
-            rows_ = log_probs(lm, truths[i : i + settings.micro_batch])
-        loss = -settings.truth * torch.cat(rows_).sum() / supervised
-        loss.backward()
-        total += float(loss.detach())
+    for weight, sequences in beside:
+        supervised = sum(sum(t.supervised[1:]) for t in sequences)
+        for i in range(0, len(sequences), settings.micro_batch):
+            with _autocast(recipe, lm):
+                rows_ = log_probs(lm, sequences[i : i + settings.micro_batch])
+            loss = -weight * torch.cat(rows_).sum() / supervised
+            loss.backward()
+            total += float(loss.detach())
     return total, apart
 
 
@@ -501,6 +513,16 @@ def _panel(recipe: Improvement, run: Path) -> tuple[Panel, Embedder | None]:
     if unjudged:
         raise MotionLLMError(f"No judge is of the task {sorted(unjudged)[0]!r}; add one, or leave the task out.")
     return panel, reporting
+
+
+def _plain(recipe: Improvement, lm: MotionLM, run: Path) -> list[Tokens]:
+    """Texts to rehearse, kept, so that a resumed run rehearses the same."""
+    settings = recipe.train
+    count = min(round(settings.rehearsal * settings.batch) * settings.steps, TEXTS)
+    if not count:
+        return []
+    made = _once(run / "rehearsal.json", lambda: {"ids": [t.ids for t in rehearsal(lm, count, settings.seed)]})
+    return [Tokens(ids, [False] + [True] * (len(ids) - 1)) for ids in made["ids"]]
 
 
 def _first(recipe: Improvement, lm: MotionLM, watch: Watch) -> dict[str, Any]:

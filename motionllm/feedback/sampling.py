@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from motionllm import generate as decoding
 from motionllm.config import Source
@@ -140,6 +141,28 @@ def replies(
                     [int(c) for c in one] if moving else lm.tokenizer.decode(one, skip_special_tokens=True).strip()
                 )
     return made
+
+
+def rehearsal(lm: MotionLM, count: int, seed: int, longest: int = 48) -> list[Tokens]:
+    """Texts that the base, its adapter switched off, goes on to write from a word drawn at random (Liu et al. 2023,
+    LLM-QAT): plain language to rehearse, of which an adapter keeps no other record. All but the first token supervised.
+    """
+    ids = sorted(set(range(lm.vocab.text_size)) - set(lm.tokenizer.all_special_ids))
+    words = [i for i in ids if (word := lm.tokenizer.decode([i])).strip().isalpha() and word.isascii()]
+    first = np.random.default_rng([seed, 6]).choice(words or ids, count)
+    rows = lm.model.get_output_embeddings().weight.shape[0]
+    opening = torch.tensor(first, device=lm.model.device)[:, None]
+    torch.manual_seed(seed)
+    with torch.no_grad(), lm.model.disable_adapter():
+        drawn = lm.model.eval().generate(
+            input_ids=opening, attention_mask=torch.ones_like(opening), do_sample=True, top_k=0, max_new_tokens=longest,
+            suppress_tokens=list(range(lm.vocab.text_size, rows)), pad_token_id=lm.tokenizer.eos_token_id,
+        )  # fmt: skip
+    stop, found = lm.tokenizer.eos_token_id, []
+    for row in drawn.tolist():
+        end = row.index(stop) + 1 if stop in row else len(row)
+        found.append(Tokens(row[:end], [False] + [True] * (end - 1)))
+    return found
 
 
 def result(lm: MotionLM, prompt: Prompt, reply: Any) -> Result:

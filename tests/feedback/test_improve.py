@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from motionllm.feedback.improve import improve, learner, log_probs, snapshot
 from motionllm.feedback.judges import JUDGES, Judge, Panel
 from motionllm.feedback.ranking import Ranking
 from motionllm.feedback.report import compare
-from motionllm.feedback.sampling import PLACE, Pool
+from motionllm.feedback.sampling import PLACE, Pool, rehearsal
 from motionllm.loss import cross_entropy
 from motionllm.model import MotionLM
 
@@ -179,6 +180,54 @@ def test_a_snapshot_says_what_the_learner_says(run: Path) -> None:
     )
     assert still.caption(clip) == MotionLM.load(run).caption(clip)
     assert any(p.requires_grad for p in lm.model.parameters())
+
+
+def test_texts_to_rehearse_are_the_bases_own(run: Path) -> None:
+    lm = learner(str(run))
+    texts = rehearsal(lm, 12, seed=3, longest=10)
+    assert [t.ids for t in texts] == [t.ids for t in rehearsal(lm, 12, seed=3, longest=10)]
+    assert [t.ids for t in texts] != [t.ids for t in rehearsal(lm, 12, seed=4, longest=10)]
+    assert len(texts) == 12 and len({tuple(t.ids) for t in texts}) > 6
+    for text in texts:
+        assert 2 <= len(text.ids) <= 11 and max(text.ids) < lm.vocab.text_size
+        assert text.supervised == [False] + [True] * (len(text.ids) - 1)
+        assert lm.tokenizer.eos_token_id not in text.ids[:-1]
+    with torch.no_grad():  # whatever the adapter says now, it is the base that writes
+        for name, parameter in lm.model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_()
+    assert [t.ids for t in texts] == [t.ids for t in rehearsal(lm, 12, seed=3, longest=10)]
+
+
+def test_rehearsal_keeps_plain_language(
+    tiny_base_untied: Path, tiny_tokenizer: Path, tiny_recipe: Callable[..., Any], recipe: Make, tmp_path: Path
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    from motionllm.train import train
+
+    opinionated = shutil.copytree(tiny_base_untied, tmp_path / "base")
+    model = AutoModelForCausalLM.from_pretrained(opinionated)
+    with torch.no_grad():  # as it is made, it says every token alike
+        model.get_output_embeddings().weight.mul_(20)
+    model.save_pretrained(opinionated)
+    start = tmp_path / "start"
+    train(tiny_recipe(opinionated, tiny_tokenizer), start)
+
+    def plain(folder: Path) -> float:
+        lm = learner(str(folder))
+        texts = rehearsal(lm, 32, seed=99)  # others than were rehearsed
+        with torch.no_grad():
+            lm.model.eval()
+            return float(torch.cat(log_probs(lm, texts)).mean())
+
+    before, after = plain(start), {}
+    for share in (0.0, 1.0):
+        out = tmp_path / str(share)
+        improve(recipe(start=str(start), train={"rounds": 1, "steps": 24, "lr": 5e-3, "rehearsal": share}), out)
+        after[share] = plain(out)
+    assert before - after[1.0] < 0.3 * (before - after[0.0]), (before, after)
+    assert (tmp_path / "1.0" / "rehearsal.json").is_file() and not (tmp_path / "0.0" / "rehearsal.json").exists()
 
 
 def test_no_rounds_judge_alone(recipe: Make, tmp_path: Path) -> None:
