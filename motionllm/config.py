@@ -151,13 +151,14 @@ class SmallLLM(Section):
 
 class AblationRow(Section):
     """A motion tokenizer to compare. train: what of the training is its own. bpe: merges of a motion BPE for the LLM.
-    like: the row with the same tokenizer.
+    search: sweeps in which codes are searched for. like: the row with the same tokenizer.
     """
 
     name: str
     network: Network
     train: dict[str, Any] = {}
     bpe: Count | None = None
+    search: Annotated[int, Field(ge=0)] = 0
     like: str | None = None
 
 

@@ -39,8 +39,8 @@ class Bar:
             self.progress.update(self.task, completed=done, numbers=text)
             return
         now = time.monotonic()
-        if not self.begun:
-            self.begun, self.first = now, done  # a resumed run does not begin at 0
+        if not self.begun or done == self.first:  # a resumed run does not begin at 0; what goes before is no pace
+            self.begun, self.first = now, done
         if now - self.said > self.plain_every or done >= 1:
             self.said = now
             left = ""  # before anything is done there is no pace

@@ -15,6 +15,10 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Name = Annotated[str, typer.Argument(help="A tokenizer's folder, or the name of a shipped one.")]
+Sweeps = Annotated[
+    int,
+    typer.Option("--search", min=0, help="Sweeps that look for codes with less error, at leisure; 2 do."),
+]
 
 
 @app.command("train", context_settings=CONTEXT)
@@ -56,6 +60,7 @@ def report(
     data: Annotated[list[str], typer.Option(help="A data set in HumanML3D's layout, or `builtin`; may be repeated.")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
     picture: Annotated[Path | None, typer.Option(help="PNG of originals beside what is left of them.")] = None,
+    search: Sweeps = 0,
     as_json: Json = False,
 ) -> None:
     """Measures reconstruction error (MPJPE), code use and speed on data sets."""
@@ -71,14 +76,14 @@ def report(
     sets = {
         name: builtin.corpus(200, split=split) if name == "builtin" else humanml3d(Path(name), split) for name in data
     }
-    found = {name: measure(loaded, [sample.load() for sample in samples]) for name, samples in sets.items()}
+    found = {name: measure(loaded, [sample.load() for sample in samples], search) for name, samples in sets.items()}
     result: dict[str, Any] = {"sets": found} if len(found) > 1 else found[data[0]]
     if picture:
         pairs = []
         for samples in sets.values():
             for sample in samples[:: max(1, len(samples) // 4)][:4]:
                 features = sample.load()
-                codes = loaded.encode(features)
+                codes = loaded.encode(features, search)
                 truth = Motion(features_to_joints(features), loaded.skeleton.fps, loaded.skeleton)
                 pairs += [(sample.id, truth), (f"decoded from {len(codes)} codes", loaded.decode(codes))]
         contact_sheet(pairs, picture, across=4)
@@ -162,6 +167,7 @@ def encode(
     tokenizer: Name,
     clip: Annotated[Path, typer.Argument(help="A motion file: .bvh .npy .npz .c3d.")],
     out: Annotated[Path | None, typer.Option(help="JSON to write; default: standard output.")] = None,
+    search: Sweeps = 0,
 ) -> None:
     """Turns a motion into codes, as JSON that remembers its tokenizer."""
     import json
@@ -173,7 +179,7 @@ def encode(
 
     loaded = MotionTokenizer.load(tokenizer)
     with about(clip):
-        codes = loaded.encode(Motion.load(clip)).tolist()
+        codes = loaded.encode(Motion.load(clip), search).tolist()
     result = {"tokenizer": loaded.hash, "codes_per_second": loaded.codes_per_second, "parts": loaded.parts}
     text = json.dumps(result | {"codes": codes})
     if out:

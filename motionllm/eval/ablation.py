@@ -64,18 +64,21 @@ def run(
             tokenizer = made[origin]
             result = {
                 "name": row.name,
-                "network": row.network.model_dump(exclude_defaults=True) | ({"bpe": row.bpe} if row.bpe else {}),
+                "network": row.network.model_dump(exclude_defaults=True)
+                | ({"bpe": row.bpe} if row.bpe else {})
+                | ({"search": row.search} if row.search else {}),
                 "train": plan.recipe(row).train.model_dump(exclude_defaults=True),
                 "parameters": sum(p.numel() for p in tokenizer.network.parameters()),
                 "tokenizer_seconds": round(time.monotonic() - begun, 1),
                 "steps": plan.tokenizer.train.steps,
                 "val": {
-                    name: report(tokenizer, clips) | {"frechet_pose": frechet_pose(tokenizer, clips)}
+                    name: report(tokenizer, clips, row.search)
+                    | {"frechet_pose": frechet_pose(tokenizer, clips, row.search)}
                     for name, clips in zip(names, features["val"], strict=True)
                 },
             }
             codes = {
-                split: [tokenizer.encode(clip) for clips in sets for clip in clips if len(clip) >= 8]
+                split: [tokenizer.encode(clip, row.search) for clips in sets for clip in clips if len(clip) >= 8]
                 for split, sets in features.items()
             }
             result["llm"] = likelihood(tokenizer, codes, plan.llm, row.bpe, lambda done: tell(0.5 + done / 2))
@@ -84,7 +87,7 @@ def run(
     return [json.loads(path.read_text(encoding="utf-8")) for path in there if path.is_file()]
 
 
-def frechet_pose(tokenizer: MotionTokenizer, features: Sequence[np.ndarray]) -> float:
+def frechet_pose(tokenizer: MotionTokenizer, features: Sequence[np.ndarray], search: int = 0) -> float:
     """Fréchet distance between poses of clips [(T, dim)] and of what is decoded of them.
 
     A pose is joints relative to the root in the heading frame, metres, and their velocities, metres a second: no
@@ -93,7 +96,7 @@ def frechet_pose(tokenizer: MotionTokenizer, features: Sequence[np.ndarray]) -> 
     joints, fps = len(tokenizer.skeleton.joints), tokenizer.skeleton.fps
     poses: list[list[np.ndarray]] = [[], []]
     for clip in features:
-        made = tokenizer.decode_features(tokenizer.encode(clip))
+        made = tokenizer.decode_features(tokenizer.encode(clip, search))
         for found, of in zip(poses, (clip[: len(made)], made), strict=True):
             pose = of[:, 3 : 3 * joints + 1].copy()
             pose[:, 2::3] -= pose[:, :1]
@@ -206,7 +209,10 @@ def table(results: Sequence[dict[str, Any]]) -> str:
             *(f"{v['frechet_pose']:.2f}" for v in val),
             f"{val[-1]['perplexity']:.0f} of {val[-1]['codes']}",
             f"{100 * val[-1]['stable']:.0f} %",
-            f"{val[-1]['encoded_frames_per_second'] / 1000:.0f} k, {val[-1]['decoded_frames_per_second'] / 1000:.0f} k",
+            ", ".join(
+                f"{n:.0f} k" if (n := val[-1][f"{way}_frames_per_second"] / 1000) >= 1 else f"{n:.2g} k"
+                for way in ("encoded", "decoded")
+            ),
             f"{result['llm']['nats_a_second']:.1f}",
         ]
         lines.append("| " + " | ".join(cells) + " |")

@@ -113,7 +113,7 @@ class MotionAutoencoder(nn.Module):
 
         quantize=False trains encoder and decoder as a plain autoencoder; its codes are all 0.
         """
-        z = self._encodings(x)
+        z = self.encodings(x)
         if not quantize:
             return self._unfold(z), torch.zeros(z[0].shape[:2], dtype=torch.long, device=x.device), x.new_zeros(())
         quantized, codes, commitment = [], [], x.new_zeros(())
@@ -138,7 +138,7 @@ class MotionAutoencoder(nn.Module):
         x = self.decode(codes)
         each = codes.unflatten(1, (-1, self.parts)) - torch.arange(self.parts, device=codes.device) * self.codes
         found = []
-        for place, (quantizer, z) in enumerate(zip(self.quantizers, self._encodings(x, learn=False), strict=True)):
+        for place, (quantizer, z) in enumerate(zip(self.quantizers, self.encodings(x, learn=False), strict=True)):
             left, share = z.float(), each[..., place * self.levels : (place + 1) * self.levels]
             if not isinstance(quantizer, VectorQuantize | ResidualVQ):
                 wanted = _vectors(quantizer, share).detach()
@@ -155,14 +155,14 @@ class MotionAutoencoder(nn.Module):
     @torch.no_grad()
     def start_codebooks(self, windows: Tensor) -> None:
         """Place the codes by k-means on the encodings of (N, T, dim)."""
-        encodings = [self._encodings(x) for x in windows.split(64)]
+        encodings = [self.encodings(x) for x in windows.split(64)]
         for quantizer, *parts in zip(self.quantizers, *encodings, strict=True):
             quantizer(torch.cat(parts).reshape(1, -1, parts[0].shape[-1]))
 
     def encode(self, x: Tensor) -> Tensor:
         """(B, T, dim) → codes (B, n)."""
         codes = []
-        for quantizer, z in zip(self.quantizers, self._encodings(x), strict=True):
+        for quantizer, z in zip(self.quantizers, self.encodings(x), strict=True):
             frozen = {"freeze_codebook": True} if isinstance(quantizer, VectorQuantize | ResidualVQ) else {}
             codes.append(quantizer(z, **frozen)[1])
         return self._flat(codes)
@@ -171,7 +171,7 @@ class MotionAutoencoder(nn.Module):
         """(B, n) codes → (B, n / parts · down, dim)."""
         return self._unfold(self._dequantized(codes))
 
-    def _encodings(self, x: Tensor, learn: bool = True) -> list[Tensor]:
+    def encodings(self, x: Tensor, learn: bool = True) -> list[Tensor]:
         """The encoding of each quantizer's share, (B, T/down, code_dim / groups). learn=False: gradients to x alone."""
         whole = []
         for encoder, dims in zip(self.encoders, self.seen, strict=True):

@@ -204,8 +204,8 @@ BODY = {"legs": ("hip", "knee", "ankle", "foot", "heel"), "trunk": ("spine", "ne
         "arms": ("collar", "shoulder", "elbow", "wrist")}  # fmt: skip
 
 
-def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray]) -> dict[str, Any]:
-    """How well clips [(T, dim)] survive encode and decode.
+def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray], search: int = 0) -> dict[str, Any]:
+    """How well clips [(T, dim)] survive encode (its codes searched for, in `search` sweeps) and decode.
 
     mpjpe_root_mm: mean per-joint position error with roots and headings moved together, millimetres, also by part of
     the body; mpjpe_root_world_mm: with the roots alone moved together, drift of the heading included (as T2M-GPT's
@@ -221,13 +221,13 @@ def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray]) -> dict[s
         if not usable:
             continue
         begun = time.monotonic()
-        codes = tokenizer.encode(clip)
+        codes = tokenizer.encode(clip, search)
         encoding += time.monotonic() - begun
         begun = time.monotonic()
         made = tokenizer.decode_features(codes)
         decoding += time.monotonic() - begun
         counts += np.bincount(codes, minlength=tokenizer.size)
-        same += int((tokenizer.encode(made) == codes).sum())
+        same += int((tokenizer.encode(made, search) == codes).sum())
         moved = features_to_joints(clip[:usable]) - features_to_joints(made)
         world += float(np.linalg.norm(moved, axis=-1).mean(-1).sum())
         turned += float(np.linalg.norm(moved - moved[:, :1], axis=-1).mean(-1).sum())
