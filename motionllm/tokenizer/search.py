@@ -10,7 +10,7 @@ from motionllm.tokenizer.network import MotionAutoencoder
 
 APART = 8  # steps between codes that are tried at once: what a code does to frames further off hardly counts
 REACH = 3  # steps to each side by which a code is judged
-DRIFT = 0.1  # weight of root and heading: at 0 they are given up for the pose, at 1 the pose for them
+DRIFT = 0.05  # weight of root and heading: at 0 they are given up for the pose, at 1 the pose for them
 LEVER = 0.3  # metres: how far joints are from the axis that a heading turns about
 
 
