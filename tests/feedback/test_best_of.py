@@ -10,7 +10,7 @@ from motionllm.eval.corpus import checked, shares
 from motionllm.feedback.ranking import Ranking
 from motionllm.model import MotionLM
 
-PROMPTS = 40
+PROMPTS = 120
 
 
 @pytest.mark.slow
