@@ -7,7 +7,8 @@ traceback and exits with status 2. Any other exception is a defect of ours (stat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,3 +34,12 @@ def about(path: Path) -> Iterator[None]:
         if str(path) in str(error):
             raise
         raise type(error)(f"{path}: {error}") from None
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> str:
+    """ "no judge is called 'fact'; did you mean 'facts'?", or all there are where none is near."""
+    known = sorted(known)
+    near = difflib.get_close_matches(str(name)[:100], known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}" if known else "there are none"
+    shown = str(name) if len(str(name)) <= 100 else f"{str(name)[:97]}..."
+    return f"no {what} is called {shown!r}; {hint}"

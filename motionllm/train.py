@@ -31,9 +31,9 @@ from motionllm.data.prepare import train_tokenizer
 from motionllm.data.sources import has_split
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
+from motionllm.files import write_file
 from motionllm.loss import cross_entropy
 from motionllm.model import MotionLM, bare, share_inputs
-from motionllm.motion.writing import write_file
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tracking import Bar, Log
 

@@ -11,7 +11,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "motionllm"
 LAYERS = [
-    {"errors", "config", "shipped", "bases"},
+    {"errors", "files", "config", "shipped", "bases"},
     {"motion"},
     {"tokenizer"},
     {"vocab"},

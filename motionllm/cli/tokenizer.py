@@ -173,8 +173,8 @@ def encode(
     import json
 
     from motionllm.errors import about
+    from motionllm.files import write_file
     from motionllm.motion import Motion
-    from motionllm.motion.writing import write_file
     from motionllm.tokenizer import MotionTokenizer
 
     loaded = MotionTokenizer.load(tokenizer)

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from motionllm.errors import MotionLLMError
+from motionllm.files import write_file
 from motionllm.motion.amass import RATES, amass_joints, frame_rate, is_amass
 from motionllm.motion.bvh import Z_UP
 from motionllm.motion.features import canonical, features_to_joints, joints_to_features, mirror
-from motionllm.motion.writing import write_file
 
 # Seconds at the start of every take of a set that are no motion.
 CALIBRATION = {"Eyes_Japan_Dataset": 3.0, "MPI_HDM05": 3.0, "TotalCapture": 1.0, "MPI_Limits": 1.0,

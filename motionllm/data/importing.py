@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 
 from motionllm.errors import MotionLLMError
+from motionllm.files import write_file
 from motionllm.motion import Motion
 from motionllm.motion.clip import READ
 from motionllm.motion.features import check_joints
 from motionllm.motion.pictures import contact_sheet
 from motionllm.motion.skeleton import HUMANML3D
-from motionllm.motion.writing import write_file
 
 LEAST = 10  # feature frames: half a second
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from motionllm.config import Ablation, SmallLLM
 from motionllm.data.sources import read
 from motionllm.eval.metrics import frechet_distance
-from motionllm.motion.writing import write_file
+from motionllm.files import write_file
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.bpe import MotionBPE
 from motionllm.tokenizer.train import fit, report

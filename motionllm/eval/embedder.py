@@ -30,8 +30,8 @@ from motionllm.data.samples import Sample
 from motionllm.data.sources import read
 from motionllm.errors import MotionLLMError, RecipeError
 from motionllm.eval.metrics import GROUP, r_precision
+from motionllm.files import whole_folder
 from motionllm.motion.features import skeleton_of_dim
-from motionllm.motion.writing import write_folder
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ class Embedder:
 
     def save(self, folder: Path) -> None:
         """Write `config.json`, `model.safetensors` (half precision), `recipe.yaml`; replaces what is there at once."""
-        with write_folder(folder) as beside:
+        with whole_folder(folder, keep=True) as beside:
             save_file(self._tensors(), beside / "model.safetensors")
             config = {"recipe": self.recipe.model_dump(), "id": self.id, "scores": self.scores}
             (beside / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")

@@ -19,8 +19,8 @@ from motionllm import shipped
 from motionllm.errors import MotionLLMError
 from motionllm.eval import gaps
 from motionllm.eval.suites import FORMAT, GAPS, SAMPLES
+from motionllm.files import write_file
 from motionllm.motion.page import box, fill, player, stored
-from motionllm.motion.writing import write_file
 
 # (key of a result, heading, decimals, better: + more, − less, 0 neither)
 Column = tuple[str, str, int, int]

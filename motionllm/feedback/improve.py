@@ -38,9 +38,9 @@ from motionllm.feedback.guards import Watch, fallen, plain_language, verdict
 from motionllm.feedback.judges import Panel, Scores
 from motionllm.feedback.report import write_report
 from motionllm.feedback.sampling import PLACE, Pool, Prompt, rehearsal, replies, result
+from motionllm.files import write_file
 from motionllm.loss import token_losses
 from motionllm.model import MotionLM, find_adapter
-from motionllm.motion.writing import write_file
 from motionllm.stepping import pack
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tracking import Bar, Log

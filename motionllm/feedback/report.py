@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from motionllm.feedback.judges import JUDGES, Result, Scores
+from motionllm.files import write_file
 from motionllm.motion.pictures import contact_sheet
-from motionllm.motion.writing import write_file
 
 WORST = 10  # shown of each judge
 _GUARDS = {"fid": "FID", "diversity": "diversity", "mm_dist": "MM-Dist", "plain": "plain text, nats a token",

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 from motionllm.errors import MotionFileError, MotionLLMError
-from motionllm.motion.writing import write_file
+from motionllm.files import write_file
 
 _POSITION = {"xposition": 0, "yposition": 1, "zposition": 2}
 _ROTATION = {"xrotation": "X", "yrotation": "Y", "zrotation": "Z"}

@@ -12,8 +12,8 @@ import re
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from motionllm.files import write_file
 from motionllm.motion.bvh import BVH, Z_UP
-from motionllm.motion.writing import write_file
 
 _COLOURS = {"left": (0.90, 0.47, 0.19), "right": (0.17, 0.42, 0.72), "": (0.24, 0.27, 0.31)}  # as in the pictures
 _SIDES = 8

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from motionllm.errors import MotionLLMError
-from motionllm.motion.writing import write_file
+from motionllm.files import write_file
 
 if TYPE_CHECKING:
     from motionllm.motion.clip import Motion

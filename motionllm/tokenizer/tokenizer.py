@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from motionllm import shipped
 from motionllm.config import Network
 from motionllm.errors import MotionLLMError
+from motionllm.files import whole_folder
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints, joints_to_features, skeleton_of_dim
-from motionllm.motion.writing import write_folder
 from motionllm.tokenizer.network import MotionAutoencoder
 from motionllm.tokenizer.search import Search
 from motionllm.tokenizer.streaming import Stream
@@ -165,7 +165,7 @@ class MotionTokenizer:
 
     def save(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors` (half precision: see `round`). Replaces a folder at once."""
-        with write_folder(Path(folder)) as beside:
+        with whole_folder(folder, keep=True) as beside:
             save_file(self._tensors(), beside / "model.safetensors")
             config = {"network": self.config.model_dump(), "dim": len(self.mean), "hash": self.hash}
             (beside / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

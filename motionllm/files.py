@@ -1,0 +1,277 @@
+"""Files: written whole or not at all, read within bounds, and held by one process at a time.
+
+Whatever is written goes beside its place first, as `.NAME.PID.part`, and is renamed when it is whole. A process that is
+killed leaves such a part behind; `tidy` removes those of processes that are gone.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from motionllm.errors import MotionFileError, MotionLLMError
+
+LARGEST_TEXT = 256 << 20  # bytes of a text file (captions, prompts, conversations, JSON) that is read at once
+_PART = re.compile(r"\..*\.(\d+)\.part(\.\w+)?")
+_ASIDE = ".aside"
+
+
+# -- writing ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A path beside `path`, with its suffix, to write to. At the end of the block it takes the place of `path`, which
+    until then is as it was; where the block fails it is removed.
+
+    Raises MotionFileError where the disk is full, or `path` cannot be written.
+    """
+    target = Path(path)
+    part = _part(target, target.suffix)
+    try:
+        with _sentence(target):
+            yield part
+            with open(part, "rb+") as file:
+                os.fsync(file.fileno())  # a rename may reach the disk before what was written
+            os.replace(part, target)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def write_file(path: str | os.PathLike[str], content: bytes | str) -> None:
+    """Write bytes, or text as UTF-8. Raises MotionFileError where it cannot be written."""
+    with whole(path) as part:
+        part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write a value as indented JSON. Raises MotionFileError where it cannot be written."""
+    write_file(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def whole_folder(folder: str | os.PathLike[str], keep: bool = False) -> Iterator[Path]:
+    """A folder beside `folder` to write into. At the end of the block it takes the place of `folder`; where the block
+    fails it is removed, and `folder` is as it was.
+
+    keep: files of an older `folder` that are not written anew stay. Raises MotionFileError as `whole` does.
+    """
+    target = Path(folder)
+    part, aside = _part(target), target.with_name(f".{target.name}{_ASIDE}")
+    try:
+        with _sentence(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            yield part
+            for file in part.rglob("*"):
+                if file.is_file():
+                    with open(file, "rb+") as stream:
+                        os.fsync(stream.fileno())
+            if keep and target.is_dir():
+                for file in part.iterdir():
+                    os.replace(file, target / file.name)
+            else:
+                restore(target)
+                if target.exists():
+                    target.rename(aside)  # still whole there, until the new one is in its place
+                part.rename(target)
+                shutil.rmtree(aside, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def restore(folder: Path) -> None:
+    """Put back what a process killed while it replaced `folder` had set aside; remove it where it is superfluous."""
+    aside = folder.with_name(f".{folder.name}{_ASIDE}")
+    if aside.is_dir() and not folder.exists():
+        aside.rename(folder)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def tidy(folder: Path) -> None:
+    """Remove the parts in `folder` that killed processes left, and put back folders that they had set aside."""
+    if not folder.is_dir():
+        return
+    for path in list(folder.iterdir()):
+        if path.name.startswith(".") and path.name.endswith(_ASIDE):
+            restore(folder / path.name[1 : -len(_ASIDE)])
+        elif (match := _PART.fullmatch(path.name)) and not _alive(int(match[1])):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _part(target: Path, suffix: str = "") -> Path:
+    name = target.name.encode()[:150].decode(errors="ignore")  # file systems take 255 bytes
+    suffix = suffix if re.fullmatch(r"\.\w+", suffix) else ""
+    return target.with_name(f".{name}.{os.getpid()}.part{suffix}")
+
+
+@contextmanager
+def _sentence(target: Path) -> Iterator[None]:
+    """What writing raises, by Python, torch or safetensors, as one sentence."""
+    try:
+        yield
+    except MotionLLMError:
+        raise
+    except Exception as error:
+        disk = isinstance(error, OSError) or type(error).__name__ == "SafetensorError"
+        if not disk and not (isinstance(error, RuntimeError) and "PytorchStreamWriter" in str(error)):
+            raise
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:200]
+        raise MotionFileError(f"{target}: cannot be written ({reason}); nothing was changed.") from None
+
+
+# -- reading ------------------------------------------------------------------------------------------------
+
+
+def read_text(path: str | os.PathLike[str], what: str = "file", limit: int = LARGEST_TEXT) -> str:
+    """The text of a UTF-8 file (with or without a byte order mark) or a UTF-16 one (with), line ends as "\\n".
+
+    what: what the file is, for errors. limit: bytes that may be read. Raises MotionFileError where the file cannot be
+    read, is larger, or is not in one of these encodings.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise MotionFileError(f"{path}: is a folder; a {what} is needed.")
+        with open(path, "rb") as file:
+            if (size := os.fstat(file.fileno()).st_size) > limit:
+                raise MotionFileError(f"{path}: has {size >> 20} MB; a {what} of up to {limit >> 20} MB is read.")
+            content = file.read(limit + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise MotionFileError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}).") from None
+    encoding = "utf-8-sig"
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise MotionFileError(
+            f"{path}: is not UTF-8 text (line {line}, byte {content[error.start] if content else 0:#04x}); "
+            f"save the {what} as UTF-8."
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def parse_json(text: str, where: str) -> Any:
+    """JSON of a file of ours or a user's; `where` names it. Raises MotionFileError where it is not JSON.
+
+    Nesting beyond Python's stack and the constants NaN and Infinity, which JSON has not, are refused too.
+    """
+
+    def constant(name: str) -> Any:
+        raise ValueError(f"{name} is no JSON")
+
+    try:
+        return json.loads(text, parse_constant=constant)
+    except RecursionError:
+        raise MotionFileError(f"{where}: is nested too deeply to be read.") from None
+    except ValueError as error:
+        line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) and error.lineno > 1 else ""
+        raise MotionFileError(f"{where}{line}: is not valid JSON ({getattr(error, 'msg', error)}).") from None
+
+
+def read_json(path: str | os.PathLike[str], what: str = "file") -> dict[str, Any]:
+    """A file that holds one JSON object. Raises MotionFileError where it does not."""
+    value = parse_json(read_text(path, what), str(path))
+    if not isinstance(value, dict):
+        raise MotionFileError(f"{path}: is no {what}; it holds {type(value).__name__} where an object is needed.")
+    return value
+
+
+def read_jsonl(path: str | os.PathLike[str], what: str = "JSON lines file") -> list[tuple[int, dict[str, Any]]]:
+    """(line number, object) for each line of a JSON lines file that is not blank.
+
+    Raises MotionFileError, naming the line, where one is not a JSON object.
+    """
+    rows = []
+    for number, line in enumerate(read_text(path, what).split("\n"), 1):
+        if line.strip():
+            value = parse_json(line, f"{path}, line {number}")
+            if not isinstance(value, dict):
+                raise MotionFileError(f"{path}, line {number}: is no JSON object.")
+            rows.append((number, value))
+    return rows
+
+
+# -- one process at a time ----------------------------------------------------------------------------------
+
+
+@contextmanager
+def lock(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold `path`, a run's folder (made where it is not there) or an output file, for this process alone.
+
+    The operating system frees the lock of a process that ends, however it ends. Raises MotionLLMError, naming the
+    holder, where another process has it, or MotionFileError where `path` cannot be written.
+    """
+    target = Path(path)
+    file = target.with_name(f".{target.name}.lock")
+    with _sentence(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        stream = _locked(file, target)
+    try:
+        yield
+    finally:
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                file.unlink()
+            stream.close()
+
+
+def _locked(file: Path, target: Path) -> Any:
+    while True:
+        stream = open(file, "a+", encoding="utf-8")  # noqa: SIM115 - open as long as the lock is held
+        try:
+            _try_lock(stream.fileno())
+        except OSError as error:
+            if not isinstance(error, PermissionError | BlockingIOError):  # the file system knows no locks
+                stream.close()
+                return None
+            stream.seek(0)
+            holder = stream.read().strip() or "another process"
+            stream.close()
+            raise MotionLLMError(
+                f"{target} is in use by {holder}; wait until it ends, or give another place."
+            ) from None
+        try:
+            same = os.path.samestat(os.stat(file), os.fstat(stream.fileno()))
+        except FileNotFoundError:  # its holder removed it between our opening and our locking it
+            same = False
+        if same:
+            break
+        stream.close()
+    stream.truncate(0)
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:3]])[:80]
+    stream.write(f"process {os.getpid()} on {socket.gethostname()} ({command}, since {time.strftime('%F %T')})")
+    stream.flush()
+    return stream
+
+
+def _try_lock(descriptor: int) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _alive(process: int) -> bool:
+    import psutil  # os.kill(…, 0), the usual way to ask, ends the process on Windows
+
+    return psutil.pid_exists(process)

@@ -1,0 +1,107 @@
+"""Files: whole or not at all, within bounds, one process at a time."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.files import lock, parse_json, read_jsonl, read_text, tidy, whole, whole_folder, write_file
+
+GONE = 4_000_000  # beyond the largest process number of Linux by default
+
+
+def test_what_fails_leaves_the_old_file_and_nothing_beside(tmp_path: Path) -> None:
+    write_file(tmp_path / "a.txt", "old")
+    with pytest.raises(KeyError), whole(tmp_path / "a.txt") as part:
+        part.write_text("half")
+        raise KeyError
+    assert (tmp_path / "a.txt").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_folder_is_replaced_or_filled_up(tmp_path: Path, keep: bool) -> None:
+    for number in (1, 2):
+        with whole_folder(tmp_path / "run", keep) as part:
+            (part / f"{number}.txt").write_text("x")
+    assert [p.name for p in sorted((tmp_path / "run").iterdir())] == (["1.txt", "2.txt"] if keep else ["2.txt"])
+    with pytest.raises(KeyError), whole_folder(tmp_path / "run") as part:
+        raise KeyError
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    write_file(tmp_path / "file", "x")
+    for path in (tmp_path / "folder", tmp_path / "file" / "a.txt", tmp_path / "none" / "a.txt"):
+        with pytest.raises(MotionFileError, match="cannot be written"):
+            write_file(path, "x")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+    write_file(tmp_path / ("é" * 120 + ".txt"), "x")  # 244 of the 255 bytes that a name may have
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(MotionFileError, match="No space left"), whole(tmp_path / "a.bin") as part:
+        part.symlink_to("/dev/full")
+        with open(part, "wb", buffering=0) as file:
+            file.write(b"x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) -> None:
+    (tmp_path / f".a.bvh.{GONE}.part.bvh").write_text("x")
+    (tmp_path / f".run.{GONE}.part").mkdir()
+    (tmp_path / f".b.bvh.{os.getpid()}.part.bvh").write_text("x")
+    (tmp_path / ".adapter.aside").mkdir()
+    (tmp_path / ".adapter.aside" / "x").write_text("x")
+    tidy(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f".b.bvh.{os.getpid()}.part.bvh", "adapter"]
+
+
+def test_texts_of_any_usual_encoding(tmp_path: Path) -> None:
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        (tmp_path / "a.txt").write_bytes("Schön\r\n".encode(encoding))
+        assert read_text(tmp_path / "a.txt") == "Schön\n"
+    (tmp_path / "a.txt").write_bytes("gut\n".encode() + "Schön".encode("latin-1"))
+    with pytest.raises(MotionFileError, match=r"not UTF-8 text \(line 2, byte 0xf6\)"):
+        read_text(tmp_path / "a.txt")
+    with pytest.raises(MotionFileError, match="up to 0 MB"):
+        read_text(tmp_path / "a.txt", limit=2)
+    for path in (tmp_path, tmp_path / "none", tmp_path / ("x" * 5000), Path("a\0b")):
+        with pytest.raises(MotionFileError):
+            read_text(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{", "NaN", '{"a": Infinity}', ""])
+def test_what_is_no_json_is_one_sentence(text: str, tmp_path: Path) -> None:
+    with pytest.raises(MotionFileError, match=r"x\.json"):
+        parse_json(text, "x.json")
+    if text:
+        (tmp_path / "a.jsonl").write_text('{"a": 1}\n\n' + text)
+        with pytest.raises(MotionFileError, match="line 3"):
+            read_jsonl(tmp_path / "a.jsonl")
+
+
+def test_a_second_process_is_refused_and_a_dead_one_forgotten(tmp_path: Path) -> None:
+    code = (
+        "import sys, os; from motionllm.files import lock; from motionllm.errors import MotionLLMError\n"
+        "try:\n    with lock(sys.argv[1]):\n        print('held', flush=True); sys.stdin.read()\n"
+        "except MotionLLMError as error:\n    print(error)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "run")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as first:  # type: ignore[call-overload]
+        assert first.stdout.readline() == "held\n"
+        with (
+            pytest.raises(MotionLLMError, match=rf"is in use by process {first.pid} on .+ \(-c"),
+            lock(tmp_path / "run"),
+        ):
+            pass
+        first.kill()
+    with lock(tmp_path / "run"):
+        second = subprocess.run(command, input="", capture_output=True, text=True)
+        assert "is in use by process" in second.stdout
+    assert not list(tmp_path.iterdir())  # nothing is left of locks
