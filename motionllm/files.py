@@ -207,6 +207,90 @@ def read_jsonl(path: str | os.PathLike[str], what: str = "JSON lines file") -> l
     return rows
 
 
+# -- YAML ---------------------------------------------------------------------------------------------------
+
+LARGEST_YAML = 4 << 20  # bytes; the pure Python reader takes seconds a megabyte
+DEEPEST_YAML, MOST_YAML = 50, 100_000  # levels, and values with every alias written out
+_YAML_KINDS = (str, int, float, bool, type(None))
+
+
+def read_yaml(path: str | os.PathLike[str], what: str = "YAML file") -> Any:
+    """The plain value a YAML file holds; None where it is empty. Raises MotionFileError as `parse_yaml` does."""
+    return parse_yaml(read_text(path, what, LARGEST_YAML), str(path))
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """YAML of a user's, as dicts with text for keys, lists, text, numbers, booleans and None; `where` names it.
+
+    Raises MotionFileError where it is no YAML, gives a key twice, holds anything else (a date, a tag of Python's) or
+    is deeper or larger, aliases written out, than any file of ours.
+    """
+    import yaml
+
+    try:
+        value = yaml.load(text, Loader=_yaml_loader())
+    except RecursionError:
+        raise MotionFileError(f"{where}: is nested too deeply to be read; {DEEPEST_YAML} levels are.") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise MotionFileError(
+            f"{where}, line {line}: is not YAML text (it holds the character {error.character:#04x})."
+        ) from None
+    except Exception as error:  # of text that is no YAML, PyYAML raises KeyError, TypeError and others besides its own
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        at = f", line {mark.line + 1}" if mark and "\n" in text.strip() else ""
+        said = [getattr(error, "context", None), getattr(error, "problem", None)]
+        reason = ", ".join(filter(None, said)) or (error if isinstance(error, ValueError) else "a tag does not fit")
+        raise MotionFileError(f"{where}{at}: is not valid YAML ({_short(reason)}).") from None
+    waiting: list[tuple[Any, tuple[Any, ...]]] = [(value, ())]
+    seen = 0
+    while waiting:
+        found, place = waiting.pop()
+        seen += 1
+        at = f"`{_short('.'.join(map(str, place)))}` " if place else ""
+        if len(place) > DEEPEST_YAML:
+            raise MotionFileError(f"{where}: is nested too deeply to be read; {DEEPEST_YAML} levels are.")
+        if seen > MOST_YAML:
+            raise MotionFileError(f"{where}: holds more than {MOST_YAML} values, with aliases written out.")
+        if isinstance(found, dict):
+            for key in found:
+                if not isinstance(key, str):
+                    raise MotionFileError(f"{where}: {at}has the key {_short(key)}, which is no text; quote it.")
+            waiting += [(item, (*place, key)) for key, item in found.items()]
+        elif isinstance(found, list):
+            waiting += [(item, (*place, number)) for number, item in enumerate(found)]
+        elif not isinstance(found, _YAML_KINDS):
+            kind = type(found).__name__
+            raise MotionFileError(f"{where}: {at}is of the YAML type {kind}; quote it to have it as text.")
+    return value
+
+
+def _yaml_loader() -> Any:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Refuses a key that is given twice, of which YAML would keep the last."""
+
+        def compose_mapping_node(self, anchor: Any) -> Any:
+            node = super().compose_mapping_node(anchor)
+            keys = set()
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                    if (key.tag, key.value) in keys:
+                        raise yaml.MarkedYAMLError(
+                            problem=f"the key {_short(key.value)} is given twice", problem_mark=key.start_mark
+                        )
+                    keys.add((key.tag, key.value))
+            return node
+
+    return Loader
+
+
+def _short(value: object) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
 # -- one process at a time ----------------------------------------------------------------------------------
 
 

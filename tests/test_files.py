@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from motionllm.errors import MotionFileError, MotionLLMError
-from motionllm.files import lock, parse_json, read_jsonl, read_text, tidy, whole, whole_folder, write_file
+from motionllm.files import lock, parse_json, parse_yaml, read_jsonl, read_text, tidy, whole, whole_folder, write_file
 
 GONE = 4_000_000  # beyond the largest process number of Linux by default
 
@@ -65,7 +65,7 @@ def test_texts_of_any_usual_encoding(tmp_path: Path) -> None:
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
         (tmp_path / "a.txt").write_bytes("Schön\r\n".encode(encoding))
         assert read_text(tmp_path / "a.txt") == "Schön\n"
-    (tmp_path / "a.txt").write_bytes("gut\n".encode() + "Schön".encode("latin-1"))
+    (tmp_path / "a.txt").write_bytes(b"gut\n" + "Schön".encode("latin-1"))
     with pytest.raises(MotionFileError, match=r"not UTF-8 text \(line 2, byte 0xf6\)"):
         read_text(tmp_path / "a.txt")
     with pytest.raises(MotionFileError, match="up to 0 MB"):
@@ -83,6 +83,48 @@ def test_what_is_no_json_is_one_sentence(text: str, tmp_path: Path) -> None:
         (tmp_path / "a.jsonl").write_text('{"a": 1}\n\n' + text)
         with pytest.raises(MotionFileError, match="line 3"):
             read_jsonl(tmp_path / "a.jsonl")
+
+
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: " + "[" * 10_000, "nested too deeply"),
+        ("{a: " * 10_000, "nested too deeply"),
+        ("a: " + "[" * 60 + "]" * 60, "nested too deeply"),
+        (LAUGHS, "more than 100000 values"),
+        ("a: &x [*x]", "nested too deeply"),
+        ("&x {a: *x}", "nested too deeply"),
+        ("b: 1\na: 1\na: 2\n", "line 3: is not valid YAML (the key a is given twice)"),
+        ("a: {1: 2}", "`a` has the key 1, which is no text"),
+        ("yes: 2", "has the key True"),
+        ("a: [!!python/object/apply:os.system [x]]", "python/object"),
+        ("a: 2020-01-01", "`a` is of the YAML type date; quote it"),
+        ("a: 2020-13-45", "not valid YAML (month"),
+        ("a: [!!binary aGk=]", "`a.0` is of the YAML type bytes"),
+        ("b: 1\na\0b: 1", "line 2: is not YAML text (it holds the character 0x00)"),
+        ("a: " + "9" * 5000, "not valid YAML"),
+        ("a: 1\n---\nb: 2", "another document"),
+        ("a: !!bool 7", "a tag does not fit"),
+        ("a: !!timestamp 7", "a tag does not fit"),
+        ("a: 1:99999999999999999999x\nb: [1", "expected ',' or ']'"),
+    ],
+)
+def test_what_is_no_yaml_of_ours_is_one_sentence(text: str, says: str) -> None:
+    with pytest.raises(MotionFileError) as caught:
+        parse_yaml(text, "x.yaml")
+    message = str(caught.value)
+    assert message.startswith("x.yaml") and says in message and len(message) < 300 and "\n" not in message
+
+
+def test_yaml_with_aliases_is_read() -> None:
+    text = "a: &a {x: 1, y: [1, .5]}\nb: *a\nc: {<<: *a, x: 2}\n"
+    assert parse_yaml(text, "x") == {"a": (a := {"x": 1, "y": [1, 0.5]}), "b": a, "c": a | {"x": 2}}
+    assert parse_yaml("", "x") is None
 
 
 def test_a_second_process_is_refused_and_a_dead_one_forgotten(tmp_path: Path) -> None:
