@@ -1,18 +1,16 @@
 """A source's clips, encoded once: one row a clip in an Arrow file, memory-mapped by Hugging Face `datasets`.
 
-The file is named by a fingerprint of all that its content hangs on: the source's settings and files (names, sizes,
-times of change), the code that makes clips and questions of them, and the motion tokenizer. Phrasings and the base's
-tokens are no part of it: they are drawn anew each time a clip is seen, at a thousandth of a training step's cost, so
-that other templates or another base need no new encoding.
+The file is named by a fingerprint of all that its content hangs on: the source's settings, the content of its files,
+the code that makes clips and questions of them, and the motion tokenizer. Phrasings and the base's tokens are not part
+of it: they are drawn anew each time a clip is seen, at a thousandth of a training step's cost, so that other templates
+or another base need no new encoding. Beside it, a JSON file keeps what was left out of the source, to be said again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, overload
@@ -21,13 +19,17 @@ import numpy as np
 
 from motionllm.bases import cache_folder
 from motionllm.config import Source
-from motionllm.data import chats
+from motionllm.data import chats, sources
+from motionllm.data import questions as asking
 from motionllm.data.questions import Balance, fact_questions, label_questions, label_values
 from motionllm.data.samples import Question, Sample
-from motionllm.data.sources import at_pace, mirrored, read
+from motionllm.data.sources import at_pace, counted, mirrored, shortened
 from motionllm.data.templates import EDITS, TASKS
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.files import read_json, tidy, whole, write_json
 from motionllm.motion import Motion
+from motionllm.motion import facts as measuring
+from motionllm.motion import features as representation
 from motionllm.motion.facts import facts
 from motionllm.motion.features import features_to_joints
 from motionllm.tokenizer import MotionTokenizer
@@ -101,28 +103,29 @@ def encode(
     MotionLLMError where none is left, or where the cache cannot be written.
     """
     edits = [name for name in EDITS if name in tasks]
-    path = cache_folder() / "clips" / f"{_fingerprint(source, split, tokenizer, edits)}.arrow"
+    path = cache_folder() / "clips" / f"{_key(source, split, tokenizer, edits)}.arrow"
+    beside = path.with_suffix(".json")
     if not path.is_file():
         from datasets.arrow_writer import ArrowWriter
 
-        beside = path.with_suffix(f".{os.getpid()}.part")
+        samples, notes = sources.read_noted(source, split)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with ArrowWriter(features=_columns(), path=str(beside)) as writer:
-                for row in _rows(source, split, tokenizer, edits, progress):
-                    writer.write(row)
-                written, _ = writer.finalize()
-            if not written:
-                raise MotionLLMError(f"No clip of {source.path or source.kind} is as long as one motion code.")
-            os.replace(beside, path)
-        except OSError as error:
+            tidy(path.parent)
+            with whole(path) as part:
+                with ArrowWriter(features=_columns(), path=str(part)) as writer:
+                    for row in _rows(samples, source, tokenizer, edits, notes, progress):
+                        writer.write(row)
+                    written, _ = writer.finalize()
+                if not written:
+                    raise MotionLLMError(f"No clip of {source.path or source.kind} can be used: {' '.join(notes)}")
+                write_json(beside, {"left_out": notes})
+        except (OSError, MotionFileError) as error:
             raise MotionLLMError(
-                f"The encoded clips cannot be written to {path.parent} ({error.strerror or error}); make room, or "
-                "set MOTIONLLM_CACHE to another folder."
+                f"The encoded clips cannot be kept: {error} Make room, or set MOTIONLLM_CACHE to another folder."
             ) from None
-        finally:
-            with suppress(OSError):
-                beside.unlink(missing_ok=True)
+    if beside.is_file():
+        sources.say(read_json(beside)["left_out"])
     return Clips(path)
 
 
@@ -137,9 +140,16 @@ def _columns() -> Any:
 
 
 def _rows(
-    source: Source, split: str, tokenizer: MotionTokenizer, edits: Sequence[str], progress: Callable[..., None] | None
+    samples: Sequence[Sample],
+    source: Source,
+    tokenizer: MotionTokenizer,
+    edits: Sequence[str],
+    notes: list[str],
+    progress: Callable[..., None] | None,
 ) -> Iterator[dict[str, Any]]:
-    samples = read(source, split)
+    """A row for each sample; what is left out is appended to `notes` when all have been tried."""
+    bad: list[str] = []
+    short: list[str] = []
     values = label_values(s.labels for s in samples) if "labels" in source.ask else {}
     random = np.random.default_rng(source.seed)
     balance = Balance()
@@ -148,12 +158,17 @@ def _rows(
         sample = samples[i]
         codes = {name: np.zeros(0, np.int64) for name in ("codes", *EDITS)}
         questions = list(sample.questions)
-        messages = [_encoded(m, tokenizer) for m in sample.messages]
         if progress:
             progress(number / len(samples), clips=number)
+        try:
+            messages = [_encoded(m, tokenizer) for m in sample.messages]
+            features = np.zeros((0, 0)) if messages else sample.load()
+        except MotionLLMError as error:
+            bad.append(str(error).rstrip("."))
+            continue
         if not messages:
-            features = sample.load()
             if len(features) < tokenizer.frames_per_step:
+                short.append(sample.id)
                 continue
             codes["codes"] = tokenizer.encode(features)
             for name in edits:
@@ -187,6 +202,11 @@ def _rows(
             "serves": [task for task in TASKS if serves.get(task)],
             **codes,
         }
+    where = source.path or source.kind
+    if bad:
+        notes.append(f"{where}: {counted(len(bad), 'clip')} left out: {shortened(bad)}.")
+    if short:
+        notes.append(f"{where}: {counted(len(short), 'clip')} shorter than one code and left out: {shortened(short)}.")
 
 
 def _encoded(message: dict[str, Any], tokenizer: MotionTokenizer) -> dict[str, Any]:
@@ -199,35 +219,9 @@ def _encoded(message: dict[str, Any], tokenizer: MotionTokenizer) -> dict[str, A
     return {"role": message["role"], "content": parts}
 
 
-def _fingerprint(source: Source, split: str, tokenizer: MotionTokenizer, edits: Sequence[str]) -> str:
-    digest = hashlib.sha256(
-        f"{VERSION} {tokenizer.hash} {source.model_dump_json(exclude={'weight'})} {split} {edits}".encode()
-    )
-    package = Path(__file__).parent
-    makers = [package / "questions.py", package.parent / "motion" / "facts.py"]
-    if source.kind == "builtin":
-        makers += sorted((package / "builtin").glob("*.py"))
-    else:
-        assert source.path
-        digest.update(str(Path(source.path).resolve()).encode())
-        for file in _files(source, split):
-            stat = file.stat()
-            digest.update(f"{file} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    for file in makers:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:32]
-
-
-def _files(source: Source, split: str) -> Iterator[Path]:
-    """Every file that a source's clips come from."""
-    assert source.path
-    path = Path(source.path)
-    if source.kind in chats.KINDS:
-        if file := chats.file_of(path, split):
-            yield file
-        parts = (part for s in read(source, split) for message in s.messages for part in message["content"])
-        yield from sorted({Path(part["motion"]) for part in parts if part["type"] == "motion"})
-        return
-    for folder in (path, *(path / kind for kind in ("new_joint_vecs", "new_joints", "texts"))):
-        if folder.is_dir():
-            yield from (file for file in sorted(folder.iterdir()) if file.is_file())
+def _key(source: Source, split: str, tokenizer: MotionTokenizer, edits: Sequence[str]) -> str:
+    code = sources.code_of(sources, chats, asking, measuring, representation)
+    settings = source.model_dump_json(exclude={"weight", "path"})
+    content = sources.fingerprint(source, split)
+    made_by = f"{VERSION} {tokenizer.hash} {code} {settings} {content} {split} {edits}"
+    return hashlib.sha256(made_by.encode()).hexdigest()[:32]

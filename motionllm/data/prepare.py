@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from motionllm.config import TokenizerRecipe
-from motionllm.data.sources import read
+from motionllm.data.sources import has_split, loaded, read
 from motionllm.errors import MotionLLMError
 
 
@@ -23,15 +23,13 @@ def train_tokenizer(
     features: dict[str, list[np.ndarray]] = {"train": [], "val": []}
     weights: list[float] = []
     for source in recipe.sources:
-        samples = read(source, "train")
-        for sample in samples:
-            features["train"].append(sample.load())
+        for _, clip in loaded(read(source, "train")):
+            features["train"].append(clip)
             weights.append(source.weight)
-        try:
-            held_out = read(source, "val")
-        except MotionLLMError:  # a set without a validation split still trains
-            held_out = []
-        features["val"] += [sample.load() for sample in held_out]
+        if has_split(source, "val"):  # a set without a validation split still trains
+            features["val"] += [clip for _, clip in loaded(read(source, "val"))]
+    if not features["train"]:
+        raise MotionLLMError("No clip of the recipe's sources can be used; the tokenizer has nothing to learn from.")
     if not features["val"]:
         raise MotionLLMError("No source of the recipe has a val split (val.txt); the tokenizer would go unmeasured.")
     fit(recipe, features["train"], features["val"], folder, weights, progress)

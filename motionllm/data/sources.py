@@ -1,38 +1,110 @@
-"""Readers of data sets: folders laid out as HumanML3D or KIT-ML, the built-in corpus, files of conversations."""
+"""Readers of data sets: folders laid out as HumanML3D or KIT-ML, the built-in corpus, files of conversations.
+
+Sets of thousands of clips have a few that are damaged: those are left out and named, and the set is used without them;
+it is refused where nothing usable is left, or where most of what it lists is not there.
+"""
 
 from __future__ import annotations
 
-import json
+import hashlib
+import logging
+import math
 import re
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from motionllm.config import Source
 from motionllm.data import chats
 from motionllm.data.samples import Sample
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionFileError, MotionLLMError, about
+from motionllm.files import read_jsonl, read_text
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints, joints_to_features, mirror, skeleton_of_dim
 
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A sentence about a clip from `start` to `end` seconds: 0 and 0 is the whole clip, an `end` of 0 its end.
+
+    where: the file and line it stands in, for messages.
+    """
+
+    text: str
+    start: float = 0.0
+    end: float = 0.0
+    where: str = ""
+
 
 def read(source: Source, split: str) -> list[Sample]:
-    """The samples of one split ("train", "val", "test").
+    """The samples of one split ("train", "val", "test"). What is left out of it is logged.
 
-    Raises MotionLLMError where folder, split file or captions are missing or empty.
+    Raises MotionLLMError where folder or split file are missing or empty, or nothing in them can be used.
     """
+    samples, notes = read_noted(source, split)
+    say(notes)
+    return samples
+
+
+def read_noted(source: Source, split: str) -> tuple[list[Sample], list[str]]:
+    """What `read` returns, and a sentence for each kind of clip or caption that is left out."""
     if source.kind == "builtin":
         from motionllm.data import builtin
 
         count = source.clips if split == "train" else max(source.clips // 20, 1)
-        return builtin.corpus(count, seed=source.seed, split=split)
+        return builtin.corpus(count, seed=source.seed, split=split), []
     assert source.path
     left_out = set(source.exclude)
     if source.kind in chats.KINDS:
-        return [s for s in chats.read_conversations(Path(source.path), source.kind, split) if s.id not in left_out]
-    samples = [s for s in humanml3d(Path(source.path), split) if s.id.split("#")[0] not in left_out]
-    return samples + [_mirrored(s) for s in samples] if source.mirror and split == "train" else samples
+        rows = chats.read_conversations(Path(source.path), source.kind, split)
+        return [s for s in rows if s.id not in left_out], []
+    samples, notes = _humanml3d(Path(source.path), split)
+    samples = [s for s in samples if s.id.split("#")[0] not in left_out]
+    return samples + [_mirrored(s) for s in samples] if source.mirror and split == "train" else samples, notes
+
+
+def say(notes: Iterable[str]) -> None:
+    """Log each sentence, once a process: several parts of a run read the same set."""
+    for note in notes:
+        _say(note)
+
+
+@cache
+def _say(note: str) -> None:
+    log.warning("%s", note)
+
+
+def loaded(samples: Iterable[Sample]) -> Iterator[tuple[Sample, np.ndarray]]:
+    """(sample, features) of those whose file can be read; the others are named when all have been tried."""
+    bad: list[str] = []
+    for sample in samples:
+        try:
+            features = sample.load()
+        except MotionLLMError as error:
+            bad.append(str(error))
+            continue
+        yield sample, features
+    if bad:
+        say([f"{counted(len(bad), 'clip')} cannot be used and left out: {shortened(bad)}"])
+
+
+def counted(number: int, what: str) -> str:
+    """ "1 clip is" or "3 clips are"."""
+    return f"{number} {what} is" if number == 1 else f"{number} {what}s are"
+
+
+def shortened(names: Sequence[str], most: int = 3) -> str:
+    """The first of several names or sentences, and how many there are more."""
+    more = f" (and {len(names) - most} more)" if len(names) > most else ""
+    return ("; " if any(" " in name for name in names[:most]) else ", ").join(names[:most]) + more
 
 
 def has_split(source: Source, split: str) -> bool:
@@ -46,41 +118,156 @@ def has_split(source: Source, split: str) -> bool:
 
 
 def humanml3d(folder: Path, split: str) -> list[Sample]:
-    """Samples of a folder laid out as HumanML3D or KIT-ML.
+    """Samples of a folder laid out as HumanML3D or KIT-ML. What is left out of it is logged.
 
     `new_joint_vecs/ID.npy` (features) is preferred to `new_joints/ID.npy` (joints, which are put on the
     uniform skeleton). A caption with from/to seconds other than 0 describes a sub-clip, an item of its own.
     `labels.jsonl`, where there is one, adds labels by id.
+    """
+    samples, notes = _humanml3d(folder, split)
+    say(notes)
+    return samples
+
+
+def _humanml3d(folder: Path, split: str) -> tuple[list[Sample], list[str]]:
+    listed, notes = _listed(folder, split)
+    labels = _labels(folder / "labels.jsonl")
+    samples: list[Sample] = []
+    mute: list[str] = []
+    wrong: list[str] = []
+    for name, file in listed:
+        spans: dict[tuple[float, float], list[str]] = {}
+        text = folder / "texts" / f"{name}.txt"
+        try:
+            captions, doubts = read_captions(text)
+        except MotionFileError as error:
+            mute.append(str(error).rstrip("."))
+            continue
+        wrong += doubts
+        if not captions:
+            mute.append(doubts[0] if doubts else f"{text}: is empty")
+        # The whole clip first, whose id has no number.
+        for caption in sorted(captions, key=lambda c: (c.start, c.end) != (0.0, 0.0)):
+            spans.setdefault((caption.start, caption.end), []).append(caption.text)
+        for number, ((start, end), sentences) in enumerate(spans.items()):
+            samples.append(
+                Sample(
+                    id=name if number == 0 else f"{name}#{number}",
+                    load=partial(_features, file, start, end),
+                    captions=sentences,
+                    labels=labels.get(name, {}),
+                )
+            )
+    if not samples:
+        raise MotionLLMError(
+            f"No clip of {folder / f'{split}.txt'} has a usable caption: {shortened(mute)}. "
+            "Each needs texts/ID.txt with at least one line 'caption#tokens#from#to'."
+        )
+    if mute:
+        notes.append(
+            f"{folder}: {counted(len(mute), 'clip')} without a usable caption in {split} and left out: "
+            f"{shortened(mute)}."
+        )
+    if wrong := [line for line in wrong if line not in mute]:
+        notes.append(f"{folder}: {counted(len(wrong), 'caption line')} not used in {split}: {shortened(wrong)}.")
+    return samples, notes
+
+
+def _listed(folder: Path, split: str) -> tuple[list[tuple[str, Path]], list[str]]:
+    """(id, motion file) of the ids of a split that have one, and what is to be said of the others.
+
+    Raises MotionLLMError where the list is missing or empty, or most of its ids have no file.
     """
     listing = folder / f"{split}.txt"
     if not folder.is_dir():
         raise MotionLLMError(f"The data set folder {folder} does not exist; give its path as the source's `path`.")
     if not listing.is_file():
         raise MotionLLMError(f"{listing} is missing; it lists the ids of the {split} split, one a line.")
-    ids = listing.read_text(encoding="utf-8").split()
-    if not ids:
+    kinds = [folder / kind for kind in ("new_joint_vecs", "new_joints")]
+
+    def file_of(name: str) -> Path | None:
+        return next((f for kind in kinds if (f := kind / f"{name}.npy").is_file()), None)
+
+    files: dict[str, Path | None] = {}
+    total = 0
+    for line in read_text(listing, "list of ids").split("\n"):
+        name = line.strip()
+        # An id may hold spaces; a line of several ids is one of a list that was written so.
+        for one in [name] if " " not in name or file_of(name) else name.split():
+            if one:
+                total += 1
+                files[one] = file_of(one)
+    if not files:
         raise MotionLLMError(f"{listing} is empty; it must list at least one id.")
-    labels = _labels(folder / "labels.jsonl")
-    samples: list[Sample] = []
-    for name in ids:
-        files = [folder / kind / f"{name}.npy" for kind in ("new_joint_vecs", "new_joints")]
-        file = next((f for f in files if f.is_file()), None)
-        if file is None:
-            # HumanML3D's own lists name clips that its build leaves out; a wholly empty folder is caught below.
-            continue
-        spans = _captions(folder / "texts" / f"{name}.txt")
-        for number, ((start, end), captions) in enumerate(spans.items()):
-            samples.append(
-                Sample(
-                    id=name if number == 0 else f"{name}#{number}",
-                    load=partial(_features, file, start, end),
-                    captions=captions,
-                    labels=labels.get(name, {}),
-                )
-            )
-    if not samples:
-        raise MotionLLMError(f"None of the {len(ids)} ids in {listing} has a file in new_joint_vecs/ or new_joints/.")
-    return samples
+    lost = [name for name, file in files.items() if file is None]
+    if len(lost) == len(files):
+        raise MotionLLMError(
+            f"None of the {len(files)} ids in {listing} has a file in new_joint_vecs/ or new_joints/; the first is "
+            f"{lost[0]!r}."
+        )
+    have = "has" if len(lost) == 1 else "have"
+    told = f"{len(lost)} of the {len(files)} ids in {listing} {have} no file in new_joint_vecs/ or new_joints/"
+    if 2 * len(lost) > len(files):
+        raise MotionLLMError(f"{told}: {shortened(lost)}; copy the set whole, or take them out of the list.")
+    notes = [f"{told} and {'is' if len(lost) == 1 else 'are'} left out: {shortened(lost)}."] if lost else []
+    if total > len(files):
+        notes.append(f"{listing}: {total - len(files)} ids stand there more than once and are taken once.")
+    return [(name, file) for name, file in files.items() if file], notes
+
+
+def fingerprint(source: Source, split: str) -> str:
+    """32 hexadecimal digits that change whenever the content of a split of a source does, and with nothing else:
+    its list, clips, texts and labels, wherever they lie, or the code that makes the built-in corpus.
+
+    Raises MotionLLMError as `read` does; a split that a source does not have is "none".
+    """
+    if source.kind == "builtin":
+        from motionllm.data import builtin
+
+        return hashlib.sha256(f"{source.clips} {source.seed} {split} {code_of(builtin)}".encode()).hexdigest()[:32]
+    assert source.path
+    if not has_split(source, split):
+        return "none"
+    path = Path(source.path)
+    named: list[tuple[str, Path]]
+    if source.kind in chats.KINDS:
+        file = chats.file_of(path, split)
+        assert file
+        parts = (p for s in read_noted(source, split)[0] for message in s.messages for p in message["content"])
+        motions = dict.fromkeys(part["motion"] for part in parts if part["type"] == "motion")
+        named = [("", file), *((str(n), Path(motion)) for n, motion in enumerate(motions))]
+    else:
+        named = [("labels", path / "labels.jsonl")]
+        for name, file in _listed(path, split)[0]:
+            named += [(f"{file.parent.name}/{name}", file), (f"texts/{name}", path / "texts" / f"{name}.txt")]
+    digest = hashlib.sha256()
+    with ThreadPoolExecutor() as pool:  # reading and hashing both run beside one another
+        for (name, _), content in zip(named, pool.map(_content, [file for _, file in named]), strict=True):
+            digest.update(f"{name} {content}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()[:32]
+
+
+def _content(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:  # a set may lack labels or the text of a clip; whoever reads it says so
+        return "none"
+
+
+def code_of(*modules: ModuleType) -> str:
+    """A digest of the source code of modules; of a package, of all the files in it.
+
+    Raises RuntimeError where there is none: what is kept would then not know what it was made by.
+    """
+    digest = hashlib.sha256()
+    for module in modules:
+        files = [f for folder in getattr(module, "__path__", ()) for f in sorted(Path(folder).rglob("*.py"))]
+        files = files or [Path(module.__file__ or "")]
+        if not all(file.is_file() and file.suffix == ".py" for file in files):
+            raise RuntimeError(f"The source code of {module.__name__} is not found.")
+        for file in files:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 _EXCHANGED = {"left": "right", "leftward": "rightward", "leftwards": "rightwards", "clockwise": "counterclockwise"}
@@ -130,53 +317,76 @@ def _again(joints: np.ndarray) -> np.ndarray:
     return joints_to_features(more, uniform=False, skeleton=skeleton)
 
 
-def _captions(path: Path) -> dict[tuple[float, float], list[str]]:
-    """{(from, to) seconds: captions} of a text file `caption#tokens#from#to`; (0, 0) is the whole clip, first."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise MotionLLMError(f"The caption file {path} is missing or unreadable; every clip needs one.") from None
-    spans: dict[tuple[float, float], list[str]] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
+def read_captions(path: Path) -> tuple[list[Caption], list[str]]:
+    """The captions of a text file, a line each, and, naming file and line, what is wrong with the others.
+
+    A line is a plain sentence or HumanML3D's `caption#tokens#from#to`, of which all but the caption may be left out.
+    Raises MotionFileError where the file cannot be read as text.
+    """
+    captions: list[Caption] = []
+    doubts: list[str] = []
+    for number, line in enumerate(read_text(path, "caption file").split("\n"), 1):
+        text, *rest = line.strip().split("#")
+        if rest and len(rest) < 3 and " " in rest[0] and not all("/" in token for token in rest[0].split()):
+            text, rest = " ".join(line.split("#")), []  # a sentence in which a # stands
+        where = f"{path}, line {number}"
+        if not (text := text.strip()):
+            if rest:
+                doubts.append(f"{where}: has no caption before the #")
             continue
-        caption, *rest = line.strip().split("#")
         try:
-            start, end = (float(x) if x and x != "nan" else 0.0 for x in (rest[1:3] if rest else ("0", "0")))
-        except ValueError:
-            raise MotionLLMError(f"{path} line {number}: expected 'caption#tokens#from#to', got {line!r}.") from None
-        if caption.strip():
-            spans.setdefault((start, end), []).append(caption.strip())
-    if not spans:
-        raise MotionLLMError(f"The caption file {path} is empty; write at least one line 'caption#tokens#from#to'.")
-    return dict(sorted(spans.items(), key=lambda item: item[0] != (0.0, 0.0)))
+            start, end = span(*(rest[-2:] if len(rest) > 3 else (*rest[1:3], "", "")[:2]))
+        except ValueError as error:
+            doubts.append(f"{where}: {error}")
+        else:
+            captions.append(Caption(text, start, end, where))
+    return captions, doubts
 
 
-def _labels(path: Path) -> dict[str, dict[str, str]]:
+def span(start: Any, end: Any) -> tuple[float, float]:
+    """Seconds from and to of a caption, as numbers or text; what is not given, or NaN, is 0.
+
+    Raises ValueError, with the reason, for seconds that are no numbers, negative, infinite or swapped.
+    """
+    try:
+        a, b = (float(x) if x not in (None, "") else 0.0 for x in (start, end))
+    except (TypeError, ValueError):
+        raise ValueError(f"its seconds {str(start)[:20]!r} and {str(end)[:20]!r} are no numbers") from None
+    a, b = (0.0 if math.isnan(x) else x for x in (a, b))  # as HumanML3D's own lines have it where there is no time
+    if not (0 <= a < math.inf and 0 <= b < math.inf):
+        raise ValueError(f"its seconds {a:g} and {b:g} are not within a clip")
+    if a and b and b <= a:
+        raise ValueError(f"it begins at {a:g} s and ends at {b:g} s")
+    return a, b
+
+
+def _labels(path: Path) -> dict[str, dict[str, Any]]:
     if not path.is_file():
         return {}
     labels = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-                labels[row["id"]] = {k: v for k, v in row.items() if k not in ("id", "split")}
-            except (ValueError, TypeError, KeyError):
-                raise MotionLLMError(f"{path} line {number}: expected one JSON object with an `id` a line.") from None
+    for number, row in read_jsonl(path, "file of labels"):
+        if not isinstance(row.get("id"), str):
+            raise MotionLLMError(f"{path} line {number}: has no `id`; each line is one JSON object with an `id`.")
+        labels[row["id"]] = {k: v for k, v in row.items() if k not in ("id", "split")}
     return labels
 
 
 def _features(path: Path, start: float, end: float) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="r")
-    except (OSError, ValueError):
-        raise MotionLLMError(f"{path} cannot be read as a NumPy array; copy or convert it anew.") from None
-    if array.ndim == 2 and array.shape[1] in (251, 263):
+    except Exception:  # whatever NumPy raises for bytes that are no array
+        raise MotionFileError(f"{path} cannot be read as a NumPy array; copy or convert it anew.") from None
+    if isinstance(array, np.ndarray) and array.ndim == 2 and array.shape[1] in (251, 263):
         features = np.array(array, np.float32)
+        bad = ~np.isfinite(features).all(axis=1)
+        if not len(features) or bad.any():
+            what = f"NaN or infinity (first in frame {bad.argmax()})" if len(features) else "no frame"
+            raise MotionFileError(f"{path}: holds {what}; convert the clip anew, or take it off the list.")
     else:
         motion = Motion.load(path)
         human = motion.skeleton.name == "humanml3d"
-        features = joints_to_features(motion.joints, uniform=human, skeleton=skeleton_of_dim(263 if human else 251))
+        with about(path):
+            features = joints_to_features(motion.joints, uniform=human, skeleton=skeleton_of_dim(263 if human else 251))
     if start or end:
         fps = skeleton_of_dim(features.shape[1]).fps
         features = features[int(start * fps) : int(end * fps) or None]

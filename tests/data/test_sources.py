@@ -10,10 +10,11 @@ import pytest
 
 from motionllm.bases import load_base_tokenizer
 from motionllm.config import Data, Source
+from motionllm.data import sources
 from motionllm.data.clips import Clips, encode
 from motionllm.data.conversations import Renderer, Tokens
 from motionllm.data.examples import Examples, collate, pack
-from motionllm.data.sources import humanml3d, read
+from motionllm.data.sources import fingerprint, humanml3d, read, read_captions
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.motion.features import joints_to_features
@@ -58,18 +59,215 @@ def test_what_is_missing_is_named(folder: Path) -> None:
         humanml3d(folder, "val")
     with pytest.raises(MotionLLMError, match="does not exist"):
         humanml3d(folder / "none", "train")
-    (folder / "texts" / "b.txt").write_text("\n")
-    with pytest.raises(MotionLLMError, match=r"b\.txt is empty"):
+    for name in "ab":
+        (folder / "texts" / f"{name}.txt").write_text("\n")
+    with pytest.raises(MotionLLMError, match=r"a\.txt: is empty"):
         humanml3d(folder, "train")
-    (folder / "texts" / "b.txt").write_text("he runs.#x#soon#later\n")
-    with pytest.raises(MotionLLMError, match="line 1"):
-        humanml3d(folder, "train")
-    (folder / "train.txt").write_text("")
+    (folder / "train.txt").write_text("\ufeff\r\n", encoding="utf-8")
     with pytest.raises(MotionLLMError, match="is empty"):
         humanml3d(folder, "train")
     (folder / "train.txt").write_text("x y")
     with pytest.raises(MotionLLMError, match="None of the 2 ids"):
         humanml3d(folder, "train")
+
+
+def made(folder: Path, ids: list[str], frames: int = 40) -> Path:
+    """A set of clips, each with a caption of its own that names it."""
+    rng = np.random.default_rng(len(ids))
+    for kind in ("new_joint_vecs", "texts"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+    for name in ids:
+        np.save(folder / "new_joint_vecs" / f"{name}.npy", rng.normal(size=(frames, 263)).astype(np.float32))
+        (folder / "texts" / f"{name}.txt").write_text(f"clip {name} is shown##0.0#0.0\n", encoding="utf-8")
+    (folder / "train.txt").write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lists_and_texts_in_every_encoding_of_an_editor(encoding: str, end: str, tmp_path: Path) -> None:
+    ids = ["000001", "M000001", "walk 1", "é", " 3 a"[1:]]
+    made(tmp_path, ids)
+    mark = {"utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}.get(encoding, b"")
+    (tmp_path / "train.txt").write_bytes(mark + (end.join(ids) + end).encode(encoding))
+    for name in ids:
+        line = f"clip {name} is shown#a/DET#nan#nan{end}{end}"
+        (tmp_path / "texts" / f"{name}.txt").write_bytes(mark + line.encode(encoding))
+    assert {s.id: s.captions for s in humanml3d(tmp_path, "train")} == {n: [f"clip {n} is shown"] for n in ids}
+
+
+def test_a_list_with_several_ids_on_a_line(tmp_path: Path) -> None:
+    made(tmp_path, ["a", "b", "a b"])
+    (tmp_path / "train.txt").write_text("a b\nb a\na")
+    assert [s.id for s in humanml3d(tmp_path, "train")] == ["a b", "b", "a"]
+
+
+def test_ids_without_a_file_are_counted_and_refused_where_they_are_most(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made(tmp_path, [f"{n:03d}" for n in range(8)])
+    for name in ("003", "005"):
+        (tmp_path / "new_joint_vecs" / f"{name}.npy").unlink()
+    assert len(humanml3d(tmp_path, "train")) == 6
+    assert "2 of the 8 ids" in caplog.text and "003, 005" in caplog.text
+    for n in (0, 1, 2):
+        (tmp_path / "new_joint_vecs" / f"00{n}.npy").unlink()
+    with pytest.raises(MotionLLMError, match=r"5 of the 8 ids.*000, 001, 002 \(and 2 more\)"):
+        humanml3d(tmp_path, "train")
+
+
+# A line of a caption file, and what it says: the caption with its seconds, or what is wrong with it.
+LINES = [
+    ("he walks", ("he walks", 0.0, 0.0)),
+    ("he walks#", ("he walks", 0.0, 0.0)),
+    ("he walks#he/PRON walk/VERB", ("he walks", 0.0, 0.0)),
+    ("he walks##", ("he walks", 0.0, 0.0)),
+    ("he walks##1.5", ("he walks", 1.5, 0.0)),
+    ("he walks##0.0#0.0", ("he walks", 0.0, 0.0)),
+    ("he walks##NaN#nan", ("he walks", 0.0, 0.0)),
+    ("he walks##1.0#2.5", ("he walks", 1.0, 2.5)),
+    ("he walks ## 1.0 # 2.5 ", ("he walks", 1.0, 2.5)),
+    ("in the shape of a # sign", ("in the shape of a   sign", 0.0, 0.0)),
+    ("he does #2##1#3", ("he does", 1.0, 3.0)),
+    ("he walks##5#1", "begins at 5 s and ends at 1 s"),
+    ("he walks##2#2", "begins at 2 s and ends at 2 s"),
+    ("he walks##-1#2", "not within"),
+    ("he walks##0#inf", "not within"),
+    ("he walks##soon#later", "no numbers"),
+    ("##0.0#0.0", "no caption"),
+]
+
+
+def test_lines_of_captions_are_read_or_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    for line, wanted in LINES:
+        path.write_text(f"\n{line}\n")
+        captions, doubts = read_captions(path)
+        if isinstance(wanted, str):
+            assert not captions and len(doubts) == 1 and wanted in doubts[0] and "a.txt, line 2" in doubts[0]
+        else:
+            assert [(c.text, c.start, c.end) for c in captions] == [wanted] and not doubts
+    random = np.random.default_rng(0)
+    pieces = ["walks", "#", "##", " ", "0.0", "nan", "-3", "1e400", "\u2028", "\x00", "a/DET", "é"]
+    for _ in range(300):  # whatever stands there, each line is a caption or a doubt
+        line = "".join(random.choice(pieces, random.integers(1, 9)))
+        path.write_text(line, encoding="utf-8")
+        captions, doubts = read_captions(path)
+        assert len(captions) + len(doubts) == bool(line.strip().strip("#") or "#" in line)
+
+
+def damaged(path: Path, kind: str) -> None:
+    features = np.load(path)
+    if kind == "nan":
+        features[7, 5] = np.nan
+        np.save(path, features)
+    elif kind == "joints of one frame":
+        np.save(path, np.zeros((1, 22, 3), np.float32))
+    elif kind == "no frame":
+        np.save(path, features[:0])
+    elif kind == "shape":
+        np.save(path, features[:, :100])
+    elif kind == "archive":
+        np.savez(path.with_suffix(".npz"), features)
+        path.with_suffix(".npz").rename(path)
+    else:
+        path.write_bytes({"empty": b"", "text": b"no array", "cut": path.read_bytes()[:5000]}[kind])
+
+
+@pytest.mark.parametrize("kind", ["nan", "joints of one frame", "no frame", "shape", "archive", "empty", "text", "cut"])
+def test_a_damaged_clip_is_named_and_the_set_goes_on_without_it(
+    kind: str, tmp_path: Path, tiny_tokenizer: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path / "cache"))
+    tokenizer = MotionTokenizer.load(tiny_tokenizer)
+    source = Source(kind="humanml3d", path=str(made(tmp_path / "set", ["a", "b", "c"])))
+    damaged(tmp_path / "set" / "new_joint_vecs" / "b.npy", kind)
+    for _ in range(2):  # from the cache it is said again
+        sources._say.cache_clear()
+        caplog.clear()
+        assert sorted(c.sample.id for c in encode(source, "train", tokenizer)) == ["a", "c"]
+        assert "1 clip is left out" in caplog.text and "b.npy" in caplog.text
+    assert [s.id for s, _ in sources.loaded(read(source, "train"))] == ["a", "c"]
+    for name in "ac":
+        damaged(tmp_path / "set" / "new_joint_vecs" / f"{name}.npy", kind)
+    with pytest.raises(MotionLLMError, match=r"No clip of .*set can be used.*3 clips are left out.*\.npy"):
+        encode(source, "train", tokenizer)
+
+
+def test_clips_without_a_usable_caption_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made(tmp_path, list("abcdef"))
+    texts = tmp_path / "texts"
+    (texts / "a.txt").write_text(" \n\n")
+    (texts / "b.txt").unlink()
+    (texts / "c.txt").write_bytes("歩く##0.0#0.0\n".encode("shift-jis"))
+    (texts / "d.txt").write_text("he walks##5#1\n")
+    (texts / "e.txt").write_text("he walks##5#1\nhe runs\n")
+    assert [(s.id, s.captions) for s in humanml3d(tmp_path, "train")] == [
+        ("e", ["he runs"]),
+        ("f", ["clip f is shown"]),
+    ]
+    assert "4 clips are without a usable caption in train and left out" in caplog.text
+    assert "1 caption line is not used in train" in caplog.text and "e.txt, line 1" in caplog.text
+
+
+def test_a_fingerprint_is_of_content_alone(tmp_path: Path) -> None:
+    import os
+    import shutil
+
+    folder = made(tmp_path / "set", ["a", "b", "c"])
+    (folder / "labels.jsonl").write_text('{"id": "a", "style": "old"}\n')
+    source = Source(kind="humanml3d", path=str(folder))
+    first = fingerprint(source, "train")
+    assert len(first) == 32 and fingerprint(source, "val") == "none"
+    shutil.copytree(folder, tmp_path / "copy")
+    (tmp_path / "copy" / "unlisted.npy").write_bytes(b"1")
+    assert fingerprint(Source(kind="humanml3d", path=str(tmp_path / "copy")), "train") == first
+    for name in ("new_joint_vecs/b.npy", "texts/b.txt", "labels.jsonl", "train.txt"):  # a byte, at equal size and time
+        file = folder / name
+        stat, content = file.stat(), file.read_bytes()
+        changed = bytearray(content)
+        changed[-3] ^= 1
+        if name == "train.txt":
+            changed = bytearray(b"b\na\nc\n")
+        file.write_bytes(bytes(changed))
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        assert fingerprint(source, "train") != first, name
+        file.write_bytes(content)
+        assert fingerprint(source, "train") == first
+    corpus = Source(kind="builtin", clips=3)
+    assert fingerprint(corpus, "train") == fingerprint(corpus, "train") != fingerprint(corpus, "val")
+    assert fingerprint(corpus, "train") != fingerprint(Source(kind="builtin", clips=4), "train")
+
+
+def test_code_that_is_not_found_is_no_digest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from types import ModuleType
+
+    for place in (None, str(tmp_path / "gone.py"), str(tmp_path / "gone.pyc")):
+        module = ModuleType("gone")
+        module.__file__ = place
+        with pytest.raises(RuntimeError, match="gone"):
+            sources.code_of(module)
+
+
+def test_the_cache_notices_a_change_at_equal_size_and_time(
+    tmp_path: Path, tiny_tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path / "cache"))
+    tokenizer = MotionTokenizer.load(tiny_tokenizer)
+    source = Source(kind="humanml3d", path=str(made(tmp_path / "set", ["a", "b"])))
+    left = tmp_path / "cache" / "clips" / ".0123.arrow.4194999.part.arrow"  # of a process that was killed
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    first = {c.sample.id: c.codes.tolist() for c in encode(source, "train", tokenizer)}
+    assert not left.exists()
+    file = tmp_path / "set" / "new_joint_vecs" / "a.npy"
+    stat = file.stat()
+    np.save(file, np.load(file)[::-1].copy())
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    second = {c.sample.id: c.codes.tolist() for c in encode(source, "train", tokenizer)}
+    assert second["b"] == first["b"] and second["a"] != first["a"]
 
 
 def test_codes_come_from_the_cache_the_second_time(
