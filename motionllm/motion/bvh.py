@@ -25,6 +25,15 @@ _POSITION = {"xposition": 0, "yposition": 1, "zposition": 2}
 _ROTATION = {"xrotation": "X", "yrotation": "Y", "zrotation": "Z"}
 # Z up to Y up: (x, y, z) -> (x, z, -y), a rotation about X, so left stays left.
 Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+# The rotation that stands a body up whose file has this axis for up.
+UPRIGHT = {
+    "y": np.eye(3),
+    "-y": np.diag([-1.0, -1.0, 1.0]),
+    "z": Z_UP,
+    "-z": np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]]),
+    "x": np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]),
+    "-x": np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +43,7 @@ class BVH:
     joints: names in file order, root first. parents: index of each joint's parent, -1 for
     the root. offsets: (J, 3). ends: End Site offset (3,) by joint index. channels: channel
     names of each joint, as written. values: (T, C) channel values, degrees and file units.
-    fps: frames a second. unit: metres per file unit. up: "y" or "z".
+    fps: frames a second. unit: metres per file unit. up: the file's axis that points up, a key of `UPRIGHT`.
     """
 
     joints: tuple[str, ...]
@@ -54,6 +63,7 @@ class BVH:
         """Translations (T, J, 3) in file units and rotation matrices (T, J, 3, 3), both relative to the parent."""
         frames, column = len(self.values), 0
         translations = np.broadcast_to(self.offsets, (frames, *self.offsets.shape)).copy()
+        displaced = self._displaced()
         rotations = np.broadcast_to(np.eye(3), (frames, len(self.joints), 3, 3)).copy()
         for j, channels in enumerate(self.channels):
             names = [c.lower() for c in channels]
@@ -62,12 +72,30 @@ class BVH:
             positions = [i for i, c in enumerate(names) if c in _POSITION]
             # Some exporters give every joint position channels and leave them zero: the offset holds then.
             if positions and (self.parents[j] < 0 or np.any(values[:, positions])):
-                translations[:, j, [_POSITION[names[i]] for i in positions]] = values[:, positions]
+                axes = [_POSITION[names[i]] for i in positions]
+                moved = values[:, positions]
+                translations[:, j, axes] = (
+                    self.offsets[j, axes] + moved if displaced and self.parents[j] >= 0 else moved
+                )
             turns = [i for i, c in enumerate(names) if c in _ROTATION]
             if turns:
                 order = "".join(_ROTATION[names[i]] for i in turns)
                 rotations[:, j] = Rotation.from_euler(order, values[:, turns], degrees=True).as_matrix()
         return translations, rotations
+
+    def _displaced(self) -> bool:
+        """Whether position channels below the root tell how far a joint is from its OFFSET, not from its parent.
+
+        No bone is a small part of its OFFSET long: where most are, an exporter wrote displacements (or their noise).
+        """
+        shares, column = [], 0
+        for j, channels in enumerate(self.channels):
+            at = [column + i for i, c in enumerate(channels) if c.lower() in _POSITION]
+            column += len(channels)
+            length = float(np.linalg.norm(self.offsets[j]))
+            if len(at) == 3 and self.parents[j] >= 0 and length > 0 and np.any(self.values[:, at]):
+                shares.append(float(np.median(np.linalg.norm(self.values[:, at], axis=-1))) / length)
+        return bool(shares) and float(np.median(shares)) < 0.25
 
     def world(self) -> tuple[np.ndarray, np.ndarray]:
         """Joint positions (T, J, 3) in metres, Y up, and joint rotations (T, J, 3, 3): forward kinematics."""
@@ -81,8 +109,9 @@ class BVH:
                 above = rotations[:, parent]
                 positions[:, j] = positions[:, parent] + np.einsum("tab,tb->ta", above, positions[:, j])
                 rotations[:, j] = above @ rotations[:, j]
-        if self.up == "z":
-            positions, rotations = positions @ Z_UP.T, Z_UP @ rotations
+        if self.up != "y":
+            turn = UPRIGHT[self.up]
+            positions, rotations = positions @ turn.T, turn @ rotations
         return positions * self.unit, rotations
 
     def end_sites(self) -> dict[int, np.ndarray]:
@@ -92,11 +121,20 @@ class BVH:
 
     def rest(self) -> np.ndarray:
         """The offsets (J, 3) in metres, Y up."""
-        return (self.offsets @ Z_UP.T if self.up == "z" else self.offsets) * self.unit
+        return self.offsets @ UPRIGHT[self.up].T * self.unit
 
     def cut(self, start: int, stop: int | None = None) -> BVH:
         """The frames [start, stop)."""
         return replace(self, values=self.values[start:stop])
+
+    def mirrored(self) -> BVH:
+        """The take seen in a mirror that stands upright, the names kept: one axis of the floor is negated."""
+        axis = "z" if self.up[-1] == "x" else "x"
+        flip = np.where(np.array(list("xyz")) == axis, -1.0, 1.0)
+        turned = {f"{axis}position", *(f"{a}rotation" for a in "xyz" if a != axis)}  # what changes its sign
+        signs = [-1.0 if c.lower() in turned else 1.0 for channels in self.channels for c in channels]
+        ends = {j: offset * flip for j, offset in self.ends.items()}
+        return replace(self, offsets=self.offsets * flip, ends=ends, values=self.values * np.array(signs))
 
     def resample(self, fps: float) -> BVH:
         """The same take at another rate: rotations by spherical, translations by linear interpolation."""

@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from motionllm.errors import MotionFileError, MotionLLMError
-from motionllm.motion import features, feet, pictures, rigs
+from motionllm.motion import features, feet, pictures, plausible, rigs
 from motionllm.motion.amass import amass_joints, is_amass
 from motionllm.motion.bvh import BVH, read_bvh, sample_times, solve_bvh, write_bvh
 from motionllm.motion.c3d_file import read_c3d
@@ -35,7 +35,8 @@ class Motion:
 
     joints: (T, J, 3) float32, metres, Y up. fps: frames a second. skeleton: HUMANML3D (22 joints), KIT
     (21) or the file's own Rig. name: what the clip is called. notes: what was decided on reading (units,
-    up axis, frames dropped). bvh, places: the BVH file the joints come from and its map to the 22 joints.
+    up axis, frames dropped; "mended: …" and "check: …" where the body was not as a body is).
+    bvh, places: the BVH file the joints come from and its map to the 22 joints.
     Raises MotionLLMError for joints of a wrong shape, without frames, or not finite.
     """
 
@@ -289,16 +290,34 @@ def _joints_of(bvh: BVH, skeleton: Skeleton | Rig) -> np.ndarray:
 
 def _load_bvh(path: Path, rig: dict[str, Any]) -> Motion:
     bvh, places, notes = rigs.calibrate(read_bvh(path), rig)
-    skeleton: Skeleton | Rig = Rig(path.stem, bvh.joints, bvh.parents, bvh.rest())
-    for known in (HUMANML3D, KIT):  # what `save` writes: the skeleton's joints, with helpers of no length between
-        if set(known.joints) <= set(bvh.joints) and all(n.removesuffix("_base") in known.joints for n in bvh.joints):
-            skeleton, places = known, None
+    skeleton: Skeleton | Rig | None = rigs.saved_skeleton(bvh.joints)
+    if skeleton is None:
+        skeleton = Rig(path.stem, bvh.joints, bvh.parents, bvh.rest())
+    else:
+        places = None
     return Motion(_joints_of(bvh, skeleton), bvh.fps, skeleton, path.stem, tuple(notes), bvh, places)
 
 
 def _load_c3d(path: Path) -> Motion:
     joints, rate = read_c3d(path)
-    return Motion(joints, rate, HUMANML3D, path.stem)
+    return _seen(joints, rate, HUMANML3D, path.stem)
+
+
+def _seen(
+    joints: np.ndarray, fps: float, skeleton: Skeleton | Rig, name: str, units: bool = False, up: str | None = None
+) -> Motion:
+    """A clip read from arrays whose body was looked at, and mended where that is certain (`plausible.inspect`)."""
+    clip = Motion(joints, fps, skeleton, name)
+    try:
+        body = clip.body().joints
+    except MotionLLMError:
+        return clip  # a rig whose joints are not recognised has no body yet
+    # As read, before float32: an array far from the origin keeps its bones.
+    seen = np.asarray(joints, np.float64) if skeleton is HUMANML3D else body
+    findings = plausible.inspect(seen, clip.fps, units, up)
+    if not findings.notes:
+        return clip
+    return replace(clip, joints=findings.apply(np.asarray(joints, np.float64)), notes=findings.notes)
 
 
 def _read_array(path: Path, read: Callable[[], Any]) -> Any:
@@ -317,7 +336,7 @@ def _load_npy(path: Path) -> Motion:
     if not isinstance(array, np.ndarray):
         raise MotionFileError(f"{path}: is a .npz archive; give it that suffix.")
     joints, skeleton = _joints_from(array)
-    return Motion(joints, skeleton.fps, skeleton, path.stem)
+    return _seen(joints, skeleton.fps, skeleton, path.stem, units=array.ndim == 3 or array.shape[1] == 66)
 
 
 def _joints_from(array: np.ndarray) -> tuple[np.ndarray, Skeleton]:
@@ -360,7 +379,7 @@ def _load_npz(path: Path) -> Motion:
     content = _read_array(path, read)
     if is_amass(content):
         joints, rate = amass_joints(content)
-        return Motion(joints, rate, HUMANML3D, path.stem)
+        return _seen(joints, rate, HUMANML3D, path.stem)
     if "joints" not in content:
         raise MotionFileError(
             f"{path}: has no 'joints' array (nor AMASS's 'poses' and 'trans'), only {', '.join(content) or 'nothing'}."
@@ -380,7 +399,7 @@ def _load_npz(path: Path) -> Motion:
     fps = content.get("fps", np.array(skeleton.fps if isinstance(skeleton, Skeleton) else np.nan))
     if fps.size != 1 or not np.issubdtype(fps.dtype, np.number):
         raise MotionFileError(f"{path}: 'fps' is one number of frames a second.")
-    return Motion(joints, float(fps.reshape(())), skeleton, path.stem)
+    return _seen(joints, float(fps.reshape(())), skeleton, path.stem, units=joints.ndim == 3)
 
 
 def _write(path: Path, write: Callable[[IO[bytes]], None]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from motionllm.files import write_file
-from motionllm.motion.bvh import BVH, Z_UP
+from motionllm.motion.bvh import BVH, UPRIGHT
 
 _COLOURS = {"left": (0.90, 0.47, 0.19), "right": (0.17, 0.42, 0.72), "": (0.24, 0.27, 0.31)}  # as in the pictures
 _SIDES = 8
@@ -30,8 +30,8 @@ def write_glb(bvh: BVH, path: str | os.PathLike[str], name: str = "motion") -> N
 
     translations, rotations = bvh.local()
     rest, translations = bvh.offsets * bvh.unit, translations * bvh.unit
-    if bvh.up == "z":  # the root alone stands in the file's axes; below it everything is relative
-        translations[:, 0], rotations[:, 0] = translations[:, 0] @ Z_UP.T, Z_UP @ rotations[:, 0]
+    upright = UPRIGHT[bvh.up]  # the root alone stands in the file's axes; below it everything is relative
+    translations[:, 0], rotations[:, 0] = translations[:, 0] @ upright.T, upright @ rotations[:, 0]
     joints, frames = len(bvh.joints), len(bvh)
     world = rest.astype(np.float64).copy()
     for j, parent in enumerate(bvh.parents):

@@ -8,6 +8,7 @@ spine joint) is placed from structure. What stays unclear is refused with the jo
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import itertools
 import os
@@ -21,8 +22,9 @@ import numpy as np
 import yaml
 
 from motionllm.errors import MotionFileError, MotionLLMError
-from motionllm.motion.bvh import BVH
-from motionllm.motion.skeleton import HUMANML3D, KIT
+from motionllm.motion import plausible
+from motionllm.motion.bvh import BVH, UPRIGHT
+from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
 
 # Words for each place, most telling first. "leg", "arm", "foot", "hand" and "shoulder" mean different
 # joints in different rigs and are settled in `map_rig`.
@@ -54,6 +56,7 @@ _UNITS = (
     ("inches", 0.0254, 1.4, 2.1), ("decimetres", 0.1, 1.4, 2.1), ("millimetres", 0.001, 1.0, 2.6),
     ("feet", 0.3048, 1.4, 2.1),
 )  # fmt: skip
+_KNEES = ("left_knee", "right_knee")
 _STATURE_PER_LEG = 2.06  # stature over thigh + shin, on the HumanML3D target skeleton
 _STATURE = 1.70  # metres, for rigs in units of their own
 
@@ -84,7 +87,7 @@ class RigMap:
 def load_rig(rig: Mapping[str, Any] | str | os.PathLike[str] | None) -> dict[str, Any]:
     """A rig description as a dict: HumanML3D joint name → joint name in the file, all optional.
 
-    The keys `unit` (metres per file unit) and `up` ("y" or "z") may be added. Given as a dict or as a
+    The keys `unit` (metres per file unit) and `up` ("y", "z", "x", "-y" …) may be added. Given as a dict or as a
     YAML file. Raises MotionFileError (file) or MotionLLMError (keys).
     """
     if rig is None:
@@ -103,8 +106,8 @@ def load_rig(rig: Mapping[str, Any] | str | os.PathLike[str] | None) -> dict[str
             close = difflib.get_close_matches(str(key), known, 1)
             hint = f"; did you mean {close[0]}?" if close else f"; the joints are {', '.join(HUMANML3D.joints)}."
             raise MotionLLMError(f"Rig description: unknown key '{key}'{hint}")
-    if rig.get("up", "y") not in ("y", "z"):
-        raise MotionLLMError(f"Rig description: up is 'y' or 'z', not '{rig['up']}'.")
+    if rig.get("up", "y") not in UPRIGHT:
+        raise MotionLLMError(f"Rig description: up is one of {', '.join(UPRIGHT)}, not '{rig['up']}'.")
     unit = rig.get("unit", 1.0)
     if not isinstance(unit, (int, float)) or not unit > 0:
         raise MotionLLMError(f"Rig description: unit is metres per file unit, above 0, not '{unit}'.")
@@ -362,12 +365,21 @@ def kit_to_humanml3d(joints: np.ndarray) -> np.ndarray:
     return to_humanml3d(joints, {}, RigMap(places, (at["belly"], at["chest"])))
 
 
+def saved_skeleton(joints: Sequence[str]) -> Skeleton | None:
+    """The skeleton whose clips `Motion.save` writes with these joints: its own, and helpers of no length between."""
+    for known in (HUMANML3D, KIT):
+        if set(known.joints) <= set(joints) and all(n.removesuffix("_base") in known.joints for n in joints):
+            return known
+    return None
+
+
 def calibrate(bvh: BVH, rig: dict[str, Any]) -> tuple[BVH, RigMap | None, list[str]]:
-    """Set a file's unit and up axis, drop a T-pose put before the motion, and map its rig.
+    """Set a file's unit and up axis, drop a T-pose put before the motion, map its rig and look at the body.
 
     Returns the file, its map (None where its joints are not recognised and `rig` names none), and one
     line about each decision. The unit is the one in which thigh + shin make an adult; a rig in units
-    of its own is scaled to 1.70 m. Up is the axis along which the body stands.
+    of its own is scaled to 1.70 m. Up is the axis along which the body stands. A file seen in a mirror
+    is mirrored back. Raises MotionLLMError where the joints are no body (`plausible.inspect`).
     """
     notes: list[str] = []
     positions, _ = bvh.world()
@@ -386,14 +398,27 @@ def calibrate(bvh: BVH, rig: dict[str, Any]) -> tuple[BVH, RigMap | None, list[s
     else:
         unit, name = _unit_of(positions, distance, bvh.parents, mapping)
         notes.append(f"units taken for {name}")
-    up = rig.get("up") or _up_axis(bvh, positions * unit, mapping)
-    if up == "z":
-        notes.append("Z is up in the file")
-    bvh = replace(bvh, unit=unit, up=up)
+    body = None
+    if saved_skeleton(bvh.joints) is KIT:
+        body = kit_to_humanml3d(positions[:, [bvh.joints.index(name) for name in KIT.joints]] * unit)
+    elif mapping is not None:
+        ends = {j: point * unit for j, point in bvh.end_sites().items()}
+        with contextlib.suppress(MotionLLMError):  # `Motion.body` will say it
+            body = to_humanml3d(positions * unit, ends, mapping)
+    up = rig.get("up", "")
+    if not up and body is not None and mapping is not None:
+        up, said = plausible.up_axis(body, _rest_axis(bvh, mapping))
+        notes += said
+    bvh = replace(bvh, unit=unit, up=up or "y")
     dropped = _rest_frames(bvh)
     if dropped:
         bvh = bvh.cut(dropped)
         notes.append(f"{dropped} frame(s) of rest pose before the motion dropped")
+    if body is not None:
+        findings = plausible.inspect(body[dropped:], bvh.fps, up=bvh.up)
+        notes += findings.notes
+        if findings.mirrored:
+            bvh = bvh.mirrored()
     return bvh, mapping, notes
 
 
@@ -420,28 +445,18 @@ def _unit_of(
     return _STATURE / stature, f"{_STATURE / stature:.4g} m, which makes the body {_STATURE:.2f} m tall"
 
 
-def _up_axis(bvh: BVH, positions: np.ndarray, mapping: RigMap | None) -> str:
-    """ "y" or "z": where the body stands in the motion; where the rest pose disagrees, who stands on the floor."""
-    if mapping is None:
-        return "y"
+def _rest_axis(bvh: BVH, mapping: RigMap) -> str:
+    """The axis along which the rest pose stands, "" where the offsets make none: all bones along one line, say."""
     places = mapping.places
-    legs = [places[p] for p in ("left_knee", "right_knee")]
-    top = places.get("neck", places.get("head", 0))
     rest = np.zeros_like(bvh.offsets)
     for j, parent in enumerate(bvh.parents):
         rest[j] = bvh.offsets[j] + (rest[parent] if parent >= 0 else 0)
-
-    def axis(body: np.ndarray) -> str:
-        body = body / max(float(np.linalg.norm(body)), 1e-9)
-        return "y" if body[1] > 0.8 else "z" if body[2] > 0.8 else ""
-
-    moving = axis((positions[:, top] - positions[:, legs].mean(1)).mean(0))
-    resting = axis(rest[top] - rest[legs].mean(0))
-    if not moving or not resting or moving == resting:
-        return moving or resting or "y"
-    # Lying along Z, or standing in a Z-up file? The axis whose lowest point stays at the floor is up.
-    height = {"y": abs(float(positions[..., 1].min(1).mean())), "z": abs(float(positions[..., 2].min(1).mean()))}
-    return "z" if height["z"] < height["y"] else "y"
+    upwards = rest[places.get("neck", places.get("head", 0))] - rest[[places[p] for p in _KNEES]].mean(0)
+    hips, shoulders = (rest[places[f"left_{p}"]] - rest[places[f"right_{p}"]] for p in ("hip", "shoulder"))
+    size = 0.03 * float(np.linalg.norm(upwards))
+    if np.linalg.norm(hips) < size or np.linalg.norm(shoulders) < size:
+        return ""
+    return plausible.lean(upwards)
 
 
 def _rest_frames(bvh: BVH) -> int:

@@ -199,7 +199,7 @@ def test_what_cannot_be_placed_is_named_and_can_be_given(tmp_path, walk):
 
 @pytest.mark.parametrize(
     ("rig", "says"),
-    [({"left_kneee": "x"}, "did you mean left_knee"), ({"up": "x"}, "'y' or 'z'"), ({"unit": -1}, "above 0")],
+    [({"left_kneee": "x"}, "did you mean left_knee"), ({"up": "w"}, "one of y, -y"), ({"unit": -1}, "above 0")],
 )
 def test_rig_descriptions_are_checked(rig, says):
     with pytest.raises(MotionLLMError, match=says):
