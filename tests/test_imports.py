@@ -11,14 +11,14 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "motionllm"
 LAYERS = [
-    {"errors", "files", "config", "shipped", "bases"},
+    {"errors", "files", "weights", "config", "shipped", "bases"},
     {"motion"},
     {"tokenizer"},
     {"vocab"},
     {"data"},
     {"loss", "stepping"},
     {"generate"},
-    {"engines"},
+    {"engines", "adapters"},
     {"model"},
     {"checkpoint", "tracking"},
     {"train", "captioning", "prompts", "merging"},

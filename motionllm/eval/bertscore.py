@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from motionllm.bases import load_model, load_tokenizer
 from motionllm.errors import MotionLLMError
 
 
@@ -26,17 +27,14 @@ def bert_score(
     encoder, by which F1 is then rescaled, (F1 − b) / (1 − b); precision and recall stay.
     Raises MotionLLMError where the folder holds no encoder, or one of fewer layers.
     """
-    from transformers import AutoModel, AutoTokenizer
-
     if not folder.is_dir():
         raise MotionLLMError(
             f"--bertscore {folder}: there is no such folder; give one of an encoder and its tokenizer."
         )
     try:
-        tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise MotionLLMError(f"--bertscore {folder} holds no encoder with its tokenizer: {first}") from None
+        tokenizer, model = load_tokenizer(folder), load_model(folder, "encoder").eval()
+    except MotionLLMError as error:
+        raise MotionLLMError(f"--bertscore {folder} holds no encoder with its tokenizer: {error}") from None
     if not 1 <= layer <= model.config.num_hidden_layers:
         raise MotionLLMError(
             f"Layer {layer} is not among the {model.config.num_hidden_layers} of {folder}; set --layer."

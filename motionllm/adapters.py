@@ -1,0 +1,190 @@
+"""Adapters on disk: an adapter's folder is checked against its recipe and vocabulary, and put on its base.
+
+What an adapter is follows from the recipe beside it; `adapter_config.json` must say the same, and the weights must be
+of that shape. Which layers it is on is read off the weights' names. PEFT thus never acts on what a folder asks for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from motionllm import weights
+from motionllm.config import Adapter
+from motionllm.errors import MotionLLMError
+from motionllm.files import read_json
+from motionllm.vocab import MotionVocab
+
+log = logging.getLogger(__name__)
+
+FILE, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+LARGEST = 1e6  # of alpha, and of any one weight: beyond it nothing was ever learned
+_NAME = re.compile(r"base_model\.model\.([\w.]+)\.(lora_[AB]\.weight|lora_magnitude_vector|token_adapter\.\w+)")
+# What of PEFT's settings changes nothing when an adapter is loaded.
+_IDLE = {"task_type", "peft_version", "base_model_name_or_path", "revision", "auto_mapping", "inference_mode",
+         "init_lora_weights", "lora_dropout", "target_modules", "megatron_core", "qalora_group_size"}  # fmt: skip
+
+
+def lora_config(settings: Adapter, vocab: MotionVocab, base: Any) -> Any:
+    """PEFT's configuration of an adapter with its motion rows on a base that has them."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        use_rslora=settings.method == "rslora",
+        use_dora=settings.method == "dora",
+        lora_dropout=settings.dropout,
+        target_modules=settings.targets,
+        trainable_token_indices=vocab.trainable(base),
+        task_type="CAUSAL_LM",
+    )
+
+
+def load_adapter(folder: Path, settings: Adapter, vocab: MotionVocab, base: Any, name: str) -> Any:
+    """`base`, which has the rows of `vocab`, with the adapter in `folder` on it: a PEFT model.
+
+    settings: of the folder's recipe. name: of the base, which the model then bears. Raises MotionLLMError where the
+    folder is damaged, or is not of these settings, vocabulary or base.
+    """
+    from peft import get_peft_model
+
+    tensors = read_adapter(folder, settings, vocab)
+    config = lora_config(settings, vocab, base)
+    matrices = config.trainable_token_indices if isinstance(config.trainable_token_indices, dict) else [None]
+    if sum(name.endswith("trainable_tokens_delta") for name in tensors) != len(matrices):
+        raise MotionLLMError(
+            f"The adapter in {folder} does not fit its base: input and output embeddings are one matrix in one of the "
+            "two alone; give the base it was trained on."
+        )
+    config.target_modules = _layers(folder, tensors, base)
+    config.inference_mode = True
+    config.base_model_name_or_path = name
+    with _damaged(folder):
+        model = get_peft_model(base, config)
+        put(model, tensors)
+    return model
+
+
+def read_adapter(folder: Path, settings: Adapter, vocab: MotionVocab) -> dict[str, Any]:
+    """The adapter's tensors, in float32. Raises as `load_adapter` does."""
+    _check_config(folder, settings, vocab)
+    if not (folder / WEIGHTS).is_file():
+        raise MotionLLMError(f"The adapter in {folder} is damaged: {WEIGHTS} is missing; copy it anew.")
+    halves: dict[str, set[str]] = {}
+    for name, stored in weights.header(folder / WEIGHTS).items():
+        match = _NAME.fullmatch(name)
+        if not match or len(stored.shape) not in (1, 2) or not stored.dtype.startswith(("F", "BF")):
+            raise MotionLLMError(
+                f"The adapter in {folder} is damaged: {WEIGHTS} holds {name[:200]} of {stored.dtype} "
+                f"{list(stored.shape)}, which is no weight of an adapter of motionllm; copy or train it anew."
+            )
+        layer, part = match.groups()
+        rank = {"lora_A.weight": 0, "lora_B.weight": 1}.get(part)
+        if rank is not None and stored.shape[rank:][:1] != (settings.rank,):
+            raise MotionLLMError(
+                f"The adapter in {folder} is damaged: {name[:200]} is {list(stored.shape)}, but its recipe gives rank "
+                f"{settings.rank}; copy or train it anew."
+            )
+        if part.startswith("token_adapter") and stored.shape[0] != len(vocab.ids):
+            raise MotionLLMError(
+                f"The adapter in {folder} is damaged: it has {stored.shape[0]} motion rows, but {len(vocab.ids)} "
+                "motion tokens; copy or train it anew."
+            )
+        halves.setdefault(layer, set()).add(part)
+    needed = {"lora_A.weight", "lora_B.weight"} | ({"lora_magnitude_vector"} if settings.method == "dora" else set())
+    rows = {"token_adapter.trainable_tokens_delta"}
+    for layer, parts in halves.items():
+        if parts not in (needed, rows):
+            raise MotionLLMError(f"The adapter in {folder} is damaged: {layer[:200]} is not complete; copy it anew.")
+    if rows not in halves.values():
+        raise MotionLLMError(f"The adapter in {folder} is damaged: it has no motion rows; copy it anew.")
+    tensors = {name: tensor.float() for name, tensor in weights.read(folder / WEIGHTS).items()}
+    for name, tensor in tensors.items():
+        if tensor.numel() and tensor.abs().max() > LARGEST:
+            raise MotionLLMError(f"The adapter in {folder} is damaged: {name[:200]} has values beyond {LARGEST:g}.")
+    return tensors
+
+
+def put(model: Any, tensors: dict[str, Any]) -> None:
+    """Give a PEFT model the weights of an adapter. Raises MotionLLMError where one has what the other lacks."""
+    from peft import set_peft_model_state_dict
+
+    result: Any = set_peft_model_state_dict(model, tensors)
+    # The motion rows of tied matrices are one parameter under two names, and the header was checked for them.
+    missing = [name for name in result.missing_keys if ".lora_" in name]
+    if other := [*result.unexpected_keys, *missing]:
+        raise MotionLLMError(f"{other[0]} is in one of the two alone")
+
+
+def _check_config(folder: Path, settings: Adapter, vocab: MotionVocab) -> None:
+    from peft import LoraConfig
+
+    given = read_json(folder / FILE, "adapter configuration")
+    wanted: dict[str, Any] = {
+        "peft_type": "LORA",
+        "r": settings.rank,
+        "lora_alpha": settings.alpha,
+        "use_rslora": settings.method == "rslora",
+        "use_dora": settings.method == "dora",
+    }
+    for key, value in wanted.items():
+        found = given.get(key, False if value is False else None)
+        if found != value or isinstance(found, bool) != isinstance(value, bool):
+            raise MotionLLMError(
+                f"The adapter in {folder} is damaged: {FILE} gives {key} as {str(found)[:50]}, and the recipe beside "
+                f"it {value}; copy or train it anew."
+            )
+    if settings.alpha > LARGEST:
+        raise MotionLLMError(f"The adapter in {folder} is damaged: its alpha is {settings.alpha}; train it anew.")
+    rows = given.get("trainable_token_indices")
+    if any(ids != vocab.ids for ids in (rows.values() if isinstance(rows, dict) and rows else [rows])):
+        raise MotionLLMError(
+            f"The adapter in {folder} is damaged: the rows that {FILE} names are not those of motion_vocab.json; "
+            "copy or train it anew."
+        )
+    known = {field.name: field for field in dataclasses.fields(LoraConfig)}
+    for key, value in given.items():
+        if not value or value == "none" or key in wanted or key in _IDLE or key == "trainable_token_indices":
+            continue
+        if key in known:
+            raise MotionLLMError(
+                f"The adapter in {folder} sets {key[:50]}, which motionllm neither writes nor reads; "
+                "train it with motionllm."
+            )
+        log.warning("%s: %s is not known to this version of PEFT and is passed over", folder / FILE, key[:50])
+
+
+def _layers(folder: Path, tensors: dict[str, Any], base: Any) -> list[str]:
+    """The layers of `base` that the tensors are for, by their whole names."""
+    modules = dict(base.named_modules())
+    found = []
+    for name, tensor in tensors.items():
+        layer, part = _NAME.fullmatch(name).groups()  # type: ignore[union-attr]
+        weight = getattr(modules.get(layer), "weight", None)
+        wide = getattr(modules.get(layer), "in_features", None), getattr(modules.get(layer), "out_features", None)
+        side = {"lora_A.weight": (wide[0], 1), "lora_B.weight": (wide[1], 0)}.get(part)
+        if weight is None or (side and side[0] is not None and tensor.shape[side[1]] != side[0]):
+            raise MotionLLMError(
+                f"The adapter in {folder} does not fit its base: {layer[:200]} is "
+                f"{'missing there' if weight is None else f'of another width than {list(tensor.shape)}'}; "
+                "give the base it was trained on."
+            )
+        if part == "lora_A.weight":
+            found.append(layer)
+    return found
+
+
+@contextmanager
+def _damaged(folder: Path) -> Iterator[None]:
+    """What PEFT raises over an adapter's files, of whatever type, as one sentence."""
+    try:
+        yield
+    except Exception as error:  # foreign files in a foreign library, which raises whatever they lead to
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        raise MotionLLMError(f"The adapter in {folder} does not fit its base or is damaged: {first}") from None

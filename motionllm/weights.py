@@ -1,0 +1,188 @@
+"""Weights on disk: what safetensors files hold is known from their headers before any of it is read.
+
+A header states names, types and shapes. It is checked against the file's own size here, so that a damaged or hostile
+file is refused with one sentence, and never asks for more memory than the file is large. Folders of models and
+adapters are read within themselves: links and index files that lead elsewhere are refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.files import read_json
+
+LARGEST_HEADER = 100_000_000  # bytes; what the safetensors library takes too
+SAMPLES, EACH = 8, 128  # pieces of a tensor that its fingerprint reads, and numbers of each
+_BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
+          "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One tensor of a file: its type in safetensors' terms, its shape, and the bytes it lies in (from, to)."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    place: tuple[int, int]
+
+    @property
+    def count(self) -> int:
+        return math.prod(self.shape)
+
+
+def header(path: Path) -> dict[str, Stored]:
+    """The tensors of a safetensors file by name, none of them read.
+
+    Raises MotionFileError where the file is missing, a Git LFS pointer, cut short, or no safetensors file.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            start = file.read(8)
+            if start.startswith(b"version "):
+                raise MotionFileError(
+                    f"{path} is a Git LFS pointer in the place of the weights; run `git lfs pull`, or copy them anew."
+                )
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+            if not 2 <= length <= min(size - 8, LARGEST_HEADER):
+                raise MotionFileError(f"{path} is damaged: it is no whole safetensors file; copy it anew.")
+            text = file.read(length)
+    except OSError as error:
+        raise MotionFileError(f"{path}: cannot be read ({error.strerror}).") from None
+    found = {}
+    try:
+        for name, entry in json.loads(text).items():
+            if name != "__metadata__":
+                shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
+                whole = all(type(n) is int and n >= 0 for n in (*shape, begin, end))
+                one = Stored(entry["dtype"], shape, (8 + length + begin, 8 + length + end))
+                known = _BYTES.get(one.dtype)  # types of less than a byte are left to the library
+                if not whole or end < begin or (known and end - begin != one.count * known):
+                    raise ValueError(f"{name} is of {entry['dtype']} {list(shape)} in {end - begin} bytes")
+                if one.place[1] > size:
+                    raise ValueError("it is cut short")
+                found[name] = one
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        reason = str(error)[:100] if isinstance(error, ValueError) and "JSON" not in type(error).__name__ else "header"
+        raise MotionFileError(f"{path} is damaged ({reason}); copy it anew.") from None
+    return found
+
+
+def read(path: Path, finite: bool = True) -> dict[str, Any]:
+    """The tensors of a safetensors file, on the CPU.
+
+    Raises MotionFileError as `header` does, and, with `finite`, where one of them holds NaN or infinity.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    header(path)
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:  # what the header's checks above leave to the library
+        raise MotionFileError(f"{path} is damaged ({_first(error)}); copy it anew.") from None
+    for name, tensor in tensors.items() if finite else ():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise MotionFileError(
+                f"{path} is damaged: {name[:200]} holds NaN or infinity; copy it anew, or train anew."
+            )
+    return tensors
+
+
+def of_folder(folder: Path) -> dict[str, tuple[Path, Stored]] | None:
+    """The tensors of a model folder by name, with the file each lies in; None where it has no safetensors files.
+
+    Raises MotionFileError for damaged files, and for an index that names files outside the folder.
+    """
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.is_file():
+        files = [single]
+    elif index.is_file():
+        listed = read_json(index, "index of weights").get("weight_map")
+        if not isinstance(listed, dict) or not all(isinstance(name, str) for name in listed.values()):
+            raise MotionFileError(f"{index} is damaged: it has no `weight_map` of names; copy the model anew.")
+        for name in set(listed.values()):
+            if not re.fullmatch(r"[\w.-]+\.safetensors", name):
+                raise MotionFileError(f"{index} names {name[:100]!r}, which is no file of its folder; it is not read.")
+        files = [folder / name for name in sorted(set(listed.values()))]
+    else:
+        return None
+    return {name: (file, stored) for file in files for name, stored in header(file).items()}
+
+
+def within(folder: Path) -> None:
+    """Raise MotionLLMError where a file of a model's or an adapter's folder is a link that leads out of it.
+
+    In a hub cache the files of a snapshot are links into the repository's own `blobs`, which are read.
+    """
+    home = folder.resolve()
+    repository = home.parent.parent if home.parent.name == "snapshots" else home
+    for path in _files(folder):
+        if path.is_symlink():
+            try:
+                target = path.resolve(strict=True)
+            except (OSError, RuntimeError):  # it dangles, or leads in a circle
+                raise MotionLLMError(f"{path} is a link that leads nowhere; copy the folder with its files.") from None
+            if not target.is_relative_to(repository):
+                raise MotionLLMError(
+                    f"{path} is a link to {target}, outside its folder, and is not read; copy the file there."
+                )
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    """The entries of a folder and of the folders right below it: models and adapters have no deeper ones."""
+    for path in folder.iterdir():
+        yield path
+        if path.is_dir() and not path.is_symlink():
+            yield from path.iterdir()
+
+
+def fingerprint(folder: Path) -> str | None:
+    """16 hex digits that tell one model's weights from another's; None where the folder has no safetensors files.
+
+    Of each tensor the name, the shape and a few pieces count, as bfloat16: copies in another precision or other shards
+    are the same model. An output matrix that is the input's is stored by some and not by others, and is left out.
+    """
+    import torch
+
+    types = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+    stored = of_folder(folder)
+    if stored is None:
+        return None
+    lines = []
+    streams = {file: open(file, "rb") for file, _ in stored.values()}  # noqa: SIM115 - closed below
+    try:
+        for name, (file, one) in stored.items():
+            if name.endswith("lm_head.weight"):
+                continue
+            width = _BYTES.get(one.dtype, 1)
+            count = min(one.count, EACH)
+            digest = hashlib.sha256(f"{name} {list(one.shape)}".encode())
+            for piece in range(SAMPLES if one.count > count else 1):
+                first = piece * (one.count - count) // max(1, SAMPLES - 1)
+                streams[file].seek(one.place[0] + first * width)
+                content = streams[file].read(count * width)
+                if one.dtype in types and content:
+                    values = torch.frombuffer(bytearray(content), dtype=types[one.dtype]).to(torch.bfloat16)
+                    content = values.view(torch.int16).numpy().tobytes()
+                digest.update(content)
+            lines.append(digest.digest())
+    finally:
+        for stream in streams.values():
+            stream.close()
+    return hashlib.sha256(b"".join(sorted(lines))).hexdigest()[:16]
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
