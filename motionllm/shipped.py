@@ -13,19 +13,21 @@ from typing import Literal
 
 from motionllm.errors import MotionLLMError
 
-Kind = Literal["recipes", "tokenizer", "eval", "adapter"]
+Kind = Literal["recipes", "tokenizer", "eval", "adapter", "templates"]
 
 _FOLDER: dict[Kind, str] = {
     "recipes": "recipes",
     "tokenizer": "tokenizer",
     "eval": "eval",
     "adapter": "recipes/adapters",  # beside the recipes they were trained with
+    "templates": "recipes/templates",
 }
 _CALLED: dict[Kind, str] = {
     "recipes": "recipe",
     "tokenizer": "motion tokenizer",
     "eval": "evaluation suite",
     "adapter": "adapter",
+    "templates": "file of task templates",
 }
 
 
@@ -36,20 +38,26 @@ def find(kind: Kind, name: str | Path) -> Path:
     folder of weights; with .yaml ("default.yaml") it is the recipe that made it.
     Raises MotionLLMError, naming what there is, where nothing is called so.
     """
-    given = Path(name).expanduser()
-    if _fits(kind, given):
-        return given
+    shown = name if len(name := str(name)) <= 200 else f"{name[:197]}..."
+    if "\0" in name or any(len(part.encode("utf-8", "replace")) > 255 for part in name.split("/")):
+        raise MotionLLMError(f"no {_CALLED[kind]} can be called {shown!r}: give a path or the name of a shipped one.")
+    try:
+        given = Path(name).expanduser()
+        if _fits(kind, given):
+            return given
+    except (OSError, RuntimeError) as error:  # a path of 5,000 bytes, a link to itself, the home of nobody
+        raise MotionLLMError(f"{shown}: cannot be read ({getattr(error, 'strerror', None) or error}).") from None
     inside = given.relative_to(_FOLDER[kind]) if given.is_relative_to(_FOLDER[kind]) else given
     if not inside.is_absolute() and ".." not in inside.parts and inside.parts:
-        endings = ("", ".yaml") if kind in ("recipes", "eval") else ("",)
+        endings = ("", ".yaml") if kind in ("recipes", "eval", "templates") else ("",)
         for shipped in (root() / _FOLDER[kind] / f"{inside}{ending}" for ending in endings):
             if _fits(kind, shipped):
                 return shipped
     there = names(kind)
-    near = difflib.get_close_matches(inside.name.removesuffix(".yaml"), there, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(inside.name.removesuffix(".yaml")[:100], there, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     listed = f"shipped are {', '.join(there)}" if there else "none is shipped"
-    raise MotionLLMError(f"no {_CALLED[kind]} {str(name)!r}, neither as a path nor shipped: {hint}{listed}")
+    raise MotionLLMError(f"no {_CALLED[kind]} {shown!r}, neither as a path nor shipped: {hint}{listed}")
 
 
 def names(kind: Kind) -> list[str]:
@@ -59,7 +67,7 @@ def names(kind: Kind) -> list[str]:
         return []
     weights = {path.name for path in folder.iterdir() if any(path.glob("*.safetensors"))}
     recipes = {path.name if kind == "tokenizer" else path.stem for path in folder.glob("*.yaml")}
-    return sorted({"recipes": recipes, "eval": recipes, "adapter": weights, "tokenizer": weights | recipes}[kind])
+    return sorted(weights | recipes if kind == "tokenizer" else weights if kind == "adapter" else recipes)
 
 
 def root() -> Path:

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from motionllm import shipped
-from motionllm.config import Ablation, Improvement, Recipe, TokenizerRecipe, dump_recipe, load_recipe
+from motionllm.config import (
+    SCHEMAS,
+    Ablation,
+    EmbedderRecipe,
+    Improvement,
+    Recipe,
+    Suite,
+    TokenizerRecipe,
+    _section_in,
+    check_recipe,
+    dump_recipe,
+    find_recipe,
+    load_recipe,
+)
 from motionllm.errors import RecipeError
 
 MINIMAL = "data: {sources: [{kind: builtin}]}\n"
@@ -45,6 +62,18 @@ def test_a_dumped_recipe_reads_back_the_same(tmp_path: Path) -> None:
         ("data: {sources: [{kind: builtin, clip: 3}]}\n", ["data.sources.0.clip", "`clips`"]),
         ("a: [1\n", ["not valid YAML"]),
         ("", ["holds no keys"]),
+        ("[1]", ["holds no keys"]),
+        (MINIMAL + "train: {lr: .inf}\n", ["`train.lr` should be a finite number"]),
+        (MINIMAL + "train: {seed: -1}\n", ["`train.seed` should be greater than or equal to 0"]),
+        (MINIMAL + "train: {seed: 1208925819614629174706176}\n", ["`train.seed` should be less than 4294967296"]),
+        (MINIMAL + "adapter: {rank: 10000000}\n", ["`adapter.rank` should be less than or equal to 8192"]),
+        (MINIMAL + "adapter: {targets: []}\n", ["`adapter.targets` should have at least 1 item"]),
+        (MINIMAL + "name: ../../evil\n", ["`name`: ", "without a path"]),
+        (MINIMAL + 'model: {base: "a\\0b"}\n', ["`model.base`: ", "NUL"]),
+        (MINIMAL + "name: 5\n", ["`name` should be a valid string, not 5"]),
+        ("data: {sources: [{kind: builtin, path: x}]}\n", ["has no `path`"]),
+        ("data: {sources: [{kind: builtin}], tasks: {caption: .nan}}\n", ["`data.tasks.caption`", "finite"]),
+        ("name: a\nname: b\n" + MINIMAL, ["line 2", "given twice"]),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, text: str, words: list[str]) -> None:
@@ -55,10 +84,77 @@ def test_mistakes_are_named(tmp_path: Path, text: str, words: list[str]) -> None
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("word", ["train.steps", "=3", "data.sources.9.clips=1", "name.deep=1", "train.steps=[1"])
+@pytest.mark.parametrize(
+    "word",
+    ["train.steps", "=3", "data.sources.9.clips=1", "name.deep=1", "train.steps=[1", "data.sources.²=1", "name=a\0b",
+     f"train.steps={'9' * 5000}", f"name={'[' * 3000}", f"{'a.' * 3000}b=1", f"{'x' * 9000}=1", "train..steps=1",
+     f"data.sources.{'9' * 5000}=1", "train.steps=!!python/name:os.system", "data.sources=5", "data.tasks.1=nan",
+     "train.lr=1e999", "train.lr=inf", "train=5", "train.steps.=1", "name=2020-01-01", "train.minutes=-1e3"],
+)  # fmt: skip
 def test_wrong_overrides_are_named(tmp_path: Path, word: str) -> None:
-    with pytest.raises(RecipeError):
+    with pytest.raises(RecipeError) as caught:
         load_recipe(write(tmp_path, MINIMAL), [word])
+    assert len(str(caught.value)) < 800 and "\n" not in str(caught.value)
+
+
+def test_an_override_fills_a_section_that_is_left_empty(tmp_path: Path) -> None:
+    assert load_recipe(write(tmp_path, MINIMAL + "train:\n"), ["train.steps=3"]).train.steps == 3
+
+
+def sections(schema: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """The schema and all sections within it."""
+    yield schema
+    for field in schema.model_fields.values():
+        if inner := _section_in(field.annotation):
+            yield from sections(inner)
+
+
+def test_every_number_has_an_end_and_every_key_its_words() -> None:
+    found = {section for schema in SCHEMAS.values() for section in sections(schema)}
+    assert len(found) == 20
+    for section in found:
+        assert section.__doc__
+        schema = section.model_json_schema()
+        for name, field in schema["properties"].items():
+            kinds = [field, *field.get("anyOf", [])]
+            assert "description" in field or any("$ref" in str(kind) for kind in kinds), (section, name)
+            for kind in kinds:
+                if kind.get("type") in ("integer", "number") and "enum" not in kind:
+                    assert kind.keys() & {"maximum", "exclusiveMaximum"}, (section, name)
+                    assert kind.keys() & {"minimum", "exclusiveMinimum"}, (section, name)
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", "..", "a/b", "../a", "/a", "a\\b", "a\0b", "a\nb", "x" * 101, "C:a"])
+@pytest.mark.parametrize("schema", [Recipe, Improvement, TokenizerRecipe, Suite, EmbedderRecipe])
+def test_a_name_does_not_lead_out_of_its_folder(name: str, schema: type[Recipe]) -> None:
+    with pytest.raises(RecipeError, match="`name`"):
+        check_recipe({"name": name}, schema, "test")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "schema", "key"),
+    [
+        ("recipes", "default", Recipe, "data.sources.1.path"),
+        ("recipes", "improve-bandai", Improvement, "sources.0.path"),
+        ("tokenizer", "ablation.yaml", Ablation, "tokenizer.sources.1.path"),
+        ("eval", "captioning-cmu", Suite, "data.path"),
+    ],
+)
+def test_a_placeholder_is_answered_with_the_override(
+    kind: Any, name: str, schema: Any, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError, match=f"{key}=FOLDER"):
+        find_recipe(kind, name, (), schema)
+    (tmp_path / "DATASET").mkdir()  # as the documentation calls it
+    assert find_recipe(kind, name, (), schema)
+
+
+def test_nothing_that_ships_names_a_folder_of_one_machine() -> None:
+    files = [f for kind in ("recipes", "tokenizer", "eval") for f in (shipped.root() / kind).rglob("*")]
+    texts = [f for f in files if f.suffix in (".yaml", ".json", ".md")]
+    assert len(texts) > 50
+    assert not [f for f in texts if re.search(r"path\"?: \"?(\.\./|/)", f.read_text(encoding="utf-8"))]
 
 
 def test_a_missing_recipe(tmp_path: Path) -> None:

@@ -158,10 +158,10 @@ def preview(
     """Shows training examples as the model sees them, in the order of training; what it learns to say is marked."""
     import sys
 
-    from motionllm.data.mixture import name_of, stretches
-
     words = [*(overrides or []), *([f"data.tasks={{{task}: 1}}"] if task else [])]
     mix = _mixture(recipe, words, out)
+    from motionllm.data.mixture import name_of, stretches
+
     green = sys.stdout.isatty() if colour is None else colour
     opened, closed = ("\033[32m", "\033[0m") if green else ("⟦", "⟧")
     shown, lines = [], []
@@ -180,9 +180,10 @@ def preview(
 @app.command(context_settings=CONTEXT)
 def stats(recipe: Recipe, overrides: Overrides = None, out: Run = None, as_json: Json = False) -> None:
     """Counts what a recipe trains on: clips, seconds, tokens, by source and by task. Encodes the clips, once."""
+    mix = _mixture(recipe, overrides or [], out)
     from motionllm.data.mixture import statistics
 
-    result = statistics(_mixture(recipe, overrides or [], out))
+    result = statistics(mix)
     emit(result, as_json, mixture_lines(result))
 
 
@@ -201,11 +202,11 @@ def mixture_lines(result: dict[str, Any]) -> str:
 
 
 def _mixture(recipe: str, overrides: list[str], out: Path | None) -> Any:
-    from motionllm import shipped
-    from motionllm.config import load_recipe
+    from motionllm.config import find_recipe
+
+    settings = find_recipe("recipes", recipe, overrides)
     from motionllm.data.mixture import mixture
     from motionllm.train import clips_of, motion_tokenizer_of
 
-    settings = load_recipe(shipped.find("recipes", recipe), overrides)
     motion_tokenizer = motion_tokenizer_of(settings, out or Path("runs") / settings.name, fit=False)
     return mixture(settings, motion_tokenizer, clips_of(settings, "train", motion_tokenizer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,14 +43,15 @@ def suite(
     as_json: Json = False,
 ) -> None:
     """Measure a model by a suite; run again, a killed run goes on."""
-    from motionllm import shipped
-    from motionllm.config import Suite, load_recipe
+    from motionllm.config import Suite, find_recipe
+
+    settings = find_recipe("eval", name, overrides or [], Suite)  # before torch, which takes seconds to load
     from motionllm.eval.report import markdown, tables
     from motionllm.eval.suites import run_suite
     from motionllm.tracking import Bar
 
-    settings = load_recipe(shipped.find("eval", name), overrides or [], Suite)
-    folder = out or Path("runs", "eval", settings.name, Path(model).name.replace(":", "-"))
+    # abspath: the name of "." or of "runs/mine/.." is that of a folder, and never leads out of runs/eval.
+    folder = out or Path("runs", "eval", settings.name, Path(os.path.abspath(model)).name.replace(":", "-") or "model")
     with Bar(f"eval {settings.name}") as bar:
         result = run_suite(settings, model, folder, bar.update)
     emit({"out": folder, **result}, as_json, text=f"{markdown(tables([result]))}\n{folder / 'result.json'}")
@@ -86,12 +88,12 @@ def train_embedder(
     as_json: Json = False,
 ) -> None:
     """Train a text–motion embedder to measure with; its own retrieval scores come first."""
-    from motionllm import shipped
-    from motionllm.config import EmbedderRecipe, load_recipe
+    from motionllm.config import EmbedderRecipe, find_recipe
+
+    settings = find_recipe("eval", recipe, overrides or [], EmbedderRecipe)
     from motionllm.eval import embedder as embedding
     from motionllm.tracking import Bar
 
-    settings = load_recipe(shipped.find("eval", recipe), overrides or [], EmbedderRecipe)
     folder = out or Path("runs", "embedders", settings.name)
     with Bar(f"embedder {settings.name}") as bar:
         made = embedding.train_embedder(settings, folder, bar.update)

@@ -24,13 +24,12 @@ def improve(
     """Samples, judges and learns, and measures beside the reward what training never saw; see RUN/report.md."""
     import json
 
-    from motionllm import shipped
-    from motionllm.config import Improvement, load_recipe
+    from motionllm.config import Improvement, check_recipe, find_recipe, load_recipe
     from motionllm.errors import MotionLLMError
-    from motionllm.feedback.improve import improve as run_improvement
-    from motionllm.feedback.report import compare as table
 
     if compare:
+        from motionllm.feedback.report import compare as table
+
         try:
             results = [json.loads((folder / "result.json").read_text(encoding="utf-8")) for folder in compare]
         except (OSError, ValueError) as error:
@@ -41,8 +40,15 @@ def improve(
         raise MotionLLMError("--resume RUN goes on with a run by its own recipe; give nothing else.")
     if not resume and not (run and recipe):
         raise MotionLLMError("Give the adapter to go on from and a recipe, or --resume RUN.")
-    path = resume / "recipe.yaml" if resume else shipped.find("recipes", recipe or "")
-    settings = load_recipe(path, overrides or [], Improvement)
-    settings.start = settings.start if resume else run
+    words = overrides or []
+    settings = (
+        load_recipe(resume / "recipe.yaml", words, Improvement)
+        if resume
+        else find_recipe("recipes", recipe or "", words, Improvement)
+    )
+    from motionllm.feedback.improve import improve as run_improvement
+
+    if not resume:
+        settings = check_recipe(settings.model_dump() | {"start": run}, Improvement, recipe or "")
     result = run_improvement(settings, resume or out or Path("runs") / settings.name, resume=resume is not None)
     emit(result, as_json, text=f"{result['verdict']}\n{result['run']}/report.md")

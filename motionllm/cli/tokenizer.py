@@ -30,19 +30,23 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Trains a motion tokenizer and reports on it."""
-    from motionllm import shipped
-    from motionllm.config import TokenizerRecipe, load_recipe
-    from motionllm.data.prepare import train_tokenizer
+    from motionllm.config import TokenizerRecipe, find_recipe, load_recipe
     from motionllm.errors import MotionLLMError
-    from motionllm.tokenizer.train import CHECKPOINT
-    from motionllm.tracking import Bar
 
     if resume and recipe and "=" in recipe:  # an override: the folder has its recipe
         overrides, recipe = [recipe, *(overrides or [])], None
     if (recipe is None) == (resume is None):
         raise MotionLLMError("Give a recipe to start a training, or --resume FOLDER to go on with one.")
-    path = resume / "recipe.yaml" if resume else shipped.find("tokenizer", recipe or "")
-    settings = load_recipe(path, overrides or [], TokenizerRecipe)
+    words = overrides or []
+    settings = (
+        load_recipe(resume / "recipe.yaml", words, TokenizerRecipe)
+        if resume
+        else find_recipe("tokenizer", recipe or "", words, TokenizerRecipe)
+    )
+    from motionllm.data.prepare import train_tokenizer
+    from motionllm.tokenizer.train import CHECKPOINT
+    from motionllm.tracking import Bar
+
     folder = resume or out or Path("runs") / settings.name
     unfinished = (folder / CHECKPOINT).is_file()
     if resume and not unfinished:
@@ -149,12 +153,13 @@ def ablation(
     as_json: Json = False,
 ) -> None:
     """Trains tokenizers on one budget, measures them and a small LLM on each, and prints the table."""
-    from motionllm.config import Ablation, load_recipe
+    from motionllm.config import Ablation, find_recipe
     from motionllm.errors import MotionLLMError
+
+    settings = find_recipe("tokenizer", plan, overrides or [], Ablation)
     from motionllm.eval.ablation import run, table
     from motionllm.tracking import Bar
 
-    settings = load_recipe(plan, overrides or [], Ablation)
     if only and only not in (names := [row.name for row in settings.rows]):
         raise MotionLLMError(f"{plan} has no row {only}; it has {', '.join(names)}.")
     with Bar(settings.name) as bar:

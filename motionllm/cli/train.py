@@ -21,16 +21,15 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Fine-tunes a base model on motion and text; the adapter is then in RUN/adapter."""
-    from motionllm import shipped
-    from motionllm.config import load_recipe
+    from motionllm.config import find_recipe, load_recipe
     from motionllm.errors import MotionLLMError
 
     if resume and recipe and "=" in recipe:  # an override: the run has its recipe
         overrides, recipe = [recipe, *(overrides or [])], None
     if (recipe is None) == (resume is None):
         raise MotionLLMError("Give a recipe to start a run, or --resume RUN to go on with one.")
-    path = resume / "recipe.yaml" if resume else shipped.find("recipes", recipe or "")
-    settings = load_recipe(path, overrides or [])
+    words = overrides or []
+    settings = load_recipe(resume / "recipe.yaml", words) if resume else find_recipe("recipes", recipe or "", words)
     run = resume or out or Path("runs") / settings.name
     if dry_run:
         from motionllm.plan import plan

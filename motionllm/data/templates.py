@@ -18,7 +18,8 @@ import yaml
 
 from motionllm import shipped
 from motionllm.data.conversations import Message
-from motionllm.errors import RecipeError
+from motionllm.errors import MotionFileError, RecipeError
+from motionllm.files import read_yaml
 
 # What each task is given, what it may be given besides, and what its answer must hold.
 _PLACES: dict[str, tuple[set[str], set[str], set[str]]] = {
@@ -76,13 +77,11 @@ class Templates:
     @classmethod
     def load(cls, name: str | Path) -> Templates:
         """A file, or the name of one in recipes/templates/."""
-        path = Path(name)
-        if not path.is_file():
-            path = shipped.find("recipes", f"templates/{name}.yaml")
+        path = shipped.find("templates", name)
         try:
-            return cls(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
-        except yaml.YAMLError:
-            raise RecipeError(f"Templates {path} are not valid YAML; check indentation and quotes.") from None
+            return cls(read_yaml(path, "file of task templates"), str(path))
+        except MotionFileError as error:
+            raise RecipeError(f"Templates {error}") from None
 
     def save(self, path: Path) -> None:
         path.write_text(yaml.safe_dump(self.tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
@@ -116,9 +115,11 @@ def _checked(phrasing: Any, task: str, where: str) -> Template:
         raise RecipeError(f"{where} needs `user` and `assistant`, or `turns` of them, and may have a `weight`.")
     if any(not isinstance(turn, dict) or set(turn) - {"weight"} != {"user", "assistant"} for turn in turns):
         raise RecipeError(f"{where}: every turn needs `user` and `assistant`, and nothing else.")
+    if any(not isinstance(turn[role], str) for turn in turns for role in ("user", "assistant")):
+        raise RecipeError(f"{where}: `user` and `assistant` are texts; quote numbers and empty ones.")
     weight = phrasing.get("weight", 1.0)
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
-        raise RecipeError(f"{where}: weight must be a number over 0, not {weight!r}.")
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= 1_000_000:
+        raise RecipeError(f"{where}: weight must be a number over 0 and up to 1,000,000, not {weight!r}.")
     given, besides, answer = _PLACES[task]
     known: set[str] = set()  # what was said in the turns before
     # The answer stands in the first turn: what follows may ask for what is known by then, or for the rest of it.
