@@ -20,7 +20,8 @@ import numpy as np
 
 from motionllm.errors import MotionLLMError
 from motionllm.files import write_file
-from motionllm.motion.amass import RATES, amass_joints, frame_rate, is_amass
+from motionllm.motion.amass import AMASS, amass_joints, frame_rate, is_amass
+from motionllm.motion.arrays import read_npy, read_npz
 from motionllm.motion.bvh import Z_UP
 from motionllm.motion.features import canonical, features_to_joints, joints_to_features, mirror
 
@@ -103,16 +104,12 @@ def _clip(amass: Path, row: Mapping[str, str], body_models: Path | None) -> np.n
         path = amass / inside
         if not path.is_file():
             raise MotionLLMError("is not there; HumanAct12 comes beside AMASS, as joints.")
-        joints = np.load(path, allow_pickle=False).astype(np.float64)[:, :22]
+        joints = read_npy(path).astype(np.float64)[:, :22]
     else:
         path = amass / Path(inside).with_suffix(".npz")
         if not path.is_file():
             raise MotionLLMError("is not there; AMASS may have renamed or withdrawn it.")
-        with np.load(path, allow_pickle=False) as archive:
-            # `gender` and other texts are stored without pickling in AMASS's files; what is not is left out.
-            content = {
-                key: archive[key] for key in archive.files if key in ("poses", "trans", "betas", "gender", *RATES)
-            }
+        content = read_npz(path, (*AMASS, "betas", "gender") if body_models else AMASS)
         if not is_amass(content):
             raise MotionLLMError("holds no poses; it is no AMASS file.")
         step = max(1, int(frame_rate(content) / FPS))

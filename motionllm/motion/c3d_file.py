@@ -7,11 +7,14 @@ the places that no point is named for.
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from motionllm.errors import MotionLLMError
+from motionllm.motion import budget
 from motionllm.motion.bvh import Z_UP
 from motionllm.motion.rigs import RigMap, side_and_part, to_humanml3d
 
@@ -36,29 +39,37 @@ def read_c3d(path: Path) -> tuple[np.ndarray, float]:
         import c3d
     except ImportError:
         raise MotionLLMError("reading .c3d needs the package c3d: pip install 'motionllm[c3d]'.") from None
+    size = path.stat().st_size
+    budget.check_bytes(size)
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the library tells of every parameter that it misses
             reader = c3d.Reader(stream)
             labels = [label.strip() for label in reader.point_labels]
-            frames = [points for _, points, _ in reader.read_frames(copy=True)]
             rate = float(reader.point_rate)
             unit = reader.get("POINT:UNITS")
             word = unit.string_value.strip().lower() if unit is not None else "mm"
-    except Exception as error:  # the library raises whatever it stumbles over
-        raise MotionLLMError(f"is no readable C3D file ({type(error).__name__}: {error}).") from None
-    if not frames or not rate > 0:
-        raise MotionLLMError("holds no frame of points.")
-    points = np.stack(frames).astype(np.float64)
-    places = _places(labels)
-    missing = [f"{side}_{part}" for part in _NEEDED for side in ("left", "right") if f"{side}_{part}" not in places]
-    if "head" not in places:
-        missing.append("head")
-    if missing:
-        raise MotionLLMError(
-            f"has no joint centre for {', '.join(missing)} among its points ({', '.join(labels[:12])} …); markers on "
-            "the skin are not enough, export joint centres or a skeleton as BVH."
-        )
-    used = {place: _bridged(points[:, j], labels[j], rate) for place, j in places.items()}
+            frames = int(reader.last_frame) - int(reader.first_frame) + 1
+            places = _needed(labels)
+            _check_size(reader, frames, rate, size)
+            columns = list(places.values())
+            points = np.empty((frames, len(columns), 5))
+            read = 0
+            for _, frame, _ in reader.read_frames(copy=False, analog_transform=False):
+                points[read] = frame[columns]
+                read += 1
+    except (MotionLLMError, MemoryError):
+        raise
+    except OSError as error:
+        raise MotionLLMError(f"cannot be read ({error.strerror or error}).") from None
+    except Exception as error:  # the library raises whatever damaged bytes make it stumble over
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise MotionLLMError(f"is damaged or no C3D file ({reason}); export it again.") from None
+    if read < frames:
+        raise MotionLLMError(f"is cut short: its header says {frames} frames and {read} are there; copy it again.")
+    if max(-points[..., :3].min(), points[..., :3].max()) > budget.LARGEST:
+        raise MotionLLMError("holds points farther off than any unit makes sense of; export it again.")
+    used = {place: _bridged(points[:, k], labels[j], rate) for k, (place, j) in enumerate(places.items())}
     if "pelvis" not in used:
         used["pelvis"] = (used["left_hip"] + used["right_hip"]) / 2
     names = list(used)
@@ -68,6 +79,32 @@ def read_c3d(path: Path) -> tuple[np.ndarray, float]:
     if abs(rise[2]) > abs(rise[1]):
         positions = positions @ Z_UP.T
     return to_humanml3d(positions, {}, RigMap({name: j for j, name in enumerate(names)}, ())), rate
+
+
+def _needed(labels: list[str]) -> dict[str, int]:
+    """The point at each place, none of the needed ones missing."""
+    places = _places(labels)
+    missing = [f"{side}_{part}" for part in _NEEDED for side in ("left", "right") if f"{side}_{part}" not in places]
+    if "head" not in places:
+        missing.append("head")
+    if missing:
+        raise MotionLLMError(
+            f"has no joint centre for {', '.join(missing)} among its points ({', '.join(labels[:12])[:300]} …); "
+            "markers on the skin are not enough, export joint centres or a skeleton as BVH."
+        )
+    return places
+
+
+def _check_size(reader: Any, frames: int, rate: float, size: int) -> None:
+    """Whether the frames that the header tells of are there and within bounds, before they are read."""
+    points, analog = int(reader.point_used), int(reader.analog_used)
+    if frames < 1 or points < 1 or not rate > 0:
+        raise MotionLLMError(f"holds no frame of points: its header says {frames} of {points} at {rate:g} per second.")
+    budget.check_clip(frames, points, rate)
+    bytes_each = (4 * points + analog * int(reader.analog_per_frame)) * (4 if reader.point_scale < 0 else 2)
+    there = max(0, size - (int(reader.header.data_block) - 1) * 512) // bytes_each
+    if there < frames:
+        raise MotionLLMError(f"is cut short: its header says {frames} frames and {there} are there; copy it again.")
 
 
 def _places(labels: list[str]) -> dict[str, int]:

@@ -7,7 +7,6 @@ take that is loaded, cut or resampled keeps its twists when it is saved as BVH a
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import IO, Any
 import numpy as np
 
 from motionllm.errors import MotionFileError, MotionLLMError
-from motionllm.motion import features, feet, pictures, plausible, rigs
-from motionllm.motion.amass import amass_joints, is_amass
+from motionllm.motion import budget, features, feet, pictures, plausible, rigs
+from motionllm.motion.amass import AMASS, amass_joints, is_amass
+from motionllm.motion.arrays import npz_keys, number, read_npy, read_npz
 from motionllm.motion.bvh import BVH, read_bvh, sample_times, solve_bvh, write_bvh
 from motionllm.motion.c3d_file import read_c3d
 from motionllm.motion.glb import write_glb
@@ -49,7 +49,8 @@ class Motion:
     places: RigMap | None = None
 
     def __post_init__(self) -> None:
-        joints = np.asarray(self.joints)
+        with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+            joints = np.asarray(self.joints).astype(np.float32)
         expected = (len(self.skeleton.joints), 3)
         if joints.ndim != 3 or joints.shape[1:] != expected or len(joints) == 0:
             raise MotionLLMError(
@@ -64,7 +65,7 @@ class Motion:
             )
         if not (np.isfinite(self.fps) and self.fps > 0):
             raise MotionLLMError(f"fps is {self.fps}; frames a second above 0 are needed.")
-        object.__setattr__(self, "joints", joints.astype(np.float32))
+        object.__setattr__(self, "joints", joints)
         object.__setattr__(self, "fps", float(self.fps))
 
     def __len__(self) -> int:
@@ -94,12 +95,16 @@ class Motion:
         }
         if path.suffix.lower() not in readers:
             raise MotionFileError(f"{path}: motion is read from .bvh, .npy, .npz and .c3d, not '{path.suffix}'.")
-        if not path.is_file():
-            raise MotionFileError(f"{path}: no such file.")
         try:
+            if not path.is_file():
+                raise MotionFileError(
+                    f"{path}: is a folder; give one file." if path.is_dir() else f"{path}: no such file."
+                )
             return readers[path.suffix.lower()]()
         except MotionFileError:
             raise
+        except OSError as error:  # a name too long for the file system, a folder that may not be entered
+            raise MotionFileError(f"{path}: cannot be read ({error.strerror or error}).") from None
         except MotionLLMError as error:
             raise MotionFileError(f"{path}: {error}") from None
 
@@ -295,7 +300,7 @@ def _load_bvh(path: Path, rig: dict[str, Any]) -> Motion:
         skeleton = Rig(path.stem, bvh.joints, bvh.parents, bvh.rest())
     else:
         places = None
-    return Motion(_joints_of(bvh, skeleton), bvh.fps, skeleton, path.stem, tuple(notes), bvh, places)
+    return Motion(_joints_of(bvh, skeleton), bvh.fps, skeleton, path.stem, (*bvh.notes, *notes), bvh, places)
 
 
 def _load_c3d(path: Path) -> Motion:
@@ -320,86 +325,132 @@ def _seen(
     return replace(clip, joints=findings.apply(np.asarray(joints, np.float64)), notes=findings.notes)
 
 
-def _read_array(path: Path, read: Callable[[], Any]) -> Any:
-    try:
-        return read()
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, KeyError) as error:
-        if "pickle" in str(error).lower():
-            what = "holds pickled Python objects, which are not read; save a plain float array"
-        else:
-            what = f"is cut short or no NumPy file ({str(error).splitlines()[0] if str(error) else 'empty'})"
-        raise MotionFileError(f"{path}: {what}.") from None
-
-
 def _load_npy(path: Path) -> Motion:
-    array = _read_array(path, lambda: np.load(path, allow_pickle=False))
-    if not isinstance(array, np.ndarray):
-        raise MotionFileError(f"{path}: is a .npz archive; give it that suffix.")
-    joints, skeleton = _joints_from(array)
+    array = read_npy(path)
+    joints, skeleton = _joints_from(array, None)
     return _seen(joints, skeleton.fps, skeleton, path.stem, units=array.ndim == 3 or array.shape[1] == 66)
 
 
-def _joints_from(array: np.ndarray) -> tuple[np.ndarray, Skeleton]:
-    """Joints in metres and their skeleton, told by the array's shape."""
+def _joints_from(array: np.ndarray, fps: float | None) -> tuple[np.ndarray, Skeleton]:
+    """Joints in metres and their skeleton, told by the array's shape. fps: None for the skeleton's own rate."""
     shape = array.shape
-    if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
-        raise MotionLLMError(f"holds {array.dtype} values; joints or features are numbers.")
-    if len(shape) in (2, 3) and shape[0] == 0:
-        raise MotionLLMError("holds no frame.")
+    if array.dtype.kind not in "fiu":
+        raise MotionLLMError(f"holds {array.dtype} values; joints or features are numbers: save them as a float array.")
     if len(shape) == 2 and shape[1] in (HUMANML3D.dim, KIT.dim):
-        if not np.isfinite(array).all():
-            raise MotionLLMError(
-                f"features contain NaN or infinity (first at frame {np.argwhere(~np.isfinite(array))[0][0]})."
-            )
         skeleton = features.skeleton_of_dim(shape[1])
+        budget.check_clip(len(array), len(skeleton.joints), fps or skeleton.fps)
+        bad = ~np.isfinite(array)
+        if bad.any():
+            raise MotionLLMError(f"features contain NaN or infinity (first at frame {np.argwhere(bad)[0][0]}).")
+        if np.abs(array).max() > budget.LARGEST:
+            raise MotionLLMError("features hold numbers too large to be metres; repair or drop the clip.")
         return _metres(features.features_to_joints(array), skeleton), skeleton
     if shape[1:] in ((22, 3), (66,)):
-        return array.reshape(len(array), 22, 3), HUMANML3D
-    if shape[1:] == (52, 3):  # SMPL-H: the body's 22, then the fingers
-        return array[:, :22], HUMANML3D
-    if shape[1:] == (21, 3):
-        return _metres(array, KIT), KIT
-    raise MotionLLMError(
-        f"has shape {shape}, but motion is joints (T, 22, 3), (T, 66), (T, 52, 3) or KIT-ML's (T, 21, 3), "
-        "or features (T, 263) or (T, 251)."
-    )
+        joints, skeleton = array.reshape(len(array), 22, 3), HUMANML3D
+    elif shape[1:] == (52, 3):  # SMPL-H: the body's 22, then the fingers
+        joints, skeleton = array[:, :22], HUMANML3D
+    elif shape[1:] == (21, 3):
+        joints, skeleton = _metres(array, KIT), KIT
+    else:
+        raise MotionLLMError(
+            f"has shape {shape}, but motion is joints (T, 22, 3), (T, 66), (T, 52, 3) or KIT-ML's (T, 21, 3), "
+            "or features (T, 263) or (T, 251); save it as one of them."
+        )
+    budget.check_clip(len(array), len(skeleton.joints), fps or skeleton.fps)
+    return joints, skeleton
 
 
 def _metres(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     """Joints in metres: KIT-ML's files count in millimetres, and no body is 20 m high."""
-    extent = np.nanmax(np.ptp(joints.astype(np.float64), axis=1))
-    return joints * skeleton.unit if extent > 20 else joints
+    with np.errstate(invalid="ignore"):
+        extent = np.ptp(joints.astype(np.float64), axis=1)
+    return joints * skeleton.unit if extent.max(where=np.isfinite(extent), initial=0) > 20 else joints
 
 
 def _load_npz(path: Path) -> Motion:
-    def read() -> dict[str, np.ndarray]:
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-
-    content = _read_array(path, read)
-    if is_amass(content):
-        joints, rate = amass_joints(content)
+    keys = npz_keys(path)
+    if is_amass(keys):
+        joints, rate = amass_joints(read_npz(path, AMASS))
         return _seen(joints, rate, HUMANML3D, path.stem)
-    if "joints" not in content:
+    if "joints" not in keys:
+        has = ", ".join(keys[:20]) or "nothing"
         raise MotionFileError(
-            f"{path}: has no 'joints' array (nor AMASS's 'poses' and 'trans'), only {', '.join(content) or 'nothing'}."
+            f"{path}: has no 'joints' array (nor AMASS's 'poses' and 'trans'), only {has:.300}; "
+            "save the joints under that name."
         )
+    content = read_npz(path, ("joints", "fps", "names", "parents", "offsets"))
+    fps = number(content["fps"], "fps") if "fps" in content else None
+    if fps is not None:
+        budget.check_rate(fps)
+    joints, skeleton = _skeleton_of(content, fps, path.stem)
+    if fps is None:
+        if isinstance(skeleton, Rig):
+            raise MotionLLMError("has no 'fps', the frames per second; save it beside the joints.")
+        fps = skeleton.fps
+    budget.check_clip(len(joints), joints.shape[1], fps)
+    return _seen(joints, fps, skeleton, path.stem, units=True)
+
+
+def _skeleton_of(content: Mapping[str, np.ndarray], fps: float | None, name: str) -> tuple[np.ndarray, Skeleton | Rig]:
+    """The joints of an archive in metres, and their skeleton: one of the field's, or the file's own."""
     joints = content["joints"]
-    names = tuple(str(name) for name in content["names"]) if "names" in content else None
-    skeleton: Skeleton | Rig
-    if names is None:
-        joints, skeleton = _joints_from(joints)
-    elif names in (HUMANML3D.joints, KIT.joints):
-        skeleton = HUMANML3D if names == HUMANML3D.joints else KIT
-    else:
-        missing = [key for key in ("parents", "offsets") if key not in content]
-        if missing:
-            raise MotionFileError(f"{path}: has joint names of its own but no {' and no '.join(missing)}.")
-        skeleton = Rig(path.stem, names, tuple(int(p) for p in content["parents"]), content["offsets"])
-    fps = content.get("fps", np.array(skeleton.fps if isinstance(skeleton, Skeleton) else np.nan))
-    if fps.size != 1 or not np.issubdtype(fps.dtype, np.number):
-        raise MotionFileError(f"{path}: 'fps' is one number of frames a second.")
-    return _seen(joints, float(fps.reshape(())), skeleton, path.stem, units=joints.ndim == 3)
+    if "names" not in content:
+        return _joints_from(joints, fps)
+    if joints.dtype.kind not in "fiu" or joints.ndim != 3 or joints.shape[2] != 3:
+        raise MotionLLMError(
+            f"'joints' is {joints.dtype} of shape {joints.shape}, not numbers (frames, joints, 3); correct them."
+        )
+    count = joints.shape[1]
+    budget.check_joints(count)
+    names = _names(content["names"], count)
+    for known in (HUMANML3D, KIT):
+        if names == known.joints:
+            return joints, known
+    missing = [key for key in ("parents", "offsets") if key not in content]
+    if missing:
+        raise MotionLLMError(f"has joint names of its own but no {' and no '.join(missing)}.")
+    offsets = content["offsets"]
+    if offsets.dtype.kind not in "fiu" or offsets.shape != (count, 3) or not np.isfinite(offsets).all():
+        raise MotionLLMError(f"'offsets' is not finite numbers of shape ({count}, 3), one row a joint; correct them.")
+    if np.abs(offsets).max() > budget.LARGEST:
+        raise MotionLLMError("'offsets' hold numbers too large to be metres; correct them.")
+    return joints, Rig(name, names, _parents(content["parents"], count), offsets)
+
+
+def _names(values: np.ndarray, count: int) -> tuple[str, ...]:
+    if values.dtype.kind not in "US" or values.shape != (count,):
+        raise MotionLLMError(
+            f"'names' is {values.dtype} of shape {values.shape}, not the texts of {count} joints; correct them."
+        )
+    try:
+        names = values.astype("U").tolist()
+    except (UnicodeError, ValueError):  # bytes that are not ASCII; characters beyond Unicode
+        raise MotionLLMError("'names' holds what is no text; save the names as NumPy text.") from None
+    if len(set(names)) < count or not all(0 < len(name) <= 200 for name in names):
+        raise MotionLLMError(
+            "'names' gives a joint no name, one of over 200 characters, or two joints the same; correct them."
+        )
+    return tuple(names)
+
+
+def _parents(values: np.ndarray, count: int) -> tuple[int, ...]:
+    """Each joint's parent, which stands before it; the root's is -1. A cycle cannot be told otherwise."""
+    if values.dtype.kind not in "fiu" or values.shape != (count,):
+        raise MotionLLMError(
+            f"'parents' is {values.dtype} of shape {values.shape}, not one index a joint, of {count}; correct it."
+        )
+    depth = [0] * count
+    parents = []
+    for j, value in enumerate(values.tolist()):
+        if not (value == -1 or 0 <= value < j) or value != int(value):
+            raise MotionLLMError(
+                f"'parents' gives joint {j} the parent {value:g}; it is an earlier joint's index, or -1 for the root. "
+                "Put the joints in the order of their hierarchy."
+            )
+        parents.append(int(value))
+        depth[j] = depth[parents[j]] + 1 if value >= 0 else 1
+    budget.check_joints(count, max(depth))
+    return tuple(parents)
 
 
 def _write(path: Path, write: Callable[[IO[bytes]], None]) -> None:

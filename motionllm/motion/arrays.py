@@ -1,0 +1,164 @@
+"""NumPy's files read within bounds: headers are looked at first, only what is needed is unpacked, nothing unpickled.
+
+`numpy.load` makes room for whatever a header says, and unpacks a member before it can be looked at.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.motion import budget
+
+_MAGIC = b"\x93NUMPY"
+_HEADER = 10_000  # bytes of an array's header
+_DIRECTORY = 1 << 20  # bytes of an archive's list of members
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """The array of a .npy file. Raises MotionFileError where it is none, is cut short, or holds pickled objects."""
+    try:
+        with open(path, "rb") as stream:
+            size = path.stat().st_size
+            budget.check_bytes(size)
+            if stream.read(2) == b"PK":
+                raise MotionLLMError("is a .npz archive; give it that suffix.")
+            stream.seek(0)
+            return _array(stream, size)
+    except OSError as error:
+        raise MotionFileError(f"{path}: cannot be read ({error.strerror or error}).") from None
+    except MotionLLMError as error:
+        raise MotionFileError(f"{path}: {error}") from None
+
+
+def npz_keys(path: Path) -> list[str]:
+    """The names of the arrays in a .npz file. Raises MotionFileError where it is no archive, or a cut one."""
+    return list(_members(path))
+
+
+def read_npz(path: Path, keys: Iterable[str]) -> dict[str, np.ndarray]:
+    """Those of the arrays `keys` that a .npz file has; the others, pickled or not, are not looked at.
+
+    Raises MotionFileError where it is no archive, where one of them is damaged, holds pickled objects, or where
+    together they are larger than is read.
+    """
+    members = _members(path)
+    content: dict[str, np.ndarray] = {}
+    total = 0
+    for key in keys:
+        if key not in members:
+            continue
+        info = members[key]
+        total += info.file_size
+        try:
+            budget.check_bytes(total, f"with '{key}' what is needed of it")
+            # zipfile and what it unpacks with (zlib, bz2, lzma) raise whatever damaged bytes make them stumble over.
+            try:
+                with zipfile.ZipFile(path) as archive, archive.open(info) as stream:
+                    content[key] = _array(stream, info.file_size)
+            except (MotionLLMError, MemoryError):
+                raise
+            except Exception as error:
+                raise MotionLLMError(f"is damaged ({_reason(error)}); copy or export the file again.") from None
+        except MotionLLMError as error:
+            raise MotionFileError(f"{path}: array '{key}' {error}") from None
+    return content
+
+
+def number(value: np.ndarray, key: str) -> float:
+    """The one number that an array holds. Raises MotionLLMError where it holds another thing."""
+    if value.size != 1 or value.dtype.kind not in "fiu":
+        raise MotionLLMError(f"'{key}' is one number, not {value.dtype} of shape {value.shape}; correct what wrote it.")
+    return float(value.reshape(()))
+
+
+def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
+    try:
+        size = path.stat().st_size
+        with open(path, "rb") as stream:
+            start = stream.read(len(_MAGIC))
+            stream.seek(max(0, size - (1 << 16) - 22))
+            end = stream.read()
+        if start == _MAGIC:
+            raise MotionFileError(f"{path}: is a single NumPy array; give it the suffix .npy.")
+        budget.check_bytes(size)
+        # zipfile reads the whole list of members at once; the records at the end of the file say how long it is.
+        for record in re.finditer(rb"PK\x05\x06", end):
+            if int.from_bytes(end[record.start() + 12 : record.start() + 16], "little") > _DIRECTORY:
+                raise MotionFileError(f"{path}: lists more arrays than a motion file has; save joints and fps alone.")
+        try:
+            with zipfile.ZipFile(path) as archive:
+                members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever damaged bytes make zipfile stumble over
+            raise MotionFileError(
+                f"{path}: is cut short or no NumPy archive ({_reason(error)}); copy or export it again."
+            ) from None
+        budget.check_bytes(sum(info.file_size for info in members.values()), "unpacked, the file")
+        return members
+    except OSError as error:
+        raise MotionFileError(f"{path}: cannot be read ({error.strerror or error}).") from None
+    except MotionFileError:
+        raise
+    except MotionLLMError as error:
+        raise MotionFileError(f"{path}: {error}") from None
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _array(stream: IO[bytes], size: int) -> np.ndarray:
+    """The array in `stream`, which has `size` bytes. The header is read with expressions, for it is not to be run."""
+    start = stream.read(8)
+    if start[:6] != _MAGIC:
+        what = "is empty" if not start else "is no NumPy array"
+        raise MotionLLMError(f"{what}, or is cut short; save it with numpy.save or numpy.savez, without pickling.")
+    field = 2 if start[6:7] == b"\x01" else 4
+    length = int.from_bytes(stream.read(field), "little")
+    if len(start) < 8 or start[6] not in (1, 2, 3) or length > _HEADER:
+        raise MotionLLMError("has a damaged header; copy or export the file again.")
+    header = stream.read(length)
+    if len(header) < length:
+        raise MotionLLMError("is cut short inside its header; copy or export the file again.")
+    text = header.decode("latin-1")
+    kind = re.search(r"""['"]descr['"] *: *(\[|['"]([<>|=]?[A-Za-z]\d{0,6})['"])""", text)
+    order = re.search(r"""['"]fortran_order['"] *: *(True|False)""", text)
+    extent = re.search(r"""['"]shape['"] *: *\( *((?:\d{1,18}L? *(?:, *\d{1,18}L? *){0,7},? *)?)\)""", text)
+    if kind and (not kind[2] or kind[2].strip("<>|=")[0] not in "fiubcSU"):
+        if "O" in (kind[2] or text):
+            raise MotionLLMError("holds pickled Python objects, which are not read; save a plain float array.")
+        raise MotionLLMError(f"holds {(kind[2] or 'records')!r} values; save a plain float array.")
+    try:
+        if kind is None or order is None or extent is None:
+            raise TypeError
+        dtype = np.dtype(kind[2])
+    except TypeError:
+        raise MotionLLMError("has a damaged header; copy or export the file again.") from None
+    shape = tuple(int(part.strip(" L")) for part in extent[1].split(",") if part.strip())
+    needed, there = math.prod(shape) * dtype.itemsize, size - 8 - field - length
+    budget.check_bytes(needed, f"the array {_short(shape)}")
+    if needed != there:
+        what = "is cut short" if there < needed else "has bytes left over"
+        raise MotionLLMError(
+            f"{what}: its header says {_short(shape)} of {dtype}, {needed:,} bytes, and {max(there, 0):,} are there; "
+            "copy or export the file again."
+        )
+    if not needed:
+        raise MotionLLMError(f"holds no values: its shape is {_short(shape)}; export the take again.")
+    content = stream.read(needed)
+    if len(content) < needed:
+        raise MotionLLMError("is cut short; copy or export the file again.")
+    return np.frombuffer(content, dtype).reshape(shape, order="F" if order[1] == "True" else "C")
+
+
+def _short(shape: tuple[int, ...]) -> str:
+    return "(" + ", ".join(str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
