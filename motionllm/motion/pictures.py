@@ -7,7 +7,11 @@ The body's left is orange, its right blue.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +22,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter1d
 
 from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.files import whole
 from motionllm.motion.skeleton import HUMANML3D
 
 if TYPE_CHECKING:
@@ -319,26 +324,33 @@ def _mp4(images: list[np.ndarray], path: Path) -> None:
     import imageio_ffmpeg
 
     height, width = images[0].shape[:2]
-    options = ["-crf", "20", "-preset", "veryfast", "-movflags", "+faststart"]
-    writer = imageio_ffmpeg.write_frames(
-        str(path), (width, height), fps=FPS, codec="libx264", quality=None, pix_fmt_out="yuv420p",
-        macro_block_size=2, ffmpeg_log_level="error", output_params=options,
-    )  # fmt: skip
-    writer.send(None)
-    for image in images:
-        writer.send(np.ascontiguousarray(image))
-    writer.close()
+    # Not by imageio_ffmpeg.write_frames: it does not look at how ffmpeg ended.
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24",
+        "-s", f"{width}x{height}", "-r", f"{FPS:g}", "-i", "-", "-an", "-c:v", "libx264", "-pix_fmt", "yuv420p",
+        "-crf", "20", "-preset", "veryfast", "-movflags", "+faststart", f"file:{path}",
+    ]  # fmt: skip
+    with tempfile.TemporaryFile() as told:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=told, stderr=told)
+        assert process.stdin is not None
+        try:
+            with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # what it says tells more than the pipe
+                for image in images:
+                    pipe.write(np.ascontiguousarray(image).data)
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            process.wait()
+        told.seek(0)
+        said = told.read().decode(errors="replace").strip()
+    if process.returncode or said:  # on a full disk some versions say so and end with 0
+        reason = re.sub(r"\[[^]]* @ 0x\w+\] ", "", said.splitlines()[-1]) if said else f"status {process.returncode}"
+        raise OSError(f"ffmpeg: {reason[:200]}")
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside and rename; the file beside keeps the suffix, which tells ffmpeg the format."""
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     if not path.parent.is_dir():
         raise MotionFileError(f"{path}: its folder does not exist.")
-    try:
-        write(beside)
-        os.replace(beside, path)
-    except OSError as error:
-        raise MotionFileError(f"{path}: cannot be written ({error.strerror or error}).") from None
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole(path) as part:
+        write(part)

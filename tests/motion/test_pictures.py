@@ -103,3 +103,33 @@ def test_other_suffixes_and_missing_folders_are_refused(tmp_path, walk):
         pictures.animate(Motion(walk[:3]), tmp_path / "clip.avi")
     with pytest.raises(MotionFileError, match="does not exist"):
         pictures.animate(Motion(walk[:3]), tmp_path / "nowhere" / "clip.gif")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".gif", ".png"])
+def test_a_file_that_cannot_grow_leaves_nothing_under_its_name(tmp_path, walk, suffix):
+    resource = pytest.importorskip("resource")  # not on Windows
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    path = tmp_path / f"clip{suffix}"
+    Motion(walk[:20]).save(path)
+    older, size = path.read_bytes(), path.stat().st_size
+    random = np.random.default_rng(3)
+    try:
+        for limit in (0, 1, size - 1, *random.integers(1, size, 3)):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), before[1]))  # as a disk that is full
+            with pytest.raises(MotionFileError, match="cannot be written"):
+                Motion(walk[:20]).save(path)
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            assert path.read_bytes() == older and [p.name for p in tmp_path.iterdir()] == [path.name]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_ffmpeg_says_is_an_error_whatever_its_exit_status(tmp_path, walk, monkeypatch):
+    stand_in = tmp_path / "ffmpeg"
+    stand_in.write_text("#!/bin/sh\ncat > /dev/null\nfor last; do :; done\necho cut > \"${last#file:}\"\n"
+                        "echo '[out#0/mp4 @ 0x5f] No space left on device' >&2\n")  # fmt: skip
+    stand_in.chmod(0o755)
+    monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", lambda: str(stand_in))
+    with pytest.raises(MotionFileError, match=r"clip.mp4: cannot be written \(ffmpeg: No space left on device\)"):
+        Motion(walk[:3]).save(tmp_path / "clip.mp4")
+    assert [p.name for p in tmp_path.iterdir()] == ["ffmpeg"]
