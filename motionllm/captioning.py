@@ -2,76 +2,106 @@
 
 from __future__ import annotations
 
-import json
+import logging
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from motionllm.errors import MotionLLMError
+from motionllm.files import read_text
 from motionllm.model import MotionLM
 from motionllm.motion import Motion
 from motionllm.motion.clip import READ
-from motionllm.tracking import Bar, read_rows
+from motionllm.results import content_hash, results
+from motionllm.tracking import Bar
+
+log = logging.getLogger(__name__)
 
 
 def motion_files(folder: Path, ids: Path | None = None) -> dict[str, Path]:
     """{id: motion file} of a folder and its sub-folders, sorted; an id is the path within, without suffix.
 
-    With `ids`, a list one a line, those alone and in that order. A data set's folder stands for its `new_joints/` or
-    `new_joint_vecs/`. Raises MotionLLMError where there is no file, one of the ids has none, or two files have one id.
+    With `ids`, a list with one on each line, those alone and in that order. A data set's folder stands for its
+    `new_joints/` or `new_joint_vecs/`. Raises MotionLLMError where there is no file, one of the ids has none, or two
+    files have one id.
     """
     inner = next((folder / n for n in ("new_joints", "new_joint_vecs") if (folder / n).is_dir()), folder)
     if ids is None:
-        files = sorted(p for p in inner.rglob("*") if p.suffix.lower() in READ and p.is_file())
-        named = {p.relative_to(inner).with_suffix("").as_posix(): p for p in files}
+        # A link that leads nowhere is a file too: one that cannot be read, of which the user is to know.
+        files = sorted(p for p in inner.rglob("*") if p.suffix.lower() in READ and not os.path.isdir(p))
+        named = {_id(p.relative_to(inner).with_suffix("")): p for p in files}
         if not files:
             raise MotionLLMError(f"{inner} holds no motion file ({', '.join(READ)}).")
         if len(named) < len(files):
             twice = next(p for p in files if p not in named.values())
             raise MotionLLMError(f"{twice} differs from another file by its suffix alone; keep one of the two.")
         return named
-    try:
-        names = ids.read_text(encoding="utf-8").split()
-    except OSError as error:
-        raise MotionLLMError(f"The list {ids} cannot be read: {error.strerror}.") from None
-    found = {n: next((inner / f"{n}{s}" for s in READ if (inner / f"{n}{s}").is_file()), None) for n in names}
-    missing = [n for n, f in found.items() if f is None]
+    names = [line.strip() for line in read_text(ids, "list of ids").split("\n") if line.strip()]
+    places = {name: [inner / f"{name}{suffix}" for suffix in READ] for name in names}
+    found = {name: next((p for p in some if os.path.isfile(p)), None) for name, some in places.items()}
+    missing = [name for name, file in found.items() if file is None]
     if missing or not names:
         raise MotionLLMError(
             f"{len(missing)} of {len(names)} ids in {ids} have no file in {inner}"
-            + (f", first {missing[0]}." if missing else ".")
+            + (f", first {missing[0][:200]}." if missing else ".")
         )
-    return {n: f for n, f in found.items() if f}
+    return {name: file for name, file in found.items() if file}
+
+
+def _id(path: Path) -> str:
+    """A path as text: bytes that are not UTF-8 stand as \\xe9."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def caption_files(
-    lm: MotionLM, files: dict[str, Path], out: Path, batch: int = 32, n: int = 1, every: float | None = None
-) -> dict[str, Any]:
-    """Caption {id: file} into a JSONL of {"id", "caption"}; ids already there are kept, unusable files are reported.
+    load: Callable[[], MotionLM], made_by: Mapping[str, Any], files: Mapping[str, Path], out: Path, batch: int = 32,
+    n: int = 1, every: float | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Caption {id: file} into a JSONL of {"id", "caption", "clip", "made_by"}; unusable files are reported.
 
-    n > 1 adds "captions", that many of each clip, the first the same. every: seconds; "timeline" then takes the
-    place of the one caption: [from, to, caption] over the clip, of any length.
+    Captions that are there already, by the same makers of the same content (`clip`, a hash of the file), are kept.
+
+    load: the model, called once nothing else is to be refused. made_by: see `results.made_by`. n > 1 adds "captions",
+    that many of each clip, the first the same. every: seconds; "timeline" then takes the place of the one caption:
+    [from, to, caption] over the clip, of any length. Raises MotionLLMError where `out` is in use, cannot be written,
+    or has the captions of another model.
     """
-    done = {row["id"] for row in read_rows(out)}
-    todo = [(name, file) for name, file in files.items() if name not in done]
     failed: dict[str, str] = {}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with Bar("caption") as bar, open(out, "a", encoding="utf-8") as lines:
+    with results(out, {**made_by, "n": n, "every": every}) as kept, Bar("caption") as bar:
+        # Content is looked at only where a caption is there that it may be no longer true of.
+        there = files.keys() & kept.rows.keys()
+        kept.drop({name for name in there if kept.rows[name].get("clip") != _hash(files[name])})
+        todo = [name for name in files if name not in kept.rows]
+        lm = load() if todo else None
         for start in range(0, len(todo), batch):
-            clips = {}
-            for name, file in todo[start : start + batch]:
+            assert lm is not None
+            clips, hashes = {}, {}
+            for name in todo[start : start + batch]:
                 try:
-                    clips[name] = lm.motion_tokenizer.features(Motion.load(file))
+                    hashes[name] = _hash(files[name])
+                    clips[name] = lm.motion_tokenizer.features(Motion.load(files[name]))
                 except MotionLLMError as error:
                     failed[name] = str(error)
+                except Exception as error:  # of a file from outside, read by a library: it takes no other with it
+                    log.debug("%s", files[name], exc_info=True)
+                    failed[name] = f"{files[name]}: cannot be read ({type(error).__name__}: {str(error)[:200]})"
             for name, said in _said(lm, clips, n, every).items():
                 if isinstance(said, MotionLLMError):
                     failed[name] = str(said)
                 else:
-                    lines.write(json.dumps({"id": name, **said}, ensure_ascii=False) + "\n")
-            lines.flush()
+                    kept.write({"id": name, **said, "clip": hashes[name]})
             seen = min(start + batch, len(todo))
             bar.update(seen / len(todo), clips=seen - len(failed), failed=len(failed))
     return {"out": out, "captioned": len(todo) - len(failed), "kept": len(files) - len(todo), "failed": failed}
+
+
+def _hash(file: Path) -> str | None:
+    """None where it cannot be read, which reading the motion then tells."""
+    try:
+        return content_hash(file)
+    except OSError:
+        return None
 
 
 def _said(

@@ -13,6 +13,7 @@ by rules that a person can foresee:
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -21,12 +22,13 @@ from pathlib import Path
 
 import numpy as np
 
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionLLMError, check_text, unknown
 from motionllm.model import BEST_OF, LONGEST, MotionLM, Seconds, parse_seconds
 from motionllm.motion import Motion
 
 log = logging.getLogger(__name__)
 
+LONGEST_LINE = 30_000  # characters, of which the base models take no more than a part
 REMEMBERED = 200  # turns, and messages to the base model a tenth of that
 
 # What a change of tempo adds to the text, and what it makes of the duration.
@@ -101,18 +103,14 @@ class Chat:
         """The same with pieces of joints (k, 22, 3) on the way, where a motion is written piece by piece."""
         line = line.strip()
         try:
+            _check(line)
             for event in self._answer(line):
                 if isinstance(event, Reply):
                     self.turns.append((line, event))
                 yield event
-        except MotionLLMError as error:
-            reply = Reply(str(error), failed=True)
-            self.turns.append((line, reply))
-            yield reply
         except Exception as error:  # a defect of ours ends a command, never a conversation
-            log.exception("the turn %r failed", line)
-            reply = Reply(f"That failed by a defect of ours ({type(error).__name__}: {error}); go on.", failed=True)
-            self.turns.append((line, reply))
+            reply = failure(error)
+            self.turns.append((line[:LONGEST_LINE].encode(errors="replace").decode(), reply))
             yield reply
 
     def hold(self, motion: Motion, name: str) -> Reply:
@@ -128,7 +126,7 @@ class Chat:
             name, _, rest = line[1:].partition(" ")
             command = self.commands.get(name.lower())
             if command is None:
-                raise MotionLLMError(f"There is no command /{name}; there are /{', /'.join(self.commands)}.")
+                raise MotionLLMError(unknown("command", f"/{name}", [f"/{known}" for known in self.commands]) + ".")
             if command == self._move:
                 yield from self._make(rest.strip(), self.seconds)
             else:
@@ -159,9 +157,7 @@ class Chat:
     def _load(self, name: str) -> Reply:
         """/load CLIP: a motion file to talk about"""
         assert self.folder is not None
-        if not name or "\0" in name:
-            raise MotionLLMError("Name the file: /load clip.bvh")
-        path = self.folder / Path(name).expanduser()
+        path = self.folder / _path(name, "/load clip.bvh", home=True)
         return self.hold(Motion.load(path), path.name)
 
     def _save(self, name: str) -> Reply:
@@ -169,9 +165,7 @@ class Chat:
         assert self.folder is not None
         if self.motion is None:
             raise MotionLLMError("There is no motion yet; say what a person does, or /load a clip.")
-        if not name or "\0" in name:
-            raise MotionLLMError("Name the file: /save wave.bvh")
-        path = self.folder / name
+        path = self.folder / _path(name, "/save wave.bvh")
         if not path.parent.resolve().is_relative_to(self.folder.resolve()):
             raise MotionLLMError(
                 f"{name} lies outside the chat's folder {self.folder}; save within, or start it elsewhere."
@@ -236,6 +230,36 @@ class Chat:
     def _quit(self, _: str) -> Reply:
         """/quit: as does the end of the input"""
         return Reply("", over=True)
+
+
+def failure(error: Exception) -> Reply:
+    """An error as a reply. A defect of ours says so, and its traceback goes to the log."""
+    if isinstance(error, MotionLLMError):
+        return Reply(str(error), failed=True)
+    log.error("a turn failed", exc_info=error)
+    said = f"That failed by a defect of ours ({type(error).__name__}: {str(error)[:300]}); go on."
+    return Reply(said.encode(errors="replace").decode(), failed=True)
+
+
+def _check(line: str) -> None:
+    """Raise MotionLLMError for a line that is no text to say."""
+    if len(line) > LONGEST_LINE:
+        raise MotionLLMError(f"The line is {len(line):,} characters long; {LONGEST_LINE:,} are read.")
+    check_text(line, "The line")
+    if odd := next((character for character in line if character < " " and character not in "\t\n\r"), None):
+        raise MotionLLMError(f"The line holds a control character ({ord(odd):#04x}); say it in plain text.")
+
+
+def _path(name: str, example: str, home: bool = False) -> Path:
+    """The path that a command names; home: "~" is the user's. Raises MotionLLMError for what is none."""
+    if not name:
+        raise MotionLLMError(f"Name the file: {example}")
+    if any(len(os.fsencode(part)) > 200 for part in Path(name).parts) or len(os.fsencode(name)) > 2000:
+        raise MotionLLMError(f"A file cannot have so long a name ({len(name):,} characters): {name[:40]}...")
+    try:
+        return Path(name).expanduser() if home else Path(name)
+    except RuntimeError:
+        raise MotionLLMError(f"{name}: there is no such user here.") from None
 
 
 def changed(text: str, duration: float, change: str) -> tuple[str, float | None]:

@@ -36,6 +36,12 @@ def about(path: Path) -> Iterator[None]:
         raise type(error)(f"{path}: {error}") from None
 
 
+def check_text(text: str, what: str) -> None:
+    """Raise MotionLLMError where a text, as a terminal or a pipe gave it, is not made of characters."""
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise MotionLLMError(f"{what} is not UTF-8 text; write it in that encoding.")
+
+
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
     """ "no judge is called 'fact'; did you mean 'facts'?", or all there are where none is near."""
     known = sorted(known)

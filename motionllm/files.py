@@ -61,6 +61,21 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_file(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def check_place(path: str | os.PathLike[str]) -> None:
+    """Raise MotionFileError where no file can be written to `path`: said before the work on it, not after."""
+    path = Path(path)
+    if os.path.isdir(path):
+        raise MotionFileError(f"{path} is a folder; give the name of a file.")
+    if not os.path.isdir(path.parent):
+        raise MotionFileError(f"{path}: its folder does not exist.")
+    with _sentence(path):
+        with contextlib.suppress(FileNotFoundError):
+            os.lstat(path)  # raises for a name that is too long
+        part = _part(path)
+        part.touch()
+        part.unlink()
+
+
 @contextmanager
 def whole_folder(folder: str | os.PathLike[str], keep: bool = False) -> Iterator[Path]:
     """A folder beside `folder` to write into. At the end of the block it takes the place of `folder`; where the block

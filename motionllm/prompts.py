@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import secrets
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionLLMError, check_text
+from motionllm.files import parse_json, read_text
 from motionllm.model import BEST_OF, MotionLM, Seconds
 from motionllm.motion import Motion
-from motionllm.tracking import Bar, Log, read_rows
+from motionllm.results import results
+from motionllm.tracking import Bar
 
 REPORT = "report.jsonl"
 _NAME = re.compile(r"[^\W_][\w.-]*")  # of a file: no folder, no dot in front
@@ -30,64 +33,67 @@ class Prompt:
 
 
 def read_prompts(path: Path, seconds: Seconds = None, seed: int | None = None) -> list[Prompt]:
-    """Prompts of a text file, one a line, or of JSONL with "text" and, where wanted, "id", "seconds" and "seed".
+    """Prompts of a text file, one on each line, or of JSONL with "text" and, where wanted, "id", "seconds" and "seed".
 
     seconds: of those that have none of their own. seed: of the first that has none; the next has the next number.
     Ids are the lines' numbers where there are none. Raises MotionLLMError, naming the line, for what is no prompt.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise MotionLLMError(f"The prompts {path} cannot be read: {getattr(error, 'strerror', 'not UTF-8')}.") from None
     prompts = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path, "file of prompts").split("\n"), 1):
         if not line.strip():
             continue
         row: Any = {"text": line.strip()}
         if path.suffix.lower() == ".jsonl":
-            try:
-                row = json.loads(line)
-            except ValueError:
-                row = None
+            row = parse_json(line, f"{path}, line {number}")
         if not isinstance(row, dict) or not isinstance(row.get("text"), str) or row.keys() - Prompt.__annotations__:
             raise MotionLLMError(
                 f'{path}, line {number}: a prompt is JSON as {{"text": "a person waves"}}, with "id", "seconds" and '
                 '"seed" where wanted.'
             )
         given = {"id": f"{number:04}", "seconds": seconds, "seed": None if seed is None else seed + number - 1, **row}
-        if not isinstance(given["id"], str) or not _NAME.fullmatch(given["id"]):
-            raise MotionLLMError(f"{path}, line {number}: the id {given['id']!r} is no name for a file; use letters.")
+        if not isinstance(given["id"], str) or not _NAME.fullmatch(given["id"]) or len(given["id"].encode()) > 200:
+            raise MotionLLMError(
+                f"{path}, line {number}: the id {str(given['id'])[:100]!r} is no name for a file; use letters."
+            )
         if isinstance(given["seconds"], list):
             given["seconds"] = tuple(given["seconds"])
-        if not _is_duration(given["seconds"]) or not isinstance(given["seed"], int | None):
-            raise MotionLLMError(f'{path}, line {number}: "seconds" is a number or two, "seed" a whole number.')
+        if not _is_duration(given["seconds"]) or not _is_seed(given["seed"]):
+            raise MotionLLMError(
+                f'{path}, line {number}: "seconds" is a number or two, "seed" a whole number from 0 on.'
+            )
+        check_text(given["text"], f"{path}, line {number}: the prompt")
         prompts.append(Prompt(**given))
     if not prompts:
-        raise MotionLLMError(f"{path} has no prompt; write one a line.")
-    common, times = Counter(p.id for p in prompts).most_common(1)[0]
+        raise MotionLLMError(f"{path} has no prompt; write one on each line.")
+    common, times = Counter(p.id.casefold() for p in prompts).most_common(1)[0]  # some file systems know no capitals
     if times > 1:
         raise MotionLLMError(f"{path} has the id {common} {times} times; each names a file of its own.")
     return prompts
 
 
 def generate_files(
-    lm: MotionLM, prompts: list[Prompt], folder: Path, suffix: str = ".bvh", batch: int = 8, best_of: int = BEST_OF,
-    lock_feet: bool = False, **sampling: Any,
+    load: Callable[[], MotionLM], made_by: Mapping[str, Any], prompts: list[Prompt], folder: Path,
+    suffix: str = ".bvh", batch: int = 8, best_of: int = BEST_OF, lock_feet: bool = False, **sampling: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Make a file `ID.suffix` in the folder for each prompt, and a line of report.jsonl: its prompt with the seed,
     and the file, its seconds, or the error.
 
-    What the report has already, for the same prompt and a file that is still there, is kept. The same seed makes the
-    same motion as `MotionLM.generate` does.
+    What the report has already, for the same prompt, by the same makers and with a file that is still there, is kept.
+    The same seed makes the same motion as `MotionLM.generate` does.
+
+    load: the model, called once nothing else is to be refused. made_by: see `results.made_by`. Raises MotionLLMError
+    where the folder is in use, cannot be written, or has the motions of another model.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    done = {row["id"]: row for row in read_rows(folder / REPORT)}
-    todo = [p for p in prompts if not _kept(p, done.get(p.id), folder, suffix)]
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise MotionLLMError(f"{folder} is a file; many prompts need the name of a folder as --out.")
     failed: dict[str, str] = {}
     seconds = 0.0
-    report = Log(folder / REPORT)
-    with Bar("generate") as bar:
+    by = {**made_by, **sampling, "best_of": best_of, "lock_feet": lock_feet}
+    with results(folder / REPORT, by) as report, Bar("generate") as bar:
+        todo = [p for p in prompts if not _kept(p, report.rows.get(p.id), folder, suffix)]
+        lm = load() if todo else None
         for start in range(0, len(todo), batch):
+            assert lm is not None
             some = [p if p.seed is not None else Prompt(p.id, p.text, p.seconds, secrets.randbelow(2**31))
                     for p in todo[start : start + batch]]  # fmt: skip
             for prompt, made in zip(some, _made(lm, some, best_of, sampling), strict=True):
@@ -103,7 +109,6 @@ def generate_files(
                     failed[prompt.id] = row["error"] = str(error)
                 report.write(row)
             bar.update(min(1.0, (start + batch) / len(todo)), motions=min(start + batch, len(todo)) - len(failed))
-    report.close()
     return {"out": folder, "made": len(todo) - len(failed), "seconds": seconds, "kept": len(prompts) - len(todo),
             "failed": failed}  # fmt: skip
 
@@ -131,3 +136,7 @@ def _kept(prompt: Prompt, row: dict[str, Any] | None, folder: Path, suffix: str)
 def _is_duration(value: Any) -> bool:
     numbers = value if isinstance(value, tuple) and len(value) == 2 else (value,)
     return value is None or all(type(number) in (int, float) for number in numbers)
+
+
+def _is_seed(value: Any) -> bool:
+    return value is None or (type(value) is int and value >= 0)

@@ -10,8 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from motionllm.errors import MotionLLMError
-
 
 class Bar:
     """A progress bar with named numbers and time left; plain lines now and then where there is no terminal.
@@ -56,29 +54,6 @@ class Bar:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self.progress.stop()
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSONL file that is appended to; what a killed run left of its last line is cut off the file.
-
-    Raises MotionLLMError where it is something else.
-    """
-    if not path.is_file():
-        return []
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    try:
-        rows = [json.loads(line) for line in whole.decode("utf-8").splitlines() if line.strip()]
-        if not all(isinstance(row, dict) and "id" in row for row in rows):
-            raise ValueError
-    except ValueError:
-        raise MotionLLMError(
-            f"{path} is no list of results to go on with; move it away or give another name."
-        ) from None
-    if whole != content:
-        with open(path, "r+b") as file:
-            file.truncate(len(whole))
-    return rows
 
 
 class Log:

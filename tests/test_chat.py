@@ -144,6 +144,21 @@ def test_errors_leave_the_conversation_alive(chat: Chat, line: str, tmp_path: Pa
     assert chat.say("a person bows").motion is not None
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["/load ~nosuchuser/x.bvh", "/load " + "x" * 5000, "/load " + "a/" * 2500, "/save " + "x" * 5000,
+     "/save x.np" * 900, "/save " + "é" * 150 + ".npy", "/load a\0b.bvh", "/save a\0.npy", "a person \0 bows",
+     "\x1b[2J", "\udcff\udcfe?", "/\udcff", "/" + "x" * 1_000_000, "/x" * 500, "walk " * 200_000],
+)  # fmt: skip
+def test_odd_lines_are_answered_in_a_sentence(chat: Chat, line: str, caplog: pytest.LogCaptureFixture) -> None:
+    reply = chat.say(line)
+    assert reply.failed and 10 < len(reply.text) < 400 and "defect" not in reply.text
+    assert not caplog.records
+    assert reply.text in chat.say("/history").text  # which a console can print
+    assert len(chat.turns[0][0].encode()) < 150_000
+    assert chat.say("a person bows").motion is not None
+
+
 def test_a_defect_leaves_the_conversation_alive(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     chat.say("a person bows")
     monkeypatch.setattr(chat.lm, "ask", lambda *_: 1 / 0)
@@ -156,6 +171,23 @@ def test_memory_is_bounded(chat: Chat) -> None:
     for _ in range(REMEMBERED + 5):
         chat.say("/seconds off")
     assert len(chat.turns) == REMEMBERED
+
+
+def test_lines_of_bytes_over_a_pipe(
+    trained_run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [
+        b"\xff\xfe\xfd",
+        b"/say \xe9",
+        b"/" + b"\xf0\x9f" * 10,
+        np.random.default_rng(2).bytes(300).translate(None, b"\r\n"),
+    ]
+    script = io.TextIOWrapper(io.BytesIO(b"\n".join([*lines, b"/seed 7"])), encoding="utf-8", errors="strict")
+    monkeypatch.setattr("sys.stdin", script)
+    assert main(["chat", "--model", str(trained_run[0]), "--folder", str(tmp_path), "--json"]) == 2
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["failed"] for row in rows] == [True] * len(lines) + [False]
+    assert all(len(row["text"]) < 200 for row in rows) and rows[-1]["text"] == "seed 7"
 
 
 def test_two_conversations_share_nothing(chat: Chat) -> None:

@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 from motionllm.errors import MotionFileError, MotionLLMError
-from motionllm.files import lock, parse_json, parse_yaml, read_jsonl, read_text, tidy, whole, whole_folder, write_file
+from motionllm.files import (
+    check_place,
+    lock,
+    parse_json,
+    parse_yaml,
+    read_jsonl,
+    read_text,
+    tidy,
+    whole,
+    whole_folder,
+    write_file,
+)
 
 GONE = 4_000_000  # beyond the largest process number of Linux by default
 
@@ -147,3 +158,15 @@ def test_a_second_process_is_refused_and_a_dead_one_forgotten(tmp_path: Path) ->
         second = subprocess.run(command, input="", capture_output=True, text=True)
         assert "is in use by process" in second.stdout
     assert not list(tmp_path.iterdir())  # nothing is left of locks
+
+
+def test_a_place_is_looked_at_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "folder").mkdir()
+    check_place(tmp_path / "new")
+    check_place(tmp_path / "file")
+    for place in ("folder", "none/new", "file/new", "x" * 300):
+        with pytest.raises(MotionFileError, match=place[:40]):
+            check_place(tmp_path / place)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+    assert (tmp_path / "file").read_text() == "old"

@@ -20,7 +20,7 @@ LAYERS = [
     {"generate"},
     {"engines", "adapters"},
     {"model"},
-    {"checkpoint", "tracking"},
+    {"checkpoint", "tracking", "results"},
     {"train", "captioning", "prompts", "merging"},
     {"plan"},
     {"eval", "chat", "serve"},

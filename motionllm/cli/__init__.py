@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import json
 import logging
 import math
@@ -70,6 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # says at import which of its own kernels it lacks
     if not sys.warnoptions:  # between libraries: peft asks transformers by a name that is to go
         warnings.simplefilter("ignore", FutureWarning)
+    # Names of files need not be text, nor every character one that the console has: JSON reads \udce9 back as it was.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         typer.main.get_command(app).main(None if argv is None else list(argv), prog_name="motionllm")
     except MotionLLMError as error:

@@ -17,10 +17,11 @@ def ask(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Answers a question about a motion."""
-    from motionllm.errors import about
+    from motionllm.errors import about, check_text
     from motionllm.model import MotionLM
     from motionllm.motion import Motion
 
+    check_text(question, "The question")
     motion = Motion.load(clip)
     lm = MotionLM.load(model)
     with about(clip):

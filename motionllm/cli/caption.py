@@ -25,16 +25,20 @@ def caption(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Captions a clip, or every clip of a folder. Exit status 2 where clips of a folder could not be used."""
+    import os
+
     from motionllm.captioning import caption_files, motion_files
     from motionllm.errors import MotionLLMError, about
     from motionllm.model import MotionLM
     from motionllm.motion import Motion
+    from motionllm.results import made_by
 
     if n < 1 or batch < 1:
         raise MotionLLMError(f"-n {n} and --batch {batch} must be at least 1.")
-    if clip.is_dir():
+    if os.path.isdir(clip):
         files = motion_files(clip, ids)
-        report = caption_files(MotionLM.load(model), files, out or Path("captions.jsonl"), batch, n, every)
+        target = out or Path("captions.jsonl")
+        report = caption_files(lambda: MotionLM.load(model), made_by(model), files, target, batch, n, every)
         emit(report, as_json)
         if report["failed"]:
             raise typer.Exit(2)

@@ -31,6 +31,7 @@ def chat(
     as_json: Annotated[bool, typer.Option("--json", help="Print each reply as a line of JSON.")] = False,
 ) -> None:
     """Say what a person does, watch it, ask about it, change it. Over a pipe, exit status 2 where a line failed."""
+    import io
     import sys
 
     from motionllm.chat import Chat, Reply
@@ -40,6 +41,8 @@ def chat(
 
     wanted = None if seconds is None else parse_seconds(seconds)
     motion = None if clip is None else Motion.load(clip)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # a line that is not UTF-8 is one that fails, not the last one
     live = sys.stdin.isatty()
     talk = Chat(MotionLM.load(model, tokenizer=tokenizer), folder, wanted, seed, temperature, best_of)
 

@@ -15,7 +15,7 @@ def generate(
     text: Annotated[str | None, typer.Argument(help="What the person does.")] = None,
     prompts: Annotated[
         Path | None,
-        typer.Option(help="In TEXT's place: a file of prompts, one a line, or JSONL of text (id, seconds, seed)."),
+        typer.Option(help="In TEXT's place: a file of prompts, a line each, or JSONL of text (id, seconds, seed)."),
     ] = None,
     seconds: Annotated[
         str | None, typer.Option(help="Exact duration as 4, or bounds as 2-4; default: the model decides.")
@@ -51,11 +51,13 @@ def generate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Generates a motion that does what the text says. With --prompts, exit status 2 where some could not be made."""
-    from motionllm.errors import MotionFileError, MotionLLMError
+    from motionllm.errors import MotionFileError, MotionLLMError, check_text
+    from motionllm.files import check_place
     from motionllm.model import MotionLM, parse_seconds
     from motionllm.motion import Motion
     from motionllm.motion.clip import WRITTEN
     from motionllm.prompts import generate_files, read_prompts
+    from motionllm.results import made_by
 
     # All that can be wrong is said before a model is loaded.
     if (text is None) == (prompts is None):
@@ -66,11 +68,14 @@ def generate(
     if (suffix if prompts else target.suffix).lower() not in WRITTEN:
         raise MotionFileError(f"{target}: a motion is written as {', '.join(WRITTEN)}; choose one of these suffixes.")
     if prompts is not None:
+        if batch < 1:
+            raise MotionLLMError(f"--batch {batch} must be at least 1.")
         if start or end or judge:
             raise MotionLLMError("--start, --end and --judge go with one text; leave them out with --prompts.")
         given = read_prompts(prompts, wanted, seed)
-        report = generate_files(MotionLM.load(model), given, target, suffix, batch, best_of, lock_feet,
-                                temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance)  # fmt: skip
+        report = generate_files(lambda: MotionLM.load(model), made_by(model), given, target, suffix, batch, best_of,
+                                lock_feet, temperature=temperature, top_p=top_p, top_k=top_k,
+                                guidance=guidance)  # fmt: skip
         lines = [f"{report['made']} motions made ({report['seconds']:.0f} s), {report['kept']} kept, in {target}",
                  *(f"failed {name}: {why}" for name, why in report["failed"].items())]  # fmt: skip
         emit(report, as_json, "\n".join(lines))
@@ -78,6 +83,8 @@ def generate(
             raise typer.Exit(2)
         return
     assert text is not None
+    check_text(text, "The text")
+    check_place(target)
     first, last = (None if clip is None else Motion.load(clip) for clip in (start, end))
     lm, ranking = MotionLM.load(model), None
     if judge:

@@ -26,8 +26,9 @@ from motionllm.data.builtin import Sample, Spec
 from motionllm.data.samples import Question
 from motionllm.errors import MotionLLMError
 from motionllm.eval.text import caption_scores
-from motionllm.model import BEST_OF, Judge, MotionLM, find_adapter
+from motionllm.model import BEST_OF, Judge, MotionLM
 from motionllm.motion import Motion
+from motionllm.results import adapter_hash as adapter_hash
 
 SPLIT = "test"
 TEMPERATURE, TOP_P = 0.8, 0.95  # those of MotionLM.generate
@@ -167,22 +168,6 @@ def evaluate(
             for i in range(min(cases, EXAMPLES))
         ],
     }
-
-
-def adapter_hash(name: str | Path) -> str:
-    """What tells an adapter's weights apart, or a whole model's: the first 16 digits of their files' SHA-256."""
-    folder, digest = find_adapter(name), hashlib.sha256()
-    files = [folder / "adapter_model.safetensors"]
-    if not files[0].is_file():  # a run with method full has a model's
-        files = sorted(folder.glob("model*.safetensors")) or files
-    try:
-        for file in files:
-            with open(file, "rb") as weights:
-                while block := weights.read(1 << 24):
-                    digest.update(block)
-    except OSError as error:
-        raise MotionLLMError(f"The adapter's weights {error.filename} cannot be read: {error.strerror}.") from None
-    return digest.hexdigest()[:16]
 
 
 def save_result(result: Mapping[str, Any], path: Path) -> None:

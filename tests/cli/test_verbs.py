@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import pytest
 from motionllm.cli import main
 from motionllm.config import Recipe, dump_recipe
 from motionllm.data import builtin
+from motionllm.eval.text import read_predictions
+from motionllm.files import lock
 from motionllm.motion import Motion
 
 
@@ -89,15 +93,145 @@ def test_a_killed_run_of_captions_goes_on(
     for name in ("a", "deep/a"):
         (tmp_path / "clips" / f"{name}.bvh").write_bytes(clip.read_bytes())
     out = tmp_path / "captions.jsonl"
-    out.write_text('{"id": "a", "caption": "kept"}\n{"id": "deep/a", "capt')
     words = ("caption", tmp_path / "clips", "--model", trained_run[0], "--out", out, "-n", 3, "--json")
-    assert json.loads(run(capsys, *words)[1])["kept"] == 1
-    rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert rows[0] == {"id": "a", "caption": "kept"}
-    assert rows[1]["id"] == "deep/a" and len(rows[1]["captions"]) == 3 and rows[1]["caption"] == rows[1]["captions"][0]
+    assert run(capsys, *words)[0] == 0
+    whole = out.read_text()
+    rows = [json.loads(line) for line in whole.splitlines()]
+    assert [row["id"] for row in rows] == ["a", "deep/a"]
+    assert all(len(row["captions"]) == 3 and row["caption"] == row["captions"][0] for row in rows)
+    first = len(whole.splitlines(keepends=True)[0])
+    for cut in np.random.default_rng(1).integers(first, len(whole) - 1, 3):
+        out.write_text(whole[:cut])
+        assert json.loads(run(capsys, *words)[1])["kept"] == 1
+        assert out.read_text() == whole
     out.write_text("not ours\n")
     assert "captions.jsonl" in _refused(capsys, *words)
     assert out.read_text() == "not ours\n"
+
+
+@pytest.fixture(scope="module")
+def another_run(trained_run: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run, trained on: other weights, all else alike."""
+    from safetensors.torch import load_file, save_file
+
+    copy = tmp_path_factory.mktemp("other") / "run"
+    shutil.copytree(trained_run[0], copy)
+    file = copy / "adapter" / "adapter_model.safetensors"
+    save_file({name: value + 0.01 for name, value in load_file(file).items()}, file, {"format": "pt"})
+    return copy
+
+
+def test_what_is_kept_is_of_the_same_makers(
+    trained_run: tuple[Path, Path], another_run: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out, made, prompts = (tmp_path / name for name in ("clips", "c.jsonl", "made", "prompts.txt"))
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / f"{name}.bvh").write_bytes(clip.read_bytes())
+    prompts.write_text("a person waves\na person bows\n")
+    caption = ("caption", folder, "--out", out, "--json", "--model")
+    generate = ("generate", "--prompts", prompts, "--out", made, "--seconds", 1, "--best-of", 1, "--seed", 1,
+                "--format", "npy", "--json", "--model")  # fmt: skip
+    for words, report, more in (
+        (caption, out, ("-n", "2")), (generate, made / "report.jsonl", ("--temperature", "0.5")),
+    ):  # fmt: skip
+        assert run(capsys, *words, trained_run[0])[0] == 0
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        assert json.loads(run(capsys, *words, trained_run[0])[1])["kept"] == 2
+        said = _refused(capsys, *words, another_run)
+        assert report.name in said and "adapter" in said and "--out" in said
+        assert report.name in _refused(capsys, *words, trained_run[0], *more)
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+        rows = [json.loads(line) for line in report.read_text().splitlines()]
+        report.write_text("".join(json.dumps({k: v for k, v in r.items() if k != "made_by"}) + "\n" for r in rows))
+        assert "does not say by which model" in _refused(capsys, *words, trained_run[0])
+        report.write_bytes(before[report])
+    # Captions are of a content, not of a name.
+    Motion(Motion.load(clip).canonical().joints[:40]).save(folder / "a.bvh")
+    report = json.loads(run(capsys, *caption, trained_run[0])[1])
+    assert (report["captioned"], report["kept"]) == (1, 1)
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert sorted(row["id"] for row in rows) == ["a", "b"] and rows[0]["clip"] != rows[1]["clip"]
+    # And the verbs that read captions take the lines as they are.
+    assert read_predictions(out).keys() == {"a", "b"}
+
+
+def test_one_bad_file_takes_no_other_with_it(
+    trained_run: tuple[Path, Path], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    folder, random, good = tmp_path / "clips", np.random.default_rng(7), clip.read_bytes()
+    folder.mkdir()
+    bad = {
+        "cut.bvh": good[: int(random.integers(1, len(good) // 2))],
+        "noise.bvh": random.bytes(3000),
+        "noise_z.npz": random.bytes(3000),
+        "noise_c.c3d": random.bytes(3000),
+        "empty.npy": b"",
+        "text.npy": b"\x93NUMPY\x01\x00v\x00{'descr': '|O', 'fortran_order': False, 'shape': (9,), }" + b" " * 60,
+        "swapped.bvh": good.replace(b"Zrotation", b"Xposition", 1),
+        "defect.bvh": good,
+    }
+    for name, content in bad.items():
+        (folder / name).write_bytes(content)
+    for name in ("a.bvh", "b.bvh", "é.bvh"):
+        (folder / name).write_bytes(good)
+    (folder / "loop.bvh").symlink_to(folder / "loop.bvh")
+    (folder / "dangling.npy").symlink_to(folder / "nowhere.npy")
+    (folder / "within").symlink_to(folder)
+    latin = b"caf\xe9.bvh"  # a name that is not UTF-8
+    try:
+        (folder / os.fsdecode(latin)).write_bytes(good)
+    except OSError:  # macOS takes no such name
+        latin = b""
+    load = Motion.load
+
+    def loads(path: Path, *more: object) -> Motion:
+        if Path(path).name == "defect.bvh":
+            raise ZeroDivisionError("of a library")
+        return load(path)
+
+    monkeypatch.setattr(Motion, "load", staticmethod(loads))
+    out = tmp_path / "c.jsonl"
+    status, said, err = run(capsys, "caption", folder, "--model", trained_run[0], "--out", out, "--json")
+    assert status == 2 and "Traceback" not in err
+    report = json.loads(said)
+    assert report["failed"].keys() == {Path(name).stem for name in bad} | {"loop", "dangling"}
+    assert "ZeroDivisionError" in report["failed"]["defect"]
+    ids = [json.loads(line)["id"] for line in out.read_text("utf-8").splitlines()]
+    assert sorted(ids) == sorted(["a", "b", "é", *([r"caf\xe9"] if latin else [])])
+
+
+def test_outputs_that_cannot_be_are_refused_before_a_model_is_loaded(
+    trained_run: tuple[Path, Path], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("motionllm.model.MotionLM.load", lambda *_, **__: pytest.fail("a model was loaded"))
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "a.bvh").write_bytes(clip.read_bytes())
+    (tmp_path / "prompts.txt").write_text("a person waves\n")
+    (tmp_path / "file").touch()
+    captions = ("caption", tmp_path / "clips", "--model", trained_run[0], "--out")
+    prompts = ("generate", "--prompts", tmp_path / "prompts.txt", "--model", trained_run[0], "--out")
+    one = ("generate", "a person waves", "--model", trained_run[0], "--out")
+    before = sorted(tmp_path.rglob("*"))
+    for words, out in (
+        (captions, "clips"), (captions, "file/c.jsonl"), (captions, "file/deep/c.jsonl"), (captions, "x" * 300),
+        (prompts, "file"), (prompts, "file/made"), (prompts, "x" * 300),
+        (one, "clips.bvh/"), (one, "file/a.bvh"), (one, "nowhere/a.bvh"), (one, "x" * 300 + ".bvh"),
+    ):  # fmt: skip
+        if out == "clips.bvh/":
+            (tmp_path / "clips.bvh").mkdir()
+        assert out.split("/")[0][:40] in _refused(capsys, *words, tmp_path / out)
+        if out == "clips.bvh/":
+            (tmp_path / "clips.bvh").rmdir()
+        assert sorted(tmp_path.rglob("*")) == before
+    for words, out in ((captions, tmp_path / "c.jsonl"), (prompts, tmp_path / "made")):
+        with lock(out if words is captions else out / "report.jsonl"):
+            assert "in use by process" in _refused(capsys, *words, out)
+    # A text that is none.
+    assert "not UTF-8" in _refused(capsys, "generate", "\udcff", *one[2:], tmp_path / "a.bvh")
+    assert "not UTF-8" in _refused(capsys, "ask", clip, "\udcff?", "--model", trained_run[0])
 
 
 def test_one_clip_too_long_fails_alone_and_has_a_timeline(
@@ -158,6 +292,13 @@ def test_prompts_are_made_and_resumed(
         ('{"text": "x", "secnds": 2}', "line 1"),
         ('{"text": "x", "seconds": "2"}', "line 1"),
         ('{"text": "x", "seed": 0.5}', "line 1"),
+        ('{"text": "x", "seed": -1}', "line 1"),
+        ('{"text": "x", "seed": true}', "line 1"),
+        ('{"text": "x", "seconds": NaN}', "line 1"),
+        ('{"text": "\\ud800"}', "line 1"),
+        ('{"text": "x", "id": "' + "a" * 300 + '"}', "no name for a file"),
+        ('{"text": "x", "id": "a"}\n{"text": "y", "id": "A"}', "2 times"),
+        ("[" * 100_000, "line 1"),
         ("no JSON", "line 1"),
         ("\n", "no prompt"),
     ],

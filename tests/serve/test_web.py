@@ -165,8 +165,8 @@ def test_two_visitors_see_nothing_of_each_other(browser: Browser, served: Any) -
     say(first, "/history", "\u203a a person bows")
     assert "jumps (" not in first.run("document.querySelector('#talk').innerText")
     # Nor of the server's files: the conversation reads and writes none.
-    say(second, "/load /etc/passwd", "There is no command /load")
-    say(second, "/save x.bvh", "There is no command /save")
+    say(second, "/load /etc/passwd", "no command is called '/load'")
+    say(second, "/save x.bvh", "no command is called '/save'")
 
 
 def test_wrong_settings_are_said_and_the_page_goes_on(browser: Browser, served: Any) -> None:

@@ -1,0 +1,135 @@
+"""Results that a verb appends to a JSONL file and goes on with: each line names its "id" and what it was made by.
+
+Lines of another model, or of other settings, are never kept as this one's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from motionllm.errors import MotionLLMError
+from motionllm.files import lock, write_file
+from motionllm.model import find_adapter
+from motionllm.vocab import MotionVocab
+
+
+class Results:
+    """rows: {id: its last line} of what was made before. See `results`."""
+
+    def __init__(self, path: Path, made_by: Mapping[str, Any]) -> None:
+        self.path, self.made_by = path, dict(made_by)
+        self.rows = {row["id"]: row for row in _read(path)}
+        for row in self.rows.values():
+            theirs = row.get("made_by")
+            if not isinstance(theirs, dict):
+                raise MotionLLMError(
+                    f"{path} does not say by which model it was made, so it cannot be gone on with; "
+                    "give another --out, or move it away."
+                )
+            for key in sorted({*theirs, *made_by}):
+                if theirs.get(key) != self.made_by.get(key):
+                    raise MotionLLMError(
+                        f"{path} was made by another model or with other settings ({key}: {theirs.get(key)!r} there, "
+                        f"{self.made_by.get(key)!r} now); give another --out, or move it away."
+                    )
+        self.file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - open as long as results come
+
+    def drop(self, ids: set[str]) -> None:
+        """Take the lines of these ids out of the file."""
+        if not ids & self.rows.keys():
+            return
+        self.rows = {name: row for name, row in self.rows.items() if name not in ids}
+        self.file.close()
+        write_file(self.path, "".join(_line(row) for row in self.rows.values()))
+        self.file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append a result; `made_by` is added. Raises MotionLLMError where the disk is full."""
+        try:
+            self.file.write(_line({**row, "made_by": self.made_by}))
+            self.file.flush()
+        except OSError as error:
+            raise MotionLLMError(
+                f"{self.path}: cannot be written ({error.strerror}); make room and give the same command again: "
+                "what is there is kept."
+            ) from None
+
+
+@contextmanager
+def results(path: Path, made_by: Mapping[str, Any]) -> Iterator[Results]:
+    """Hold `path` for this process, and what it has of these makers.
+
+    made_by: what determines the results, as plain JSON values. Raises MotionLLMError where `path` is a folder, is in
+    use, cannot be written, is no such file, or was made by others.
+    """
+    if os.path.isdir(path):  # Path.is_dir raises for names that are too long
+        raise MotionLLMError(f"{path} is a folder; give --out the name of a file, as {path / 'captions.jsonl'}.")
+    with lock(path):
+        try:
+            kept = Results(path, made_by)
+        except OSError as error:
+            raise MotionLLMError(f"{path}: cannot be written ({error.strerror}).") from None
+        try:
+            yield kept
+        finally:
+            with contextlib.suppress(OSError):  # on a full disk, of which `write` has told
+                kept.file.close()
+
+
+def made_by(model: str | Path, **settings: Any) -> dict[str, Any]:
+    """What results are made by: the adapter's weights, the motion tokenizer, and settings. No model is loaded."""
+    tokenizer = MotionVocab.load(find_adapter(model)).tokenizer_hash
+    return {"adapter": adapter_hash(model), "tokenizer": tokenizer, **settings}
+
+
+def adapter_hash(name: str | Path) -> str:
+    """What tells an adapter's weights apart, or a whole model's: the first 16 digits of their files' SHA-256."""
+    folder = find_adapter(name)
+    files = [folder / "adapter_model.safetensors"]
+    if not files[0].is_file():  # a run with method full has a model's
+        files = sorted(folder.glob("model*.safetensors")) or files
+    try:
+        return content_hash(*files)
+    except OSError as error:
+        raise MotionLLMError(f"The adapter's weights {error.filename} cannot be read: {error.strerror}.") from None
+
+
+def content_hash(*files: Path) -> str:
+    """The first 16 digits of the SHA-256 of files, one after the other. Raises OSError where one cannot be read."""
+    digest = hashlib.sha256()
+    for path in files:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 24):
+                digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    """The objects of the file; what a killed process left of its last line is cut off it."""
+    if not path.is_file():
+        return []
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    try:
+        rows = [json.loads(line) for line in whole.decode("utf-8").split("\n") if line.strip()]
+        if not all(isinstance(row, dict) and isinstance(row.get("id"), str) for row in rows):
+            raise ValueError
+    except (ValueError, RecursionError):
+        raise MotionLLMError(
+            f"{path} is no list of results to go on with; move it away or give another name."
+        ) from None
+    if whole != content:
+        with open(path, "r+b") as file:
+            file.truncate(len(whole))
+    return rows
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
