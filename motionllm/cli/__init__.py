@@ -57,7 +57,9 @@ def emit(result: dict[str, Any], as_json: bool, text: str | None = None) -> None
     Paths become strings and numbers that are not finite null: NaN is no JSON.
     """
     if as_json:
-        print(json.dumps(_plain(result), ensure_ascii=False, allow_nan=False))
+        # What an output that is not UTF-8 could not show is escaped: nothing is lost to whoever parses it.
+        escaped = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+        print(json.dumps(_plain(result), ensure_ascii=escaped, allow_nan=False))
     elif text is not None:
         print(text)
     else:
@@ -66,6 +68,9 @@ def emit(result: dict[str, Any], as_json: bool, text: str | None = None) -> None
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line (`sys.argv` where none is given) and returns its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console may lack characters (cp1252), a file name be no text
+            stream.reconfigure(errors="replace")
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     logging.getLogger("motionllm").setLevel(logging.INFO)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # says at import which of its own kernels it lacks

@@ -18,6 +18,8 @@ app = typer.Typer(
     help="Import motion files, measure and look at them; show a recipe's data.",
 )
 
+MOST = 20  # refused files that are named one by one; of more, each kind of reason is
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Rig = Annotated[Path | None, typer.Option(help="YAML that names the joints of a rig that is not recognised.")]
 
@@ -38,16 +40,20 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Turns a folder of mocap of any rig into a data set that recipes read. Exit status 2 where files were refused."""
-    from motionllm.data.importing import import_folder
+    from motionllm.data.importing import import_folder, summary
     from motionllm.tracking import Bar
 
     with Bar(f"import {folder.name}") as bar:
         report = import_folder(folder, out, captions, rig, val, test, longest, workers, bar.update)
-    refused = report["refused"]
+    refused, unused = report["refused"], report["unused"]
     lines = [f"{sum(report['clips'].values())} clips of {report['seconds'] / 60:.1f} minutes in {out}: "
              + ", ".join(f"{n} {split}" for split, n in report["clips"].items()),
-             *(f"refused {name}: {why}" for name, why in refused.items()),
-             f"look at {out / 'contact.png'}"]  # fmt: skip
+             *(f"noted in {line}" for line in summary(report["notes"])),
+             *(f"not used: {line}" for line in unused[:3]),
+             *([f"not used: {len(unused) - 3} more"] if len(unused) > 3 else []),
+             *(f"refused {name}: {why}" for name, why in list(refused.items())[:MOST]),
+             *(f"refused {line}" for line in summary({name: [why] for name, why in list(refused.items())[MOST:]})),
+             f"look at {out / 'contact.png'}; {out / 'import.json'} holds every note"]  # fmt: skip
     emit(report, as_json, "\n".join(lines))
     if refused:
         raise typer.Exit(2)

@@ -2,49 +2,67 @@
 
 Each file becomes `new_joints/ID.npy` (22 joints, 20 fps, canonical) and `texts/ID.txt`; `train.txt`, `val.txt` and
 `test.txt` list the ids; `labels.jsonl` keeps what the canonical form drops (the body's own leg length, the source);
-`import.json` says what was taken and what was refused, and why; `contact.png` shows a pose of each clip. What is
-already there from the same file is not done again.
+`import.json` says what was taken, what was noted, and what was refused, and why; `contact.png` shows a pose of each
+clip. What is already there from the same file is not done again; a file that was refused is tried again.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import itertools
 import json
 import os
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+import stat
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from motionllm.errors import MotionLLMError
-from motionllm.files import write_file
+from motionllm import motion as reading
+from motionllm.data.sources import Caption, code_of, read_captions, span
+from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.files import lock, parse_json, read_jsonl, read_text, tidy, write_file
 from motionllm.motion import Motion
 from motionllm.motion.clip import READ
 from motionllm.motion.features import check_joints
 from motionllm.motion.pictures import contact_sheet
+from motionllm.motion.rigs import load_rig
 from motionllm.motion.skeleton import HUMANML3D
 
 LEAST = 10  # feature frames: half a second
+SHOWN = 60  # clips on the contact sheet
 
-Caption = tuple[str, float, float]  # text, from, to: seconds, 0 and 0 for the whole clip
+Job = tuple[str, str, str, str, "str | None", float]  # file, id, what its pieces' ids begin with, out, rig, longest
 
 
 @dataclass(frozen=True)
 class Taken:
-    """What importing a file gave: its pieces' frames and what is kept beside them, or why it was refused."""
+    """What importing a file gave: its clips, their frames and what is kept beside them, or why it was refused."""
 
     id: str
-    pieces: tuple[int, ...] = ()
+    clips: tuple[str, ...] = ()
+    frames: tuple[int, ...] = ()
     leg: float = 0.0
     notes: tuple[str, ...] = ()
     error: str = ""
+
+
+@dataclass
+class _Told:
+    """Captions by id of the file they are of, and what is wrong: with those of a file, and with others."""
+
+    captions: dict[str, list[Caption]]
+    doubts: dict[str, list[str]]
+    unused: list[str]
 
 
 def import_folder(
@@ -66,78 +84,455 @@ def import_folder(
     longer take is cut into even pieces. A file that cannot be read, has no caption or is under half a second is
     refused with its reason, and the others go on.
 
-    Raises MotionLLMError where there is no motion file, no caption at all, or shares that leave nothing to train on.
+    Raises MotionLLMError where there is no motion file, no caption at all, shares that leave nothing to train on, or
+    another process is importing into `out`; MotionFileError where `out` cannot be written: what was done until then
+    is kept, and the same call goes on from there.
     """
     if not folder.is_dir():
-        raise MotionLLMError(f"{folder} is no folder; give the folder that holds the motion files.")
-    if val < 0 or test < 0 or val + test >= 1:
+        raise MotionLLMError(f"{folder} is not a folder; give the folder that holds the motion files.")
+    if out.exists() and (not out.is_dir() or out.samefile(folder)):
+        raise MotionLLMError(f"The data set cannot be written to {out}; give another folder with --out.")
+    if not (val >= 0 and test >= 0 and val + test < 1):
         raise MotionLLMError(f"val {val} and test {test} leave no clip to train on; give shares that add up below 1.")
     if not longest >= 1:
         raise MotionLLMError(f"longest is {longest} seconds; pieces of at least 1 second are needed.")
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in READ and out not in p.parents)
+    load_rig(rig)
+    files, refused = _found(folder, out)
     if not files:
-        raise MotionLLMError(f"{folder} holds no motion file ({', '.join(READ)}).")
+        why = "".join(f"; {name} {reason}" for name, reason in itertools.islice(refused.items(), 3))
+        raise MotionLLMError(f"{folder} holds no motion file that can be read ({', '.join(READ)}){why}")
     ids = _ids(folder, files)
-    told = _captions(captions, folder, files, ids)
-    if not told:
+    told = _captions(captions, folder, ids)
+    if not told.captions:
+        doubts = [*itertools.chain(*told.doubts.values()), *told.unused]
         raise MotionLLMError(
-            f"No file of {folder} has a caption; give --captions FILE (CSV or JSONL), --captions names, or a NAME.txt "
-            "beside each file."
+            f"No file of {folder} has a caption{f' ({doubts[0]})' if doubts else ''}; give --captions FILE (CSV or "
+            "JSONL), --captions names, or a NAME.txt beside each file."
         )
-    for name in ("new_joints", "texts"):
-        (out / name).mkdir(parents=True, exist_ok=True)
-    state = _earlier(out)
-    rows: dict[str, dict[str, Any]] = {}
-    todo: list[tuple[Path, str, str]] = []
+    with lock(out):
+        for name in ("", "new_joints", "texts"):
+            try:
+                (out / name).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise MotionFileError(f"{out / name}: cannot be made ({error.strerror}).") from None
+            tidy(out / name)
+        rows = _convert_all(folder, ids, out, rig, longest, workers, progress)
+        return _write(folder, ids, rows, told, refused, out, (val, test))
+
+
+# -- the files ----------------------------------------------------------------------------------------------
+
+
+def _found(folder: Path, out: Path) -> tuple[list[Path], dict[str, str]]:
+    """The motion files under `folder`, links to folders followed once, and what cannot be read, with the reason."""
+    files: list[Path] = []
+    refused: dict[str, str] = {}
+
+    def unreadable(error: OSError) -> None:
+        refused[_shown(folder, Path(error.filename))] = f"cannot be read ({error.strerror})."
+
+    seen = {_place(out)} if out.is_dir() else set()
+    for here, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
+        place = _place(Path(here))
+        if place in seen:  # a link to a folder above it, or the data set itself
+            folders.clear()
+            continue
+        seen.add(place)
+        folders.sort()
+        for path in (Path(here, name) for name in names):
+            if path.suffix.lower() in READ:
+                if why := _unfit(path):
+                    refused[_shown(folder, path)] = why
+                else:
+                    files.append(path)
+    return sorted(files), refused
+
+
+def _place(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_dev, found.st_ino
+
+
+def _unfit(path: Path) -> str:
+    """Why a path is no file that can be opened; nothing is opened, as that would wait for a FIFO's other end."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        where = " (it is a link that leads nowhere)" if path.is_symlink() else ""
+        return f"cannot be read: {error.strerror}{where}."
+    return "" if stat.S_ISREG(mode) else "is not a regular file."
+
+
+def _shown(folder: Path, path: Path) -> str:
+    """A path below the folder in a form that every file and terminal takes: one line, valid UTF-8."""
+    name = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def _ids(folder: Path, files: Sequence[Path]) -> dict[Path, str]:
+    """An id for each file: its name, with its folders before it where names repeat, and its suffix where those do too.
+
+    Where ids meet even so (`walk 1`, `walk_1`), all but one get a digest of their path. Ids that differ in case alone
+    meet as well: on many disks they are one file.
+    """
+    named = {}
     for file in files:
-        mark = _mark(file, rig, longest)
-        earlier = state.get(ids[file])
-        if (
-            earlier
-            and earlier["mark"] == mark
-            and all((out / "new_joints" / f"{i}.npy").is_file() for i in earlier["clips"])
-        ):
-            rows[ids[file]] = earlier
-        else:
-            todo.append((file, ids[file], mark))
-    done = len(rows)
+        inside = file.relative_to(folder)
+        named[file] = [_id(file.stem), _id(str(inside.with_suffix(""))), _id(str(inside))]
+    counts = [Counter(_folded(names[k]) for names in named.values()) for k in range(3)]
+    chosen = {f: next((n[k] for k in range(3) if counts[k][_folded(n[k])] == 1), n[1]) for f, n in named.items()}
+    ids: dict[Path, str] = {}
+    used: set[str] = set()
+    for file in sorted(files, key=lambda f: (chosen[f] != f.stem, f)):  # who is called so keeps the name
+        name = chosen[file]
+        while _folded(name) in used:
+            name = f"{chosen[file]}-{_digest(f'{os.fsencode(file.relative_to(folder))!r} {name}')[:8]}"
+        used.add(_folded(name))
+        ids[file] = name
+    return {file: ids[file] for file in files}
+
+
+def _id(name: str) -> str:
+    """A name as it can stand in a list, and as a file on any disk."""
+    plain = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", name)).strip(".") or "_"
+    if len(plain.encode()) > 120:
+        plain = f"{plain.encode()[:100].decode(errors='ignore')}-{_digest(plain)[:8]}"
+    return plain
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _prefixes(ids: Mapping[Path, str]) -> dict[Path, str]:
+    """What the ids of a file's pieces begin with, before their number: no piece is called as a file or another's is."""
+    numbered = {match[1] for name in ids.values() if (match := re.fullmatch(r"(.*?)\d+", _folded(name)))}
+    prefixes: dict[Path, str] = {}
+    for file, name in ids.items():
+        prefix = f"{name}_"
+        while _folded(prefix) in numbered:
+            prefix += "_"
+        numbered.add(_folded(prefix))
+        prefixes[file] = prefix
+    return prefixes
+
+
+def _split(name: str, val: float, test: float) -> str:
+    share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
+    return "val" if share < val else "test" if share < val + test else "train"
+
+
+# -- from files to clips ------------------------------------------------------------------------------------
+
+
+def _convert_all(
+    folder: Path,
+    ids: Mapping[Path, str],
+    out: Path,
+    rig: Path | None,
+    longest: float,
+    workers: int | None,
+    progress: Callable[..., None] | None,
+) -> dict[str, dict[str, Any]]:
+    """What each file gave, by id; files that were converted before in the same way are not read again."""
     journal = out / ".import.jsonl"
-    with open(journal, "a", encoding="utf-8") as lines:
-        for (file, name, mark), taken in zip(todo, _convert_all(todo, out, rig, longest, workers), strict=True):
-            row: dict[str, Any] = {"id": name, "source": str(file.relative_to(folder)), "mark": mark}
-            row |= {
-                "clips": _names(taken),
-                "frames": list(taken.pieces),
-                "leg": round(taken.leg, 4),
-                "notes": list(taken.notes),
-            }
-            row |= {"error": taken.error}
+    earlier = _earlier(journal)
+    prefixes = _prefixes(ids)
+    how = f"{read_text(rig) if rig else ''} {longest} {code_of(reading)}"
+    rows: dict[str, dict[str, Any]] = {}
+    todo: list[tuple[str, str, Job]] = []
+    for file, name in ids.items():
+        source = _shown(folder, file)
+        mark = _digest(f"{source} {prefixes[file]} {_state(file)} {how}")[:16]
+        row = earlier.get(name)
+        if row and row["mark"] == mark and all((out / "new_joints" / f"{i}.npy").is_file() for i in row["clips"]):
             rows[name] = row
-            lines.write(json.dumps(row) + "\n")
-            lines.flush()
-            done += 1
-            if progress:
-                progress(done / len(files), clips=sum(len(r["clips"]) for r in rows.values()))
-    refused = {r["source"]: r["error"] for r in rows.values() if r["error"]}
+        else:
+            job = (str(file), name, prefixes[file], str(out), str(rig) if rig else None, longest)
+            todo.append((source, mark, job))
+    done = len(rows)
+    try:
+        with open(journal, "a", encoding="utf-8") as lines:
+            for (source, mark, _), taken in zip(todo, _taken([job for *_, job in todo], workers), strict=True):
+                row = {"id": taken.id, "source": source, "mark": mark, "clips": list(taken.clips)}
+                row |= {"frames": list(taken.frames), "leg": round(taken.leg, 4), "notes": list(taken.notes)}
+                rows[taken.id] = row | {"error": taken.error}
+                if not taken.error:  # what is refused is tried again: the reason may have been a full memory
+                    lines.write(json.dumps(row) + "\n")
+                    lines.flush()
+                done += 1
+                if progress:
+                    progress(done / len(ids), clips=sum(len(r["clips"]) for r in rows.values()))
+    except OSError as error:
+        raise MotionFileError(f"{journal}: cannot be written ({error.strerror}).") from None
+    write_file(journal, "".join(json.dumps(row) + "\n" for row in rows.values() if not row.get("error")))
+    return rows
+
+
+def _state(file: Path) -> str:
+    """Changes when the file does, its size and time of change set back included."""
+    try:
+        found = file.stat()
+    except OSError:  # it is gone since the folder was read, which converting it will say
+        return "gone"
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+
+
+def _earlier(journal: Path) -> dict[str, dict[str, Any]]:
+    rows: dict[str, dict[str, Any]] = {}
+    if journal.is_file():
+        for line in journal.read_bytes().splitlines():
+            try:
+                row = json.loads(line)
+                if row["clips"] and row["mark"] and row["frames"] and {"leg", "notes", "source"} <= row.keys():
+                    rows[row["id"]] = row | {"error": ""}
+            except (ValueError, KeyError, TypeError, AttributeError):  # cut short when an import was killed
+                continue
+    return rows
+
+
+def _taken(jobs: list[Job], workers: int | None) -> Iterator[Taken]:
+    count = min(workers or os.cpu_count() or 1, len(jobs))
+    if count <= 1:
+        yield from map(_convert, jobs)
+        return
+    done = 0
+    try:
+        with ProcessPoolExecutor(count) as pool:
+            for taken in pool.map(_convert, jobs, chunksize=4):
+                yield taken
+                done += 1
+        return
+    except BrokenProcessPool:
+        pass
+    for job in jobs[done:]:  # one of them ended its process, for want of memory as a rule; alone, it is found
+        try:
+            with ProcessPoolExecutor(1) as pool:
+                yield pool.submit(_convert, job).result()
+        except BrokenProcessPool:
+            yield Taken(job[1], error="cannot be read: the process that read it was ended, as when memory runs out.")
+
+
+def _convert(job: Job) -> Taken:
+    """One file to its clips on disk. Whatever is wrong with the file is returned, never raised.
+
+    Raises MotionFileError where the clips cannot be written: no fault of the file.
+    """
+    file, name, prefix, out, rig, longest = job
+    try:
+        motion = Motion.load(file, rig)
+        body = motion.body()
+        check_joints(body.joints)
+        clip = body.canonical()
+        if len(clip) < LEAST + 1:
+            raise MotionLLMError(f"is {len(clip) / clip.fps:.2f} s long; half a second is the least.")
+        count = max(1, int(np.ceil(len(clip) / (longest * clip.fps))))
+        edges = np.linspace(0, len(clip), count + 1).round().astype(int)
+        pieces = [Motion(clip.joints[a:b]).canonical() for a, b in itertools.pairwise(edges)]
+    except MotionLLMError as error:
+        return Taken(name, error=_line(str(error).removeprefix(f"{file}: ")))
+    except Exception as error:  # one file, whatever it holds, must not end the import of the others
+        return Taken(name, error=_line(f"cannot be read ({type(error).__name__}: {error})."))
+    clips = (name,) if count == 1 else tuple(f"{prefix}{n}" for n in range(1, count + 1))
+    for clip_name, piece in zip(clips, pieces, strict=True):
+        piece.save(Path(out) / "new_joints" / f"{clip_name}.npy")
+    notes = tuple(_line(note) for note in motion.notes)
+    return Taken(name, clips, tuple(len(piece) for piece in pieces), body.leg, notes)
+
+
+def _line(text: str) -> str:
+    """One line of valid UTF-8: file names and the messages of libraries may be neither."""
+    return " ".join(text.encode("utf-8", "backslashreplace").decode().split())[:500]
+
+
+# -- captions -----------------------------------------------------------------------------------------------
+
+
+def _captions(given: Path | str | None, folder: Path, ids: Mapping[Path, str]) -> _Told:
+    """Captions from whichever source was named."""
+    told = _Told({}, defaultdict(list), [])
+    if given is None:
+        for file, name in ids.items():
+            if (beside := file.with_suffix(".txt")).is_file():
+                try:
+                    lines, told.doubts[name] = read_captions(beside)
+                except MotionFileError as error:
+                    told.doubts[name] = [_line(str(error).rstrip("."))]
+                    continue
+                _tell(told, name, lines)
+    elif str(given) == "names":
+        for file, name in ids.items():
+            _tell(told, name, [Caption(_words(file.stem))])
+    else:
+        _from_rows(told, Path(given), folder, ids)
+    return told
+
+
+def _tell(told: _Told, name: str, captions: Iterable[Caption]) -> None:
+    cleaned = [replace(c, text=text) for c in captions if (text := _clean(c.text))]
+    if cleaned:
+        told.captions.setdefault(name, []).extend(cleaned)
+
+
+def _from_rows(told: _Told, path: Path, folder: Path, ids: Mapping[Path, str]) -> None:
+    if not path.is_file():
+        raise MotionLLMError(f"The captions {path} do not exist; give a CSV or JSONL file, or `names`.")
+    # What a row may call a file by, in the order in which it is looked for.
+    ways: list[Callable[[Path], str]] = [
+        lambda f: f.relative_to(folder).as_posix(),
+        lambda f: f.relative_to(folder).with_suffix("").as_posix(),
+        lambda f: f.name,
+        lambda f: f.stem,
+        lambda f: ids[f],
+    ]
+    tables: list[dict[str, list[Path]]] = []
+    for way in ways:
+        tables.append(defaultdict(list))
+        for file in ids:
+            tables[-1][unicodedata.normalize("NFC", way(file))].append(file)
+    exact = {ways[0](file): [file] for file in ids}
+    for number, row in _rows(path):
+        where = f"{path}, line {number}"
+        named = [k for k in ("file", "id", "clip", "name", "path") if k in row]
+        spoken = [k for k in ("captions", "caption", "text") if k in row]
+        if not named or not spoken:
+            raise MotionLLMError(f"{where}: needs `file` and `caption`, has {', '.join(map(str, row)) or 'nothing'}.")
+        called = next((str(row[k]).strip() for k in named if row[k]), "")
+        key = called.replace("\\", "/").removeprefix("./")
+        composed = unicodedata.normalize("NFC", key)  # an accent may be a character of its own on one side alone
+        found = exact.get(key) or next((table[composed] for table in tables if composed in table), [])
+        if not found:
+            told.unused.append(f"{where}: {called[:100]!r} is no file of {folder}" if called else f"{where}: no file")
+            continue
+        if len(found) > 1:
+            a, b = (f.relative_to(folder).as_posix() for f in found[:2])
+            raise MotionLLMError(f"{where}: {called!r} may be {a} or {b}; write which, with its folder and suffix.")
+        name = ids[found[0]]
+        if "" in row:
+            told.doubts[name].append(f"{where}: has more fields than the first line; quote what holds a comma")
+            continue
+        try:
+            start, end = span(row.get("from"), row.get("to"))
+        except ValueError as error:
+            told.doubts[name].append(f"{where}: {error}")
+            continue
+        texts = next((row[k] for k in spoken if row[k]), "")
+        texts = texts if isinstance(texts, list) else [texts]
+        if not any(_clean(str(text)) for text in texts):
+            told.doubts[name].append(f"{where}: has no caption")
+        _tell(told, name, [Caption(str(text), start, end, where) for text in texts])
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, values by column) of a CSV, JSONL or JSON file; what a CSV row has too many is under ""."""
+    text = read_text(path, "file of captions")
+    if path.suffix.lower() in (".jsonl", ".json"):
+        whole = parse_json(text, str(path)) if text.lstrip().startswith("[") else None
+        rows = read_jsonl(path, "file of captions") if whole is None else list(enumerate(whole, 1))
+        for number, row in rows:
+            if not isinstance(row, dict):
+                raise MotionLLMError(f"{path}, entry {number}: expected a JSON object with `file` and `caption`.")
+            yield number, row
+        return
+    header = text.split("\n", 1)[0]
+    delimiter = next((d for d in ",;\t" if d in header), ",")  # spreadsheets write ; where a comma is the decimal point
+    reader = csv.DictReader(io.StringIO(text), restkey="", delimiter=delimiter)
+    try:
+        if not reader.fieldnames:
+            raise MotionLLMError(f"The captions {path} are empty; the first line names the columns, file,caption.")
+        for row in reader:
+            yield reader.line_num, {(key or "").strip().lower(): value for key, value in row.items()}
+    except csv.Error as error:
+        raise MotionLLMError(f"{path}, line {reader.line_num}: is not CSV ({error}).") from None
+
+
+def _texts(captions: Iterable[Caption], frames: Sequence[int]) -> tuple[list[str], list[str]]:
+    """The captions of each piece in HumanML3D's lines, their seconds moved into the piece; what cannot be used."""
+    lengths = [count / HUMANML3D.fps for count in frames]
+    begun = [sum(lengths[:k]) for k in range(len(lengths))]
+    total = sum(lengths)
+    lines: list[list[str]] = [[] for _ in frames]
+    doubts = []
+    for caption in captions:
+        if not caption.start and not caption.end:
+            for piece in lines:
+                piece.append(f"{caption.text}##0.0#0.0")
+            continue
+        start, end = caption.start, caption.end or total
+        where = f"{caption.where}: " if caption.where else ""
+        if start >= total:
+            doubts.append(f"{where}it begins at {start:g} s, the clip ends at {total:g} s")
+            continue
+        if end > total + 0.5:
+            doubts.append(f"{where}it ends at {end:g} s, the clip at {total:g} s: taken to the clip's end")
+        parts = [(max(start - b, 0.0), min(end - b, length)) for b, length in zip(begun, lengths, strict=True)]
+        if all(b - a <= 0.5 for a, b in parts):
+            doubts.append(f"{where}it is of {min(end, total) - start:.2f} s; half a second is the least")
+        for piece, (a, b) in zip(lines, parts, strict=True):
+            if b - a > 0.5:
+                piece.append(f"{caption.text}##{a:.2f}#{b:.2f}")
+    mute = sum(not piece for piece in lines)
+    if 0 < mute < len(lines):
+        doubts.append(f"{mute} of {len(lines)} pieces without a caption left out")
+    return ["".join(f"{line}\n" for line in piece) for piece in lines], doubts
+
+
+def _clean(text: str) -> str:
+    return " ".join(text.encode("utf-8", "replace").decode().replace("#", " ").split())
+
+
+def _words(stem: str) -> str:
+    """A file's name as words: `WalkTurn_left-01` → "walk turn left"."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"[\W_]+", " ", stem))
+    return " ".join(word for word in spaced.lower().split() if not any(c.isdigit() for c in word))
+
+
+# -- the data set -------------------------------------------------------------------------------------------
+
+
+def _write(
+    folder: Path,
+    ids: Mapping[Path, str],
+    rows: Mapping[str, dict[str, Any]],
+    told: _Told,
+    refused: dict[str, str],
+    out: Path,
+    shares: tuple[float, float],
+) -> dict[str, Any]:
+    """Write texts, lists, labels, report and contact sheet; returns the report."""
     listed: dict[str, list[str]] = {"train": [], "val": [], "test": []}
     labels = []
-    for file in files:
-        row = rows[ids[file]]
+    notes: dict[str, list[str]] = {}
+    suspects: list[tuple[int, str]] = []
+    seconds = 0.0
+    for name in ids.values():
+        row = rows[name]
+        source = row["source"]
         if row["error"]:
+            refused[source] = row["error"]
             continue
-        if ids[file] not in told:
-            refused[row["source"]] = "has no caption."
+        texts, doubts = _texts(told.captions.get(name, ()), row["frames"])
+        doubts = [*told.doubts.get(name, ()), *doubts]
+        if not any(texts):
+            refused[source] = f"has no caption that can be used: {'; '.join(doubts)}." if doubts else "has no caption."
             continue
-        split = _split(ids[file], val, test)
-        for clip, text in zip(row["clips"], _texts(told[ids[file]], row["frames"]), strict=True):
-            if not text:
-                continue
-            write_file(out / "texts" / f"{clip}.txt", text)
-            listed[split].append(clip)
-            labels.append({"id": clip, "split": split, "source": row["source"], "leg": row["leg"]})
+        split = _split(name, *shares)
+        for clip, text, frames in zip(row["clips"], texts, row["frames"], strict=True):
+            if text:
+                write_file(out / "texts" / f"{clip}.txt", text)
+                listed[split].append(clip)
+                labels.append({"id": clip, "split": split, "source": source, "leg": row["leg"]})
+                suspects.append((min(map(_doubt, row["notes"]), default=2), clip))
+                seconds += frames / HUMANML3D.fps
+        if said := [*row["notes"], *doubts]:
+            notes[source] = said
     if not any(listed.values()):
         first = next(iter(refused.items()))
-        raise MotionLLMError(f"None of the {len(files)} files could be imported; the first, {first[0]}: {first[1]}")
+        raise MotionLLMError(f"None of the {len(ids)} files could be imported; the first, {first[0]}: {first[1]}")
     if not listed["train"]:  # a handful of clips: hash splits may leave none to train on
         spare = "val" if listed["val"] else "test"
         listed["train"], listed[spare] = listed[spare], []
@@ -149,189 +544,50 @@ def import_folder(
     write_file(out / "labels.jsonl", "".join(json.dumps(row) + "\n" for row in labels))
     report = {
         "dataset": str(out),
-        "files": len(files),
+        "files": len(ids),
         "clips": {split: len(names) for split, names in listed.items()},
-        "seconds": round(sum(sum(r["frames"]) for r in rows.values() if not r["error"]) / HUMANML3D.fps, 1),
+        "seconds": round(seconds, 1),
         "refused": refused,
-        "notes": {r["source"]: r["notes"] for r in rows.values() if r["notes"]},
+        "notes": notes,
+        "unused": told.unused,
     }
-    write_file(out / "import.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    shown = [clip for names in listed.values() for clip in names]
-    step = max(1, -(-len(shown) // 60))
-    contact_sheet(
-        [(name, Motion.load(out / "new_joints" / f"{name}.npy")) for name in shown[::step]], out / "contact.png"
-    )
+    write_file(out / "import.json", json.dumps(report, indent=1) + "\n")
+    shown = [(title, Motion.load(out / "new_joints" / f"{name}.npy")) for title, name in _chosen(suspects)]
+    contact_sheet(shown, out / "contact.png")
     return report
 
 
-def _convert_all(
-    todo: list[tuple[Path, str, str]], out: Path, rig: Path | None, longest: float, workers: int | None
-) -> Iterable[Taken]:
-    jobs = [(str(file), name, str(out), str(rig) if rig else None, longest) for file, name, _ in todo]
-    count = min(workers or os.cpu_count() or 1, len(jobs))
-    if count <= 1:
-        yield from map(_convert, jobs)
-        return
-    with ProcessPoolExecutor(count) as pool:
-        yield from pool.map(_convert, jobs, chunksize=4)
+def _doubt(note: str) -> int:
+    """0 for a note of what should be looked at, 1 of what was put right, 2 of what was merely decided."""
+    return 0 if note.startswith("check:") else 1 if note.startswith("mended:") else 2
 
 
-def _convert(job: tuple[str, str, str, str | None, float]) -> Taken:
-    """One file to its pieces on disk; whatever is wrong with it is returned, never raised."""
-    file, name, out, rig, longest = job
-    try:
-        motion = Motion.load(file, rig)
-        body = motion.body()
-        check_joints(body.joints)
-        clip = body.canonical()
-        if len(clip) < LEAST + 1:
-            raise MotionLLMError(f"is {len(clip) / clip.fps:.2f} s long; half a second is the least.")
-        count = max(1, int(np.ceil(len(clip) / (longest * clip.fps))))
-        edges = np.linspace(0, len(clip), count + 1).round().astype(int)
-        pieces = [clip.joints[a:b] for a, b in itertools.pairwise(edges)]
-        taken = Taken(name, tuple(len(p) for p in pieces), body.leg, motion.notes)
-        for clip_name, joints in zip(_names(taken), pieces, strict=True):
-            Motion(joints).canonical().save(Path(out) / "new_joints" / f"{clip_name}.npy")
-        return taken
-    except MotionLLMError as error:
-        return Taken(name, error=str(error).removeprefix(f"{file}: "))
-    except Exception as error:  # one file must not end the import of the others
-        return Taken(
-            name, error=f"cannot be read ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})."
-        )
+def _chosen(clips: Sequence[tuple[int, str]]) -> list[tuple[str, str]]:
+    """(title, clip) for the contact sheet of (doubt, clip): those in doubt first, "?" before their names, and of the
+    others as many as there is room for, evenly spread.
+    """
+    doubtful = [(f"? {name}", name) for _, name in sorted((c for c in clips if c[0] < 2), key=lambda c: c[0])][:SHOWN]
+    others = [(name, name) for doubt, name in clips if doubt == 2]
+    room = SHOWN - len(doubtful)
+    return doubtful + (others[:: -(-len(others) // room) or 1] if room else [])
 
 
-def _names(taken: Taken) -> list[str]:
-    return [taken.id] if len(taken.pieces) == 1 else [f"{taken.id}_{n}" for n in range(1, len(taken.pieces) + 1)]
+def summary(said: Mapping[str, Sequence[str]], most: int = 12) -> list[str]:
+    """A line for each kind of note, the commonest of each gravity first: how many files it is of, and the first three.
 
-
-def _ids(folder: Path, files: list[Path]) -> dict[Path, str]:
-    """An id a file: its name, with its folders before it where names repeat, and its suffix where those do too."""
-    named = [(f.stem, str(f.relative_to(folder).with_suffix("")), str(f.relative_to(folder))) for f in files]
-    counts = [Counter(names[k] for names in named) for k in range(2)]
-    chosen = [next((n[k] for k in range(2) if counts[k][n[k]] == 1), n[2]) for n in named]
-    return {file: re.sub(r"[^\w.-]+", "_", name) for file, name in zip(files, chosen, strict=True)}
-
-
-def _split(name: str, val: float, test: float) -> str:
-    share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
-    return "val" if share < val else "test" if share < val + test else "train"
-
-
-def _mark(file: Path, rig: Path | None, longest: float) -> str:
-    """Changes when the file or what is done to it does."""
-    stat = file.stat()
-    rigged = rig.read_text(encoding="utf-8") if rig and rig.is_file() else ""
-    return hashlib.sha256(f"{file.name} {stat.st_size} {stat.st_mtime_ns} {rigged} {longest}".encode()).hexdigest()[:16]
-
-
-def _earlier(out: Path) -> dict[str, dict[str, Any]]:
-    journal = out / ".import.jsonl"
-    rows: dict[str, dict[str, Any]] = {}
-    if journal.is_file():
-        for line in journal.read_text(encoding="utf-8").splitlines():
-            try:
-                row = json.loads(line)
-                rows[row["id"]] = row
-            except (ValueError, KeyError):  # a line cut short when the import was killed: that file is done again
-                continue
-    return rows
-
-
-def _texts(captions: list[Caption], frames: list[int]) -> list[str]:
-    """The captions of each piece in HumanML3D's lines, their seconds moved into the piece."""
-    texts, begun = [], 0.0
-    for count in frames:
-        length, lines = count / HUMANML3D.fps, []
-        for text, start, end in captions:
-            if not start and not end:
-                lines.append(f"{text}##0.0#0.0")
-            elif (a := max(start - begun, 0.0)) < (b := min(end - begun, length)) and b - a > 0.5:
-                lines.append(f"{text}##{a:.2f}#{b:.2f}")
-        begun += length
-        texts.append("\n".join(lines) + "\n" if lines else "")
-    return texts
-
-
-def _captions(
-    given: Path | str | None, folder: Path, files: list[Path], ids: Mapping[Path, str]
-) -> dict[str, list[Caption]]:
-    """Captions by id, from whichever source was named."""
-    if given is None:
-        beside = {f: f.with_suffix(".txt") for f in files}
-        return {ids[f]: lines for f, t in beside.items() if t.is_file() and (lines := _text_file(t))}
-    if str(given) == "names":
-        return {ids[f]: [(_words(f.stem), 0.0, 0.0)] for f in files if _words(f.stem)}
-    path = Path(given)
-    if not path.is_file():
-        raise MotionLLMError(f"The captions {path} do not exist; give a CSV or JSONL file, or `names`.")
-    by_name: dict[str, str] = {}
-    for file in files:
-        for key in (ids[file], file.name, file.stem, str(file.relative_to(folder))):
-            by_name.setdefault(key, ids[file])
-    found: dict[str, list[Caption]] = {}
-    for number, row in _rows(path):
-        name = next((str(row[k]) for k in ("file", "id", "clip", "name", "path") if row.get(k)), None)
-        texts = row.get("captions") or row.get("caption") or row.get("text")
-        if name is None or not texts:
-            raise MotionLLMError(f"{path} line {number}: needs `file` and `caption`, has {', '.join(map(str, row))}.")
-        try:
-            span = tuple(float(row.get(key) or 0) for key in ("from", "to"))
-        except (TypeError, ValueError):
-            raise MotionLLMError(f"{path} line {number}: `from` and `to` are seconds.") from None
-        if name in by_name:
-            for text in texts if isinstance(texts, list) else [texts]:
-                if clean := _clean(str(text)):
-                    found.setdefault(by_name[name], []).append((clean, span[0], span[1]))
-    if not found:
-        raise MotionLLMError(
-            f"None of the names in {path} is a file of {folder}; `file` is a name like {files[0].name}."
-        )
-    return found
-
-
-def _rows(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise MotionLLMError(f"The captions {path} are not UTF-8 text; save them so.") from None
-    if path.suffix.lower() in (".jsonl", ".json"):
-        for number, line in enumerate(text.splitlines(), 1):
-            if line.strip():
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    row = None
-                if not isinstance(row, dict):
-                    raise MotionLLMError(f"{path} line {number}: expected one JSON object a line.")
-                yield number, row
-        return
-    reader = csv.DictReader(text.splitlines())
-    if not reader.fieldnames:
-        raise MotionLLMError(f"The captions {path} are empty; the first line names the columns, file,caption.")
-    for number, row in enumerate(reader, 2):
-        yield number, {(k or "").strip().lower(): v for k, v in row.items() if k is not None}
-
-
-def _text_file(path: Path) -> list[Caption]:
-    """Lines of plain sentences, or of HumanML3D's `caption#tokens#from#to`."""
-    found: list[Caption] = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        text, *rest = line.strip().split("#")
-        try:
-            start, end = (float(x) if x and x != "nan" else 0.0 for x in rest[1:3]) if len(rest) >= 3 else (0.0, 0.0)
-        except ValueError:
-            start = end = 0.0
-        if clean := _clean(text):
-            found.append((clean, start, end))
-    return found
-
-
-def _clean(text: str) -> str:
-    return " ".join(text.replace("#", " ").split())
-
-
-def _words(stem: str) -> str:
-    """A file's name as words: `WalkTurn_left-01` → "walk turn left"."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"[\W_]+", " ", stem))
-    return " ".join(word for word in spaced.lower().split() if not any(c.isdigit() for c in word))
+    said: notes by file. Notes that differ in numbers and names alone are of one kind.
+    """
+    kinds: dict[str, dict[str, str]] = defaultdict(dict)
+    for source, notes in said.items():
+        for note in notes:
+            kind = re.sub(r"'[^']*'|\S+, line \d+|\d[\w.,+-]*", "…", note)
+            kinds[kind].setdefault(source, note)
+    order = sorted(kinds.values(), key=lambda of: (min(map(_doubt, of.values())), -len(of)))
+    lines = []
+    for of in order[:most]:
+        first = list(of)[:3]
+        more = f" and {len(of) - 3} more" if len(of) > 3 else ""
+        lines.append(f"{len(of)} {'file' if len(of) == 1 else 'files'}: {of[first[0]]} ({', '.join(first)}{more})")
+    if len(order) > most:
+        lines.append(f"and {len(order) - most} more kinds of note")
+    return lines

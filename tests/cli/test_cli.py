@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -182,3 +183,19 @@ def test_doctor_tries_it_all(capsys) -> None:
     assert cli.main(["doctor", "--run", "--json"]) == 0
     (trial,) = [check for check in json.loads(capsys.readouterr().out)["checks"] if check["name"] == "trial"]
     assert trial["state"] == "ok" and "2 s of motion" in trial["found"]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_a_console_that_lacks_characters_ends_no_verb(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = {name: io.BytesIO() for name in ("stdout", "stderr")}
+    for name, stream in raw.items():
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(stream, encoding=encoding))
+    assert cli.main(["wörd⟦\udcff"]) == 2
+    cli.emit({"clip": "歩く⟦"}, as_json=True)
+    cli.emit({}, as_json=False, text="⟦歩く⟧\udcff")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    first, second = raw["stdout"].getvalue().decode(encoding).splitlines()
+    assert json.loads(first) == {"clip": "歩く⟦"}  # what is read by programs is exact in every encoding
+    assert second == ("⟦歩く⟧?" if encoding == "utf-8" else "?????")
+    assert "no verb is called" in raw["stderr"].getvalue().decode(encoding)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
+import socket
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +16,8 @@ from motionllm import Motion, cli
 from motionllm.data import builtin, importing
 from motionllm.data.importing import import_folder
 from motionllm.data.sources import humanml3d
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.files import lock
 
 BOX = """HIERARCHY
 ROOT box
@@ -133,6 +138,274 @@ def test_captions_from_every_source(kind: str, folder: Path, tmp_path: Path) -> 
     assert samples["long_1"].captions == ["raises an arm"] and len(samples["long_1"].load()) == 50
     assert "long_2" not in samples  # its caption is of the first 2.5 s
     assert report["refused"]["Wave_Left.bvh"] == "has no caption."  # type: ignore[index]
+
+
+# What file names are made of, so that the ids of many files meet: by what is not a letter, by case, by the numbers of
+# pieces, by folders and by suffixes.
+NAMES = ["walk", "Walk", "walk 1", "walk_1", "walk-1", "walk  1", "walk#1", "walk.1", "WALK_1", "walk_1_1", "walk__1",
+         "walk_2", "walk_", "walk 1_2", "é", "e\u0301", "x" * 200, "x" * 201, "a\nb", "a b", "#", ".walk",
+         "w\udcff"]  # fmt: skip
+FOLDERS = ["", "more", "more 1", "More_1", "walk"]
+
+
+def numbered(place: Path, seed: int, count: int) -> dict[Path, int]:
+    """Files of names that meet, each with another number of frames, by which its clips are told."""
+    random = np.random.default_rng(seed)
+    clip = joints("wave")
+    files: dict[Path, int] = {}
+    while len(files) < count:
+        path = place / FOLDERS[random.integers(len(FOLDERS))] / f"{NAMES[random.integers(len(NAMES))]}.npy"
+        if path not in files:
+            files[path] = 12 + len(files)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, clip[: files[path]])
+    return files
+
+
+def clips_of(out: Path) -> dict[str, int]:
+    """Frames by caption over the clips of all lists; no two ids may be one file where case does not count."""
+    frames: dict[str, int] = defaultdict(int)
+    ids = [
+        i for split in ("train", "val", "test") if (f := out / f"{split}.txt").is_file() for i in f.read_text().split()
+    ]
+    assert max(Counter(i.casefold() for i in ids).values()) == 1
+    for name in ids:
+        caption = (out / "texts" / f"{name}.txt").read_text(encoding="utf-8").split("#")[0]
+        frames[caption] += len(np.load(out / "new_joints" / f"{name}.npy"))
+    return dict(frames)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", ["beside", "csv"])
+def test_no_clip_is_lost_where_names_meet(
+    seed: int, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "contact_sheet", lambda *_: None)  # the most of the time
+    files = numbered(tmp_path / "takes", seed, 30)
+    rows = []
+    for file, frames in files.items():
+        if kind == "beside":
+            file.with_suffix(".txt").write_text(f"take of {frames} frames\n")
+        elif str(file).isprintable():
+            rows.append((str(file.relative_to(tmp_path / "takes")), f"take of {frames} frames"))
+    with open(tmp_path / "captions.csv", "w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([("file", "caption"), *rows])
+    report = run(
+        tmp_path / "takes",
+        tmp_path / "set",
+        captions=tmp_path / "captions.csv" if kind == "csv" else None,
+        longest=1.0,  # of 20 frames: the longer ones are cut
+    )
+    wanted = {f"take of {frames} frames": frames for frames in files.values()}
+    if kind == "csv":
+        wanted = {caption: wanted[caption] for _, caption in rows}
+        assert set(report["refused"].values()) <= {"has no caption."}  # type: ignore[attr-defined]
+    else:
+        assert report["refused"] == {}
+    assert clips_of(tmp_path / "set") == wanted
+    assert all(name.isprintable() for name in report["notes"])  # type: ignore[attr-defined]
+
+
+def test_ids_hang_on_names_alone(tmp_path: Path) -> None:
+    files = list(numbered(tmp_path, 7, 40))
+    assert importing._ids(tmp_path, files) == importing._ids(tmp_path, files[::-1])
+    plain = [tmp_path / "walk 1.npy", tmp_path / "walk_1.npy"]
+    assert importing._ids(tmp_path, plain)[plain[1]] == "walk_1"  # the one that is called so
+
+
+def test_a_name_that_may_be_two_files_is_refused(folder: Path, tmp_path: Path) -> None:
+    (folder / "kick.npy").rename(folder / "more" / "kick.npz")
+    captions = tmp_path / "captions.csv"
+    captions.write_text("file,caption\nkick,a kick\n")
+    with pytest.raises(MotionLLMError, match=r"line 2: 'kick' may be more/kick.npy or more/kick.npz"):
+        run(folder, tmp_path / "set", captions=captions)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "beside"])
+@pytest.mark.parametrize("seed", range(3))
+def test_every_caption_is_used_or_named_by_its_line(kind: str, seed: int, tmp_path: Path) -> None:
+    random = np.random.default_rng(seed)
+    clip = joints("wave")[:41]
+    (tmp_path / "takes").mkdir()
+    rows: list[dict[str, object]] = []
+    for number in range(25):
+        np.save(tmp_path / "takes" / f"t{number}.npy", clip)
+        seconds = [random.choice(["", "0", "nan", "NaN", "-1", "0.5", "1.5", "1.7", "2", "9", "inf", "soon", "1e400"])
+                   for _ in range(2)]  # fmt: skip
+        rows.append({"file": f"t{number}.npy", "caption": f"take {number}", "from": seconds[0], "to": seconds[1]})
+    captions = tmp_path / f"captions.{kind}"
+    if kind == "csv":
+        with open(captions, "w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    elif kind == "jsonl":
+        captions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        for number, row in enumerate(rows):
+            (tmp_path / "takes" / f"t{number}.txt").write_text(f"{row['caption']}##{row['from']}#{row['to']}\n")
+    report = run(tmp_path / "takes", tmp_path / "set", captions=None if kind == "beside" else captions)
+    used = set(clips_of(tmp_path / "set"))
+    for number in range(25):
+        line = {"csv": number + 2, "jsonl": number + 1, "beside": 1}[kind]
+        why = report["refused"].get(f"t{number}.npy", "")  # type: ignore[attr-defined]
+        assert (f"take {number}" in used) != (f"line {line}: it" in why), (rows[number], why)
+
+
+def test_rows_that_say_nothing_are_named(folder: Path, tmp_path: Path) -> None:
+    captions = tmp_path / "captions.csv"
+    rows = ["file;caption", "kick.npy;a kick", "gone.npy;he is gone", "long.npy;", "Wave_Left.bvh;up;down", ""]
+    captions.write_bytes("\r\n".join(rows).encode("utf-16"))
+    report = run(folder, tmp_path / "set", captions=captions)
+    assert "line 3: 'gone.npy'" in report["unused"][0]  # type: ignore[index]
+    assert "line 4: has no caption" in report["refused"]["long.npy"]  # type: ignore[index]
+    assert "line 5: has more fields" in report["refused"]["Wave_Left.bvh"]  # type: ignore[index]
+    assert set(clips_of(tmp_path / "set")) == {"a kick"}
+
+
+def test_what_is_no_file_to_read_ends_no_import(
+    folder: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "nowhere.bvh").symlink_to("gone")
+    (folder / "self.bvh").symlink_to("self.bvh")
+    (folder / "loop").symlink_to(".")
+    (folder / "folder.bvh").mkdir()
+    os.mkfifo(folder / "fifo.npy")
+    server = socket.socket(socket.AF_UNIX)
+    monkeypatch.chdir(folder)  # the path of a socket may not be long
+    server.bind("socket.npz")
+    (folder / "zero.npy").symlink_to("/dev/zero")
+    odd = folder / b"line\nend \xff.npy".decode("utf-8", "surrogateescape")
+    odd.write_bytes((folder / "kick.npy").read_bytes())
+    (tmp_path / "beside").mkdir()
+    np.save(tmp_path / "beside" / "linked.npy", joints("kick", 3))
+    (folder / "link").symlink_to(tmp_path / "beside")
+    words = ["data", "import", str(folder), "--captions", "names", "--out", str(folder / "set"), "--workers", "1"]
+    for _ in range(2):  # and once more with the data set lying in it
+        assert cli.main([*words, "--json"]) == 2
+        report = json.loads(capfdbinary.readouterr().out.decode("utf-8"))
+        assert set(report["refused"]) == {"nowhere.bvh", "self.bvh", "fifo.npy", "socket.npz", "zero.npy"}
+        assert report["files"] == 6 and sum(report["clips"].values()) >= 6
+    assert cli.main(words) == 2
+    assert all(f"refused {name}: " in capfdbinary.readouterr().out.decode() for name in ["fifo.npy"])
+    server.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read every folder")
+def test_a_folder_that_may_not_be_read_is_named(folder: Path, tmp_path: Path) -> None:
+    (folder / "more").chmod(0)
+    try:
+        assert "more" in run(folder, tmp_path / "set")["refused"]  # type: ignore[operator]
+    finally:
+        (folder / "more").chmod(0o755)
+
+
+def test_a_full_disk_is_not_remembered_as_bad_files(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = run(folder, tmp_path / "wanted")
+    for room in range(4):
+        saved = []
+
+        def save(
+            self: Motion, path: Path, real: object = Motion.save, saved: list[Path] = saved, room: int = room
+        ) -> None:
+            if len(saved) >= room:
+                raise MotionFileError(f"{path}: cannot be written (No space left on device); nothing was changed.")
+            saved.append(path)
+            real(self, path)  # type: ignore[operator]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Motion, "save", save)
+            with pytest.raises(MotionFileError, match="No space left"):
+                run(folder, tmp_path / f"set{room}")
+        again = run(folder, tmp_path / f"set{room}")
+        assert again | {"dataset": ""} == wanted | {"dataset": ""}
+
+
+class Killed(BaseException):
+    pass
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {
+        str(f.relative_to(out)): f.read_bytes()
+        for f in out.rglob("*")
+        if f.is_file() and f.name not in ("import.json", "contact.png", ".import.jsonl")
+    }
+
+
+def test_an_import_killed_anywhere_is_completed_by_the_next(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(folder, tmp_path / "wanted")
+    wanted = contents(tmp_path / "wanted")
+    out = tmp_path / "set"
+    for moment in range(1, 100):
+        left = [moment]
+
+        def write(*given: object, real: object, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] <= 0:
+                raise Killed
+            real(*given)  # type: ignore[operator]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(importing, "write_file", lambda *g, real=importing.write_file: write(*g, real=real))
+            patch.setattr(Motion, "save", lambda *g, real=Motion.save: write(*g, real=real))
+            try:
+                run(folder, out)
+                break
+            except Killed:
+                half = out / "new_joints" / ".kick.npy.4194999.part.npy"  # as a process that is killed leaves it
+                half.write_bytes(b"half")
+                journal = out / ".import.jsonl"
+                journal.write_bytes(journal.read_bytes()[: -moment % 7 or None])
+    assert moment > 10 and contents(out) == wanted
+
+
+def test_a_file_that_ends_its_process_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import multiprocessing
+
+    if multiprocessing.get_start_method() != "fork":
+        pytest.skip("what is patched here reaches forked processes alone")
+    real = Motion.load
+    monkeypatch.setattr(Motion, "load", lambda file, *rest: os._exit(9) if "long" in str(file) else real(file, *rest))
+    report = import_folder(folder, tmp_path / "set", captions="names", workers=2)
+    assert list(report["refused"]) == ["long.npy"] and "process" in report["refused"]["long.npy"]
+    monkeypatch.setattr(Motion, "load", real)
+    assert run(folder, tmp_path / "set")["refused"] == {}
+
+
+def test_two_imports_do_not_meet(folder: Path, tmp_path: Path) -> None:
+    with lock(tmp_path / "set"), pytest.raises(MotionLLMError, match="in use"):
+        run(folder, tmp_path / "set")
+    with pytest.raises(MotionLLMError, match="another folder"):
+        run(folder, folder)
+
+
+def test_doubts_come_first(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Motion.load
+
+    def noted(file: object, rig: object = None) -> Motion:
+        from dataclasses import replace
+
+        motion = real(file, rig)  # type: ignore[arg-type]
+        notes = {"kick": ("check: the legs are 1.3 times as long",), "long": ("mended: turned upright",)}
+        return replace(motion, notes=("units taken for 0.01 m", *notes.get(Path(str(file)).stem, ())))
+
+    sheet: list[str] = []
+    monkeypatch.setattr(Motion, "load", noted)
+    monkeypatch.setattr(importing, "contact_sheet", lambda clips, path: sheet.extend(name for name, _ in clips))
+    report = run(folder, tmp_path / "set")
+    assert sheet[:2] in (["? kick", "? more_kick"], ["? more_kick", "? kick"])
+    assert sheet[2].startswith("? long_") and sheet[-1] == "Wave_Left"
+    lines = importing.summary(report["notes"])  # type: ignore[arg-type]
+    assert lines[0] == "2 files: check: the legs are 1.3 times as long (kick.npy, more/kick.npy)"
+    assert lines[1] == "1 file: mended: turned upright (long.npy)"
+    assert lines[2] == "4 files: units taken for 0.01 m (Wave_Left.bvh, kick.npy, long.npy and 1 more)"
+    many = {f"f{n}": [f"kind {'x' * (n % 15)} of {n}"] for n in range(60)}
+    assert len(importing.summary(many)) == 13 and "3 more kinds" in importing.summary(many)[-1]
 
 
 @pytest.mark.parametrize(
