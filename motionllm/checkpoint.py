@@ -6,6 +6,8 @@ older one, copy it to `checkpoint.pt`.
 
 from __future__ import annotations
 
+import hashlib
+import math
 import os
 import re
 import shutil
@@ -14,6 +16,7 @@ from typing import Any
 
 import torch
 
+from motionllm import files
 from motionllm.errors import MotionLLMError
 
 FILE = "checkpoint.pt"
@@ -27,34 +30,66 @@ def gather(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str
     return {"model": trained, "optimizer": state}
 
 
+def frozen(model: torch.nn.Module) -> str:
+    """16 hex digits that tell the weights of one base from another's; pieces of them in bfloat16, in which bases of
+    another precision are the same. Where all are trained, call it before they are.
+    """
+    fixed = [(name, p) for name, p in model.named_parameters() if not p.requires_grad]
+    digest = hashlib.sha256()
+    for name, p in fixed or model.named_parameters():
+        if p.is_floating_point():  # a quantised one is packed as the machine has it
+            begun = p.detach().flatten()[: (p.numel() + 1) // 2]  # the rows of motion stand at the end
+            piece = begun[:: max(1, len(begun) // 256)].to(torch.bfloat16).cpu()
+            digest.update(name.encode())
+            digest.update(piece.view(torch.int16).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 def whole(value: Any) -> Any:
     """A sharded tensor put together from all processes; anything else as it is."""
     return value.full_tensor() if hasattr(value, "full_tensor") else value
 
 
 def save(run: Path, state: dict[str, Any], keep: int = 1) -> None:
-    """What `gather` gave and plain values, written beside and renamed; the `keep` newest checkpoints stay.
+    """What `gather` gave and plain values; the `keep` newest checkpoints stay.
 
-    Raises OSError where the disk is full; the checkpoint before is untouched then.
+    Raises WriteError where the disk is full; the checkpoint before is untouched then.
     """
-    beside = run / f".{FILE}.part"
-    try:
-        with open(beside, "wb") as file:
+    with files.whole(run / FILE) as part:
+        with open(part, "wb") as file:  # given a path, torch ends the process where its last write fails
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())  # a rename may reach the disk before what was written
-    except (OSError, RuntimeError) as error:
-        beside.unlink(missing_ok=True)
-        # torch says so in an error of its own, where its last write is the one that fails.
-        raise error if isinstance(error, OSError) else OSError(f"writing the checkpoint failed: {error}") from None
-    if keep > 1 and (run / FILE).is_file():
-        previous = torch.load(run / FILE, map_location="cpu", weights_only=True, mmap=True)["step"]
-        _link(run / FILE, run / f"checkpoint-{previous}.pt")  # at no moment is there none
-    os.replace(beside, run / FILE)
-    older = {int(match[1]): path for path in run.glob("checkpoint-*.pt")
+        if keep > 1 and (run / FILE).is_file():
+            previous = torch.load(run / FILE, map_location="cpu", weights_only=True, mmap=True)["step"]
+            _link(run / FILE, run / f"checkpoint-{previous}.pt")  # at no moment is there none
+    for path in list(_older(run).values())[keep - 1 :]:
+        path.unlink()
+
+
+def _older(run: Path) -> dict[int, Path]:
+    """{step: file} of the checkpoints before the newest, newest first."""
+    found = {int(match[1]): path for path in run.glob("checkpoint-*.pt")
              if (match := re.fullmatch(r"checkpoint-(\d+)\.pt", path.name))}  # fmt: skip
-    for step in sorted(older, reverse=True)[keep - 1 :]:
-        older[step].unlink()
+    return dict(sorted(found.items(), reverse=True))
+
+
+def advice(run: Path, losses: dict[int, float], command: str) -> str:
+    """How to go on with a run whose loss has diverged: from the newest checkpoint that is from before it did.
+
+    losses: by step, the last that was computed too. One over half as high again as the first has diverged; that of a
+    step is by the weights of the step before. command: what goes on with the run.
+    """
+    first = losses[min(losses)] if losses else math.inf
+    there = _older(run)
+    if (run / FILE).is_file():
+        newest = torch.load(run / FILE, map_location="cpu", weights_only=True, mmap=True)["step"]
+        there = {newest: run / FILE} | there
+    for step, path in sorted(there.items(), reverse=True):
+        if (loss := losses.get(step + 1, math.nan)) <= 1.5 * first and math.isfinite(loss):
+            if path.name == FILE:
+                return f"go on from step {step} with `{command}`"
+            newer = "the checkpoints after it have diverged already"
+            return f"copy {path.name} to {FILE} in {run} ({newer}) and go on from step {step} with `{command}`"
+    return "start anew with another --out" + (": its checkpoints have diverged already" if there else "")
 
 
 def _link(path: Path, other: Path) -> None:

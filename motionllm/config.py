@@ -177,7 +177,7 @@ class TokenizerTraining(Section):
     lr: Rate = 1e-3
     """The learning rate after `warmup`; it falls along a cosine."""
     warmup: Warmup = 50
-    """Steps in which the rate rises."""
+    """Steps in which the rate rises; with `minutes`, a tenth of them at most."""
     autoencode: Warmup = 400
     """Steps before the codebook starts: started at once it collapses to a handful of codes."""
     encoder_lr: Fraction = 0.4
@@ -200,7 +200,9 @@ class TokenizerTraining(Section):
     cycle: Loss = 0.0
     """What is decoded encodes to the same codes again."""
     validate_every: Count = 1000
-    """Steps between validations; the best tokenizer is kept."""
+    """Steps between validations, each of which saves a checkpoint; the best tokenizer is kept."""
+    save_minutes: Minutes | None = 10.0
+    """Minutes after which a checkpoint is saved at the latest; null leaves it to validations."""
     patience: Count | None = None
     """Validations without gain after which training stops; null trains to the end."""
     seed: Seed = 0
@@ -389,7 +391,7 @@ class Training(Section):
     lr: Rate = 5e-4
     """The learning rate after `warmup`."""
     warmup: Warmup = 20
-    """Steps in which the rate rises."""
+    """Steps in which the rate rises; with `minutes`, a tenth of them at most."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """How the rate falls after that, down to `min_lr`."""
     min_lr: Fraction = 0.05
@@ -408,6 +410,8 @@ class Training(Section):
     """Each of several processes holds its share of weights, gradients and optimizer (FSDP2)."""
     validate_every: Count = 200
     """Steps between validations; the adapter with the best loss is kept."""
+    validate_minutes: Minutes | None = None
+    """Minutes after which it is validated at the latest; null counts steps alone."""
     validate_examples: Annotated[int, Field(ge=0, le=100_000)] = 128
     """Held-out examples, the same every time; 0 keeps the newest adapter."""
     patience: Count | None = None
@@ -416,6 +420,8 @@ class Training(Section):
     """Texts whose motion is generated at every validation, into RUN/samples/."""
     save_every: Count = 100
     """Steps between checkpoints."""
+    save_minutes: Minutes | None = 10.0
+    """Minutes after which a checkpoint is saved at the latest; null counts steps alone."""
     keep: Annotated[int, Field(gt=0, le=1000)] = 1
     """The newest checkpoints that stay."""
     store: Literal["float32", "bfloat16"] = "float32"
@@ -617,7 +623,7 @@ class Learning(Section):
     rows_lr: Factor = 1.0
     """Factor on the motion rows' rate."""
     warmup: Warmup = 5
-    """Steps in which the rate rises."""
+    """Steps in which the rate rises; with `minutes`, a tenth of them at most."""
     min_lr: Fraction = 0.1
     """The rate's end, as a share of `lr`."""
     clip: Weight = 1.0
@@ -628,6 +634,8 @@ class Learning(Section):
     """Type of the adapter's file at the end; bfloat16 halves it."""
     save_every: Count = 10
     """Steps between checkpoints."""
+    save_minutes: Minutes | None = 10.0
+    """Minutes after which a checkpoint is saved at the latest; null counts steps alone."""
     seed: Seed = 0
     """Of prompts, sampling and batches."""
 

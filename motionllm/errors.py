@@ -21,6 +21,13 @@ class MotionFileError(MotionLLMError):
     """A motion file that is missing, truncated or not what its suffix says."""
 
 
+class WriteError(MotionFileError):
+    """A file that cannot be written: the disk is full, or the place is not ours to write to."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class RecipeError(MotionLLMError):
     """A recipe with an unknown key, a wrong type, or settings that contradict."""
 

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.errors import MotionFileError, MotionLLMError, WriteError
 
 LARGEST_TEXT = 256 << 20  # bytes of a text file (captions, prompts, conversations, JSON) that is read at once
 _PART = re.compile(r"\..*\.(\d+)\.part(\.\w+)?")
@@ -35,12 +35,12 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A path beside `path`, with its suffix, to write to. At the end of the block it takes the place of `path`, which
     until then is as it was; where the block fails it is removed.
 
-    Raises MotionFileError where the disk is full, or `path` cannot be written.
+    Raises WriteError where the disk is full, or `path` cannot be written.
     """
     target = Path(path)
     part = _part(target, target.suffix)
     try:
-        with _sentence(target):
+        with writing(target):
             yield part
             with open(part, "rb+") as file:
                 os.fsync(file.fileno())  # a rename may reach the disk before what was written
@@ -51,13 +51,13 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_file(path: str | os.PathLike[str], content: bytes | str) -> None:
-    """Write bytes, or text as UTF-8. Raises MotionFileError where it cannot be written."""
+    """Write bytes, or text as UTF-8. Raises WriteError where it cannot be written."""
     with whole(path) as part:
         part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write a value as indented JSON. Raises MotionFileError where it cannot be written."""
+    """Write a value as indented JSON. Raises WriteError where it cannot be written."""
     write_file(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -81,12 +81,12 @@ def whole_folder(folder: str | os.PathLike[str], keep: bool = False) -> Iterator
     """A folder beside `folder` to write into. At the end of the block it takes the place of `folder`; where the block
     fails it is removed, and `folder` is as it was.
 
-    keep: files of an older `folder` that are not written anew stay. Raises MotionFileError as `whole` does.
+    keep: files of an older `folder` that are not written anew stay. Raises WriteError as `whole` does.
     """
     target = Path(folder)
     part, aside = _part(target), target.with_name(f".{target.name}{_ASIDE}")
     try:
-        with _sentence(target):
+        with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir()
@@ -117,11 +117,13 @@ def restore(folder: Path) -> None:
 
 
 def tidy(folder: Path) -> None:
-    """Remove the parts in `folder` that killed processes left, and put back folders that they had set aside."""
-    if not folder.is_dir():
-        return
-    for path in list(folder.iterdir()):
-        if path.name.startswith(".") and path.name.endswith(_ASIDE):
+    """Remove the parts in `folder`, and of it, that killed processes left; put back what they had set aside."""
+    folder = Path(os.path.abspath(folder))
+    restore(folder)
+    of_it = re.compile(rf"\.{re.escape(folder.name)}\.\d+\.part")
+    beside = [path for path in folder.parent.glob(".*") if of_it.fullmatch(path.name)]
+    for path in [*beside, *(folder.iterdir() if folder.is_dir() else ())]:
+        if path.parent == folder and path.name.startswith(".") and path.name.endswith(_ASIDE):
             restore(folder / path.name[1 : -len(_ASIDE)])
         elif (match := _PART.fullmatch(path.name)) and not _alive(int(match[1])):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
@@ -134,8 +136,8 @@ def _part(target: Path, suffix: str = "") -> Path:
 
 
 @contextmanager
-def _sentence(target: Path) -> Iterator[None]:
-    """What writing raises, by Python, torch or safetensors, as one sentence."""
+def writing(target: Path) -> Iterator[None]:
+    """What writing to `target` raises, by Python, torch or safetensors, as one sentence (WriteError)."""
     try:
         yield
     except MotionLLMError:
@@ -145,7 +147,7 @@ def _sentence(target: Path) -> Iterator[None]:
         if not disk and not (isinstance(error, RuntimeError) and "PytorchStreamWriter" in str(error)):
             raise
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:200]
-        raise MotionFileError(f"{target}: cannot be written ({reason}); nothing was changed.") from None
+        raise WriteError(f"{target}: cannot be written ({reason}); nothing was changed.") from None
 
 
 # -- reading ------------------------------------------------------------------------------------------------
@@ -314,13 +316,15 @@ def lock(path: str | os.PathLike[str]) -> Iterator[None]:
     """Hold `path`, a run's folder (made where it is not there) or an output file, for this process alone.
 
     The operating system frees the lock of a process that ends, however it ends. Raises MotionLLMError, naming the
-    holder, where another process has it, or MotionFileError where `path` cannot be written.
+    holder, where another process has it, or WriteError where `path` cannot be written.
     """
-    target = Path(path)
+    target = Path(os.path.abspath(path))
     file = target.with_name(f".{target.name}.lock")
-    with _sentence(target):
+    if target.is_dir() and not os.access(target.parent, os.W_OK):  # a volume mounted at a place of the system's
+        file = target / ".lock"
+    with writing(Path(path)):
         target.parent.mkdir(parents=True, exist_ok=True)
-        stream = _locked(file, target)
+        stream = _locked(file, Path(path))
     try:
         yield
     finally:

@@ -1,12 +1,9 @@
-"""What a run shows and writes while it goes on: a progress bar on standard error, a JSONL log."""
+"""What a verb shows while it goes on: a progress bar on standard error."""
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -54,17 +51,3 @@ class Bar:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self.progress.stop()
-
-
-class Log:
-    """A JSONL file, one object a line, appended and flushed at once."""
-
-    def __init__(self, path: Path) -> None:
-        self.file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - open as long as the run
-
-    def write(self, row: Mapping[str, Any]) -> None:
-        self.file.write(json.dumps(row) + "\n")
-        self.file.flush()
-
-    def close(self) -> None:
-        self.file.close()

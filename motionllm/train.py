@@ -8,14 +8,13 @@ process: with the stream of examples, that is all the chance there is, and a res
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
-import shutil
+import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -26,32 +25,34 @@ from motionllm import checkpoint
 from motionllm.bases import fast_dtype
 from motionllm.config import Adapter, Recipe, TokenizerRecipe, Training, dump_recipe, load_recipe
 from motionllm.data.clips import Clips, encode
-from motionllm.data.examples import Batch, Examples, collate, pack
+from motionllm.data.examples import Batch, Examples, check_length, collate, pack
 from motionllm.data.prepare import train_tokenizer
 from motionllm.data.sources import has_split
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
-from motionllm.files import write_file
+from motionllm.files import lock, tidy, write_file, write_json, writing
 from motionllm.loss import cross_entropy
 from motionllm.model import MotionLM, bare, share_inputs
+from motionllm.runs import Log, Signals, Stopped, losses, on_full_disk, warm
 from motionllm.tokenizer import MotionTokenizer
-from motionllm.tracking import Bar, Log
+from motionllm.tracking import Bar
 
 log = logging.getLogger(__name__)
 
 TOLD = 50_000  # clips in which motion rows meet their words; more change nothing and take memory
 
 
-def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
+def train(recipe: Recipe, run: Path, resume: bool = False, changed: bool = False) -> dict[str, Any]:
     """Fine-tune by a recipe into a run folder; returns what `result.json` holds.
 
     The folder gets `recipe.yaml`, `log.jsonl`, `checkpoint.pt` (and older ones), `adapter/` (the best by validation
-    loss, else the last), `samples/` and `result.json`. Raises MotionLLMError for anything wrong in recipe or data,
-    before training starts, and where the disk is full; the last checkpoint is whole then.
+    loss, else the last), `samples/` and `result.json`. changed: resume though data, base or tokenizer are others than
+    the run began with. Raises MotionLLMError for anything wrong in recipe or data, before training starts, where
+    another process is in the folder, and where the disk is full; `Stopped`, after saving a checkpoint, on Ctrl-C or
+    SIGTERM.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
-    from accelerate.utils import broadcast_object_list
 
     settings = recipe.train
     _check_launch()
@@ -62,13 +63,56 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
         log_with=None if settings.report_to == "none" else settings.report_to,
         project_dir=str(run),
     )
+
+    def left() -> str:
+        if (run / checkpoint.FILE).is_file():
+            return f"Make room and go on from the last checkpoint, which is whole: {_resuming(run)}"
+        return "Make room and start the run again; it has no checkpoint yet."
+
+    with _held(run, accelerator), on_full_disk(left), Signals("Stopped before the first step.") as signals:
+        return _train(recipe, run, resume, changed, accelerator, precision, signals)
+
+
+def _resuming(run: Path) -> str:
+    return f"motionllm train --resume {run}"
+
+
+@contextmanager
+def _held(run: Path, accelerator: Any) -> Iterator[None]:
+    """The run's folder for this launch alone: its main process locks it, and all are refused where that is."""
+    from accelerate.utils import broadcast_object_list
+
+    with ExitStack() as stack:
+        refused: list[str | None] = [None]
+        if accelerator.is_main_process:
+            try:
+                stack.enter_context(lock(run))
+            except MotionLLMError as error:
+                refused = [str(error)]
+        broadcast_object_list(refused)
+        if refused[0]:
+            accelerator.end_training()
+            if accelerator.is_main_process:
+                raise MotionLLMError(refused[0])
+            raise SystemExit(2)
+        yield
+
+
+def _train(
+    recipe: Recipe, run: Path, resume: bool, changed: bool, accelerator: Any, precision: str, signals: Signals
+) -> dict[str, Any]:
+    from accelerate.utils import broadcast_object_list
+
+    settings = recipe.train
     first, processes = accelerator.is_main_process, accelerator.num_processes
     templates = Templates.load(recipe.data.templates)
     templates.check(recipe.data.tasks)
     if (run / checkpoint.FILE).is_file() and not resume:
         raise MotionLLMError(f"{run} holds an earlier run; go on with --resume, or choose another --out.")
-    with _disk(run):
-        run.mkdir(parents=True, exist_ok=True)
+    if first:
+        with writing(run):
+            run.mkdir(parents=True, exist_ok=True)
+        tidy(run)
     begun = time.monotonic()
     with accelerator.main_process_first():
         motion_tokenizer = motion_tokenizer_of(recipe, run)
@@ -84,6 +128,12 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
     rate = motion_tokenizer.codes_per_second
     examples = Examples(clips["train"], recipe.data, templates, lm.renderer, rate, settings.seed)
     held_out = _held_out(clips["val"], recipe, templates, lm, rate)
+    cut = check_length(Examples(clips["train"], recipe.data, templates, lm.renderer, rate, settings.seed), recipe.data)
+    if cut and first:
+        log.warning("%s", cut)
+    known = [_made_of(recipe, lm) if first else {}]
+    broadcast_object_list(known)  # hashing the data once does
+    made_of = known[0]
 
     learner = _Learner(lm, settings.motion_loss)
     sharded = settings.shard and processes > 1
@@ -97,14 +147,19 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
     if resume:
         state |= checkpoint.load(run, lm.model, optimizer)
         examples.restore(state.pop("stream"))
+        others_now = [name for name, value in state.get("made_of", made_of).items() if made_of.get(name) != value]
+        if others_now and not changed:
+            raise MotionLLMError(
+                f"{' and '.join(others_now)} changed since {run} began, so that it would not go on as the same run; "
+                "start a new one, or go on all the same with --changed."
+            )
+    state["made_of"] = made_of
     model: Any = learner if sharded else accelerator.prepare(learner)
     optimizer = accelerator.prepare(optimizer)
     if settings.report_to != "none":
         accelerator.init_trackers("motionllm", config=recipe.model_dump())
     if first:
-        with _disk(run):
-            write_file(run / "recipe.yaml", dump_recipe(recipe))
-            _tidy(run, state["step"])
+        write_file(run / "recipe.yaml", dump_recipe(recipe))
         counts = ", ".join(f"{sum(map(len, clips[split]))} {split}" for split in clips)
         log.info(
             "%s: %d process(es) on %s in %s%s; %s clips; %.2f M parameters by %s and %d motion rows are trained.",
@@ -112,29 +167,38 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
             ", each with its share of the weights" if sharded else "", counts,
             sum(p.numel() for p in others) / 1e6, recipe.adapter.method, len(lm.vocab.ids),
         )  # fmt: skip
-    journal = Log(run / "log.jsonl") if first else None
+    journal = Log(run / "log.jsonl", lambda row: row.get("step", math.inf) <= state["step"]) if first else None
     pad = lm.tokenizer.pad_token_id or 0
     started = time.monotonic() - state["seconds"]
+    saved = validated = time.monotonic()
 
-    def done() -> float:
-        spent = (time.monotonic() - started) / (60 * settings.minutes) if settings.minutes else 0.0
-        verdict = [max(state["step"] / settings.steps, spent)]
+    def spent() -> float:
+        return (time.monotonic() - started) / (60 * settings.minutes) if settings.minutes else 0.0
+
+    def done() -> tuple[float, float, bool, bool]:
+        """How far the run is, how much of its minutes is over, whether it is time to save and to validate."""
+        progress = max(state["step"] / settings.steps, over := spent())
         if settings.patience and state["stale"] >= settings.patience:
-            verdict = [1.0]
-        broadcast_object_list(verdict)  # every process must stop at the same step
-        return verdict[0]
+            progress = 1.0
+        now = time.monotonic()
+        save, look = (
+            minutes is not None and now - last >= 60 * minutes
+            for minutes, last in ((settings.save_minutes, saved), (settings.validate_minutes, validated))
+        )
+        verdict = [progress, over, save, look]
+        broadcast_object_list(verdict)  # every process must do the same at the same step
+        return verdict[0], verdict[1], verdict[2], verdict[3]
 
     def note(row: dict[str, Any]) -> None:
         if journal:
-            with _disk(run):
-                journal.write({"step": state["step"], "seconds": round(state["seconds"], 1)} | row)
+            journal.write({"step": state["step"], "seconds": round(state["seconds"], 1)} | row)
 
     def validate(final: bool) -> None:
         """Validate; keep the adapter where it is the best so far; generate the samples that were asked for."""
         model.eval()
         losses = _validate(accelerator, model, held_out, pad, recipe)
         if first and settings.samples:
-            with accelerator.autocast(), _disk(run):
+            with accelerator.autocast(), writing(run / "samples"):
                 made = _sample(lm, settings, run / "samples", state["step"])
             note({"samples": made})
         model.train()
@@ -149,15 +213,16 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
         if keep[0]:
             trained = checkpoint.gather(lm.model, optimizer.optimizer)["model"] if sharded else None
             if first:
-                with _disk(run):
+                with writing(run / "adapter"):
                     # Rounding touches the weights in memory: only when no step follows.
                     lm.save(run / "adapter", settings.store if final else "float32", trained)
         state["best"], state["stale"] = (value, 0) if keep[0] else (state["best"], state["stale"] + 1)
 
     model.train()
-    progress = done()
-    with Bar(f"train {recipe.name}") as bar:
-        while progress < 1:
+    progress, over, _, _ = done()
+    stop = 0
+    with Bar(f"train {recipe.name}") as bar, signals.finishing():
+        while progress < 1 and not stop:
             begun_step = time.monotonic()
             torch.manual_seed((settings.seed * 1_000_003 + state["step"]) * 1009 + accelerator.process_index)
             drawn = [examples.draw()[1] for _ in range(settings.batch)]
@@ -167,10 +232,10 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
                 collate(mine[i : i + settings.micro_batch], pad) for i in range(0, len(mine), settings.micro_batch)
             ]
             supervised = sum(sum(t.supervised[1:]) for row in packed for t in row)
-            factor = _rate(settings, state["step"], progress)
+            factor = _rate(settings, state["step"], progress, over)
             for group in optimizer.param_groups:
                 group["lr"] = settings.lr * group["factor"] * factor
-            sums = torch.zeros(2)
+            sums = torch.zeros(3)  # losses of motion and text; processes that were asked to stop
             for number, batch in enumerate(micro):
                 last = number == len(micro) - 1
                 if sharded:
@@ -179,38 +244,45 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
                     motion, text = model(batch)
                     # Gradients are averaged over processes: times their number makes the average a sum.
                     accelerator.backward((motion + text) * processes / max(supervised, 1))
-                sums += torch.stack([motion, text]).detach().cpu()
+                sums[:2] += torch.stack([motion, text]).detach().cpu()
+            sums[2] = bool(signals.asked)
+            sums = accelerator.reduce(sums.to(accelerator.device))
+            total, stop = sums[:2].sum().item() / max(supervised, 1), int(sums[2])
             if state["step"] < recipe.adapter.rows_first:
                 for parameter in others:
                     parameter.grad = None
-            norm = checkpoint.whole(torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip))
+            norm = float(checkpoint.whole(torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)))
+            if not math.isfinite(total) or not math.isfinite(norm):  # a step by these would spoil every weight
+                said = f"loss is {total}" if not math.isfinite(total) else f"gradient's norm is {norm}"
+                logged = losses(run / "log.jsonl") | {state["step"] + 1: total}
+                how = checkpoint.advice(run, logged, f"{_resuming(run)} train.lr={settings.lr / 4:g}")
+                raise MotionLLMError(
+                    f"The {said} at step {state['step'] + 1}: training has diverged. Lower train.lr or clean the data; "
+                    f"then {how}."
+                )
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             state["step"] += 1
             state["examples"] += settings.batch
             state["seconds"] = time.monotonic() - started
-            progress = done()
-            total = accelerator.reduce(sums.to(accelerator.device)).sum().item() / max(supervised, 1)
-            if not math.isfinite(total):
-                raise MotionLLMError(
-                    f"The loss is {total} at step {state['step']}; lower train.lr or clean the data, then --resume."
-                )
+            progress, over, save, look = done()
             if first:
                 tokens = sum(len(t.ids) for row in packed for t in row)
                 speed = tokens / (time.monotonic() - begun_step)
-                note({"loss": total, "norm": float(norm), "tokens": tokens, "tokens_per_second": round(speed, 1),
+                note({"loss": total, "norm": norm, "tokens": tokens, "tokens_per_second": round(speed, 1),
                       "lr": settings.lr * factor})  # fmt: skip
                 bar.update(progress, step=state["step"], loss=total, **{"tokens/s": round(speed)})
                 accelerator.log({"loss": total, "tokens_per_second": speed}, step=state["step"])
             ended = progress >= 1
-            if ended or state["step"] % settings.validate_every == 0:
+            if ended or look or state["step"] % settings.validate_every == 0:
                 validate(ended)
-                ended = ended or done() >= 1  # out of patience
-            if ended or state["step"] % settings.save_every == 0:
+                validated = time.monotonic()
+                ended = ended or done()[0] >= 1  # out of patience
+            if ended or save or stop or state["step"] % settings.save_every == 0:
                 stored = checkpoint.gather(lm.model, optimizer.optimizer) | state | {"stream": examples.state()}
                 if first:
-                    with _disk(run):
-                        checkpoint.save(run, stored, settings.keep)
+                    checkpoint.save(run, stored, settings.keep)
+                saved = time.monotonic()
             progress = 1.0 if ended else progress
     result = {
         "run": str(run),
@@ -221,14 +293,17 @@ def train(recipe: Recipe, run: Path, resume: bool = False) -> dict[str, Any]:
         "best_validation_loss": state["best"] if held_out else None,
         "processes": processes,
     }
-    if first and journal:
+    if journal:
         journal.close()
-        with _disk(run):
-            write_file(run / "result.json", json.dumps(result, indent=2) + "\n")
+        if progress >= 1:
+            write_json(run / "result.json", result)
     # The wrapper goes before the process group. As the group's last holder it would wait, with Python's lock, for a
     # thread of the group that needs that lock to let go of a tensor: now and then a process never ended.
     model, optimizer = accelerator.free_memory(model, optimizer)
     accelerator.end_training()
+    if progress < 1:
+        how = f"Stopped after step {state['step']}, whose checkpoint is saved; go on with {_resuming(run)}"
+        raise Stopped(signals.asked or signal.SIGTERM, how if first else "")
     return result
 
 
@@ -267,8 +342,12 @@ def motion_tokenizer_of(recipe: Recipe, run: Path, fit: bool = True) -> MotionTo
         if len(settings.sources) == 1 and settings.sources[0].kind == recipe.data.sources[0].kind:
             # A tokenizer recipe with one source follows the run's data, wherever that was said to be.
             settings.sources[0].path = recipe.data.sources[0].path
-        with Bar(f"tokenizer {settings.name}") as bar:
-            train_tokenizer(settings, folder, bar.update)
+        try:
+            with Bar(f"tokenizer {settings.name}") as bar:
+                train_tokenizer(settings, folder, bar.update)
+        except Stopped as stop:
+            how = "Stopped while the motion tokenizer was trained; the same command again goes on with it"
+            raise Stopped(stop.number, how) from None
     return MotionTokenizer.load(folder)
 
 
@@ -305,6 +384,16 @@ def _groups(lm: MotionLM, adapter: Adapter, settings: Training) -> list[dict[str
     ]  # fmt: skip
 
 
+def _made_of(recipe: Recipe, lm: MotionLM) -> dict[str, str]:
+    """What a run is made of besides its recipe, by name: the same run needs the same."""
+    probe = [{"role": "user", "content": "A person walks."}, {"role": "assistant", "content": "It walks."}]
+    return {
+        "the weights of the base": checkpoint.frozen(lm.model),
+        "the motion tokenizer": lm.vocab.tokenizer_hash,
+        "the base's tokenizer or chat template": str(lm.renderer(probe).ids),
+    }
+
+
 def _shard(learner: _Learner, accelerator: Any) -> None:
     """Take the weights apart over the processes: each decoder layer a unit, the rest another (FSDP2)."""
     from torch.distributed.device_mesh import init_device_mesh
@@ -316,11 +405,10 @@ def _shard(learner: _Learner, accelerator: Any) -> None:
     fully_shard(learner, mesh=mesh)
 
 
-def _rate(settings: Training, step: int, progress: float) -> float:
-    """The learning rate of a step as a share of train.lr."""
-    warm = min(1.0, (step + 1) / max(settings.warmup, 1))
+def _rate(settings: Training, step: int, progress: float, over: float) -> float:
+    """The learning rate of a step as a share of train.lr. over: the share of the run's minutes that is."""
     fall = {"cosine": (1 + math.cos(math.pi * progress)) / 2, "linear": 1 - progress, "constant": 1.0}
-    return warm * (settings.min_lr + (1 - settings.min_lr) * fall[settings.schedule])
+    return warm(step, settings.warmup, over) * (settings.min_lr + (1 - settings.min_lr) * fall[settings.schedule])
 
 
 def _held_out(
@@ -372,40 +460,6 @@ def _sample(lm: MotionLM, settings: Training, folder: Path, step: int) -> list[s
         files.append(folder / f"{step:06d}_{number}.bvh")
         motion.save(files[-1])
     return [file.name for file in files]
-
-
-def _tidy(run: Path, step: int) -> None:
-    """Put a run that was killed in order: no half-written folder, no line of the log after the checkpoint."""
-    aside = run / ".adapter-aside"
-    if aside.is_dir() and not (run / "adapter").is_dir():
-        aside.rename(run / "adapter")
-    for left in run.glob(".adapter-*"):
-        shutil.rmtree(left)
-    for left in run.glob(".*.part"):
-        left.unlink()
-    lines = []
-    if (path := run / "log.jsonl").is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                if json.loads(line)["step"] <= step:
-                    lines.append(line)
-            except ValueError:  # the line that was being written
-                continue
-    write_file(path, "".join(f"{line}\n" for line in lines))
-
-
-@contextmanager
-def _disk(run: Path) -> Iterator[None]:
-    """Turns what writing raises where a disk is full into one sentence."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise MotionLLMError(
-            f"{run} cannot be written to ({reason}); make room and go on with --resume: its last checkpoint is whole."
-        ) from error
 
 
 class _Learner(torch.nn.Module):

@@ -11,7 +11,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "motionllm"
 LAYERS = [
-    {"errors", "files", "weights", "config", "shipped", "bases"},
+    {"errors", "files", "runs", "weights", "config", "shipped", "bases"},
     {"motion"},
     {"tokenizer"},
     {"vocab"},

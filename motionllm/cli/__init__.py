@@ -5,7 +5,8 @@ it has verbs of its own, a `typer.Typer` called `app`. Heavy libraries are impor
 these functions, so that help costs no more than Python and typer.
 
 Results go to standard output, everything else to standard error. Exit status: 0 done,
-2 the user's input (MotionLLMError, one line), 130 interrupted, 1 a defect of ours (traceback).
+2 the user's input (MotionLLMError, one line), 130 interrupted, 143 asked to end (SIGTERM), 1 a defect of ours
+(traceback).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import typer.core
 import typer.main
 
 from motionllm.errors import MotionLLMError
+from motionllm.runs import Stopped
 
 # In the order of use; a verb whose file is not there is not offered.
 VERBS = (
@@ -84,6 +86,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MotionLLMError as error:
         print(f"motionllm: error: {error}", file=sys.stderr)
         return 2
+    except Stopped as stop:
+        if stop.message:
+            print(f"motionllm: {stop.message}", file=sys.stderr)
+        return 128 + stop.number
     except SystemExit as done:  # how typer ends, usage errors (2) and interruption (130) among them
         return done.code if isinstance(done.code, int) else 0
     return 0

@@ -18,6 +18,9 @@ def improve(
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value words, e.g. method=dpo.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run from where it was killed.")] = None,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="With --resume: go on though the adapter or data have changed.")
+    ] = False,
     compare: Annotated[list[Path] | None, typer.Option(help="Print a table of finished runs, one a --compare.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -50,5 +53,6 @@ def improve(
 
     if not resume:
         settings = check_recipe(settings.model_dump() | {"start": run}, Improvement, recipe or "")
-    result = run_improvement(settings, resume or out or Path("runs") / settings.name, resume=resume is not None)
+    folder = resume or out or Path("runs") / settings.name
+    result = run_improvement(settings, folder, resume=resume is not None, changed=changed)
     emit(result, as_json, text=f"{result['verdict']}\n{result['run']}/report.md")

@@ -44,17 +44,19 @@ def train(
         else find_recipe("tokenizer", recipe or "", words, TokenizerRecipe)
     )
     from motionllm.data.prepare import train_tokenizer
+    from motionllm.files import lock
     from motionllm.tokenizer.train import CHECKPOINT
     from motionllm.tracking import Bar
 
     folder = resume or out or Path("runs") / settings.name
-    unfinished = (folder / CHECKPOINT).is_file()
-    if resume and not unfinished:
-        raise MotionLLMError(f"{folder} holds no unfinished training; a new one goes on from it with start={folder}.")
-    if unfinished and not resume:
-        raise MotionLLMError(f"{folder} holds an unfinished training; --resume {folder} goes on, --out takes another.")
-    with Bar(f"tokenizer {settings.name}") as bar:
-        result = train_tokenizer(settings, folder, bar.update)
+    with lock(folder):
+        there = (folder / CHECKPOINT).is_file()
+        if resume and not there:
+            raise MotionLLMError(f"{folder} holds no unfinished training; start={folder} goes on from its tokenizer.")
+        if there and not resume:
+            raise MotionLLMError(f"{folder} holds an unfinished training; --resume {folder} goes on with it.")
+        with Bar(f"tokenizer {settings.name}") as bar:
+            result = train_tokenizer(settings, folder, bar.update)
     emit({"tokenizer": folder, **result}, as_json)
 
 

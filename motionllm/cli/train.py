@@ -15,6 +15,9 @@ def train(
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value words, e.g. train.minutes=10.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run from its checkpoint.")] = None,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="With --resume: go on though data, base or tokenizer have changed.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what the run would take: parameters, steps, tokens, memory.")
     ] = False,
@@ -37,9 +40,13 @@ def train(
         result = plan(settings, run)
         emit(result, as_json, _lines(result))
         return
+    from accelerate import PartialState
+
     from motionllm.train import train as run_training
 
-    emit(run_training(settings, run, resume=resume is not None), as_json)
+    result = run_training(settings, run, resume=resume is not None, changed=changed)
+    if PartialState().is_main_process:  # of several processes one speaks
+        emit(result, as_json)
 
 
 def _lines(result: dict[str, Any]) -> str:

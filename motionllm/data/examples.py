@@ -141,6 +141,36 @@ def example(
     return renderer(conversation(template, values))
 
 
+def check_length(stream: Examples, data: Data, count: int = 256) -> str:
+    """What `max_length` cuts of the first `count` examples of a stream, as a sentence; "" where it cuts none.
+
+    Raises MotionLLMError where it cuts off every reply, so that there would be nothing to learn.
+    """
+    length = data.max_length
+    sizes, begins, cut = [], [], []  # tokens; the place after the first supervised one; (task, is its reply gone?)
+    for _ in range(count):
+        task, tokens = stream.draw()
+        sizes.append(len(tokens.ids))
+        begins.append(next((i + 1 for i, told in enumerate(tokens.supervised) if told and i), sizes[-1] + 1))
+        if sizes[-1] > length:
+            cut.append((task, begins[-1] > length))
+    if not cut:
+        return ""
+    lost = Counter(task for task, gone in cut if gone)
+    if lost.total() == count:
+        raise MotionLLMError(
+            f"data.max_length {length} cuts off every reply, and nothing would be learned: replies begin at token "
+            f"{min(begins)} at the earliest. Set it to {min(begins)} at least; {max(sizes)} would cut none of {count} "
+            "examples."
+        )
+    tasks = ", ".join(f"{gone} of task {task}" for task, gone in lost.items())
+    return (
+        f"data.max_length {length} cuts {len(cut)} of {count} examples"
+        + (f", and of {lost.total()} the whole reply ({tasks})" if lost else "")
+        + f"; {max(sizes)} would cut none of them."
+    )
+
+
 @dataclass
 class Batch:
     """Packed rows. ids, positions (R, L); targets (R, L): the id to predict at each place, −1 where none is."""

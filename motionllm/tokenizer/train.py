@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -19,7 +19,9 @@ from torch.nn import functional as F
 from motionllm.bases import fast_dtype
 from motionllm.config import TokenizerRecipe, TokenizerTraining, dump_recipe
 from motionllm.errors import MotionLLMError
+from motionllm.files import tidy, whole, write_file, write_json, writing
 from motionllm.motion.features import features_to_joints, skeleton_of_dim
+from motionllm.runs import Log, Signals, Stopped, on_full_disk, warm
 from motionllm.tokenizer.tokenizer import MotionTokenizer
 
 Progress = Callable[..., None]
@@ -51,8 +53,30 @@ def fit(
 
     weights: how often each clip is drawn, relative; by default by its length. A folder that holds the checkpoint of an
     unfinished run is gone on with from there, exactly as if it had not been interrupted.
-    Raises MotionLLMError where no clip is as long as the window.
+    Raises MotionLLMError where no clip is as long as the window, where the checkpoint is of other clips, where the loss
+    diverges, and where the disk is full; `Stopped`, after saving a checkpoint, on Ctrl-C or SIGTERM.
     """
+    resuming = f"motionllm tokenizer train --resume {folder}"
+
+    def left() -> str:
+        if (folder / CHECKPOINT).is_file():
+            return f"Make room and go on from the last checkpoint, which is whole: {resuming}"
+        return "Make room and start the training again; it has no checkpoint yet."
+
+    with on_full_disk(left), Signals("Stopped before the first step.") as signals:
+        return _fit(recipe, train, val, folder, weights, progress, signals, resuming)
+
+
+def _fit(
+    recipe: TokenizerRecipe,
+    train: Sequence[np.ndarray],
+    val: Sequence[np.ndarray],
+    folder: Path,
+    weights: Sequence[float] | None,
+    progress: Progress | None,
+    signals: Signals,
+    resuming: str,
+) -> MotionTokenizer:
     settings = recipe.train
     kept = [i for i, f in enumerate(train) if len(f) >= settings.window]
     if not kept:
@@ -90,99 +114,132 @@ def fit(
             parameter.requires_grad_(False)
         groups = [{"params": []}, groups[1]]
     optimizer = torch.optim.Adam(groups, lr=settings.lr, betas=(0.9, 0.99))
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    tidy(folder)
     half = fast_dtype() == "bfloat16"
     watched = [val[i] for i in np.linspace(0, len(val) - 1, min(len(val), 80)).astype(int)]
-    checkpoint, log = folder / CHECKPOINT, folder / "log.jsonl"
+    checkpoint, clips_hash = folder / CHECKPOINT, _hash([train[i] for i in kept])
     step, done, before, best, since = 0, 0.0, 0.0, np.inf, 0
     kept_weights: dict[str, Tensor] = {}
     if checkpoint.is_file():
-        state = torch.load(checkpoint, weights_only=True)
+        try:
+            state = torch.load(checkpoint, weights_only=True)
+        except Exception:  # torch raises whatever its zip and pickle readers do
+            raise MotionLLMError(f"{checkpoint} is damaged; remove it to start the training anew.") from None
+        if state.get("clips", clips_hash) != clips_hash:
+            raise MotionLLMError(
+                f"The training clips have changed since {folder} began, so that it would not go on as the same run; "
+                "start a new one with another --out, or bring the clips back."
+            )
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["torch"])
         random.bit_generator.state = json.loads(state["numpy"])
         step, before, best, since, kept_weights = (state[k] for k in ("step", "seconds", "best", "since", "kept"))
         done = state["done"]
-    else:
-        log.write_text("", encoding="utf-8")
-    (folder / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
-    begun = time.monotonic() - before
+    log = Log(folder / "log.jsonl", lambda row: row.get("step", math.inf) <= step)
+    write_file(folder / "recipe.yaml", dump_recipe(recipe))
+    begun, saved, over = time.monotonic() - before, time.monotonic(), 0.0
 
     def windows(count: int) -> Tensor:
         picked = [(i, random.integers(starts[i])) for i in random.choice(len(clips), count, p=share)]
         return torch.stack([clips[i][s : s + settings.window] for i, s in picked]).to(device)
 
-    while done < 1:
-        network.train()
-        if frozen:
-            network.quantizers.eval()  # moving averages and dead codes would change the codes
-        # An untrained encoder maps every pose to one place, and a codebook started there collapses to a few
-        # codes: the first steps train a plain autoencoder, then k-means places the codes.
-        if step == autoencode and autoencode:
-            network.start_codebooks(windows(16 * settings.batch))
-        batch = windows(settings.batch)
-        warm = min(1.0, (step + 1) / max(settings.warmup, 1))
-        lr = settings.lr * warm * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
-        # Encodings must not move faster than the codebook's moving averages follow, or they crowd on a few codes.
-        optimizer.param_groups[0]["lr"] = lr * (settings.encoder_lr if learned and step >= autoencode else 1.0)
-        optimizer.param_groups[1]["lr"] = lr
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            output, codes, commitment = network(batch, quantize=step >= autoencode)
-            again = network.confusion(codes) if settings.cycle and step >= autoencode else None
-        parts = losses(output.float(), batch)
-        parts["commitment"] = commitment
-        if again is not None:
-            parts["cycle"] = again
-        loss = torch.stack([getattr(settings, name) * value for name, value in parts.items()]).sum()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        elapsed = time.monotonic() - begun
-        done = max(step / settings.steps, elapsed / (60 * settings.minutes) if settings.minutes else 0.0)
-        row: dict[str, Any] = {"step": step, "seconds": round(elapsed, 1)}
-        if step % settings.validate_every == 0 or done >= 1:
-            error = _error(network, watched, tokenizer, device)
-            row["val_mpjpe_root_mm"] = error
-            since = 0 if error < best else since + 1
-            if error < best:
-                best, kept_weights = error, {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
-            if settings.patience and since >= settings.patience:
-                done = 1.0
-            state = {
-                "network": network.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "torch": torch.get_rng_state(),
-                "numpy": json.dumps(random.bit_generator.state),
-                "step": step,
-                "seconds": elapsed,
-                "done": done,
-                "best": best,
-                "since": since,
-                "kept": kept_weights,
-            }
-            torch.save(state, checkpoint.with_suffix(".part"))
-            os.replace(checkpoint.with_suffix(".part"), checkpoint)
-        if step % 20 == 0 or done >= 1:
-            used = torch.bincount(codes.flatten(), minlength=tokenizer.size)
-            row |= {"loss": loss.item(), "codes": int((used > 0).sum())}
-            row |= {name: value.item() for name, value in parts.items()}
-            with open(log, "a", encoding="utf-8") as lines:
-                lines.write(json.dumps(row) + "\n")
-            if progress:
-                progress(done, step=step, loss=row["loss"], **({"mpjpe": float(best)} if best < np.inf else {}))
+    def save() -> None:
+        state = {
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "torch": torch.get_rng_state(),
+            "numpy": json.dumps(random.bit_generator.state),
+            "step": step,
+            "seconds": elapsed,
+            "done": done,
+            "best": best,
+            "since": since,
+            "kept": kept_weights,
+            "clips": clips_hash,
+        }
+        with whole(checkpoint) as part, open(part, "wb") as file:
+            torch.save(state, file)
+
+    with signals.finishing():
+        while done < 1:
+            network.train()
+            if frozen:
+                network.quantizers.eval()  # moving averages and dead codes would change the codes
+            # An untrained encoder maps every pose to one place, and a codebook started there collapses to a few
+            # codes: the first steps train a plain autoencoder, then k-means places the codes.
+            if step == autoencode and autoencode:
+                network.start_codebooks(windows(16 * settings.batch))
+            batch = windows(settings.batch)
+            lr = settings.lr * warm(step, settings.warmup, over) * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
+            # Encodings must not move faster than the codebook's moving averages follow, or they crowd on a few codes.
+            optimizer.param_groups[0]["lr"] = lr * (settings.encoder_lr if learned and step >= autoencode else 1.0)
+            optimizer.param_groups[1]["lr"] = lr
+            with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                output, codes, commitment = network(batch, quantize=step >= autoencode)
+                again = network.confusion(codes) if settings.cycle and step >= autoencode else None
+            parts = losses(output.float(), batch)
+            parts["commitment"] = commitment
+            if again is not None:
+                parts["cycle"] = again
+            loss = torch.stack([getattr(settings, name) * value for name, value in parts.items()]).sum()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            step += 1
+            elapsed = time.monotonic() - begun
+            over = elapsed / (60 * settings.minutes) if settings.minutes else 0.0
+            done = max(step / settings.steps, over)
+            row: dict[str, Any] = {"step": step, "seconds": round(elapsed, 1)}
+            looks = step % settings.validate_every == 0 or done >= 1
+            due = settings.save_minutes is not None and time.monotonic() - saved >= 60 * settings.save_minutes
+            due = due or looks or bool(signals.asked)
+            # Once it is not finite, no later one is: where nothing is kept, nobody need wait for it.
+            if (due or step % 20 == 0) and not math.isfinite(float(norm)):
+                raise MotionLLMError(
+                    f"The gradient's norm is {float(norm)} at step {step}: training has diverged. Lower train.lr and "
+                    "start anew with another --out."
+                )
+            if looks:
+                error = _error(network, watched, tokenizer, device)
+                row["val_mpjpe_root_mm"] = error
+                since = 0 if error < best else since + 1
+                if error < best:
+                    best, kept_weights = error, {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
+                if settings.patience and since >= settings.patience:
+                    done = 1.0
+            if step % 20 == 0 or done >= 1:
+                used = torch.bincount(codes.flatten(), minlength=tokenizer.size)
+                row |= {"loss": loss.item(), "codes": int((used > 0).sum())}
+                row |= {name: value.item() for name, value in parts.items()}
+                log.write(row)
+                if progress:
+                    progress(done, step=step, loss=row["loss"], **({"mpjpe": float(best)} if best < np.inf else {}))
+            if due:
+                save()
+                saved = time.monotonic()
+            if signals.asked and done < 1:
+                how = f"Stopped after step {step}, whose checkpoint is saved; go on with {resuming}"
+                raise Stopped(signals.asked, how)
     network.load_state_dict(kept_weights)
     network.eval().cpu().requires_grad_(True)
     tokenizer.round()
     tokenizer.save(folder)
     result = {"train_seconds": round(time.monotonic() - begun, 1), "steps": step, "val": report(tokenizer, val)}
-    beside = folder / ".report.json"
-    beside.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    os.replace(beside, folder / "report.json")
+    write_json(folder / "report.json", result)
     checkpoint.unlink(missing_ok=True)
     return tokenizer
+
+
+def _hash(clips: Sequence[np.ndarray]) -> str:
+    """16 hex digits that tell the clips of one training from another's."""
+    digest = hashlib.sha256()
+    for clip in clips:
+        digest.update(f"{clip.shape} {float(clip.sum(dtype=np.float64))!r}".encode())
+    return digest.hexdigest()[:16]
 
 
 @torch.inference_mode()
