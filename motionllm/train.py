@@ -27,7 +27,7 @@ from motionllm.config import Adapter, Recipe, TokenizerRecipe, Training, dump_re
 from motionllm.data.clips import Clips, encode
 from motionllm.data.examples import Batch, Examples, check_length, collate, pack
 from motionllm.data.prepare import train_tokenizer
-from motionllm.data.sources import has_split
+from motionllm.data.sources import fingerprints, has_split
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.files import lock, tidy, write_file, write_json, writing
@@ -387,7 +387,7 @@ def _groups(lm: MotionLM, adapter: Adapter, settings: Training) -> list[dict[str
 def _made_of(recipe: Recipe, lm: MotionLM) -> dict[str, str]:
     """What a run is made of besides its recipe, by name: the same run needs the same."""
     probe = [{"role": "user", "content": "A person walks."}, {"role": "assistant", "content": "It walks."}]
-    return {
+    return fingerprints(recipe.data.sources) | {
         "the weights of the base": checkpoint.frozen(lm.model),
         "the motion tokenizer": lm.vocab.tokenizer_hash,
         "the base's tokenizer or chat template": str(lm.renderer(probe).ids),

@@ -247,6 +247,15 @@ def fingerprint(source: Source, split: str) -> str:
     return digest.hexdigest()[:32]
 
 
+def fingerprints(sources: Sequence[Source]) -> dict[str, str]:
+    """The fingerprints of the train and val splits of several sources, by what they are called in messages."""
+    return {
+        f"the {split} split of {source.path or source.kind}": fingerprint(source, split)
+        for source in sources
+        for split in ("train", "val")
+    }
+
+
 def _content(file: Path) -> str:
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -28,6 +28,7 @@ from motionllm.bases import fast_dtype
 from motionllm.config import Improvement, dump_recipe, load_recipe
 from motionllm.data.conversations import Tokens
 from motionllm.data.examples import collate
+from motionllm.data.sources import fingerprints
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.eval.corpus import adapter_hash, save_result
@@ -591,7 +592,7 @@ def _first(recipe: Improvement, lm: MotionLM, watch: Watch) -> dict[str, Any]:
 
 def _made_of(recipe: Improvement) -> dict[str, str]:
     """What a run is made of besides its recipe, by name: the same run needs the same."""
-    return {"the adapter it started from": adapter_hash(recipe.start or "")}
+    return fingerprints(recipe.sources) | {"the adapter it started from": adapter_hash(recipe.start or "")}
 
 
 def _once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
