@@ -68,7 +68,7 @@ def check_place(path: str | os.PathLike[str]) -> None:
         raise MotionFileError(f"{path} is a folder; give the name of a file.")
     if not os.path.isdir(path.parent):
         raise MotionFileError(f"{path}: its folder does not exist.")
-    with _sentence(path):
+    with writing(path):
         with contextlib.suppress(FileNotFoundError):
             os.lstat(path)  # raises for a name that is too long
         part = _part(path)
