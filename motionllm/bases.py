@@ -18,6 +18,7 @@ import contextlib
 import difflib
 import hashlib
 import importlib.util
+import inspect
 import logging
 import os
 import shutil
@@ -154,6 +155,35 @@ def base_source(name_or_folder: str | Path) -> str:
             f"base model {name!r}: there is no such folder; give a folder, a hub name as owner/model, or {DEFAULT_BASE}"
         )
     return name
+
+
+def packs(model: Any) -> bool:
+    """Whether examples in one row of this causal LLM are apart, given that positions restart with each and there is no
+    mask: true of models that make their mask from the positions, not of OPT, Falcon or BLOOM.
+
+    Two rows that differ in their first example must give the second the same hidden states, and those that it has in
+    a row of its own. The model is to be in evaluation mode.
+    """
+    import torch
+
+    body = model.get_decoder()
+    if not takes_positions(body):
+        return False
+    ids = torch.arange(1, 6, device=model.device).expand(2, 5).clone()
+    ids[1, :2] += 7
+    places = torch.tensor([[0, 1, 0, 1, 2]], device=model.device)
+    with torch.inference_mode():
+        first, other = body(input_ids=ids, position_ids=places.expand(2, 5), use_cache=False).last_hidden_state[:, 2:]
+        alone = body(input_ids=ids[:1, 2:], position_ids=places[:, 2:], use_cache=False).last_hidden_state[0]
+    size = float(alone.float().abs().max())
+    # Of two rows of one shape the sums are the same ones; alone they are taken in another order.
+    exact, close = (1e-5, 1e-4) if alone.dtype == torch.float32 else (1e-3, 5e-2)
+    return float((first - other).abs().max()) <= exact * size and float((first - alone).abs().max()) <= close * size
+
+
+def takes_positions(body: Any) -> bool:
+    """Whether a decoder is told the places of its tokens; one with ALiBi, as BLOOM's, is not."""
+    return "position_ids" in inspect.signature(body.forward).parameters
 
 
 # -- the only readers of model folders: no code of theirs is run, no pickle opened, nothing read outside them --

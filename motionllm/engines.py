@@ -15,6 +15,7 @@ none is repaired. Neither engine gives likelihoods of a given reply, so none can
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import urllib.error
 import urllib.request
@@ -29,12 +30,27 @@ from motionllm.errors import MotionLLMError
 from motionllm.generate import OVERLAP, Seed
 from motionllm.vocab import MotionVocab
 
+KEY = "MOTIONLLM_API_KEY"  # the environment variable that holds the key of an engine which asks for one
 TRIES = 3
 SIDE_BY_SIDE = 16  # requests at a time that vLLM is sent
 
 
+# What a model's generation_config.json may ask for and engines then add to every request, at the value that does
+# nothing: the base's habits are not the adapter's.
+NEUTRAL = {"repetition_penalty": 1.0, "top_p": 1.0}
+NEUTRAL_PLAIN = NEUTRAL | {
+    "top_k": 0, "temperature": 1.0, "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0, "num_beams": 1,
+    "no_repeat_ngram_size": 0, "encoder_repetition_penalty": 1.0,
+}  # fmt: skip
+NEUTRAL_VLLM = NEUTRAL | {"top_k": -1, "min_p": 0.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+
+
 class _Refused(MotionLLMError):
-    """An engine that answers, but with an error."""
+    """An engine that answers, but with an error. code: HTTP's."""
+
+    def __init__(self, said: str, code: int) -> None:
+        super().__init__(said)
+        self.code = code
 
 
 class Engine:
@@ -42,12 +58,24 @@ class Engine:
 
     url: up to and without `/v1`. name: of the model there; None: the one that is served. tokenizer: the merged
     model's own, which has the motion tokens. rows: of the model's output matrix. timeout: seconds for one reply.
+    api_key: what the engine asks for as a bearer token; None: that of the environment variable `KEY`, if any. It is
+    sent to this address alone, and stands in no message.
     Raises MotionLLMError where nobody answers at the address, or it is not such an engine.
     """
 
     def __init__(
-        self, url: str, name: str | None, vocab: MotionVocab, tokenizer: Any, rows: int, timeout: float
+        self,
+        url: str,
+        name: str | None,
+        vocab: MotionVocab,
+        tokenizer: Any,
+        rows: int,
+        timeout: float,
+        api_key: str | None = None,
     ) -> None:
+        self._key = (os.environ.get(KEY, "") if api_key is None else api_key).strip()
+        if not (self._key.isascii() and (self._key.isprintable() or not self._key)):
+            raise MotionLLMError(f"The API key ({KEY} or api_key=) has characters that no key has; copy it anew.")
         self.url, self.vocab, self.tokenizer, self.rows = url.rstrip("/").removesuffix("/v1"), vocab, tokenizer, rows
         self.timeout = timeout
         if not self.url.startswith(("http://", "https://")):
@@ -59,7 +87,9 @@ class Engine:
             )
         try:
             served = {str(model["id"]): model.get("owned_by") for model in self._ask("models")["data"]}
-        except _Refused:
+        except _Refused as error:
+            if error.code in (401, 403):
+                raise
             served = {}  # transformers lists its cache of the hub, and fails where there is none
         except (KeyError, TypeError):
             raise MotionLLMError(f"{self.url} lists no models: it is no OpenAI-compatible engine.") from None
@@ -171,7 +201,7 @@ class Engine:
 
     def _plain(self, prompt: Sequence[int], wanted: dict[str, Any]) -> dict[str, Any]:
         """A request to `transformers serve`."""
-        settings: dict[str, Any] = {
+        settings: dict[str, Any] = NEUTRAL_PLAIN | {
             "max_new_tokens": wanted["max"], "min_new_tokens": wanted["min"], "eos_token_id": [wanted["stop"]],
             "pad_token_id": self.tokenizer.pad_token_id, "do_sample": wanted["temperature"] >= 1e-4,
         }  # fmt: skip
@@ -200,7 +230,7 @@ class Engine:
 
     def _vllm(self, prompt: Sequence[int], wanted: dict[str, Any]) -> dict[str, Any]:
         """A request to vLLM."""
-        body: dict[str, Any] = {
+        body: dict[str, Any] = NEUTRAL_VLLM | {
             "prompt": list(prompt), "max_tokens": wanted["max"], "min_tokens": wanted["min"],
             "stop_token_ids": [wanted["stop"]], "skip_special_tokens": True, "temperature": wanted["temperature"],
         }  # fmt: skip
@@ -238,14 +268,21 @@ class Engine:
     def _ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}/v1/{path}", data, {"Content-Type": "application/json"})
+        if self._key:
+            request.add_unredirected_header("Authorization", f"Bearer {self._key}")
         try:
             with urllib.request.urlopen(request, timeout=self.timeout) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             said = " ".join(error.read(2000).decode("utf-8", "replace").split())[:300]
+            if self._key:
+                said = said.replace(self._key, "…")
+            todo = "see that it serves the merged model, and under the name that was given."
+            if error.code in (401, 403):
+                todo = f"give {'the right' if self._key else 'its'} key by api_key= or {KEY}."
             raise _Refused(
-                f"{self.url} refused the request ({error.code} {error.reason}): {said or 'no reason given'}; see that "
-                "it serves the merged model, and under the name that was given."
+                f"{self.url} refused the request ({error.code} {error.reason}): {said or 'no reason given'}; {todo}",
+                error.code,
             ) from None
         except TimeoutError:
             raise self._late() from None

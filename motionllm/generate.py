@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from motionllm.bases import takes_positions
 from motionllm.errors import MotionLLMError
 from motionllm.loss import cross_entropy, logits, output_rows
 from motionllm.stepping import Past, packed
@@ -227,7 +228,7 @@ class _Decoder:
     def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
         self.body = model.get_decoder() if hasattr(model, "get_decoder") else model.model
         self.device = next(model.parameters()).device
-        self.packed = packed(self.body)
+        self.packed, self.places = packed(self.body), takes_positions(self.body)
         self.read = sorted({tuple(prompt) for prompt in prompts}, key=lambda prompt: (len(prompt), prompt))
         number = {prompt: n for n, prompt in enumerate(self.read)}
         self.rows = torch.tensor([number[tuple(prompt)] for prompt in prompts], device=self.device)
@@ -293,7 +294,7 @@ class _Decoder:
             input_ids=ids,
             # Without padding there is no mask: attention takes its fast causal path.
             attention_mask=None if mask.all() else mask,
-            position_ids=positions,
+            **({"position_ids": positions} if self.places else {}),
             past_key_values=cache,
             use_cache=True,
         )

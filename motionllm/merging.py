@@ -56,6 +56,7 @@ def merge(name: str | Path, out: Path, dtype: str = "float32", base: str | None 
         out.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         merged.config.name_or_path = str(apart.recipe.model.base)
+        merged.generation_config = _plainly(merged.generation_config, apart)
         merged.to(getattr(torch, dtype)).save_pretrained(beside)
         tokenizer.save_pretrained(beside)
         vocab.save(beside)
@@ -92,6 +93,16 @@ def merge(name: str | Path, out: Path, dtype: str = "float32", base: str | None 
             shutil.rmtree(beside, ignore_errors=True)
     return {"out": out, "dtype": dtype, "tied": was_tied, "tokens": len(tokenizer), "logits_differ": differ,
             "same_choice": same}  # fmt: skip
+
+
+def _plainly(config: Any, lm: MotionLM) -> Any:
+    """Which ids begin, end and pad, and nothing of how the base's makers sampled from it: engines would take a
+    penalty on repetition, say, for every request, and motion repeats itself."""
+    from transformers import GenerationConfig
+
+    ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    kept = {name: getattr(config, name) for name in ("bos_token_id", "pad_token_id")}
+    return GenerationConfig(eos_token_id=sorted({lm.renderer.stop, *ends} - {None}), **kept)
 
 
 def _probe(lm: MotionLM) -> torch.Tensor:

@@ -194,15 +194,21 @@ class MotionLM:
 
     @classmethod
     def connect(
-        cls, url: str, folder: str | Path = "merged", name: str | None = None, timeout: float = 600.0
+        cls,
+        url: str,
+        folder: str | Path = "merged",
+        name: str | None = None,
+        timeout: float = 600.0,
+        api_key: str | None = None,
     ) -> MotionLM:
         """The merged model that an engine serves at `url`, `transformers serve` or vLLM (docs/serving.md): what `load`
         gives, without weights here. best_of needs a judge, as no engine gives likelihoods; `stream` gives its pieces
         at the end; `talk` is not to be had, because only the merged model is served.
 
         folder: what `motionllm merge` wrote, of which all but the weights is read. name: of the model on the engine;
-        None: the one it was started with. timeout: seconds for one reply. Raises MotionLLMError where nobody
-        answers, or what is served is not this model.
+        None: the one it was started with. timeout: seconds for one reply. api_key: for engines that ask for one;
+        None: the environment's MOTIONLLM_API_KEY. Raises MotionLLMError where nobody answers, or what is served is not
+        this model.
         """
         folder = Path(folder)
         if not folder.is_dir():
@@ -215,8 +221,8 @@ class MotionLM:
         recipe = load_recipe(folder / "recipe.yaml")
         templates = Templates.load(folder / "templates.yaml")
         lm = cls(None, tokenizer, vocab, MotionTokenizer.load(folder / "tokenizer"), templates, recipe)
-        lm.engine = Engine(url, name, vocab, tokenizer, config.vocab_size, timeout)
-        lm.limit = config.max_position_embeddings
+        lm.engine = Engine(url, name, vocab, tokenizer, config.vocab_size, timeout, api_key)
+        lm.limit = longest(config)
         # One step of motion tells a model that has other tokens, or none, before anyone waits for a clip.
         lm._write([lm._order("a person stands", 1.0, [], []).prompt], [1], [1])
         return lm
@@ -605,7 +611,7 @@ class MotionLM:
                 "ask about a clip, or load the adapter here."
             )
         sampling = _sampling(temperature, top_p, top_k)
-        prompt = self._prompt(messages, renderer=Renderer(self.tokenizer, None))
+        prompt = self._prompt(messages, renderer=Renderer(self.tokenizer, None, template=self.renderer.template))
         with self._without_adapter() as base:
             ids = decoding.texts(base, self.vocab, [prompt], self._stop, longest, **sampling, seed=seed)[0]
         return self._text(ids)
@@ -614,7 +620,7 @@ class MotionLM:
 
     @property
     def _stop(self) -> int:
-        return int(self.tokenizer.eos_token_id)
+        return self.renderer.stop
 
     @property
     def _window(self) -> int:
@@ -651,7 +657,7 @@ class MotionLM:
                 )
             room = self.limit
         else:
-            room = self.model.config.get_text_config().max_position_embeddings
+            room = longest(self.model.config)
         if len(ids) + 2 + steps * self.vocab.parts > room:
             raise MotionLLMError(
                 f"What was given is {len(ids)} tokens long, but the base model takes {room}; shorten it."
@@ -748,6 +754,11 @@ def share_inputs(model: Any) -> None:
     for layer in model.modules():
         if isinstance(layer, LoraLayer) and not any(layer.use_dora.values()):
             layer.cast_input_dtype_enabled = False
+
+
+def longest(config: Any) -> int:
+    """Tokens that a model of this configuration takes; without bound where it knows no positions, as BLOOM's."""
+    return int(getattr(config.get_text_config(), "max_position_embeddings", None) or sys.maxsize)
 
 
 def bare(model: Any) -> Any:

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from motionllm import checkpoint
-from motionllm.bases import fast_dtype
+from motionllm.bases import fast_dtype, packs, takes_positions
 from motionllm.config import Adapter, Recipe, TokenizerRecipe, Training, dump_recipe, load_recipe
 from motionllm.data.clips import Clips, encode
 from motionllm.data.examples import Batch, Examples, check_length, collate, pack
@@ -120,6 +120,9 @@ def _train(
     prepared = time.monotonic() - begun
     told = islice(chain(*clips["train"]), TOLD) if recipe.adapter.rows_init == "words" else ()
     lm = MotionLM.create(recipe, motion_tokenizer, templates, list(told))
+    if recipe.data.packing and not packs(bare(lm.model)):
+        log.info("%s takes no packed examples: each has a row of its own.", recipe.model.base)
+        lm.recipe = recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"packing": False})})
     if precision == "bfloat16":  # the model is only ever called in autocast from here on
         share_inputs(lm.model)
     if settings.checkpointing:
@@ -474,7 +477,7 @@ class _Learner(torch.nn.Module):
         base = bare(self.model)
         device = base.device
         # use_cache=False, positions that restart and no mask: packed examples do not see each other.
-        hidden = base.get_decoder()(
-            input_ids=batch.ids.to(device), position_ids=batch.positions.to(device), use_cache=False
-        ).last_hidden_state
+        body = base.get_decoder()
+        places = {"position_ids": batch.positions.to(device)} if takes_positions(body) else {}
+        hidden = body(input_ids=batch.ids.to(device), **places, use_cache=False).last_hidden_state
         return cross_entropy(hidden, batch.targets.to(device), base, self.vocab, self.motion_loss)

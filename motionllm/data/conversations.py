@@ -2,26 +2,23 @@
 
 A conversation is a list of messages in the Hugging Face parts format; a motion part carries its codes:
 `{"type": "motion", "codes": array}`. The base model's own chat template renders it, in training, evaluation
-and chat alike. Parts go through the template as placeholders and are tokenized apart from it, so that no
-text of a user can be read as a motion token or as a control token of the template.
+and chat alike (`chat_template.py`). Parts go through the template as placeholders and are tokenized apart from it, so
+that no text of a user can be read as a motion token or as a control token of the template.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from motionllm.data.chat_template import ChatTemplate
 from motionllm.errors import MotionLLMError
 from motionllm.vocab import MotionVocab
 
 Message = dict[str, Any]
-
-_MARK = "\ue000{}\ue001"  # private-use characters: no template or tokenizer gives them a meaning
-_MARKS = re.compile("\ue000([0-9]+)\ue001")
 
 
 @dataclass
@@ -40,52 +37,55 @@ class Renderer:
     """Renders conversations for one base tokenizer and one motion vocabulary.
 
     tokenizer: the base's. vocab: None renders text alone. system: the system message of every conversation
-    that has none of its own; None leaves it to the chat template.
+    that has none of its own; None leaves it to the chat template. template: of this tokenizer, where it is known
+    already. Raises MotionLLMError where the tokenizer's template cannot be used (`ChatTemplate`).
     """
 
-    def __init__(self, tokenizer: Any, vocab: MotionVocab | None, system: str | None = None) -> None:
-        if not tokenizer.chat_template:
-            raise MotionLLMError(
-                f"The base model {tokenizer.name_or_path} has no chat template; give an instruction-tuned base."
-            )
+    def __init__(
+        self, tokenizer: Any, vocab: MotionVocab | None, system: str | None = None, template: ChatTemplate | None = None
+    ) -> None:
         self.tokenizer, self.vocab, self.system = tokenizer, vocab, system
+        self.template = template or ChatTemplate(tokenizer)
+
+    @property
+    def stop(self) -> int:
+        """The id that ends an assistant's turn, in training and in decoding."""
+        return self.template.stop
 
     def __call__(self, messages: Sequence[Message], reply: bool = False) -> Tokens:
-        """reply: end with the template's opening of the assistant's turn, to be continued by the model.
+        """reply: end with the opening of the assistant's turn, to be continued by the model.
 
-        Supervised are the assistant's parts and the token that ends its turn.
-        Raises MotionLLMError for a message without role, or a part of an unknown type.
+        Supervised are the assistant's parts and what ends its turn, up to the id `stop`.
+        Raises MotionLLMError for a message without role, a part of an unknown type, or where the base's template
+        refuses the conversation.
         """
         parts: list[tuple[dict[str, Any], bool]] = []
-        marked = []
+        shape: list[tuple[str, int]] = []
         if self.system is not None and (not messages or messages[0].get("role") != "system"):
             messages = [{"role": "system", "content": self.system}, *messages]
         for message in messages:
-            content = message.get("content")
-            if message.get("role") not in ("system", "user", "assistant") or content is None:
+            role, content = message.get("role"), message.get("content")
+            if role not in ("system", "user", "assistant") or content is None:
                 raise MotionLLMError(f"A message needs a role (system, user, assistant) and content, got {message!r}.")
-            marks = []
-            for part in [{"type": "text", "text": content}] if isinstance(content, str) else content:
-                marks.append(_MARK.format(len(parts)))
-                parts.append((part, message["role"] == "assistant"))
-            marked.append({"role": message["role"], "content": "".join(marks)})
-        text = self.tokenizer.apply_chat_template(marked, tokenize=False, add_generation_prompt=reply)
+            own = [{"type": "text", "text": content}] if isinstance(content, str) else content
+            if role == "system" and self.template.folds and not any(part.get("text") for part in own):
+                continue  # what is put before the user's words is nothing
+            own = own or [{"type": "text", "text": ""}]
+            parts += [(part, role == "assistant") for part in own]
+            shape.append((role, len(own)))
         tokens = Tokens()
-        pieces = _MARKS.split(text)
-        after_assistant = False
-        for place, piece in enumerate(pieces):
-            if place % 2:
-                part, after_assistant = parts[int(piece)]
-                tokens.extend(self._part(part), after_assistant)
-            elif piece:
-                ids = self.tokenizer.encode(piece, add_special_tokens=False)
-                tokens.extend(ids[:1], after_assistant)  # the token that ends the assistant's turn
-                tokens.extend(ids[1:], False)
+        for one in self.template.layout(tuple(shape), reply):
+            if isinstance(one, int):
+                part, supervised = parts[one]
+                tokens.extend(self._part(part), supervised)
+            else:
+                tokens.extend(one.ids[: one.learned], True)
+                tokens.extend(one.ids[one.learned :], False)
         return tokens
 
     def _part(self, part: dict[str, Any]) -> list[int]:
         if part.get("type") == "text":
-            return self.tokenizer.encode(part["text"], add_special_tokens=False, split_special_tokens=True)
+            return self.template.text(part["text"])
         if part.get("type") == "motion" and self.vocab and "codes" in part:
             return self.vocab.encode(np.asarray(part["codes"], np.int64))
         raise MotionLLMError(f"A content part is neither text nor motion with its codes: {sorted(part)}.")

@@ -124,7 +124,7 @@ def replies(
     """What the model replies to each prompt, `batch` side by side: codes [int], or text. It stops by itself."""
     made: list[Any] = [None] * len(prompts)
     longest = int(TRAINED / lm.motion_tokenizer.frames_per_step)
-    stop = int(lm.tokenizer.eos_token_id)
+    stop = lm.renderer.stop
     for moving in (True, False):
         mine = [i for i, prompt in enumerate(prompts) if (prompt.task == "text_to_motion") == moving]
         for start in range(0, len(mine), batch):
