@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 from motionllm.errors import MotionLLMError
 
@@ -428,7 +428,7 @@ def _classes() -> tuple[Any, Any, Any]:
     class Generation(Extension):
         """`{% generation %}`, by which templates mark the assistant's words: they are written as they are."""
 
-        tags = frozenset({"generation"})
+        tags: ClassVar[set[str]] = {"generation"}
 
         def parse(self, parser: Any) -> Any:
             line = next(parser.stream).lineno
