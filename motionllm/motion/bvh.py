@@ -13,7 +13,7 @@ import contextlib
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ _POSITION = {"xposition": 0, "yposition": 1, "zposition": 2}
 _ROTATION = {"xrotation": "X", "yrotation": "Y", "zrotation": "Z"}
 _HEAD = 4 << 20  # bytes within which a hierarchy ends
 _CHUNK = 1 << 24  # bytes of values looked through at a time
+_BLOCK = 1024  # frames of forward kinematics at a time
 _MOTION = re.compile(rb"(?:\A|[\r\n])[ \t}]*MOTION(?=[\s:]|\Z)", re.IGNORECASE)
 _NUMBER = re.compile(rb"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _NO_NUMBER = re.compile(rb"(?<!\S)(?!" + _NUMBER.pattern + rb"(?!\S))\S+")
@@ -74,27 +75,32 @@ class BVH:
 
     def local(self) -> tuple[np.ndarray, np.ndarray]:
         """Translations (T, J, 3) in file units and rotation matrices (T, J, 3, 3), both relative to the parent."""
-        frames, column = len(self.values), 0
-        translations = np.broadcast_to(self.offsets, (frames, *self.offsets.shape)).copy()
-        displaced = self._displaced()
-        rotations = np.broadcast_to(np.eye(3), (frames, len(self.joints), 3, 3)).copy()
+        frames, joints = len(self.values), len(self.joints)
+        translations, rotations = np.empty((frames, joints, 3)), np.empty((frames, joints, 3, 3))
+        for j, (place, order, turns) in enumerate(self._columns):
+            for axis, (offset, column) in enumerate(place):
+                translations[:, j, axis] = offset if column < 0 else offset + self.values[:, column]
+            angles = np.radians(self.values[:, turns].T)
+            rotations[:, j] = _turned(np.eye(3)[:, :, None], order, np.cos(angles), np.sin(angles)).transpose(2, 0, 1)
+        return translations, rotations
+
+    @cached_property
+    def _columns(self) -> list[tuple[list[tuple[float, int]], str, list[int]]]:
+        """For each joint what its x, y and z are (a constant, and the column of `values` added to it, or -1), the order
+        of its turns, and their columns."""
+        columns, column, displaced = [], 0, self._displaced()
         for j, channels in enumerate(self.channels):
             names = [c.lower() for c in channels]
-            values = self.values[:, column : column + len(names)]
-            column += len(names)
-            positions = [i for i, c in enumerate(names) if c in _POSITION]
+            place = [(float(offset), -1) for offset in self.offsets[j]]
+            at = {_POSITION[name]: column + i for i, name in enumerate(names) if name in _POSITION}
             # Some exporters give every joint position channels and leave them zero: the offset holds then.
-            if positions and (self.parents[j] < 0 or np.any(values[:, positions])):
-                axes = [_POSITION[names[i]] for i in positions]
-                moved = values[:, positions]
-                translations[:, j, axes] = (
-                    self.offsets[j, axes] + moved if displaced and self.parents[j] >= 0 else moved
-                )
-            turns = [i for i, c in enumerate(names) if c in _ROTATION]
-            if turns:
-                order = "".join(_ROTATION[names[i]] for i in turns)
-                rotations[:, j] = Rotation.from_euler(order, values[:, turns], degrees=True).as_matrix()
-        return translations, rotations
+            if at and (self.parents[j] < 0 or np.any(self.values[:, list(at.values())])):
+                for axis, c in at.items():
+                    place[axis] = (place[axis][0] if displaced and self.parents[j] >= 0 else 0.0, c)
+            turns = [i for i, name in enumerate(names) if name in _ROTATION]
+            columns.append((place, "".join(_ROTATION[names[i]] for i in turns), [column + i for i in turns]))
+            column += len(names)
+        return columns
 
     def _displaced(self) -> bool:
         """Whether position channels below the root tell how far a joint is from its OFFSET, not from its parent.
@@ -110,27 +116,70 @@ class BVH:
                 shares.append(float(np.median(np.linalg.norm(self.values[:, at], axis=-1))) / length)
         return bool(shares) and float(np.median(shares)) < 0.25
 
+    def positions(self) -> np.ndarray:
+        """Joint positions (T, J, 3) in metres, Y up: forward kinematics."""
+        return self._positions
+
     def world(self) -> tuple[np.ndarray, np.ndarray]:
         """Joint positions (T, J, 3) in metres, Y up, and joint rotations (T, J, 3, 3): forward kinematics."""
-        return self._world
-
-    @cached_property
-    def _world(self) -> tuple[np.ndarray, np.ndarray]:
-        positions, rotations = self.local()
-        for j, parent in enumerate(self.parents):
-            if parent >= 0:
-                above = rotations[:, parent]
-                positions[:, j] = positions[:, parent] + np.einsum("tab,tb->ta", above, positions[:, j])
-                rotations[:, j] = above @ rotations[:, j]
-        if self.up != "y":
-            turn = UPRIGHT[self.up]
-            positions, rotations = positions @ turn.T, turn @ rotations
-        return positions * self.unit, rotations
+        rotations = np.empty((len(self), len(self.joints), 3, 3))
+        for block, _, turned in self._blocks():
+            rotations[block] = turned.transpose(3, 0, 1, 2)
+        return self._positions, rotations if self.up == "y" else UPRIGHT[self.up] @ rotations
 
     def end_sites(self) -> dict[int, np.ndarray]:
         """Positions (T, 3) of the End Sites in metres, Y up, by the index of the joint that carries them."""
-        positions, rotations = self.world()
-        return {j: positions[:, j] + rotations[:, j] @ (offset * self.unit) for j, offset in self.ends.items()}
+        return {j: self._upright(points) for j, points in self._placed[1].items()}
+
+    @cached_property
+    def _positions(self) -> np.ndarray:
+        return self._upright(self._placed[0])
+
+    def _upright(self, points: np.ndarray) -> np.ndarray:
+        return (points if self.up == "y" else points @ UPRIGHT[self.up].T) * self.unit
+
+    @cached_property
+    def _placed(self) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+        """Positions of the joints (T, J, 3) and of the End Sites (T, 3) by joint, in the file's own units and axes."""
+        joints = np.empty((len(self), len(self.joints), 3))
+        ends = {j: np.empty((len(self), 3)) for j in self.ends}
+        for block, placed, turned in self._blocks():
+            joints[block] = placed.transpose(2, 0, 1)
+            for j, offset in self.ends.items():
+                ends[j][block] = (placed[j] + np.einsum("abt,b->at", turned[j], offset)).T
+        return joints, ends
+
+    def _blocks(self) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Positions (J, 3, t) and rotations (J, 3, 3, t) in file units and axes, some frames at a time.
+
+        The frames come last, for they are the long axis, and are few, so that they stay in the processor's cache.
+        """
+        for start in range(0, len(self), _BLOCK):
+            block = slice(start, min(start + _BLOCK, len(self)))
+            values = np.ascontiguousarray(self.values[block].T)
+            cosines, sines = np.cos(np.radians(values)), np.sin(np.radians(values))
+            frames = values.shape[1]
+            placed, turned = np.empty((len(self.joints), 3, frames)), np.empty((len(self.joints), 3, 3, frames))
+            for j, (place, order, turns) in enumerate(self._columns):
+                parent = self.parents[j]
+                moved = [offset if column < 0 else offset + values[column] for offset, column in place]
+                if parent < 0:
+                    for axis in range(3):
+                        placed[j, axis] = moved[axis]
+                    above = np.broadcast_to(np.eye(3)[:, :, None], (3, 3, frames))
+                else:
+                    above = turned[parent]
+                    placed[j] = placed[parent]
+                    for axis in range(3):
+                        placed[j] += above[:, axis] * moved[axis]
+                turned[j] = _turned(above, order, cosines[turns], sines[turns])
+            yield block, placed, turned
+
+    def measured(self, unit: float, up: str) -> BVH:
+        """The same take with another unit and up axis; what forward kinematics found is kept."""
+        other = replace(self, unit=unit, up=up)
+        other.__dict__["_placed"] = self._placed
+        return other
 
     def rest(self) -> np.ndarray:
         """The offsets (J, 3) in metres, Y up."""
@@ -138,7 +187,11 @@ class BVH:
 
     def cut(self, start: int, stop: int | None = None) -> BVH:
         """The frames [start, stop)."""
-        return replace(self, values=self.values[start:stop])
+        other = replace(self, values=self.values[start:stop])
+        if "_placed" in self.__dict__:
+            joints, ends = self._placed
+            other.__dict__["_placed"] = joints[start:stop], {j: points[start:stop] for j, points in ends.items()}
+        return other
 
     def mirrored(self) -> BVH:
         """The take seen in a mirror that stands upright, the names kept: one axis of the floor is negated."""
@@ -168,6 +221,20 @@ class BVH:
                     values[:, column + i] = np.interp(times, old, translations[:, j, _POSITION[c]])
             column += len(names)
         return replace(self, values=values, fps=float(fps))
+
+
+def _turned(matrices: np.ndarray, order: str, cosines: np.ndarray, sines: np.ndarray) -> np.ndarray:
+    """Matrices (3, 3, T) turned further about their own axes, one after the other: "ZXY" gives M Rz Rx Ry.
+
+    cosines, sines: of the angles, (len(order), T).
+    """
+    result = np.array(np.broadcast_to(matrices, (3, 3, max(matrices.shape[2], cosines.shape[-1]))))
+    for axis, c, s in zip(order, cosines, sines, strict=True):
+        i = "XYZ".index(axis)
+        a, b = result[:, (i + 1) % 3].copy(), result[:, (i + 2) % 3]
+        result[:, (i + 1) % 3] = a * c + b * s
+        result[:, (i + 2) % 3] = b * c - a * s
+    return result
 
 
 def sample_times(frames: int, fps: float, target: float) -> np.ndarray:

@@ -287,7 +287,7 @@ def _unit(v: np.ndarray) -> np.ndarray:
 
 def _joints_of(bvh: BVH, skeleton: Skeleton | Rig) -> np.ndarray:
     """The file's joints, those of `skeleton` in its order where the file has helpers beside them."""
-    positions = bvh.world()[0]
+    positions = bvh.positions()
     if skeleton.joints == bvh.joints:
         return positions
     return positions[:, [bvh.joints.index(name) for name in skeleton.joints]]

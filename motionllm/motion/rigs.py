@@ -14,7 +14,7 @@ import itertools
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -382,7 +382,7 @@ def calibrate(bvh: BVH, rig: dict[str, Any]) -> tuple[BVH, RigMap | None, list[s
     is mirrored back. Raises MotionLLMError where the joints are no body (`plausible.inspect`).
     """
     notes: list[str] = []
-    positions, _ = bvh.world()
+    positions = bvh.positions()
     distance = np.zeros(len(bvh.joints))
     for j, parent in enumerate(bvh.parents):
         if parent >= 0:
@@ -409,7 +409,7 @@ def calibrate(bvh: BVH, rig: dict[str, Any]) -> tuple[BVH, RigMap | None, list[s
     if not up and body is not None and mapping is not None:
         up, said = plausible.up_axis(body, _rest_axis(bvh, mapping))
         notes += said
-    bvh = replace(bvh, unit=unit, up=up or "y")
+    bvh = bvh.measured(unit, up or "y")
     dropped = _rest_frames(bvh)
     if dropped:
         bvh = bvh.cut(dropped)
@@ -470,7 +470,7 @@ def _rest_frames(bvh: BVH) -> int:
     head = bvh.cut(0, 24)
     turned = np.arccos(np.clip((np.trace(head.local()[1], axis1=-2, axis2=-1) - 1) / 2, -1, 1))
     resting = (np.mean(turned < np.radians(3), axis=1) > 0.7) & (turned.max(1) < np.radians(30))
-    positions = head.world()[0]
+    positions = head.positions()
     steps = np.linalg.norm(np.diff(positions - positions[:, :1], axis=0), axis=-1).max(-1)
     jump = steps > max(0.03, 3 * float(np.median(steps[10:])))
     last = int(np.argmin(resting)) - 1 if not resting.all() else -1
