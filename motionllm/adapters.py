@@ -7,12 +7,17 @@ of that shape. Which layers it is on is read off the weights' names. PEFT thus n
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from motionllm import weights
 from motionllm.config import Adapter
@@ -44,6 +49,62 @@ def lora_config(settings: Adapter, vocab: MotionVocab, base: Any) -> Any:
         trainable_token_indices=vocab.trainable(base),
         task_type="CAUSAL_LM",
     )
+
+
+def fresh_adapter(settings: Adapter, vocab: MotionVocab, base: Any) -> Any:
+    """`base`, which has the rows of `vocab`, with an untrained adapter on it: a PEFT model.
+
+    Raises MotionLLMError where adapter.targets fits none of its linear layers, or other parts of it too.
+    """
+    from peft import get_peft_model
+    from transformers.pytorch_utils import Conv1D
+
+    linear = torch.nn.Linear | Conv1D
+    if settings.targets != "all-linear":
+        head = base.get_output_embeddings()
+        modules = {name: module for name, module in base.named_modules() if name}
+        chosen = _chosen(settings.targets, list(modules))
+        other = [name for name in chosen if not isinstance(modules[name], linear) or modules[name] is head]
+        if not chosen or other:
+            fits = f"{other[0]}, which is no linear layer of the body" if other else "no layer of the base"
+            ends = {name.rpartition(".")[2] for name, module in modules.items()
+                    if isinstance(module, linear) and module is not head}  # fmt: skip
+            raise MotionLLMError(
+                f"adapter.targets {_short(settings.targets)} fits {fits}; give all-linear or some of "
+                f"{', '.join(sorted(ends)[:20])}."
+            )
+    return get_peft_model(base, lora_config(settings, vocab, base))
+
+
+# In a process of its own, since a match cannot be interrupted: (.*.*)*x takes longer than the universe has.
+_MATCH = "import json, re, sys; p, n = json.load(sys.stdin); print(json.dumps([bool(re.fullmatch(p, x)) for x in n]))"
+_SECONDS = 10
+
+
+def _chosen(targets: str | list[str], names: list[str]) -> list[str]:
+    """The modules that PEFT would put an adapter on: those with such an end, or which the expression fits."""
+    if not isinstance(targets, str):
+        return [name for name in names if any(name == end or name.endswith(f".{end}") for end in targets)]
+    try:
+        re.compile(targets)
+        done = subprocess.run([sys.executable, "-I", "-c", _MATCH], input=json.dumps([targets, names]), text=True,
+                              capture_output=True, timeout=_SECONDS, check=True)  # fmt: skip
+    except (re.error, OverflowError, RecursionError) as error:
+        raise MotionLLMError(
+            f"adapter.targets {_short(targets)} is no regular expression ({error}); give all-linear, a list of names, "
+            "or an expression that fits whole names."
+        ) from None
+    except subprocess.SubprocessError:
+        raise MotionLLMError(
+            f"adapter.targets {_short(targets)} cannot be matched within {_SECONDS} seconds; give a list of names, "
+            "or an expression without repetitions within repetitions."
+        ) from None
+    return [name for name, fits in zip(names, json.loads(done.stdout), strict=True) if fits]
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def load_adapter(folder: Path, settings: Adapter, vocab: MotionVocab, base: Any, name: str) -> Any:

@@ -15,6 +15,7 @@ weights to the last bit.
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
 import hashlib
 import importlib.util
@@ -249,6 +250,17 @@ def outline(name_or_folder: str | Path) -> tuple[Any, Any]:
     with _one_sentence(name_or_folder), torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     return config, model
+
+
+def layers(config: Any, count: int) -> Any:
+    """So many decoder layers of such a model, with random weights and next to no vocabulary: to measure their pace."""
+    from transformers import AutoModel
+
+    text = copy.deepcopy(config.get_text_config())
+    text.num_hidden_layers, text.vocab_size, text.pad_token_id = count, 8, None
+    if getattr(text, "layer_types", None):
+        text.layer_types = text.layer_types[:count]
+    return AutoModel.from_config(text, trust_remote_code=False)
 
 
 def base_fingerprint(name_or_folder: str | Path) -> str | None:

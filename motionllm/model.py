@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from motionllm import generate as decoding
 from motionllm import shipped, weights
-from motionllm.adapters import load_adapter, lora_config, put, read_adapter
+from motionllm.adapters import fresh_adapter, load_adapter, put, read_adapter
 from motionllm.bases import fast_dtype, load_base, load_config, load_tokenizer
 from motionllm.config import Recipe, dump_recipe, load_recipe
 from motionllm.data.clips import Clip
@@ -93,8 +93,6 @@ class MotionLM:
         rows that start from words, and what a motion BPE is learned from where the recipe wants one and none is given.
         With method full there is no adapter: every weight is trained, in float32.
         """
-        from peft import get_peft_model
-
         settings = recipe.adapter
         full = settings.method == "full"
         base, tokenizer = load_base(
@@ -109,14 +107,10 @@ class MotionLM:
         vocab.attach(base, settings.rows_init, recipe.train.seed, motion_tokenizer.codebook, words)
         if full:
             return cls(base.requires_grad_(True), tokenizer, vocab, motion_tokenizer, templates, recipe)
-        config = lora_config(settings, vocab, base)
-        try:
-            model = get_peft_model(base, config)
-        except ValueError as error:
-            raise MotionLLMError(f"adapter.targets {settings.targets!r} fit no layer of the base: {error}") from None
-        config.base_model_name_or_path = recipe.model.base
+        model = fresh_adapter(settings, vocab, base)
+        model.peft_config["default"].base_model_name_or_path = recipe.model.base
         if settings.start:
-            _go_on_from(find_adapter(settings.start), model, vocab, recipe)
+            go_on_from(find_adapter(settings.start), model, vocab, recipe)
         return cls(model, tokenizer, vocab, motion_tokenizer, templates, recipe)
 
     @classmethod
@@ -766,7 +760,7 @@ def bare(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def _go_on_from(folder: Path, model: Any, vocab: MotionVocab, recipe: Recipe) -> None:
+def go_on_from(folder: Path, model: Any, vocab: MotionVocab, recipe: Recipe) -> None:
     """Load a trained adapter's weights into a fresh one. Raises MotionLLMError where the two are not alike."""
     weights.within(folder)
     if MotionVocab.load(folder) != vocab:

@@ -1,62 +1,136 @@
 """What a run will take, before it takes it: parameters, rows, steps, tokens an epoch, memory by term.
 
 Parameters and tokens are counted, on the base's own architecture without its weights and on the encoded clips.
-Memory is computed: exact for weights, gradients and optimizer, an estimate for activations.
+Memory is computed: exact for weights, gradients and optimizer, an estimate for activations. Time is measured on two of
+the base's layers and counted up.
 """
 
 from __future__ import annotations
 
+import copy
+import logging
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from motionllm import bases
-from motionllm.adapters import lora_config
+from motionllm.adapters import fresh_adapter
 from motionllm.bases import fast_dtype
+from motionllm.checks import check
 from motionllm.config import Recipe
 from motionllm.data.mixture import mixture, statistics
-from motionllm.data.templates import Templates
 from motionllm.loss import CHUNK, CHUNK_ON_CPU
+from motionllm.model import find_adapter, go_on_from
 from motionllm.train import clips_of, motion_tokenizer_of
 from motionllm.vocab import MotionVocab
 
+log = logging.getLogger(__name__)
+
 GIB = 2**30
+LARGEST_ON_CPU = 3_000_000_000  # parameters: of a larger base two layers take a minute
 # Bytes a weight of a linear layer takes: NF4 has a scale of 8 bits for every 64 weights, and one for 256 scales.
 QUANTIZED = {"4bit": 0.5 + 1 / 64 + 4 / (64 * 256), "8bit": 1.0}
 
 
 def plan(recipe: Recipe, run: Path) -> dict[str, Any]:
-    """{"parameters": {"base", "trained", "rows"}, "steps", "examples", "epochs", "data": `statistics`,
-    "memory_gib": {"weights", "trained", "gradients", "optimizer", "activations", "logits", "total"}}.
+    """{"parameters": {"base", "trained", "rows"}, "steps", "examples", "epochs", "seconds_per_step", "minutes", "data":
+    `statistics`, "memory_gib": {"weights", "trained", "gradients", "optimizer", "activations", "logits", "total"}}.
 
-    Clips are encoded, as the run itself would. Raises MotionLLMError for whatever the run would refuse, and where the
-    recipe trains a motion tokenizer first and has not yet.
+    steps: as many as `train.minutes` leaves time for, where that is fewer. seconds_per_step, minutes: an estimate, None
+    where there is none (`seconds_per_step`). Clips are encoded, as the run itself would. Raises MotionLLMError for
+    whatever the run would refuse, and where the recipe trains a motion tokenizer first and has not yet.
     """
-    templates = Templates.load(recipe.data.templates)
-    templates.check(recipe.data.tasks)
+    check(recipe)
     motion_tokenizer = motion_tokenizer_of(recipe, run, fit=False)
-    mix = mixture(recipe, motion_tokenizer, clips_of(recipe, "train", motion_tokenizer))
+    words = copy.deepcopy(bases.load_base_tokenizer(recipe.model.base))
+    vocab = MotionVocab.add(words, motion_tokenizer.size, motion_tokenizer.hash, motion_tokenizer.parts)
+    model, counts = outline(recipe, vocab)
+    log.info(
+        "Tokens are counted on the encoded clips: each clip is encoded once, kept in the cache, and read from there by "
+        "the run."
+    )
+    clips = {split: clips_of(recipe, split, motion_tokenizer) for split in ("train", "val")}
+    mix = mixture(recipe, motion_tokenizer, clips["train"])
     data = statistics(mix)
-    model, counts = outline(recipe, mix.vocab)
     settings = recipe.train
     supervised = sum(task["share"] * task["supervised"] for task in data["tasks"]) * settings.batch
     longest = recipe.data.max_length
     tokens = sum(t["share"] * min(t["tokens"], longest) for t in data["tasks"]) * settings.batch
     rows = -(-tokens // longest) if recipe.data.packing else settings.batch
     share = min(1.0, settings.micro_batch / rows)  # of a step's rows, in one micro-batch
-    motion = sum(t["supervised_share"] for t in data["tasks"] if t["task"] not in ("caption", "question", "length"))
+    motion = sum(t["supervised_share"] * t["motion_share"] for t in data["tasks"])
     places = share * supervised * motion, share * supervised * (1 - motion)
     chunk = CHUNK if torch.cuda.is_available() else CHUNK_ON_CPU
-    terms = memory(recipe, model.config, counts, mix.vocab, share * tokens, places, chunk)
+    terms = memory(recipe, model.config, counts, vocab, share * tokens, places, chunk)
+    pace = seconds_per_step(recipe, model.config, counts["base"], tokens, rows, supervised * (1 - motion))
+    steps = settings.steps
+    if pace and settings.minutes:
+        steps = max(1, min(steps, int(60 * settings.minutes / pace)))
     return {
-        "parameters": {"base": counts["base"], "trained": counts["trained"], "rows": len(mix.vocab.ids)},
-        "steps": settings.steps,
-        "examples": settings.steps * settings.batch,
-        "epochs": settings.steps * settings.batch / data["epoch"]["examples"],
+        "parameters": {"base": counts["base"], "trained": counts["trained"], "rows": len(vocab.ids)},
+        "steps": steps,
+        "examples": steps * settings.batch,
+        "epochs": steps * settings.batch / data["epoch"]["examples"],
+        "seconds_per_step": pace,
+        "minutes": pace and steps * pace / 60,
         "data": data,
         "memory_gib": {term: size / GIB for term, size in terms.items()},
     }
+
+
+def seconds_per_step(
+    recipe: Recipe, config: Any, parameters: int, tokens: float, rows: float, texts: float
+) -> float | None:
+    """How long a step takes on this machine: two of the base's layers with LoRA are run, and counted up.
+
+    parameters: of the base. tokens, rows: of a step. texts: how many of the tokens are learned as text, whose logits
+    are as wide as the vocabulary. One process, nothing else on the machine; the base as if it were not quantised. None
+    where the layers of the base cannot be made alone, or would take too long.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu" and parameters > LARGEST_ON_CPU:
+        return None
+    text = config.get_text_config()
+    half = recipe.train.precision == "bfloat16" or (recipe.train.precision == "auto" and fast_dtype() == "bfloat16")
+    layers, length = text.num_hidden_layers, max(8, round(tokens / rows))
+    together = min(recipe.train.micro_batch, max(1, round(rows))) if device.type == "cuda" else 1  # a CPU is as fast
+    try:
+        model, rank = bases.layers(config, 2), recipe.adapter.rank
+        if recipe.adapter.method != "full":
+            dora = recipe.adapter.method == "dora"
+            model = get_peft_model(model, LoraConfig(r=rank, target_modules="all-linear", use_dora=dora))
+        model = model.to(device, torch.bfloat16 if half else torch.float32)
+        inputs = torch.randn(together, length, text.hidden_size, device=device, dtype=next(model.parameters()).dtype)
+        inputs.requires_grad_(True)
+
+        def layer() -> None:
+            model(inputs_embeds=inputs, use_cache=False).last_hidden_state.float().sum().backward()
+
+        body = _seconds(layer, device) / 2 * layers * (4 / 3 if recipe.train.checkpointing else 1)
+    except Exception:  # an architecture of transformers that is not made of layers such as any other's
+        log.info("No time is estimated: two layers of the base cannot be run alone.")
+        return None
+    some = min(64, max(1, round(texts)))
+    hidden = torch.randn(some, text.hidden_size, device=device, requires_grad=True)
+    matrix = torch.randn(text.vocab_size, text.hidden_size, device=device)
+    head = _seconds(lambda: torch.logsumexp(hidden @ matrix.T, 1).sum().backward(), device) / some
+    return rows / together * body + texts * head
+
+
+def _seconds(run: Any, device: torch.device) -> float:
+    """The shortest of three runs, the first of which does not count."""
+    times = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        run()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - begun)
+    return min(times[1:])
 
 
 def memory(
@@ -89,9 +163,9 @@ def memory(
 
 
 def outline(recipe: Recipe, vocab: MotionVocab) -> tuple[Any, dict[str, Any]]:
-    """The model without its weights, and its counts: base, trained, weight_bytes."""
-    from peft import get_peft_model
-
+    """The model without its weights, and its counts: base, trained, weight_bytes. Raises MotionLLMError where the
+    recipe's adapter, or the one that it starts from, does not fit the base.
+    """
     _, base = bases.outline(recipe.model.base)
     with torch.device("meta"):
         if base.get_input_embeddings().weight.shape[0] < max(vocab.ids) + 1:
@@ -106,7 +180,9 @@ def outline(recipe: Recipe, vocab: MotionVocab) -> tuple[Any, dict[str, Any]]:
             linear = sum(m.weight.numel() for m in base.modules() if isinstance(m, torch.nn.Linear) and m is not head)
             weight_bytes += (QUANTIZED[recipe.model.quantization] - each) * linear
         if not full:
-            get_peft_model(base, lora_config(recipe.adapter, vocab, base))
+            made = fresh_adapter(recipe.adapter, vocab, base)
+            if recipe.adapter.start:
+                go_on_from(find_adapter(recipe.adapter.start), made, vocab, recipe)
         trained = sum(p.numel() for p in base.parameters() if p.requires_grad)
     return base, {"base": count, "trained": trained, "weight_bytes": weight_bytes}
 

@@ -23,6 +23,7 @@ import torch
 
 from motionllm import checkpoint
 from motionllm.bases import fast_dtype, packs, takes_positions
+from motionllm.checks import check
 from motionllm.config import Adapter, Recipe, TokenizerRecipe, Training, dump_recipe, load_recipe
 from motionllm.data.clips import Clips, encode
 from motionllm.data.examples import Batch, Examples, check_length, collate, pack
@@ -56,6 +57,7 @@ def train(recipe: Recipe, run: Path, resume: bool = False, changed: bool = False
 
     settings = recipe.train
     _check_launch()
+    check(recipe)
     precision = fast_dtype() if settings.precision == "auto" else settings.precision
     AcceleratorState._reset_state()  # else a second run in this process could not have another precision
     accelerator = Accelerator(

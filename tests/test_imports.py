@@ -21,7 +21,7 @@ LAYERS = [
     {"engines", "adapters"},
     {"model"},
     {"checkpoint", "tracking", "results"},
-    {"train", "captioning", "prompts", "merging"},
+    {"checks", "train", "captioning", "prompts", "merging"},
     {"plan"},
     {"eval", "chat", "serve"},
     {"feedback"},

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from motionllm import cli, shipped
+from motionllm import adapters, cli, shipped
 from motionllm.config import load_recipe
 from motionllm.data import builtin
 from motionllm.data.clips import encode
 from motionllm.model import MotionLM
+from motionllm.plan import plan
 from motionllm.train import train
 
 NAMES = [name for name in shipped.names("recipes") if not name.startswith("improve-")]  # these go on from a run
@@ -84,6 +86,9 @@ def test_stats_are_those_of_what_is_trained_on(words, dataset: Path, capsys: pyt
     assert {t["task"] for t in said["tasks"]} == set(recipe.data.tasks)
     assert sum(t["share"] for t in said["tasks"]) == pytest.approx(1)
     assert sum(t["supervised_share"] for t in said["tasks"]) == pytest.approx(1)
+    motion = {t["task"]: t["motion_share"] for t in said["tasks"]}
+    assert {task for task, share in motion.items() if share > 0.3} == set(motion) - {"caption", "question", "length"}
+    assert all(motion[task] == 0 for task in ("caption", "question", "length"))
     assert cli.main(["data", "stats", "own", *words("own")]) == 0
     assert "an epoch: 16 examples" in capsys.readouterr().out
 
@@ -134,3 +139,62 @@ def test_a_dry_run_counts_what_the_run_trains(
     assert (said["steps"], said["examples"], said["epochs"]) == (2, 8, pytest.approx(8 / 20))
     assert cli.main(["train", "builtin", *given, "--out", str(tmp_path / "run"), "--dry-run"]) == 0
     assert "optimizer" in capsys.readouterr().out
+
+
+def test_tasks_that_answer_in_text_are_counted_as_text(words, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    chats = tmp_path / "chats.jsonl"
+    turn = {"messages": [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Good day to you."}]}
+    chats.write_text(f"{json.dumps(turn)}\n" * 4)
+    source = f"data.sources=[{{kind: messages, path: {chats}}}]"
+    base, tokenizer = words("builtin")[1:3]
+    recipe = load_recipe(shipped.find("recipes", "builtin"), [source, "data.tasks={text: 1}", base, tokenizer])
+    found = plan(recipe, tmp_path / "run")
+    assert [task["motion_share"] for task in found["data"]["tasks"]] == [0]
+    # Logits of text are as wide as the vocabulary: counted as motion's they would be a tenth of it.
+    places = min(64, 16 * found["data"]["tasks"][0]["supervised"])
+    assert found["memory_gib"]["logits"] * 2**30 == pytest.approx(12 * places * 400, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("train.report_to=trackio", "trackio"),
+        ("data.templates=defalut", "did you mean 'default'"),
+        ("data.tasks={captoin: 1}", "did you mean `caption`"),
+        ("adapter.start=nowhere", "adapter.start: no adapter 'nowhere'"),
+        ("adapter.start=default", "another motion vocabulary"),
+        ("adapter.targets=[q_prjo]", "fits no layer of the base; give all-linear or some of down_proj"),
+        ("adapter.targets=(.*.*.*.*.*.*)*x", "cannot be matched"),
+        ("adapter.targets=.*(", "is no regular expression"),
+        ("adapter.targets=[lm_head]", "fits lm_head, which is no linear layer of the body"),
+        ("adapter.targets=.*norm", "norm, which is no linear layer of the body"),
+        ("model.tokenizer=tokenizer/nome.yaml", "no motion tokenizer"),
+        ("model.base=/nowhere", "there is no such folder"),
+    ],
+)
+def test_the_dry_run_refuses_what_the_run_refuses(
+    word: str, says: str, words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(adapters, "_SECONDS", 2)
+    there = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "trackio" else there(name, *rest)
+    )
+    given = ["train", "builtin", *words("builtin"), word, "--out", str(tmp_path / "run")]
+    for more in ([], ["--dry-run"]):
+        assert cli.main([*given, *more]) == 2
+        said = capsys.readouterr().err.strip().splitlines()[-1]
+        assert says in said, said
+        assert not (tmp_path / "run" / "adapter").exists()
+
+
+def test_a_dry_run_ends_with_the_minutes(  # type: ignore[no-untyped-def]
+    words, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "motionllm")
+    given = ["train", "builtin", *words("builtin"), "train.steps=1000000", "train.minutes=0.5", "--dry-run", "--json"]
+    assert cli.main(given) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert 0 < result["steps"] < 1_000_000 and result["minutes"] <= 0.5
+    assert result["examples"] == 4 * result["steps"]
+    assert "each clip is encoded once" in caplog.text  # what takes minutes on a large set

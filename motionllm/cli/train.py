@@ -54,10 +54,14 @@ def _lines(result: dict[str, Any]) -> str:
 
     counts, epoch = result["parameters"], result["data"]["epoch"]
     memory = "\n".join(f"  {term:<12} {size:8.2f} GiB" for term, size in result["memory_gib"].items())
+    pace = result["seconds_per_step"]
+    time = "not estimated" if pace is None else (
+        f"about {result['minutes']:.1f} minutes here, {pace:.2g} seconds per step (estimated from two of the layers)"
+    )  # fmt: skip
     return (
         f"{mixture_lines(result['data'])}\n"
         f"parameters: {counts['base'] / 1e6:.1f} M, {counts['trained'] / 1e6:.2f} M of them or besides trained, "
         f"{counts['rows']} motion rows\n"
         f"steps: at most {result['steps']}, {result['examples']} examples, {result['epochs']:.1f} epochs of "
-        f"{epoch['tokens']} tokens\nmemory of each process (activations estimated):\n{memory}"
+        f"{epoch['tokens']} tokens\ntime: {time}\nmemory of each process (activations estimated):\n{memory}"
     )

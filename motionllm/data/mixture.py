@@ -71,9 +71,9 @@ def statistics(mix: Mixture, draws: int = 400) -> dict[str, Any]:
     """Counts of the sources, exact, and the mixture of tasks, from `draws` examples as training draws them.
 
     {"sources": [{"source", "clips", "seconds", "captions", "questions", "weight", "share"}], "tasks": [{"task",
-    "share" of the examples, "tokens" and "supervised" (means an example), "supervised_share" of all supervised
-    tokens, "cut": share longer than max_length}], "epoch": {"examples", "tokens", "supervised"}, "padding": share of
-    the packed rows}. An epoch is as many examples as there are clips.
+    "share" of the examples, "tokens" and "supervised" (means an example), "supervised_share" of all supervised tokens,
+    "motion_share": how much of its own is motion, "cut": share longer than max_length}], "epoch": {"examples",
+    "tokens", "supervised"}, "padding": share of the packed rows}. An epoch is as many examples as there are clips.
     """
     recipe = mix.recipe
     drawn = [mix.examples.draw_from() for _ in range(draws)]
@@ -93,12 +93,15 @@ def statistics(mix: Mixture, draws: int = 400) -> dict[str, Any]:
     for task in recipe.data.tasks:
         own = [t for name, _, t in drawn if name == task]
         learned = [sum(t.supervised[1:]) for t in own]
+        moving = sum(told and (i >= mix.vocab.first_id or i == mix.vocab.end_id)
+                     for t in own for i, told in zip(t.ids[1:], t.supervised[1:], strict=True))  # fmt: skip
         tasks.append({
             "task": task,
             "share": len(own) / draws,
             "tokens": float(np.mean([len(t.ids) for t in own])) if own else 0.0,
             "supervised": float(np.mean(learned)) if own else 0.0,
             "supervised_share": sum(learned) / max(total, 1),
+            "motion_share": moving / max(sum(learned), 1),
             "cut": float(np.mean([len(t.ids) > recipe.data.max_length for t in own])) if own else 0.0,
         })  # fmt: skip
     count = sum(map(len, mix.clips))
