@@ -20,6 +20,7 @@ from motionllm.adapters import fresh_adapter
 from motionllm.bases import fast_dtype
 from motionllm.checks import check
 from motionllm.config import Recipe
+from motionllm.data.examples import Examples, check_length
 from motionllm.data.mixture import mixture, statistics
 from motionllm.loss import CHUNK, CHUNK_ON_CPU
 from motionllm.model import find_adapter, go_on_from
@@ -53,6 +54,10 @@ def plan(recipe: Recipe, run: Path) -> dict[str, Any]:
     )
     clips = {split: clips_of(recipe, split, motion_tokenizer) for split in ("train", "val")}
     mix = mixture(recipe, motion_tokenizer, clips["train"])
+    templates, renderer, rate = mix.examples.templates, mix.examples.renderer, motion_tokenizer.codes_per_second
+    again = Examples(clips["train"], recipe.data, templates, renderer, rate, recipe.train.seed)
+    if cut := check_length(again, recipe.data):
+        log.warning("%s", cut)
     data = statistics(mix)
     settings = recipe.train
     supervised = sum(task["share"] * task["supervised"] for task in data["tasks"]) * settings.batch

@@ -170,6 +170,7 @@ def test_tasks_that_answer_in_text_are_counted_as_text(words, tmp_path: Path) ->
         ("adapter.targets=.*norm", "norm, which is no linear layer of the body"),
         ("model.tokenizer=tokenizer/nome.yaml", "no motion tokenizer"),
         ("model.base=/nowhere", "there is no such folder"),
+        ("data.max_length=16", "data.max_length 16 cuts off every reply"),
     ],
 )
 def test_the_dry_run_refuses_what_the_run_refuses(
