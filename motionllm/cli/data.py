@@ -1,6 +1,6 @@
 """`motionllm data …`: motion files in and out, what they show, and what a recipe makes of its data.
 
-import, build-humanml3d, convert, facts, view; preview and stats of a recipe.
+import, build-humanml3d, convert, facts, notate, view; preview and stats of a recipe.
 """
 
 from __future__ import annotations
@@ -127,6 +127,52 @@ def facts(clip: Annotated[Path, typer.Argument(help="A motion file.")], rig: Rig
         said = ", ".join(detail for detail in details if detail)
         lines.append(f"{event.start:5.1f} – {event.end:4.1f} s  {event.name}{f' ({said})' if said else ''}")
     emit({"clip": clip, **values}, as_json, "\n".join(lines))
+
+
+@app.command(context_settings=CONTEXT)
+def notate(
+    clip: Annotated[Path, typer.Argument(help="A motion file, or a folder of them.")],
+    out: Annotated[Path | None, typer.Option(help="JSON lines to write, one a clip: id, notation, sentence.")] = None,
+    rig: Rig = None,
+    as_json: Json = False,
+) -> None:
+    """Writes down what a clip's body does, a line an event, and says it in one sentence; no model is needed."""
+    import json
+
+    from motionllm.errors import MotionLLMError, about
+    from motionllm.files import write_file
+    from motionllm.motion import Motion
+    from motionllm.motion.notation import Notation, measure
+
+    def notation(path: Path) -> Notation:
+        with about(path):
+            return measure(Motion.load(path, rig).canonical().joints)
+
+    if not clip.is_dir():
+        said = notation(clip)
+        row = {"clip": clip, "notation": str(said), "sentence": said.sentence()}
+        if out is not None:
+            write_file(out, json.dumps({**row, "clip": str(clip)}, ensure_ascii=False) + "\n")
+        emit(row, as_json, f"{said}\n{said.sentence()}")
+        return
+    from motionllm.captioning import motion_files
+
+    rows, failed = [], {}
+    for name, path in motion_files(clip).items():
+        try:
+            said = notation(path)
+        except MotionLLMError as error:
+            failed[name] = str(error)
+            continue
+        rows.append({"id": name, "notation": str(said), "sentence": said.sentence()})
+    if out is not None:
+        write_file(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    text = "\n\n".join(f"{row['id']}\n{row['notation']}\n{row['sentence']}" for row in rows)
+    text = f"{len(rows)} clips in {out}" if out is not None else text
+    result = {"clips": len(rows), "failed": failed, **({"out": out} if out is not None else {"rows": rows})}
+    emit(result, as_json, "\n".join([text, *(f"failed: {error}" for error in failed.values())]))
+    if failed:
+        raise typer.Exit(2)
 
 
 @app.command(context_settings=CONTEXT)

@@ -1,0 +1,182 @@
+"""What the rules over joint positions look at: heading, speed, height of pelvis, feet and hands, knees, bend.
+
+`Signals` computes them once for a clip of the canonical 22 joints, on a body scaled to legs of LEG; `facts` and
+`notation` read them. The functions beside it are the few operations on (T,) signals that their rules are made of.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from motionllm.errors import MotionLLMError
+
+LEG = 0.826  # metres, thigh + shin of the body the rules are written for
+BENT = 50.0  # degrees of both knees from which a low pelvis is a crouch, and not another body's
+STAND = 0.96  # metres, height of its pelvis over its toes when it stands
+SIDES = ("left", "right")
+ANKLE, TOE, KNEE, HIP = (7, 8), (10, 11), (4, 5), (1, 2)
+WRIST, ELBOW, SHOULDER = (20, 21), (18, 19), (16, 17)
+NECK, HEAD = 12, 15
+
+
+def gaussian_mean(x: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian mean over frames along axis 0, edges held; sigma in frames."""
+    if sigma < 0.3:
+        return x
+    r = max(1, round(3 * sigma))
+    k = np.exp(-0.5 * (np.arange(-r, r + 1) / sigma) ** 2)
+    k /= k.sum()
+    pad = np.concatenate([np.repeat(x[:1], r, 0), x, np.repeat(x[-1:], r, 0)])
+    return sum(w * pad[i : i + len(x)] for i, w in enumerate(k))
+
+
+def running_mean(x: np.ndarray, width: int) -> np.ndarray:
+    """Running mean over an odd number of frames along axis 0, edges held."""
+    r = max(0, width // 2)
+    pad = np.concatenate([np.repeat(x[:1], r, 0), x, np.repeat(x[-1:], r, 0)])
+    total = np.cumsum(np.concatenate([np.zeros_like(pad[:1]), pad]), 0)
+    return (total[2 * r + 1 :] - total[: -(2 * r + 1)]) / (2 * r + 1)
+
+
+def stretches_where(mask: np.ndarray, shortest: int = 1, gap: int = 0) -> list[tuple[int, int]]:
+    """Stretches [a, b) where a (T,) mask holds; shorter breaks than `gap` frames are bridged first."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
+    found: list[list[int]] = []
+    for a, b in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        if found and a - found[-1][1] < gap:
+            found[-1][1] = b
+        else:
+            found.append([a, b])
+    return [(a, b) for a, b in found if b - a >= shortest]
+
+
+def minima(x: np.ndarray, depth: float) -> list[int]:
+    """Frames of the minima of (T,) x from which it rises by `depth` on both sides."""
+    found, low, high, at, falling = [], np.inf, -np.inf, 0, False
+    for i, v in enumerate(x.tolist()):
+        if v > high and not falling:
+            high = v
+        if not falling and v < high - depth:
+            falling, low, at = True, v, i
+        elif falling:
+            if v < low:
+                low, at = v, i
+            elif v > low + depth:
+                found.append(at)
+                falling, high = False, v
+    return found
+
+
+class Signals:
+    """Everything the rules look at, computed once: (T,) or (T, 2) arrays, the body scaled to LEG."""
+
+    def __init__(self, joints: np.ndarray, fps: float) -> None:
+        joints = np.asarray(joints)
+        if joints.ndim != 3 or joints.shape[1:] != (22, 3) or len(joints) < 5:
+            raise MotionLLMError(f"Motion of shape {joints.shape} cannot be measured: give (T, 22, 3), T at least 5.")
+        if not np.isfinite(joints).all():
+            raise MotionLLMError("Motion with NaN or infinite joints cannot be measured: repair or drop the clip.")
+        self.fps = fps
+        legs = [
+            np.linalg.norm(joints[:, HIP[s]] - joints[:, KNEE[s]], axis=1)
+            + np.linalg.norm(joints[:, KNEE[s]] - joints[:, ANKLE[s]], axis=1)
+            for s in (0, 1)
+        ]
+        self.scale = float(np.median(legs)) / LEG
+        p = gaussian_mean(_settled(joints.astype(np.float64), fps) / self.scale, 0.04 * fps)
+        self.floor = float(np.percentile(p[:, TOE, 1].min(1), 5))
+        p[..., 1] -= self.floor
+        self.p = p
+        across = p[:, 1] - p[:, 2] + p[:, 16] - p[:, 17]
+        trunk = p[:, NECK] - p[:, 0]
+        flat = np.linalg.norm(across[:, [0, 2]], axis=1)
+        # Forward is across × up; (left +X, up +Y) give forward +Z.
+        yaw = np.arctan2(-across[:, 2], across[:, 0])
+        for i in range(1, len(yaw)):  # lying on a side has no heading: the last one holds
+            if flat[i] < 0.15:
+                yaw[i] = yaw[i - 1]
+        self.yaw = gaussian_mean(np.unwrap(yaw), 0.06 * fps)
+        c, s = np.cos(self.yaw), np.sin(self.yaw)
+        rel = p - p[:, :1]
+        self.local = np.stack(
+            [
+                rel[..., 0] * c[:, None] - rel[..., 2] * s[:, None],
+                p[..., 1],
+                rel[..., 0] * s[:, None] + rel[..., 2] * c[:, None],
+            ],
+            -1,
+        )
+        hips = p[:, 1] - p[:, 2]
+        # Hips are narrow, so noise turns them: their heading is a mean of 0.4 s.
+        self.hip_yaw = running_mean(np.unwrap(np.arctan2(-hips[:, 2], hips[:, 0])), odd_frames(0.4 * fps))
+        shoulders = p[:, 16] - p[:, 17]
+        self.twist = np.degrees(
+            gaussian_mean(np.unwrap(np.arctan2(-shoulders[:, 2], shoulders[:, 0])) - self.hip_yaw, 0.06 * fps)
+        )
+        self.twist -= 360 * np.round(np.median(self.twist) / 360)
+        gaze = gaussian_mean(p[:, HEAD] - p[:, NECK], 0.08 * fps)
+        look = np.unwrap(np.arctan2(gaze[:, 0], gaze[:, 2])) - self.hip_yaw
+        self.look = np.degrees(np.arctan2(np.sin(look), np.cos(look)))
+        self.pelvis = p[:, 0, 1] / STAND
+        thigh, shin = p[:, HIP] - p[:, KNEE], p[:, ANKLE] - p[:, KNEE]
+        cosine = (thigh * shin).sum(-1) / np.maximum(
+            np.linalg.norm(thigh, axis=-1) * np.linalg.norm(shin, axis=-1), 1e-9
+        )
+        self.flex = 180 - np.degrees(np.arccos(cosine.clip(-1, 1)))  # (T, 2) degrees; 0 is a straight knee
+        self.tilt = np.degrees(np.arctan2(np.linalg.norm(trunk[:, [0, 2]], axis=1), trunk[:, 1]))
+        forward = trunk[:, 0] * s + trunk[:, 2] * c
+        self.bend = self.tilt * np.sign(forward)
+        toe, ankle = p[:, TOE, 1], p[:, ANKLE, 1]
+        self.foot = np.minimum(toe - np.percentile(toe, 10, axis=0).clip(0, 0.04), np.maximum(ankle - 0.06, 0))
+        self.lift = np.maximum(ankle - 0.06, 0)
+        feet = 0.5 * (p[:, ANKLE] + p[:, TOE])[:, :, [0, 2]]
+        self.feet = feet
+        self.foot_speed = np.linalg.norm(np.gradient(feet, axis=0), axis=2) * fps
+        middle = running_mean(feet.mean(1), odd_frames(0.6 * fps))
+        self.speed = np.linalg.norm(np.gradient(middle, axis=0), axis=1) * fps
+        self.middle = middle
+        root = running_mean(running_mean(p[:, 0][:, [0, 2]], odd_frames(0.4 * fps)), odd_frames(0.25 * fps))
+        drift = np.gradient(root, axis=0) * fps
+        self.root_speed = np.linalg.norm(drift, axis=1)
+        self.root_velocity = np.stack([drift[:, 0] * c - drift[:, 1] * s, drift[:, 0] * s + drift[:, 1] * c], 1)
+        self.rise = np.gradient(p[:, 0, 1]) * fps
+        # Hands, relative to the shoulder: outward, up, forward.
+        hand = self.local[:, WRIST] - self.local[:, SHOULDER]
+        hand[:, 1, 0] *= -1
+        elbow = self.local[:, ELBOW] - self.local[:, SHOULDER]
+        elbow[:, 1, 0] *= -1
+        self.hand, self.elbow = hand, elbow
+        self.hand_speed = np.linalg.norm(np.gradient(rel[:, WRIST], axis=0), axis=2) * fps
+        self.reach = np.linalg.norm(hand, axis=2)
+        self.hands_apart = np.linalg.norm(p[:, 20] - p[:, 21], axis=1)
+
+    def frames(self, seconds: float) -> int:
+        return max(1, round(seconds * self.fps))
+
+
+def _settled(joints: np.ndarray, fps: float) -> np.ndarray:
+    """The clip with a first frame that no body could have left (a T-pose put before a take) replaced by the second."""
+    leap = float(np.linalg.norm(joints[1] - joints[0], axis=-1).max())
+    if leap * fps < 15 or leap < 6 * float(np.linalg.norm(joints[2] - joints[1], axis=-1).max()):
+        return joints
+    return np.concatenate([joints[1:2], joints[1:]])
+
+
+def odd_frames(frames: float) -> int:
+    return 2 * max(0, round((frames - 1) / 2)) + 1
+
+
+def coverage(a: int, b: int, spans: list[tuple[int, int]]) -> float:
+    """Share of [a, b) covered by spans."""
+    return sum(max(0, min(b, d) - max(a, c)) for c, d in spans) / max(1, b - a)
+
+
+def posture(s: Signals, frame: int) -> str:
+    low = float(s.pelvis[frame])
+    if low > 0.72 and s.flex[frame].min() < BENT:
+        return "standing"
+    if low < 0.4 and s.tilt[frame] > 55:
+        return "lying"
+    if low < 0.72:
+        return "kneeling" if s.p[frame, KNEE, 1].min() < 0.17 else "sitting" if s.tilt[frame] < 45 else "crouching"
+    return "standing" if low > 0.86 else "crouching"

@@ -1,0 +1,123 @@
+"""Notation: measured from bodies whose motion is known, written, read back, and said in plain English."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from motionllm import Motion
+from motionllm.cli import main
+from motionllm.data.builtin import corpus
+from motionllm.errors import MotionLLMError
+from motionllm.motion.features import features_to_joints, mirror
+from motionllm.motion.notation import POSTURES, VERBS, Line, Notation, measure
+
+SEEDS = range(40)
+
+
+def drawn(seed: int) -> Notation:
+    """Any notation that can be written: verbs, parts, ways and numbers by chance."""
+    rng = np.random.default_rng(seed)
+    lines = []
+    for start in np.sort(rng.uniform(0, 9, rng.integers(0, 9))).round(1).tolist():
+        verb = str(rng.choice(list(VERBS)))
+        spec = VERBS[verb]
+        size = {"": 0.0, "m": round(float(rng.uniform(0.1, 2)), 1), "degrees": 15.0 * int(rng.integers(2, 30))}[
+            spec.size
+        ]
+        if spec.speed:
+            size *= int(rng.choice([-1, 0, 1]))
+        lines.append(
+            Line(
+                start,
+                round(start + float(rng.uniform(0, 0.9)), 1),
+                verb,
+                str(rng.choice(["", *spec.parts])),
+                str(rng.choice(["", *spec.ways])),
+                size,
+                round(float(rng.uniform(0.1, 5)), 1) if spec.speed else 0.0,
+                int(rng.integers(1, 5)),
+            )
+        )
+    start, end = rng.choice(POSTURES, 2).tolist()
+    return Notation(10.0, (start, end), tuple(lines))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_is_written_is_read_back(seed: int) -> None:
+    notation = drawn(seed)
+    assert Notation.parse(str(notation)) == notation
+    sentence = notation.sentence()
+    assert (
+        sentence.startswith("a person ") and "{" not in sentence and "  " not in sentence and len(sentence.split()) < 60
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("0.0-1.0 fly forward", "no verb is called 'fly'"),
+        ("0.0-1.0 wavee right hand", "did you mean 'wave'"),
+        ("0.0-1.0 wave right hand x-2", "x-2 is no count"),
+        ("0.0-1.0 wave right foot", "'wave' takes left hand, right hand, both hands, not 'right foot'"),
+        ("1.0-0.5 squat", "it ends before it starts"),
+        ("0.2-0.5 squat", "it starts before the line above"),
+        ("3.0-5.0 squat", "it ends after the clip"),
+        ("0.5 squat", "write seconds and what is done"),
+        ("1.0-1.5 clap 90", "'clap' does not take these numbers"),
+        ("1.0-1.5 turn left 3.0 m/s", "'turn' does not take these numbers"),
+    ],
+)
+def test_what_cannot_be_read_names_the_line(line: str, says: str) -> None:
+    with pytest.raises(MotionLLMError, match=r"line 3 \(.+\): .*" + re.escape(says)):
+        Notation.parse(f"4.0 s, standing to standing\n0.5-1.0 jump\n{line}")
+
+
+@pytest.mark.parametrize("text", ["", "\n", "4 seconds of walking", "4.0 s, standing to flying"])
+def test_a_first_line_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(MotionLLMError, match="Notation, line 1: begin with duration and postures"):
+        Notation.parse(text)
+
+
+@pytest.mark.parametrize("index", range(0, 30, 2))
+def test_left_and_right_are_exchanged_by_a_mirror(index: int) -> None:
+    features = corpus(30, seed=11)[index].load()
+    clip = features_to_joints(features).astype(np.float64)
+    swapped = {"left": "right", "right": "left"}
+    text = re.sub(r"\b(left|right)\b", lambda m: swapped[m[0]], str(measure(clip)))
+    assert sorted(str(measure(mirror(clip))).splitlines()) == sorted(text.splitlines())
+
+
+def test_size_place_and_heading_of_the_body_do_not_matter(walk: np.ndarray) -> None:
+    clip = walk.astype(np.float64)
+    turned = np.stack([clip[..., 2] + 3, clip[..., 1], -clip[..., 0] - 2], -1)
+    first = measure(clip)
+    assert [line.verb for line in first.lines][:1] == ["walk"]
+    assert measure(turned) == first
+    larger = measure(clip * 1.2)
+    assert [str(line).split(" ")[1:3] for line in larger.lines] == [str(line).split(" ")[1:3] for line in first.lines]
+
+
+def test_a_t_pose_before_the_take_is_no_motion(walk: np.ndarray, tpose: np.ndarray) -> None:
+    clip = np.concatenate([tpose[None] + (1.0, 0.0, 2.0), walk[1:]])
+    said, plain = measure(clip), measure(np.concatenate([walk[1:2], walk[1:]]))
+    assert said == plain and said.postures == ("standing", "standing")
+
+
+def test_a_clip_and_a_folder_from_the_command_line(
+    walk: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b"):
+        Motion(walk).save(tmp_path / f"{name}.npz")
+    assert main(["data", "notate", str(tmp_path / "a.npz"), "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert str(Notation.parse(row["notation"])) == row["notation"] and row["sentence"].startswith(
+        "a person walks forward"
+    )
+    (tmp_path / "broken.npz").write_bytes(b"x")
+    assert main(["data", "notate", str(tmp_path), "--out", str(tmp_path / "said.jsonl")]) == 2
+    rows = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text().splitlines()]
+    assert [r["id"] for r in rows] == ["a", "b"] and rows[0]["notation"] == row["notation"]
+    assert "broken.npz" in capsys.readouterr().out
