@@ -91,11 +91,13 @@ def load_base(
     name_or_folder: str | Path = DEFAULT_BASE,
     dtype: Literal["auto", "float32", "bfloat16"] = "float32",
     quantization: Literal["4bit", "8bit"] | None = None,
+    tried: bool = True,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Loads a causal LLM and its tokenizer, in evaluation mode, on the CPU (quantised: where bitsandbytes puts it).
 
     name_or_folder: `builtin:NAME`, a folder in Hugging Face's layout, or a hub name.
     dtype: of the weights; of the computation where they are quantised. "auto": see `fast_dtype`.
+    tried: compute two tokens with it, which tells a model that gives no numbers (see `probe`).
     quantization: "4bit" is NF4 with double quantisation (QLoRA, Dettmers et al. 2023), "8bit" is LLM.int8().
 
     The tokenizer has a chat template and a pad token (its end-of-sequence token where it came without one,
@@ -117,7 +119,27 @@ def load_base(
     # What an adapter trained on this base names as its base: never a folder of this machine's cache.
     model.name_or_path = model.config.name_or_path = str(name_or_folder)
     log.info("base model %s loaded in %.1f s", name_or_folder, time.perf_counter() - start)
-    return model.eval(), tokenizer
+    model.eval()
+    if tried:
+        probe(model, [0, 1], f"base model {str(name_or_folder)!r}")
+    return model, tokenizer
+
+
+def probe(model: Any, ids: list[int], what: str) -> None:
+    """Compute the logits of a few tokens. Raises MotionLLMError, naming `what`, where the model fails at it or they are
+    no numbers: settings and weights that load may still not belong together, or be damaged.
+    """
+    import torch
+
+    try:
+        with torch.inference_mode():
+            logits = model(torch.tensor([ids], device=model.device)).logits
+            rows = model.get_input_embeddings().weight
+            finite = torch.isfinite(logits).all() and torch.isfinite(rows.sum(dtype=torch.float32))
+    except Exception as error:  # a foreign configuration, which fails wherever it leads to
+        raise MotionLLMError(f"{what} is damaged: it cannot compute ({_first(error)}); copy it anew") from error
+    if not finite:
+        raise MotionLLMError(f"{what} is damaged: it computes NaN or infinity; copy it anew")
 
 
 def load_base_tokenizer(name_or_folder: str | Path = DEFAULT_BASE) -> PreTrainedTokenizerBase:
@@ -463,8 +485,7 @@ def _one_sentence(name_or_folder: str | Path) -> Iterator[None]:
     except MotionLLMError:
         raise
     except Exception as error:  # foreign files, read by a foreign library: configurations raise whatever they lead to
-        lines = [line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()]
-        reason = lines[0][:300] if lines else type(error).__name__
+        reason = _first(error)
         if "trust_remote_code" in str(error):
             reason, todo = (
                 "it needs code of its own, which is never run",
@@ -479,6 +500,12 @@ def _one_sentence(name_or_folder: str | Path) -> Iterator[None]:
         raise MotionLLMError(f"base model {str(name_or_folder)!r} cannot be loaded ({reason}): {todo}") from error
     finally:
         theirs.set_verbosity(level)
+
+
+def _first(error: Exception) -> str:
+    """The first line of what an exception says."""
+    lines = [line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
 
 
 def _sha256(path: Path) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 import re
 import types
 import typing
@@ -23,6 +24,8 @@ from typing_extensions import TypeVar
 
 from motionllm.errors import MotionFileError, RecipeError
 from motionllm.files import parse_yaml, read_yaml
+
+log = logging.getLogger(__name__)
 
 PLACEHOLDER = "DATASET"  # stands in shipped recipes where the user's own folder goes
 
@@ -743,6 +746,39 @@ def _placeholders(value: Any, key: str = "") -> Iterator[str]:
     elif isinstance(value, list):
         for number, item in enumerate(value):
             yield from _placeholders(item, f"{key}{number}.")
+
+
+def load_saved_recipe(path: Path, schema: type[R] = Recipe) -> R:  # type: ignore[assignment]
+    """The recipe saved with an artefact: keys that this version does not know are passed over with a warning.
+
+    Raises RecipeError as `load_recipe` does for anything else that is wrong.
+    """
+    try:
+        tree = read_yaml(path, "recipe")
+    except MotionFileError as error:
+        raise RecipeError(f"Recipe {error}") from None
+    if not isinstance(tree, dict):
+        raise RecipeError(f"Recipe {path} holds no keys; copy the artefact that it belongs to anew.")
+    passed = drop_unknown(tree, schema)
+    if passed:
+        log.warning("%s: keys of another version are passed over: %s", path, ", ".join(passed))
+    return check_recipe(tree, schema, str(path))
+
+
+def drop_unknown(tree: dict[str, Any], schema: type[BaseModel]) -> list[str]:
+    """Delete the keys of a tree that a schema does not know; their dotted paths."""
+    passed: list[str] = []
+    try:
+        schema.model_validate(tree)
+    except ValidationError as error:
+        for item in error.errors():
+            *parents, last = item["loc"]
+            node: Any = tree
+            for part in parents:
+                node = node[part] if isinstance(node, dict | list) else None
+            if item["type"] == "extra_forbidden" and isinstance(node, dict) and node.pop(last, None) is not None:
+                passed.append(".".join(map(str, item["loc"])))
+    return passed
 
 
 def check_recipe(tree: dict[str, Any], schema: type[R], where: str) -> R:

@@ -308,6 +308,22 @@ def _short(value: object) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
+def check_format(stored: Any, newest: int, where: str | os.PathLike[str]) -> None:
+    """Raise MotionLLMError where what was stored is in a format newer than `newest`, the one this version writes.
+
+    stored: the value under `format`; artefacts of the first version have none, which means 1.
+    """
+    if stored is None:
+        return
+    if type(stored) is not int or stored < 1:
+        raise MotionFileError(f"{where} is damaged: its format is {str(stored)[:50]!r}; copy it anew.")
+    if stored > newest:
+        raise MotionLLMError(
+            f"{where} was written by a newer motionllm (format {stored}, and this version reads up to {newest}); "
+            "upgrade motionllm to read it."
+        )
+
+
 # -- one process at a time ----------------------------------------------------------------------------------
 
 

@@ -7,8 +7,6 @@ and the motion tokenizer in `tokenizer/`. It is read back and compared with the 
 from __future__ import annotations
 
 import copy
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,8 @@ import torch
 
 from motionllm.bases import load_model, load_tokenizer
 from motionllm.config import dump_recipe
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.files import whole_folder
 from motionllm.model import MotionLM
 from motionllm.vocab import MotionVocab, tied
 
@@ -36,8 +35,6 @@ def merge(name: str | Path, out: Path, dtype: str = "float32", base: str | None 
         raise MotionLLMError(f"dtype {dtype!r} is not known: use float32 or bfloat16.")
     if out.exists():
         raise MotionLLMError(f"{out} is there already; give a folder that does not exist yet.")
-    from safetensors import SafetensorError
-
     apart = MotionLM.load(name, base, merge=False)
     apart.model = apart.model.float()
     # Untied bases have their rows trained in both matrices, by name (`MotionVocab.trainable`).
@@ -51,46 +48,37 @@ def merge(name: str | Path, out: Path, dtype: str = "float32", base: str | None 
     added = MotionVocab.add(tokenizer, vocab.size, vocab.tokenizer_hash, vocab.parts, vocab.bpe)
     if added != vocab:
         raise MotionLLMError(f"The base's tokenizer gives motion other ids than {name} has; the base is another one.")
-    beside = None
+    size = sum(p.numel() for p in merged.parameters()) * (4 if dtype == "float32" else 2) / 2**30
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-        merged.config.name_or_path = str(apart.recipe.model.base)
-        merged.generation_config = _plainly(merged.generation_config, apart)
-        merged.to(getattr(torch, dtype)).save_pretrained(beside)
-        tokenizer.save_pretrained(beside)
-        vocab.save(beside)
-        apart.motion_tokenizer.save(beside / "tokenizer")
-        apart.templates.save(beside / "templates.yaml")
-        (beside / "recipe.yaml").write_text(dump_recipe(apart.recipe), encoding="utf-8")
-        again = load_model(beside, dtype=torch.float32).eval()
-        with torch.inference_mode():
-            found = again(ids).logits.float()
-        width = min(expected.shape[-1], found.shape[-1])
-        differ = float((expected[..., :width] - found[..., :width]).abs().max())
-        same = float((expected[..., :width].argmax(-1) == found[..., :width].argmax(-1)).float().mean())
-        stored = load_tokenizer(beside)
-        wrong = [
-            what
-            for what, right in (
-                (f"logits differ by {differ:.3g}", differ <= TOLERANCE[dtype]),
-                ("input and output embeddings are tied otherwise", tied(again) == was_tied),
-                ("motion tokens got other ids", stored.convert_tokens_to_ids("<motion_0>") == vocab.first_id),
-            )
-            if not right
-        ]
-        if wrong:
-            raise MotionLLMError(f"The merged model is not the adapter's: {'; '.join(wrong)}. Nothing was written.")
-        beside.chmod(0o755)
-        beside.rename(out)
-    except (OSError, SafetensorError) as error:
-        size = sum(p.numel() for p in merged.parameters()) * (4 if dtype == "float32" else 2) / 2**30
-        raise MotionLLMError(
-            f"{out} cannot be written ({getattr(error, 'strerror', None) or error}); it takes {size:.1f} GiB."
-        ) from error
-    finally:
-        if beside:
-            shutil.rmtree(beside, ignore_errors=True)
+        with whole_folder(out) as beside:
+            merged.config.name_or_path = str(apart.recipe.model.base)
+            merged.generation_config = _plainly(merged.generation_config, apart)
+            merged.to(getattr(torch, dtype)).save_pretrained(beside)
+            tokenizer.save_pretrained(beside)
+            vocab.save(beside)
+            apart.motion_tokenizer.save(beside / "tokenizer")
+            apart.templates.save(beside / "templates.yaml")
+            (beside / "recipe.yaml").write_text(dump_recipe(apart.recipe), encoding="utf-8")
+            again = load_model(beside, dtype=torch.float32).eval()
+            with torch.inference_mode():
+                found = again(ids).logits.float()
+            width = min(expected.shape[-1], found.shape[-1])
+            differ = float((expected[..., :width] - found[..., :width]).abs().max())
+            same = float((expected[..., :width].argmax(-1) == found[..., :width].argmax(-1)).float().mean())
+            stored = load_tokenizer(beside)
+            wrong = [
+                what
+                for what, right in (
+                    (f"logits differ by {differ:.3g}", differ <= TOLERANCE[dtype]),
+                    ("input and output embeddings are tied otherwise", tied(again) == was_tied),
+                    ("motion tokens got other ids", stored.convert_tokens_to_ids("<motion_0>") == vocab.first_id),
+                )
+                if not right
+            ]
+            if wrong:
+                raise MotionLLMError(f"The merged model is not the adapter's: {'; '.join(wrong)}. Nothing was written.")
+    except MotionFileError as error:
+        raise MotionFileError(f"{error} The merged model takes {size:.1f} GiB.") from None
     return {"out": out, "dtype": dtype, "tied": was_tied, "tokens": len(tokenizer), "logits_differ": differ,
             "same_choice": same}  # fmt: skip
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,14 +19,15 @@ from safetensors.torch import load_file, save_file
 from motionllm import generate as decoding
 from motionllm import shipped, weights
 from motionllm.adapters import fresh_adapter, load_adapter, put, read_adapter
-from motionllm.bases import fast_dtype, load_base, load_config, load_tokenizer
-from motionllm.config import Recipe, dump_recipe, load_recipe
+from motionllm.bases import base_fingerprint, fast_dtype, load_base, load_config, load_tokenizer, probe
+from motionllm.config import Recipe, dump_recipe, load_saved_recipe
 from motionllm.data.clips import Clip
 from motionllm.data.conversations import Message, Renderer
 from motionllm.data.meaning import associations
 from motionllm.data.templates import Templates, conversation
 from motionllm.engines import Engine
 from motionllm.errors import MotionLLMError
+from motionllm.files import whole_folder
 from motionllm.motion import Motion
 from motionllm.motion.skeleton import HUMANML3D
 from motionllm.stepping import pack
@@ -105,8 +104,9 @@ class MotionLM:
         torch.manual_seed(recipe.train.seed)
         words = associations(clips, tokenizer, vocab.size) if settings.rows_init == "words" else None
         vocab.attach(base, settings.rows_init, recipe.train.seed, motion_tokenizer.codebook, words)
-        if full:
+        if full:  # the folder will hold the model itself
             return cls(base.requires_grad_(True), tokenizer, vocab, motion_tokenizer, templates, recipe)
+        vocab = replace(vocab, base=base_fingerprint(recipe.model.base))
         model = fresh_adapter(settings, vocab, base)
         model.peft_config["default"].base_model_name_or_path = recipe.model.base
         if settings.start:
@@ -119,9 +119,12 @@ class MotionLM:
         baseline its figures are set beside.
         """
         folder = find_adapter(name)
-        recipe = load_recipe(folder / "recipe.yaml")
+        recipe = load_saved_recipe(folder / "recipe.yaml")
         recipe.adapter.start = None
-        tokenizer, templates = MotionTokenizer.load(folder / "tokenizer"), Templates.load(folder / "templates.yaml")
+        tokenizer, templates = (
+            MotionTokenizer.load(folder / "tokenizer"),
+            Templates.load_saved(folder / "templates.yaml"),
+        )
         lm = cls.create(recipe, tokenizer, templates, bpe=MotionVocab.load(folder).bpe)
         lm.model = (lm.model if lm.model is bare(lm.model) else lm.model.merge_and_unload()).eval()
         return lm
@@ -149,6 +152,11 @@ class MotionLM:
                 f"The adapter in {folder} was made for motion tokenizer {vocab.tokenizer_hash}, but the one beside it "
                 f"is {motion_tokenizer.hash}; put the right one back or train anew."
             )
+        if (motion_tokenizer.size, motion_tokenizer.parts) != (vocab.size, vocab.parts):
+            raise MotionLLMError(
+                f"The adapter in {folder} is damaged: its vocabulary has {vocab.size} codes in {vocab.parts} parts, "
+                f"and its motion tokenizer {motion_tokenizer.size} in {motion_tokenizer.parts}; copy it anew."
+            )
         if tokenizer is not None:
             own, motion_tokenizer = motion_tokenizer, MotionTokenizer.load(tokenizer)
             if motion_tokenizer.codes_hash != own.codes_hash:
@@ -156,8 +164,8 @@ class MotionLM:
                     f"The motion tokenizer {tokenizer} has other codes than the adapter in {folder} was trained on; "
                     "only one with its encoder and codebooks can stand in."
                 )
-        recipe = load_recipe(folder / "recipe.yaml")
-        templates = Templates.load(folder / "templates.yaml")
+        recipe = load_saved_recipe(folder / "recipe.yaml")
+        templates = Templates.load_saved(folder / "templates.yaml")
         model: Any
         whole = recipe.adapter.method == "full"  # the folder holds the model itself
         if not whole and (folder / "config.json").is_file():
@@ -166,13 +174,14 @@ class MotionLM:
             )
         source = str(folder) if whole else base or recipe.model.base
         # Merged in float32 and cast after: merging in bfloat16 moves logits by up to 0.8.
-        model, words = load_base(source, "float32" if merge or whole else recipe.model.dtype)
+        model, words = load_base(source, "float32" if merge or whole else recipe.model.dtype, tried=False)
         if len(words) != vocab.text_size:
             raise MotionLLMError(
                 f"The adapter in {folder} was made for a base of {vocab.text_size} tokens, but "
                 f"{source} has {len(words)}; give the base it was trained on."
             )
         if not whole:
+            _same_base(folder, vocab.base, source)
             vocab.attach(model)
             model = load_adapter(folder, recipe.adapter, vocab, model, recipe.model.base)
         if merge:
@@ -180,6 +189,7 @@ class MotionLM:
             model = model.to(getattr(torch, fast_dtype() if recipe.model.dtype == "auto" else recipe.model.dtype))
         if torch.cuda.is_available():
             model = model.to("cuda")
+        probe(model, [0, vocab.start_id, vocab.first_id], f"The adapter in {folder}, or its base {source},")
         if merge:
             pack(model.get_decoder())
         lm = cls(model.eval(), words, vocab, motion_tokenizer, templates, recipe)
@@ -212,8 +222,8 @@ class MotionLM:
         if not (folder / "config.json").is_file():
             raise MotionLLMError(f"{folder} is no merged model; give the folder that `motionllm merge` wrote.")
         config, tokenizer = load_config(folder).get_text_config(), load_tokenizer(folder)
-        recipe = load_recipe(folder / "recipe.yaml")
-        templates = Templates.load(folder / "templates.yaml")
+        recipe = load_saved_recipe(folder / "recipe.yaml")
+        templates = Templates.load_saved(folder / "templates.yaml")
         lm = cls(None, tokenizer, vocab, MotionTokenizer.load(folder / "tokenizer"), templates, recipe)
         lm.engine = Engine(url, name, vocab, tokenizer, config.vocab_size, timeout, api_key)
         lm.limit = longest(config)
@@ -227,10 +237,7 @@ class MotionLM:
         trained: the trained parameters by name, where the model holds only shards of them.
         dtype "bfloat16" rounds the adapter in memory too, so that what was saved is what is measured.
         """
-        folder = Path(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
+        with whole_folder(folder) as beside:
             if dtype == "bfloat16" and trained is None:
                 with torch.no_grad():
                     for parameter in self.model.parameters():
@@ -242,26 +249,17 @@ class MotionLM:
             else:
                 self.model.save_pretrained(beside, save_embedding_layers=False, state_dict=trained)
             if dtype == "bfloat16":
-                for weights in beside.glob("*.safetensors"):
-                    halves = {name: value.to(torch.bfloat16) for name, value in load_file(weights).items()}
-                    save_file(halves, weights, {"format": "pt"})
+                for file in beside.glob("*.safetensors"):
+                    halves = {name: value.to(torch.bfloat16) for name, value in load_file(file).items()}
+                    save_file(halves, file, {"format": "pt"})
             self.vocab.save(beside)
             self.motion_tokenizer.save(beside / "tokenizer")
             (beside / "recipe.yaml").write_text(dump_recipe(self.recipe), encoding="utf-8")
             self.templates.save(beside / "templates.yaml")
             card = beside / "README.md"  # PEFT writes a card full of blanks
             card.write_text(_card(self), encoding="utf-8")
-            for weights in beside.glob("*.safetensors"):
-                weights.chmod(0o644)
-            beside.chmod(0o755)
-            aside = folder.with_name(f".{folder.name}-aside")  # where the old one is still whole, until the new one is
-            shutil.rmtree(aside, ignore_errors=True)
-            if folder.exists():
-                folder.rename(aside)
-            beside.rename(folder)
-            shutil.rmtree(aside, ignore_errors=True)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            for file in beside.glob("*.safetensors"):
+                file.chmod(0o644)
 
     # -- using ---------------------------------------------------------------------------------------------
 
@@ -652,6 +650,11 @@ class MotionLM:
             room = self.limit
         else:
             room = longest(self.model.config)
+            if not ids or max(ids) >= (rows := self.model.get_input_embeddings().weight.shape[0]):
+                raise MotionLLMError(
+                    f"The tokenizer or the chat template of {self.base} is damaged: it gives "
+                    + (f"token {max(ids)}, and the model has {rows}." if ids else "no tokens for a prompt.")
+                )
         if len(ids) + 2 + steps * self.vocab.parts > room:
             raise MotionLLMError(
                 f"What was given is {len(ids)} tokens long, but the base model takes {room}; shorten it."
@@ -763,7 +766,9 @@ def bare(model: Any) -> Any:
 def go_on_from(folder: Path, model: Any, vocab: MotionVocab, recipe: Recipe) -> None:
     """Load a trained adapter's weights into a fresh one. Raises MotionLLMError where the two are not alike."""
     weights.within(folder)
-    if MotionVocab.load(folder) != vocab:
+    stored = MotionVocab.load(folder)
+    _same_base(folder, stored.base, recipe.model.base)
+    if stored != vocab:
         raise MotionLLMError(
             f"The adapter in {folder} has another motion vocabulary than the recipe's base and motion tokenizer give; "
             "start from one that was trained on the same two."
@@ -776,6 +781,16 @@ def go_on_from(folder: Path, model: Any, vocab: MotionVocab, recipe: Recipe) -> 
             f"The adapter in {folder} is not of the recipe's shape, or damaged: it has {first}; set adapter.rank, "
             "adapter.alpha and adapter.targets to its own."
         ) from None
+
+
+def _same_base(folder: Path, wanted: str | None, base: str) -> None:
+    """Raise MotionLLMError where an adapter noted its base's weights, and `base` has others."""
+    found = base_fingerprint(base) if wanted else None
+    if wanted and found and wanted != found:
+        raise MotionLLMError(
+            f"The adapter in {folder} was trained on a base whose weights are {wanted}, but those of {base} are "
+            f"{found}: another revision or another model of the same shape; give the base it was trained on."
+        )
 
 
 def find_adapter(name: str | Path) -> Path:

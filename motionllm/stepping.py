@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -22,22 +22,21 @@ KNOWN = ("LlamaModel", "MistralModel", "Qwen2Model")
 LARGEST = 4e9  # bytes of weights that are worth a second copy
 ROWS = 16  # that the layout is asked for; it serves one as well
 ROOM = 128  # places by which the buffers of keys and values grow
-
-_PACKED: WeakKeyDictionary[nn.Module, Packed] = WeakKeyDictionary()
+_NAME = "_motionllm_packed"  # of the decoder's attribute
 
 
 def pack(body: Any) -> None:
     """Let decoding with this decoder take the fast way from now on, where it is of a kind and at a place that has one.
 
-    For decoders whose weights change no more: the packed ones would not follow.
+    For decoders whose weights change no more: the packed ones would not follow. They lie on the decoder itself.
     """
-    if _fits(body):
-        _PACKED[body] = Packed(body)
+    if _fits(body) and _works(body.get_input_embeddings().weight.dtype):
+        setattr(body, _NAME, Packed(body))
 
 
 def packed(body: Any) -> Packed | None:
     """The fast way of a decoder; None where there is none, or it has been moved or cast since it was packed."""
-    found = _PACKED.get(body)
+    found = getattr(body, _NAME, None)
     weight = body.get_input_embeddings().weight
     return found if found and (weight.dtype, weight.device.type) == (found.dtype, "cpu") else None
 
@@ -57,6 +56,18 @@ def _fits(body: Any) -> bool:
         and all(kind == "full_attention" for kind in getattr(config, "layer_types", None) or [])
         and (getattr(config, "layer_types", None) is not None or getattr(config, "sliding_window", None) is None)
     )
+
+
+@cache
+def _works(dtype: torch.dtype) -> bool:
+    """Whether this build of torch has the operators, which are its own affair, and they compute what they should."""
+    try:
+        layer = nn.Linear(32, 64, dtype=dtype)
+        x = torch.linspace(-1, 1, 64, dtype=dtype).view(2, 32)
+        with torch.inference_mode():
+            return torch.allclose(_Linear(layer)(x), layer(x), rtol=0.05, atol=0.05)
+    except Exception:  # another version may lack them, or take other arguments: transformers' layers serve then
+        return False
 
 
 class _Linear:
@@ -127,6 +138,9 @@ class Past:
 
 class Packed:
     """The weights of a decoder as steps want them."""
+
+    def __deepcopy__(self, memo: Any) -> None:
+        return None  # a copy of the decoder may be trained, moved or cast
 
     def __init__(self, body: Any) -> None:
         self.embed, self.rotary, self.norm = body.get_input_embeddings(), body.rotary_emb, body.norm

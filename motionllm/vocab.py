@@ -6,8 +6,7 @@ row → only then PEFT. All work is in ids (`code = id − first_id`); nothing p
 
 from __future__ import annotations
 
-import json
-import os
+import logging
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from motionllm.errors import MotionLLMError
+from motionllm.files import check_format, read_json, write_file, write_json
 from motionllm.tokenizer.bpe import MotionBPE
+
+log = logging.getLogger(__name__)
 
 FILE = "motion_vocab.json"
 BPE_FILE = "motion_bpe.model"
+FORMAT = 1  # of an adapter's or a merged model's folder, which this file stands for
+LARGEST = 1 << 20  # codes
+LARGEST_BPE = 64 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,8 @@ class MotionVocab:
     first_id: id of code 0; codes are contiguous. size: number of codes. start_id, end_id: the delimiters.
     tokenizer_hash: content hash of the motion tokenizer. text_size: ids below it are the base's own. parts: codes a
     step; those of a step follow one another, and code c is of part c // (size / parts). bpe: merges frequent codes into
-    pieces, which are tokens of their own after the codes.
+    pieces, which are tokens of their own after the codes. base: the fingerprint of the LLM's weights; None where it was
+    not noted.
     """
 
     first_id: int
@@ -42,6 +48,7 @@ class MotionVocab:
     text_size: int
     parts: int = 1
     bpe: MotionBPE | None = field(default=None, compare=False)
+    base: str | None = field(default=None, compare=False)
 
     @cached_property
     def pieces(self) -> list[tuple[int, ...]]:
@@ -121,6 +128,11 @@ class MotionVocab:
         piece starts as the sum of its codes, at the spread of one.
         """
         rows = model.get_input_embeddings().weight.shape[0]
+        if max(self.ids) >= max(rows, self.text_size) + len(self.ids):  # ids of new tokens follow the base's own
+            raise MotionLLMError(
+                f"The motion vocabulary has ids up to {max(self.ids)}, which do not follow the base's {rows} rows; "
+                "it is damaged, or of another base."
+            )
         if rows < max(self.ids) + 1:
             model.resize_token_embeddings(max(self.ids) + 1, mean_resizing=False)
         generator = torch.Generator().manual_seed(seed)
@@ -164,27 +176,59 @@ class MotionVocab:
 
     def save(self, folder: Path) -> None:
         """Write `motion_vocab.json`, and `motion_bpe.model` where there is one."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "bpe"}
-        beside = folder / f".{FILE}"
-        beside.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("base", "bpe")}
+        if self.base:
+            plain["base"] = self.base
         if self.bpe:
-            (folder / BPE_FILE).write_bytes(self.bpe.proto)
-        os.replace(beside, folder / FILE)
+            write_file(folder / BPE_FILE, self.bpe.proto)
+        write_json(folder / FILE, {"format": FORMAT, **plain})
 
     @classmethod
     def load(cls, folder: Path) -> MotionVocab:
-        """Raises MotionLLMError where the folder holds no readable motion vocabulary."""
+        """Raises MotionLLMError where the folder holds no motion vocabulary, or a damaged one."""
         path, merged = folder / FILE, folder / BPE_FILE
-        try:
-            plain = json.loads(path.read_text(encoding="utf-8"))
-            bpe = MotionBPE(merged.read_bytes(), plain["size"]) if merged.is_file() else None
-            return cls(**plain, bpe=bpe)
-        except FileNotFoundError:
+        if not path.is_file():
             raise MotionLLMError(
                 f"{folder} is no motionllm adapter: {FILE} is missing; give the folder `motionllm train` wrote."
-            ) from None
-        except (ValueError, TypeError, KeyError):
-            raise MotionLLMError(f"{path} is damaged; copy the adapter anew.") from None
+            )
+        try:
+            plain = read_json(path, "motion vocabulary")
+        except MotionLLMError as error:
+            raise MotionLLMError(f"{path} is damaged ({error}); copy the adapter anew.") from None
+        check_format(plain.pop("format", None), FORMAT, path)
+        names = [f.name for f in fields(cls) if f.name != "bpe"]
+        if other := sorted(plain.keys() - set(names)):
+            log.warning("%s: keys of another version are passed over: %s", path, ", ".join(other)[:200])
+        given = {name: plain[name] for name in names if name in plain}
+        if wrong := _wrong(given):
+            raise MotionLLMError(f"{path} is damaged: {wrong}; copy the adapter anew.")
+        bpe = None
+        if merged.is_file():
+            if merged.stat().st_size > LARGEST_BPE:
+                raise MotionLLMError(f"{merged} is damaged: it is larger than any motion BPE; copy the adapter anew.")
+            bpe = MotionBPE(merged.read_bytes(), given["size"])
+            if not all(0 <= code < bpe.size for codes in bpe.pieces for code in codes):
+                raise MotionLLMError(f"{merged} is damaged: it has codes that {FILE} has not; copy the adapter anew.")
+        return cls(**given, bpe=bpe)
+
+
+def _wrong(given: dict[str, Any]) -> str | None:
+    """What is wrong with the fields of a stored vocabulary; None where nothing is."""
+    for name in ("first_id", "size", "start_id", "end_id", "text_size"):
+        if type(given.get(name)) is not int or not 0 <= given[name] < 1 << 31:
+            return f"{name} is {str(given.get(name))[:50]!r}, which is no count of tokens"
+    size, parts = given["size"], given.get("parts", 1)
+    if type(parts) is not int or not 1 <= parts <= size <= LARGEST or size % parts:
+        return f"{str(size)[:50]} codes do not divide into {str(parts)[:50]} parts"
+    if any(given[name] < given["text_size"] for name in ("first_id", "start_id", "end_id")):
+        return "motion tokens have ids of the base's own"
+    if given["start_id"] == given["end_id"] or any(
+        given["first_id"] <= given[name] < given["first_id"] + size for name in ("start_id", "end_id")
+    ):
+        return "two motion tokens have one id"
+    if not isinstance(given.get("tokenizer_hash"), str) or not isinstance(given.get("base"), str | None):
+        return "it names no motion tokenizer"
+    return None
 
 
 def tied(model: nn.Module) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def test_steps_are_those_of_the_layers(model: Any, dtype: torch.dtype, monkeypat
         stepping.pack(model.get_decoder())
         assert stepping.packed(model.get_decoder())
         fast = hidden(model, prompts[some], [step[some] for step in ids])
-        stepping._PACKED.clear()
+        del model.get_decoder()._motionllm_packed
         tolerance = 1e-5 if dtype == torch.float32 else 0.06
         torch.testing.assert_close(fast, slow, rtol=tolerance, atol=tolerance)
         assert not torch.equal(fast, torch.zeros_like(fast))
@@ -57,7 +58,7 @@ def test_rows_may_leave(model: Any) -> None:
             decoder.step(torch.tensor(steps[0]))
             decoder.keep(torch.tensor([0, 2]))
             both.append(decoder.step(torch.tensor(steps[1])[[0, 2]]))
-    stepping._PACKED.clear()
+    del model.get_decoder()._motionllm_packed
     torch.testing.assert_close(both[1], both[0], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(both[0], hidden(model, prompts, steps)[-1][[0, 2]], rtol=1e-5, atol=1e-5)
 
@@ -80,7 +81,8 @@ def test_what_prompts_share_is_read_once(model: Any, fast: bool, monkeypatch: py
         decoder = decoding._Decoder(model, prompts)
         assert (len(decoder.begin), len(decoder.read)) == (shared, read)
         torch.testing.assert_close(hidden(model, prompts, steps), alone, rtol=1e-5, atol=1e-5)
-        stepping._PACKED.clear()
+        if fast:
+            del model.get_decoder()._motionllm_packed
 
 
 def test_rows_that_end_leave_their_places_to_the_last() -> None:
@@ -88,3 +90,20 @@ def test_rows_that_end_leave_their_places_to_the_last() -> None:
     assert decoding._moved_up(open_).tolist() == [0, 5, 2, 3]
     assert decoding._moved_up(~open_).tolist() == [4, 1]
     assert decoding._moved_up(open_ | True).tolist() == list(range(6))
+
+
+def test_without_the_operators_the_layers_serve(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other(*_: object) -> None:
+        raise AttributeError("'_OpNamespace' 'mkldnn' object has no attribute '_reorder_linear_weight'")
+
+    stepping._works.cache_clear()
+    monkeypatch.setattr(stepping._Linear, "__init__", other)
+    stepping.pack(model.get_decoder())
+    assert stepping.packed(model.get_decoder()) is None
+    stepping._works.cache_clear()
+
+
+def test_a_copy_is_not_packed(model: Any) -> None:
+    stepping.pack(model.get_decoder())
+    assert stepping.packed(copy.deepcopy(model).get_decoder()) is None
+    assert stepping.packed(model.get_decoder())

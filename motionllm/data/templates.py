@@ -7,6 +7,7 @@ how often it is drawn against the task's others (1 where it is not given).
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ import yaml
 from motionllm import shipped
 from motionllm.data.conversations import Message
 from motionllm.errors import MotionFileError, RecipeError
-from motionllm.files import read_yaml
+from motionllm.files import read_yaml, write_file
+
+log = logging.getLogger(__name__)
 
 # What each task is given, what it may be given besides, and what its answer must hold.
 _PLACES: dict[str, tuple[set[str], set[str], set[str]]] = {
@@ -83,8 +86,19 @@ class Templates:
         except MotionFileError as error:
             raise RecipeError(f"Templates {error}") from None
 
+    @classmethod
+    def load_saved(cls, path: Path) -> Templates:
+        """The templates saved with an artefact: tasks this version does not know are passed over with a warning."""
+        if not path.is_file():
+            raise RecipeError(f"Templates {path} are missing; copy the folder that they belong to anew.")
+        tree = read_yaml(path, "file of templates")
+        if isinstance(tree, dict) and (other := sorted(tree.keys() - _PLACES.keys())):
+            log.warning("%s: tasks of another version are passed over: %s", path, ", ".join(other)[:200])
+            tree = {task: phrasings for task, phrasings in tree.items() if task in _PLACES}
+        return cls(tree, str(path))
+
     def save(self, path: Path) -> None:
-        path.write_text(yaml.safe_dump(self.tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        write_file(path, yaml.safe_dump(self.tree, sort_keys=False, allow_unicode=True))
 
     def check(self, tasks: Iterable[str]) -> None:
         """Raise RecipeError for a task that is unknown, or for which there is no phrasing."""

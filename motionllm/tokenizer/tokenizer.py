@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from pydantic import ValidationError
+from safetensors.torch import save_file
 
-from motionllm import shipped
-from motionllm.config import Network
+from motionllm import shipped, weights
+from motionllm.config import Network, drop_unknown
 from motionllm.errors import MotionLLMError
-from motionllm.files import whole_folder
+from motionllm.files import check_format, read_json, whole_folder
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints, joints_to_features, skeleton_of_dim
 from motionllm.tokenizer.network import MotionAutoencoder
 from motionllm.tokenizer.search import Search
 from motionllm.tokenizer.streaming import Stream
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1  # of a tokenizer's folder
 
 
 class MotionTokenizer:
@@ -167,33 +174,60 @@ class MotionTokenizer:
         """Write `config.json` and `model.safetensors` (half precision: see `round`). Replaces a folder at once."""
         with whole_folder(folder, keep=True) as beside:
             save_file(self._tensors(), beside / "model.safetensors")
-            config = {"network": self.config.model_dump(), "dim": len(self.mean), "hash": self.hash}
+            config = {"format": FORMAT, "network": self.config.model_dump(), "dim": len(self.mean), "hash": self.hash}
             (beside / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, name: str | Path) -> MotionTokenizer:
-        """A folder, or the name of a shipped tokenizer ("default").
+        """A folder, or the name of a shipped tokenizer ("default"). A folder whose config.json says `{"shipped": NAME,
+        "hash": HASH}` stands for the shipped one, which lies on disk once.
 
-        Raises MotionLLMError where the folder is no tokenizer, is damaged, or was altered.
+        Raises MotionLLMError where the folder is no tokenizer, is damaged, was altered, or is of a newer version.
         """
         folder = shipped.find("tokenizer", str(name))
-        try:
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            network = Network(**config["network"])
-            tensors = load_file(folder / "model.safetensors")
-            mean, std = tensors.pop("mean").numpy(), tensors.pop("std").numpy()
-            model = MotionAutoencoder(len(mean), network)
-            model.load_state_dict({key: value.float() if value.is_floating_point() else value
-                                   for key, value in tensors.items()})  # fmt: skip
-        except FileNotFoundError as error:
-            raise MotionLLMError(f"{folder} is no motion tokenizer: {Path(error.filename).name} is missing.") from None
-        except Exception as error:  # damaged JSON, damaged weights, weights of another network
-            first = str(error).strip().splitlines()[0]
-            raise MotionLLMError(f"The motion tokenizer in {folder} is damaged ({first}); train it anew.") from None
-        tokenizer = cls(network, mean, std, model)
-        if tokenizer.hash != config["hash"]:
+        weights.within(folder)
+        config = _config(folder)
+        if (other := config.get("shipped")) is not None:
+            if not isinstance(other, str) or other not in shipped.names("tokenizer") or other.endswith(".yaml"):
+                raise MotionLLMError(
+                    f"{folder} stands for the shipped motion tokenizer {str(other)[:100]!r}, and there is none of that "
+                    "name; put the tokenizer's own files there."
+                )
+            place = shipped.root() / "tokenizer" / other
+            if config.get("hash") != _config(place).get("hash"):
+                raise MotionLLMError(
+                    f"{folder} stands for the shipped motion tokenizer {other} of hash {str(config.get('hash'))[:50]}, "
+                    "and the one shipped with this version is another; put the tokenizer's own files there."
+                )
+            return cls.load(place)
+        tokenizer = cls._read(folder, config)
+        if tokenizer.hash != config.get("hash"):
             raise MotionLLMError(f"The weights in {folder} do not match their hash; copy or train the tokenizer anew.")
         return tokenizer
+
+    @classmethod
+    def _read(cls, folder: Path, config: dict[str, Any]) -> MotionTokenizer:
+        network = _network(folder, config)
+        file = folder / "model.safetensors"
+        if not file.is_file():
+            raise MotionLLMError(f"{folder} is no motion tokenizer: {file.name} is missing.")
+        shapes = {name: stored.shape for name, stored in weights.header(file).items()}
+        try:
+            mean = shapes.get("mean", ())
+            if len(mean) != 1 or mean != shapes.get("std"):
+                raise MotionLLMError("it has no normalisation")
+            skeleton_of_dim(mean[0])
+            _check_sizes(network, shapes)
+            tensors = weights.read(file)
+            if not (tensors["std"] > 0).all():
+                raise MotionLLMError("its normalisation divides by 0")
+            model = MotionAutoencoder(mean[0], network)
+            model.load_state_dict({key: value.float() if value.is_floating_point() else value
+                                   for key, value in tensors.items() if key not in ("mean", "std")})  # fmt: skip
+            return cls(network, tensors["mean"].numpy(), tensors["std"].numpy(), model)
+        except Exception as error:  # foreign settings and weights, of which torch raises what it pleases
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+            raise MotionLLMError(f"The motion tokenizer in {folder} is damaged ({first}); train it anew.") from None
 
     def round(self) -> None:
         """Round the convolutions to half precision, in which they are stored, so that what is measured ships."""
@@ -206,3 +240,46 @@ class MotionTokenizer:
             half = name.startswith(("encoders.", "decoder."))
             tensors[name] = value.detach().to(torch.float16 if half else value.dtype).contiguous()
         return tensors
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """A tokenizer's config.json. Raises MotionLLMError where there is none, it is damaged, or of a newer version."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise MotionLLMError(f"{folder} is no motion tokenizer: {path.name} is missing.")
+    try:
+        config = read_json(path, "configuration")
+    except MotionLLMError as error:
+        raise MotionLLMError(f"The motion tokenizer in {folder} is damaged ({error}); train it anew.") from None
+    check_format(config.get("format"), FORMAT, path)
+    return config
+
+
+def _network(folder: Path, config: dict[str, Any]) -> Network:
+    """The network's settings; keys of another version are passed over with a warning."""
+    tree = config.get("network")
+    if isinstance(tree, dict) and (passed := drop_unknown(tree, Network)):
+        log.warning("%s: keys of another version are passed over: %s", folder / "config.json", ", ".join(passed)[:200])
+    try:
+        return Network.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(["network", *map(str, first["loc"])])
+        raise MotionLLMError(
+            f"The motion tokenizer in {folder} is damaged ({where}: {first['msg'][:200]}); train it anew."
+        ) from None
+
+
+def _check_sizes(network: Network, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Raise MotionLLMError where the settings ask for more than the weights hold, before anything is made for them."""
+    wide, deep = shapes.get("decoder.0.product.weight", (0, 0)), sum(".mix.weight" in name for name in shapes)
+    sides = 2 if network.split == "body" else 1
+    held = {"width": wide[0], "code_dim": wide[-1] // (3 * sides), "blocks": deep // (1 + sides)}
+    for key, value in held.items():
+        if getattr(network, key) != value:
+            raise MotionLLMError(f"network.{key} is {str(getattr(network, key))[:50]}, and its weights give {value}")
+    total = sum(math.prod(shape) for shape in shapes.values())
+    most = {"codes": total if network.quantizer == "vq" else 1 << 16, "groups": 64, "levels": 64}
+    for key, value in most.items():
+        if getattr(network, key) > value:
+            raise MotionLLMError(f"network.{key} is {str(getattr(network, key))[:50]}, which its weights do not hold")
