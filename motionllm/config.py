@@ -697,8 +697,14 @@ SCHEMAS: dict[str, type[Section]] = {
 R = TypeVar("R", bound=Section, default=Recipe)
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = (), schema: type[R] = Recipe) -> R:  # type: ignore[assignment]
-    """Read and check a recipe. overrides: `dotted.key=value` words, values in YAML.
+def load_recipe(
+    path: Path,
+    overrides: Sequence[str] = (),
+    schema: type[R] = Recipe,  # type: ignore[assignment]
+    saved: bool = False,
+) -> R:
+    """Read and check a recipe. overrides: `dotted.key=value` words, values in YAML. saved: the recipe was saved with an
+    artefact, maybe by another version: keys that this one does not know are passed over with a warning.
 
     Raises RecipeError that lists every unknown key and wrong value, before anything else is loaded.
     """
@@ -708,6 +714,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), schema: type[R] = Rec
         raise RecipeError(f"Recipe {error}") from None
     if not isinstance(tree, dict):
         raise RecipeError(f"Recipe {path} holds no keys; it needs at least `{_required(schema)}`.")
+    if saved and (passed := drop_unknown(tree, schema)):
+        log.warning("%s: keys of another version are passed over: %s", path, ", ".join(passed)[:300])
     for word in overrides:
         _override(tree, word)
     return check_recipe(tree, schema, str(path))
@@ -748,23 +756,6 @@ def _placeholders(value: Any, key: str = "") -> Iterator[str]:
             yield from _placeholders(item, f"{key}{number}.")
 
 
-def load_saved_recipe(path: Path, schema: type[R] = Recipe) -> R:  # type: ignore[assignment]
-    """The recipe saved with an artefact: keys that this version does not know are passed over with a warning.
-
-    Raises RecipeError as `load_recipe` does for anything else that is wrong.
-    """
-    try:
-        tree = read_yaml(path, "recipe")
-    except MotionFileError as error:
-        raise RecipeError(f"Recipe {error}") from None
-    if not isinstance(tree, dict):
-        raise RecipeError(f"Recipe {path} holds no keys; copy the artefact that it belongs to anew.")
-    passed = drop_unknown(tree, schema)
-    if passed:
-        log.warning("%s: keys of another version are passed over: %s", path, ", ".join(passed))
-    return check_recipe(tree, schema, str(path))
-
-
 def drop_unknown(tree: dict[str, Any], schema: type[BaseModel]) -> list[str]:
     """Delete the keys of a tree that a schema does not know; their dotted paths."""
     passed: list[str] = []
@@ -775,7 +766,10 @@ def drop_unknown(tree: dict[str, Any], schema: type[BaseModel]) -> list[str]:
             *parents, last = item["loc"]
             node: Any = tree
             for part in parents:
-                node = node[part] if isinstance(node, dict | list) else None
+                if isinstance(node, dict):
+                    node = node.get(part)
+                else:
+                    node = node[part] if isinstance(node, list) and isinstance(part, int) else None
             if item["type"] == "extra_forbidden" and isinstance(node, dict) and node.pop(last, None) is not None:
                 passed.append(".".join(map(str, item["loc"])))
     return passed

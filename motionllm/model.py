@@ -20,7 +20,7 @@ from motionllm import generate as decoding
 from motionllm import shipped, weights
 from motionllm.adapters import fresh_adapter, load_adapter, put, read_adapter
 from motionllm.bases import base_fingerprint, fast_dtype, load_base, load_config, load_tokenizer, probe
-from motionllm.config import Recipe, dump_recipe, load_saved_recipe
+from motionllm.config import Recipe, dump_recipe, load_recipe
 from motionllm.data.clips import Clip
 from motionllm.data.conversations import Message, Renderer
 from motionllm.data.meaning import associations
@@ -119,7 +119,7 @@ class MotionLM:
         baseline its figures are set beside.
         """
         folder = find_adapter(name)
-        recipe = load_saved_recipe(folder / "recipe.yaml")
+        recipe = load_recipe(folder / "recipe.yaml", saved=True)
         recipe.adapter.start = None
         tokenizer, templates = (
             MotionTokenizer.load(folder / "tokenizer"),
@@ -164,7 +164,7 @@ class MotionLM:
                     f"The motion tokenizer {tokenizer} has other codes than the adapter in {folder} was trained on; "
                     "only one with its encoder and codebooks can stand in."
                 )
-        recipe = load_saved_recipe(folder / "recipe.yaml")
+        recipe = load_recipe(folder / "recipe.yaml", saved=True)
         templates = Templates.load_saved(folder / "templates.yaml")
         model: Any
         whole = recipe.adapter.method == "full"  # the folder holds the model itself
@@ -222,7 +222,7 @@ class MotionLM:
         if not (folder / "config.json").is_file():
             raise MotionLLMError(f"{folder} is no merged model; give the folder that `motionllm merge` wrote.")
         config, tokenizer = load_config(folder).get_text_config(), load_tokenizer(folder)
-        recipe = load_saved_recipe(folder / "recipe.yaml")
+        recipe = load_recipe(folder / "recipe.yaml", saved=True)
         templates = Templates.load_saved(folder / "templates.yaml")
         lm = cls(None, tokenizer, vocab, MotionTokenizer.load(folder / "tokenizer"), templates, recipe)
         lm.engine = Engine(url, name, vocab, tokenizer, config.vocab_size, timeout, api_key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,3 +173,23 @@ def test_every_shipped_recipe_is_valid(kind: str) -> None:
         recipe = load_recipe(path, (), schema)
         assert recipe.name == path.stem
         assert path.read_text().startswith("# ")
+
+
+def test_a_saved_recipe_of_another_version_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Retired keys at any depth are passed over with one warning, in what was saved alone."""
+    tree = {
+        "name": "old",
+        "retired": 1,
+        "data": {"sources": [{"kind": "builtin", "clips": 5, "shade": [1]}], "colour": None},
+        "train": {"steps": 7, "retired": {"a": 1}},
+    }
+    path = tmp_path / "recipe.yaml"
+    path.write_text(json.dumps(tree))
+    recipe = load_recipe(path, saved=True)
+    assert (recipe.name, recipe.train.steps, recipe.data.sources[0].clips) == ("old", 7, 5)
+    (record,) = caplog.records
+    assert all(key in record.getMessage() for key in ("retired", "data.sources.0.shade", "train.retired"))
+    with pytest.raises(RecipeError, match="unknown key `retired`"):
+        load_recipe(path)
+    with pytest.raises(RecipeError, match=r"unknown key `train\.stepz`"):
+        load_recipe(path, ["train.stepz=3"], saved=True)

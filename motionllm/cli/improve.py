@@ -45,7 +45,7 @@ def improve(
         raise MotionLLMError("Give the adapter to go on from and a recipe, or --resume RUN.")
     words = overrides or []
     settings = (
-        load_recipe(resume / "recipe.yaml", words, Improvement)
+        load_recipe(resume / "recipe.yaml", words, Improvement, saved=True)
         if resume
         else find_recipe("recipes", recipe or "", words, Improvement)
     )

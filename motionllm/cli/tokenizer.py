@@ -39,7 +39,7 @@ def train(
         raise MotionLLMError("Give a recipe to start a training, or --resume FOLDER to go on with one.")
     words = overrides or []
     settings = (
-        load_recipe(resume / "recipe.yaml", words, TokenizerRecipe)
+        load_recipe(resume / "recipe.yaml", words, TokenizerRecipe, saved=True)
         if resume
         else find_recipe("tokenizer", recipe or "", words, TokenizerRecipe)
     )

@@ -32,7 +32,11 @@ def train(
     if (recipe is None) == (resume is None):
         raise MotionLLMError("Give a recipe to start a run, or --resume RUN to go on with one.")
     words = overrides or []
-    settings = load_recipe(resume / "recipe.yaml", words) if resume else find_recipe("recipes", recipe or "", words)
+    settings = (
+        load_recipe(resume / "recipe.yaml", words, saved=True)
+        if resume
+        else find_recipe("recipes", recipe or "", words)
+    )
     run = resume or out or Path("runs") / settings.name
     if dry_run:
         from motionllm.plan import plan

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from motionllm import checkpoint
 from motionllm.bases import fast_dtype
-from motionllm.config import Improvement, dump_recipe, load_saved_recipe
+from motionllm.config import Improvement, dump_recipe, load_recipe
 from motionllm.data.conversations import Tokens
 from motionllm.data.examples import collate
 from motionllm.data.sources import fingerprints
@@ -249,7 +249,7 @@ def _improve(recipe: Improvement, run: Path, resume: bool, changed: bool, signal
 def learner(name: str) -> MotionLM:
     """An adapter to go on from, with its weights trainable. See `MotionLM.create`."""
     folder = find_adapter(name)
-    settings = load_saved_recipe(folder / "recipe.yaml")
+    settings = load_recipe(folder / "recipe.yaml", saved=True)
     if settings.adapter.method == "full":
         raise MotionLLMError(
             f"{folder} holds a whole model; feedback goes on from an adapter: train one (method lora)."
