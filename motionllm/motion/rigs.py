@@ -13,7 +13,7 @@ import difflib
 import itertools
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,10 @@ _KNOWN = {word for words in _WORDS.values() for word in words} | set(_LOOSE)
 _LEFT, _RIGHT = ("left", "lft", "lt", "l"), ("right", "rgt", "rt", "r")
 _NOISE = {"base", "bone", "joint", "jnt", "jt", "bip", "cc", "def", "org", "character", "mixamorig", "mixamo", "bend"}
 # Joints that stand beside the skeleton: controls, twist and cloth bones.
-_HELPERS = {"ik", "pole", "roll", "share", "ctrl", "control", "target", "end", "nub", "site", "prop", "weapon", "gun"}
-_LIMBS = ("hip", "knee", "ankle", "collar", "shoulder", "elbow", "wrist")
+_HELPERS = {"ik", "pole", "roll", "share", "ctrl", "control", "target", "end", "nub", "site", "prop", "weapon", "gun",
+            "skirt", "cloth", "coat", "cape", "dress", "sleeve", "hair", "tail", "breast", "corrective", "muscle",
+            "jiggle", "dyn", "physics", "sec", "mch", "tweak", "helper", "aim", "attach", "socket"}  # fmt: skip
+_LEG, _ARM = ("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")
 _PER_SIDE = {"hip": "hip", "knee": "knee", "ankle": "ankle", "foot": "toe", "collar": "collar",
              "shoulder": "shoulder", "elbow": "elbow", "wrist": "wrist"}  # fmt: skip
 # Metres per unit, tried in this order: a body whose stature falls within the range decides. CMU's
@@ -56,6 +58,11 @@ _UNITS = (
     ("inches", 0.0254, 1.4, 2.1), ("decimetres", 0.1, 1.4, 2.1), ("millimetres", 0.001, 1.0, 2.6),
     ("feet", 0.3048, 1.4, 2.1),
 )  # fmt: skip
+_SIDES = ("left", "right")
+_LENGTHS = HUMANML3D.lengths if HUMANML3D.lengths is not None else np.zeros(22)
+_UPWARDS = np.cumsum(_LENGTHS[[3, 6, 9, 12]])  # pelvis to spine1, spine2, spine3 and neck
+_SPINE = ((0.08, 0.45), (0.2, 0.75), (0.4, 0.9))  # where rigs have spine1 to spine3 on the way from pelvis to neck
+_BROADER = 1.13
 _KNEES = ("left_knee", "right_knee")
 _STATURE_PER_LEG = 2.06  # stature over thigh + shin, on the HumanML3D target skeleton
 _STATURE = 1.70  # metres, for rigs in units of their own
@@ -116,10 +123,7 @@ def load_rig(rig: Mapping[str, Any] | str | os.PathLike[str] | None) -> dict[str
 
 def side_and_part(name: str) -> tuple[str, str]:
     """("left" | "right" | "", the body part's word or ""): mixamorig:LeftUpLeg → ("left", "upleg")."""
-    text = re.split(r"[:|]", name)[-1]
-    text = re.sub(r"([a-z])([A-Z])", r"\1 \2", text)
-    text = re.sub(r"([A-Z])([A-Z][a-z])", r"\1 \2", text)
-    tokens = re.findall(r"[a-z]+", text.lower())
+    tokens = _tokens(name)
     if _HELPERS & set(tokens) or ("twist" in tokens and "neck" not in tokens):
         return "", ""
     side, rest = "", []
@@ -143,6 +147,14 @@ def side_and_part(name: str) -> tuple[str, str]:
                     if len(letter) > 2 and part.endswith(letter) and part[: -len(letter)] in _KNOWN:
                         return mark, part[: -len(letter)]
     return side, ""
+
+
+def _tokens(name: str) -> list[str]:
+    """The words of a joint's name, lower case, without what stands before a colon."""
+    text = re.split(r"[:|]", name)[-1]
+    text = re.sub(r"([a-z])([A-Z])", r"\1 \2", text)
+    text = re.sub(r"([A-Z])([A-Z][a-z])", r"\1 \2", text)
+    return re.findall(r"[a-z]+", text.lower())
 
 
 def map_rig(
@@ -172,40 +184,35 @@ def map_rig(
     for j in sorted(range(len(names)), key=lambda j: len(above[j])):
         words.setdefault(side_and_part(names[j]), []).append(j)
 
-    def find(side: str, place: str, *more: str) -> int | None:
+    def called(side: str, place: str, *more: str) -> list[int]:
+        """The joints whose names say the place, the most telling word first, of one word those with a length first."""
+        found: list[int] = []
         for word in (*_WORDS.get(place, ()), *more):
-            if (side, word) in words:
-                return words[side, word][0]
-        return None
+            found += sorted(words.get((side, word), []), key=lambda j: bool(lengths[j] <= small))
+        return found
 
     places: dict[str, int] = {}
     for side in ("left", "right"):
-        leg = words.get((side, "leg"), [None])[0]
-        strict_knee, strict_hip = find(side, "knee"), find(side, "hip")
-        knee = strict_knee if strict_knee is not None else leg
-        hip = strict_hip
-        if hip is None and leg != knee:
-            hip = leg
-        ankle = find(side, "ankle", "foot")
-        toe = find(side, "toe")
-        foot = words.get((side, "foot"), [None])[0]
-        if toe is None and foot is not None and ankle is not None and ankle in above[foot]:
-            toe = foot
-        shoulder = find(side, "shoulder", "arm", "shoulder")
-        elbow = find(side, "elbow")
-        wrist = find(side, "wrist", "hand", "palm")
-        collar = find(side, "collar")
-        loose = words.get((side, "shoulder"), [None])[0]
-        if collar is None and loose is not None and shoulder is not None and loose in above[shoulder]:
-            collar = loose
-        found = dict(
-            hip=hip, knee=knee, ankle=ankle, toe=toe, collar=collar, shoulder=shoulder, elbow=elbow, wrist=wrist
-        )
+        found: dict[str, int | None] = {}
+        for parts, loose in ((_LEG, ("leg", "leg", "foot")), (_ARM, ("arm", "arm", "hand"))):
+            lists = [called(side, part, word) for part, word in zip(parts, loose, strict=True)]
+            if parts == _ARM:
+                lists[0] += words.get((side, "shoulder"), [])
+                lists[2] += words.get((side, "palm"), [])
+            if not lists[2] and not called(side, parts[0]):  # "shoulder, arm" alone are no upper arm and forearm
+                lists[1] = called(side, parts[1])
+            found |= zip(parts, _limb(lists, above), strict=True)
+        ankle, shoulder = found["ankle"], found["shoulder"]
+        toes = called(side, "toe") or [j for j in words.get((side, "foot"), []) if ankle in above[j]]
+        collars = called(side, "collar") or [
+            j for j in words.get((side, "shoulder"), []) if shoulder is not None and j in above[shoulder]
+        ]
+        found["toe"], found["collar"] = next(iter(toes), None), next(iter(collars), None)
         for place, part in _PER_SIDE.items():
             joint = given.get(f"{side}_{place}", found[part])
             if joint is not None:
                 places[f"{side}_{place}"] = joint
-        for upper, middle, lower in (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")):
+        for upper, middle, lower in (_LEG, _ARM):
             a, b = places.get(f"{side}_{upper}"), places.get(f"{side}_{lower}")
             if f"{side}_{middle}" not in places and a is not None and b is not None and a in above[b]:
                 between = [j for j in above[b] if a in above[j] and lengths[j] > small]
@@ -224,9 +231,12 @@ def map_rig(
     if "neck" not in places and necks:
         necks.sort(key=lambda j: len(above[j]))
         places["neck"] = next((j for j in necks if lengths[j] > small), necks[0])
-    head = find("", "head")
-    if "head" not in places and head is not None:
-        places["head"] = head
+    heads = called("", "head")
+    if "head" not in places and heads:
+        places["head"] = heads[0]
+    if not {"neck", "head"} & set(places) and {"left_shoulder", "right_shoulder"} <= set(places):
+        rise = _rise(names, parents, lengths > small, [above[places[f"{side}_shoulder"]] for side in ("left", "right")])
+        places |= zip(("neck", "head")[-len(rise) :], (rise[0], rise[-1])[-len(rise) :], strict=True) if rise else ()
     missing = [p for p in HUMANML3D.joints if p not in places and p not in ("spine1", "spine2", "spine3")]
     placeable = {"left_collar", "right_collar", "left_foot", "right_foot"}
     for place, carrier in (("left_wrist", "left_elbow"), ("right_wrist", "right_elbow"), ("left_ankle", "left_knee"),
@@ -256,6 +266,40 @@ def map_rig(
     merged = [j for j in necks if lengths[j] <= small and j in above[top]]
     lost = bool(merged) and all(c >= 0 and lengths[c] <= small and parents[c] == parents[merged[0]] for c in collars)
     return RigMap(places, tuple(spine), lost)
+
+
+def _limb(lists: Sequence[list[int]], above: Sequence[list[int]]) -> list[int | None]:
+    """One joint of each list, each below the one before it: the hierarchy outranks names, which helper joints share.
+
+    Of the choices that leave the fewest places open, the one that comes first in the lists. Where no two joints lie
+    below each other (a flat file), the first of each list.
+    """
+
+    def cost(choice: Iterable[int | None]) -> int:
+        return sum(100 if j is None else found.index(j) for j, found in zip(choice, lists, strict=True))
+
+    choices = [c for c in itertools.product(*([*found[:6], None] for found in lists))
+               if all(a in above[b] for a, b in itertools.pairwise([j for j in c if j is not None]))]  # fmt: skip
+    best = list(min(choices, key=cost))
+    if sum(j is not None for j in best) < 2:
+        return [next(iter(found), None) for found in lists]
+    return best
+
+
+def _rise(names: Sequence[str], parents: Sequence[int], long: np.ndarray, arms: Sequence[list[int]]) -> list[int]:
+    """The joints from the neck to the head, by structure: what goes on upwards from where the arms part (`arms`: the
+    joints above each shoulder), named alike (Rigify's spine.004 to spine.006) where several do."""
+    part = next((j for j in arms[0] if j in arms[1]), None)
+    rise: list[int] = []
+    while part is not None:
+        stem = re.sub(r"[^a-z]", "", names[part].lower())
+        on = [j for j, parent in enumerate(parents) if parent == part and j not in arms[0] + arms[1]]
+        on = [j for j in on if not side_and_part(names[j])[0] and not _HELPERS & set(_tokens(names[j]))]
+        alike = [j for j in on if re.sub(r"[^a-z]", "", names[j].lower()) == stem]
+        part = alike[0] if alike else on[0] if len(on) == 1 and len(rise) < 2 else None
+        if part is not None and long[part]:
+            rise.append(part)
+    return rise
 
 
 def _ancestors(j: int, parents: Sequence[int]) -> list[int]:
@@ -299,32 +343,10 @@ def to_humanml3d(positions: np.ndarray, ends: Mapping[int, np.ndarray], mapping:
         body |= {"neck": chest + thorax} | {place: body[place] + thorax for place in moved}
     if "neck" not in body:
         body["neck"] = (body["left_shoulder"] + body["right_shoulder"]) / 2
-    hips = (body["left_hip"] + body["right_hip"]) / 2
-    rise = positions[:, mapping.spine[0]] - hips if mapping.spine else body["neck"] - hips
-    # A root below the hips (Daz) is no pelvis: it goes where CMU's stands between hips and first spine joint.
-    if mapping.spine and np.median(((body["pelvis"] - hips) * rise).sum(-1)) < -0.01 * np.median((rise**2).sum(-1)):
-        body["pelvis"] = hips + 0.46 * rise
-    chain = [body["pelvis"], *(positions[:, j] for j in mapping.spine), body["neck"]]
-    if len(chain) == 5:
-        spine = chain[1:4]
-    elif len(chain) == 4:  # two joints: the third of SMPL stands between the upper one and the neck
-        spine = [chain[1], chain[2], (chain[2] + chain[3]) / 2]
-    else:
-        spine = _along(chain, np.cumsum(HUMANML3D.lengths[[3, 6, 9, 12]])) if HUMANML3D.lengths is not None else []
-    body["spine1"], body["spine2"], body["spine3"] = spine
+    _place_spine(body, [positions[:, j] for j in mapping.spine])
     across = body["left_hip"] - body["right_hip"] + body["left_shoulder"] - body["right_shoulder"]
     for side in ("left", "right"):
-        shin = body[f"{side}_ankle"] - body[f"{side}_knee"]
-        foot = body.get(f"{side}_foot")
-        if foot is not None and np.median(np.linalg.norm(foot - body[f"{side}_ankle"], axis=-1)) < 1e-3:
-            foot = end(f"{side}_foot")
-        if foot is None:
-            foot = end(f"{side}_ankle")
-        if foot is None:
-            ahead = np.cross(across, -shin)
-            ahead /= np.maximum(np.linalg.norm(ahead, axis=-1, keepdims=True), 1e-9)
-            foot = body[f"{side}_ankle"] + ahead * 0.34 * np.linalg.norm(shin, axis=-1, keepdims=True)
-        body[f"{side}_foot"] = foot
+        body[f"{side}_foot"] = _toe(body, side, across, [end(f"{side}_foot"), end(f"{side}_ankle")])
         collar, shoulder = body.get(f"{side}_collar"), body[f"{side}_shoulder"]
         middle = body["neck"] + 0.4 * (shoulder - body["neck"])
         width = np.linalg.norm(body["left_shoulder"] - body["right_shoulder"], axis=-1)
@@ -332,7 +354,117 @@ def to_humanml3d(positions: np.ndarray, ends: Mapping[int, np.ndarray], mapping:
         if collar is None or np.median(_lateral(collar - body["neck"], across) / np.maximum(width, 1e-9)) < 0.12:
             collar = middle
         body[f"{side}_collar"] = collar
+    _keep_shoulders(body)
     return np.stack([body[name] for name in HUMANML3D.joints], axis=1)
+
+
+def _length_of(body: Mapping[str, np.ndarray], a: str, b: str) -> float:
+    return float(np.median(np.linalg.norm(body[a] - body[b], axis=-1)))
+
+
+def _scale(body: Mapping[str, np.ndarray]) -> float:
+    """How much longer the legs are than the target skeleton's."""
+    bones = [_length_of(body, f"{s}_{a}", f"{s}_{b}") for s in _SIDES for a, b in itertools.pairwise(_LEG)]
+    return sum(bones) / 2 / float(_LENGTHS[list(HUMANML3D.leg)].sum())
+
+
+def _toe(
+    body: Mapping[str, np.ndarray], side: str, across: np.ndarray, ends: Sequence[np.ndarray | None]
+) -> np.ndarray:
+    """The toe: the rig's joint, or an End Site of the foot, unless it lies on the ankle or straight down the shin."""
+    ankle = body[f"{side}_ankle"]
+    shin = ankle - body[f"{side}_knee"]
+    length = np.linalg.norm(shin, axis=-1)
+    for toe in (body.get(f"{side}_foot"), *ends):
+        if toe is None:
+            continue
+        reach = np.linalg.norm(toe - ankle, axis=-1)
+        along = ((toe - ankle) * shin).sum(-1) / np.maximum(reach * length, 1e-9)
+        if np.median(reach) > 0.12 * np.median(length) and np.median(along) < 0.95:
+            return toe
+    ahead = np.cross(across, -shin)
+    ahead /= np.maximum(np.linalg.norm(ahead, axis=-1, keepdims=True), 1e-9)
+    return ankle + ahead * 0.34 * length[:, None]
+
+
+def _place_spine(body: dict[str, np.ndarray], spine: Sequence[np.ndarray]) -> None:
+    """Set spine1 to spine3 (and a pelvis that is none) from the joints of a rig between pelvis and neck.
+
+    A joint counts by its height between hips and neck. Where a rig's joints stand about where SMPL's do they are
+    taken; else the three are put along the line through them.
+    """
+    hips = (body["left_hip"] + body["right_hip"]) / 2
+    trunk = body["neck"] - hips
+    size = np.maximum((trunk**2).sum(-1), 1e-12)
+
+    def height(point: np.ndarray) -> float:
+        return float(np.median(((point - hips) * trunk).sum(-1) / size))
+
+    # A root below the hips (Daz), or at the waist, is no pelvis: it goes where CMU's stands.
+    rise = spine[0] - hips if spine else trunk
+    if spine and np.median(((body["pelvis"] - hips) * rise).sum(-1)) < -0.01 * np.median((rise**2).sum(-1)):
+        body["pelvis"] = hips + 0.46 * rise
+    elif height(body["pelvis"]) > 0.4:
+        body["pelvis"] = hips + 0.1 * trunk
+    low, kept = height(body["pelvis"]), [body["pelvis"]]
+    marks: list[float] = []
+    for point in spine:
+        mark = (height(point) - low) / max(1 - low, 1e-6)
+        if (marks[-1] if marks else 0.0) + 0.04 < mark < 0.96:
+            kept.append(point)
+            marks.append(mark)
+    chain = [*kept, body["neck"]]
+    if len(marks) == 2:  # the third of SMPL stands between the upper one and the neck
+        chain.insert(3, (chain[2] + chain[3]) / 2)
+        marks.append((marks[1] + 1) / 2)
+    usual = len(marks) == 3 and all(a <= m <= b for m, (a, b) in zip(marks, _SPINE, strict=True))
+    body["spine1"], body["spine2"], body["spine3"] = chain[1:4] if usual else _along(chain, _UPWARDS / _UPWARDS[-1])
+
+
+def _keep_shoulders(body: dict[str, np.ndarray]) -> None:
+    """Set spine3 and collars anew where, on the target skeleton, they would make the shoulders too broad or too narrow.
+
+    There the collar bones have lengths of their own: flat ones broaden the body, steep ones narrow it. spine3 then
+    stands as far below the neck as the target's, and each collar where two bones of its lengths meet.
+    """
+    scale = _scale(body)
+    width = _length_of(body, "left_shoulder", "right_shoulder")
+    if not (scale > 0 and width > 0):
+        return
+    lengths = {side: _LENGTHS[[HUMANML3D.joints.index(f"{side}_{p}") for p in ("collar", "shoulder")]] * scale
+               for side in _SIDES}  # fmt: skip
+    reached = []
+    for side, (inner, outer) in lengths.items():
+        collar, shoulder = body[f"{side}_collar"], body[f"{side}_shoulder"]
+        reached.append(inner * _unit(collar - body["spine3"]) + outer * _unit(shoulder - collar))
+    ratio = float(np.median(np.linalg.norm(reached[0] - reached[1], axis=-1))) / width
+    if 1 / _BROADER <= ratio <= _BROADER:
+        return
+    chain = [body[p] for p in ("pelvis", "spine1", "spine2", "spine3", "neck")]
+    steps = [float(np.linalg.norm(b - a, axis=-1).mean()) for a, b in itertools.pairwise(chain)]
+    own, whole = sum(steps[:3]), max(sum(steps), 1e-9)
+    lowest = max(whole - float(_LENGTHS[12]) * scale, 0.3 * whole)
+    # As low as the target's, or as high as it takes for the collar bones to reach the shoulders bent.
+    for third in np.linspace(lowest, max(own, lowest), 8) / whole:
+        spine = _along(chain, np.array([*_UPWARDS[:3] / _UPWARDS[2] * third, 1]))
+        reach = max(float(np.median(np.linalg.norm(body[f"{s}_shoulder"] - spine[2], axis=-1))) / sum(lengths[s])
+                    for s in _SIDES)  # fmt: skip
+        if reach < 0.95:
+            break
+    body["spine1"], body["spine2"], body["spine3"] = spine
+    for side, (inner, outer) in lengths.items():
+        span = body[f"{side}_shoulder"] - body["spine3"]
+        distance = np.linalg.norm(span, axis=-1, keepdims=True)
+        along = _unit(span)
+        # Where the bones are too long or too short to meet, they lie in one line.
+        foot = np.clip((distance**2 + inner**2 - outer**2) / np.maximum(2 * distance, 1e-9), -inner, inner)
+        up = body["neck"] - body["spine3"]
+        square = _unit(up - (up * along).sum(-1, keepdims=True) * along)
+        body[f"{side}_collar"] = body["spine3"] + foot * along + np.sqrt(inner**2 - foot**2) * square
+
+
+def _unit(v: np.ndarray) -> np.ndarray:
+    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
 
 
 def _lateral(offset: np.ndarray, across: np.ndarray) -> np.ndarray:
@@ -341,11 +473,11 @@ def _lateral(offset: np.ndarray, across: np.ndarray) -> np.ndarray:
 
 
 def _along(chain: list[np.ndarray], marks: np.ndarray) -> list[np.ndarray]:
-    """Points on a polyline of (T, 3) nodes at the fractions marks[:-1] / marks[-1] of its mean length."""
+    """Points on a polyline of (T, 3) nodes at the fractions marks[:-1] of its mean length."""
     steps = [float(np.linalg.norm(b - a, axis=-1).mean()) for a, b in itertools.pairwise(chain)]
     reached = np.concatenate([[0.0], np.cumsum(steps)])
     points = []
-    for mark in marks[:-1] / marks[-1] * reached[-1]:
+    for mark in marks[:-1] * reached[-1]:
         i = min(int(np.searchsorted(reached, mark, side="right")) - 1, len(steps) - 1)
         weight = (mark - reached[i]) / max(steps[i], 1e-9)
         points.append(chain[i] + weight * (chain[i + 1] - chain[i]))
