@@ -3,7 +3,8 @@
 The reader takes what real files hold (position channels on every joint, any channel and
 Euler order per joint, End Sites, names with spaces, tabs, CRLF) and refuses what is cut
 short. The writer's rotations are solved from positions alone: bone directions come back
-exactly, the twist about a bone is the smallest one, for positions do not hold it.
+exactly; upper arms and thighs turn about themselves as elbows and knees, which are hinges,
+tell; any other twist about a bone is the smallest one, for positions do not hold it.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import contextlib
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO
 
 import numpy as np
+from scipy.linalg import solveh_banded
 from scipy.spatial.transform import Rotation, Slerp
 
 from motionllm.errors import MotionFileError, MotionLLMError
@@ -88,33 +90,33 @@ class BVH:
     def _columns(self) -> list[tuple[list[tuple[float, int]], str, list[int]]]:
         """For each joint what its x, y and z are (a constant, and the column of `values` added to it, or -1), the order
         of its turns, and their columns."""
-        columns, column, displaced = [], 0, self._displaced()
+        columns, column, shares = [], 0, self._moved()
+        displaced = bool(shares) and float(np.median(list(shares.values()))) < 0.25
         for j, channels in enumerate(self.channels):
             names = [c.lower() for c in channels]
             place = [(float(offset), -1) for offset in self.offsets[j]]
             at = {_POSITION[name]: column + i for i, name in enumerate(names) if name in _POSITION}
-            # Some exporters give every joint position channels and leave them zero: the offset holds then.
-            if at and (self.parents[j] < 0 or np.any(self.values[:, list(at.values())])):
-                for axis, c in at.items():
-                    place[axis] = (place[axis][0] if displaced and self.parents[j] >= 0 else 0.0, c)
+            # Some exporters give every joint position channels and leave them zero: the offset holds then. Others
+            # write how far a joint is from its offset, most often rounding: no bone is a small part of its OFFSET long.
+            below = self.parents[j] >= 0
+            held = below and (shares.get(j, 1.0) < 0.1 if displaced else not np.any(self.values[:, list(at.values())]))
+            for axis, c in at.items() if not held else ():
+                place[axis] = (place[axis][0] if displaced and below else 0.0, c)
             turns = [i for i, name in enumerate(names) if name in _ROTATION]
             columns.append((place, "".join(_ROTATION[names[i]] for i in turns), [column + i for i in turns]))
             column += len(names)
         return columns
 
-    def _displaced(self) -> bool:
-        """Whether position channels below the root tell how far a joint is from its OFFSET, not from its parent.
-
-        No bone is a small part of its OFFSET long: where most are, an exporter wrote displacements (or their noise).
-        """
-        shares, column = [], 0
+    def _moved(self) -> dict[int, float]:
+        """How long the position channels of each joint below the root are (median), as a share of its OFFSET."""
+        shares, column = {}, 0
         for j, channels in enumerate(self.channels):
             at = [column + i for i, c in enumerate(channels) if c.lower() in _POSITION]
             column += len(channels)
             length = float(np.linalg.norm(self.offsets[j]))
             if len(at) == 3 and self.parents[j] >= 0 and length > 0 and np.any(self.values[:, at]):
-                shares.append(float(np.median(np.linalg.norm(self.values[:, at], axis=-1))) / length)
-        return bool(shares) and float(np.median(shares)) < 0.25
+                shares[j] = float(np.median(np.linalg.norm(self.values[:, at], axis=-1))) / length
+        return shares
 
     def positions(self) -> np.ndarray:
         """Joint positions (T, J, 3) in metres, Y up: forward kinematics."""
@@ -610,6 +612,35 @@ def swing(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return result
 
 
+def _hinged(turned: np.ndarray, along: np.ndarray, lower: np.ndarray, fps: float) -> np.ndarray:
+    """Turns (T, 3, 3) about a bone, which lies along the unit vector `along` (3,) of frames `turned` (T, 3, 3), after
+    which the next bone, `lower` (T, 3) in the world, leaves it to one side always: elbows and knees are hinges.
+
+    The straighter the joint, the less its side is known; there the turn goes on smoothly from frame to frame.
+    """
+    square = np.cross(along, np.eye(3)[np.argmin(np.abs(along))])
+    square /= np.linalg.norm(square)
+    local = np.einsum("tba,tb->ta", turned, lower / np.maximum(np.linalg.norm(lower, axis=-1, keepdims=True), 1e-9))
+    x, y = local @ square, local @ np.cross(along, square)
+    bent = np.hypot(x, y)  # the sine of the angle between the bones
+    sure = bent > 0.1
+    if not sure.any() or len(bent) < 2:
+        return np.broadcast_to(np.eye(3), turned.shape)
+    angle, frames = np.arctan2(y, x), np.arange(len(bent))
+    course = np.interp(frames, frames[sure], np.unwrap(angle[sure]))
+    angle = course + np.mod(angle - course + np.pi, 2 * np.pi) - np.pi
+    # Least squares: near what is seen, the more the joint is bent, and little change between neighbours.
+    seen, smooth = (bent / 0.2) ** 2, (fps / 60.0) ** 2
+    bands = np.zeros((2, len(bent)))
+    bands[0, 1:] = -smooth
+    bands[1] = seen + 1e-9
+    bands[1, 1:] += smooth
+    bands[1, :-1] += smooth
+    angle = solveh_banded(bands, seen * angle + 1e-9 * course)
+    middle = np.arctan2((bent * np.sin(angle)).sum(), (bent * np.cos(angle)).sum())
+    return Rotation.from_rotvec((angle - middle)[:, None] * along).as_matrix()
+
+
 def solve_bvh(
     joints: np.ndarray,
     names: Sequence[str],
@@ -617,6 +648,7 @@ def solve_bvh(
     rest: np.ndarray,
     fps: float,
     exact: float = 1e-4,
+    hinges: Collection[int] = (),
 ) -> BVH:
     """A BVH, in centimetres, whose joints move as `joints` (T, J, 3) metres, Y up, do.
 
@@ -627,6 +659,8 @@ def solve_bvh(
     as at hips and collars), a joint of no length named CHILD_base is put before the child, as CMU's own
     files do with LHipJoint, and makes it exact. Lengths that change within the clip cannot be
     kept; each bone then points from where its joint came to stand, so that no error adds to the next.
+    hinges: joints with one child that has one child (upper arm, thigh): these turn about their own bone too, so that
+    the joint below (elbow, knee) bends about one axis of them.
     """
     joints = np.asarray(joints, np.float64)
     frames = len(joints)
@@ -664,6 +698,9 @@ def solve_bvh(
         turned = world
         if len(bones) == 1:
             turned = swing(world @ rest[bones[0]], aims[bones[0]]) @ world
+            below = [m for m in children[bones[0]] if lengths[m] > 1e-6]
+            if j in hinges and len(below) == 1:
+                turned = turned @ _hinged(turned, rest[bones[0]], joints[:, below[0]] - joints[:, bones[0]], fps)
         elif bones:
             # The parent's rotation enters with a tiny weight: it settles what collinear bones leave open.
             fit = sum((aims[k][:, :, None] * rest[k] for k in bones), start=1e-6 * world)

@@ -230,7 +230,8 @@ class Motion:
             return own
         skeleton = self.skeleton
         rest = skeleton.offsets if isinstance(skeleton, Rig) else rest_pose(skeleton, self.joints)
-        return solve_bvh(self.joints, skeleton.joints, skeleton.parents, rest, self.fps)
+        hinges = rigs.hinges(skeleton.joints, self.places)
+        return solve_bvh(self.joints, skeleton.joints, skeleton.parents, rest, self.fps, hinges=hinges)
 
     def _save_npy(self, path: Path) -> None:
         skeleton = self.skeleton

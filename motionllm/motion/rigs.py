@@ -13,7 +13,7 @@ import difflib
 import itertools
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ _SIDES = ("left", "right")
 _LENGTHS = HUMANML3D.lengths if HUMANML3D.lengths is not None else np.zeros(22)
 _UPWARDS = np.cumsum(_LENGTHS[[3, 6, 9, 12]])  # pelvis to spine1, spine2, spine3 and neck
 _SPINE = ((0.08, 0.45), (0.2, 0.75), (0.4, 0.9))  # where rigs have spine1 to spine3 on the way from pelvis to neck
-_BROADER = 1.13
+_BROADER = 1.08
 _KNEES = ("left_knee", "right_knee")
 _STATURE_PER_LEG = 2.06  # stature over thigh + shin, on the HumanML3D target skeleton
 _STATURE = 1.70  # metres, for rigs in units of their own
@@ -345,16 +345,17 @@ def to_humanml3d(positions: np.ndarray, ends: Mapping[int, np.ndarray], mapping:
         body["neck"] = (body["left_shoulder"] + body["right_shoulder"]) / 2
     _place_spine(body, [positions[:, j] for j in mapping.spine])
     across = body["left_hip"] - body["right_hip"] + body["left_shoulder"] - body["right_shoulder"]
+    known = True
     for side in ("left", "right"):
         body[f"{side}_foot"] = _toe(body, side, across, [end(f"{side}_foot"), end(f"{side}_ankle")])
         collar, shoulder = body.get(f"{side}_collar"), body[f"{side}_shoulder"]
-        middle = body["neck"] + 0.4 * (shoulder - body["neck"])
         width = np.linalg.norm(body["left_shoulder"] - body["right_shoulder"], axis=-1)
         # Clavicles that start at the spine would give the collar no side of its own.
         if collar is None or np.median(_lateral(collar - body["neck"], across) / np.maximum(width, 1e-9)) < 0.12:
-            collar = middle
+            known = False
+            collar = body["neck"] + 0.4 * (shoulder - body["neck"])
         body[f"{side}_collar"] = collar
-    _keep_shoulders(body)
+    _keep_shoulders(body, known)
     return np.stack([body[name] for name in HUMANML3D.joints], axis=1)
 
 
@@ -404,7 +405,7 @@ def _place_spine(body: dict[str, np.ndarray], spine: Sequence[np.ndarray]) -> No
     rise = spine[0] - hips if spine else trunk
     if spine and np.median(((body["pelvis"] - hips) * rise).sum(-1)) < -0.01 * np.median((rise**2).sum(-1)):
         body["pelvis"] = hips + 0.46 * rise
-    elif height(body["pelvis"]) > 0.4:
+    elif height(body["pelvis"]) > 0.31:
         body["pelvis"] = hips + 0.1 * trunk
     low, kept = height(body["pelvis"]), [body["pelvis"]]
     marks: list[float] = []
@@ -421,11 +422,12 @@ def _place_spine(body: dict[str, np.ndarray], spine: Sequence[np.ndarray]) -> No
     body["spine1"], body["spine2"], body["spine3"] = chain[1:4] if usual else _along(chain, _UPWARDS / _UPWARDS[-1])
 
 
-def _keep_shoulders(body: dict[str, np.ndarray]) -> None:
-    """Set spine3 and collars anew where, on the target skeleton, they would make the shoulders too broad or too narrow.
+def _keep_shoulders(body: dict[str, np.ndarray], known: bool) -> None:
+    """Set the collars anew where they are not `known`, or would give the target too broad or narrow shoulders.
 
-    There the collar bones have lengths of their own: flat ones broaden the body, steep ones narrow it. spine3 then
-    stands as far below the neck as the target's, and each collar where two bones of its lengths meet.
+    There the collar bones have lengths of their own: flat ones broaden the body, steep ones narrow it. Each collar is
+    put where two bones of its lengths meet; spine3, where the shoulders were wrong, as far below the neck as the
+    target's.
     """
     scale = _scale(body)
     width = _length_of(body, "left_shoulder", "right_shoulder")
@@ -438,20 +440,15 @@ def _keep_shoulders(body: dict[str, np.ndarray]) -> None:
         collar, shoulder = body[f"{side}_collar"], body[f"{side}_shoulder"]
         reached.append(inner * _unit(collar - body["spine3"]) + outer * _unit(shoulder - collar))
     ratio = float(np.median(np.linalg.norm(reached[0] - reached[1], axis=-1))) / width
-    if 1 / _BROADER <= ratio <= _BROADER:
+    if known and 1 / _BROADER <= ratio <= _BROADER:
         return
-    chain = [body[p] for p in ("pelvis", "spine1", "spine2", "spine3", "neck")]
-    steps = [float(np.linalg.norm(b - a, axis=-1).mean()) for a, b in itertools.pairwise(chain)]
-    own, whole = sum(steps[:3]), max(sum(steps), 1e-9)
-    lowest = max(whole - float(_LENGTHS[12]) * scale, 0.3 * whole)
-    # As low as the target's, or as high as it takes for the collar bones to reach the shoulders bent.
-    for third in np.linspace(lowest, max(own, lowest), 8) / whole:
-        spine = _along(chain, np.array([*_UPWARDS[:3] / _UPWARDS[2] * third, 1]))
-        reach = max(float(np.median(np.linalg.norm(body[f"{s}_shoulder"] - spine[2], axis=-1))) / sum(lengths[s])
-                    for s in _SIDES)  # fmt: skip
-        if reach < 0.95:
-            break
-    body["spine1"], body["spine2"], body["spine3"] = spine
+
+    def reach(spine3: np.ndarray) -> float:
+        spans = {s: float(np.median(np.linalg.norm(body[f"{s}_shoulder"] - spine3, axis=-1))) for s in _SIDES}
+        return max(spans[s] / sum(lengths[s]) for s in _SIDES)
+
+    if known or reach(body["spine3"]) > 0.98:
+        _lower_spine(body, scale, reach)
     for side, (inner, outer) in lengths.items():
         span = body[f"{side}_shoulder"] - body["spine3"]
         distance = np.linalg.norm(span, axis=-1, keepdims=True)
@@ -461,6 +458,20 @@ def _keep_shoulders(body: dict[str, np.ndarray]) -> None:
         up = body["neck"] - body["spine3"]
         square = _unit(up - (up * along).sum(-1, keepdims=True) * along)
         body[f"{side}_collar"] = body["spine3"] + foot * along + np.sqrt(inner**2 - foot**2) * square
+
+
+def _lower_spine(body: dict[str, np.ndarray], scale: float, reach: Callable[[np.ndarray], float]) -> None:
+    """Set the spine joints so that spine3 is as far below the neck as the target's, or as high as it takes for the
+    collar bones to reach the shoulders bent (`reach` below 1)."""
+    chain = [body[p] for p in ("pelvis", "spine1", "spine2", "spine3", "neck")]
+    steps = [float(np.linalg.norm(b - a, axis=-1).mean()) for a, b in itertools.pairwise(chain)]
+    whole = max(sum(steps), 1e-9)
+    lowest = max(1 - float(_LENGTHS[12]) * scale / whole, 0.3)
+    for third in np.linspace(lowest, max(sum(steps[:3]) / whole, lowest), 8):
+        spine = _along(chain, np.array([*_UPWARDS[:3] / _UPWARDS[2] * third, 1]))
+        if reach(spine[2]) < 0.95:
+            break
+    body["spine1"], body["spine2"], body["spine3"] = spine
 
 
 def _unit(v: np.ndarray) -> np.ndarray:
@@ -482,6 +493,13 @@ def _along(chain: list[np.ndarray], marks: np.ndarray) -> list[np.ndarray]:
         weight = (mark - reached[i]) / max(steps[i], 1e-9)
         points.append(chain[i] + weight * (chain[i + 1] - chain[i]))
     return points
+
+
+def hinges(joints: Sequence[str], places: RigMap | None) -> set[int]:
+    """The joints at the upper end of an upper arm or thigh, whose twist the bent elbow or knee tells."""
+    if places is not None:
+        return {j for place, j in places.places.items() if place.endswith(("_hip", "_shoulder"))}
+    return {j for j, name in enumerate(joints) if name.endswith(("_hip", "_shoulder"))}
 
 
 def kit_to_humanml3d(joints: np.ndarray) -> np.ndarray:
