@@ -116,8 +116,13 @@ def import_folder(
             except OSError as error:
                 raise MotionFileError(f"{out / name}: cannot be made ({error.strerror}).") from None
             tidy(out / name)
-        rows = _convert_all(folder, ids, out, rig, longest, workers, progress)
-        return _write(folder, ids, rows, told, refused, out, (val, test))
+        try:
+            rows = _convert_all(folder, ids, out, rig, longest, workers, progress)
+            return _write(ids, rows, told, refused, out, (val, test))
+        except MotionFileError as error:
+            raise MotionFileError(
+                f"{error} What was imported until then is kept: make room, and give the same command again."
+            ) from None
 
 
 # -- the files ----------------------------------------------------------------------------------------------
@@ -495,7 +500,6 @@ def _words(stem: str) -> str:
 
 
 def _write(
-    folder: Path,
     ids: Mapping[Path, str],
     rows: Mapping[str, dict[str, Any]],
     told: _Told,
@@ -523,7 +527,7 @@ def _write(
         split = _split(name, *shares)
         for clip, text, frames in zip(row["clips"], texts, row["frames"], strict=True):
             if text:
-                write_file(out / "texts" / f"{clip}.txt", text)
+                _keep(out / "texts" / f"{clip}.txt", text)
                 listed[split].append(clip)
                 labels.append({"id": clip, "split": split, "source": source, "leg": row["leg"]})
                 suspects.append((min(map(_doubt, row["notes"]), default=2), clip))
@@ -555,6 +559,18 @@ def _write(
     shown = [(title, Motion.load(out / "new_joints" / f"{name}.npy")) for title, name in _chosen(suspects)]
     contact_sheet(shown, out / "contact.png")
     return report
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write the text of a clip where it is another than there was. Without waiting for the disk, as `write_file` does:
+    there are as many as clips, no list names them before all are written, and the next import mends one that is cut.
+    """
+    content = text.encode()
+    try:
+        if not path.is_file() or path.read_bytes() != content:
+            path.write_bytes(content)
+    except OSError as error:
+        raise MotionFileError(f"{path}: cannot be written ({error.strerror}).") from None
 
 
 def _doubt(note: str) -> int:

@@ -352,6 +352,7 @@ def test_an_import_killed_anywhere_is_completed_by_the_next(
 
         with monkeypatch.context() as patch:
             patch.setattr(importing, "write_file", lambda *g, real=importing.write_file: write(*g, real=real))
+            patch.setattr(importing, "_keep", lambda *g, real=importing._keep: write(*g, real=real))
             patch.setattr(Motion, "save", lambda *g, real=Motion.save: write(*g, real=real))
             try:
                 run(folder, out)
