@@ -104,11 +104,16 @@ class Source(Section):
     """Add every training clip with left and right exchanged, in motion and words."""
     ask: list[Literal["facts", "labels"]] = []
     """For the task `question`: make questions of what is measured on a clip (`facts`) or of its `labels`."""
+    labels: dict[str, dict[str, Annotated[str, Field(min_length=1)]]] | None = None
+    """Which keys of labels.jsonl are asked about, each with words for its values (`{action: {hopBothLegs1hops: hop}}`);
+    a value without words is split into its own. Without it: every key but those of people, files and codes."""
 
     @model_validator(mode="after")
     def _path_where_needed(self) -> Source:
         if self.kind != "builtin" and not self.path:
             raise ValueError(f"a source of kind {self.kind} needs `path`, the folder or file of the data set")
+        if self.labels is not None and "labels" not in self.ask:
+            raise ValueError("`labels` says which labels are asked about; write `ask: [labels]` too")
         if self.kind == "builtin" and self.path:
             raise ValueError("a source of kind builtin is computed and has no `path`; leave it out, or give its kind")
         return self

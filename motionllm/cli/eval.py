@@ -156,9 +156,11 @@ def labels(
         f"{result['clips']} clips, {result['missing']} without a prediction, {result['exact']:.3f} said to the letter"
     ]
     rows += [
-        f"{key:12} accuracy {found['accuracy']:.3f}  strict {found['strict']:.3f}  chance {found['chance']:.3f}"
+        f"{key:12} accuracy {found['accuracy']:.3f}  strict {found['strict']:.3f}  chance {found['chance']:.3f}  "
+        f"of {found['clips']} clips, {len(found['classes'])} classes"
         for key, found in result["labels"].items()
     ]
+    rows += [f"{key:12} not judged: {why}" for key, why in result.get("unjudged", {}).items()]
     emit(result, as_json, text="\n".join([*rows, f"{'all at once':12} accuracy {result['all']:.3f}"]))
 
 

@@ -21,7 +21,7 @@ from motionllm.bases import cache_folder
 from motionllm.config import Source
 from motionllm.data import chats, sources
 from motionllm.data import questions as asking
-from motionllm.data.questions import Balance, fact_questions, label_questions, label_values
+from motionllm.data.questions import Balance, fact_questions, label_questions, label_values, labels_asked
 from motionllm.data.samples import Question, Sample
 from motionllm.data.sources import at_pace, counted, mirrored, shortened
 from motionllm.data.templates import EDITS, TASKS
@@ -114,7 +114,7 @@ def encode(
             tidy(path.parent)
             with whole(path) as part:
                 with ArrowWriter(features=_columns(), path=str(part)) as writer:
-                    for row in _rows(samples, source, tokenizer, edits, notes, progress):
+                    for row in _rows(samples, source, split, tokenizer, edits, notes, progress):
                         writer.write(row)
                     written, _ = writer.finalize()
                 if not written:
@@ -142,6 +142,7 @@ def _columns() -> Any:
 def _rows(
     samples: Sequence[Sample],
     source: Source,
+    split: str,
     tokenizer: MotionTokenizer,
     edits: Sequence[str],
     notes: list[str],
@@ -150,7 +151,11 @@ def _rows(
     """A row for each sample; what is left out is appended to `notes` when all have been tried."""
     bad: list[str] = []
     short: list[str] = []
-    values = label_values(s.labels for s in samples) if "labels" in source.ask else {}
+    labels: list[dict[str, str]] = []
+    skipped: list[str] = []
+    if "labels" in source.ask:
+        labels, skipped = labels_asked([s.labels for s in samples], source.labels, whole=split == "train")
+    values = label_values(labels)
     random = np.random.default_rng(source.seed)
     balance = Balance()
     # In random order: sorted by label, a set's first clips would use up what the balance of answers lets through.
@@ -182,7 +187,8 @@ def _rows(
                         f"Facts are measured on 22 joints, {source.path} has KIT-ML's 21; take `facts` out of `ask`."
                     )
                 questions += fact_questions(facts(features_to_joints(features)), random)
-            questions += label_questions(sample.labels, values, random)
+            if labels:
+                questions += label_questions(labels[i], values, random)
         questions = balance(questions)
         steps = len(codes["codes"]) // tokenizer.parts
         serves = {
@@ -203,6 +209,11 @@ def _rows(
             **codes,
         }
     where = source.path or source.kind
+    if skipped:
+        notes.append(
+            f"{where}: asks about the labels {', '.join(values) or '(none)'}; not about {', '.join(skipped)}, which "
+            "are of people, files or codes: those asked about can be chosen by the source's `labels`."
+        )
     if bad:
         notes.append(f"{where}: {counted(len(bad), 'clip')} left out: {shortened(bad)}.")
     if short:

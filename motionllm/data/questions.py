@@ -6,13 +6,15 @@ its commonest answer right in little more than half of the cases, so that only t
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from motionllm.data.samples import Question
+from motionllm.errors import MotionLLMError, unknown
 from motionllm.motion.facts import Event, Facts
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -110,6 +112,66 @@ def fact_questions(facts: Facts, random: np.random.Generator) -> list[Question]:
     return _shuffled(asked, random)
 
 
+# Labels of who moved and where it was kept: nothing that a motion shows.
+_WHO = {"actor", "author", "camera", "clip", "dataset", "file", "filename", "format", "id", "license", "name", "path",
+        "participant", "performer", "person", "recording", "session", "source", "subject", "take", "terms", "trial",
+        "url", "uuid"}  # fmt: skip
+_BOUND = re.compile(r"_+|(?<=[^\W\d_])(?=\d)|(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+def words_of(value: str) -> str:
+    """A label's value as words: "hopBothLegs1hops" → "hop both legs 1hops"; one that has no such bound as it is."""
+    words = [word for word in _BOUND.split(value) if word]
+    return value if len(words) < 2 else " ".join(words).lower()
+
+
+def of_people_or_files(key: str) -> bool:
+    """Whether a label's key names who moved, or a file ("actor", "subject_id", "takeName")."""
+    return any(word in _WHO for word in words_of(key).lower().split())
+
+
+def coded(values: Iterable[str]) -> bool:
+    """Whether most of a label's values are codes ("bk", "S03", "#17") rather than words."""
+    found = [any(_is_word(word) for word in re.split(r"[\W\d_]+", words_of(value))) for value in set(values)]
+    return 2 * sum(found) < len(found)
+
+
+def _is_word(word: str) -> bool:
+    return not word.isascii() or (len(word) > 2 and bool(set(word.lower()) & set("aeiouy")))
+
+
+def labels_asked(
+    rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Mapping[str, str]] | None = None, whole: bool = True
+) -> tuple[list[dict[str, str]], list[str]]:
+    """The labels that are asked about, in words, of each of `rows`; and the keys that are not, unless chosen.
+
+    chosen: the keys, and for each the words of its values (`Source.labels`). None: every key but those of people,
+    files and codes. whole: whether `rows` are all there are: then MotionLLMError is raised, naming the nearest there
+    is, for a chosen key or value that none has. A held-out split may well lack some.
+    """
+    values: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        for key, value in row.items():
+            if isinstance(value, str) and value:
+                values[key].add(value)
+    for key, words in (chosen or {}).items() if whole else ():
+        if key not in values:
+            raise MotionLLMError(f"The source's `labels`: {unknown('label', key, values)}.")
+        for value in words:
+            if value not in values[key]:
+                raise MotionLLMError(f"The source's `labels`: {unknown(f'{key} of a clip', value, values[key])}.")
+    skipped = [key for key, found in values.items() if chosen is None and (of_people_or_files(key) or coded(found))]
+    words_by_key = {key: (chosen or {}).get(key, {}) for key in (values if chosen is None else chosen)}
+    return [
+        {
+            key: words.get(row[key]) or words_of(row[key])
+            for key, words in words_by_key.items()
+            if key not in skipped and isinstance(row.get(key), str) and row[key]
+        }
+        for row in rows
+    ], skipped
+
+
 def label_questions(
     labels: Mapping[str, Any], values: Mapping[str, list[str]], random: np.random.Generator
 ) -> list[Question]:
@@ -119,7 +181,7 @@ def label_questions(
         value = labels.get(key)
         if not isinstance(value, str) or len(others) < 2:
             continue
-        name = key.replace("_", " ")
+        name = words_of(key)
         other = others[(others.index(value) + int(random.integers(1, len(others)))) % len(others)]
         a, b = sorted((value, other))
         asked += [

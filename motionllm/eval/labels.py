@@ -2,6 +2,9 @@
 
 A caption is read as the training wording it equals, else as the one it shares most words with (highest
 token F1), and that wording's clips say which labels it stands for. The reading knows nothing of the truth.
+
+Labels that training captions do not tell (the same sentence of one actor's clips as of another's) are not judged: with
+such wordings every answer would be right.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from motionllm.data.questions import coded, of_people_or_files
 from motionllm.data.samples import Sample
 from motionllm.data.sources import humanml3d
 from motionllm.errors import MotionLLMError
@@ -24,6 +28,7 @@ class Wording:
 
     text: str
     labels: tuple[Mapping[str, str], ...]
+    counts: tuple[int, ...] = ()  # clips of each set of labels
 
     def of(self, key: str) -> set[str]:
         """The values of a label that this wording stands for."""
@@ -40,7 +45,9 @@ class Reader:
                 labels[caption.strip()][tuple(sorted(_names(sample).items()))] += 1
         # The commoner wording first: of several as near, the first is taken.
         order = sorted(labels, key=lambda text: (-sum(labels[text].values()), text))
-        self.wordings = [Wording(text, tuple(dict(items) for items in labels[text])) for text in order]
+        self.wordings = [
+            Wording(text, tuple(dict(items) for items in labels[text]), tuple(labels[text].values())) for text in order
+        ]
         self.exact = {wording.text: wording for wording in self.wordings}
         self.sizes: list[int] = []
         self.places: dict[str, list[tuple[int, int]]] = defaultdict(list)  # word -> (wording, how often)
@@ -49,6 +56,15 @@ class Reader:
             self.sizes.append(words.total())
             for word, count in words.items():
                 self.places[word].append((number, count))
+
+    def told(self, key: str) -> float:
+        """Share of the training clips with this label whose wording stands for one value of it alone."""
+        clips = one = 0
+        for wording in self.wordings:
+            count = sum(n for n, labels in zip(wording.counts, wording.labels, strict=True) if key in labels)
+            clips += count
+            one += count * (len(wording.of(key)) == 1)
+        return one / clips if clips else 0.0
 
     def __call__(self, caption: str) -> Wording | None:
         """The wording a caption is read as; None where it shares no word with any."""
@@ -75,8 +91,9 @@ def label_scores(predictions: Mapping[str, str], train: list[Sample], samples: l
     "accuracy", "chance" (the split's commonest class) and "majority", "reachable" (share of clips whose class
     some training caption stands for), "ambiguous" (predictions whose wording stands for several classes, and
     so is right if the true one is among them), "strict" (accuracy with those counted as wrong) and "classes":
-    {class: {"clips", "right", "accuracy"}}.
-    Raises MotionLLMError where the split has no labels or no prediction is of one of its clips.
+    {class: {"clips", "right", "accuracy"}}. "unjudged": {key: why}, where there are labels that captions cannot be
+    judged on: those of people, files and codes, and those that most training captions do not tell.
+    Raises MotionLLMError where the split has no labels that can be judged, or no prediction is of one of its clips.
     """
     # A sub-clip's item ("ID#1") has a caption of its own but no labels of its own.
     truth = {s.id: _names(s) for s in samples if "#" not in s.id and _names(s)}
@@ -90,9 +107,20 @@ def label_scores(predictions: Mapping[str, str], train: list[Sample], samples: l
     reader = Reader([sample for sample in train if _names(sample)])
     if not reader.wordings:
         raise MotionLLMError("No clip of the train split has labels and captions to read predictions by.")
-    read = {name: reader(predictions[name]) if name in predictions else None for name in truth}
-
     keys = sorted({key for labels in truth.values() for key in labels})
+    unjudged = {}
+    for key in keys:
+        if of_people_or_files(key) or coded(labels[key] for labels in truth.values() if key in labels):
+            unjudged[key] = "is of people, files or codes"
+        elif (told := reader.told(key)) <= 0.5:
+            unjudged[key] = f"is told by the captions of {told:.0%} of the training clips"
+    keys = [key for key in keys if key not in unjudged]
+    if not keys:
+        why = "; ".join(f"{key} {reason}" for key, reason in unjudged.items())
+        raise MotionLLMError(f"The set has no label that captions can be judged on: {why}.")
+    judged = {name: {key: labels[key] for key in keys if key in labels} for name, labels in truth.items()}
+    truth = {name: labels for name, labels in judged.items() if labels}
+    read = {name: reader(predictions[name]) if name in predictions else None for name in truth}
     result = {}
     for key in keys:
         known = {value for wording in reader.wordings for value in wording.of(key)}
@@ -124,7 +152,7 @@ def label_scores(predictions: Mapping[str, str], train: list[Sample], samples: l
         }
     present = [name for name in truth if name in predictions]
     together = sum(
-        wording is not None and any(labels.items() <= dict(one).items() for one in wording.labels)
+        wording is not None and any(labels.items() <= one.items() for one in wording.labels)
         for labels, wording in ((truth[name], read[name]) for name in truth)
     )
     return {
@@ -135,6 +163,7 @@ def label_scores(predictions: Mapping[str, str], train: list[Sample], samples: l
         "unreadable": sum(read[name] is None for name in present),
         "all": together / len(truth),
         "labels": result,
+        **({"unjudged": unjudged} if unjudged else {}),
     }
 
 

@@ -12,8 +12,17 @@ import pytest
 from motionllm.config import Source
 from motionllm.data import builtin
 from motionllm.data.clips import encode
-from motionllm.data.questions import NUMBERS, Balance, fact_questions, label_questions, label_values
+from motionllm.data.questions import (
+    NUMBERS,
+    Balance,
+    fact_questions,
+    label_questions,
+    label_values,
+    labels_asked,
+    words_of,
+)
 from motionllm.data.samples import Question
+from motionllm.errors import MotionLLMError
 from motionllm.motion.facts import facts
 from motionllm.tokenizer import MotionTokenizer
 
@@ -208,3 +217,41 @@ def test_labels_are_asked_for_as_they_are() -> None:
 def test_labels_that_are_names_or_numbers_are_not_asked_for() -> None:
     rows = [{"take": f"take {i}", "actor": "ann" if i % 2 else "bob", "age": i % 2, "set": "one"} for i in range(20)]
     assert label_values(rows) == {"actor": ["ann", "bob"]}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("hopBothLegs1hops", "hop both legs 1hops"),
+        ("squat1Reps", "squat 1 reps"),
+        ("jogLeftCircle4StepsRstart", "jog left circle 4 steps rstart"),
+        ("sit_down", "sit down"),
+        ("BVHWalk", "bvh walk"),
+        ("walk-turn-left", "walk-turn-left"),
+        ("Proud", "Proud"),
+        ("very old", "very old"),
+    ],
+)
+def test_values_become_words(value: str, words: str) -> None:
+    assert words_of(value) == words
+
+
+def test_people_files_and_codes_are_not_asked_about_unless_chosen() -> None:
+    rows = [{"action": ["hopBothLegs1hops", "kickLFront1Reps"][i % 2], "actor": ["ann", "bob"][i % 3 % 2],
+             "performerId": ["x", "y"][i % 2], "group": ["bk", "tr", "S03"][i % 3], "leg": 0.8,
+             "source": f"{i // 4}.bvh", "style": ["Proud", "old", ""][i % 3]} for i in range(24)]  # fmt: skip
+    asked, skipped = labels_asked(rows)
+    assert skipped == ["actor", "performerId", "group", "source"]
+    assert label_values(asked) == {"action": ["hop both legs 1hops", "kick l front 1 reps"], "style": ["Proud", "old"]}
+    chosen = {"action": {"hopBothLegs1hops": "hops"}, "actor": {}}
+    asked, skipped = labels_asked(rows, chosen)
+    assert (asked[0], skipped) == ({"action": "hops", "actor": "ann"}, [])
+    texts = {q.text for q in label_questions(asked[0], label_values(asked), np.random.default_rng(0))}
+    assert {"Is the action hops?", "Is the actor ann?"} <= texts
+    with pytest.raises(MotionLLMError, match="no label is called 'acton'; did you mean 'action'"):
+        labels_asked(rows, {"acton": {}})
+    with pytest.raises(MotionLLMError, match="did you mean 'hopBothLegs1hops'"):
+        labels_asked(rows, {"action": {"hopBothLegs1hop": "hop"}})
+    assert labels_asked(rows[:1], {"action": {"kickLFront1Reps": "kick"}}, whole=False)[0] == [
+        {"action": "hop both legs 1hops"}
+    ]

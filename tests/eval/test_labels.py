@@ -89,10 +89,31 @@ def test_labels_right_one_by_one_are_not_right_together() -> None:
     train = [
         clip("1", ["he moves"], content="walk", style="angry"),
         clip("2", ["he moves"], content="run", style="happy"),
+        *(clip(f"{n}", ["he jumps"], content="jump", style="tired") for n in range(3, 6)),  # else nothing were told
     ]
     result = label_scores({"a": "he moves"}, train, [clip("a", ["?"], content="walk", style="happy")])
     assert [result["labels"][key]["accuracy"] for key in ("content", "style")] == [1.0, 1.0]
     assert result["all"] == 0.0
+
+
+def test_labels_that_captions_do_not_tell_are_not_judged() -> None:
+    # Each action was done by every actor and at every place, and captions name the action alone.
+    acts = {"kickLFront1Reps": "a person kicks", "squat1Reps": "a person squats"}
+    set_ = [
+        clip(f"{actor}{place}{act}", [text], label=act, actor=actor, site=place)
+        for act, text in acts.items() for actor in ("bk", "dg", "tr") for place in ("hall", "garden")
+    ]  # fmt: skip
+    result = label_scores({c.id: c.captions[0] for c in set_}, set_, set_)
+    assert list(result["labels"]) == ["label"] and result["labels"]["label"]["clips"] == 12
+    assert result["labels"]["label"]["strict"] == result["all"] == 1.0
+    assert result["unjudged"] == {
+        "actor": "is of people, files or codes",
+        "site": "is told by the captions of 0% of the training clips",
+    }
+    for c in set_:
+        del c.labels["label"]
+    with pytest.raises(MotionLLMError, match="no label that captions can be judged on: actor is of people"):
+        label_scores({c.id: c.captions[0] for c in set_}, set_, set_)
 
 
 def test_what_cannot_be_scored() -> None:
