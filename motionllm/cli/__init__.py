@@ -59,9 +59,12 @@ def emit(result: dict[str, Any], as_json: bool, text: str | None = None) -> None
     Paths become strings and numbers that are not finite null: NaN is no JSON.
     """
     if as_json:
-        # What an output that is not UTF-8 could not show is escaped: nothing is lost to whoever parses it.
-        escaped = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-        print(json.dumps(_plain(result), ensure_ascii=escaped, allow_nan=False))
+        line = json.dumps(_plain(result), ensure_ascii=False, allow_nan=False)
+        try:
+            line.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+        except UnicodeEncodeError:  # escaped, nothing is lost to whoever parses it; a file name that is no text neither
+            line = json.dumps(_plain(result), allow_nan=False)
+        print(line)
     elif text is not None:
         print(text)
     else:
@@ -78,9 +81,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # says at import which of its own kernels it lacks
     if not sys.warnoptions:  # between libraries: peft asks transformers by a name that is to go
         warnings.simplefilter("ignore", FutureWarning)
-    # Names of files need not be text, nor every character one that the console has: JSON reads \udce9 back as it was.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         typer.main.get_command(app).main(None if argv is None else list(argv), prog_name="motionllm")
     except MotionLLMError as error:

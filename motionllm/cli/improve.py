@@ -25,18 +25,17 @@ def improve(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Samples, judges and learns, and measures beside the reward what training never saw; see RUN/report.md."""
-    import json
-
     from motionllm.config import Improvement, check_recipe, find_recipe, load_recipe
     from motionllm.errors import MotionLLMError
 
     if compare:
         from motionllm.feedback.report import compare as table
+        from motionllm.files import read_json
 
-        try:
-            results = [json.loads((folder / "result.json").read_text(encoding="utf-8")) for folder in compare]
-        except (OSError, ValueError) as error:
-            raise MotionLLMError(f"A run to compare has no readable result.json: {error}") from None
+        results = [read_json(folder / "result.json", "result of `motionllm improve`") for folder in compare]
+        for folder, result in zip(compare, results, strict=True):
+            if not {"name", "method", "weights", "before", "after", "gamed", "holds"} <= result.keys():
+                raise MotionLLMError(f"{folder / 'result.json'} is no result of `motionllm improve`; name such runs.")
         emit({"results": results}, as_json, text=table(results))
         return
     if resume and (run or recipe):

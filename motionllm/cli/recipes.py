@@ -15,9 +15,26 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.callback(invoke_without_command=True)
-def recipes(ctx: typer.Context, as_json: Json = False) -> None:
+def recipes(
+    ctx: typer.Context,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of recipes, every key explained, for editors.")
+    ] = False,
+    kind: Annotated[
+        str, typer.Option(help="With --schema: train, improve, tokenizer, ablation, suite or embedder.")
+    ] = "train",
+    as_json: Json = False,
+) -> None:
     """List the shipped recipes; `recipes show NAME` prints one."""
     if ctx.invoked_subcommand is not None:
+        return
+    if schema:
+        from motionllm.config import SCHEMAS, json_schema
+        from motionllm.errors import MotionLLMError, unknown
+
+        if kind not in SCHEMAS:
+            raise MotionLLMError(unknown("kind of recipe", kind, SCHEMAS))
+        print(json_schema(kind))
         return
     about = {
         name: _first_comment(shipped.find("recipes", name).read_text("utf-8")) for name in shipped.names("recipes")
@@ -32,8 +49,10 @@ def show(
     name: Annotated[str, typer.Argument(help="A shipped recipe's name, or a path.")], as_json: Json = False
 ) -> None:
     """Print a recipe."""
+    from motionllm.files import read_text
+
     path = shipped.find("recipes", name)
-    text = path.read_text("utf-8")
+    text = read_text(path, "recipe")
     emit({"name": path.stem, "path": path, "text": text}, as_json, text.rstrip("\n"))
 
 

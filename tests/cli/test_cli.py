@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
+import re
 import subprocess
 import sys
 import types
@@ -25,7 +27,7 @@ def run(*argv: str) -> subprocess.CompletedProcess[str]:
 def test_light_verbs_import_no_heavy_library(argv: list[str]) -> None:
     code = (
         "import sys; from motionllm.cli import main; status = main(sys.argv[1:])\n"
-        "heavy = {'torch', 'transformers', 'peft', 'datasets', 'numpy', 'scipy', 'matplotlib'} & set(sys.modules)\n"
+        "heavy = {'torch', 'transformers', 'peft', 'datasets', 'numpy', 'scipy', 'PIL'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True)
@@ -199,3 +201,44 @@ def test_a_console_that_lacks_characters_ends_no_verb(encoding: str, monkeypatch
     assert json.loads(first) == {"clip": "歩く⟦"}  # what is read by programs is exact in every encoding
     assert second == ("⟦歩く⟧?" if encoding == "utf-8" else "?????")
     assert "no verb is called" in raw["stderr"].getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize("kind", ["train", "improve", "tokenizer", "ablation", "suite", "embedder"])
+def test_the_schema_of_recipes_explains_every_key(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["recipes", "--schema", "--kind", kind]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert schema["$schema"].startswith("https://json-schema.org/") and schema["additionalProperties"] is False
+    for section in (schema, *schema.get("$defs", {}).values()):
+        for name, field in section["properties"].items():
+            assert field.get("description") or "$ref" in str(field), name
+
+
+def test_what_is_no_recipe_is_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_bytes(bytes(range(128, 256)))
+    for words in (["show", str(tmp_path / "a.yaml")], ["show", "x/" * 3000], ["--schema", "--kind", "trian"]):
+        assert cli.main(["recipes", *words]) == 2
+        assert capsys.readouterr().err.startswith("motionllm: error: ")
+
+
+def test_what_is_imported_is_declared() -> None:
+    """Each package that the code imports is a dependency or in an extra, and no dependency is without an import."""
+    tomllib = pytest.importorskip("tomllib")
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    of = {"pil": "pillow", "yaml": "pyyaml", "imageio_ffmpeg": "imageio-ffmpeg"}
+    by_name = {"bitsandbytes", "gguf"}  # that transformers imports for us
+
+    def names(requirements: list[str]) -> set[str]:
+        return {re.split(r"[^\w.-]", text)[0].lower().replace("_", "-") for text in requirements}
+
+    found = set()
+    for file in Path(cli.__file__).parents[1].rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            modules += [name.name for name in node.names] if isinstance(node, ast.Import) else []
+            found |= {m.split(".")[0].lower() for m in modules}
+    found -= {name.lower() for name in sys.stdlib_module_names} | {"motionllm"}
+    found = {of.get(name, name).replace("_", "-") for name in found}
+    direct = names(project["dependencies"])
+    extras = {name for kind, more in project["optional-dependencies"].items() if kind != "dev" for name in names(more)}
+    assert not found - direct - extras
+    assert direct == (found & direct) | by_name
