@@ -355,7 +355,8 @@ def _hierarchy(lines: list[str], ends_here: bool) -> Hierarchy:
     def fail(number: int, what: str) -> MotionLLMError:
         if names and number == last and ends_here:
             what = f"the file ends inside HIERARCHY, at '{_shown(lines[number])}'; copy or export it again."
-        return MotionLLMError(f"line {number + 1}: {what}")
+        remedy = "" if "again" in what else "; export the motion again"
+        return MotionLLMError(f"line {number + 1}: {what.rstrip('.')}{remedy}.")
 
     for number, line in enumerate(lines):
         for piece in re.split("([{}])", line):
@@ -369,25 +370,25 @@ def _hierarchy(lines: list[str], ends_here: bool) -> Hierarchy:
                 raise fail(number, f"'{shown}' stands where HIERARCHY and ROOT are expected; this is not BVH.")
             if head == "{":
                 if opening is None:
-                    raise fail(number, "'{' without a joint before it; export the motion again.")
+                    raise fail(number, "'{' without a joint before it.")
                 stack.append(opening)
                 opening = None
                 budget.check_joints(len(names), len(stack))
             elif head == "}":
                 if not stack or opening is not None:
-                    raise fail(number, "'}' closes nothing; export the motion again.")
+                    raise fail(number, "'}' closes nothing.")
                 closed = stack.pop()
                 if closed >= 0 and offsets[closed] is None:
-                    raise fail(number, f"joint {_shown(names[closed])} has no OFFSET; export the motion again.")
+                    raise fail(number, f"joint {_shown(names[closed])} has no OFFSET.")
             elif opening is not None:
-                raise fail(number, f"'{{' is missing before '{shown}'; export the motion again.")
+                raise fail(number, f"'{{' is missing before '{shown}'.")
             elif word in ("root", "joint"):
                 if not tail or len(tail) > 200:
                     raise fail(number, f"{word.upper()} with a name of {len(tail)} characters; a short one is needed.")
                 if (word == "root") != (not names):
-                    raise fail(number, "a second ROOT; split the file so that it holds one body.")
+                    raise fail(number, "a second ROOT; export the bodies again, each in a file of its own.")
                 if word == "joint" and (not stack or stack[-1] < 0):
-                    raise fail(number, f"JOINT {_shown(tail)} stands outside every joint; export the motion again.")
+                    raise fail(number, f"JOINT {_shown(tail)} stands outside every joint.")
                 parents.append(stack[-1] if stack else -1)
                 names.append(tail)
                 offsets.append(None)
@@ -395,11 +396,11 @@ def _hierarchy(lines: list[str], ends_here: bool) -> Hierarchy:
                 opening = len(names) - 1
             elif word == "end":
                 if not stack or stack[-1] < 0:
-                    raise fail(number, "an End Site outside every joint; export the motion again.")
+                    raise fail(number, "an End Site outside every joint.")
                 opening = -1 - stack[-1]
             elif word == "offset":
                 if not stack:
-                    raise fail(number, "OFFSET outside every joint; export the motion again.")
+                    raise fail(number, "OFFSET outside every joint.")
                 value = _numbers(tail)
                 if value is None or len(value) != 3:
                     raise fail(number, f"OFFSET needs three numbers, found '{_shown(tail)}'{_remedy(tail.encode())}.")
@@ -409,7 +410,7 @@ def _hierarchy(lines: list[str], ends_here: bool) -> Hierarchy:
                     ends[-1 - stack[-1]] = value
             elif word == "channels":
                 if not stack or stack[-1] < 0:
-                    raise fail(number, "CHANNELS outside every joint; export the motion again.")
+                    raise fail(number, "CHANNELS outside every joint.")
                 words = tail.split()
                 if not words or not re.fullmatch("[0-9]{1,3}", words[0]) or int(words[0]) != len(words) - 1:
                     raise fail(number, f"CHANNELS needs its count and as many names, found '{_shown(tail, 60)}'.")
@@ -424,7 +425,7 @@ def _hierarchy(lines: list[str], ends_here: bool) -> Hierarchy:
             else:
                 raise fail(number, f"'{shown}' is no word of a BVH hierarchy.")
     if not names:
-        raise MotionLLMError("holds no ROOT joint; it is empty or not BVH.")
+        raise MotionLLMError("holds no ROOT joint; it is empty or not BVH: copy or export it again.")
     if ends_here:
         where = "inside HIERARCHY" if stack or opening is not None else "before MOTION"
         raise MotionLLMError(f"line {last + 1}: the file ends {where}; copy or export it again.")
@@ -443,7 +444,7 @@ def _numbers(text: str) -> np.ndarray | None:
 def _remedy(token: bytes) -> str:
     """What to do about a word that should be a number, as the end of a sentence."""
     if re.search(rb"\d,\d", token):
-        return "; BVH has decimal points: replace the commas, or export with English number formats"
+        return "; BVH has decimal points: replace the commas, or export again with English number formats"
     if re.search(rb"[\d.][-+]\.?\d", token) or token.count(b".") > 1:
         return ": numbers grown together; put blanks between them, or export the motion again"
     return "; repair the file, or export the motion again"
@@ -468,11 +469,13 @@ def _motion_header(content: bytes, line: int) -> tuple[int, str, int]:
         if len(found) == 2:
             count, time = found["frames"], found["time"]
             if not re.fullmatch("[0-9]{1,12}", count) or int(count) < 1:
-                raise MotionLLMError(f"says 'Frames: {_shown(count)}'; a number of frames, 1 or more, is needed.")
+                raise MotionLLMError(
+                    f"says 'Frames: {_shown(count)}'; a number of frames, 1 or more, is needed: export the file again."
+                )
             if not _NUMBER.fullmatch(time.encode()) or not 1 / budget.MOST_FPS <= float(time) <= 1 / budget.LEAST_FPS:
                 raise MotionLLMError(
                     f"says 'Frame Time: {_shown(time)}'; the seconds from frame to frame are needed, with a decimal "
-                    "point, at most 1: 0.033333 for 30 frames per second."
+                    "point, at most 1: write 0.033333 for 30 frames per second."
                 )
             return int(count), time, row.end()
         line += 1

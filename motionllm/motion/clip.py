@@ -221,8 +221,8 @@ class Motion:
         """The BVH this clip comes from, if its joints are still the file's."""
         if self.bvh is None or len(self.bvh) != len(self) or abs(self.bvh.fps - self.fps) > 1e-6 * self.fps:
             return None
-        same = np.allclose(_joints_of(self.bvh, self.skeleton), self.joints, rtol=0, atol=1e-5)
-        return self.bvh if same else None
+        same = np.abs(_joints_of(self.bvh, self.skeleton) - self.joints) <= 1e-5
+        return self.bvh if same.all() else None
 
     def _as_bvh(self) -> BVH:
         own = self._own_bvh()
@@ -342,7 +342,9 @@ def _joints_from(array: np.ndarray, fps: float | None) -> tuple[np.ndarray, Skel
         budget.check_clip(len(array), len(skeleton.joints), fps or skeleton.fps)
         bad = ~np.isfinite(array)
         if bad.any():
-            raise MotionLLMError(f"features contain NaN or infinity (first at frame {np.argwhere(bad)[0][0]}).")
+            raise MotionLLMError(
+                f"features contain NaN or infinity (first at frame {np.argwhere(bad)[0][0]}); repair or drop it."
+            )
         if np.abs(array).max() > budget.LARGEST:
             raise MotionLLMError("features hold numbers too large to be metres; repair or drop the clip.")
         return _metres(features.features_to_joints(array), skeleton), skeleton
@@ -409,7 +411,7 @@ def _skeleton_of(content: Mapping[str, np.ndarray], fps: float | None, name: str
             return joints, known
     missing = [key for key in ("parents", "offsets") if key not in content]
     if missing:
-        raise MotionLLMError(f"has joint names of its own but no {' and no '.join(missing)}.")
+        raise MotionLLMError(f"has joint names of its own but no {' and no '.join(missing)}; save them too.")
     offsets = content["offsets"]
     if offsets.dtype.kind not in "fiu" or offsets.shape != (count, 3) or not np.isfinite(offsets).all():
         raise MotionLLMError(f"'offsets' is not finite numbers of shape ({count}, 3), one row a joint; correct them.")
