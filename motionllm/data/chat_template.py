@@ -476,7 +476,7 @@ def _tojson(value: Any, indent: int | None = None, **options: Any) -> str:
 def _first(error: BaseException) -> str:
     """The first line of what an error says, and not too much of it."""
     said = (str(error).strip().splitlines() or [""])[0]
-    return (said or type(error).__name__)[:200]
+    return (said or type(error).__name__)[:200].rstrip(".")
 
 
 def _roles(shape: Shape) -> str:

@@ -68,6 +68,28 @@ def test_text_never_becomes_motion_or_control(renderer: Renderer, hostile: str) 
     assert sum(i in special for i in tokens.ids) == sum(i in special for i in plain.ids)
 
 
+def test_the_default_base_is_rendered_as_its_shipped_adapter_was_trained() -> None:
+    """Ids of two conversations with the default base; an adapter is of no use with any others."""
+    tokenizer = load_base_tokenizer("builtin:smollm2-135m-instruct")
+    render = Renderer(tokenizer, MotionVocab.add(load_base_tokenizer("builtin:smollm2-135m-instruct"), 512, "x", 2), "")
+    talk = [
+        {
+            "role": "user",
+            "content": [{"type": "motion", "codes": np.array([3, 260])}, {"type": "text", "text": " Why?"}],
+        },
+        {"role": "assistant", "content": "A walk 12 <|im_end|>."},
+    ]
+    begin = [1, 9690, 198, 2, 198, 1, 4093, 198, 49152, 49157, 49414, 49153, 4896, 47, 2, 198, 1, 520, 9531, 198]
+    reply = [49, 4549, 216, 33, 34, 2067, 108, 306, 79, 486, 108, 19369]
+    assert render(talk[:1], reply=True).ids == begin
+    tokens = render(talk)
+    assert tokens.ids == [*begin, *reply, 2, 198]
+    assert tokens.supervised == [False] * len(begin) + [True] * (len(reply) + 1) + [False]
+    assert render.template.mended == {} and render.stop == 2
+    plain = Renderer(tokenizer, None)([{"role": "user", "content": "x"}], reply=True).ids
+    assert tokenizer.decode(plain).startswith("<|im_start|>system\nYou are a helpful AI assistant named SmolLM")
+
+
 @pytest.mark.parametrize("message", [{"role": "robot", "content": "x"}, {"role": "user"},
                                      {"role": "user", "content": [{"type": "image"}]}])  # fmt: skip
 def test_wrong_messages_are_refused(renderer: Renderer, message: dict[str, object]) -> None:

@@ -14,16 +14,18 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from transformers import GenerationConfig
 
 from motionllm import Motion, MotionLM
 from motionllm.chat import Chat
 from motionllm.data import builtin
 from motionllm.errors import MotionLLMError
-from motionllm.merging import merge
+from motionllm.merging import _plainly, merge
 
 served = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("fastapi", "uvicorn", "openai")),
@@ -198,6 +200,83 @@ def test_vllm_is_told_the_grammar_in_its_own_terms(folder: Path, fake: Callable[
     )
     lm.generate("a person waves", (1.0, 2.0), seed=1)
     assert asked[-1]["structured_outputs"]["regex"].endswith("(</motion>)?")
+
+
+def test_every_request_undoes_what_a_base_was_sampled_with(folder: Path, fake: Callable[..., Any]) -> None:
+    address, asked = fake(steps)
+    lm = MotionLM.connect(address, folder)
+    lm.generate("a person waves", 1.0, temperature=0)
+    lm.generate("a person waves", 1.0, temperature=0.8, top_p=0.9, top_k=7, seed=1)
+    neutral = {"repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0, "min_p": 0}
+    wanted = [{"temperature": 0, "top_p": 1, "top_k": -1}, {"temperature": 0.8, "top_p": 0.9, "top_k": 7}]
+    for request, own in zip(asked[-2:], wanted, strict=True):
+        assert {name: request.get(name) for name in (neutral | own)} == neutral | own
+    assert lm.engine is not None
+    plain = lm.engine._plain(asked[-1]["prompt"][-1:], {"max": 2, "min": 2, "stop": 2, "temperature": 0, "barred": []})
+    assert json.loads(plain["generation_config"])["repetition_penalty"] == 1
+
+
+def test_a_merged_model_has_no_habits_of_sampling_but_its_end() -> None:
+    habits = GenerationConfig(do_sample=True, repetition_penalty=1.1, temperature=0.7, eos_token_id=2, pad_token_id=0)
+    lm: Any = SimpleNamespace(renderer=SimpleNamespace(stop=7))
+    kept = _plainly(habits, lm)
+    assert kept.eos_token_id == [2, 7] and kept.pad_token_id == 0
+    assert kept.repetition_penalty in (None, 1.0) and kept.temperature in (None, 1.0) and not kept.do_sample
+
+
+def test_a_key_is_sent_to_the_engine_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[tuple[str, str | None]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append((self.path, self.headers["Authorization"]))
+            if self.path == "/away/v1/models":
+                self.send_response(302)
+                self.send_header("Location", "/elsewhere")
+                self.end_headers()
+                return
+            right = self.headers["Authorization"] == "Bearer sesame"
+            body = json.dumps({"data": [{"id": "m", "owned_by": "vllm"}]} if right else {"error": "no sesame"}).encode()
+            self.send_response(200 if right else 401)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            heard.append((self.path, self.headers["Authorization"]))
+            body = json.dumps({"choices": [{"text": steps(request)}]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        with pytest.raises(MotionLLMError, match="give its key by api_key= or MOTIONLLM_API_KEY"):
+            MotionLM.connect(url, folder)
+        for wrong in ("salami", "two\nlines", "schlüssel"):
+            with pytest.raises(MotionLLMError, match=r"the right key|copy it anew") as caught:
+                MotionLM.connect(url, folder, api_key=wrong)
+            assert wrong not in str(caught.value)
+        MotionLM.connect(url, folder, api_key="sesame\n").generate("a person waves", 1.0, seed=1)
+        monkeypatch.setenv("MOTIONLLM_API_KEY", "sesame")
+        MotionLM.connect(url, folder)
+        assert heard[-1] == ("/v1/completions", "Bearer sesame")
+        with pytest.raises(MotionLLMError):
+            MotionLM.connect(f"{url}/away", folder)
+        assert heard[-1] == ("/elsewhere", None)
+        assert "sesame" not in caplog.text
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.mark.parametrize("reply", ["", "a person", "<motion_0>", "<motion_16><motion_0>", "<motion_0><motion_1>"])
