@@ -5,6 +5,7 @@ import, build-humanml3d, convert, facts, notate, view; preview and stats of a re
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,6 +86,14 @@ def build_humanml3d(
         raise typer.Exit(2)
 
 
+def _tell(clip: Path, notes: Sequence[str]) -> None:
+    """What is doubtful about a clip, or was mended, on standard error."""
+    from motionllm.motion.plausible import doubts
+
+    for note in doubts(notes):
+        typer.echo(f"{clip}: {note}", err=True)
+
+
 @app.command(context_settings=CONTEXT)
 def convert(
     clip: Annotated[Path, typer.Argument(help="A motion file.")],
@@ -95,6 +104,12 @@ def convert(
     ] = False,
     lock_feet: Annotated[bool, typer.Option("--lock-feet", help="Standing feet do not slide; 22 joints.")] = False,
     leg: Annotated[float | None, typer.Option(help="Thigh + shin in metres: gives the body this size.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames per second; 24 puts a key on every frame in Blender.")
+    ] = None,
+    units: Annotated[
+        str | None, typer.Option(help="cm or m: BVH in these and Y up, the rig kept, whatever the file has.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Converts a motion file; untouched, a BVH's own rotations are kept."""
@@ -103,10 +118,12 @@ def convert(
 
     with about(clip):
         motion = Motion.load(clip, rig)
+        _tell(clip, motion.notes)
         motion = motion.canonical() if canonical else motion
         motion = motion.lock_feet() if lock_feet else motion
         motion = motion.scaled(leg) if leg is not None else motion
-    motion.save(out)
+        motion = motion.resample(fps) if fps is not None else motion
+    motion.save(out, units)
     emit({"out": out, "seconds": motion.duration, "fps": motion.fps, "frames": len(motion)}, as_json, str(out))
 
 
@@ -118,7 +135,9 @@ def facts(clip: Annotated[Path, typer.Argument(help="A motion file.")], rig: Rig
     from motionllm.motion.facts import facts as measure
 
     with about(clip):
-        found = measure(Motion.load(clip, rig).canonical().joints)
+        motion = Motion.load(clip, rig)
+        _tell(clip, motion.notes)
+        found = measure(motion.canonical().joints)
     values = found.json()
     lines = [f"{name.replace('_', ' '):<15} {value:.2f}" if isinstance(value, float) else
              f"{name.replace('_', ' '):<15} {value}" for name, value in values.items() if name != "events"]  # fmt: skip

@@ -204,6 +204,61 @@ class BVH:
         ends = {j: offset * flip for j, offset in self.ends.items()}
         return replace(self, offsets=self.offsets * flip, ends=ends, values=self.values * np.array(signs))
 
+    def rest_up(self) -> str:
+        """The file's axis along which the rest pose stands: the one by which its joints are as high as in the motion.
+
+        Files differ in this: the rest pose stands as the motion does, or the root turns a Y-up rest pose over. "" where
+        it stands along none (no offsets, bones all in one line); `up` where the motion does not stand itself.
+        """
+        places, height = rest_places(self.offsets, self.parents), self.positions()[..., 1].mean(0)
+
+        def alike(axis: str) -> float:
+            a, b = (places @ UPRIGHT[axis].T)[:, 1], height - height.mean()
+            a = a - a.mean()
+            return float(a @ b) / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12)
+
+        if np.ptp(height) < 0.5 * float(np.ptp(places, axis=0).max()) * self.unit:
+            return self.up
+        best = max(UPRIGHT, key=alike)
+        if best == f"-{self.up}":  # a handstand
+            return self.up
+        return best if alike(best) > 0.8 else ""
+
+    def standing(self, unit: float) -> BVH:
+        """The same take, rig and rotations with Y up and `unit` metres per unit, the rest pose standing too."""
+        rest, turn = self.rest_up() or self.up, UPRIGHT[self.up]
+        basis, scale = UPRIGHT[rest], self.unit / unit
+        axes = {a: int(np.argmax(np.abs(basis[:, k]))) for k, a in enumerate("xyz")}  # where x, y and z of the file go
+        signs = {a: float(basis[axes[a], k]) for k, a in enumerate("xyz")}
+        values, column = self.values.copy(), 0
+        channels: list[tuple[str, ...]] = []
+        for names in self.channels:
+            renamed = []
+            for name in names:
+                axis, what = name[0].lower(), name[1:]
+                values[:, column] *= signs[axis] * (scale if what.lower() == "position" else 1.0)
+                renamed.append("XYZ"[axes[axis]] + what)
+                column += 1
+            # Positions in the order x, y, z again, which is all that some programs read.
+            at = [i for i, name in enumerate(renamed) if name.lower() in _POSITION]
+            order = sorted(at, key=lambda i: renamed[i])
+            first = column - len(renamed)
+            values[:, [first + i for i in at]] = values[:, [first + i for i in order]]
+            for i, name in zip(at, [renamed[k] for k in order], strict=True):
+                renamed[i] = name
+            channels.append(tuple(renamed))
+        if rest != self.up:  # the root's own rotation turns the rest pose over: it is solved anew
+            translations, rotations = self.local()
+            root = [c.lower() for c in channels[0]]
+            turns = [i for i, c in enumerate(root) if c in _ROTATION]
+            values[:, turns] = euler(turn @ rotations[:, 0] @ basis.T, "".join(_ROTATION[root[i]] for i in turns))
+            for i, c in enumerate(root):
+                if c in _POSITION:
+                    values[:, i] = (translations[:, 0] @ turn.T)[:, _POSITION[c]] * scale
+        ends = {j: basis @ offset * scale for j, offset in self.ends.items()}
+        offsets = self.offsets @ basis.T * scale
+        return replace(self, offsets=offsets, ends=ends, channels=tuple(channels), values=values, unit=unit, up="y")
+
     def resample(self, fps: float) -> BVH:
         """The same take at another rate: rotations by spherical, translations by linear interpolation."""
         translations, rotations = self.local()
@@ -237,6 +292,15 @@ def _turned(matrices: np.ndarray, order: str, cosines: np.ndarray, sines: np.nda
         result[:, (i + 1) % 3] = a * c + b * s
         result[:, (i + 2) % 3] = b * c - a * s
     return result
+
+
+def rest_places(offsets: np.ndarray, parents: Sequence[int]) -> np.ndarray:
+    """Where the joints (J, 3) stand in the rest pose: offsets added along the hierarchy."""
+    places = offsets.astype(np.float64).copy()
+    for j, parent in enumerate(parents):
+        if parent >= 0:
+            places[j] += places[parent]
+    return places
 
 
 def sample_times(frames: int, fps: float, target: float) -> np.ndarray:

@@ -28,6 +28,8 @@ from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
 READ = (".bvh", ".npy", ".npz", ".c3d")  # suffixes
 WRITTEN = (".bvh", ".glb", ".html", ".npy", ".npz", ".png", ".gif", ".mp4")
 
+_METRES = {"cm": 0.01, "m": 1.0}  # per unit
+
 
 @dataclass(frozen=True, eq=False)
 class Motion:
@@ -108,17 +110,22 @@ class Motion:
         except MotionLLMError as error:
             raise MotionFileError(f"{path}: {error}") from None
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], units: str | None = None) -> None:
         """Write by suffix: .bvh (centimetres), .glb (skinned body, metres), .html (a page that plays it),
         .npy (joints), .npz (joints, fps), .png, .gif, .mp4 (pictures).
 
         .npy keeps no fps and no names: it takes the 22 joints at 20 fps or KIT-ML's 21 at 12.5 fps, in the data
-        set's own unit. A clip still as its BVH file had it is saved with that file's rotations, units and axes.
+        set's own unit. A clip still as its BVH file had it is saved with that file's rotations, units and axes;
+        units "cm" or "m" saves it as BVH in these and Y up, the rig kept, where other programs take it so.
         Raises MotionFileError for another suffix or a folder that cannot be written.
         """
         path = Path(path)
+        if units is not None and (units not in _METRES or path.suffix.lower() != ".bvh"):
+            raise MotionLLMError(f"units are {' or '.join(_METRES)}, for .bvh; not '{units}' for '{path.suffix}'.")
         writers: dict[str, Callable[[], None]] = {
-            ".bvh": lambda: write_bvh(self._as_bvh(), path),
+            ".bvh": lambda: write_bvh(
+                self._as_bvh() if units is None else self._as_bvh().standing(_METRES[units]), path
+            ),
             ".glb": lambda: write_glb(self._as_bvh(), path, self.name or path.stem),
             ".html": lambda: write_page([self], path, [self.name or path.stem]),
             ".npy": lambda: self._save_npy(path),

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from motionllm.files import write_file
-from motionllm.motion.bvh import BVH, UPRIGHT
+from motionllm.motion.bvh import BVH, UPRIGHT, rest_places
 
 _COLOURS = {"left": (0.90, 0.47, 0.19), "right": (0.17, 0.42, 0.72), "": (0.24, 0.27, 0.31)}  # as in the pictures
 _SIDES = 8
@@ -29,14 +29,11 @@ def write_glb(bvh: BVH, path: str | os.PathLike[str], name: str = "motion") -> N
     import pygltflib as gl
 
     translations, rotations = bvh.local()
-    rest, translations = bvh.offsets * bvh.unit, translations * bvh.unit
+    translations = translations * bvh.unit
     upright = UPRIGHT[bvh.up]  # the root alone stands in the file's axes; below it everything is relative
     translations[:, 0], rotations[:, 0] = translations[:, 0] @ upright.T, upright @ rotations[:, 0]
     joints, frames = len(bvh.joints), len(bvh)
-    world = rest.astype(np.float64).copy()
-    for j, parent in enumerate(bvh.parents):
-        if parent >= 0:
-            world[j] = rest[j] + world[parent]
+    world, turned = _bind_pose(bvh)
 
     data = bytearray()
     file = gl.GLTF2(asset=gl.Asset(version="2.0", generator="motionllm"), scene=0, scenes=[gl.Scene(nodes=[0, joints])])
@@ -67,13 +64,14 @@ def write_glb(bvh: BVH, path: str | os.PathLike[str], name: str = "motion") -> N
     file.nodes.append(gl.Node(name=name, mesh=0, skin=0))
 
     binds = np.tile(np.eye(4, dtype=np.float32), (joints, 1, 1))
-    binds[:, 3, :3] = -world  # column-major: the translation is the last row as it lies in memory
+    binds[:, :3, :3] = turned  # column-major: the transpose, so the inverse, as it lies in memory
+    binds[:, 3, :3] = -np.einsum("jba,jb->ja", turned, world)
     inverse = accessor(binds.reshape(joints, 16), "MAT4", _FLOAT)
     file.skins.append(gl.Skin(joints=list(range(joints)), inverseBindMatrices=inverse, skeleton=0))
 
     file.meshes.append(gl.Mesh(name="stick body", primitives=[]))
     for side, colour in _COLOURS.items():
-        points, normals, owners = _bones(bvh, world, side)
+        points, normals, owners = _bones(bvh, world, turned, side)
         if not len(points):
             continue
         bound = np.zeros((len(points), 4), np.uint16)
@@ -119,6 +117,18 @@ def write_glb(bvh: BVH, path: str | os.PathLike[str], name: str = "motion") -> N
     write_file(path, b"".join(file.save_to_bytes()))
 
 
+def _bind_pose(bvh: BVH) -> tuple[np.ndarray, np.ndarray]:
+    """Where the joints (J, 3) stand, metres, and how they are turned (J, 3, 3), when the skin is bound: engines make
+    their avatar of it. The rest pose, upright; where the file has none (no offsets, bones all in one line), the first
+    frame above the origin."""
+    up = bvh.rest_up()
+    if not up:
+        places, turned = (found[0] for found in bvh.cut(0, 1).world())
+        return places - places[0] * [1, 0, 1], turned
+    world = rest_places(bvh.offsets, bvh.parents) @ UPRIGHT[up].T * bvh.unit
+    return world, np.tile(UPRIGHT[up], (len(world), 1, 1))
+
+
 def _quaternions(matrices: np.ndarray) -> np.ndarray:
     """(T, 3, 3) → (T, 4) as x, y, z, w, each in the half-space of the one before: between them one turns shortly."""
     quaternions = Rotation.from_matrix(matrices).as_quat()
@@ -138,15 +148,18 @@ def _side(name: str) -> str:
     return ""
 
 
-def _bones(bvh: BVH, world: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Triangles of the bones of one side in the rest pose: points (V, 3), normals (V, 3), joint of each (V,)."""
+def _bones(bvh: BVH, world: np.ndarray, turned: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Triangles of the bones of one side in the bind pose: points (V, 3), normals (V, 3), joint of each (V,)."""
     pieces = []
     stature = max(float(np.ptp(world, axis=0).max()), 1e-3)
     spans = [(parent, world[parent], world[j], bvh.joints[j]) for j, parent in enumerate(bvh.parents) if parent >= 0]
-    spans += [(j, world[j], world[j] + offset * bvh.unit, bvh.joints[j]) for j, offset in bvh.ends.items()]
+    spans += [(j, world[j], world[j] + turned[j] @ offset * bvh.unit, bvh.joints[j]) for j, offset in bvh.ends.items()]
+    spans = [span for span in spans if np.linalg.norm(span[2] - span[1]) >= 0.01 * stature]
+    if not spans:  # a mesh needs a face: a mark at the root
+        spans = [(0, world[0], world[0] + [0.0, 0.1, 0.0], "")]
     for owner, start, end, name in spans:
         length = float(np.linalg.norm(end - start))
-        if length < 0.01 * stature or _side(name) != side:
+        if _side(name) != side:
             continue
         width = min(0.16 * length, 0.03 * stature)
         pieces.append((owner, _spindle(start, end, width)))

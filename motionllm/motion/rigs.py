@@ -23,7 +23,7 @@ import yaml
 
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.motion import plausible
-from motionllm.motion.bvh import BVH, UPRIGHT
+from motionllm.motion.bvh import BVH, UPRIGHT, rest_places
 from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
 
 # Words for each place, most telling first. "leg", "arm", "foot", "hand" and "shoulder" mean different
@@ -605,9 +605,7 @@ def _unit_of(
 def _rest_axis(bvh: BVH, mapping: RigMap) -> str:
     """The axis along which the rest pose stands, "" where the offsets make none: all bones along one line, say."""
     places = mapping.places
-    rest = np.zeros_like(bvh.offsets)
-    for j, parent in enumerate(bvh.parents):
-        rest[j] = bvh.offsets[j] + (rest[parent] if parent >= 0 else 0)
+    rest = rest_places(bvh.offsets, bvh.parents)
     upwards = rest[places.get("neck", places.get("head", 0))] - rest[[places[p] for p in _KNEES]].mean(0)
     hips, shoulders = (rest[places[f"left_{p}"]] - rest[places[f"right_{p}"]] for p in ("hip", "shoulder"))
     size = 0.03 * float(np.linalg.norm(upwards))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from scipy.spatial.transform import Rotation
 
 from motionllm import Motion
 from motionllm.data import builtin
-from motionllm.motion.glb import _side
+from motionllm.motion.bvh import UPRIGHT, write_bvh
+from motionllm.motion.glb import _side, write_glb
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 _COMPONENTS = {5126: np.float32, 5123: np.uint16, 5125: np.uint32}
@@ -87,6 +89,51 @@ def test_a_files_own_rig_is_kept(name: str, tmp_path: Path) -> None:
     names, _, _ = played(tmp_path / "clip.glb")
     for j, joint in enumerate(motion.skeleton.joints):
         assert np.linalg.norm(names[joint] - motion.joints[:, j], axis=-1).max() < 1e-3
+
+
+def bind_pose(path: Path) -> dict[str, np.ndarray]:
+    file = pygltflib.GLTF2().load(str(path))
+    binds = array(file, file.skins[0].inverseBindMatrices).reshape(-1, 4, 4).transpose(0, 2, 1)
+    placed = np.linalg.inv(binds)[:, :3, 3]
+    return {file.nodes[node].name: placed[k] for k, node in enumerate(file.skins[0].joints)}
+
+
+@pytest.mark.parametrize("up", list(UPRIGHT))
+@pytest.mark.parametrize("rest", ["file", "y", "line"])
+def test_the_bind_pose_stands_in_metres_whatever_the_files_axes(tmp_path, walk, tools, up, rest) -> None:
+    bvh = tools.disguised(tools.solved(walk, tools.named("mixamo")), UPRIGHT[up].T, rest, 1000.0)
+    write_bvh(bvh, tmp_path / "clip.bvh")
+    motion = Motion.load(tmp_path / "clip.bvh")
+    motion.save(tmp_path / "clip.glb")
+    bind = bind_pose(tmp_path / "clip.glb")
+    rise = bind["mixamorig:Head"] - bind["mixamorig:LeftFoot"]
+    assert 1.2 < rise[1] < 1.6 and abs(rise[[0, 2]]).max() < 0.5
+    names, points, _ = played(tmp_path / "clip.glb")
+    for j, joint in enumerate(motion.skeleton.joints):
+        assert np.linalg.norm(names[joint] - motion.joints[:, j], axis=-1).max() < 1e-3
+    away = np.linalg.norm(points[::10, :, None] - motion.joints[::10, None], axis=-1).min(-1)
+    assert away.max() < 0.35
+
+
+@pytest.mark.parametrize("lengths", ["none", "one joint", "no length at all"])
+def test_a_mesh_has_faces_whatever_the_offsets(tmp_path, walk, tools, lengths) -> None:
+    bvh = tools.disguised(tools.solved(walk, tools.named("mixamo")), positions="none")
+    if lengths != "none":  # position channels left out
+        width = sum(len(c) for c in bvh.channels[:1])
+        bvh = replace(bvh, joints=bvh.joints[:1], parents=(-1,), offsets=np.zeros((1, 3)), ends={},
+                      channels=bvh.channels[:1], values=bvh.values[:, :width] * (lengths == "one joint"))  # fmt: skip
+    write_glb(replace(bvh, unit=0.01), tmp_path / "clip.glb")
+    file = pygltflib.GLTF2().load(str(tmp_path / "clip.glb"))
+    assert all(array(file, p.attributes.POSITION).size for p in file.meshes[0].primitives) and file.meshes[0].primitives
+    if lengths == "none":
+        bind = np.stack(list(bind_pose(tmp_path / "clip.glb").values()))
+        assert 1.2 < np.ptp(bind[:, 1]) < 1.8
+
+
+def test_keys_fall_on_the_frames_of_a_scene(tmp_path) -> None:
+    clip().resample(24).save(tmp_path / "clip.glb")
+    _, _, times = played(tmp_path / "clip.glb")
+    assert np.abs(times * 24 - np.arange(len(times))).max() < 1e-4
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.motion import Motion, features
-from motionllm.motion.bvh import read_bvh, solve_bvh, write_bvh
+from motionllm.motion.bvh import UPRIGHT, read_bvh, rest_places, solve_bvh, write_bvh
 from motionllm.motion.clip import rest_pose
 from motionllm.motion.rigs import RigMap, load_rig, map_rig, side_and_part, to_humanml3d
 from motionllm.motion.skeleton import HUMANML3D
@@ -258,6 +259,163 @@ def test_cmu_takes_agree_with_the_amc_of_the_same_take(name, take, millimetres):
     ours, theirs = ours[:count], theirs[len(theirs) - count :]
     error = np.linalg.norm((ours - ours[:, :1]) - (theirs - theirs[:, :1]), axis=-1).mean() * 1000
     assert error < millimetres
+
+
+def loaded(path: Path, bvh) -> Motion:
+    write_bvh(bvh, path / "clip.bvh")
+    return Motion.load(path / "clip.bvh")
+
+
+AXES = {"y": np.eye(3), "z": UPRIGHT["z"].T, "x": UPRIGHT["x"].T, "-y": UPRIGHT["-y"].T, "-z": UPRIGHT["-z"].T,
+        "-x": UPRIGHT["-x"].T, "camera": np.diag([1.0, -1.0, -1.0])}  # fmt: skip
+
+
+def off(got: np.ndarray, wanted: np.ndarray) -> float:
+    """Metres by which the joint that is farthest off is off, on average over the clip."""
+    assert len(got) == len(wanted)
+    return float(np.linalg.norm(got - wanted, axis=-1).mean(0).max())
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_tools_file_gives_the_same_motion(tmp_path, walk, tools, seed):
+    rng = np.random.default_rng(seed)
+    names = tools.named(list(tools.conventions)[seed % len(tools.conventions)])
+    bvh = tools.solved(walk, names)
+    for name, place in rng.permutation(np.array(tools.helpers))[:8]:
+        side = "left" if rng.random() < 0.5 else "right"
+        written = names[f"{side}_knee"].replace(names["left_knee"], "L").replace(names["right_knee"], "R")
+        parent = bvh.joints.index(names[place if place == "pelvis" else f"{side}_{place}"])
+        bvh = tools.with_helper(bvh, str(name).format(written), parent, rng.normal(0, 5, 3), rng)
+    axes, mirrored = str(rng.choice(list(AXES))), rng.random() < 0.25
+    angle = Rotation.from_euler("y", rng.uniform(0, 360), degrees=True).as_matrix()
+    positions = str(rng.choice(["root", "full", "zero", "noise"]))
+    rest, order = str(rng.choice(["file", "y", "wild", "line"])), str(rng.choice(["ZXY", "XYZ", "YXZ", "ZYX"]))
+    scale = float(rng.choice([1, 10, 39.37, 100, 1000]))
+    other = tools.disguised(bvh, AXES[axes] @ angle, rest, scale, mirrored, positions, order, rng)
+    clip = loaded(tmp_path, other)
+    assert off(clip.canonical().joints, Motion(walk).canonical().joints) < 3e-3, (axes, mirrored, clip.notes)
+    assert any("mirrored back" in note for note in clip.notes) == mirrored
+
+
+def test_offsets_of_nothing_and_lengths_in_position_channels(tmp_path, walk, tools):
+    clip = loaded(tmp_path, tools.disguised(tools.solved(walk, tools.named("mixamo")), positions="none"))
+    assert off(clip.canonical().joints, Motion(walk).canonical().joints) < 1e-3
+
+
+def moved(joints: np.ndarray, places: dict[str, tuple[float, float]]) -> np.ndarray:
+    """Joints of the middle put elsewhere: so far from hips to neck (1), so many metres ahead."""
+    at = {name: j for j, name in enumerate(HUMANML3D.joints)}
+    joints = joints.astype(np.float64).copy()
+    hips = joints[:, [1, 2]].mean(1)
+    up = joints[:, 12] - hips
+    ahead = np.cross(joints[:, 1] - joints[:, 2], up)
+    ahead /= np.linalg.norm(ahead, axis=-1, keepdims=True)
+    for place, (height, front) in places.items():
+        joints[:, at[place]] = hips + height * up + front * ahead
+    return joints
+
+
+@pytest.mark.parametrize(
+    "places",
+    [{"spine1": (0.11, -0.012)}, {"spine1": (0.03, -0.05)}, {"spine1": (0.0, -0.1)},
+     {"spine1": (0.15, 0.0), "spine2": (0.2, 0.01), "spine3": (0.25, 0.0)},
+     {"spine1": (0.6, 0.0), "spine2": (0.75, 0.0), "spine3": (0.93, 0.0)}, {"spine3": (0.96, 0.01)},
+     {"pelvis": (0.4, 0.0), "spine1": (0.5, 0.0)}, {"pelvis": (-0.4, 0.0)}],
+)  # fmt: skip
+def test_spine_joints_count_by_their_height(tmp_path, walk, tools, places):
+    body = loaded(tmp_path, tools.solved(moved(walk, places), tools.named("xsens"))).canonical().joints
+    wanted = Motion(walk).canonical().joints
+    # The torso is neither bent nor shortened, and the shoulders are as broad as they were.
+    assert np.median(body[:, 12, 1] - body[:, 0, 1]) > 0.95 * np.median(wanted[:, 12, 1] - wanted[:, 0, 1])
+    broad = [np.median(np.linalg.norm(b[:, 16] - b[:, 17], axis=-1)) for b in (body, wanted)]
+    assert broad[0] == pytest.approx(broad[1], rel=0.1)
+
+
+@pytest.mark.parametrize("inwards", [-0.06, 0.0, 0.05, 0.09])
+@pytest.mark.parametrize("collars", ["spine", "neck", "shoulder", "none"])
+def test_shoulders_are_as_broad_as_the_body_has_them(tmp_path, walk, tools, inwards, collars):
+    joints = walk.astype(np.float64).copy()
+    across = joints[:, 16] - joints[:, 17]
+    across /= np.linalg.norm(across, axis=-1, keepdims=True)
+    for side, sign in ((16, 1), (17, -1)):
+        for j in (side, side + 2, side + 4):
+            joints[:, j] -= sign * inwards * across
+        share = {"spine": 0.0, "neck": 0.05, "shoulder": 0.95, "none": 0.5}[collars]
+        base = joints[:, 9 if collars == "spine" else 12]
+        joints[:, side - 3] = base + share * (joints[:, side] - base)
+    names = tools.named("rokoko")
+    if collars == "none":
+        names |= {"left_collar": "Bone7", "right_collar": "Bone9"}
+    clip = loaded(tmp_path, tools.solved(joints, names))
+    own, given = clip.body(), clip.canonical()
+    broad = [float(np.median(np.linalg.norm(c.joints[:, 16] - c.joints[:, 17], axis=-1))) / c.leg for c in (own, given)]
+    assert broad[1] == pytest.approx(broad[0], rel=0.12)
+
+
+@pytest.mark.parametrize("reach", [0.0, 0.01, 0.12])
+def test_toes_that_are_none_are_put_ahead(tmp_path, walk, tools, reach):
+    joints = walk.astype(np.float64).copy()
+    for knee, ankle, toe in ((4, 7, 10), (5, 8, 11)):
+        shin = joints[:, ankle] - joints[:, knee]
+        joints[:, toe] = joints[:, ankle] + reach * shin / np.linalg.norm(shin, axis=-1, keepdims=True)
+    clip = loaded(tmp_path, tools.solved(joints, tools.named("mixamo")))
+    assert off(clip.canonical().joints[:, [10, 11]], Motion(walk).canonical().joints[:, [10, 11]]) < 0.06
+    assert not clip.notes[1:]
+
+
+def test_elbows_and_knees_of_solved_rotations_are_hinges(walk, tpose):
+    rng, frames = np.random.default_rng(5), 120
+    rest = rest_pose(HUMANML3D, tpose[None])
+    rest /= np.maximum(np.linalg.norm(rest, axis=-1, keepdims=True), 1e-9)
+    t = np.arange(frames) / 20
+    joints, world = np.zeros((frames, 22, 3)), {0: np.broadcast_to(np.eye(3), (frames, 3, 3))}
+    bend = np.radians(62 + 27 * np.sin(2 * t))
+    for j in range(1, 22):
+        parent = HUMANML3D.parents[j]
+        joints[:, j] = joints[:, parent] + world[parent] @ rest[j] * HUMANML3D.lengths[j]
+        turn = {4: (1, 0, 0), 5: (1, 0, 0), 18: (0, -1, 0), 19: (0, 1, 0)}
+        angles = np.zeros((frames, 3))
+        if j in turn:
+            angles = bend[:, None] * turn[j]
+        elif j in (1, 2, 16, 17):  # hips and shoulders wander about all three axes
+            angles = np.stack(
+                [rng.uniform(0.5, 1) * np.sin(rng.uniform(0.5, 2) * t + rng.uniform(0, 6)) for _ in range(3)], 1
+            )
+        world[j] = world[parent] @ Rotation.from_rotvec(angles).as_matrix()
+    clip = Motion(joints)
+    bvh = clip._as_bvh()
+    points, turns = bvh.world()
+    np.testing.assert_allclose(points[:, [bvh.joints.index(n) for n in HUMANML3D.joints]], joints, atol=1e-4)
+    for upper, middle, lower in (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")):
+        for side in ("left", "right"):
+            u, m, low = (bvh.joints.index(f"{side}_{p}") for p in (upper, middle, lower))
+            axis = np.cross(points[:, m] - points[:, u], points[:, low] - points[:, m])
+            axis = np.einsum("tba,tb->ta", turns[:, u], axis / np.linalg.norm(axis, axis=-1, keepdims=True))
+            mean = axis.mean(0) / np.linalg.norm(axis.mean(0))
+            stray = np.degrees(np.arccos(np.clip(axis @ mean, -1, 1)))
+            assert np.percentile(stray, 95) < 5
+    straight = Motion(walk)._as_bvh()  # elbows about straight: no flips
+    local = straight.local()[1]
+    steps = local[1:].transpose(0, 1, 3, 2) @ local[:-1]
+    assert np.degrees(np.arccos(np.clip((np.trace(steps, axis1=-2, axis2=-1) - 1) / 2, -1, 1))).max() < 25
+
+
+@pytest.mark.parametrize("units", ["cm", "m"])
+def test_a_rig_is_kept_in_other_units_and_y_up(tmp_path, walk, tools, units):
+    for k, axes in enumerate(AXES.values()):
+        for rest in ("file", "y", "wild"):
+            bvh = tools.disguised(tools.solved(walk, tools.named("unreal")), axes, rest, [1, 27, 1000][k % 3])
+            clip = loaded(tmp_path, bvh)
+            clip.save(tmp_path / "other.bvh", units=units)
+            again = read_bvh(tmp_path / "other.bvh")
+            assert again.joints == clip.bvh.joints
+            np.testing.assert_allclose(again.world()[0] * (0.01 if units == "cm" else 1.0), clip.joints, atol=2e-4)
+            if rest != "wild":
+                places = rest_places(again.offsets, again.parents)
+                up = places[again.joints.index("head")] - places[again.joints.index("foot_l")]
+                assert up[1] > 0.9 * np.linalg.norm(up)
+    with pytest.raises(MotionLLMError, match="cm or m"):
+        clip.save(tmp_path / "other.bvh", units="inch")
 
 
 def test_own_rotations_survive_loading_and_saving(tmp_path):
