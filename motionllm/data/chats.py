@@ -7,13 +7,13 @@ Paths are relative to the file they are written in.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from motionllm.data.samples import Sample
 from motionllm.errors import MotionLLMError
+from motionllm.files import parse_json, read_jsonl, read_text
 
 PLACE = "<motion>"
 _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
@@ -57,28 +57,15 @@ def read_conversations(path: Path, kind: str, split: str) -> list[Sample]:
     return samples
 
 
-def _rows(file: Path) -> Iterator[tuple[int, Row]]:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise MotionLLMError(f"{file} cannot be read as text in UTF-8; write it anew.") from None
-    if text.lstrip().startswith("["):  # one list, as most ShareGPT and Alpaca files are
-        try:
-            rows = list(enumerate(json.loads(text), 1))
-        except ValueError as error:
-            raise MotionLLMError(f"{file} is not valid JSON ({error}); write it anew.") from None
-    else:
-        rows = []
-        for number, line in enumerate(text.splitlines(), 1):
-            if line.strip():
-                try:
-                    rows.append((number, json.loads(line)))
-                except ValueError:
-                    raise MotionLLMError(f"{file} line {number} is not one JSON object; write one a line.") from None
+def _rows(file: Path) -> list[tuple[int, Row]]:
+    text = read_text(file, "file of conversations")
+    if not text.lstrip().startswith("["):
+        return read_jsonl(file, "file of conversations")
+    rows = list(enumerate(parse_json(text, str(file)), 1))  # one list, as most ShareGPT and Alpaca files are
     for number, row in rows:
         if not isinstance(row, dict):
-            raise MotionLLMError(f"{file} line {number} is not one JSON object; write one a line.")
-        yield number, row
+            raise MotionLLMError(f"{file} entry {number} is not one JSON object.")
+    return rows
 
 
 def _messages(row: Row) -> list[Row]:

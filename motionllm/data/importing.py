@@ -385,7 +385,7 @@ def _tell(told: _Told, name: str, captions: Iterable[Caption]) -> None:
 
 def _from_rows(told: _Told, path: Path, folder: Path, ids: Mapping[Path, str]) -> None:
     if not path.is_file():
-        raise MotionLLMError(f"The captions {path} do not exist; give a CSV or JSONL file, or `names`.")
+        raise MotionLLMError(f"There is no file of captions {path}; give a CSV or JSONL file, or `names`.")
     # What a row may call a file by, in the order in which it is looked for.
     ways: list[Callable[[Path], str]] = [
         lambda f: f.relative_to(folder).as_posix(),

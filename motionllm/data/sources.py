@@ -104,7 +104,8 @@ def counted(number: int, what: str) -> str:
 def shortened(names: Sequence[str], most: int = 3) -> str:
     """The first of several names or sentences, and how many there are more."""
     more = f" (and {len(names) - most} more)" if len(names) > most else ""
-    return ("; " if any(" " in name for name in names[:most]) else ", ").join(names[:most]) + more
+    first = [name if len(name) <= 300 else f"{name[:297]}..." for name in names[:most]]
+    return ("; " if any(" " in name for name in first) else ", ").join(first) + more
 
 
 def has_split(source: Source, split: str) -> bool:
@@ -186,7 +187,10 @@ def _listed(folder: Path, split: str) -> tuple[list[tuple[str, Path]], list[str]
     kinds = [folder / kind for kind in ("new_joint_vecs", "new_joints")]
 
     def file_of(name: str) -> Path | None:
-        return next((f for kind in kinds if (f := kind / f"{name}.npy").is_file()), None)
+        try:
+            return next((f for kind in kinds if (f := kind / f"{name}.npy").is_file()), None)
+        except (OSError, ValueError):  # longer than a file name may be, or not one at all: the list is something else
+            return None
 
     files: dict[str, Path | None] = {}
     total = 0
@@ -203,7 +207,7 @@ def _listed(folder: Path, split: str) -> tuple[list[tuple[str, Path]], list[str]
     if len(lost) == len(files):
         raise MotionLLMError(
             f"None of the {len(files)} ids in {listing} has a file in new_joint_vecs/ or new_joints/; the first is "
-            f"{lost[0]!r}."
+            f"{lost[0][:100]!r}."
         )
     have = "has" if len(lost) == 1 else "have"
     told = f"{len(lost)} of the {len(files)} ids in {listing} {have} no file in new_joint_vecs/ or new_joints/"

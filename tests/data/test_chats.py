@@ -121,7 +121,7 @@ def test_a_folder_has_splits_and_a_file_is_for_training(folder: Path) -> None:
         ("sharegpt", FORMS["sharegpt"] | {"motion": []}, "1 times <motion> and 0 motions"),
         ("alpaca", {"instruction": "x"}, 'is not {"instruction"'),
         ("alpaca", FORMS["alpaca"] | {"motion": "b.npy"}, "b.npy does not exist"),
-        ("alpaca", [1], "not one JSON object"),
+        ("alpaca", [1], "line 2: is no JSON object"),
     ],
 )
 def test_what_is_wrong_with_a_line_is_said(folder: Path, kind: str, row: object, words: str) -> None:
@@ -131,9 +131,19 @@ def test_what_is_wrong_with_a_line_is_said(folder: Path, kind: str, row: object,
     assert words in str(caught.value) and "line 2" in str(caught.value)
 
 
-@pytest.mark.parametrize(("text", "words"), [("", "is empty"), ("{", "line 1 is not one"), ("[1", "not valid JSON")])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty"),
+        ("{", "line 1: is not valid JSON"),
+        ("{}\n[]", "line 2: is no JSON object"),
+        ("[1", "not valid JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        ("\xff", "not UTF-8"),
+    ],
+)
 def test_what_is_no_file_of_conversations_is_refused(folder: Path, text: str, words: str) -> None:
-    (folder / "train.jsonl").write_text(text)
+    (folder / "train.jsonl").write_bytes(text.encode("latin-1"))
     with pytest.raises(MotionLLMError, match=words):
         read(source("alpaca", folder / "train.jsonl"), "train")
 
@@ -142,3 +152,14 @@ def test_conversations_are_no_data_for_a_motion_tokenizer(folder: Path) -> None:
     sample = read(source("alpaca", write(folder / "train.jsonl", FORMS["alpaca"])), "train")[0]
     with pytest.raises(MotionLLMError, match="no clips of its own"):
         sample.load()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("listed", [False, True])
+def test_files_of_an_editor_are_read(encoding: str, listed: bool, tmp_path: Path) -> None:
+    rows = [{"instruction": f"Sag «{n}»\u2028", "output": f"é{n}"} for n in range(3)]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    text = f"[{','.join(lines)}]" if listed else "\r\n".join([*lines, ""])
+    (tmp_path / "train.json").write_bytes(text.encode(encoding))
+    samples = read(source("alpaca", tmp_path), "train")
+    assert [s.messages[1]["content"][0]["text"] for s in samples] == ["é0", "é1", "é2"]

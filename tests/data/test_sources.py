@@ -10,7 +10,7 @@ import pytest
 
 from motionllm.bases import load_base_tokenizer
 from motionllm.config import Data, Source
-from motionllm.data import sources
+from motionllm.data import builtin, sources
 from motionllm.data.clips import Clips, encode
 from motionllm.data.conversations import Renderer, Tokens
 from motionllm.data.examples import Examples, collate, pack
@@ -25,8 +25,8 @@ from motionllm.vocab import MotionVocab
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
-    base = np.cumsum(rng.normal(size=(22, 3)), axis=0)
-    joints = (base + 0.05 * rng.normal(size=(80, 22, 3)).cumsum(0)).astype(np.float32)
+    joints = builtin.joints(builtin.Spec((builtin.Part("walk", direction="forward"),)), 0)
+    joints = np.resize(joints, (80, 22, 3)) + 0.002 * rng.normal(size=(80, 22, 3)).astype(np.float32)
     for kind in ("new_joints", "new_joint_vecs", "texts"):
         (tmp_path / kind).mkdir()
     np.save(tmp_path / "new_joints" / "a.npy", joints)
