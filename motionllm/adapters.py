@@ -107,15 +107,16 @@ def _short(value: object) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
-def load_adapter(folder: Path, settings: Adapter, vocab: MotionVocab, base: Any, name: str) -> Any:
+def load_adapter(
+    folder: Path, tensors: dict[str, Any], settings: Adapter, vocab: MotionVocab, base: Any, name: str
+) -> Any:
     """`base`, which has the rows of `vocab`, with the adapter in `folder` on it: a PEFT model.
 
-    settings: of the folder's recipe. name: of the base, which the model then bears. Raises MotionLLMError where the
-    folder is damaged, or is not of these settings, vocabulary or base.
+    tensors: what `read_adapter` gave. settings: of the folder's recipe. name: of the base, which the model then bears.
+    Raises MotionLLMError where the adapter is of another base.
     """
     from peft import get_peft_model
 
-    tensors = read_adapter(folder, settings, vocab)
     config = lora_config(settings, vocab, base)
     matrices = config.trainable_token_indices if isinstance(config.trainable_token_indices, dict) else [None]
     if sum(name.endswith("trainable_tokens_delta") for name in tensors) != len(matrices):
@@ -125,15 +126,17 @@ def load_adapter(folder: Path, settings: Adapter, vocab: MotionVocab, base: Any,
         )
     config.target_modules = _layers(folder, tensors, base)
     config.inference_mode = True
-    config.base_model_name_or_path = name
     with _damaged(folder):
         model = get_peft_model(base, config)
+        config.base_model_name_or_path = name
         put(model, tensors)
     return model
 
 
 def read_adapter(folder: Path, settings: Adapter, vocab: MotionVocab) -> dict[str, Any]:
-    """The adapter's tensors, in float32. Raises as `load_adapter` does."""
+    """The adapter's tensors, in float32. Raises MotionLLMError where the folder is damaged, or is not of these settings
+    and vocabulary.
+    """
     _check_config(folder, settings, vocab)
     if not (folder / WEIGHTS).is_file():
         raise MotionLLMError(f"The adapter in {folder} is damaged: {WEIGHTS} is missing; copy it anew.")

@@ -20,6 +20,7 @@ from motionllm import files
 from motionllm.errors import MotionLLMError
 
 FILE = "checkpoint.pt"
+FORMAT = 1
 
 
 def gather(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def save(run: Path, state: dict[str, Any], keep: int = 1) -> None:
     """
     with files.whole(run / FILE) as part:
         with open(part, "wb") as file:  # given a path, torch ends the process where its last write fails
-            torch.save(state, file)
+            torch.save(state | {"format": FORMAT}, file)
         if keep > 1 and (run / FILE).is_file():
             previous = torch.load(run / FILE, map_location="cpu", weights_only=True, mmap=True)["step"]
             _link(run / FILE, run / f"checkpoint-{previous}.pt")  # at no moment is there none
@@ -113,6 +114,9 @@ def load(run: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) ->
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # torch raises whatever its zip and pickle readers do
         raise MotionLLMError(f"{path} is damaged; copy an older checkpoint-STEP.pt to its place.") from None
+    if not isinstance(stored, dict):
+        raise MotionLLMError(f"{path} is no checkpoint; copy an older checkpoint-STEP.pt to its place.")
+    files.check_format(stored.pop("format", None), FORMAT, path)
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if "stream" not in stored:
         raise MotionLLMError(f"{path} was written by an older version; start the run anew, or from its adapter.")

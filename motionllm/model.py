@@ -172,6 +172,7 @@ class MotionLM:
             raise MotionLLMError(
                 f"{folder} is a merged model, for other engines; give the adapter or run that it was merged from."
             )
+        tensors = {} if whole else read_adapter(folder, recipe.adapter, vocab)  # before the base, which takes longer
         source = str(folder) if whole else base or recipe.model.base
         # Merged in float32 and cast after: merging in bfloat16 moves logits by up to 0.8.
         model, words = load_base(source, "float32" if merge or whole else recipe.model.dtype, tried=False)
@@ -183,7 +184,7 @@ class MotionLM:
         if not whole:
             _same_base(folder, vocab.base, source)
             vocab.attach(model)
-            model = load_adapter(folder, recipe.adapter, vocab, model, recipe.model.base)
+            model = load_adapter(folder, tensors, recipe.adapter, vocab, model, recipe.model.base)
         if merge:
             model = model if whole else model.merge_and_unload()
             model = model.to(getattr(torch, fast_dtype() if recipe.model.dtype == "auto" else recipe.model.dtype))

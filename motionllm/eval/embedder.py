@@ -18,23 +18,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from motionllm import shipped
+from motionllm import shipped, weights
 from motionllm.bases import load_base
-from motionllm.config import EmbedderRecipe, dump_recipe
+from motionllm.config import EmbedderRecipe, drop_unknown, dump_recipe
 from motionllm.data.samples import Sample
 from motionllm.data.sources import read
 from motionllm.errors import MotionLLMError, RecipeError
 from motionllm.eval.metrics import GROUP, r_precision
-from motionllm.files import whole_folder
+from motionllm.files import check_format, read_json, whole_folder
 from motionllm.motion.features import skeleton_of_dim
 
 log = logging.getLogger(__name__)
 
+FORMAT = 1  # of an embedder's folder
 DOWN = 4  # frames a place of the recurrent network
 LONGEST = 400  # frames; what is beyond is not looked at
 Progress = Callable[..., None]
@@ -99,10 +100,14 @@ class Embedder:
         self.networks = Networks(len(statistics["mean"]), len(statistics["text_mean"]), recipe.width, recipe.dim,
                                  recipe.train.dropout).eval()  # fmt: skip
         self._sentences: Sentences | None = None
+        self._id: str | None = None  # as saved
 
     @property
     def id(self) -> str:
-        """16 hex digits of the SHA-256 of recipe, statistics and weights."""
+        """16 hex digits of the SHA-256 of recipe, statistics and weights, as they were when it was saved."""
+        return self._id or self._digest()
+
+    def _digest(self) -> str:
         digest = hashlib.sha256(self.recipe.model_dump_json(exclude={"sources"}).encode())
         for name, tensor in sorted(self._tensors().items()):
             digest.update(name.encode())
@@ -138,7 +143,7 @@ class Embedder:
         """Write `config.json`, `model.safetensors` (half precision), `recipe.yaml`; replaces what is there at once."""
         with whole_folder(folder, keep=True) as beside:
             save_file(self._tensors(), beside / "model.safetensors")
-            config = {"recipe": self.recipe.model_dump(), "id": self.id, "scores": self.scores}
+            config = {"format": FORMAT, "recipe": self.recipe.model_dump(), "id": self.id, "scores": self.scores}
             (beside / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
             (beside / "recipe.yaml").write_text(dump_recipe(self.recipe), encoding="utf-8")
 
@@ -149,18 +154,32 @@ class Embedder:
         Raises MotionLLMError where there is none, or it is damaged or was altered.
         """
         folder = find_embedder(name)
+        weights.within(folder)
+        if not (folder / "config.json").is_file():
+            raise MotionLLMError(f"{folder} is no embedder: config.json is missing.")
+        config = read_json(folder / "config.json", "configuration")
+        check_format(config.get("format"), FORMAT, folder / "config.json")
+        if not (folder / "model.safetensors").is_file():
+            raise MotionLLMError(f"{folder} is no embedder: model.safetensors is missing.")
         try:
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            tensors = {key: value.float() for key, value in load_file(folder / "model.safetensors").items()}
+            tree = config["recipe"]
+            passed = drop_unknown(tree, EmbedderRecipe)
+            recipe = EmbedderRecipe.model_validate(tree)
+            total = sum(stored.count for stored in weights.header(folder / "model.safetensors").values())
+            if recipe.width * recipe.width > total:
+                raise MotionLLMError(f"width {recipe.width} is more than its weights hold")
+            tensors = {key: value.float() for key, value in weights.read(folder / "model.safetensors").items()}
             statistics = {key: tensors.pop(key) for key in ("mean", "std", "text_mean", "text_std")}
-            embedder = cls(EmbedderRecipe(**config["recipe"]), statistics, config["scores"])
+            embedder = cls(recipe, statistics, config["scores"])
             embedder.networks.load_state_dict(tensors)
-        except FileNotFoundError as error:
-            raise MotionLLMError(f"{folder} is no embedder: {Path(error.filename).name} is missing.") from None
-        except Exception as error:  # damaged JSON, damaged weights, weights of another network
-            first = str(error).strip().splitlines()[0]
+            embedder._id = str(config["id"])
+        except Exception as error:  # damaged settings, damaged weights, weights of another network
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
             raise MotionLLMError(f"The embedder in {folder} is damaged ({first}); train it anew.") from None
-        if embedder.id != config["id"]:
+        if passed or _keys(recipe.model_dump()) != _keys(tree):
+            # The hash is over every key there was: it can be checked by the version alone that wrote it.
+            log.warning("%s: was saved by another version; %s", folder, ", ".join(passed) or "it had other keys")
+        elif embedder._digest() != embedder._id:
             raise MotionLLMError(f"The weights in {folder} do not match their hash; copy or train the embedder anew.")
         return embedder
 
@@ -169,6 +188,11 @@ class Embedder:
             name: value.detach().to(torch.float16).contiguous() for name, value in self.networks.state_dict().items()
         }
         return {**{name: value.float().contiguous() for name, value in self.statistics.items()}, **halves}
+
+
+def _keys(tree: dict[str, Any]) -> dict[str, Any]:
+    """The keys of a recipe, those of its sections below them."""
+    return {key: _keys(value) if isinstance(value, dict) else None for key, value in tree.items() if key != "sources"}
 
 
 class Sentences:

@@ -90,6 +90,17 @@ def test_folders_that_are_no_embedder(tiny_embedder: Path, tmp_path: Path) -> No
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(MotionLLMError, match="do not match their hash"):
         Embedder.load(tmp_path)
+    # Saved by another version: a key that this one has not, and one that only it has.
+    config["recipe"]["train"] |= {"retired": 1}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert Embedder.load(tmp_path).id == config["id"]
+    del config["recipe"]["train"]["retired"], config["recipe"]["train"]["seed"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert Embedder.load(tmp_path).id == config["id"]
+    (tmp_path / "config.json").write_text(json.dumps(config | {"format": 2}))
+    with pytest.raises(MotionLLMError, match=r"written by a newer motionllm .* upgrade"):
+        Embedder.load(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "model.safetensors").write_bytes(b"x")
     with pytest.raises(MotionLLMError, match="is damaged"):
         Embedder.load(tmp_path)
