@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from motionllm import checkpoint
-from motionllm.bases import fast_dtype
+from motionllm.bases import fast_dtype, takes_positions
 from motionllm.config import Improvement, dump_recipe, load_recipe
 from motionllm.data.conversations import Tokens
 from motionllm.data.examples import collate
@@ -279,12 +279,14 @@ def log_probs(lm: MotionLM, sequences: Sequence[Tokens]) -> list[Tensor]:
     # The longest shares a row with the shortest, and so on: a quarter would else be padding.
     order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i].ids))
     rows = [list(dict.fromkeys((order[i], order[-1 - i]))) for i in range((len(order) + 1) // 2)]
+    if not lm.recipe.data.packing:  # as of a base whose packed examples would see each other
+        rows = [[i] for i in order]
     batch = collate([[sequences[i] for i in row] for row in rows], lm.tokenizer.pad_token_id or 0)
     base = lm.model.get_base_model()
     device = base.device
-    hidden = base.get_decoder()(
-        input_ids=batch.ids.to(device), position_ids=batch.positions.to(device), use_cache=False
-    ).last_hidden_state
+    body = base.get_decoder()
+    places = {"position_ids": batch.positions.to(device)} if takes_positions(body) else {}
+    hidden = body(input_ids=batch.ids.to(device), **places, use_cache=False).last_hidden_state
     losses, _ = token_losses(hidden, batch.targets.to(device), base, lm.vocab)
     placed = [i for row in rows for i in row]
     found = (-losses).split([sum(sequences[i].supervised[1:]) for i in placed])
