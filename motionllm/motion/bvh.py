@@ -380,6 +380,8 @@ def _decoded(content: bytes) -> str:
 
 def _encoding(line: bytes) -> tuple[str, str] | None:
     """The codec that a line's bytes are likely in, and what it is called; None where they are no text."""
+    if not re.search(rb"[\x80-\xff]{2}|[\x80-\xbf]", line):  # accented letters between plain ones
+        return "cp1252", "Windows-1252"
     for codec, name, likely in (
         ("cp932", "Shift-JIS", "[\u3040-\u30ff\u4e00-\u9fff]"),
         ("gbk", "GBK", "[\u4e00-\u9fff]"),
@@ -521,7 +523,7 @@ def _motion_header(content: bytes, line: int) -> tuple[int, str, int]:
     """
     found: dict[str, str] = {}
     for row in re.finditer(rb"([^\r\n]*)(?:\r\n|\r|\n|$)", content):
-        text = row[1].decode("latin-1").strip()
+        text = row[1].decode("utf-8", "replace").strip()
         match = re.match(r"(frames|frame\s*time)\s*:?\s*(\S{1,5000})$", text, re.IGNORECASE)
         if match:
             found["frames" if match[1].lower() == "frames" else "time"] = match[2]
@@ -570,8 +572,9 @@ def _motion_values(content: bytes, first: int, line: int, frames: int, width: in
         return f"line {line + ends}"
 
     bad = _NO_NUMBER.search(content, first)
-    if bad and not (bad.end() == end and words <= frames * width):
-        what = f"'{_shown(bad[0].decode('latin-1'))}' is not a finite number{_remedy(bad[0])}"
+    begun = bad and bad.end() == end and re.fullmatch(rb"[-+]?[0-9]*\.?[0-9]*(?:[eE][-+]?)?", bad[0])  # cut within
+    if bad and not (begun and words <= frames * width):
+        what = f"'{_shown(bad[0].decode('utf-8', 'replace'))}' is not a finite number{_remedy(bad[0])}"
     elif words != frames * width:
         more = "fewer" if words < frames * width else "more"
         whole = words // width

@@ -55,9 +55,35 @@ def test_bones_have_the_target_lengths(tmp_path: Path) -> None:
     assert np.abs(lengths - HUMANML3D.lengths[1:]).max() < 1e-5  # type: ignore[index]
 
 
+def test_arrays_beside_a_pickled_one_are_read_and_the_pickle_is_not(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return open, (str(tmp_path / "run"), "w")  # type: ignore[return-value]
+
+    pickled = np.array({"latent": Bomb()}, dtype=object)
+    path = take(np.zeros((60, 22, 3)), tmp_path, markers_latent_vids=pickled)
+    assert len(Motion.load(path)) == 60 and not (tmp_path / "run").exists()
+    with pytest.raises(MotionFileError, match="'trans' holds pickled Python objects, which are not read"):
+        Motion.load(take(np.zeros((60, 22, 3)), tmp_path, trans=pickled))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_long_take_is_turned_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = take(np.random.default_rng(0).normal(0, 0.4, (50, 22, 3)), tmp_path)
+    whole = Motion.load(path).joints
+    monkeypatch.setattr("motionllm.motion.amass._BLOCK", 16)
+    np.testing.assert_array_equal(Motion.load(path).joints, whole)
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
+        ({"mocap_framerate": np.zeros(0)}, "holds no values"),
+        ({"mocap_framerate": "x"}, "'mocap_framerate' is one number"),
+        ({"mocap_framerate": 0.001}, "0.001 frames per second"),
+        ({"trans": "x"}, "trans"),
+        ({"trans": np.zeros((60, 3), complex)}, "both are numbers"),
+        ({"trans": np.full((60, 3), 1e30)}, "too large"),
         ({"mocap_framerate": 0.0}, "mocap_framerate"),
         ({"trans": np.zeros((3, 3))}, "trans"),
         ({"trans": np.full((60, 3), np.nan)}, "NaN"),

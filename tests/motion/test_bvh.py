@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import re
 import time
 from pathlib import Path
 
@@ -124,6 +126,80 @@ def test_refuses_with_file_and_place(tmp_path, change, says):
     assert says in str(caught.value) and str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda t: t.replace("-10", "-10,5"), "line 8: OFFSET needs three numbers, found '0 -10,5 0'; BVH has"),
+        (lambda t: t.replace("2.0 3 0", "2,0 3 0"), "line 20: '2,0' is not a finite number; BVH has decimal points"),
+        (lambda t: t.replace("3 90 0", "3 90-0"), "line 19: '90-0' is not a finite number: numbers grown together"),
+        (lambda t: t.replace("0 90 0\n", "0 90.5.0\n"), "line 20: '90.5.0' is not a finite number: numbers grown"),
+        (lambda t: t[: t.rindex("0 0 90 0")] + "0 -", "line 20: the motion ends after 16 values, fewer"),
+        (lambda t: t.replace("3 90 0", "3 9e9 0"), "line 19: '9e9' is no position or angle"),
+        (lambda t: t.replace("Frames: 2", "Frames: 1"), "2 whole frames); write 'Frames: 2' if they belong"),
+        (lambda t: t.replace("Frames: 2", "Frames: ²"), "'Frames: ²'"),
+        (lambda t: t.replace("Frames: 2", "Frames: " + "9" * 5000), "a number of frames"),
+        (lambda t: t.replace("0.0333333", "33.3333"), "the seconds from frame to frame"),
+        (lambda t: t.replace("0.0333333", "1e-320"), "the seconds from frame to frame"),
+        (lambda t: t.replace("0.0333333", "0,0333"), "with a decimal point"),
+        (lambda t: t.replace("Frames: 2", "\x1b[2J"), "'?[2J'"),
+        (lambda t: t.replace("CHANNELS 3 Y", "CHANNELS ² Y"), "line 9: CHANNELS needs its count"),
+        (lambda t: t.replace("Left Leg", "L" * 300), "JOINT with a name of 300 characters"),
+        (lambda t: re.sub("CHANNELS .*", "CHANNELS 0", t), "has no CHANNELS in any joint"),
+    ],
+)  # fmt: skip
+def test_numbers_that_are_none_are_named_with_what_to_do(tmp_path, change, says):
+    path = written(tmp_path, change(TWO_BONES))
+    with pytest.raises(MotionFileError) as caught:
+        read_bvh(path)
+    assert says in str(caught.value) and str(path) in str(caught.value) and str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_unicode_is_read_in_each_of_its_encodings(tmp_path, codec, end):
+    text = TWO_BONES.replace("Left Leg", "左足 Épaule")
+    path = tmp_path / "clip.bvh"
+    path.write_bytes(text.replace("\n", end).encode(codec))
+    bvh = read_bvh(path)
+    assert bvh.joints == ("Hips", "左足 Épaule")
+    np.testing.assert_array_equal(bvh.values, read_bvh(written(tmp_path, TWO_BONES, "plain.bvh")).values)
+
+
+@pytest.mark.parametrize(
+    ("codec", "name", "called"),
+    [("shift_jis", "左足ボーン", "Shift-JIS"), ("gbk", "左脚骨骼", "GBK"), ("cp1252", "Épaule", "Windows-1252")],
+)
+def test_another_encoding_is_named_with_the_line(tmp_path, codec, name, called):
+    path = tmp_path / "clip.bvh"
+    path.write_bytes(TWO_BONES.replace("Left Leg", name).encode(codec))
+    with pytest.raises(MotionFileError, match=f"line 6: .* is not UTF-8 .*{called}.* save the file as UTF-8"):
+        read_bvh(path)
+
+
+def test_what_a_file_asks_for_is_told_from_its_head(tmp_path):
+    """Refused before the values are read: there are none here."""
+    head = TWO_BONES[: TWO_BONES.index("1 2 3 90")]
+    deep = "".join(f"JOINT j{i}\n{{\nOFFSET 0 1 0\n" for i in range(300))
+    wide = "".join(f"JOINT j{i}\n{{\nOFFSET 0 1 0\n}}\n" for i in range(1500))
+    for text, says in (
+        (head.replace("Frames: 2", "Frames: 999999999999"), "999,999,999,999 frames and up to 500,000 are read; cut"),
+        (
+            head.replace("0.0333333", "1").replace("Frames: 2", "Frames: 4000"),
+            "lasts 4,000 s .* correct the rate, or cut",
+        ),
+        (
+            head.replace("\tJOINT", f"{wide}\tJOINT").replace("Frames: 2", "Frames: 9000"),
+            "1,502 joints and up to 5,326 fr",
+        ),
+        (head.replace("\tJOINT", f"{wide}{wide}\tJOINT"), "joints and up to 2,000 are read; export the body without"),
+        (head.replace("\tJOINT", f"{deep}{'}' * 300}\tJOINT"), "a chain of 201 joints"),
+    ):
+        start = time.process_time()
+        with pytest.raises(MotionFileError, match=says):
+            read_bvh(written(tmp_path, text))
+        assert time.process_time() - start < 2
+
+
 def test_refuses_missing_and_binary_files(tmp_path):
     with pytest.raises(MotionFileError, match="cannot be read"):
         read_bvh(tmp_path / "none.bvh")
@@ -136,10 +212,13 @@ def test_refuses_missing_and_binary_files(tmp_path):
 @pytest.mark.parametrize(
     ("printed", "fps"),
     [("0.0333333", 30), (".0083333", 120), ("0.016667", 60), ("0.010000", 100), ("8.333333e-3", 120), ("0.08", 12.5),
-     ("0.05", 20), ("0.033", 30), ("0.0333667", 1 / 0.0333667)],
+     ("0.05", 20), ("0.033", 30), ("0.0333667", 1 / 0.0333667), ("0.008", 120), ("0.017", 60), ("0.016", 60),
+     ("0.042", 24), ("0.0080", 125), ("0.011", 90), ("0.1", 10), ("0.02", 50), ("0.0417083", 1 / 0.0417083)],
 )  # fmt: skip
 def test_frame_rate_from_rounded_frame_time(tmp_path, printed, fps):
-    assert read_bvh(written(tmp_path, TWO_BONES.replace("0.0333333", printed))).fps == pytest.approx(fps, abs=1e-12)
+    bvh = read_bvh(written(tmp_path, TWO_BONES.replace("0.0333333", printed)))
+    assert bvh.fps == pytest.approx(fps, abs=1e-12)
+    assert bool(bvh.notes) == (abs(float(printed) * fps - 1) > 2e-3)  # what was made of few digits is said
 
 
 @pytest.mark.parametrize("order", ["".join(p) for p in itertools.permutations("XYZ")])
@@ -206,6 +285,25 @@ def test_written_file_reads_back_the_same(tmp_path):
     assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".part")] == []
     with pytest.raises(MotionFileError, match="cannot be written"):
         write_bvh(first, tmp_path / "no_folder" / "x.bvh")
+
+
+def test_forward_kinematics_agree_with_rotations_multiplied_one_by_one(monkeypatch):
+    joints, names, parents, rest = chain(50)
+    plain = solve_bvh(joints, names, parents, rest, 30)
+    monkeypatch.setattr("motionllm.motion.bvh._BLOCK", 16)
+    bvh = BVH(**{f.name: getattr(plain, f.name) for f in dataclasses.fields(plain)})
+    column, world = 0, {}
+    for j, channels in enumerate(bvh.channels):
+        turns = [column + i for i, c in enumerate(channels) if "rotation" in c]
+        order = "".join(c[0] for c in channels if "rotation" in c)
+        local = Rotation.from_euler(order, bvh.values[:, turns], degrees=True)
+        world[j] = world[bvh.parents[j]] * local if j else local
+        column += len(channels)
+        np.testing.assert_allclose(bvh.world()[1][:, j], world[j].as_matrix(), atol=1e-12)
+        np.testing.assert_allclose(bvh.local()[1][:, j], local.as_matrix(), atol=1e-12)
+    np.testing.assert_array_equal(bvh.positions(), plain.positions())
+    np.testing.assert_array_equal(bvh.cut(7, 20).positions(), bvh.positions()[7:20])
+    np.testing.assert_allclose(bvh.measured(0.02, "z").positions()[..., 1], bvh.positions()[..., 2] * 2, atol=1e-12)
 
 
 def test_resampling_to_a_divisor_takes_every_nth_frame():

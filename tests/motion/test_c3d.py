@@ -69,6 +69,19 @@ def test_short_gaps_are_bridged_and_long_ones_refused(tmp_path: Path) -> None:
         Motion.load(write(tmp_path / "take.c3d", np.repeat(joints, 2, axis=0), hidden=slice(5, 60)))
 
 
+def test_a_file_cut_short_is_refused_wherever_it_is_cut(tmp_path: Path) -> None:
+    path = write(tmp_path / "take.c3d", kick())
+    whole = path.read_bytes()
+    frame = 14 * 4 * 4  # 14 points, of four numbers of four bytes
+    start = len(whole) - len(kick()) * frame
+    for end in (start + 5 * frame, start + 20 * frame + 7, start + (len(kick()) - 5) * frame):
+        path.write_bytes(whole[:end])
+        with pytest.raises(
+            MotionFileError, match=rf"cut short: its header says {len(kick())} frames and \d+ are there"
+        ):
+            Motion.load(path)
+
+
 def test_markers_alone_and_damaged_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MotionFileError, match="joint centre for left_knee"):
         Motion.load(write(tmp_path / "take.c3d", kick(), drop="LKJC"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import tracemalloc
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 import motionllm
 from motionllm.errors import MotionFileError, MotionLLMError
-from motionllm.motion import Motion, features
+from motionllm.motion import Motion, arrays, budget, features
 from motionllm.motion.bvh import solve_bvh, write_bvh
 from motionllm.motion.rigs import Rig
 from motionllm.motion.skeleton import HUMANML3D, KIT
@@ -243,6 +246,113 @@ def test_a_bad_archive_is_refused(tmp_path, walk):
     np.savez(tmp_path / "e.npz", joints=walk, names=list("abcdefghijklmnopqrstuv"))
     with pytest.raises(MotionFileError, match="no parents"):
         Motion.load(tmp_path / "e.npz")
+
+
+def archive_of(path: Path, members: dict[str, bytes], how: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", how) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def npy_bytes(array: object) -> bytes:
+    out = io.BytesIO()
+    np.save(out, np.asarray(array), allow_pickle=True)
+    return out.getvalue()
+
+
+def header(shape: str, dtype: str = "<f8") -> bytes:
+    """The head of a .npy file that promises what is not there."""
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_arrays_are_read_by_their_headers_alone_where_they_are_too_large(tmp_path, walk, how, monkeypatch):
+    monkeypatch.setattr(budget, "BYTES", 30 << 20)
+    big = header("(10000000, 22, 3)")
+    path = tmp_path / "big.npy"
+    path.write_bytes(big)
+    with pytest.raises(MotionFileError, match=r"\(10000000, 22, 3\) has 5,035 MB and up to 30 MB are read; cut"):
+        Motion.load(path)
+    zeros = bytes(20 << 20)
+    members = {"joints.npy": npy_bytes(walk), "fps.npy": npy_bytes(20.0)}
+    more = {f"other{i}.npy": zeros for i in range(2 if how == zipfile.ZIP_DEFLATED else 1)}
+    path = archive_of(tmp_path / "more.npz", members | more, how)
+    tracemalloc.start()
+    try:
+        if len(more) > 1:
+            with pytest.raises(MotionFileError, match="unpacked, the file has 40 MB and up to 30 MB are read"):
+                Motion.load(path)
+        else:  # what nobody needs is not unpacked
+            np.testing.assert_array_equal(Motion.load(path).joints, walk.astype(np.float32))
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(Motion.load(archive_of(tmp_path / "own.npz", members, how)).joints[0, 0], walk[0, 0])
+
+
+def test_what_is_damaged_in_an_archive_is_named(tmp_path, walk, monkeypatch):
+    good = npy_bytes(walk)
+    for content, says in (
+        (good[:-40], "array 'joints' is cut short: its header says"),
+        (good + b"more", "array 'joints' has bytes left over"),
+        (b"text", "array 'joints' is no NumPy array"),
+        (npy_bytes([{"a": 1}]), "array 'joints' holds pickled Python objects, which are not read"),
+        (npy_bytes(np.zeros(3, [("a", "f4")])), "array 'joints' holds 'records' values"),
+        (header("(" * 5000), "array 'joints' has a damaged header"),
+        (header("(60, 22, 3)", "<f7") + bytes(60 * 66 * 7), "array 'joints' has a damaged header"),
+    ):
+        with pytest.raises(MotionFileError, match=says):
+            Motion.load(archive_of(tmp_path / "a.npz", {"joints.npy": content}))
+    path = archive_of(tmp_path / "b.npz", {"joints.npy": good}, zipfile.ZIP_STORED)
+    spoilt = bytearray(path.read_bytes())
+    spoilt[len(spoilt) // 2] ^= 1
+    path.write_bytes(spoilt)
+    with pytest.raises(MotionFileError, match=r"array 'joints' is damaged .*CRC"):
+        Motion.load(path)
+    (tmp_path / "c.npz").write_bytes(good)
+    with pytest.raises(MotionFileError, match=r"a single NumPy array; give it the suffix \.npy"):
+        Motion.load(tmp_path / "c.npz")
+    many = {f"{i}.npy": b"" for i in range(500)}
+    monkeypatch.setattr(arrays, "_DIRECTORY", 1 << 14)
+    with pytest.raises(MotionFileError, match="lists more arrays than a motion file has"):
+        Motion.load(archive_of(tmp_path / "d.npz", many, zipfile.ZIP_STORED))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("parents", [1, 0, 1, 2], "joint 0 the parent 1; it is an earlier joint's index, or -1"),  # a cycle
+        ("parents", [-1, 1, 1, 2], "joint 1 the parent 1;"),  # itself
+        ("parents", [-1, 2, 0, 2], "joint 1 the parent 2;"),  # a later one
+        ("parents", [-1, 0, 0.5, 2], "joint 2 the parent 0.5;"),
+        ("parents", [-1, 0, np.nan, 2], "joint 2 the parent nan;"),
+        ("parents", [-1, 0, 2**62, 2], "joint 2 the parent 4.6"),
+        ("parents", [-1, 0, 1], "'parents' is int64 of shape"),
+        ("parents", "x", "'parents' is <U1"),
+        ("names", "abcd", "'names' is <U4 of shape"),
+        ("names", ["a", "b", "b", "c"], "two joints the same"),
+        ("names", [b"a", b"b", b"\xff", b"c"], "'names' holds what is no text"),
+        ("offsets", np.zeros((4, 2)), "'offsets' is not finite numbers of shape"),
+        ("offsets", np.full((4, 3), np.inf), "'offsets' is not finite"),
+        ("fps", 1j, "'fps' is one number, not complex128"),
+        ("fps", "20", "'fps' is one number, not <U2"),
+        ("fps", 0.001, "0.001 frames per second; motion has 1 to 10,000. Correct"),
+        ("fps", np.nan, "nan frames per second"),
+        ("joints", np.zeros((4, 4)), "'joints' is float64 of shape"),
+        ("joints", np.zeros((600_000, 4, 3), np.float16), "600,000 frames and up to 500,000 are read; cut the take"),
+    ],
+)
+def test_a_rig_of_its_own_is_a_tree_of_named_joints(tmp_path, key, value, says):
+    content = {"joints": np.zeros((5, 4, 3)), "fps": 20.0, "names": list("abcd"), "parents": [-1, 0, 1, 1],
+               "offsets": np.zeros((4, 3))}  # fmt: skip
+    np.savez(tmp_path / "a.npz", **content)
+    assert Motion.load(tmp_path / "a.npz").skeleton.parents == (-1, 0, 1, 1)
+    np.savez_compressed(tmp_path / "b.npz", **content | {key: value})
+    with pytest.raises(MotionFileError) as caught:
+        Motion.load(tmp_path / "b.npz")
+    assert says in str(caught.value) and str(tmp_path / "b.npz") in str(caught.value)
 
 
 def test_unknown_suffixes_and_places_are_refused(tmp_path, walk):
