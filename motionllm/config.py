@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from typing_extensions import TypeVar
 
 from motionllm.errors import MotionFileError, RecipeError
@@ -43,8 +43,14 @@ def _path(text: str) -> str:
         or len(text.encode()) > 2000
         or any(len(p.encode()) > 255 for p in _PARTS(text))
     ):
-        raise ValueError("give a path or a name: not empty, no part longer than 255 bytes, no NUL character")
+        raise ValueError("give a path or a name: not empty, no part longer than 255 bytes, no control character")
     return text
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):  # YAML's `yes` and `on` too
+        raise ValueError("give a number")
+    return value
 
 
 def _temperature(value: float) -> float:
@@ -54,24 +60,25 @@ def _temperature(value: float) -> float:
 
 
 _PARTS = re.compile(r"[/\\]").split
+NUMBER = BeforeValidator(_number)
 Name = Annotated[str, AfterValidator(_name)]
 Where = Annotated[str, AfterValidator(_path)]
 Text = Annotated[str, Field(max_length=2000)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]  # torch multiplies seeds of steps from it, within 64 bits
-Count = Annotated[int, Field(gt=0, le=1_000_000)]
-Steps = Annotated[int, Field(gt=0, le=100_000_000)]
-Warmup = Annotated[int, Field(ge=0, le=1_000_000)]
-Batch = Annotated[int, Field(gt=0, le=65_536)]
-Minutes = Annotated[float, Field(gt=0, le=1_000_000)]
-Rate = Annotated[float, Field(gt=0, le=10)]
-Weight = Annotated[float, Field(gt=0, le=1_000_000)]
-Loss = Annotated[float, Field(ge=0, le=10_000)]
-Decay = Annotated[float, Field(ge=0, le=10)]
-Dropout = Annotated[float, Field(ge=0, lt=1)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-TopP = Annotated[float, Field(gt=0, le=1)]
-Factor = Annotated[float, Field(gt=0, le=1000)]
-Width = Annotated[int, Field(gt=0, le=8192)]
+Seed = Annotated[int, Field(ge=0, lt=2**32), NUMBER]  # torch multiplies seeds of steps from it, within 64 bits
+Count = Annotated[int, Field(gt=0, le=1_000_000), NUMBER]
+Steps = Annotated[int, Field(gt=0, le=100_000_000), NUMBER]
+Warmup = Annotated[int, Field(ge=0, le=1_000_000), NUMBER]
+Batch = Annotated[int, Field(gt=0, le=65_536), NUMBER]
+Minutes = Annotated[float, Field(gt=0, le=1_000_000), NUMBER]
+Rate = Annotated[float, Field(gt=0, le=10), NUMBER]
+Weight = Annotated[float, Field(gt=0, le=1_000_000), NUMBER]
+Loss = Annotated[float, Field(ge=0, le=10_000), NUMBER]
+Decay = Annotated[float, Field(ge=0, le=10), NUMBER]
+Dropout = Annotated[float, Field(ge=0, lt=1), NUMBER]
+Fraction = Annotated[float, Field(ge=0, le=1), NUMBER]
+TopP = Annotated[float, Field(gt=0, le=1), NUMBER]
+Factor = Annotated[float, Field(gt=0, le=1000), NUMBER]
+Width = Annotated[int, Field(gt=0, le=8192), NUMBER]
 Weights = Annotated[dict[str, Weight], Field(min_length=1, max_length=100)]
 
 
@@ -131,21 +138,21 @@ class Network(Section):
 
     width: Width = 256
     """Channels of the convolutions."""
-    blocks: Annotated[int, Field(gt=0, le=256)] = 4
+    blocks: Annotated[int, Field(gt=0, le=256), NUMBER] = 4
     """Residual blocks on each side of the quantizer."""
     quantizer: Literal["vq", "fsq", "lfq"] = "vq"
     """`vq` (learned codebook), `fsq` (finite scalar quantization) or `lfq` (look-up free)."""
     split: Literal["none", "body"] = "none"
     """One encoder for the whole body (`none`), or one for each half (`body`), with a code each."""
-    groups: Annotated[int, Field(gt=0, le=64)] = 1
+    groups: Annotated[int, Field(gt=0, le=64), NUMBER] = 1
     """Groups of channels, each with a quantizer of its own."""
-    levels: Annotated[int, Field(gt=0, le=64)] = 1
+    levels: Annotated[int, Field(gt=0, le=64), NUMBER] = 1
     """Residual quantizers: each quantizes what the one before left over."""
     causal: bool = False
     """The decoder sees no later code, so that frames can be had while codes are being written."""
-    codes: Annotated[int, Field(ge=2, le=262_144)] = 512
+    codes: Annotated[int, Field(ge=2, le=262_144), NUMBER] = 512
     """Entries of each codebook. All of them become rows of the language model."""
-    code_dim: Annotated[int, Field(gt=0, le=8192)] = 64
+    code_dim: Annotated[int, Field(gt=0, le=8192), NUMBER] = 64
     """Channels that are quantized."""
     down: Literal[2, 4, 8] = 4
     """Frames a step."""
@@ -180,7 +187,7 @@ class TokenizerTraining(Section):
     """Wall time after which training ends; null trains all steps."""
     batch: Batch = 64
     """Windows a step."""
-    window: Annotated[int, Field(ge=16, le=2000)] = 64
+    window: Annotated[int, Field(ge=16, le=2000), NUMBER] = 64
     """Frames of a window, a multiple of `network.down`. Shorter clips are left out."""
     lr: Rate = 1e-3
     """The learning rate after `warmup`; it falls along a cosine."""
@@ -240,15 +247,15 @@ class TokenizerRecipe(Section):
 class SmallLLM(Section):
     """A Llama trained from scratch on motion tokens."""
 
-    layers: Annotated[int, Field(gt=0, le=200)] = 4
+    layers: Annotated[int, Field(gt=0, le=200), NUMBER] = 4
     """Decoder layers."""
-    width: Annotated[int, Field(gt=0, le=8192, multiple_of=64)] = 192
+    width: Annotated[int, Field(gt=0, le=8192, multiple_of=64), NUMBER] = 192
     """Channels."""
     steps: Steps = 240
     """Optimizer steps."""
     batch: Batch = 16
     """Windows a step."""
-    seconds: Annotated[float, Field(ge=0.5, le=600)] = 8.0
+    seconds: Annotated[float, Field(ge=0.5, le=600), NUMBER] = 8.0
     """Of motion, in a window."""
     lr: Rate = 1.5e-3
     """Learning rate."""
@@ -266,7 +273,7 @@ class AblationRow(Section):
     """Keys of a tokenizer's training that differ from the shared ones."""
     bpe: Count | None = None
     """Merges of a motion BPE for the LLM."""
-    search: Annotated[int, Field(ge=0, le=100)] = 0
+    search: Annotated[int, Field(ge=0, le=100), NUMBER] = 0
     """Sweeps in which codes are searched for."""
     like: str | None = None
     """The row before that has the same tokenizer, which is then not trained again."""
@@ -334,9 +341,9 @@ class Adapter(Section):
     """`lora`; `rslora` (scaled by alpha / √rank, Kalajdzievski 2023: for ranks from 64 on); `dora` (magnitude apart
     from direction, Liu et al. 2024: a third slower); `full`, every weight, whose run holds a whole model in the
     adapter's place."""
-    rank: Annotated[int, Field(gt=0, le=8192)] = 16
+    rank: Annotated[int, Field(gt=0, le=8192), NUMBER] = 16
     """Of LoRA's matrices; beyond the width of the base's layers it adds nothing."""
-    alpha: Annotated[int, Field(gt=0, le=1_000_000)] = 32
+    alpha: Annotated[int, Field(gt=0, le=1_000_000), NUMBER] = 32
     """LoRA's output is scaled by alpha / rank."""
     dropout: Dropout = 0.0
     """Share of LoRA's inputs that is dropped in training."""
@@ -374,7 +381,7 @@ class Data(Section):
     """A YAML file of phrasings, or the name of one in recipes/templates/."""
     system: Annotated[str, Field(max_length=20_000)] | None = None
     """The system message of every conversation; null leaves it to the base's chat template."""
-    max_length: Annotated[int, Field(ge=8, le=1_000_000)] = 256
+    max_length: Annotated[int, Field(ge=8, le=1_000_000), NUMBER] = 256
     """Tokens of a packed row; a longer example is cut at its end."""
     packing: bool = True
     """Several examples a row; without it a row an example, those of like length side by side."""
@@ -420,7 +427,7 @@ class Training(Section):
     """Steps between validations; the adapter with the best loss is kept."""
     validate_minutes: Minutes | None = None
     """Minutes after which it is validated at the latest; null counts steps alone."""
-    validate_examples: Annotated[int, Field(ge=0, le=100_000)] = 128
+    validate_examples: Annotated[int, Field(ge=0, le=100_000), NUMBER] = 128
     """Held-out examples, the same every time; 0 keeps the newest adapter."""
     patience: Count | None = None
     """Validations without a better loss after which training ends; null trains to the end."""
@@ -430,7 +437,7 @@ class Training(Section):
     """Steps between checkpoints."""
     save_minutes: Minutes | None = 10.0
     """Minutes after which a checkpoint is saved at the latest; null counts steps alone."""
-    keep: Annotated[int, Field(gt=0, le=1000)] = 1
+    keep: Annotated[int, Field(gt=0, le=1000), NUMBER] = 1
     """The newest checkpoints that stay."""
     store: Literal["float32", "bfloat16"] = "float32"
     """Type of the adapter's file at the end; bfloat16 halves it."""
@@ -479,7 +486,7 @@ class EmbedderTraining(Section):
     """AdamW's."""
     dropout: Dropout = 0.1
     """In both networks."""
-    temperature: Annotated[float, Field(ge=0.001, le=10)] = 0.07
+    temperature: Annotated[float, Field(ge=0.001, le=10), NUMBER] = 0.07
     """The contrast's start; it is learned."""
     crop: Fraction = 0.1
     """Share of a clip that may be cut off in training."""
@@ -498,7 +505,7 @@ class EmbedderRecipe(Section):
     """Data sets with captions."""
     base: Where = "builtin:smollm2-135m-instruct"
     """The causal LLM whose hidden states make a caption's features."""
-    layer: Annotated[int, Field(ge=0, le=1000)] = 0
+    layer: Annotated[int, Field(ge=0, le=1000), NUMBER] = 0
     """The states after so many layers; 0 takes its token embeddings, which cost nothing."""
     width: Width = 192
     """Channels of the motion network."""
@@ -512,7 +519,7 @@ class MultiModality(Section):
 
     texts: Count = 100
     """Texts that are drawn."""
-    repeats: Annotated[int, Field(ge=2, le=10_000)] = 30
+    repeats: Annotated[int, Field(ge=2, le=10_000), NUMBER] = 30
     """Motions of each."""
     pairs: Count = 10
     """Pairs compared for each text."""
@@ -533,30 +540,30 @@ class Suite(Section):
     """The split whose clips are the cases."""
     cases: Count | None = None
     """Clips of the split, from its start; null takes all."""
-    frames: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(gt=0)]] | None = None
+    frames: tuple[Annotated[int, Field(ge=0), NUMBER], Annotated[int, Field(gt=0), NUMBER]] | None = None
     """Shortest and longest clips that count."""
     captions: Literal["first", "drawn", "none"] = "first"
     """Of a clip's captions the first, or one drawn in each replication; for prediction and in_between also none."""
     length: Literal["own", "given"] = "own"
     """Of a motion: the model's own stop, or the true clip's duration is given."""
-    given: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    given: Annotated[float, Field(gt=0, lt=1), NUMBER] = 0.2
     """The share of a clip that prediction and in_between start from."""
     embedder: Where = "default"
     """A folder, a shipped name, or `standard:FOLDER`, where the standard evaluator lies."""
-    group: Annotated[int, Field(ge=4, le=100_000)] = 32
+    group: Annotated[int, Field(ge=4, le=100_000), NUMBER] = 32
     """Clips that R-Precision looks for the right one among."""
     pairs: Count = 300
     """Pairs of motions whose mean distance is Diversity."""
-    replications: Annotated[int, Field(gt=0, le=10_000)] = 1
+    replications: Annotated[int, Field(gt=0, le=10_000), NUMBER] = 1
     """How often all is measured, for an interval."""
     multimodality: MultiModality | None = None
     labels: Annotated[list[Text], Field(max_length=100)] = []
     """Keys of labels.jsonl that a classifier trained on real train clips reads off motions."""
-    temperature: Annotated[float, Field(ge=0, le=100), AfterValidator(_temperature)] = 0.8
+    temperature: Annotated[float, Field(ge=0, le=100), NUMBER, AfterValidator(_temperature)] = 0.8
     """Of sampling; 0 takes the likeliest token."""
     top_p: TopP = 0.95
     """Sample from the likeliest tokens that make up this share."""
-    best_of: Annotated[int, Field(gt=0, le=1000)] = 1
+    best_of: Annotated[int, Field(gt=0, le=1000), NUMBER] = 1
     """Motions made for each prompt; the model keeps one."""
     batch: Batch = 64
     """Prompts side by side."""
@@ -581,12 +588,12 @@ class Sampling(Section):
 
     prompts: Count = 64
     """Prompts a round."""
-    samples: Annotated[int, Field(ge=2, le=1000)] = 8
+    samples: Annotated[int, Field(ge=2, le=1000), NUMBER] = 8
     """Results for each of them."""
     replies: Where | None = None
     """A run from the same adapter, with the same prompts, whose first round's results are judged again in place of new
     ones, so that judges and methods can be set side by side for one sampling."""
-    temperature: Annotated[float, Field(ge=0.01, le=100)] = 1.0
+    temperature: Annotated[float, Field(ge=0.01, le=100), NUMBER] = 1.0
     """Of sampling."""
     top_p: TopP = 1.0
     """Sample from the likeliest tokens that make up this share."""
@@ -599,7 +606,7 @@ class Sampling(Section):
 class Learning(Section):
     """How an adapter learns from its judged results: rounds of sampling, then steps on what was sampled."""
 
-    rounds: Annotated[int, Field(ge=0, le=1_000_000)] = 1
+    rounds: Annotated[int, Field(ge=0, le=1_000_000), NUMBER] = 1
     """Rounds of sampling and learning; 0 measures alone."""
     steps: Steps = 50
     """Optimizer steps a round."""
@@ -609,7 +616,7 @@ class Learning(Section):
     """Units a step: a result; for `dpo` a pair."""
     micro_batch: Batch = 8
     """Units computed at once; it changes memory and speed alone."""
-    keep: Annotated[int, Field(gt=0, le=1000)] = 1
+    keep: Annotated[int, Field(gt=0, le=1000), NUMBER] = 1
     """`rejection`: the best of a group, where better than the group's mean. `dpo`: pairs of a group, best with worst,
     second best with second worst."""
     least: Fraction = 0.5
@@ -653,7 +660,7 @@ class Guards(Section):
 
     embedder: Where | None = None
     """The embedder that reports FID and diversity; never the one that judges."""
-    cases: Annotated[int, Field(ge=2, le=1_000_000)] = 100
+    cases: Annotated[int, Field(ge=2, le=1_000_000), NUMBER] = 100
     """Prompts."""
     every: Count = 1
     """Rounds between measurements."""
