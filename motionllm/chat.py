@@ -16,8 +16,8 @@ import logging
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ import numpy as np
 from motionllm.errors import MotionLLMError, check_text, unknown
 from motionllm.model import BEST_OF, LONGEST, MotionLM, Seconds, parse_seconds
 from motionllm.motion import Motion
+from motionllm.motion.skeleton import HUMANML3D
 
 log = logging.getLogger(__name__)
 
@@ -99,14 +100,16 @@ class Chat:
                 reply = event
         return reply
 
-    def turn(self, line: str) -> Iterator[np.ndarray | Reply]:
-        """The same with pieces of joints (k, 22, 3) on the way, where a motion is written piece by piece."""
+    def turn(self, line: str) -> Iterator[np.ndarray | Reply | None]:
+        """The same with pieces of joints (k, J, 3) on the way, where a motion is written piece by piece, and None after
+        each step where several are made at once. Closed between two of these, the turn ends.
+        """
         line = line.strip()
         try:
             _check(line)
             for event in self._answer(line):
                 if isinstance(event, Reply):
-                    self.turns.append((line, event))
+                    self.turns.append((line, replace(event, motion=None)))  # to be read again, not seen
                 yield event
         except Exception as error:  # a defect of ours ends a command, never a conversation
             reply = failure(error)
@@ -119,7 +122,7 @@ class Chat:
         self.motion, self.text = motion, None
         return Reply(f"{name}: {motion.duration:.1f} s at {motion.fps:g} fps. Ask about it.", motion)
 
-    def _answer(self, line: str) -> Iterator[np.ndarray | Reply]:
+    def _answer(self, line: str) -> Iterator[np.ndarray | Reply | None]:
         if not line:
             raise MotionLLMError("Nothing was said; write what a person does, a question, or /help.")
         if line.startswith("/"):
@@ -141,18 +144,23 @@ class Chat:
         else:
             yield self._say(line)
 
-    def _make(self, text: str, seconds: Seconds) -> Iterator[np.ndarray | Reply]:
+    def _make(self, text: str, seconds: Seconds) -> Iterator[np.ndarray | Reply | None]:
         if self.best_of > 1:
-            made = self.lm.generate(text, seconds, 1, self.seed, self.temperature, best_of=self.best_of)
-            assert isinstance(made, Motion)
+            made = yield from self.lm.generating(text, seconds, self.seed, self.temperature, self.best_of)
         else:
             pieces = []
             for joints in self.lm.stream(text, seconds, self.seed, self.temperature):
                 pieces.append(joints)
                 yield joints
-            made = Motion(np.concatenate(pieces), skeleton=self.lm.motion_tokenizer.skeleton).canonical()
+            made = self.motion_of(pieces)
+            made = made.canonical() if made.skeleton is HUMANML3D else made
         self.motion, self.text = made, text
         yield Reply(f"{text} ({made.duration:.1f} s)", made)
+
+    def motion_of(self, pieces: Sequence[np.ndarray]) -> Motion:
+        """The motion that pieces of a turn are together."""
+        skeleton = self.lm.motion_tokenizer.skeleton
+        return Motion(np.concatenate(pieces), skeleton.fps, skeleton)
 
     def _load(self, name: str) -> Reply:
         """/load CLIP: a motion file to talk about"""
@@ -237,7 +245,8 @@ def failure(error: Exception) -> Reply:
     if isinstance(error, MotionLLMError):
         return Reply(str(error), failed=True)
     log.error("a turn failed", exc_info=error)
-    said = f"That failed by a defect of ours ({type(error).__name__}: {str(error)[:300]}); go on."
+    first = (str(error).splitlines() or [""])[0][:200]
+    said = f"That failed by a defect of ours ({type(error).__name__}: {first}); go on."
     return Reply(said.encode(errors="replace").decode(), failed=True)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -44,8 +44,20 @@ BODILY = -1.0  # of `MotionLM.bodily`: with the shipped adapter between 30 motio
 # Texts and motions (codes) made for them → a score each, by which the best is kept.
 Judge = Callable[[Sequence[str], Sequence[Sequence[int]]], Sequence[float]]
 
+T = TypeVar("T")
+
 # Exactly so long, or within bounds; None leaves it to the model.
 Seconds = float | tuple[float, float] | None
+
+
+def drained(steps: Generator[None, None, T]) -> T:
+    """What a generator returns, without a pause."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            returned: T = end.value
+            return returned
 
 
 def parse_seconds(text: str) -> Seconds:
@@ -315,6 +327,39 @@ class MotionLM:
         what `generate` gives for that text and seed. start, end: a clip for all, or one a text (a Motion, joints, or
         features).
         """
+        return drained(
+            self._generated(texts, seconds, seed, temperature, top_p, best_of, top_k, start, end, judge, guidance)
+        )
+
+    def generating(
+        self,
+        text: str,
+        seconds: Seconds = None,
+        seed: int | None = None,
+        temperature: float = 0.8,
+        best_of: int | None = None,
+    ) -> Generator[None, None, Motion]:
+        """`generate` for who may change their mind: yields after each step of decoding, and returns the motion. It
+        ends where it is closed.
+        """
+        made = yield from self._generated([text], [seconds], seed, temperature, best_of=best_of)
+        return made[0]
+
+    def _generated(
+        self,
+        texts: Sequence[str],
+        seconds: Sequence[Seconds] | None,
+        seed: int | Sequence[int] | None,
+        temperature: float,
+        top_p: float = 0.95,
+        best_of: int | None = None,
+        top_k: int = 0,
+        start: Motion | np.ndarray | Sequence[Motion | np.ndarray] | None = None,
+        end: Motion | np.ndarray | Sequence[Motion | np.ndarray] | None = None,
+        judge: Judge | None = None,
+        guidance: float = 1.0,
+    ) -> Generator[None, None, list[Motion]]:
+        """What `generate_batch` returns, with a pause after each step of decoding."""
         if best_of is None:
             best_of = BEST_OF if judge or not self.engine else 1
         if best_of < 1:
@@ -332,7 +377,7 @@ class MotionLM:
             seed = [(s, i) for s in seed for i in range(best_of)]  # type: ignore[misc]
         bounds = ([o.least for o in many], [o.most for o in many])
         sampling |= self._guided(guidance, many)
-        made = self._write([o.prompt for o in many], *bounds, **sampling, seed=seed, given=begun)
+        made = yield from self._written([o.prompt for o in many], *bounds, **sampling, seed=seed, given=begun)
         if best_of > 1:
             if judge:
                 scores = judge([order.text for order in many], [[*c, *r] for c, r in zip(made, after, strict=True)])
@@ -680,9 +725,21 @@ class MotionLM:
         self, prompts: Sequence[Sequence[int]], least: Sequence[int], most: Sequence[int], **options: Any
     ) -> list[list[int]]:
         """Codes of motions, by the model or the engine. See `decoding.motions`."""
+        return drained(self._written(prompts, least, most, **options))
+
+    def _written(
+        self, prompts: Sequence[Sequence[int]], least: Sequence[int], most: Sequence[int], **options: Any
+    ) -> Generator[None, None, list[list[int]]]:
+        """What `_write` returns, with a pause after each step; an engine makes all in one."""
+        options["window"] = self._window
         if self.engine:
-            return self.engine.motions(prompts, least, most, **options, window=self._window)
-        return decoding.motions(self.model, self.vocab, prompts, least, most, **options, window=self._window)
+            return self.engine.motions(prompts, least, most, **options)
+        made = [list(codes) for codes in options.get("given") or [()] * len(prompts)]
+        for place in decoding.places(self.model, self.vocab, prompts, least, most, **options):
+            for codes, drawn in zip(made, place, strict=True):
+                codes.extend(drawn)
+            yield
+        return made
 
     def _say(self, conversations: Sequence[Sequence[Message]], **options: Any) -> list[str]:
         prompts = [self._prompt(c) for c in conversations]

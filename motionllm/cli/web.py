@@ -14,15 +14,23 @@ def web(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to bind to; 0.0.0.0 opens the page to the network.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port.")] = 7860,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A name that the page is reached by besides this machine's own, as behind a proxy; repeatable."
+        ),
+    ] = None,
     megabytes: Annotated[float, typer.Option(help="Largest clip that may be uploaded.")] = 20.0,
 ) -> None:
     """Serves a page: say what a person does and watch it being written, ask, change, bring clips and take them."""
+    import signal
     import sys
 
     from motionllm.model import MotionLM
     from motionllm.serve.web import gradio, serve
 
     gradio()  # said before a model is loaded
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as by Ctrl-C: visitors' files are removed
     lm = MotionLM.load(model, tokenizer=tokenizer)
     print(f"http://{host}:{port}  (stop with Ctrl-C)", file=sys.stderr, flush=True)
-    serve(lm, host, port, megabytes)
+    serve(lm, host, port, megabytes, names=allow_host or ())

@@ -1,43 +1,59 @@
 """A page to talk to a model in: conversation, clips up and down, and the figure while its motion is being written.
 
 Built with Gradio (extra `web`). Every visitor has a conversation and a folder of their own on the server; the model is
-shared, and takes one turn at a time.
+shared, and takes one turn at a time. Files of visitors are read in a process of their own, while others have the model.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import html
+import ipaddress
 import json
+import os
+import secrets
 import shutil
+import socket
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
-from motionllm.chat import Chat, Reply
+from motionllm.chat import Chat, Reply, failure
 from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.files import lock
 from motionllm.model import MotionLM
 from motionllm.motion import Motion
 from motionllm.motion.clip import READ
+from motionllm.motion.confined import load_confined
 from motionllm.motion.page import box, fill, player, stored
 from motionllm.motion.skeleton import HUMANML3D
 
 LOOPBACK = "127.0.0.1"
 LONGEST_CLIP = 600.0  # seconds of a clip that is uploaded
 UPLOADS = 50  # of one visitor
+READERS = 2  # uploads that are read at a time
+WAITING = 256  # turns and uploads that may wait
 LINE = 2000  # characters
 FORMATS = (".bvh", ".glb", ".mp4", ".npy")
 PACE = 0.2  # seconds between two pieces that are sent
+IDLE = 3600.0  # seconds after which a conversation is forgotten
+KEPT = (60, 900)  # Gradio's own copies of what goes up and down: looked at every, removed after so many seconds
 EXAMPLES = (
     "a person waves with the left hand",
     "What does the person do?",
     "now slower, and jump at the end",
     "a person walks in a circle",
 )
+_WORK = "motionllm-web-"
 
 # Runs in the browser whenever the clip changes: hands it to the stage.
 _SHOW = "clip => { if (clip) document.querySelector('#stage iframe').contentWindow.postMessage(clip, '*'); }"
@@ -45,82 +61,139 @@ _SHOW = "clip => { if (clip) document.querySelector('#stage iframe').contentWind
 
 @dataclass
 class Visitor:
-    """What one visitor has: a conversation, what it shows, and a folder for what is to be downloaded."""
+    """What one visitor has: a conversation, what it shows, and a folder for what is to be downloaded.
+
+    read: clips and their names that are not described yet. clips: how many were shown.
+    """
 
     chat: Chat
     folder: Path
     shown: list[dict[str, str]] = field(default_factory=list)
+    read: deque[tuple[Motion, str]] = field(default_factory=deque)
     uploads: int = 0
     clips: int = 0
+    seen: float = field(default_factory=time.monotonic)
+
+    def say(self, text: str, who: str = "assistant") -> None:
+        self.shown.append({"role": who, "content": text})
+
+    def excuse(self, error: Exception, path: Path, name: str) -> None:
+        """An error as a sentence of the conversation. The folder a file lies in here is nobody's business."""
+        self.say(failure(error).text.replace(str(path), name).replace(str(path.parent), ""))
+
+    def leave(self) -> None:
+        """Remove their files."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Visitors:
+    """Who is there, by the session of their page. Those who were idle for IDLE seconds are forgotten."""
+
+    def __init__(self, lm: MotionLM, work: Path) -> None:
+        self.lm, self.work = lm, work
+        self.there: dict[str, Visitor] = {}
+        self.lock = threading.Lock()
+
+    def __getitem__(self, session: str | None) -> Visitor:
+        now = time.monotonic()
+        with self.lock:
+            for idle in [name for name, one in self.there.items() if now - one.seen > IDLE]:
+                self.there.pop(idle).leave()
+            who = self.there.get(session or "")
+            if who is None:
+                who = Visitor(Chat(self.lm), self.work / secrets.token_hex(8))
+                if session:  # a request without one is nobody's next turn
+                    self.there[session] = who
+            who.seen = now
+            return who
+
+    def left(self, session: str | None) -> None:
+        """Their page is closed. Should its connection only have been lost, the conversation is still there."""
+        with self.lock:
+            who = self.there.get(session or "")
+        if who is not None:
+            who.leave()
 
 
 def build(lm: MotionLM, work: Path, megabytes: float = 20.0) -> Any:
     """The page as `gradio.Blocks`. work: a folder for the visitors' files. megabytes: of an upload."""
     gr = gradio()
+    visitors = Visitors(lm, work)
 
-    def visitor(there: Visitor | None) -> Visitor:
-        return there or Visitor(Chat(lm), Path(tempfile.mkdtemp(dir=work)))
-
-    def turn(there: Visitor | None, line: str, seconds: str, seed: str, candidates: float) -> Iterator[tuple[Any, ...]]:
-        who = visitor(there)
+    def turn(line: str, seconds: str, seed: str, candidates: float, request: Any) -> Iterator[tuple[Any, ...]]:
+        who = visitors[request.session_hash]
         chat = who.chat
         chat.best_of = int(candidates)
-        who.shown.append({"role": "user", "content": line[:LINE]})
-        yield who, who.shown, gr.skip(), ""
+        who.say(line[:LINE], "user")
+        yield who.shown, gr.skip(), ""
         pieces: list[np.ndarray] = []
         sent = 0.0
         who.clips += 1
-        for event in _turn(chat, line, seconds, seed):
-            if isinstance(event, Reply):
-                who.shown.append({"role": "assistant", "content": event.text})
-                motion = gr.skip() if event.motion is None else _clip(who.clips, event.motion, done=True)
-                yield who, who.shown, motion, ""
-            else:
-                pieces.append(event)
+        number = who.clips
+        try:
+            for event in _turn(chat, line, seconds, seed):
+                if isinstance(event, Reply):
+                    who.say(event.text)
+                    yield who.shown, gr.skip() if event.motion is None else _clip(number, event.motion, done=True), ""
+                    continue
+                if event is not None:
+                    pieces.append(event)
+                # Between two of these Gradio looks whether the visitor is still there, and closes the turn if not.
                 if time.monotonic() - sent >= PACE:
                     sent = time.monotonic()
-                    yield who, gr.skip(), _clip(who.clips, Motion(np.concatenate(pieces)), done=False), ""
+                    yield gr.skip(), _clip(number, chat.motion_of(pieces), done=False) if pieces else gr.skip(), ""
+        except Exception as error:  # a bare "Error" helps nobody
+            who.say(failure(error).text)
+            yield who.shown, gr.skip(), ""
 
-    def upload(there: Visitor | None, file: str | None) -> tuple[Any, ...]:
-        who = visitor(there)
-        if file is None:
-            return who, who.shown, gr.skip()
-        name = Path(file).name
-        who.shown.append({"role": "user", "content": f"[{name}]"})
-        who.uploads += 1
-        who.clips += 1
-        try:
-            reply = who.chat.hold(_read(Path(file), megabytes, who.uploads), name)
-            assert reply.motion is not None
-            said = f"{reply.text} It seems that {lm.caption(reply.motion)}"
-            who.shown.append({"role": "assistant", "content": said})
-            return who, who.shown, _clip(who.clips, reply.motion, done=True)
-        except MotionLLMError as error:
-            # The folder a file lies in here is nobody's business.
-            who.shown.append({"role": "assistant", "content": str(error).replace(file, name)})
-            return who, who.shown, gr.skip()
-        finally:
-            Path(file).unlink(missing_ok=True)
+    def upload(file: str | None, request: Any) -> list[dict[str, str]]:
+        who = visitors[request.session_hash]
+        if file is not None:
+            # Gradio keeps equal uploads under one path, which other visitors may be reading: it is not removed here.
+            path, name = Path(file), Path(file).name[-100:]
+            who.say(f"[{name}]", "user")
+            who.uploads += 1
+            try:
+                who.read.append((_read(path, megabytes, who.uploads), name))
+            except Exception as error:
+                who.excuse(error, path, name)
+        return who.shown
 
-    def download(there: Visitor | None, suffix: str) -> tuple[Any, str]:
-        who = visitor(there)
-        if who.chat.motion is None or suffix not in FORMATS:
+    def describe(request: Any) -> tuple[Any, ...]:
+        who = visitors[request.session_hash]
+        clip = gr.skip()
+        while who.read:
+            motion, name = who.read.popleft()
+            who.clips += 1
+            try:
+                reply = who.chat.hold(motion, name)
+                who.say(f"{reply.text} It seems that {lm.caption(motion)}")
+                clip = _clip(who.clips, motion, done=True)
+            except Exception as error:
+                who.say(failure(error).text)
+        return who.shown, clip
+
+    def download(suffix: str, request: Any) -> str:
+        who = visitors[request.session_hash]
+        motion = who.chat.motion
+        if motion is None or suffix not in FORMATS:
             raise gr.Error("There is no motion yet: say what a person does, or give a clip.", print_exception=False)
         path = who.folder / f"motion{suffix}"
         try:
-            motion = who.chat.motion
+            who.folder.mkdir(mode=0o700, exist_ok=True)
             (motion.canonical() if suffix == ".npy" else motion).save(path)
-        except MotionLLMError as error:
-            raise gr.Error(str(error).replace(str(path), path.name), print_exception=False) from None
-        return who, str(path)
+        except Exception as error:
+            said = failure(error).text.replace(str(path), path.name)
+            raise gr.Error(said, print_exception=False) from None
+        return str(path)
 
-    def forget(who: Visitor | None) -> None:
-        if who is not None:
-            shutil.rmtree(who.folder, ignore_errors=True)
+    def left(request: Any) -> None:
+        visitors.left(request.session_hash)
 
+    for handler in (turn, upload, describe, download, left):
+        handler.__annotations__["request"] = gr.Request  # by which Gradio knows what to pass
     one_at_a_time: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model"}
-    with gr.Blocks(title="motionllm", analytics_enabled=False, delete_cache=(600, 3600)) as page:
-        state = gr.State(None, time_to_live=3600, delete_callback=forget)
+    with gr.Blocks(title="motionllm", analytics_enabled=False, delete_cache=KEPT) as page:
         clip = gr.Textbox(visible="hidden", elem_id="clip", show_label=False)
         with gr.Row():
             with gr.Column():
@@ -144,30 +217,136 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0) -> Any:
                     make = gr.Button("Make the file", elem_id="make")
                 file = gr.File(label="The file", interactive=False, elem_id="file", height=80)
         for event in (line.submit, send.click):
-            event(turn, [state, line, seconds, seed, candidates], [state, talk, clip, line], **one_at_a_time)
-        given.upload(upload, [state, given], [state, talk, clip], **one_at_a_time)
-        make.click(download, [state, suffix], [state, file])
+            event(turn, [line, seconds, seed, candidates], [talk, clip, line], **one_at_a_time)
+        given.upload(upload, [given], [talk], concurrency_limit=READERS).then(
+            describe, None, [talk, clip], **one_at_a_time
+        )
+        make.click(download, [suffix], [file], concurrency_limit=READERS)
         clip.change(None, [clip], None, js=_SHOW)
-    return page.queue(max_size=32)
+        page.unload(left)
+    return page.queue(max_size=WAITING)
 
 
-def serve(lm: MotionLM, host: str = LOOPBACK, port: int = 7860, megabytes: float = 20.0, wait: bool = True) -> Any:
+def serve(
+    lm: MotionLM,
+    host: str = LOOPBACK,
+    port: int = 7860,
+    megabytes: float = 20.0,
+    wait: bool = True,
+    names: Sequence[str] = (),
+) -> Any:
     """Serve the page until interrupted; wait=False returns the running `gradio.Blocks`, for `close()`.
 
-    Raises MotionLLMError where the address cannot be had.
+    names: of hosts that the page is reached by, besides this machine and `host` (see `Guard`). Raises MotionLLMError
+    where the address cannot be had.
     """
+    from starlette.middleware import Middleware
+
     gr = gradio()
-    work = tempfile.TemporaryDirectory(prefix="motionllm-web-")
-    page = build(lm, Path(work.name), megabytes)
-    page.work = work  # lives as long as the page
+    files = contextlib.ExitStack()
+    atexit.register(files.close)
+    work = files.enter_context(_work())
     fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["monospace"]}  # none from elsewhere
     try:
+        page = build(lm, work, megabytes)
+        page.work = files
         page.launch(server_name=host, server_port=port, max_file_size=f"{max(1, int(megabytes * 1000))}kb", share=False,
                     prevent_thread_lock=not wait, quiet=True, show_error=False, ssr_mode=False, run_history=False,
-                    footer_links=[], theme=gr.themes.Base(**fonts))  # fmt: skip
+                    footer_links=[], theme=gr.themes.Base(**fonts),
+                    app_kwargs={"middleware": [Middleware(Guard, host=host, names=names)]})  # fmt: skip
     except OSError as error:
+        files.close()
         raise MotionLLMError(f"The page cannot be served at {host}:{port} ({error}); choose another --port.") from None
+    finally:
+        if wait:
+            files.close()
     return page
+
+
+@contextlib.contextmanager
+def _work() -> Iterator[Path]:
+    """A folder for the files of visitors, removed at the end; those of servers that were killed are removed first."""
+    place = Path(tempfile.gettempdir())
+    for folder in place.glob(f"{_WORK}*"):
+        with contextlib.suppress(MotionLLMError), lock(folder):  # a server that lives holds its own
+            shutil.rmtree(folder, ignore_errors=True)
+    folder = place / f"{_WORK}{secrets.token_hex(8)}"
+    with lock(folder):
+        folder.mkdir(mode=0o700)
+        before = os.environ.get("GRADIO_TEMP_DIR")
+        os.environ["GRADIO_TEMP_DIR"] = str(folder / "gradio")  # it asks at every upload
+        try:
+            yield folder
+        finally:
+            if before is None:
+                del os.environ["GRADIO_TEMP_DIR"]
+            else:
+                os.environ["GRADIO_TEMP_DIR"] = before
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class Guard:
+    """Lets through, as ASGI middleware, what comes from the page itself.
+
+    A page of another site, open in the same browser, could else talk to this server: by its address, which `Origin`
+    tells, or by a name of its own that it has made to point here (DNS rebinding), which `Host` tells.
+
+    host: the address that is served; where it is all of this machine's, its name and plain addresses are let through
+    as `Host` too, which no one can make point elsewhere. names: more that the page is reached by.
+    """
+
+    def __init__(self, app: Any, host: str = LOOPBACK, names: Collection[str] = ()) -> None:
+        self.app = app
+        self.names = {_host(f"//{name}") for name in names}
+        self.hosts = {"localhost", LOOPBACK, "::1", host.lower(), *self.names}
+        self.everywhere = host in ("0.0.0.0", "::", "")
+        if self.everywhere:
+            self.hosts.add(socket.gethostname().lower())
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = {} if scope["type"] == "lifespan" else {k.lower(): v.decode("latin-1") for k, v in scope["headers"]}
+        why = None if scope["type"] == "lifespan" else self.refused(headers.get(b"host"), headers.get(b"origin"))
+        if why is None:
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": why[:120]})
+        else:
+            plain = [(b"content-type", b"text/plain; charset=utf-8")]
+            await send({"type": "http.response.start", "status": 403, "headers": plain})
+            await send({"type": "http.response.body", "body": why.encode(errors="replace")})
+
+    def refused(self, host: str | None, origin: str | None) -> str | None:
+        """Why a request is not let through, by these two of its headers."""
+        name = _host(f"//{host or ''}")
+        if name not in self.hosts and not (self.everywhere and _is_address(name)):
+            return f"This page is not served as {(host or '')[:100]!r}; start it with --allow-host to have it so."
+        if origin is not None and _place(origin) != _place(f"//{host}") and _host(origin) not in self.names:
+            return f"Requests of {origin[:100]!r} are not taken: they come from another page."
+        return None
+
+
+def _host(address: str) -> str:
+    """The host name of an address, "" where it has none."""
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _place(address: str) -> str:
+    """Host and port of an address."""
+    try:
+        return urlsplit(address).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def gradio() -> Any:
@@ -179,7 +358,7 @@ def gradio() -> Any:
     return module
 
 
-def _turn(chat: Chat, line: str, seconds: str, seed: str) -> Iterator[np.ndarray | Reply]:
+def _turn(chat: Chat, line: str, seconds: str, seed: str) -> Iterator[np.ndarray | Reply | None]:
     if len(line) > LINE:
         yield Reply(f"That is {len(line)} characters long; {LINE} are read.", failed=True)
         return
@@ -200,7 +379,7 @@ def _read(path: Path, megabytes: float, uploads: int) -> Motion:
         raise MotionFileError(f"{path.name}: motion is read from {', '.join(READ)}.")
     if path.stat().st_size > megabytes * 1e6:
         raise MotionFileError(f"{path.name}: is {path.stat().st_size / 1e6:.0f} MB; {megabytes:g} are read.")
-    motion = Motion.load(path)
+    motion = load_confined(path)
     if motion.duration > LONGEST_CLIP:
         raise MotionFileError(f"{path.name}: is {motion.duration:.0f} s long; {LONGEST_CLIP:g} are read. Cut it.")
     return motion

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,64 @@ class Page:
         import base64
 
         return base64.b64decode(self.browser.call("Page.captureScreenshot", self.session)["data"])
+
+
+class Refused(Exception):
+    """An event that ended with an error."""
+
+
+class Guest:
+    """A visitor without a browser: says over HTTP what the page's script says."""
+
+    def __init__(self, port: int) -> None:
+        import httpx
+
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=300)
+        self.session = secrets.token_hex(6)
+        listed = self.client.get("/config").json()["dependencies"]
+        self.numbers = {dependency["api_name"]: dependency["id"] for dependency in listed}
+
+    def ask(self, name: str, *data: Any) -> None:
+        """Put an event of the page into its queue."""
+        event = {"data": data, "fn_index": self.numbers[name], "session_hash": self.session}
+        self.client.post("/gradio_api/queue/join", json=event).raise_for_status()
+
+    @contextmanager
+    def hear(self) -> Iterator[Iterator[dict[str, Any]]]:
+        """What the server says of events, until they are done."""
+        with self.client.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as stream:
+            yield (json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: "))
+
+    def answer(self, name: str, *data: Any) -> list[Any]:
+        """The outputs of an event, when it is done."""
+        self.ask(name, *data)
+        with self.hear() as said:
+            done = next(one for one in said if one["msg"] == "process_completed")
+        if not done["success"]:
+            raise Refused(done["output"]["error"])  # what the page shows in red; None: the bare word "Error"
+        return list(done["output"]["data"])
+
+    def say(self, line: str, seconds: str = "1", best_of: int = 1) -> str:
+        """The page's answer to a line."""
+        return str(self.answer("turn", line, seconds, "", best_of)[0][-1]["content"][0]["text"])
+
+    def put(self, name: str, content: bytes) -> str:
+        """The page's answer to a file."""
+        given = self.client.post("/gradio_api/upload", files={"files": (name, content)})
+        given.raise_for_status()
+        file = {"path": given.json()[0], "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+        try:
+            self.answer("upload", file)
+        except Refused as error:
+            return str(error)
+        return str(self.answer("describe")[0][-1]["content"][0]["text"])
+
+
+@pytest.fixture
+def guests() -> type[Guest]:
+    """Visitors of a port."""
+    pytest.importorskip("httpx")
+    return Guest
 
 
 @pytest.fixture
