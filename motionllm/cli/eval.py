@@ -118,12 +118,17 @@ def captions(
         Path | None, typer.Option(help="Folder of an encoder (roberta-large …): BERTScore too.")
     ] = None,
     layer: Annotated[int, typer.Option(help="Of the encoder, for BERTScore; 17 is roberta-large's.")] = 17,
+    similarity: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a sentence encoder: similarity in meaning by it, not by the packaged one."),
+    ] = None,
     baseline: Annotated[
         float | None, typer.Option(help="BERTScore F of unrelated texts, to rescale by; 0.83122575 for roberta-large.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """BLEU-1..4, ROUGE-L and CIDEr of captions against references, on raw and on normalised text."""
+    from motionllm.eval import similarity as meaning
     from motionllm.eval.text import caption_scores, read_predictions, read_references
 
     said, true = read_predictions(predictions), read_references(references)
@@ -132,6 +137,9 @@ def captions(
     rows = [f"{'':12}" + "".join(f"{column:>12}" for column in columns)]
     rows += [f"{name:12}" + "".join(f"{result[c][name]:12.4f}" for c in columns) for name in result["raw"]]
     rows += [f"{name:12}{value:12.4f}" for name, value in result.get("meteor", {}).items()]
+    if similarity or meaning.installed():
+        result["similarity"] = meaning.similarity([said[n] for n in true], list(true.values()), similarity)
+        rows += ["", *(f"{name:12}{value:12.4f}" for name, value in result["similarity"].items())]
     if bertscore:
         from motionllm.eval.bertscore import bert_score
 

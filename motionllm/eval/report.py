@@ -42,6 +42,7 @@ COLUMNS: dict[str, list[Column]] = {
         ("r1", "R@1", 3, 1), ("r2", "R@2", 3, 1), ("r3", "R@3", 3, 1), ("bleu1", "BLEU-1", 3, 1),
         ("bleu4", "BLEU-4", 3, 1), ("rouge_l", "ROUGE-L", 3, 1), ("cider", "CIDEr", 3, 1),
         ("bleu1 normalised", "BLEU-1 n.", 3, 1), ("bleu4 normalised", "BLEU-4 n.", 3, 1),
+        ("similarity", "similarity", 3, 1), ("degenerate", "degenerate", 3, -1),
         ("label_content", "content", 3, 1), ("label_style", "style", 3, 1), ("failures", "failed", 0, -1),
     ],
     "questions": [
@@ -216,6 +217,7 @@ def _scores(result: dict[str, Any]) -> dict[str, Any]:
     found = {**(result.get("made") or {}), "failures": result["failures"]}
     if "text" in result:
         found |= result["text"]["raw"] | {f"{key} normalised": v for key, v in result["text"]["normalised"].items()}
+        found |= result.get("similarity") or {}
         found |= {f"label_{key}": scores["accuracy"] for key, scores in result.get("labels", {}).items()}
     return found | result.get("answers", {})
 

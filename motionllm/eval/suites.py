@@ -39,10 +39,12 @@ from motionllm.eval.embedder import Embedder
 from motionllm.eval.evaluator import StandardEvaluator
 from motionllm.eval.gaps import Gap
 from motionllm.eval.labels import label_scores
+from motionllm.eval.similarity import installed, similarity
 from motionllm.eval.text import caption_scores, normalised
 from motionllm.model import MotionLM, find_adapter
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints, skeleton_of_dim
+from motionllm.motion.notation import measure
 from motionllm.tokenizer import MotionTokenizer
 
 FORMAT = 1  # of the result
@@ -125,11 +127,14 @@ class Baseline:
 
     To a text the clip with the nearest caption (cosine of TF-IDF over words), to a motion the caption of the clip
     whose features have the nearest mean and spread, to what is given of a clip the one whose same frames are nearest:
-    none knows the embedder that scores it. Prediction and in-between have baselines without training besides.
+    none knows the embedder that scores it. Prediction and in-between have baselines without training besides, and
+    captioning has `baseline:notation`: the sentence that is measured on the motion, without any model.
     """
 
     def __init__(self, name: str, suite: Suite) -> None:
         kinds = ["baseline:random", "baseline:nearest"]
+        if suite.task == "captioning":
+            kinds.append("baseline:notation")
         if suite.task in GAPS:
             kinds = ["baseline:hold", *(["baseline:linear"] if suite.task == "in_between" else []), "baseline:nearest"]
         if name not in kinds:
@@ -175,6 +180,8 @@ class Baseline:
         return [gaps.filled(gap, gaps.from_clip(gap, self.clips.nearest(gap))) for gap in asked]
 
     def captions(self, features: Sequence[np.ndarray]) -> list[str]:
+        if self.name == "baseline:notation":
+            return [measure(features_to_joints(clip)).sentence() for clip in features]
         if not self.nearest:
             # Drawn by the clip, so that a run that goes on draws as one that was never killed.
             draws = [np.random.default_rng([self.suite.seed, zlib.crc32(clip.tobytes())]) for clip in features]
@@ -564,6 +571,7 @@ def _captioning(run: _Run, cases: Sequence[Case], real: np.ndarray) -> dict[str,
     first = [case.sample.captions[0] for case in cases]
     result: dict[str, Any] = {
         "text": caption_scores(dict(zip(references, heard, strict=True)), references),
+        "similarity": similarity(heard, list(references.values())) if installed() else None,
         "failures": sum(text is None for text in said),
         "examples": [
             {"id": case.sample.id, "said": text, "true": case.sample.captions}
