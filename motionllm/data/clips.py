@@ -211,8 +211,8 @@ def _rows(
     where = source.path or source.kind
     if skipped:
         notes.append(
-            f"{where}: asks about the labels {', '.join(values) or '(none)'}; not about {', '.join(skipped)}, which "
-            "are of people, files or codes: those asked about can be chosen by the source's `labels`."
+            f"{where}: labels asked about: {', '.join(values) or 'none'}; not asked about: {', '.join(skipped)} (of "
+            "people, files or codes). The source's `labels` chooses others."
         )
     if bad:
         notes.append(f"{where}: {counted(len(bad), 'clip')} left out: {shortened(bad)}.")

@@ -116,11 +116,12 @@ def fact_questions(facts: Facts, random: np.random.Generator) -> list[Question]:
 _WHO = {"actor", "author", "camera", "clip", "dataset", "file", "filename", "format", "id", "license", "name", "path",
         "participant", "performer", "person", "recording", "session", "source", "subject", "take", "terms", "trial",
         "url", "uuid"}  # fmt: skip
-_BOUND = re.compile(r"_+|(?<=[^\W\d_])(?=\d)|(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_BOUND = re.compile(r"_+|(?<=[^\W\d_])(?=\d)|(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=\d)(?=[a-z]{3})")
+_CALLED = {"label": "action", "class": "action", "category": "action"}  # keys that say nothing
 
 
 def words_of(value: str) -> str:
-    """A label's value as words: "hopBothLegs1hops" → "hop both legs 1hops"; one that has no such bound as it is."""
+    """A label's value as words: "hopBothLegs1hops" → "hop both legs 1 hops"; one that has no such bound as it is."""
     words = [word for word in _BOUND.split(value) if word]
     return value if len(words) < 2 else " ".join(words).lower()
 
@@ -181,7 +182,7 @@ def label_questions(
         value = labels.get(key)
         if not isinstance(value, str) or len(others) < 2:
             continue
-        name = words_of(key)
+        name = _CALLED.get(key, words_of(key))
         other = others[(others.index(value) + int(random.integers(1, len(others)))) % len(others)]
         a, b = sorted((value, other))
         asked += [

@@ -222,10 +222,11 @@ def test_labels_that_are_names_or_numbers_are_not_asked_for() -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("hopBothLegs1hops", "hop both legs 1hops"),
+        ("hopBothLegs1hops", "hop both legs 1 hops"),
         ("squat1Reps", "squat 1 reps"),
         ("jogLeftCircle4StepsRstart", "jog left circle 4 steps rstart"),
         ("sit_down", "sit down"),
+        ("turn2nd", "turn 2nd"),
         ("BVHWalk", "bvh walk"),
         ("walk-turn-left", "walk-turn-left"),
         ("Proud", "Proud"),
@@ -242,16 +243,18 @@ def test_people_files_and_codes_are_not_asked_about_unless_chosen() -> None:
              "source": f"{i // 4}.bvh", "style": ["Proud", "old", ""][i % 3]} for i in range(24)]  # fmt: skip
     asked, skipped = labels_asked(rows)
     assert skipped == ["actor", "performerId", "group", "source"]
-    assert label_values(asked) == {"action": ["hop both legs 1hops", "kick l front 1 reps"], "style": ["Proud", "old"]}
+    assert label_values(asked) == {"action": ["hop both legs 1 hops", "kick l front 1 reps"], "style": ["Proud", "old"]}
     chosen = {"action": {"hopBothLegs1hops": "hops"}, "actor": {}}
     asked, skipped = labels_asked(rows, chosen)
     assert (asked[0], skipped) == ({"action": "hops", "actor": "ann"}, [])
     texts = {q.text for q in label_questions(asked[0], label_values(asked), np.random.default_rng(0))}
     assert {"Is the action hops?", "Is the actor ann?"} <= texts
+    texts = {q.text for q in label_questions({"label": "hop"}, {"label": ["hop", "sit"]}, np.random.default_rng(0))}
+    assert "What is the action of this motion?" in texts
     with pytest.raises(MotionLLMError, match="no label is called 'acton'; did you mean 'action'"):
         labels_asked(rows, {"acton": {}})
     with pytest.raises(MotionLLMError, match="did you mean 'hopBothLegs1hops'"):
         labels_asked(rows, {"action": {"hopBothLegs1hop": "hop"}})
     assert labels_asked(rows[:1], {"action": {"kickLFront1Reps": "kick"}}, whole=False)[0] == [
-        {"action": "hop both legs 1hops"}
+        {"action": "hop both legs 1 hops"}
     ]
