@@ -78,7 +78,7 @@ def fresh_adapter(settings: Adapter, vocab: MotionVocab, base: Any) -> Any:
 
 # In a process of its own, since a match cannot be interrupted: (.*.*)*x takes longer than the universe has.
 _MATCH = "import json, re, sys; p, n = json.load(sys.stdin); print(json.dumps([bool(re.fullmatch(p, x)) for x in n]))"
-_SECONDS = 10
+_SECONDS = 4
 
 
 def _chosen(targets: str | list[str], names: list[str]) -> list[str]:

@@ -839,7 +839,7 @@ def _override(tree: dict[str, Any], word: str) -> None:
             raise RecipeError(f"'{shown}': `{part}` is not a section of the recipe.")
     if isinstance(node, list):
         if not _index(last, node):
-            raise RecipeError(f"'{shown}': the list has {len(node)} items, numbered from 0.")
+            raise RecipeError(f"'{shown}': the list has {len(node)} of them, numbered from 0.")
         node[int(last)] = value
     else:
         node[last] = value

@@ -218,7 +218,7 @@ Run = Annotated[Path | None, typer.Option(help="Run folder of a recipe that trai
 def preview(
     recipe: Recipe,
     overrides: Overrides = None,
-    count: Annotated[int, typer.Option("-n", "--count", help="Examples to show.")] = 5,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, max=10_000, help="Examples to show.")] = 5,
     task: Annotated[str | None, typer.Option(help="Of this task alone.")] = None,
     out: Run = None,
     colour: Annotated[

@@ -117,7 +117,9 @@ def captions(
     bertscore: Annotated[
         Path | None, typer.Option(help="Folder of an encoder (roberta-large …): BERTScore too.")
     ] = None,
-    layer: Annotated[int, typer.Option(help="Of the encoder, for BERTScore; 17 is roberta-large's.")] = 17,
+    layer: Annotated[
+        int, typer.Option(min=0, max=1000, help="Of the encoder, for BERTScore; 17 is roberta-large's.")
+    ] = 17,
     similarity: Annotated[
         Path | None,
         typer.Option(help="Folder of a sentence encoder: similarity in meaning by it, not by the packaged one."),
@@ -175,9 +177,13 @@ def labels(
 @app.command("builtin", context_settings=CONTEXT)
 def builtin(
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
-    cases: Annotated[int, typer.Option(help="Held-out clips of the built-in corpus.")] = 100,
-    seed: Annotated[int, typer.Option(help="Of the corpus, the questions drawn and the sampling.")] = 0,
-    best_of: Annotated[int, typer.Option(help="Motions made for each prompt; the model keeps one.")] = 8,
+    cases: Annotated[int, typer.Option(min=1, max=1_000_000, help="Held-out clips of the built-in corpus.")] = 100,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Of the corpus, the questions drawn and the sampling.")
+    ] = 0,
+    best_of: Annotated[
+        int, typer.Option(min=1, max=1000, help="Motions made for each prompt; the model keeps one.")
+    ] = 8,
     judge: Annotated[
         str | None, typer.Option(help="Keep the best by these judges instead, with weights: facts,physics=0.2 …")
     ] = None,

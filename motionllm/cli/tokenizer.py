@@ -15,9 +15,10 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Name = Annotated[str, typer.Argument(help="A tokenizer's folder, or the name of a shipped one.")]
+Merges = Annotated[list[int], typer.Option(min=1, max=1_000_000, help="Pieces to learn; may be repeated.")]
 Sweeps = Annotated[
     int,
-    typer.Option("--search", min=0, help="Sweeps that look for codes with less error, at leisure; 2 do."),
+    typer.Option("--search", min=0, max=100, help="Sweeps that look for codes with less error, at leisure; 2 do."),
 ]
 
 
@@ -101,7 +102,7 @@ def report(
 def bpe(
     tokenizer: Name,
     data: Annotated[list[Path], typer.Option(help="A data set in HumanML3D's layout; may be repeated.")],
-    merges: Annotated[list[int], typer.Option(help="Pieces to learn; may be repeated.")] = [256, 1024],  # noqa: B006
+    merges: Merges = [256, 1024],  # noqa: B006
     as_json: Json = False,
 ) -> None:
     """Learns a motion BPE from the training clips and says how many tokens it saves on the held-out ones."""
