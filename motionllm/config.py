@@ -481,7 +481,7 @@ class EmbedderTraining(Section):
     lr: Rate = 1e-3
     """The learning rate after `warmup`."""
     warmup: Warmup = 50
-    """Steps in which the rate rises."""
+    """Steps in which the rate rises; with `minutes`, a tenth of them at most."""
     weight_decay: Decay = 0.05
     """AdamW's."""
     dropout: Dropout = 0.1

@@ -27,8 +27,10 @@ from motionllm.data import builtin
 from motionllm.data.builtin import Part, Sample, Spec
 from motionllm.data.samples import Question
 from motionllm.errors import MotionLLMError
+from motionllm.files import lock, tidy, write_file, writing
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
+from motionllm.runs import Stopped, on_full_disk
 
 log = logging.getLogger(__name__)
 
@@ -156,10 +158,21 @@ def run(recipe: Recipe, out: Path, adapter: str = "default") -> dict[str, Any]:
 
     Raises MotionLLMError, before anything is computed, where the adapter is missing or `out` holds other things.
     """
-    from motionllm.model import MotionLM, find_adapter
-    from motionllm.train import train
+    from motionllm.model import find_adapter
 
     find_adapter(adapter)
+    again = "the demo begins anew when it is started again"
+    with lock(out), on_full_disk(lambda: f"Make room; {again}."):
+        try:
+            return _run(recipe, out, adapter)
+        except Stopped as stop:  # of the training inside
+            raise Stopped(stop.number, f"Stopped; {again}") from None
+
+
+def _run(recipe: Recipe, out: Path, adapter: str) -> dict[str, Any]:
+    from motionllm.model import MotionLM
+    from motionllm.train import train
+
     clear(out)
     clock = _Clock()
     tasks = draw()
@@ -193,7 +206,8 @@ def publish(
     attempts: in the page's order. training: what `train` returned; its log is read from `out/run/log.jsonl`.
     """
     clock = _Clock()
-    (out / "motions").mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        (out / "motions").mkdir(parents=True, exist_ok=True)
     files = [f"motions/{number:02d}.bvh" for number in range(1, len(tasks.prompts) + 1)]
     for file, motion in zip(files, attempts[-1].motions, strict=True):
         motion.save(out / file)
@@ -249,8 +263,8 @@ def publish(
         "made": [[(m.joints, m.fps) for m in a.motions] for a in attempts],
         "true": [(features_to_joints(sample.load()), 20.0) for sample in tasks.clips],
     }
-    _write(out / "index.html", demo_page.page(content, clips, [row for row in rows if "loss" in row]))
-    _write(out / "demo.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_file(out / "index.html", demo_page.page(content, clips, [row for row in rows if "loss" in row]))
+    write_file(out / "demo.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return {"page": out / "index.html", **content}
 
 
@@ -263,14 +277,16 @@ def clear(out: Path) -> None:
         raise MotionLLMError(f"{out} is a file; give a folder for the demo with --out.")
     if out.is_dir() and any(out.iterdir()) and not (out / "demo.json").is_file():
         raise MotionLLMError(f"{out} holds files that no demo wrote; give another folder with --out.")
+    tidy(out)
     for name in MADE:
         place = out / name
         if place.is_dir():
             shutil.rmtree(place)
         else:
             place.unlink(missing_ok=True)
-    out.mkdir(parents=True, exist_ok=True)
-    _write(out / "demo.json", '{"unfinished": true}\n')  # a demo that is interrupted can be replaced too
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    write_file(out / "demo.json", '{"unfinished": true}\n')  # a demo that is interrupted can be replaced too
 
 
 class _Clock:
@@ -292,9 +308,3 @@ def _spec(sample: Sample) -> Spec:
 def _cores() -> int:
     affinity = getattr(os, "sched_getaffinity", None)  # Linux alone; it knows of containers' limits
     return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)

@@ -83,9 +83,8 @@ def on_full_disk(left: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except WriteError as error:
-        if len(error.args) > 1:  # said already, by the run inside this one
-            raise
-        raise WriteError(f"{error} {left()}", error) from None
+        what = error.args[-1]  # without what a run inside this one has said of itself
+        raise WriteError(f"{what} {left()}", what) from None
 
 
 class Log:

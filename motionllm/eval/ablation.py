@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from motionllm.config import Ablation, SmallLLM
 from motionllm.data.sources import read
 from motionllm.eval.metrics import frechet_distance
-from motionllm.files import write_file
+from motionllm.files import lock, tidy, write_file, writing
+from motionllm.runs import on_full_disk
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.bpe import MotionBPE
 from motionllm.tokenizer.train import fit, report
@@ -34,7 +35,14 @@ def run(
     A row's JSON: its network, training seconds, the tokenizer's report on the held-out clips of each data set, and
     under "llm" the small LLM's held-out negative log-likelihood in nats a second of motion.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with lock(folder), on_full_disk(lambda: "Make room and run it again: the rows that are there are kept."):
+        return _run(plan, folder, only, progress)
+
+
+def _run(plan: Ablation, folder: Path, only: str | None, progress: Progress | None) -> list[dict[str, Any]]:
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    tidy(folder)
     sources = plan.tokenizer.sources
     names = [Path(source.path).name if source.path else source.kind for source in sources]
     features: dict[str, list[list[np.ndarray]]] = {}

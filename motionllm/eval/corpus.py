@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import time
 from collections import Counter
@@ -26,6 +25,7 @@ from motionllm.data.builtin import Sample, Spec
 from motionllm.data.samples import Question
 from motionllm.errors import MotionLLMError
 from motionllm.eval.text import caption_scores
+from motionllm.files import write_file, writing
 from motionllm.model import BEST_OF, Judge, MotionLM
 from motionllm.motion import Motion
 from motionllm.results import adapter_hash as adapter_hash
@@ -171,15 +171,10 @@ def evaluate(
 
 
 def save_result(result: Mapping[str, Any], path: Path) -> None:
-    """Write a result as JSON. Raises MotionLLMError where the path cannot be written."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    """Write a result as JSON, in a folder that is made. Raises WriteError where it cannot be written."""
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise MotionLLMError(f"The result cannot be written to {path}: {error.strerror}.") from None
+    write_file(path, json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def each(call: Callable[..., Sequence[Any]], first: int, *columns: Sequence[Any]) -> list[Any]:

@@ -30,8 +30,9 @@ from motionllm.data.samples import Sample
 from motionllm.data.sources import read
 from motionllm.errors import MotionLLMError, RecipeError
 from motionllm.eval.metrics import GROUP, r_precision
-from motionllm.files import check_format, read_json, whole_folder
+from motionllm.files import check_format, lock, read_json, tidy, whole_folder
 from motionllm.motion.features import skeleton_of_dim
+from motionllm.runs import warm
 
 log = logging.getLogger(__name__)
 
@@ -259,8 +260,15 @@ def train_embedder(recipe: EmbedderRecipe, folder: Path, progress: Progress | No
     """Train on the recipe's train splits, measure on its val splits, save in `folder`; the embedder, with `scores`.
 
     The loss is InfoNCE both ways (van den Oord et al. 2018) within the batch; clips of one caption are no contrast to
-    each other. The same recipe gives the same embedder. Raises MotionLLMError for a source without captions or clips.
+    each other. The same recipe gives the same embedder. Raises MotionLLMError for a source without captions or clips,
+    where another process is in the folder, and where the disk is full.
     """
+    with lock(folder):
+        tidy(folder)
+        return _train(recipe, folder, progress)
+
+
+def _train(recipe: EmbedderRecipe, folder: Path, progress: Progress | None) -> Embedder:
     settings = recipe.train
     clips, weights, held_out = [], [], {}
     for number, source in enumerate(recipe.sources):
@@ -300,14 +308,12 @@ def train_embedder(recipe: EmbedderRecipe, folder: Path, progress: Progress | No
         networks.log_scale.fill_(-math.log(settings.temperature))
     optimizer = torch.optim.AdamW(networks.parameters(), settings.lr, weight_decay=settings.weight_decay)
     share = np.array(weights) / sum(weights)
-    begun, step, done = time.monotonic(), 0, 0.0
+    begun, step, done, spent = time.monotonic(), 0, 0.0, 0.0
     while done < 1:
         picked = random.choice(len(clips), min(settings.batch, len(clips)), replace=False, p=share)
         said = [place[clips[i].captions[random.integers(len(clips[i].captions))]] for i in picked]
         for group in optimizer.param_groups:
-            group["lr"] = (
-                settings.lr * min(1.0, (step + 1) / max(settings.warmup, 1)) * (1 + math.cos(math.pi * done)) / 2
-            )
+            group["lr"] = settings.lr * warm(step, settings.warmup, spent) * (1 + math.cos(math.pi * done)) / 2
         a = networks.texts(texts[said])
         b = networks.motions(*_padded([_cropped(motions[i], settings.crop, random) for i in picked]))
         # The scale is held under 100, or a few pairs take the whole gradient (Radford et al. 2021).

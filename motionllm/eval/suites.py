@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import platform
 import time
 import zlib
@@ -41,10 +40,12 @@ from motionllm.eval.gaps import Gap
 from motionllm.eval.labels import label_scores
 from motionllm.eval.similarity import installed, similarity
 from motionllm.eval.text import caption_scores, normalised
+from motionllm.files import lock, tidy, whole, writing
 from motionllm.model import MotionLM, find_adapter
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints, skeleton_of_dim
 from motionllm.motion.notation import measure
+from motionllm.runs import on_full_disk
 from motionllm.tokenizer import MotionTokenizer
 
 FORMAT = 1  # of the result
@@ -245,8 +246,14 @@ def run_suite(suite: Suite, model: str, out: Path, progress: Progress | None = N
 
     model: an adapter or run folder, a shipped name, `untrained:NAME`, or a baseline (see `Baseline`); for the
     tokenizer task a motion tokenizer does too. progress(done, **numbers) is called after each batch.
-    Raises MotionLLMError where data, embedder or model are not to be had, or real data fails the self-check.
+    Raises MotionLLMError where data, embedder or model are not to be had, real data fails the self-check, another
+    process is in the folder, or the disk is full.
     """
+    with lock(out), on_full_disk(lambda: "Make room and run it again: what was made until then is kept."):
+        return _measure(suite, model, out, progress)
+
+
+def _measure(suite: Suite, model: str, out: Path, progress: Progress | None) -> dict[str, Any]:
     begun = time.monotonic()
     cases = _cases(suite)
     # Answers are right or wrong by themselves.
@@ -280,7 +287,10 @@ def run_suite(suite: Suite, model: str, out: Path, progress: Progress | None = N
         entered = contestant(model, suite)
         about = entered.about
         parts = out / "parts" / _hash([protocol, about, versions, FORMAT])
-        parts.mkdir(parents=True, exist_ok=True)
+        with writing(parts):
+            parts.mkdir(parents=True, exist_ok=True)
+        tidy(out)
+        tidy(parts)
         run = _Run(suite, entered, embedder, parts, progress)
         result = measured[suite.task](run, cases, real)
         clock = {"making_seconds": round(run.seconds, 1), "made": run.made}
@@ -433,11 +443,10 @@ def _measured(features: np.ndarray, joints: np.ndarray, embedder: Embedder | Sta
 
 
 def _write_motions(file: Path, motions: Sequence[_Motion]) -> None:
-    beside = file.with_suffix(f".{os.getpid()}.npz")
     there = {f"{kind}{i}": getattr(m, kind) for i, m in enumerate(motions) for kind in ("embedding", "joints")
              if m.joints is not None}  # fmt: skip
-    np.savez(beside, count=len(motions), **there)  # type: ignore[arg-type]
-    os.replace(beside, file)
+    with whole(file) as part:
+        np.savez(part, count=len(motions), **there)  # type: ignore[arg-type]
 
 
 def _read_motions(file: Path) -> list[_Motion]:
@@ -750,9 +759,8 @@ def _write_samples(file: Path, cases: Sequence[Case], made: Sequence[_Motion]) -
     for i, (case, motion) in enumerate(list(zip(cases, made, strict=True))[:SAMPLES]):
         kept |= {f"caption{i}": np.array(case.sample.captions[0]), f"real{i}": features_to_joints(case.features)}
         kept |= {f"made{i}": motion.joints} if motion.joints is not None else {}
-    beside = file.with_suffix(f".{os.getpid()}.npz")
-    np.savez_compressed(beside, fps=cases[0].fps, **kept)  # type: ignore[arg-type]
-    os.replace(beside, file)
+    with whole(file) as part:
+        np.savez_compressed(part, fps=cases[0].fps, **kept)  # type: ignore[arg-type]
 
 
 def _embedder_name(suite: Suite) -> str:
