@@ -144,8 +144,10 @@ def writing(target: Path) -> Iterator[None]:
         raise
     except Exception as error:
         disk = isinstance(error, OSError) or type(error).__name__ == "SafetensorError"
-        if not disk and not (isinstance(error, RuntimeError) and "PytorchStreamWriter" in str(error)):
-            raise
+        if not disk:  # torch says so in an error of its own, where it writes or closes what could not be written
+            if not isinstance(error, RuntimeError) or not re.search("PytorchStreamWriter|inline_container", str(error)):
+                raise
+            error = error.__context__ if isinstance(error.__context__, OSError) else error
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:200]
         raise WriteError(f"{target}: cannot be written ({reason}); nothing was changed.") from None
 

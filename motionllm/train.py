@@ -451,9 +451,10 @@ def _validate(
                 motion, text = model(batch)
             sums += torch.tensor([float(motion + text), batch.supervised])
         sums = accelerator.reduce(sums.to(accelerator.device)).cpu()
-        losses[task] = float(sums[0] / sums[1].clamp(min=1))
+        if sums[1]:  # else every reply is beyond max_length
+            losses[task] = float(sums[0] / sums[1])
         every += sums
-    return losses | {"all": float(every[0] / every[1].clamp(min=1))} if losses else {}
+    return losses | {"all": float(every[0] / every[1])} if losses else {}
 
 
 def _sample(lm: MotionLM, settings: Training, folder: Path, step: int) -> list[str]:

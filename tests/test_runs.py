@@ -145,7 +145,7 @@ def words(verb: str, kept: Path) -> list[str]:
         "tokenizer": ["tokenizer", "train", str(kept / "tokenizer.yaml")],
         "improve": ["improve", str(kept / "start"), str(kept / "improve.yaml")],
         "embedder": ["eval", "train-embedder", str(kept / "embedder.yaml")],
-        "suite": ["eval", "suite", "text-to-motion-builtin", "--model", str(kept / "start"), "cases=4"],
+        "suite": ["eval", "suite", "questions", "cases=4", "data.clips=100", "--model", str(kept / "start")],
         "demo": ["demo"],
     }[verb]
 
@@ -225,7 +225,9 @@ def test_ctrl_c_and_sigterm_lose_no_step(
 def test_a_full_disk_is_one_sentence_wherever_it_fills(
     verb: str, kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    limits = np.random.default_rng(0).integers(10, 2000, 1).tolist() + {"train": [20_000, 60_000]}.get(verb, [9_000])
+    limits = np.random.default_rng(0).integers(10, 2000, 1).tolist() + {"train": [20_000, 60_000], "suite": []}.get(
+        verb, [9_000]
+    )
     for number, limit in enumerate(limits):
         out = tmp_path / str(number) / "out"
         out.parent.mkdir()
@@ -245,17 +247,42 @@ def test_a_full_disk_is_one_sentence_wherever_it_fills(
                 json.loads(line)
 
 
-def test_a_diverged_run_is_not_gone_on_from(kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "out"
-    given = [*words("train", kept), "train.save_every=1", "train.keep=20", "train.warmup=0", "--out", str(out)]
-    assert cli.main([*given, "train.lr=1e38", "train.clip=1e38"]) == 2
-    last = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "training has diverged" in last and "start anew with another --out" in last and "--resume" not in last
-    assert all(math.isfinite(row["loss"]) for row in rows(out / "log.jsonl") if "loss" in row)
-    given = [*words("tokenizer", kept), "train.lr=1e38", "train.warmup=0", "--out", str(tmp_path / "tokenizer")]
-    assert cli.main(given) == 2
+def test_a_diverged_run_is_not_gone_on_from(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, factors = train.cross_entropy, [1.0]
+
+    def rising(*given: Any) -> Any:
+        motion, text = real(*given)
+        return motion * factors[0], text * factors.pop(0)
+
+    monkeypatch.setattr(train, "cross_entropy", rising)
+    given = [*words("train", kept), "train.save_every=1", "train.keep=20", "train.validate_examples=0"]
+    for name, rise, says in {
+        ("last", (1, 1, 1, math.nan), "then copy checkpoint-2.pt to checkpoint.pt"),
+        ("gradient", (1, 1, 1, 1e30), "The gradient's norm is inf at step 4"),
+        ("older", (1, 1, 40, 9e9, math.inf), "then copy checkpoint-1.pt to checkpoint.pt"),
+        ("none", (1, 40, math.nan), "then start anew with another --out"),
+    }:  # fmt: skip
+        factors[:] = rise
+        assert cli.main([*given, "--out", str(tmp_path / name)]) == 2
+        last = capsys.readouterr().err.strip().splitlines()[-1]
+        assert "training has diverged" in last and says in last and ("--resume" in last) == (name != "none"), last
+        state = torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)
+        assert state["step"] == len(rise) - 1 and all(p.isfinite().all() for p in state["model"].values())
+
+
+def test_a_diverged_tokenizer_is_not_saved(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from motionllm.tokenizer import train as training
+
+    monkeypatch.setattr(training, "warm", lambda step, *_: math.inf if step == 12 else 1.0)
+    assert cli.main([*words("tokenizer", kept), "--out", str(tmp_path / "out")]) == 2
     assert "training has diverged" in capsys.readouterr().err
-    assert not (tmp_path / "tokenizer" / "model.safetensors").exists()
+    state = torch.load(tmp_path / "out" / "checkpoint.pt", weights_only=True)
+    assert state["step"] == 10 and all(p.isfinite().all() for p in state["network"].values())
+    assert not (tmp_path / "out" / "model.safetensors").exists()
 
 
 def test_checkpoints_and_validations_also_come_by_the_clock(
@@ -281,7 +308,7 @@ def test_checkpoints_and_validations_also_come_by_the_clock(
 
 
 def test_a_length_that_cuts_every_reply_is_refused(
-    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     given = [*words("train", kept), "data.tasks={caption: 1.0}", "train.steps=1"]
     assert cli.main([*given, "data.max_length=12", "--out", str(tmp_path / "a")]) == 2
@@ -290,10 +317,14 @@ def test_a_length_that_cuts_every_reply_is_refused(
     least = int(said.split("Set it to ")[1].split()[0])
     assert cli.main([*given, f"data.max_length={least - 1}", "--out", str(tmp_path / "b")]) == 2
     assert cli.main([*given, f"data.max_length={least}", "--out", str(tmp_path / "c")]) == 0
-    said = capsys.readouterr().err
-    assert f"data.max_length {least} cuts 256 of 256 examples, and of " in said and "of task caption)" in said
+    assert (
+        f"data.max_length {least} cuts 256 of 256 examples, and of " in caplog.text
+        and "of task caption)" in caplog.text
+    )
+    assert json.loads((tmp_path / "c" / "result.json").read_text())["best_validation_loss"] != 0
+    caplog.clear()
     assert cli.main([*given, "data.max_length=512", "--out", str(tmp_path / "d")]) == 0
-    assert "max_length" not in capsys.readouterr().err
+    assert "max_length" not in caplog.text
 
 
 def test_a_run_made_of_something_else_is_not_resumed_unless_told(
