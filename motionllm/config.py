@@ -775,6 +775,8 @@ def drop_unknown(tree: dict[str, Any], schema: type[BaseModel]) -> list[str]:
         schema.model_validate(tree)
     except ValidationError as error:
         for item in error.errors():
+            if item["type"] != "extra_forbidden":
+                continue
             *parents, last = item["loc"]
             node: Any = tree
             for part in parents:
@@ -782,7 +784,7 @@ def drop_unknown(tree: dict[str, Any], schema: type[BaseModel]) -> list[str]:
                     node = node.get(part)
                 else:
                     node = node[part] if isinstance(node, list) and isinstance(part, int) else None
-            if item["type"] == "extra_forbidden" and isinstance(node, dict) and node.pop(last, None) is not None:
+            if isinstance(node, dict) and node.pop(last, None) is not None:
                 passed.append(".".join(map(str, item["loc"])))
     return passed
 

@@ -193,5 +193,9 @@ def test_a_saved_recipe_of_another_version_is_read(tmp_path: Path, caplog: pytes
     assert all(key in record.getMessage() for key in ("retired", "data.sources.0.shade", "train.retired"))
     with pytest.raises(RecipeError, match="unknown key `retired`"):
         load_recipe(path)
+    path.write_text(json.dumps(tree | {"adapter": {"method": "full"}, "model": {"quantization": "4bit"}}))
+    with pytest.raises(RecipeError, match="freezes the weights"):
+        load_recipe(path, saved=True)
+    path.write_text(json.dumps(tree))
     with pytest.raises(RecipeError, match=r"unknown key `train\.stepz`"):
         load_recipe(path, ["train.stepz=3"], saved=True)

@@ -12,6 +12,7 @@ import resource
 import shutil
 import struct
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def damaged_bytes(content: bytes, random: np.random.Generator) -> bytes:
         return b"[" * 100_000
     if kind == 7:
         return content + content[:place]
-    return struct.pack("<Q", int(random.choice([0, 1, 7, 2**31, 2**62, 2**64 - 1]))) + content[8:]
+    return struct.pack("<Q", [0, 1, 7, 2**31, 2**62, 2**64 - 1][random.integers(6)]) + content[8:]
 
 
 def damaged_tree(tree: Any, random: np.random.Generator) -> Any:
@@ -187,20 +188,22 @@ def say(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Cal
 def check(say: Callable[..., tuple[int, str]], seeds: range) -> None:
     assert say(lambda copy: None)[0] == 0
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    refused = 0
+    refused, wrong = 0, []
     for seed in seeds:
         random, done = np.random.default_rng(seed), []
         begun = time.monotonic()
         try:
             status, said = say(lambda copy: done.append(damage(copy, random)))  # noqa: B023 - called at once
-        except Exception as error:
-            raise AssertionError(f"seed {seed}, {done}") from error
+        except Exception as error:  # a traceback, where the verb ran by itself
+            wrong.append(f"seed {seed}, {done}: {error!r} at {traceback.extract_tb(error.__traceback__)[-1]}")
+            continue
         spent = time.monotonic() - begun
         last = said.splitlines()[-1] if said else ""
-        assert status in (0, 2), f"seed {seed}, {done}: status {status}"
-        assert status == 0 or last.startswith("motionllm: error: "), f"seed {seed}, {done}: {said}"
-        assert spent < SLOWEST, f"seed {seed}, {done}: {spent:.0f} s"
+        sentence = last.startswith("motionllm: error: ") if status else True
+        if status not in (0, 2) or not sentence or spent > SLOWEST:
+            wrong.append(f"seed {seed}, {done}: status {status} after {spent:.0f} s: {last}")
         refused += status == 2
+    assert not wrong, "\n".join(wrong)
     assert refused > len(seeds) / 2
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < MOST
 

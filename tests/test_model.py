@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import shutil
@@ -457,3 +458,104 @@ def test_loading_an_adapter_runs_no_code_of_it(trained_run: tuple[Path, Path], t
     assert not mark.exists()
     pickle.loads((folder / "adapter_model.bin").read_bytes())  # the test can fail: this does run
     assert mark.exists()
+
+
+def test_a_base_with_other_weights_is_refused(trained_run: tuple[Path, Path], tmp_path: Path) -> None:
+    """Of the same shape, so that nothing else would tell them apart; the same in other files are the same."""
+    from safetensors.torch import load_file, save_file
+
+    run, base = trained_run
+    other = Path(shutil.copytree(base, tmp_path / "base"))
+    weights = load_file(other / "model.safetensors")
+    first, rest = dict(list(weights.items())[:5]), dict(list(weights.items())[5:])
+    (other / "model.safetensors").unlink()
+    save_file(first, other / "model-1.safetensors", {"format": "pt"})
+    save_file(rest, other / "model-2.safetensors", {"format": "pt"})
+    index = {**dict.fromkeys(first, "model-1.safetensors"), **dict.fromkeys(rest, "model-2.safetensors")}
+    (other / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    MotionLM.load(run, base=str(other))
+    name = next(name for name in rest if name.endswith("down_proj.weight"))
+    rest[name] = rest[name] + 0.02 * torch.randn_like(rest[name])
+    save_file(rest, other / "model-2.safetensors", {"format": "pt"})
+    with pytest.raises(MotionLLMError, match=r"trained on a base whose weights are \w{16}, but those of .* are \w{16}"):
+        MotionLM.load(run, base=str(other))
+    adapter = Path(shutil.copytree(run / "adapter", tmp_path / "older"))
+    vocab = json.loads((adapter / "motion_vocab.json").read_text())
+    del vocab["base"], vocab["format"]  # as saved before the base was noted
+    (adapter / "motion_vocab.json").write_text(json.dumps(vocab))
+    MotionLM.load(adapter, base=str(other))
+
+
+def test_a_base_in_another_precision_is_the_same(tiny_base: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    from motionllm.bases import base_fingerprint
+
+    other = Path(shutil.copytree(tiny_base, tmp_path / "base"))
+    halves = {name: value.bfloat16() for name, value in load_file(other / "model.safetensors").items()}
+    save_file(halves, other / "model.safetensors", {"format": "pt"})
+    assert base_fingerprint(other) == base_fingerprint(tiny_base)
+
+
+def test_files_that_lead_out_of_the_adapter_are_not_read(trained_run: tuple[Path, Path], tmp_path: Path) -> None:
+    for name in ("adapter_model.safetensors", "motion_vocab.json", "recipe.yaml", "tokenizer/config.json", "tokenizer"):
+        adapter = Path(shutil.copytree(trained_run[0] / "adapter", tmp_path / "adapter"))
+        outside = tmp_path / "outside"
+        (adapter / name).rename(outside)
+        (adapter / name).symlink_to(outside)
+        with pytest.raises(MotionLLMError, match="outside its folder"):
+            MotionLM.load(adapter)
+        shutil.rmtree(adapter)
+        shutil.rmtree(outside) if outside.is_dir() else outside.unlink()
+
+
+CONFIGS: list[tuple[dict[str, object], str]] = [
+    ({"lora_alpha": 1e9}, "gives lora_alpha"),
+    ({"lora_alpha": 16}, "gives lora_alpha"),
+    ({"r": 10**7}, "gives r as"),
+    ({"r": "4"}, "gives r as"),
+    ({"peft_type": "IA3"}, "gives peft_type"),
+    ({"use_dora": True}, "gives use_dora"),
+    ({"layer_replication": [[0, 2], [0, 10**6]]}, "sets layer_replication"),
+    ({"modules_to_save": ["lm_head"]}, "sets modules_to_save"),
+    ({"loftq_config": {"loftq_bits": 4}}, "sets loftq_config"),
+    ({"rank_pattern": {"(a+)+$": 8}}, "sets rank_pattern"),
+    ({"trainable_token_indices": [0, 1]}, "the rows that adapter_config.json names"),
+]
+
+
+@pytest.mark.parametrize(("change", "says"), CONFIGS)
+def test_an_adapter_s_configuration_is_that_of_its_recipe(
+    trained_run: tuple[Path, Path], tmp_path: Path, change: dict[str, object], says: str
+) -> None:
+    adapter = Path(shutil.copytree(trained_run[0] / "adapter", tmp_path / "adapter"))
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps(config | change))
+    with pytest.raises(MotionLLMError, match=says):
+        MotionLM.load(adapter)
+    # What only names layers is read off the weights.
+    (adapter / "adapter_config.json").write_text(json.dumps(config | {"target_modules": "(a+)+$"}))
+    MotionLM.load(adapter)
+
+
+def test_weights_that_are_no_numbers_are_refused(trained_run: tuple[Path, Path], tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    run, base = trained_run
+    adapter = Path(shutil.copytree(run / "adapter", tmp_path / "adapter"))
+    weights = load_file(adapter / "adapter_model.safetensors")
+    for value, says in ((float("nan"), "NaN or infinity"), (float("inf"), "NaN or infinity"), (1e8, "values beyond")):
+        name = sorted(weights)[3]
+        changed = weights | {name: weights[name].clone().fill_(value)}
+        save_file(changed, adapter / "adapter_model.safetensors", {"format": "pt"})
+        with pytest.raises(MotionLLMError, match=says):
+            MotionLM.load(adapter)
+    vocab = json.loads((adapter / "motion_vocab.json").read_text())
+    (adapter / "motion_vocab.json").write_text(json.dumps({k: v for k, v in vocab.items() if k != "base"}))
+    save_file(weights, adapter / "adapter_model.safetensors", {"format": "pt"})
+    other = Path(shutil.copytree(base, tmp_path / "base"))
+    its = load_file(other / "model.safetensors")
+    its["model.layers.1.mlp.up_proj.weight"][3, 3] = float("nan")
+    save_file(its, other / "model.safetensors", {"format": "pt"})
+    with pytest.raises(MotionLLMError, match="computes NaN or infinity"):
+        MotionLM.load(adapter, base=str(other))

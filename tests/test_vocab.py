@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,30 @@ def test_saved_and_loaded(tiny_base: Path, tmp_path: Path) -> None:
     (tmp_path / "motion_vocab.json").write_text("{")
     with pytest.raises(MotionLLMError, match="damaged"):
         MotionVocab.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("parts", 0), ("parts", 3), ("parts", 10**9), ("parts", 2.0), ("size", 10**9), ("size", "32"), ("size", -1),
+        ("size", None), ("first_id", 0), ("first_id", -5), ("first_id", 2**40), ("start_id", 2.5), ("end_id", True),
+        ("text_size", 10**12), ("end_id", 381), ("start_id", 390), ("tokenizer_hash", 5), ("base", [1]),
+    ],
+)  # fmt: skip
+def test_a_damaged_vocabulary_is_refused(tiny_base: Path, tmp_path: Path, field: str, value: object) -> None:
+    attached(tiny_base)[2].save(tmp_path)
+    path = tmp_path / "motion_vocab.json"
+    plain = json.loads(path.read_text())
+    assert plain["format"] == 1
+    if field == "end_id" and value == 381:
+        value = plain["start_id"]
+    path.write_text(json.dumps(plain | {field: value}))
+    with pytest.raises(MotionLLMError, match=r"motion_vocab\.json is damaged"):
+        MotionVocab.load(tmp_path)
+
+
+def test_ids_that_do_not_follow_the_base_s_are_refused(tiny_base: Path) -> None:
+    model, tokenizer = load_base(tiny_base)
+    start = len(tokenizer) + 10**6  # type: ignore[arg-type]
+    with pytest.raises(MotionLLMError, match="do not follow the base's"):
+        MotionVocab(start + 2, 32, start, start + 1, "hash", len(tokenizer)).attach(model)  # type: ignore[arg-type]

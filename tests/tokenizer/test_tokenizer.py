@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -320,3 +321,39 @@ def test_the_report_counts_by_part_and_by_picture(tiny_tokenizer: Path, clip: np
     assert whole == pytest.approx(result["mpjpe_root_mm"], rel=1e-6)
     assert result["mpjpe_root_mm"] < result["mpjpe_root_world_mm"] < result["mpjpe_mm"]
     assert 0 < result["stable"] <= 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width": 8192}, {"width": 8}, {"blocks": 10**6}, {"codes": 10**6}, {"code_dim": 64}, {"levels": 60},
+        {"groups": 8}, {"quantizer": "lfq"}, {"quantizer": "fsq", "codes": 64}, {"split": "none"}, {"down": 2},
+        {"width": "x"}, {"width": -1}, {"down": 3},
+    ],
+)  # fmt: skip
+def test_settings_that_the_weights_do_not_bear_out(tiny_tokenizer: Path, tmp_path: Path, change: dict) -> None:
+    folder = Path(shutil.copytree(tiny_tokenizer, tmp_path / "tokenizer"))
+    config = json.loads((folder / "config.json").read_text())
+    config["network"] |= change
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(MotionLLMError, match=r"is damaged"):
+        MotionTokenizer.load(folder)
+
+
+def test_a_folder_may_stand_for_a_shipped_tokenizer(tmp_path: Path) -> None:
+    whole = MotionTokenizer.load("default")
+    stands = {"format": 1, "shipped": "default", "hash": whole.hash}
+    (tmp_path / "config.json").write_text(json.dumps(stands))
+    assert MotionTokenizer.load(tmp_path).hash == whole.hash
+    for change in (
+        {"hash": "0" * 16},
+        {"shipped": "../default"},
+        {"shipped": "none"},
+        {"shipped": 3},
+        {"shipped": "default.yaml"},
+    ):
+        (tmp_path / "config.json").write_text(json.dumps(stands | change))
+        with pytest.raises(MotionLLMError, match="stands for the shipped motion tokenizer"):
+            MotionTokenizer.load(tmp_path)
+    whole.save(tmp_path / "copy")
+    assert (tmp_path / "copy" / "model.safetensors").stat().st_size > 8e6
