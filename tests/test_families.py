@@ -226,24 +226,80 @@ TALK: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("family", TEMPLATES)
-@pytest.mark.parametrize("system", [None, "", "You know motion."])
-def test_what_is_asked_is_what_was_trained_and_it_ends(
-    family: str, system: str | None, base_of: Callable[[str], Path]
-) -> None:
-    render = renderer_of(base_of(family), system)
-    tokenizer, vocab = render.tokenizer, render.vocab
-    assert vocab is not None
-    stop = tokenizer.convert_tokens_to_ids(ENDS.get(family, "<|im_end|>"))
-    assert render.stop == stop
+def agreeing(render: Renderer) -> Any:
+    """The whole of `TALK`, after a look at what is asked at each of its turns, learned, and stopped at."""
+    assert render.vocab is not None
     whole = render(TALK)
     for turn in (1, 3, 5):
         asked = render(TALK[:turn], reply=True).ids
         assert whole.ids[: len(asked)] == asked
         assert whole.supervised[len(asked)] and not any(whole.supervised[len(asked) - 3 : len(asked)])
     kept = [i for i, s in zip(whole.ids, whole.supervised, strict=True) if s]
-    replies = [render.template.text("A person walks."), vocab.encode(CODES), render.template.text("Someone waves.")]
-    assert kept == [i for reply in replies for i in (*reply, stop)]
+    said = [render.template.text("A person walks."), render.vocab.encode(CODES), render.template.text("Someone waves.")]
+    for reply in said:
+        assert kept[: len(reply)] == reply
+        end = kept.index(render.stop, len(reply))
+        assert not render.tokenizer.decode(kept[len(reply) : end]).strip()  # white space may stand before the end
+        kept = kept[end + 1 :]
+    assert not kept
+    return whole
+
+
+def at_random(random: np.random.Generator) -> str:
+    """A template made up of what templates do."""
+
+    def one(*of: str) -> str:
+        return of[random.integers(len(of))]
+
+    last = "{% if loop.last %}<|im_end|>{% endif %}"
+    end = one("<|im_end|>", "<|im_end|>\n", " <|im_end|>", "{{ eos_token }}", "\n", "", last)
+    opening = one("<|im_start|>assistant\n", "### Answer:\n", "", "<|im_sep|>")
+    alternate = one("", "", ALTERNATE)
+    return form(
+        one("", "{{ bos_token }}", "\n", HELPFUL, "{{ strftime_now('%A %H:%M') }}\n"),
+        one(TURN, TURN, f"{C}\n", "", "{{ raise_exception('no system') }}"),
+        alternate + one(TURN, f"[INST] {C} [/INST]", f"User: {C}\n\n", "{{ m.content | trim }}<|im_sep|>"),
+        alternate + opening + one("", " ", "\n", THOUGHT, "<think>\n") + C + end,
+        opening + one("", "", " ", "<think>\n"),
+        one("", "", "{{ eos_token }}", "\n"),
+    )
+
+
+def test_templates_at_random_agree_or_are_refused(base_of: Callable[[str], Path]) -> None:
+    tokenizer, random, refused = load_base_tokenizer(base_of("phi4")), np.random.default_rng(19), 0
+    vocab = MotionVocab.add(copy.deepcopy(tokenizer), 32, "x", 2)
+    for _ in range(150):
+        tokenizer.chat_template = at_random(random)
+        try:
+            render = Renderer(tokenizer, vocab, [None, "", "You know motion."][random.integers(3)])
+        except MotionLLMError as error:
+            refused += 1
+            assert "\n" not in str(error)
+            continue
+        whole = agreeing(render)
+        if render.system:
+            assert render.system in tokenizer.decode(whole.ids)
+    assert refused < 15
+
+
+def test_a_template_that_takes_lists_of_parts_is_given_lists(base_of: Callable[[str], Path]) -> None:
+    tokenizer = load_base_tokenizer(base_of("qwen2.5"))
+    plain = Renderer(tokenizer, None)([{"role": "user", "content": "x"}], reply=True).ids
+    parts = "{% for p in m.content %}{% if p.type == 'text' %}{{ p.text }}{% endif %}{% endfor %}"
+    tokenizer.chat_template = TEMPLATES["qwen2.5"].replace(C, parts)
+    assert Renderer(tokenizer, None)([{"role": "user", "content": "x"}], reply=True).ids == plain
+
+
+@pytest.mark.parametrize("family", TEMPLATES)
+@pytest.mark.parametrize("system", [None, "", "You know motion."])
+def test_what_is_asked_is_what_was_trained_and_it_ends(
+    family: str, system: str | None, base_of: Callable[[str], Path]
+) -> None:
+    render = renderer_of(base_of(family), system)
+    tokenizer = render.tokenizer
+    stop = tokenizer.convert_tokens_to_ids(ENDS.get(family, "<|im_end|>"))
+    assert render.stop == stop
+    whole = agreeing(render)
     bos = tokenizer.bos_token_id
     if bos is not None and bos not in (stop, tokenizer.convert_tokens_to_ids("<|im_start|>")):
         assert whole.ids.count(bos) == (family in (*BEGUN, "mistral"))
@@ -359,7 +415,7 @@ def test_a_template_is_read_as_transformers_reads_it(base_of: Callable[[str], Pa
     messages = [{"role": "user", "content": "hé"}, {"role": "tool", "content": "x"}, {"role": "user", "content": "y"}]
     expected = render_jinja_template([messages], chat_template=tokenizer.chat_template, **tokenizer.special_tokens_map)
     template = object.__new__(ChatTemplate)
-    template.tokenizer = tokenizer
+    template.tokenizer, template._lists = tokenizer, False
     template._compiled = template._compile()
     assert template._render(messages) == expected[0][0]
 

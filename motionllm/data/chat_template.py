@@ -80,7 +80,7 @@ class ChatTemplate:
             raise MotionLLMError(
                 f"The base model {tokenizer.name_or_path} has no chat template; give an instruction-tuned base."
             )
-        self.folds = self._merges = False
+        self.folds = self._merges = self._lists = False
         self._opening: str | None = None
         self._bos: int | None = None  # to be put at the beginning
         self.layout = lru_cache(1024)(self._layout)
@@ -158,15 +158,18 @@ class ChatTemplate:
         except Exception as error:  # the template is foreign code, compiled by a foreign library
             raise self._refused(_first(error)) from None
 
-    def _render(self, messages: list[dict[str, str]], ask: bool = False, **values: Any) -> str:
+    def _render(self, given: list[dict[str, str]], ask: bool = False, **values: Any) -> str:
         """What the template makes of messages. ask: with its own opening of the assistant's turn."""
+        messages: list[dict[str, Any]] = [dict(message) for message in given]
+        if self._lists:
+            messages = [m | {"content": [{"type": "text", "text": m["content"]}]} for m in messages]
         known = {**self.tokenizer.special_tokens_map, "tools": None, "documents": None, **values}
         try:
             written = _bounded(lambda: self._compiled.render(messages=messages, add_generation_prompt=ask, **known))
         except Exception as error:  # the template is foreign code, and may raise whatever it likes
             raise _Refusal(_first(error)) from None
-        if len(written) > LONGEST + sum(len(m["content"]) for m in messages):
-            raise _Refusal(f"it writes {len(written)} characters for {len(messages)} messages")
+        if len(written) > LONGEST + sum(len(m["content"]) for m in given):
+            raise _Refusal(f"it writes {len(written)} characters for {len(given)} messages")
         return str(written)
 
     def _pieces(self, shape: Shape, reply: bool) -> tuple[list[str], set[int], set[int]]:
@@ -228,7 +231,12 @@ class ChatTemplate:
     def _fit_roles(self) -> None:
         """Find out whether the template takes a system message, and two messages of one role in a row."""
         simple: Shape = (("user", 1), ("assistant", 1))
-        self._pieces(simple, False)
+        try:
+            self._pieces(simple, False)
+        except MotionLLMError as error:
+            self._lists = True  # of parts, as templates of models that also see take a message
+            if not self._takes(simple):
+                raise error
         if not self._takes((("system", 1), *simple, *simple)) or not self._grows((("system", 1), *simple, *simple)):
             self.folds = True
             self.mended["system message"] = "has no place, and is put before the user's first words"
