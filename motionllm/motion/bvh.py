@@ -682,6 +682,9 @@ def swing(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return result
 
 
+_SURE = 0.3  # the sine of a bend, 17 degrees, from which on a joint's side is known
+
+
 def _hinged(turned: np.ndarray, along: np.ndarray, lower: np.ndarray, fps: float) -> np.ndarray:
     """Turns (T, 3, 3) about a bone, which lies along the unit vector `along` (3,) of frames `turned` (T, 3, 3), after
     which the next bone, `lower` (T, 3) in the world, leaves it to one side always: elbows and knees are hinges.
@@ -693,14 +696,14 @@ def _hinged(turned: np.ndarray, along: np.ndarray, lower: np.ndarray, fps: float
     local = np.einsum("tba,tb->ta", turned, lower / np.maximum(np.linalg.norm(lower, axis=-1, keepdims=True), 1e-9))
     x, y = local @ square, local @ np.cross(along, square)
     bent = np.hypot(x, y)  # the sine of the angle between the bones
-    sure = bent > 0.1
+    sure = bent > _SURE
     if not sure.any() or len(bent) < 2:
         return np.broadcast_to(np.eye(3), turned.shape)
     angle, frames = np.arctan2(y, x), np.arange(len(bent))
     course = np.interp(frames, frames[sure], np.unwrap(angle[sure]))
     angle = course + np.mod(angle - course + np.pi, 2 * np.pi) - np.pi
     # Least squares: near what is seen, the more the joint is bent, and little change between neighbours.
-    seen, smooth = (bent / 0.2) ** 2, (fps / 60.0) ** 2
+    seen, smooth = (np.maximum(bent - 0.75 * _SURE, 0) / 0.2) ** 2, (fps / 60.0) ** 2
     bands = np.zeros((2, len(bent)))
     bands[0, 1:] = -smooth
     bands[1] = seen + 1e-9
