@@ -154,6 +154,8 @@ class Motion:
             raise MotionLLMError(f"fps is {fps}; frames a second above 0 are needed.")
         if abs(fps - self.fps) < 1e-6 * self.fps:
             return self
+        if fps > self.fps:  # more frames than there are: as many as could be read
+            budget.check_clip(int(min(self.duration * fps, 1e12)), self.joints.shape[1], fps)
         bvh = self._own_bvh()
         if bvh is not None:
             bvh = bvh.resample(fps)

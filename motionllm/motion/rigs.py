@@ -15,13 +15,12 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.files import read_yaml
 from motionllm.motion import plausible
 from motionllm.motion.bvh import BVH, UPRIGHT, rest_places
 from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
@@ -100,10 +99,7 @@ def load_rig(rig: Mapping[str, Any] | str | os.PathLike[str] | None) -> dict[str
     if rig is None:
         return {}
     if not isinstance(rig, Mapping):
-        try:
-            loaded = yaml.safe_load(Path(rig).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise MotionFileError(f"{rig}: cannot be read as a rig description ({error}).") from None
+        loaded = read_yaml(rig, "rig description")
         if not isinstance(loaded, dict):
             raise MotionFileError(f"{rig}: a rig description is a mapping like 'left_hip: LeftUpLeg'.")
         rig = loaded
@@ -112,12 +108,14 @@ def load_rig(rig: Mapping[str, Any] | str | os.PathLike[str] | None) -> dict[str
         if key not in known:
             close = difflib.get_close_matches(str(key), known, 1)
             hint = f"; did you mean {close[0]}?" if close else f"; the joints are {', '.join(HUMANML3D.joints)}."
-            raise MotionLLMError(f"Rig description: unknown key '{key}'{hint}")
+            raise MotionLLMError(f"Rig description: unknown key '{str(key)[:40]}'{hint}")
+        if key != "unit" and not isinstance(rig[key], str):
+            raise MotionLLMError(f"Rig description: {key} is a name in the file, not '{str(rig[key])[:40]}'.")
     if rig.get("up", "y") not in UPRIGHT:
-        raise MotionLLMError(f"Rig description: up is one of {', '.join(UPRIGHT)}, not '{rig['up']}'.")
+        raise MotionLLMError(f"Rig description: up is one of {', '.join(UPRIGHT)}, not '{rig['up'][:40]}'.")
     unit = rig.get("unit", 1.0)
-    if not isinstance(unit, (int, float)) or not unit > 0:
-        raise MotionLLMError(f"Rig description: unit is metres per file unit, above 0, not '{unit}'.")
+    if isinstance(unit, bool) or not isinstance(unit, int | float) or not 1e-6 <= unit <= 1e6:
+        raise MotionLLMError(f"Rig description: unit is metres per file unit, above 0, not '{str(unit)[:40]}'.")
     return dict(rig)
 
 

@@ -376,6 +376,12 @@ def test_impossible_rates_are_refused(fps, walk):
         Motion(walk).resample(fps)
 
 
+@pytest.mark.parametrize(("fps", "says"), [(1e9, "1e.09 frames per second"), (9000, "cut the take"), (1e300, "1e.300")])
+def test_more_frames_than_there_is_room_for_are_not_made(fps, says, walk):
+    with pytest.raises(MotionLLMError, match=says):
+        Motion(np.repeat(walk, 20, axis=0)).resample(fps)
+
+
 def test_wrong_shapes_are_refused():
     for shape in ((4, 21, 3), (4, 22), (4, 22, 2), (0, 22, 3)):
         with pytest.raises(MotionLLMError, match=r"humanml3d motion is \(frames, 22, 3\)"):

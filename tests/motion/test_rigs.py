@@ -425,3 +425,16 @@ def test_own_rotations_survive_loading_and_saving(tmp_path):
     clip = Motion.load(path)
     clip.save(tmp_path / "again.bvh")
     np.testing.assert_allclose(read_bvh(tmp_path / "again.bvh").values, clip.bvh.values, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 3000, "&a [*a, *a]", "left_hip: [1, 2]", "up: [y]", "up: q", "unit: .inf", "unit: .nan", "unit: true",
+     "unit: -1", "left_hip: 1", "left_hip: a\nleft_hip: b", "hello", "!!python/object/apply:os.getcwd []", "x" * 5000],
+)  # fmt: skip
+def test_a_rig_description_that_is_none_is_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "rig.yaml"
+    path.write_text(text)
+    with pytest.raises(MotionLLMError) as caught:
+        load_rig(path)
+    assert len(str(caught.value)) < 400
