@@ -149,6 +149,8 @@ def writing(target: Path) -> Iterator[None]:
                 raise
             error = error.__context__ if isinstance(error.__context__, OSError) else error
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:200]
+        if re.search(r"requested and \d+ written", reason):  # NumPy, which does not pass on why
+            reason = f"no space left, or a quota is reached: {reason}"
         raise WriteError(f"{target}: cannot be written ({reason}); nothing was changed.") from None
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from motionllm.errors import MotionLLMError
-from motionllm.files import write_file
+from motionllm.files import read_text, tidy, write_file
 from motionllm.motion.amass import AMASS, amass_joints, frame_rate, is_amass
 from motionllm.motion.arrays import read_npy, read_npz
 from motionllm.motion.bvh import Z_UP
@@ -48,13 +48,15 @@ def build(
     with what was built. Clips that are there already are kept.
 
     Returns {"clips", "built", "kept", "missing": {source: why}, "check": {id: millimetres}}.
-    Raises MotionLLMError for an index without its columns, or where no clip could be built.
+    Raises MotionLLMError for an index without its columns, or where no clip could be built; MotionFileError where a
+    clip cannot be written: those built until then are kept by the next call.
     """
     rows = _index(index)
     if not amass.is_dir():
         raise MotionLLMError(f"{amass} is no folder; give the one that holds AMASS's sets.")
     for name in ("new_joints", "new_joint_vecs"):
         (out / name).mkdir(parents=True, exist_ok=True)
+        tidy(out / name)
     missing: dict[str, str] = {}
     built = kept = 0
     for number, row in enumerate(rows):
@@ -65,13 +67,14 @@ def build(
         else:
             try:
                 joints = _clip(amass, row, body_models)
-                for twin, body in zip(twins, (joints, mirror(joints)), strict=True):
-                    features = joints_to_features(body)
+                made = [joints_to_features(body) for body in (joints, mirror(joints))]
+            except MotionLLMError as error:
+                missing[row["source_path"]] = str(error)
+            else:  # what cannot be written ends the build: the takes are not at fault
+                for twin, features in zip(twins, made, strict=True):
                     _save(out / "new_joint_vecs" / f"{twin}.npy", features)
                     _save(out / "new_joints" / f"{twin}.npy", features_to_joints(features))
                 built += 1
-            except MotionLLMError as error:
-                missing[row["source_path"]] = str(error)
         if progress:
             progress((number + 1) / len(rows), clips=built + kept)
     if not built + kept:
@@ -86,13 +89,15 @@ def build(
 
 def _index(path: Path) -> list[dict[str, str]]:
     try:
-        with open(path, encoding="utf-8-sig", newline="") as lines:
-            rows = list(csv.DictReader(lines))
-    except OSError as error:
-        raise MotionLLMError(f"The index {path} cannot be read: {error.strerror}.") from None
+        rows = list(csv.DictReader(io.StringIO(read_text(path, "index")), restval=""))
+    except csv.Error as error:
+        raise MotionLLMError(f"The index {path} is not CSV ({error}); HumanML3D's index.csv is needed.") from None
     absent = [c for c in COLUMNS if not rows or c not in rows[0]]
     if absent:
         raise MotionLLMError(f"The index {path} has no column {', '.join(absent)}; HumanML3D's index.csv is needed.")
+    for number, row in enumerate(rows, 2):
+        if not row["new_name"] or Path(row["new_name"]).name != row["new_name"]:
+            raise MotionLLMError(f"The index {path}, line {number}: {row['new_name']!r} is no name of a clip.")
     return rows
 
 

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from motionllm import cli
 from motionllm.data.build_humanml3d import build
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.motion.amass import amass_joints
 from motionllm.motion.features import mirror
 
@@ -110,3 +110,26 @@ def test_another_table_is_refused(amass: Path, tmp_path: Path, text: str, words:
     (tmp_path / "index.csv").write_text(text)
     with pytest.raises(MotionLLMError, match=words):
         build(amass, tmp_path / "index.csv", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["../evil.npy", "/tmp/evil.npy", "a/b.npy", ""])
+def test_clips_stay_in_their_folder(name: str, amass: Path, tmp_path: Path) -> None:
+    rows = index(tmp_path, f"./pose_data/KIT/3/walk_poses.npy,20,80,{name}")
+    with pytest.raises(MotionLLMError, match=r"index.csv, line 2: .* is no name"):
+        build(amass, rows, tmp_path / "out")
+
+
+def test_a_full_disk_is_no_missing_take(amass: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from motionllm.data import build_humanml3d
+
+    rows = index(tmp_path, "./pose_data/KIT/3/walk_poses.npy,20,80,000001.npy")
+    rows.write_bytes(rows.read_text().encode("utf-16"))
+
+    def full(path: Path, content: bytes) -> None:
+        raise MotionFileError(f"{path}: cannot be written (No space left on device); nothing was changed.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(build_humanml3d, "write_file", full)
+        with pytest.raises(MotionFileError, match="No space left"):
+            build(amass, rows, tmp_path / "out")
+    assert build(amass, rows, tmp_path / "out")["built"] == 1
