@@ -39,14 +39,13 @@ class Signals:
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():  # no other may set handlers
-            for number in (signal.SIGINT, signal.SIGTERM):
-                if signal.getsignal(number) is not signal.SIG_IGN:  # a shell's background job is not to hear Ctrl-C
-                    self.before[number] = signal.signal(number, self._take)
+            for number in (signal.SIGINT, signal.SIGTERM):  # also where a script's `&` has had Ctrl-C ignored
+                self.before[number] = signal.signal(number, self._take)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self.before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not set by Python
 
     @contextmanager
     def finishing(self) -> Iterator[None]:

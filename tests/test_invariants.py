@@ -129,11 +129,12 @@ def test_two_processes_are_one(
     recipe = write(tiny_base_untied)
     alone = run(recipe, tmp_path / "one", *words)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "--no-python",
-               sys.executable, "-c", MAIN, "train", str(recipe), *words, "--out", str(tmp_path / "two")]  # fmt: skip
+               sys.executable, "-c", MAIN, "train", str(recipe), *words, "--json",
+               "--out", str(tmp_path / "two")]  # fmt: skip
     done = subprocess.run(command, env=os.environ | {"ACCELERATE_USE_CPU": "true"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads((tmp_path / "two" / "result.json").read_text())
-    assert result["processes"] == 2
+    assert result["processes"] == 2 and json.loads(done.stdout) == result  # one speaks
     assert ("its share of the weights" in done.stderr) == ("train.shard=true" in words)
     assert losses(tmp_path / "two") == pytest.approx(alone, rel=2e-5)
     one = json.loads((tmp_path / "one" / "result.json").read_text())

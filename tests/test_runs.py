@@ -59,6 +59,12 @@ def test_a_signal_is_noted_while_a_step_is_finished_and_the_second_stops_at_once
         assert signals.asked == signal.SIGINT
         os.kill(os.getpid(), signal.SIGINT)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a script's `&` leaves it
+    try:
+        with pytest.raises(Stopped, match="130"), Signals(""):
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before[0])
 
 
 def test_a_launchers_echo_of_ctrl_c_is_no_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
