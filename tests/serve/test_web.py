@@ -428,12 +428,14 @@ def test_hostile_uploads_while_another_is_served(
         clip = bvh_of(tmp_path)
         assert "frames pass" in other.put("wave.bvh", clip)
         waits: dict[str, list[float]] = {"line": [], "clip": []}
-        took, said = {}, {}
+        took: dict[str, float] = {}
+        said: dict[str, str] = {}
+        files = hostile(tmp_path)
         begun_with = psutil.Process().memory_info().rss
 
         def attack() -> None:
             attacker = guests(port)
-            for name, content in hostile(tmp_path).items():
+            for name, content in files.items():
                 begun = time.monotonic()
                 said[name] = attacker.put(name, content)
                 took[name] = time.monotonic() - begun
