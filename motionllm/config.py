@@ -734,7 +734,7 @@ def load_recipe(
 
 
 def find_recipe(
-    kind: Literal["recipes", "tokenizer", "eval"],
+    kind: Literal["recipes", "tokenizer", "eval", "embedders"],
     name: str | Path,
     overrides: Sequence[str] = (),
     schema: type[R] = Recipe,  # type: ignore[assignment]

@@ -47,7 +47,8 @@ def plan(recipe: Recipe, run: Path) -> dict[str, Any]:
     motion_tokenizer = motion_tokenizer_of(recipe, run, fit=False)
     words = copy.deepcopy(bases.load_base_tokenizer(recipe.model.base))
     vocab = MotionVocab.add(words, motion_tokenizer.size, motion_tokenizer.hash, motion_tokenizer.parts)
-    model, counts = outline(recipe, vocab)
+    if not recipe.model.bpe:  # whose pieces are learned from the clips
+        outline(recipe, vocab)  # refuses before the clips are encoded
     log.info(
         "Tokens are counted on the encoded clips: each clip is encoded once, kept in the cache, and read from there by "
         "the run."
@@ -56,6 +57,8 @@ def plan(recipe: Recipe, run: Path) -> dict[str, Any]:
     mix = mixture(recipe, motion_tokenizer, clips["train"])
     templates, renderer, rate = mix.examples.templates, mix.examples.renderer, motion_tokenizer.codes_per_second
     again = Examples(clips["train"], recipe.data, templates, renderer, rate, recipe.train.seed)
+    vocab = mix.vocab
+    model, counts = outline(recipe, vocab)
     if cut := check_length(again, recipe.data):
         log.warning("%s", cut)
     data = statistics(mix)

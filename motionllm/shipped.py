@@ -13,7 +13,7 @@ from typing import Literal
 
 from motionllm.errors import MotionLLMError
 
-Kind = Literal["recipes", "tokenizer", "eval", "adapter", "templates"]
+Kind = Literal["recipes", "tokenizer", "eval", "adapter", "templates", "embedders"]
 
 _FOLDER: dict[Kind, str] = {
     "recipes": "recipes",
@@ -21,6 +21,7 @@ _FOLDER: dict[Kind, str] = {
     "eval": "eval",
     "adapter": "recipes/adapters",  # beside the recipes they were trained with
     "templates": "recipes/templates",
+    "embedders": "eval/embedders",
 }
 _CALLED: dict[Kind, str] = {
     "recipes": "recipe",
@@ -28,6 +29,7 @@ _CALLED: dict[Kind, str] = {
     "eval": "evaluation suite",
     "adapter": "adapter",
     "templates": "file of task templates",
+    "embedders": "recipe of an embedder",
 }
 
 
@@ -49,7 +51,7 @@ def find(kind: Kind, name: str | Path) -> Path:
         raise MotionLLMError(f"{shown}: cannot be read ({getattr(error, 'strerror', None) or error}).") from None
     inside = given.relative_to(_FOLDER[kind]) if given.is_relative_to(_FOLDER[kind]) else given
     if not inside.is_absolute() and ".." not in inside.parts and inside.parts:
-        endings = ("", ".yaml") if kind in ("recipes", "eval", "templates") else ("",)
+        endings = ("", ".yaml") if kind not in ("tokenizer", "adapter") else ("",)
         for shipped in (root() / _FOLDER[kind] / f"{inside}{ending}" for ending in endings):
             if _fits(kind, shipped):
                 return shipped

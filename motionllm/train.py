@@ -120,7 +120,7 @@ def _train(
         motion_tokenizer = motion_tokenizer_of(recipe, run)
         clips = {split: clips_of(recipe, split, motion_tokenizer) for split in ("train", "val")}
     prepared = time.monotonic() - begun
-    told = islice(chain(*clips["train"]), TOLD) if recipe.adapter.rows_init == "words" else ()
+    told = islice(chain(*clips["train"]), TOLD) if recipe.adapter.rows_init == "words" or recipe.model.bpe else ()
     lm = MotionLM.create(recipe, motion_tokenizer, templates, list(told))
     if recipe.data.packing and not packs(bare(lm.model)):
         log.info("%s takes no packed examples: each has a row of its own.", recipe.model.base)

@@ -141,6 +141,7 @@ def test_a_name_does_not_lead_out_of_its_folder(name: str, schema: type[Recipe])
         ("recipes", "improve-bandai", Improvement, "sources.0.path"),
         ("tokenizer", "ablation.yaml", Ablation, "tokenizer.sources.1.path"),
         ("eval", "captioning-cmu", Suite, "data.path"),
+        ("embedders", "bandai", EmbedderRecipe, "sources.0.path"),
     ],
 )
 def test_a_placeholder_is_answered_with_the_override(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -199,3 +200,17 @@ def test_a_dry_run_ends_with_the_minutes(  # type: ignore[no-untyped-def]
     assert 0 < result["steps"] < 1_000_000 and result["minutes"] <= 0.5
     assert result["examples"] == 4 * result["steps"]
     assert "each clip is encoded once" in caplog.text  # what takes minutes on a large set
+
+
+def test_pieces_of_motion_are_learned_whatever_rows_start_from(  # type: ignore[no-untyped-def]
+    words, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["builtin", *words("builtin"), "model.bpe=6", "adapter.rows_init=noise"]
+    assert cli.main(["train", *given, "--out", str(tmp_path / "run"), "--dry-run", "--json"]) == 0
+    planned = json.loads(capsys.readouterr().out)["parameters"]
+    assert cli.main(["train", *given, "--out", str(tmp_path / "run")]) == 0
+    assert planned["rows"] == len(MotionLM.load(tmp_path / "run").vocab.ids) == 2 * 16 + 2 + 6
+    assert cli.main(["data", "preview", *given, "-n", "2", "--task", "caption"]) == 0
+    shown = capsys.readouterr().out
+    codes = re.search(r"<motion> ([\d ]+) </motion>", shown)
+    assert codes and all(0 <= int(code) < 32 for code in codes[1].split())

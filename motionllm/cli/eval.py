@@ -82,7 +82,7 @@ def report(
 
 @app.command("train-embedder", context_settings=CONTEXT)
 def train_embedder(
-    recipe: Annotated[str, typer.Argument(help="An embedder's recipe: a file, or embedders/NAME of eval/.")],
+    recipe: Annotated[str, typer.Argument(help="An embedder's recipe: a file, or the name of one in eval/embedders/.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value words, e.g. train.minutes=5.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default runs/embedders/NAME.")] = None,
     as_json: Json = False,
@@ -90,7 +90,8 @@ def train_embedder(
     """Train a text–motion embedder to measure with; its own retrieval scores come first."""
     from motionllm.config import EmbedderRecipe, find_recipe
 
-    settings = find_recipe("eval", recipe, overrides or [], EmbedderRecipe)
+    name = recipe if Path(recipe).is_file() else recipe.removeprefix("embedders/")
+    settings = find_recipe("embedders", name, overrides or [], EmbedderRecipe)
     from motionllm.eval import embedder as embedding
     from motionllm.tracking import Bar
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from motionllm.data.conversations import Renderer, Tokens
 from motionllm.data.examples import Examples, pack
 from motionllm.data.templates import Templates
 from motionllm.tokenizer import MotionTokenizer
+from motionllm.tokenizer.bpe import MotionBPE
 from motionllm.vocab import MotionVocab
 
 
@@ -39,9 +40,10 @@ class Mixture:
 def mixture(recipe: Recipe, motion_tokenizer: MotionTokenizer, clips: Sequence[Clips]) -> Mixture:
     """The training mixture as `train` draws it. Raises MotionLLMError where a task has no clips or no phrasing."""
     tokenizer = load_base_tokenizer(recipe.model.base)
-    vocab = MotionVocab.add(
-        copy.deepcopy(tokenizer), motion_tokenizer.size, motion_tokenizer.hash, motion_tokenizer.parts
-    )
+    size, bpe = motion_tokenizer.size, None
+    if recipe.model.bpe:
+        bpe = MotionBPE.train([clip.codes for clip in islice(chain(*clips), 50_000)], size, recipe.model.bpe)
+    vocab = MotionVocab.add(copy.deepcopy(tokenizer), size, motion_tokenizer.hash, motion_tokenizer.parts, bpe)
     renderer = Renderer(tokenizer, vocab, recipe.data.system)
     rate = motion_tokenizer.codes_per_second
     templates = Templates.load(recipe.data.templates)
@@ -60,7 +62,10 @@ def stretches(tokens: Tokens, mix: Mixture) -> list[tuple[str, bool]]:
     found: list[tuple[str, bool]] = []
     for (supervised, motion), group in groupby(range(len(tokens.ids)), key=kind):
         ids = [tokens.ids[i] for i in group]
-        text = " ".join(names.get(i, str(i - vocab.first_id)) for i in ids) if motion else mix.tokenizer.decode(ids)
+        if motion:  # a piece of motion BPE as its codes
+            text = " ".join(names.get(i) or " ".join(map(str, vocab.decode([i]).tolist())) for i in ids)
+        else:
+            text = mix.tokenizer.decode(ids)
         if found and found[-1][1] == supervised:
             text = found.pop()[0] + text
         found.append((text, supervised))
