@@ -113,7 +113,7 @@ def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
 
 
 def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return "".join(c if c.isprintable() else "?" for c in str(error) or type(error).__name__)[:200]
 
 
 def _array(stream: IO[bytes], size: int) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 from motionllm.errors import MotionLLMError
 from motionllm.motion import budget
 from motionllm.motion.bvh import Z_UP
-from motionllm.motion.rigs import RigMap, side_and_part, to_humanml3d
+from motionllm.motion.rigs import RigMap, listed, side_and_part, to_humanml3d
 
 _CENTRES = {"h": "hip", "k": "knee", "a": "ankle", "s": "shoulder", "e": "elbow", "w": "wrist"}  # LHJC, R_KJC …
 # Origins of the segments that Plug-in Gait writes beside the markers.
@@ -63,7 +63,7 @@ def read_c3d(path: Path) -> tuple[np.ndarray, float]:
     except OSError as error:
         raise MotionLLMError(f"cannot be read ({error.strerror or error}).") from None
     except Exception as error:  # the library raises whatever damaged bytes make it stumble over
-        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        reason = "".join(c if c.isprintable() else "?" for c in f"{type(error).__name__}: {error}")[:200]
         raise MotionLLMError(f"is damaged or no C3D file ({reason}); export it again.") from None
     if read < frames:
         raise MotionLLMError(f"is cut short: its header says {frames} frames and {read} are there; copy it again.")
@@ -89,7 +89,7 @@ def _needed(labels: list[str]) -> dict[str, int]:
         missing.append("head")
     if missing:
         raise MotionLLMError(
-            f"has no joint centre for {', '.join(missing)} among its points ({', '.join(labels[:12])[:300]} …); "
+            f"has no joint centre for {', '.join(missing)} among its points ({listed(labels[:12])} …); "
             "markers on the skin are not enough, export joint centres or a skeleton as BVH."
         )
     return places
@@ -99,7 +99,9 @@ def _check_size(reader: Any, frames: int, rate: float, size: int) -> None:
     """Whether the frames that the header tells of are there and within bounds, before they are read."""
     points, analog = int(reader.point_used), int(reader.analog_used)
     if frames < 1 or points < 1 or not rate > 0:
-        raise MotionLLMError(f"holds no frame of points: its header says {frames} of {points} at {rate:g} per second.")
+        raise MotionLLMError(
+            f"holds no frame of points: its header says {frames} of {points} at {rate:g} per second; export it again."
+        )
     budget.check_clip(frames, points, rate)
     bytes_each = (4 * points + analog * int(reader.analog_per_frame)) * (4 if reader.point_scale < 0 else 2)
     there = max(0, size - (int(reader.header.data_block) - 1) * 512) // bytes_each
@@ -132,10 +134,12 @@ def _bridged(point: np.ndarray, label: str, rate: float) -> np.ndarray:
     """(T, 3) of a point (T, 5) whose fourth number is below 0 where it was hidden; short gaps are interpolated."""
     seen = point[:, 3] >= 0
     if not seen.any():
-        raise MotionLLMError(f"point {label} is never seen.")
+        raise MotionLLMError(f"point {listed([label])} is never seen; fill it in the capture software.")
     frames = np.arange(len(point))
     edges = np.flatnonzero(seen)
     gap = max(int(np.diff(edges, prepend=-1).max()), len(point) - int(edges[-1])) - 1
     if gap > _LONGEST_GAP * rate:
-        raise MotionLLMError(f"point {label} is hidden for {gap / rate:.1f} s; fill the gap in the capture software.")
+        raise MotionLLMError(
+            f"point {listed([label])} is hidden for {gap / rate:.1f} s; fill the gap in the capture software."
+        )
     return np.stack([np.interp(frames, frames[seen], point[seen, k]) for k in range(3)], axis=-1)

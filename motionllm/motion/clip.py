@@ -194,7 +194,10 @@ class Motion:
     def canonical(self) -> Motion:
         """22 joints at 20 fps on the target skeleton, lowest point at y = 0, first root at the XZ origin facing +Z."""
         clip = self.body().resample(HUMANML3D.fps)
-        return replace(clip, joints=features.canonical(clip.joints))
+        try:
+            return replace(clip, joints=features.canonical(clip.joints))
+        except MotionLLMError as error:
+            raise MotionLLMError(f"{self.name}: {error}" if self.name else str(error)) from None
 
     def lock_feet(self) -> Motion:
         """The clip as 22 joints whose standing feet do not slide (`feet.lock_feet`), at its own fps."""
@@ -385,7 +388,7 @@ def _load_npz(path: Path) -> Motion:
         joints, rate = amass_joints(read_npz(path, AMASS))
         return _seen(joints, rate, HUMANML3D, path.stem)
     if "joints" not in keys:
-        has = ", ".join(keys[:20]) or "nothing"
+        has = rigs.listed(keys[:20]) or "nothing"
         raise MotionFileError(
             f"{path}: has no 'joints' array (nor AMASS's 'poses' and 'trans'), only {has:.300}; "
             "save the joints under that name."
@@ -435,8 +438,12 @@ def _names(values: np.ndarray, count: int) -> tuple[str, ...]:
             f"'names' is {values.dtype} of shape {values.shape}, not the texts of {count} joints; correct them."
         )
     try:
-        names = values.astype("U").tolist()
-    except (UnicodeError, ValueError):  # bytes that are not ASCII; characters beyond Unicode
+        texts = np.ascontiguousarray(values.astype("=U"))  # of bytes that are not ASCII: UnicodeError
+        points = texts.view(np.uint32)
+        if (points > 0x10FFFF).any() or ((points >= 0xD800) & (points < 0xE000)).any():  # Python's text has no such
+            raise ValueError
+        names = texts.tolist()
+    except ValueError:
         raise MotionLLMError("'names' holds what is no text; save the names as NumPy text.") from None
     if len(set(names)) < count or not all(0 < len(name) <= 200 for name in names):
         raise MotionLLMError(

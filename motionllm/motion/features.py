@@ -173,7 +173,9 @@ def uniform_skeleton(joints: np.ndarray, skeleton: Skeleton = HUMANML3D) -> np.n
     parents = np.array(skeleton.parents)
     leg = sum(float(np.linalg.norm(joints[0, b] - joints[0, parents[b]])) for b in skeleton.leg)
     if not leg > 1e-6:
-        raise MotionLLMError("The right leg has no length in the first frame; the body cannot be scaled.")
+        raise MotionLLMError(
+            "The right leg has no length in the first frame, so the body cannot be scaled; cut that frame."
+        )
     scale = skeleton.lengths[list(skeleton.leg)].sum() / leg
     result = np.empty_like(joints)
     for start in range(0, len(joints), _BLOCK):

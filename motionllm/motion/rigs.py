@@ -169,7 +169,7 @@ def map_rig(
         if place in rig:
             if rig[place] not in index:
                 close = difflib.get_close_matches(str(rig[place]), names, 3)
-                hint = f"the nearest names are {', '.join(close)}" if close else f"it has {_listed(names)}"
+                hint = f"the nearest names are {', '.join(close)}" if close else f"it has {listed(names)}"
                 raise MotionLLMError(
                     f"Rig description: {place} is '{rig[place]}', but the file has no such joint; {hint}."
                 )
@@ -246,7 +246,7 @@ def map_rig(
     missing = [p for p in missing if p not in placeable]
     if missing:
         raise MotionLLMError(
-            f"No joint found for {', '.join(missing)} among {_listed(names)}; "
+            f"No joint found for {', '.join(missing)} among {listed(names)}; "
             f"name them with rig={{'{missing[0]}': '<joint in the file>', …}} or a YAML file of such lines."
         )
     top = places["neck"] if "neck" in places else places["head"]
@@ -300,10 +300,10 @@ def _rise(names: Sequence[str], parents: Sequence[int], long: np.ndarray, arms: 
     return rise
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """Names for a message: all of a body's, some of a crowd's, and nothing in them that a terminal would obey."""
-    shown = ", ".join(name[:40] for name in names[:100])
-    more = f" and {len(names) - 100} more" if len(names) > 100 else ""
+    shown = ", ".join(name[:40] for name in names[:60])
+    more = f" and {len(names) - 60} more" if len(names) > 60 else ""
     return "".join(c if c.isprintable() else "?" for c in shown) + more
 
 

@@ -334,6 +334,7 @@ def test_what_is_damaged_in_an_archive_is_named(tmp_path, walk, monkeypatch):
         ("names", "abcd", "'names' is <U4 of shape"),
         ("names", ["a", "b", "b", "c"], "two joints the same"),
         ("names", [b"a", b"b", b"\xff", b"c"], "'names' holds what is no text"),
+        ("names", np.array([97, 98, 0x110000, 99], "<u4").view("<U1"), "'names' holds what is no text"),
         ("offsets", np.zeros((4, 2)), "'offsets' is not finite numbers of shape"),
         ("offsets", np.full((4, 3), np.inf), "'offsets' is not finite"),
         ("fps", 1j, "'fps' is one number, not complex128"),
