@@ -350,7 +350,7 @@ def lock(path: str | os.PathLike[str]) -> Iterator[None]:
     """
     target = Path(os.path.abspath(path))
     file = target.with_name(f".{target.name}.lock")
-    if target.is_dir() and not os.access(target.parent, os.W_OK):  # a volume mounted at a place of the system's
+    if os.path.isdir(target) and not os.access(target.parent, os.W_OK):  # a volume mounted at a place of the system's
         file = target / ".lock"
     with writing(Path(path)):
         target.parent.mkdir(parents=True, exist_ok=True)
