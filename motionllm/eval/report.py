@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from motionllm import shipped
 from motionllm.errors import MotionLLMError
 from motionllm.eval import gaps
 from motionllm.eval.suites import FORMAT, GAPS, SAMPLES
-from motionllm.files import write_file
+from motionllm.files import read_yaml, write_file
 from motionllm.motion.page import box, fill, player, stored
 
 # (key of a result, heading, decimals, better: + more, − less, 0 neither)
@@ -89,17 +88,14 @@ def read_results(paths: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
 def published(path: Path | None = None) -> list[dict[str, Any]]:
     """Others' numbers: [{"benchmark", "task", "system", "source", "differs", "scores"}] of a YAML file."""
     file = path or shipped.root() / "eval" / "published" / "numbers.yaml"
-    try:
-        rows = yaml.safe_load(file.read_text(encoding="utf-8"))
-        for row in rows:
-            missing = {"benchmark", "task", "system", "source", "scores"} - row.keys()
-            if missing:
-                raise MotionLLMError(f"{file}: {row.get('system', 'a system')} lacks `{sorted(missing)[0]}`.")
-    except OSError as error:
-        raise MotionLLMError(f"The published numbers {file} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, AttributeError, TypeError):
-        raise MotionLLMError(f"{file} is no list of systems with their scores.") from None
-    return list(rows)
+    rows = read_yaml(file, "list of published numbers")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise MotionLLMError(f"{file} is no list of systems with their scores.")
+    for row in rows:
+        missing = {"benchmark", "task", "system", "source", "scores"} - row.keys()
+        if missing:
+            raise MotionLLMError(f"{file}: {row.get('system', 'a system')} lacks `{sorted(missing)[0]}`.")
+    return rows
 
 
 def tables(results: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:

@@ -10,11 +10,12 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.files import whole
 from motionllm.motion import budget, features, feet, pictures, plausible, rigs
 from motionllm.motion.amass import AMASS, amass_joints, is_amass
 from motionllm.motion.arrays import npz_keys, number, read_npy, read_npz
@@ -255,14 +256,16 @@ class Motion:
                 f"save .resample({skeleton.fps:g}), or .npz."
             )
         joints = (self.joints / skeleton.unit).astype(np.float32)
-        _write(path, lambda stream: np.save(stream, joints, allow_pickle=False))
+        with whole(path) as part, open(part, "wb") as stream:  # a stream: numpy would change the file's name
+            np.save(stream, joints, allow_pickle=False)
 
     def _save_npz(self, path: Path) -> None:
         content: dict[str, Any] = {"joints": self.joints, "fps": self.fps, "names": np.array(self.skeleton.joints)}
         content["parents"] = np.array(self.skeleton.parents)
         if isinstance(self.skeleton, Rig):
             content["offsets"] = self.skeleton.offsets
-        _write(path, lambda stream: np.savez_compressed(stream, **content))
+        with whole(path) as part, open(part, "wb") as stream:
+            np.savez_compressed(stream, **content)
 
 
 def rest_pose(skeleton: Skeleton, joints: np.ndarray) -> np.ndarray:
@@ -470,14 +473,3 @@ def _parents(values: np.ndarray, count: int) -> tuple[int, ...]:
         depth[j] = depth[parents[j]] + 1 if value >= 0 else 1
     budget.check_joints(count, max(depth))
     return tuple(parents)
-
-
-def _write(path: Path, write: Callable[[IO[bytes]], None]) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("wb") as stream:
-            write(stream)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise MotionFileError(f"{path}: cannot be written ({error.strerror or error}).") from None
