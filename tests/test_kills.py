@@ -177,7 +177,18 @@ def plan(tmp_path: Path, tiny_base: Path, tiny_tokenizer: Path, tiny_recipe: Cal
         "embedder": ["eval", "train-embedder", str(tmp_path / "embedder.yaml")],
         "suite": ["eval", "suite", "questions", "cases=6", "batch=2", "data.clips=100", *model],
         "caption": ["caption", str(clips), "--batch", "1", *model],
-        "generate": ["generate", "--prompts", str(tmp_path / "prompts.txt"), "--best-of", "1", "--batch", "1", *model],
+        "generate": [
+            "generate",
+            "--prompts",
+            str(tmp_path / "prompts.txt"),
+            "--best-of",
+            "1",
+            "--batch",
+            "1",
+            "--seed",
+            "0",
+            *model,
+        ],
     }
 
 
