@@ -1,7 +1,7 @@
 """Files: written whole or not at all, read within bounds, and held by one process at a time.
 
-Whatever is written goes beside its place first, as `.NAME.PID.part`, and is renamed when it is whole. A process that is
-killed leaves such a part behind; `tidy` removes those of processes that are gone.
+Whatever is written goes beside its place first, as `.NAME.THREAD.PID.part`, and is renamed when it is whole. A process
+that is killed leaves such a part behind; `tidy` removes those of processes that are gone.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 import shutil
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -132,7 +133,8 @@ def tidy(folder: Path) -> None:
 def _part(target: Path, suffix: str = "") -> Path:
     name = target.name.encode()[:150].decode(errors="ignore")  # file systems take 255 bytes
     suffix = suffix if re.fullmatch(r"\.\w+", suffix) else ""
-    return target.with_name(f".{name}.{os.getpid()}.part{suffix}")
+    writer = f"{threading.get_ident():x}.{os.getpid()}"  # two threads may write one path: the later one stays
+    return target.with_name(f".{name}.{writer}.part{suffix}")
 
 
 @contextmanager

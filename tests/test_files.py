@@ -170,3 +170,14 @@ def test_a_place_is_looked_at_before_the_work(tmp_path: Path) -> None:
             check_place(tmp_path / place)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
     assert (tmp_path / "file").read_text() == "old"
+
+
+def test_threads_that_write_one_path_do_not_meet(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def write(number: int) -> None:
+        write_file(tmp_path / "a.txt", f"{number}" * 50_000)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(64)))
+    assert len({*(tmp_path / "a.txt").read_text()}) <= 2 and [p.name for p in tmp_path.iterdir()] == ["a.txt"]
