@@ -831,13 +831,20 @@ def go_on_from(folder: Path, model: Any, vocab: MotionVocab, recipe: Recipe) -> 
             f"The adapter in {folder} has another motion vocabulary than the recipe's base and motion tokenizer give; "
             "start from one that was trained on the same two."
         )
+    own = load_recipe(folder / "recipe.yaml", saved=True).adapter
+    for key in ("method", "rank", "alpha"):
+        has, wanted = getattr(own, key), getattr(recipe.adapter, key)
+        if has != wanted:
+            raise MotionLLMError(
+                f"The adapter in {folder} has {key} {has}, and the recipe {wanted}; set adapter.{key} to its own."
+            )
+    tensors = read_adapter(folder, own, vocab)
     try:
-        put(model, read_adapter(folder, recipe.adapter, vocab))
+        put(model, tensors)
     except (MotionLLMError, RuntimeError, KeyError) as error:  # RuntimeError, KeyError: PEFT, for other layers
         first = str(error).strip().splitlines()[0]
         raise MotionLLMError(
-            f"The adapter in {folder} is not of the recipe's shape, or damaged: it has {first}; set adapter.rank, "
-            "adapter.alpha and adapter.targets to its own."
+            f"The adapter in {folder} is on other layers than the recipe's ({first}); set adapter.targets to its own."
         ) from None
 
 

@@ -71,5 +71,5 @@ def test_retired_keys_are_passed_over_with_a_warning(tmp_path: Path, caplog: pyt
     with open(adapter / "templates.yaml", "a") as file:
         file.write("retired:\n- user: x\n  assistant: y\n")
     MotionLM.load(adapter, base=str(folder / "base"))
-    said = [record.getMessage() for record in caplog.records if "retired" in record.getMessage()]
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(said) == 5

@@ -131,18 +131,15 @@ def captions(
     as_json: Json = False,
 ) -> None:
     """BLEU-1..4, ROUGE-L and CIDEr of captions against references, on raw and on normalised text."""
-    from motionllm.eval import similarity as meaning
     from motionllm.eval.text import caption_scores, read_predictions, read_references
 
     said, true = read_predictions(predictions), read_references(references)
-    result = caption_scores(said, true)
+    result = caption_scores(said, true, similarity)
     columns = [column for column in ("raw", "normalised", "lemmatised") if column in result]
     rows = [f"{'':12}" + "".join(f"{column:>12}" for column in columns)]
     rows += [f"{name:12}" + "".join(f"{result[c][name]:12.4f}" for c in columns) for name in result["raw"]]
     rows += [f"{name:12}{value:12.4f}" for name, value in result.get("meteor", {}).items()]
-    if similarity or meaning.installed():
-        result["similarity"] = meaning.similarity([said[n] for n in true], list(true.values()), similarity)
-        rows += ["", *(f"{name:12}{value:12.4f}" for name, value in result["similarity"].items())]
+    rows += [f"{name:12}{value:12.4f}" for name, value in result.get("similarity", {}).items()]
     if bertscore:
         from motionllm.eval.bertscore import bert_score
 

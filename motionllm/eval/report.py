@@ -213,7 +213,7 @@ def _scores(result: dict[str, Any]) -> dict[str, Any]:
     found = {**(result.get("made") or {}), "failures": result["failures"]}
     if "text" in result:
         found |= result["text"]["raw"] | {f"{key} normalised": v for key, v in result["text"]["normalised"].items()}
-        found |= result.get("similarity") or {}
+        found |= result["text"].get("similarity", {})
         found |= {f"label_{key}": scores["accuracy"] for key, scores in result.get("labels", {}).items()}
     return found | result.get("answers", {})
 

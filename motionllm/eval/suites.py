@@ -38,7 +38,6 @@ from motionllm.eval.embedder import Embedder
 from motionllm.eval.evaluator import StandardEvaluator
 from motionllm.eval.gaps import Gap
 from motionllm.eval.labels import label_scores
-from motionllm.eval.similarity import installed, similarity
 from motionllm.eval.text import caption_scores, normalised
 from motionllm.files import lock, tidy, whole, writing
 from motionllm.model import MotionLM, find_adapter
@@ -580,7 +579,6 @@ def _captioning(run: _Run, cases: Sequence[Case], real: np.ndarray) -> dict[str,
     first = [case.sample.captions[0] for case in cases]
     result: dict[str, Any] = {
         "text": caption_scores(dict(zip(references, heard, strict=True)), references),
-        "similarity": similarity(heard, list(references.values())) if installed() else None,
         "failures": sum(text is None for text in said),
         "examples": [
             {"id": case.sample.id, "said": text, "true": case.sample.captions}

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from motionllm.errors import MotionLLMError
+from motionllm.eval.similarity import installed, similarity
 
 ORDERS = 4  # n-grams of 1 to 4 words
 BETA = 1.2  # ROUGE-L: how much more recall weighs than precision
@@ -30,12 +31,15 @@ _TINY, _SMALL = 1e-15, 1e-9
 Grams = Counter[tuple[str, ...]]
 
 
-def caption_scores(predictions: Mapping[str, str], references: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def caption_scores(
+    predictions: Mapping[str, str], references: Mapping[str, Sequence[str]], encoder: Path | None = None
+) -> dict[str, Any]:
     """Corpus scores of one caption an id against one or more references an id.
 
     Returns {"raw": {"bleu1" … "bleu4", "rouge_l", "cider"}, "normalised": {…}}: fractions; CIDEr on its own
     scale of 0 to 10. Beside them, where simplemma is installed, "lemmatised", and where nltk is, "meteor", of the
-    normalised texts (see `meteor`). Raises MotionLLMError where the two name different ids, or there are none.
+    normalised texts (see `meteor`); and "similarity" in meaning, by the sentence encoder in a folder, or by the
+    packaged one where it is installed. Raises MotionLLMError where the two name different ids, or there are none.
     """
     without = [name for name in predictions if name not in references]
     if without:
@@ -64,6 +68,8 @@ def caption_scores(predictions: Mapping[str, str], references: Mapping[str, Sequ
     scores = {name: _scores(*pair) for name, pair in texts.items()}
     if importlib.util.find_spec("nltk"):
         scores["meteor"] = meteor(*texts["normalised"])
+    if encoder or installed():
+        scores["similarity"] = similarity(*texts["raw"], encoder)
     return scores
 
 

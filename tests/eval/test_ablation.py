@@ -88,7 +88,7 @@ def test_the_plan_that_ships_is_sound() -> None:
         ({"rows": [{"name": "a", "network": {}, "like": "b"}]}, "no row before"),
         ({"rows": [{"name": "a", "network": {"codez": 3}}]}, "did you mean `codes`"),
         ({"rows": [{"name": "a", "network": {}, "train": {"steps": 3}}]}, "row a sets steps"),
-        ({"rows": [{"name": "a", "network": {}, "train": {"velocityy": 3}}]}, "row a: velocityy"),
+        ({"rows": [{"name": "a", "network": {}, "train": {"velocityy": 3}}]}, "row a: train: unknown key `velocityy`"),
     ],
 )
 def test_unsound_plans_are_refused(change: dict[str, object], words: str) -> None:

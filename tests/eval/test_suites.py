@@ -256,7 +256,7 @@ def test_labels_and_the_standard_evaluator_on_a_set(tiny_embedder: Path, tmp_pat
     said = run_suite(standard.model_copy(update={"task": "captioning"}), "baseline:random", tmp_path / "said")
     assert said["real"] and 0 < said["text"]["raw"]["bleu1"] < 1
     noted = run_suite(standard.model_copy(update={"task": "captioning"}), "baseline:notation", tmp_path / "noted")
-    assert noted["failures"] == 0 and noted["text"]["raw"]["rouge_l"] > 1.5 * said["text"]["raw"]["rouge_l"]
+    assert noted["failures"] == 0 and noted["text"]["raw"]["rouge_l"] > 0.2
     assert all(row["said"].startswith("a person ") for row in noted["examples"])
 
 
