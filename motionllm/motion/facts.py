@@ -169,7 +169,7 @@ def _travel(s: Signals, flights: list[Event]) -> tuple[list[Event], list[tuple[i
 
     The pelvis (mean of 0.5 s) goes faster than 0.2 m/s, the middle of the feet over 0.45 m in all and either foot over
     0.25 m; cut where the body all but stops or changes direction. run: faster than 2.6 m/s; or both knees are bent by
-    45 degrees at once and the ankles rise 16 cm at over 1.9 m/s, or at over 1.1 m/s with both feet 2.5 cm up in 5 % of
+    42 degrees at once and the ankles rise 16 cm at over 1.9 m/s, or at over 1.1 m/s with both feet 2.5 cm up in 5 % of
     the frames. crouch walk: the pelvis under 0.885 of standing and both knees bent by BENT degrees in most frames.
     direction: of the mean velocity in the body's frame; size: degrees turned on the way, + to the left; speed: m/s,
     mean of the middle half.
@@ -196,7 +196,7 @@ def _travel(s: Signals, flights: list[Event]) -> tuple[list[Event], list[tuple[i
         speed = float(s.root_speed[core].mean())
         name = "walk"
         high = float(np.percentile(s.lift[core].max(1), 75))
-        springy = float(s.flex[core].min(1).max()) > 45  # in walking one knee is always nearly straight
+        springy = float(s.flex[core].min(1).max()) > 42  # in walking one knee is always nearly straight
         aloft_too = (s.foot[core].min(1) > 0.025).mean() > 0.05
         if speed > 2.6 or (high > 0.16 and springy and (speed > 1.9 or (speed > 1.1 and aloft_too))):
             name = "run"
@@ -425,7 +425,7 @@ def _legs(s: Signals, travel: list[tuple[int, int]], flights: list[Event]) -> li
     """Kicks, a leg held up, and marching.
 
     kick: an ankle 0.38 m before the pelvis and 0.24 m high, or 0.61 m high, for under 1 s, the knee stretched to
-    75 degrees, the other foot standing; not on the way, unless 0.46 m high.
+    85 degrees, the other foot standing; not on the way, unless 0.46 m high.
     leg raised: an ankle 0.16 m high for 0.9 s without hop or kick; side is the STANDING leg. march: at least three
     lifts of an ankle over 0.15 m (most over 0.19 m), the feet in turn, in place; count: those.
     """
@@ -440,7 +440,7 @@ def _legs(s: Signals, travel: list[tuple[int, int]], flights: list[Event]) -> li
         kicked = (ahead | (s.lift[:, k] > 0.55)) & other & (s.pelvis > 0.7)
         for a, b in stretches_where(kicked, 1, s.frames(0.2)):
             size = float(s.lift[a:b, k].max())
-            straight = float(s.flex[a:b, k].min()) < 75  # a knee that is drawn up is no kick
+            straight = float(s.flex[a:b, k].min()) < 85  # a knee that is drawn up is no kick
             if b - a < s.frames(1.0) and straight and (size > 0.4 or going[a:b].mean() < 0.5):
                 found.append(_event(s, "kick", a, b, side=SIDES[k], size=size))
     kicks = [(int(e.start * s.fps), int(e.end * s.fps)) for e in found]
