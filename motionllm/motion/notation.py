@@ -251,7 +251,7 @@ _NAMES = {
 _TRAVEL = ("walk", "run", "creep", "crawl")
 _ARMS = ("wave", "throw", "punch", "clap", "hands on hips", "hand to head", "reach up", "stretch", "jumping jack")
 _HELD = ("hold", "lean", "hands on hips", "hand to head", "stand on", "lift")  # an interruption is no second time
-_SMALL = ("raise", "lower", "stretch", "bend", "swing", "hold", "lean", "twist", "lift", "step", "look")  # told last
+SMALL = ("raise", "lower", "stretch", "bend", "swing", "hold", "lean", "twist", "lift", "step", "look")  # told last
 
 
 def _spans(s: Signals, lines: Iterable[Line], *verbs: str) -> list[tuple[int, int]]:
@@ -527,7 +527,7 @@ def _both(lines: Sequence[Line]) -> list[Line]:
 
 def _weight(line: Line) -> tuple[bool, float]:
     """Which lines stay where there is no room for all: events before what limbs do, then by length and count."""
-    return line.verb not in _SMALL, (line.end - line.start) + 0.5 * line.count + (2 if line.verb == "raise" else 0)
+    return line.verb not in SMALL, (line.end - line.start) + 0.5 * line.count + (2 if line.verb == "raise" else 0)
 
 
 def _rounded(lines: Iterable[Line], seconds: float) -> list[Line]:
@@ -551,7 +551,7 @@ _CLAUSES = 4  # that a sentence has at most
 
 
 def _sentence(notation: Notation) -> str:
-    lines = [x for x in notation.lines if x.verb not in _SMALL] or list(notation.lines)
+    lines = [x for x in notation.lines if x.verb not in SMALL] or list(notation.lines)
     best = sorted(lines, key=_weight, reverse=True)[:_CLAUSES]
     clauses = [_clause(line) for line in sorted(best, key=lambda x: (x.start, x.end))]
     clauses = [clause for clause, _ in groupby(clauses)]

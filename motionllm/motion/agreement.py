@@ -1,0 +1,239 @@
+"""Agreement: how well a measured motion keeps to a plan, event by event.
+
+    planned                            measured                           agrees  wrong
+    0.0-1.4 run forward 3.4 m/s        0.0-1.6 run forward 3.1 m/s          0.98
+    1.8-2.6 wave right hand x3         1.9-2.6 wave left hand x2            0.64  side, count
+    3.0-3.5 clap                       –                                    0.00  missing
+
+Each event of the plan is matched with at most one of the result by the best assignment: the same verb or one akin to
+it, then side, way, count and time; the match that keeps the order wins a tie. What the plan does not say is not asked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from motionllm.motion.notation import SMALL, VERBS, Line, Notation
+
+# What of an event is compared, and how much each weighs where the plan asks it. "verb" says that the event is there.
+WEIGHTS = {"verb": 3.0, "side": 3.0, "way": 2.0, "count": 2.0, "time": 2.0, "order": 1.0, "size": 1.0, "speed": 1.0}
+# From which value on each is right: a third of a count, of a size or of a speed is not nearly it.
+RIGHT = dict.fromkeys(WEIGHTS, 1.0) | {"time": 0.6, "size": 0.75, "speed": 0.75, "order": 0.9}
+_SMALL_EVENT = 0.3  # what a limb does, beside an event of the whole body or a gesture with a name
+_EXTRA = 0.2  # of the weight of an event that nobody planned: a plan need not say all
+_ENDS = {"seconds": 0.25, "start": 0.25, "end": 0.25}
+# Verbs that measuring takes for each other; an event with one of them in place of another is half the event.
+_FAMILIES = (
+    ("walk", "run", "creep", "march", "step"),
+    ("creep", "crawl", "climb"),
+    ("jump", "hop", "jumping jack"),
+    ("cartwheel", "flip", "roll"),
+    ("squat", "lunge", "kneel", "sit"),
+    ("bend down", "bow", "lean", "squat"),
+    ("kick", "lift", "stand on", "step"),
+    ("throw", "punch", "stretch", "swing"),
+    ("wave", "swing", "circle"),
+    ("raise", "reach up", "hold", "stretch"),
+    ("lower", "bend"),
+    ("turn", "twist", "look"),
+)
+_KIN = {(a, b) for family in _FAMILIES for a in family for b in family if a != b}
+_NEAR = 0.2  # seconds: events that are so near one another follow, and overlap
+
+
+@dataclass(frozen=True)
+class Row:
+    """An event of the plan and what it was matched with (None: missing), or an extra event (planned None).
+
+    agrees: what the plan asks of the event, by the names of WEIGHTS, each 0 to 1; empty without a match. score: their
+    mean by weight, 0 to 1. weight: of the event in the agreement.
+    """
+
+    planned: Line | None
+    found: Line | None
+    agrees: Mapping[str, float] = field(default_factory=dict)
+    score: float = 0.0
+    weight: float = 1.0
+
+    @property
+    def wrong(self) -> list[str]:
+        """What of the plan is not right in the result; ["missing"] or ["extra"] without a match."""
+        if not self.planned or not self.found:
+            return ["missing" if self.planned else "extra"]
+        return [name for name, value in self.agrees.items() if value < RIGHT[name]]
+
+    @property
+    def kept(self) -> bool:
+        """Whether the event is there: its verb, its side, at its time (within 0.2 s)."""
+        if not self.planned or not self.found or self.agrees["verb"] < 1 or self.agrees.get("side", 1.0) < 1:
+            return False
+        return _shared(self.planned, self.found) > -_NEAR
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """score: 0 to 1, 1 for the same notation. rows: the plan's events in its order, then the extra ones.
+
+    ends: {"seconds", "start", "end"}: duration and the postures at both ends, each 0 to 1.
+    """
+
+    score: float
+    rows: tuple[Row, ...]
+    ends: Mapping[str, float]
+
+    def __str__(self) -> str:
+        """A table, a line each event, as in the head of this module; at last duration, postures and the score."""
+        cells = [("planned", "measured", "agrees", "wrong")]
+        for row in self.rows:
+            wrong = ", ".join(row.wrong)
+            cells.append((str(row.planned or "–"), str(row.found or "–"), f"{row.score:.2f}", wrong))
+        widths = [max(len(cell[i]) for cell in cells) for i in (0, 1)]
+        lines = [f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>6}  {d}".rstrip() for a, b, c, d in cells]
+        ends = ", ".join(f"{name} {value:.2f}" for name, value in self.ends.items())
+        return "\n".join([*lines, f"{ends}; agreement {self.score:.3f}"])
+
+
+def agreement(plan: Notation, measured: Notation) -> Agreement:
+    """How well a measured notation keeps to a plan. Left and right of both exchanged, the score is the same."""
+    # A notation's lines that begin and end together stand in no order: here they do, and in none of left and right.
+    planned, found = (sorted(n.lines, key=_place) for n in (plan, measured))
+    longest = max(plan.seconds, measured.seconds, *(x.end for x in (*planned, *found)), 0.1)
+    pairs = _matched(planned, found, longest)
+    earlier = {i: [k for k in pairs if _before(planned[i], planned[k])] for i in pairs}
+    rows = []
+    for i, line in enumerate(planned):
+        if (j := pairs.get(i)) is None:
+            rows.append(Row(line, None, {}, 0.0, _weight(line)))
+            continue
+        agrees = _compared(line, found[j])
+        # The share of the events before and after it that still are.
+        asked = [(k, i, k) for k in pairs if i in earlier[k]] + [(i, k, k) for k in earlier[i]]
+        if asked:
+            of = [_weight(planned[k]) for _, _, k in asked]
+            kept = [
+                w for w, (a, b, _) in zip(of, asked, strict=True) if _middle(found[pairs[a]]) < _middle(found[pairs[b]])
+            ]
+            agrees["order"] = math.fsum(kept) / math.fsum(of)
+        rows.append(Row(line, found[j], agrees, _score(agrees), _weight(line)))
+    matched = set(pairs.values())
+    rows += [Row(None, line, {}, 0.0, _EXTRA * _weight(line)) for j, line in enumerate(found) if j not in matched]
+    ends = {
+        "seconds": _ratio(plan.seconds, measured.seconds),
+        "start": float(plan.postures[0] == measured.postures[0]),
+        "end": float(plan.postures[1] == measured.postures[1]),
+    }
+    total = [(row.weight, row.score) for row in rows] + [(_ENDS[name], value) for name, value in ends.items()]
+    # Rounded, so that no order of summation shows.
+    score = round(math.fsum(w * v for w, v in total) / math.fsum(w for w, _ in total), 9)
+    return Agreement(score, tuple(rows), ends)
+
+
+def _matched(planned: list[Line], found: list[Line], longest: float) -> dict[int, int]:
+    """The number of the line found for each planned one that has one: the assignment of greatest likeness in all."""
+    likeness = np.zeros((len(planned), len(found)))
+    for i, a in enumerate(planned):
+        for j, b in enumerate(found):
+            if a.verb == b.verb or (a.verb, b.verb) in _KIN:
+                agrees = _compared(a, b)
+                exact = _score(agrees)
+                # Linear in time, and a little bent: of events that are alike, those in order are then the nearest.
+                apart = abs(_middle(a) - _middle(b)) / longest
+                agrees["time"] = 1 - 0.95 * apart - 0.05 * apart**2
+                likeness[i, j] = _weight(a) * (_score(agrees) + 1e-4 * exact)
+    if not likeness.any():
+        return {}
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(likeness, maximize=True)
+    return {i: j for i, j in zip(rows.tolist(), columns.tolist(), strict=True) if likeness[i, j] > 0}
+
+
+def _compared(plan: Line, found: Line) -> dict[str, float]:
+    """What the plan asks of one line, in another of the same verb or one akin to it; without order."""
+    spec = VERBS[plan.verb]
+    agrees = {"verb": 1.0 if plan.verb == found.verb else 0.5}
+    if plan.part:
+        sides = {plan.part.split(" ")[0], found.part.split(" ")[0]}
+        agrees["side"] = 1.0 if len(sides) == 1 else 0.5 if "both" in sides or "" in sides else 0.0
+    if plan.way:
+        agrees["way"] = 1.0 if plan.way == found.way else 0.0 if found.way in spec.ways else 0.5
+    if not spec.speed:
+        agrees["count"] = plan.count / (plan.count + 2 * abs(plan.count - found.count))
+    moved = abs(plan.start - found.start) + abs(plan.end - found.end)
+    agrees["time"] = 1 / (1 + moved / (1 + plan.end - plan.start))
+    if spec.size == "m" and plan.size:
+        agrees["size"] = _ratio(plan.size + 0.1, found.size + 0.1)
+    elif spec.size and (plan.size or spec.speed):  # a way without a curve is straight
+        agrees["size"] = 90 / (90 + abs(plan.size - found.size))
+    if plan.speed:
+        agrees["speed"] = _ratio(plan.speed, found.speed)
+    return agrees
+
+
+def _score(agrees: Mapping[str, float]) -> float:
+    """The mean by weight; all of it is halved where the verb is another."""
+    asked = [(WEIGHTS[name], 1.0 if name == "verb" else value) for name, value in agrees.items()]
+    return agrees["verb"] * math.fsum(w * v for w, v in asked) / math.fsum(w for w, _ in asked)
+
+
+def _weight(line: Line) -> float:
+    return _SMALL_EVENT if line.verb in SMALL else 1.0
+
+
+def _middle(line: Line) -> float:
+    return 0.5 * (line.start + line.end)
+
+
+def _shared(a: Line, b: Line) -> float:
+    """Seconds that two lines have in common; negative is how far they are apart."""
+    return min(a.end, b.end) - max(a.start, b.start)
+
+
+def _before(a: Line, b: Line) -> bool:
+    return a.end <= b.start + _NEAR and _middle(a) < _middle(b)
+
+
+def _ratio(a: float, b: float) -> float:
+    return min(a, b) / max(a, b) if max(a, b) > 0 else 1.0
+
+
+def _place(line: Line) -> tuple[Any, ...]:
+    return line.start, line.end, line.verb, line.part == "", line.part.startswith("both"), line.count, line.speed
+
+
+# -- over many -------------------------------------------------------------------------------------------------
+
+
+def tally(agreements: Iterable[Agreement]) -> dict[str, dict[str, dict[str, float]]]:
+    """Which kinds of event fail: {"verbs": {verb: …}, "aspects": {aspect: …}}, each {"asked": times, "right": share}.
+
+    A verb is right where its event is there with its side at its time (`Row.kept`), an aspect where it is as planned in
+    the event that was matched; a count is asked where one of the two is over 1, the ends of every clip.
+    """
+    verbs: dict[str, list[bool]] = defaultdict(list)
+    aspects: dict[str, list[bool]] = {name: [] for name in [*WEIGHTS, *_ENDS] if name != "verb"}
+    for one in agreements:
+        for row in one.rows:
+            if not row.planned:
+                continue
+            verbs[row.planned.verb].append(row.kept)
+            for name in row.agrees.keys() - {"verb"}:
+                if name == "count" and row.found and row.planned.count == row.found.count == 1:
+                    continue
+                aspects[name].append(name not in row.wrong)
+        for name, value in one.ends.items():
+            aspects[name].append(value >= (0.9 if name == "seconds" else 1.0))
+    return {
+        "verbs": {name: _share(verbs[name]) for name in sorted(verbs, key=lambda v: (-len(verbs[v]), v))},
+        "aspects": {name: _share(found) for name, found in aspects.items() if found},
+    }
+
+
+def _share(right: list[bool]) -> dict[str, float]:
+    return {"asked": len(right), "right": sum(right) / len(right)}
