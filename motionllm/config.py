@@ -366,6 +366,19 @@ class Adapter(Section):
         return self
 
 
+class Notes(Section):
+    """How often motions carry their notation (docs/files.md), which is measured on the clip. Shares of the examples: of
+    the rest the model learns to work without.
+    """
+
+    read: Fraction = 0.75
+    """Of the motions that are given (captions, questions), those that carry it."""
+    alone: Fraction = 0.25
+    """Of the motions that carry it, those that carry nothing else: their codes are left out."""
+    plan: Fraction = 0.75
+    """Of the motions that are written for a text, those that begin with it, as a plan that the codes follow."""
+
+
 class Data(Section):
     """What is learned from, and how it is put."""
 
@@ -385,6 +398,8 @@ class Data(Section):
     """Tokens of a packed row; a longer example is cut at its end."""
     packing: bool = True
     """Several examples a row; without it a row an example, those of like length side by side."""
+    notation: Notes | None = None
+    """Conversations with the notation of their motions, of 22 joints; null, the default, is codes alone."""
     drop_text: Dropout = 0.0
     """Share of the text_to_motion examples whose text is left out, which is what guidance needs when motion is
     generated."""
@@ -546,6 +561,8 @@ class Suite(Section):
     """Of a clip's captions the first, or one drawn in each replication; for prediction and in_between also none."""
     length: Literal["own", "given"] = "own"
     """Of a motion: the model's own stop, or the true clip's duration is given."""
+    shown: Literal["codes", "notation", "both"] | None = None
+    """Of captioning and questions: what the model is given of a clip; null is all that it was trained to read."""
     given: Annotated[float, Field(gt=0, lt=1), NUMBER] = 0.2
     """The share of a clip that prediction and in_between start from."""
     embedder: Where = "default"
@@ -563,6 +580,8 @@ class Suite(Section):
     """Of sampling; 0 takes the likeliest token."""
     top_p: TopP = 0.95
     """Sample from the likeliest tokens that make up this share."""
+    guidance: Annotated[float, Field(ge=0, le=20), NUMBER] = 1.0
+    """Of text_to_motion, away from what the model does without the text; for adapters trained with `data.drop_text`."""
     best_of: Annotated[int, Field(gt=0, le=1000), NUMBER] = 1
     """Motions made for each prompt; the model keeps one."""
     batch: Batch = 64

@@ -22,6 +22,7 @@ from motionllm.loss import cross_entropy, logits, output_rows
 from motionllm.stepping import Past, packed
 from motionllm.vocab import MotionVocab
 
+LONGEST_LOOP = 24  # tokens
 OVERLAP = 12  # steps that a window goes on from
 TOGETHER = 32  # prompts that the packed decoder reads side by side, of about one length: little is padded
 
@@ -145,8 +146,11 @@ def texts(
     top_p: float = 1.0,
     top_k: int = 0,
     seed: Seed = None,
+    loops: bool = False,
 ) -> list[list[int]]:
-    """Ids of a text reply for each prompt, without the `stop` id that ends the turn; no motion id can occur."""
+    """Ids of a text reply for each prompt, without the `stop` id that ends the turn; no motion id can occur, and
+    unless `loops` may, nothing is said three times in a row (`repeating`).
+    """
     random = _randoms(seed, len(prompts))
     rows = output_rows(model, vocab)[0].float()
     config = model.config.get_text_config()
@@ -155,7 +159,11 @@ def texts(
     open_ = [True] * len(prompts)
     hidden = decoder.start()
     for _ in range(longest):
-        chosen = _draw(logits(hidden, rows, config), temperature, top_p, top_k, random)
+        scores = logits(hidden, rows, config)
+        for i, ids in enumerate(made):
+            if open_[i] and not loops and (again := repeating(ids)):
+                scores[i, again] = -torch.inf
+        chosen = _draw(scores, temperature, top_p, top_k, random)
         for i, c in enumerate(chosen.tolist()):
             if open_[i] and c != stop:
                 made[i].append(c)
@@ -165,6 +173,17 @@ def texts(
             break
         hidden = decoder.step(chosen)
     return made
+
+
+def repeating(ids: Sequence[int]) -> list[int]:
+    """The ids that would begin to say for the third time in a row what was said twice, two to LONGEST_LOOP tokens long,
+    or a single token for the fifth time (digits are tokens, and numbers have zeros).
+
+    A reply of a small model that begins to repeat itself does so without end: each repetition makes the next likelier.
+    """
+    again = [ids[-1]] if len(ids) >= 4 and len(set(ids[-4:])) == 1 else []
+    longest = min(LONGEST_LOOP, len(ids) // 2)
+    return again + [ids[-size] for size in range(2, longest + 1) if ids[-size:] == ids[-2 * size : -size]]
 
 
 @torch.inference_mode()

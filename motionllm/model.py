@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ from motionllm.engines import Engine
 from motionllm.errors import MotionLLMError
 from motionllm.files import whole_folder
 from motionllm.motion import Motion
+from motionllm.motion.features import features_to_joints
+from motionllm.motion.notation import measure
 from motionllm.motion.skeleton import HUMANML3D
 from motionllm.stepping import pack
 from motionllm.tokenizer import MotionTokenizer
@@ -44,6 +46,7 @@ BODILY = -1.0  # of `MotionLM.bodily`: with the shipped adapter between 30 motio
 # Texts and motions (codes) made for them → a score each, by which the best is kept.
 Judge = Callable[[Sequence[str], Sequence[Sequence[int]]], Sequence[float]]
 
+Shown = Literal["codes", "notation", "both"]
 T = TypeVar("T")
 
 # Exactly so long, or within bounds; None leaves it to the model.
@@ -70,7 +73,11 @@ def parse_seconds(text: str) -> Seconds:
 
 
 class MotionLM:
-    """model: a PEFT model while training, a plain causal LLM once merged. tokenizer: the base's own."""
+    """model: a PEFT model while training, a plain causal LLM once merged. tokenizer: the base's own.
+
+    shown: what captions and answers are given of a motion: its codes, its measured notation, or both. It may be set; an
+    adapter that was trained without notation reads codes alone.
+    """
 
     def __init__(
         self,
@@ -84,6 +91,7 @@ class MotionLM:
         self.model, self.tokenizer, self.vocab = model, tokenizer, vocab
         self.motion_tokenizer, self.templates, self.recipe = motion_tokenizer, templates, recipe
         self.renderer = Renderer(tokenizer, vocab, recipe.data.system)
+        self.shown: Shown = "both" if recipe.data.notation and recipe.data.notation.read else "codes"
         self.base = recipe.model.base  # where the base model lies
         self._base: Any = None  # the base model itself, once `talk` needs it beside the merged one
         self.engine: Engine | None = None  # decodes in the model's place, which is None then
@@ -520,14 +528,14 @@ class MotionLM:
             raise MotionLLMError(f"n is {n}; ask for at least one caption.")
         sampling = _sampling(temperature, top_p, top_k)
         template = self.templates.phrasings("caption")[0]
-        messages = conversation(template, {"motion": self._codes(motion)}, answered=False)
+        messages = conversation(template, {"motion": self._given(motion)}, answered=False)
         drawn = self._say([messages] * (n - 1), seed=seed, **sampling) if n > 1 else []
         return [*self._say([messages]), *drawn]
 
     def caption_batch(self, motions: Sequence[Motion | np.ndarray]) -> list[str]:
         """One caption a motion (a Motion, joints, or features), decoded side by side."""
         template = self.templates.phrasings("caption")[0]
-        return self._say([conversation(template, {"motion": self._codes(m)}, answered=False) for m in motions])
+        return self._say([conversation(template, {"motion": self._given(m)}, answered=False) for m in motions])
 
     def timeline(
         self, motion: Motion | np.ndarray, every: float = 1.0, window: float = 4.0, batch: int = 32
@@ -537,19 +545,22 @@ class MotionLM:
 
         Raises MotionLLMError for `every` or `window` of less than a step, or a window shorter than `every`.
         """
+        down = self.motion_tokenizer.frames_per_step
         step = 1 / self.motion_tokenizer.steps_per_second
         if not (step <= every <= window <= 2 * TRAINED / self.motion_tokenizer.skeleton.fps):
             raise MotionLLMError(
                 f"Captions every {every:g} s of {window:g} s each were asked for; a step of motion is {step:g} s, "
                 "and each caption needs as many seconds as it stands for, and no more than about 20."
             )
-        codes = self._codes(motion, whole=False)
+        features = self.motion_tokenizer.features(motion)
+        codes = self.motion_tokenizer.encode(features)
         total = len(codes) // self.vocab.parts * step
         begins = np.arange(max(1, round(total / every))) * every
         pieces = []
         for begin in np.clip(begins + (every - window) / 2, 0, max(0.0, total - window)):
-            first = round(begin / step) * self.vocab.parts
-            pieces.append(codes[first : first + round(window / step) * self.vocab.parts])
+            first, last = round(begin / step), round(begin / step) + round(window / step)
+            piece = codes[first * self.vocab.parts : last * self.vocab.parts]
+            pieces.append(self._part(piece, features[first * down : last * down]))
         template = self.templates.phrasings("caption")[0]
         conversations = [conversation(template, {"motion": piece}, answered=False) for piece in pieces]
         said = [text for i in range(0, len(pieces), batch) for text in self._say(conversations[i : i + batch])]
@@ -570,7 +581,7 @@ class MotionLM:
             raise MotionLLMError("The question is empty; ask something about the motion.")
         template = self.templates.phrasings("question")[0]
         return self._say([
-            conversation(template, {"motion": self._codes(m), "question": q.strip()}, answered=False)
+            conversation(template, {"motion": self._given(m), "question": q.strip()}, answered=False)
             for m, q in zip(motions, questions, strict=True)
         ])  # fmt: skip
 
@@ -651,7 +662,8 @@ class MotionLM:
         sampling = _sampling(temperature, top_p, top_k)
         prompt = self._prompt(messages, renderer=Renderer(self.tokenizer, None, template=self.renderer.template))
         with self._without_adapter() as base:
-            ids = decoding.texts(base, self.vocab, [prompt], self._stop, longest, **sampling, seed=seed)[0]
+            ids = decoding.texts(base, self.vocab, [prompt], self._stop, longest, **sampling, seed=seed,
+                                 loops=True)[0]  # fmt: skip
         return self._text(ids)
 
     # -- within --------------------------------------------------------------------------------------------
@@ -687,9 +699,11 @@ class MotionLM:
         ids = (renderer or self.renderer)(messages, reply=True).ids
         if self.engine:
             # The merged model's tokenizer knows the motion tokens, and would find them in a text.
-            motions = [part["codes"] for m in messages if not isinstance(m["content"], str)
+            motions = [part.get("codes", ()) for m in messages if not isinstance(m["content"], str)
                        for part in m["content"] if part.get("type") == "motion"]  # fmt: skip
-            if sum(i >= self.vocab.text_size for i in ids) != sum(len(self.vocab.encode(codes)) for codes in motions):
+            if sum(i >= self.vocab.text_size for i in ids) != sum(
+                len(self.vocab.encode(np.asarray(codes))) for codes in motions
+            ):
                 raise MotionLLMError(
                     "The text names motion tokens, which the engine would read as such; leave them out."
                 )
@@ -714,6 +728,22 @@ class MotionLM:
         if whole and seconds * self.motion_tokenizer.skeleton.fps > 2 * TRAINED:
             log.warning("The clip is %.0f s long, more than twice what the model has seen.", seconds)
         return codes
+
+    def _given(self, motion: Motion | np.ndarray) -> dict[str, Any]:
+        """What a motion part holds of a motion that is given."""
+        features = self.motion_tokenizer.features(motion)
+        return self._part(self._codes(features), features)
+
+    def _part(self, codes: np.ndarray, features: np.ndarray) -> dict[str, Any]:
+        """codes (n,), features (T, dim) of one motion → {"codes", "notation"} as far as they are `shown`."""
+        if self.shown == "codes":
+            return {"codes": codes}
+        if not self.recipe.data.notation:
+            raise MotionLLMError("This adapter was trained without notation and reads codes alone; train with it.")
+        if len(features) <= 5:  # too short to be measured
+            return {"codes": codes}
+        notation = str(measure(features_to_joints(features), self.motion_tokenizer.skeleton.fps))
+        return {"notation": notation} | ({"codes": codes} if self.shown == "both" else {})
 
     def _motion(self, codes: list[int], frames: int | None) -> Motion:
         motion = self.motion_tokenizer.decode(np.array(codes))
@@ -755,10 +785,10 @@ class MotionLM:
             return message
         parts = []
         for part in message.get("content", []):
-            if part.get("type") == "motion" and "codes" not in part:
+            if part.get("type") == "motion" and not part.keys() & {"codes", "notation"}:
                 motion = part.get("motion")
-                part = {"type": "motion", "codes": self._codes(
-                    motion if isinstance(motion, Motion | np.ndarray) else Motion.load(motion))}  # fmt: skip
+                motion = motion if isinstance(motion, Motion | np.ndarray) else Motion.load(motion)
+                part = {"type": "motion", **self._given(motion)}
             parts.append(part)
         return {**message, "content": parts}
 

@@ -14,10 +14,14 @@ import pytest
 import torch
 
 from motionllm import generate as decoding
+from motionllm.config import Notes
 from motionllm.data import builtin
+from motionllm.data.conversations import Renderer
 from motionllm.errors import MotionLLMError
 from motionllm.model import MotionLM
 from motionllm.motion import Motion
+from motionllm.motion.features import features_to_joints
+from motionllm.motion.notation import measure
 from motionllm.tokenizer import MotionTokenizer
 
 
@@ -559,3 +563,59 @@ def test_weights_that_are_no_numbers_are_refused(trained_run: tuple[Path, Path],
     save_file(its, other / "model.safetensors", {"format": "pt"})
     with pytest.raises(MotionLLMError, match="computes NaN or infinity"):
         MotionLM.load(adapter, base=str(other))
+
+
+def test_no_text_repeats_itself_without_end(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = [5, 6, 7, 8]
+    assert decoding.repeating([1, *loop, *loop]) == [5]
+    assert decoding.repeating([3, *loop]) == [] and decoding.repeating([9, 9, 9]) == []
+    assert decoding.repeating([9, 9, 9, 9])[0] == 9
+
+    def looping(hidden, rows, config):  # type: ignore[no-untyped-def]
+        scores = torch.zeros(len(hidden), len(rows))
+        scores[:, loop] = torch.tensor([9.0, 8.0, 7.0, 6.0])
+        return scores
+
+    prompt = lm.renderer([{"role": "user", "content": "hello"}], reply=True).ids
+    monkeypatch.setattr(decoding, "logits", looping)
+    (said,) = decoding.texts(lm.model, lm.vocab, [prompt], -1, longest=200)
+    for size in range(2, decoding.LONGEST_LOOP + 1):
+        assert not any(said[i : i + size] == said[i + size : i + 2 * size] == said[i + 2 * size : i + 3 * size]
+                       for i in range(len(said) - 3 * size + 1))  # fmt: skip
+
+
+def test_a_model_without_notation_reads_codes_alone(lm: MotionLM, clip: np.ndarray) -> None:
+    assert lm.shown == "codes"
+    lm.shown = "notation"
+    try:
+        with pytest.raises(MotionLLMError, match="without notation"):
+            lm.caption(clip)
+    finally:
+        lm.shown = "codes"
+
+
+def test_captions_are_given_what_was_trained(lm: MotionLM, clip: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = lm.recipe.data.model_copy(update={"notation": Notes()})
+    reader = MotionLM(lm.model, lm.tokenizer, lm.vocab, lm.motion_tokenizer, lm.templates,
+                      lm.recipe.model_copy(update={"data": data}))  # fmt: skip
+    assert reader.shown == "both"
+    notation = str(measure(features_to_joints(clip)))
+    codes = lm.motion_tokenizer.encode(clip)
+    seen = []
+    real = reader.renderer
+    monkeypatch.setattr(
+        Renderer,
+        "_part",
+        lambda self, part: seen.append(part) or ([] if part["type"] == "motion" else real.template.text(part["text"])),
+    )
+    for shown in ("codes", "notation", "both"):
+        reader.shown = shown
+        reader.caption(clip)
+        reader.ask(clip, "Which hand?")
+        reader.timeline(clip, every=1.0, window=2.0)
+    motions = [part for part in seen if part["type"] == "motion"]
+    assert [sorted(part.keys() - {"type"}) for part in motions[:2]] == [["codes"]] * 2
+    whole = [part for part in motions if part.get("notation") == notation]
+    assert len(whole) == 4 and sum("codes" in part for part in whole) == 2
+    assert all(np.array_equal(part["codes"], codes) for part in whole if "codes" in part)
+    assert any("notation" in part and part["notation"] != notation for part in motions)

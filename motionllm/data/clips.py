@@ -27,20 +27,23 @@ from motionllm.data.sources import at_pace, counted, mirrored, shortened
 from motionllm.data.templates import EDITS, TASKS
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import read_json, tidy, whole, write_json
-from motionllm.motion import Motion
+from motionllm.motion import Motion, signals
 from motionllm.motion import facts as measuring
 from motionllm.motion import features as representation
+from motionllm.motion import notation as writing
 from motionllm.motion.facts import facts
 from motionllm.motion.features import features_to_joints
+from motionllm.motion.notation import measure
 from motionllm.tokenizer import MotionTokenizer
 
 PACE = 1.5  # of the tasks `faster` and, the other way round, `slower`
-VERSION = 1  # raise it when what is written for the same clip changes
+VERSION = 2  # raise it when what is written for the same clip changes
 
 
 @dataclass
 class Clip:
-    """A sample with its motion codes (n,); edits: the codes of its mirrored, faster, slower form, where wanted.
+    """A sample with its motion codes (n,); edits: the codes of its mirrored, faster, slower form, where wanted;
+    notation: the text of what is measured on it, where wanted.
 
     The motion parts of a conversation's messages hold their codes.
     """
@@ -48,6 +51,7 @@ class Clip:
     sample: Sample
     codes: np.ndarray
     edits: dict[str, np.ndarray] = field(default_factory=dict)
+    notation: str = ""
 
 
 class Clips(Sequence[Clip]):
@@ -77,7 +81,7 @@ class Clips(Sequence[Clip]):
             messages=json.loads(row["messages"]),
         )
         edits = {name: np.array(row[name]) for name in EDITS if row[name]}
-        return Clip(sample, np.array(row["codes"], np.int64), edits)
+        return Clip(sample, np.array(row["codes"], np.int64), edits, row["notation"])
 
     def count(self, column: str) -> int:
         """Items of all the lists of a column ("codes", "captions", "questions")."""
@@ -96,14 +100,15 @@ def encode(
     tokenizer: MotionTokenizer,
     tasks: Sequence[str] = (),
     progress: Callable[..., None] | None = None,
+    noted: bool = False,
 ) -> Clips:
     """The clips of a source with their codes, from the cache where the same data met the same tokenizer before.
 
-    tasks: those of them that ask for edited motion have it encoded too. Clips shorter than one step are left out;
-    MotionLLMError where none is left, or where the cache cannot be written.
+    tasks: those of them that ask for edited motion have it encoded too. noted: with the notation of each clip.
+    Clips shorter than one step are left out; MotionLLMError where none is left, or where the cache cannot be written.
     """
     edits = [name for name in EDITS if name in tasks]
-    path = cache_folder() / "clips" / f"{_key(source, split, tokenizer, edits)}.arrow"
+    path = cache_folder() / "clips" / f"{_key(source, split, tokenizer, edits, noted)}.arrow"
     beside = path.with_suffix(".json")
     if not path.is_file():
         from datasets.arrow_writer import ArrowWriter
@@ -114,7 +119,7 @@ def encode(
             tidy(path.parent)
             with whole(path) as part:
                 with ArrowWriter(features=_columns(), path=str(part)) as writer:
-                    for row in _rows(samples, source, split, tokenizer, edits, notes, progress):
+                    for row in _rows(samples, source, split, tokenizer, edits, notes, progress, noted):
                         writer.write(row)
                     written, _ = writer.finalize()
                 if not written:
@@ -134,7 +139,8 @@ def _columns() -> Any:
 
     codes, text = List(Value("int32")), Value("string")
     return Features({
-        "id": text, "captions": List(text), "labels": text, "messages": text, "serves": List(text), "codes": codes,
+        "id": text, "captions": List(text), "labels": text, "notation": text, "messages": text,
+        "serves": List(text), "codes": codes,
         "questions": List({"text": text, "answer": text, "kind": text}), **{name: codes for name in EDITS},
     })  # fmt: skip
 
@@ -147,6 +153,7 @@ def _rows(
     edits: Sequence[str],
     notes: list[str],
     progress: Callable[..., None] | None,
+    noted: bool,
 ) -> Iterator[dict[str, Any]]:
     """A row for each sample; what is left out is appended to `notes` when all have been tried."""
     bad: list[str] = []
@@ -162,7 +169,7 @@ def _rows(
     for number, i in enumerate(random.permutation(len(samples)).tolist(), 1):
         sample = samples[i]
         codes = {name: np.zeros(0, np.int64) for name in ("codes", *EDITS)}
-        questions = list(sample.questions)
+        questions, notation = list(sample.questions), ""
         if progress:
             progress(number / len(samples), clips=number)
         try:
@@ -181,11 +188,12 @@ def _rows(
                     features, PACE if name == "faster" else 1 / PACE)  # fmt: skip
                 if len(changed) >= tokenizer.frames_per_step:
                     codes[name] = tokenizer.encode(changed)
+            if ("facts" in source.ask or noted) and features.shape[1] != 263:
+                leave = "take `facts` out of `ask`" if "facts" in source.ask else "leave `data.notation` out"
+                raise MotionLLMError(f"Motion is measured on 22 joints, {source.path} has KIT-ML's 21; {leave}.")
+            if noted:
+                notation = str(measure(features_to_joints(features))) if len(features) > 5 else ""
             if "facts" in source.ask:
-                if features.shape[1] != 263:
-                    raise MotionLLMError(
-                        f"Facts are measured on 22 joints, {source.path} has KIT-ML's 21; take `facts` out of `ask`."
-                    )
                 questions += fact_questions(facts(features_to_joints(features)), random)
             if labels:
                 questions += label_questions(labels[i], values, random)
@@ -205,6 +213,7 @@ def _rows(
             "questions": [asdict(q) for q in questions],
             "labels": json.dumps(sample.labels),
             "messages": json.dumps(messages),
+            "notation": notation,
             "serves": [task for task in TASKS if serves.get(task)],
             **codes,
         }
@@ -230,9 +239,10 @@ def _encoded(message: dict[str, Any], tokenizer: MotionTokenizer) -> dict[str, A
     return {"role": message["role"], "content": parts}
 
 
-def _key(source: Source, split: str, tokenizer: MotionTokenizer, edits: Sequence[str]) -> str:
-    code = sources.code_of(sources, chats, asking, measuring, representation)
+def _key(source: Source, split: str, tokenizer: MotionTokenizer, edits: Sequence[str], noted: bool) -> str:
+    modules = sources, chats, asking, measuring, representation, *([writing, signals] if noted else [])
+    code = sources.code_of(*modules)
     settings = source.model_dump_json(exclude={"weight", "path"})
     content = sources.fingerprint(source, split)
-    made_by = f"{VERSION} {tokenizer.hash} {code} {settings} {content} {split} {edits}"
+    made_by = f"{VERSION} {tokenizer.hash} {code} {settings} {content} {split} {edits}{noted * ' noted'}"
     return hashlib.sha256(made_by.encode()).hexdigest()[:32]

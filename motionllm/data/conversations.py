@@ -1,9 +1,11 @@
 """Conversations as the model sees them: messages of text and motion parts → token ids and what is supervised.
 
-A conversation is a list of messages in the Hugging Face parts format; a motion part carries its codes:
-`{"type": "motion", "codes": array}`. The base model's own chat template renders it, in training, evaluation
-and chat alike (`chat_template.py`). Parts go through the template as placeholders and are tokenized apart from it, so
-that no text of a user can be read as a motion token or as a control token of the template.
+A conversation is a list of messages in the Hugging Face parts format. A motion part carries its codes, its notation, or
+both: `{"type": "motion", "codes": array, "notation": str}`. It is written as the motion's start, the notation's text
+with a blank line after it, the codes, and the motion's end: in what the user gives the notation says what is measured,
+in what the assistant writes it is the plan that the codes follow. The base model's own chat template renders it, in
+training, evaluation and chat alike (`chat_template.py`). Parts go through the template as placeholders and are
+tokenized apart from it, so that no text of a user can be read as a motion token or as a control token of the template.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from motionllm.errors import MotionLLMError
 from motionllm.vocab import MotionVocab
 
 Message = dict[str, Any]
+END = "\n\n"  # of a notation, before the codes
 
 
 @dataclass
@@ -86,6 +89,11 @@ class Renderer:
     def _part(self, part: dict[str, Any]) -> list[int]:
         if part.get("type") == "text":
             return self.template.text(part["text"])
-        if part.get("type") == "motion" and self.vocab and "codes" in part:
-            return self.vocab.encode(np.asarray(part["codes"], np.int64))
-        raise MotionLLMError(f"A content part is neither text nor motion with its codes: {sorted(part)}.")
+        if part.get("type") == "motion" and self.vocab and ("codes" in part or "notation" in part):
+            start, *codes = self.vocab.encode(np.asarray(part.get("codes", ()), np.int64))
+            return [start, *self.notation(part.get("notation", "")), *codes]
+        raise MotionLLMError(f"A content part is neither text nor motion with codes or notation: {sorted(part)}.")
+
+    def notation(self, text: str) -> list[int]:
+        """Ids of a notation's text as it stands in a motion: with the blank line that ends it; none for none."""
+        return self.template.text(text + END) if text else []

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motionllm.config import Data
+from motionllm.config import Data, Notes
 from motionllm.data.clips import Clip, Clips
 from motionllm.data.conversations import Renderer, Tokens
 from motionllm.data.templates import EDITS, VERBATIM, Templates, conversation
@@ -39,6 +39,7 @@ class Examples:
     ) -> None:
         self.clips, self.templates, self.renderer = clips, templates, renderer
         self.codes_per_second, self.seed, self.drop_text = codes_per_second, seed, data.drop_text
+        self.notes = data.notation
         self.random = np.random.default_rng([seed, 1])
         templates.check(data.tasks)
         self.pools: dict[str, list[np.ndarray]] = {}
@@ -68,7 +69,7 @@ class Examples:
         # Drawn only where it is asked for: recipes without it see the examples that they always saw.
         bare = task == "text_to_motion" and self.drop_text > 0 and self.random.random() < self.drop_text
         rate = self.codes_per_second
-        return task, source, example(task, clip, self.templates, self.renderer, rate, self.random, bare)
+        return task, source, example(task, clip, self.templates, self.renderer, rate, self.random, bare, self.notes)
 
     def _next(self, task: str, source: int) -> int:
         key, pool = f"{task} {source}", self.pools[task][source]
@@ -96,16 +97,17 @@ def example(
     codes_per_second: float,
     random: np.random.Generator,
     bare: bool = False,
+    notes: Notes | None = None,
 ) -> Tokens:
     """One example: a phrasing of the task filled with what the clip has, or the clip's own conversation.
 
-    bare: with nothing in the caption's place.
+    bare: with nothing in the caption's place, and no plan. notes: how often the motion carries its notation.
     """
     sample, codes = clip.sample, clip.codes
     if task in VERBATIM:
         return renderer(sample.messages)
     template = templates.draw(task, random)
-    values: dict[str, Any] = {"motion": codes}
+    values: dict[str, Any] = {"motion": _motion(clip, task, random, notes) if notes and not bare else codes}
     if sample.captions:
         values["caption"] = "" if bare else sample.captions[random.integers(len(sample.captions))]
     parts = renderer.vocab.parts if renderer.vocab else 1
@@ -139,6 +141,17 @@ def example(
             "phrasing without it alone, or leave such sources out."
         )
     return renderer(conversation(template, values))
+
+
+def _motion(clip: Clip, task: str, random: np.random.Generator, notes: Notes) -> dict[str, Any]:
+    """What the motion part of an example holds: codes, notation, or both."""
+    given = task != "text_to_motion"
+    carries, alone = random.random(2)
+    if not clip.notation or carries >= (notes.read if given else notes.plan):
+        return {"codes": clip.codes}
+    if given and alone < notes.alone:
+        return {"notation": clip.notation}
+    return {"codes": clip.codes, "notation": clip.notation}
 
 
 def check_length(stream: Examples, data: Data, count: int = 256) -> str:

@@ -156,7 +156,10 @@ def _braced(names: set[str]) -> str:
 
 
 def conversation(template: Template, values: Mapping[str, Any], answered: bool = True) -> list[Message]:
-    """The messages of a phrasing: text parts, and motion parts with codes. answered=False: the first question alone."""
+    """The messages of a phrasing: text parts, and motion parts. answered=False: the first question alone.
+
+    A motion's value is its codes (n,), or what its part holds: {"codes", "notation"}, either or both.
+    """
     if not answered:
         return [{"role": "user", "content": _parts(template.turns[0]["user"], values)}]
     return [
@@ -175,7 +178,8 @@ def _parts(text: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         elif piece in MOTIONS:
             if written:
                 parts.append({"type": "text", "text": written})
-            parts.append({"type": "motion", "codes": values[piece]})
+            value = values[piece]
+            parts.append({"type": "motion", **(value if isinstance(value, Mapping) else {"codes": value})})
             written = ""
         else:
             value = values[piece]

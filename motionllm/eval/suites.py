@@ -94,6 +94,7 @@ class Model:
         untrained = name.startswith("untrained:")
         of = name.removeprefix("untrained:")
         self.lm = MotionLM.untrained(of) if untrained else MotionLM.load(of)
+        self.lm.shown = suite.shown or self.lm.shown
         self.about = {
             "model": name,
             "adapter": None if untrained else adapter_hash(of),
@@ -103,7 +104,8 @@ class Model:
 
     def motions(self, texts: Sequence[str], seconds: Sequence[float] | None, seed: int) -> list[Made]:
         s = self.suite
-        return self._made(self.lm.generate_batch(texts, seconds, seed, s.temperature, s.top_p, s.best_of))
+        return self._made(self.lm.generate_batch(texts, seconds, seed, s.temperature, s.top_p, s.best_of,
+                                                 guidance=s.guidance))  # fmt: skip
 
     def fillings(self, asked: Sequence[Gap], seed: int) -> list[Made]:
         s, ends = self.suite, [gap.features[gap.last :] for gap in asked]
@@ -687,6 +689,10 @@ def _settings(suite: Suite) -> dict[str, Any]:
         "tokenizer": (),
     }  # fmt: skip
     found = {name: getattr(suite, name) for name in every[suite.task]}
+    if suite.task == "text_to_motion" and suite.guidance != 1:
+        found["guidance"] = suite.guidance
+    if suite.task in ("captioning", "questions") and suite.shown:
+        found["shown"] = suite.shown
     if suite.task == "text_to_motion" and suite.multimodality:
         found["multimodality"] = suite.multimodality.model_dump()
     return found | ({"frames": list(suite.frames)} if suite.frames else {}) | (

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from motionllm.bases import load_base_tokenizer
-from motionllm.config import Data, Source
+from motionllm.config import Data, Notes, Source
 from motionllm.data import builtin
 from motionllm.data.clips import Clips, encode
 from motionllm.data.conversations import Renderer
 from motionllm.data.examples import Examples
-from motionllm.data.sources import at_pace, mirrored
+from motionllm.data.sources import at_pace, mirrored, read
 from motionllm.data.templates import EDITS, TASKS, VERBATIM, Templates
 from motionllm.errors import MotionLLMError, RecipeError
 from motionllm.motion.features import features_to_joints
+from motionllm.motion.notation import measure
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.vocab import MotionVocab
 
@@ -199,3 +200,48 @@ def test_tasks_are_checked_by_name() -> None:
         Templates.load("default").check(["captoin"])
     with pytest.raises(RecipeError, match="no phrasing for the task 'length'"):
         Templates({"caption": [{"user": "{motion}", "assistant": "{caption}"}]}, "test").check(["text", "length"])
+
+
+def test_notation_is_what_is_measured_on_the_clip(
+    tokenizer: MotionTokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path))
+    source = Source(kind="builtin", clips=3)
+    assert [clip.notation for clip in encode(source, "train", tokenizer)] == [""] * 3
+    noted = encode(source, "train", tokenizer, noted=True)
+    features = {sample.id: sample.load() for sample in read(source, "train")}
+    for clip in noted:
+        assert clip.notation == str(measure(features_to_joints(features[clip.sample.id])))
+
+
+@pytest.mark.parametrize("notes", [None, Notes(), Notes(read=1, alone=0, plan=1), Notes(read=1, alone=1, plan=0)])
+def test_motions_carry_their_notation_as_often_as_asked(
+    notes: Notes | None, tokenizer: MotionTokenizer, tiny_base: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path))
+    clips = encode(SOURCE, "train", tokenizer, noted=True)
+    vocab = MotionVocab.add(load_base_tokenizer(tiny_base), tokenizer.size, tokenizer.hash, tokenizer.parts)
+    renderer = Renderer(load_base_tokenizer(tiny_base), vocab, system="")
+    tasks = ("text_to_motion", "caption", "question")
+    data = Data(sources=[SOURCE], tasks=dict.fromkeys(tasks, 1.0), notation=notes, drop_text=0.2)
+    stream = Examples([clips], data, Templates.load("default"), renderer, tokenizer.codes_per_second, 0)
+    seen: list[tuple[bool, dict]] = []  # type: ignore[type-arg]
+
+    def caught(messages):  # type: ignore[no-untyped-def]
+        for message in messages[:2]:
+            seen.extend((message["role"] == "user", part) for part in message["content"] if part["type"] == "motion")
+        return renderer(messages)
+
+    caught.vocab = vocab  # type: ignore[attr-defined]
+    monkeypatch.setattr(stream, "renderer", caught)
+    for _ in range(600):
+        stream.draw()
+    given = [part for user, part in seen if user]
+    made = [part for user, part in seen if not user]
+    notes = notes or Notes(read=0, alone=0, plan=0)
+    texts = {clip.notation for clip in clips}
+    assert all(part["notation"] in texts for _, part in seen if "notation" in part)
+    assert all("codes" in part for part in made)
+    for parts, key, wanted in ((given, "notation", notes.read), (made, "notation", 0.8 * notes.plan)):
+        assert np.mean([key in part for part in parts]) == pytest.approx(wanted, abs=0.08)
+    assert np.mean(["codes" not in part for part in given]) == pytest.approx(notes.read * notes.alone, abs=0.06)

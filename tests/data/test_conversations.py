@@ -119,3 +119,30 @@ def test_templates_fill_and_leave_out_the_answer() -> None:
 def test_wrong_templates_are_refused_when_read(tree: object) -> None:
     with pytest.raises(RecipeError):
         Templates(tree, "test")
+
+
+PLAN = "3.2 s, standing to sitting\n0.0-1.4 walk forward 1.2 m/s"
+
+
+def test_a_notation_stands_before_the_codes_and_is_learned_with_them(renderer: Renderer) -> None:
+    vocab, said = renderer.vocab, renderer.notation(PLAN)
+    assert vocab is not None and renderer.tokenizer.decode(said) == PLAN + "\n\n"
+    for part, between in (
+        ({"codes": CODES, "notation": PLAN}, [*said, *vocab.encode(CODES)[1:-1]]),
+        ({"notation": PLAN}, said),
+        ({"codes": CODES, "notation": ""}, vocab.encode(CODES)[1:-1]),
+    ):
+        shown = {"role": "user", "content": [{"type": "motion", **part}]}
+        made = {"role": "assistant", "content": [{"type": "motion", **part}]}
+        tokens = renderer([shown, made])
+        assert [i for i, told in zip(tokens.ids, tokens.supervised, strict=True) if told] == [
+            vocab.start_id, *between, vocab.end_id, renderer.stop
+        ]  # fmt: skip
+        first = tokens.ids.index(vocab.start_id)
+        assert tokens.ids[first : first + len(between) + 2] == [vocab.start_id, *between, vocab.end_id]
+
+
+def test_a_notation_names_no_tokens(renderer: Renderer) -> None:
+    ids = renderer.notation("</motion><motion_1><|im_end|>")
+    assert renderer.vocab is not None and all(i < renderer.vocab.text_size for i in ids)
+    assert not set(ids) & set(renderer.tokenizer.all_special_ids)
