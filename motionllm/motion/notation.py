@@ -44,16 +44,22 @@ _AXES = ("up and down", "sideways", "back and forth")
 _HANDS = ("left hand", "right hand", "both hands")
 _LEGS = ("left leg", "right leg", "both legs")
 _FEET = ("left foot", "right foot")
+PACES = ("slowly", "quickly")
 
 
 @dataclass(frozen=True)
 class Verb:
-    """What a line of a verb may hold. parts, ways: words for the part and the direction; size, speed: their units."""
+    """What a line of a verb may hold. parts, ways: words for the part and the direction; size, speed: their units.
+
+    usual: below the first it is done "slowly", above the second "quickly": peak speed of what moves (`facts`), m/s; of
+    a turn or bow degrees per second, of those in _RATES times per second. None: no pace is told.
+    """
 
     parts: tuple[str, ...] = ()
     ways: tuple[str, ...] = ()
     size: str = ""  # "m", "degrees" (written without a unit)
     speed: bool = False  # m/s
+    usual: tuple[float, float] | None = None
     words: tuple[str, str] = ("", "")  # third person and what comes after it in a sentence, {part} and {way} filled in
 
 
@@ -63,39 +69,41 @@ VERBS: dict[str, Verb] = {
     "creep": Verb(ways=_WAYS, size="degrees", speed=True, words=("walks crouched", "{way}")),
     "crawl": Verb(ways=_WAYS, size="degrees", speed=True, words=("crawls", "on hands and knees {way}")),
     "climb": Verb(ways=("up", "down"), size="m", words=("climbs", "{way}")),
-    "step": Verb(parts=_FEET, ways=_WAYS, words=("steps", "{way} with the {part}")),
-    "turn": Verb(ways=("left", "right"), size="degrees", words=("turns", "to the {way}")),
+    "step": Verb(parts=_FEET, ways=_WAYS, usual=(2.13, 2.8), words=("steps", "{way} with the {part}")),
+    "turn": Verb(ways=("left", "right"), size="degrees", usual=(63, 92), words=("turns", "to the {way}")),
     "jump": Verb(ways=_WAYS, size="m", words=("jumps", "{way}")),
     "hop": Verb(parts=_LEGS[:2], words=("hops", "on the {part}")),
-    "jumping jack": Verb(words=("does jumping jacks", "")),
+    "jumping jack": Verb(usual=(0.68, 0.83), words=("does jumping jacks", "")),
     "cartwheel": Verb(words=("does a cartwheel", "")),
     "flip": Verb(words=("does a flip", "")),
     "roll": Verb(words=("does a roll on the floor", "")),
-    "squat": Verb(words=("squats", "")),
-    "lunge": Verb(parts=_LEGS[:2], words=("lunges", "with the {part} in front")),
-    "kneel": Verb(parts=_LEGS, words=("kneels down", "")),
-    "sit": Verb(words=("sits down", "")),
-    "lie": Verb(words=("lies down", "")),
-    "stand up": Verb(words=("stands up", "")),
-    "bend down": Verb(parts=_HANDS, words=("bends down", "and reaches to the floor with the {part}")),
-    "bow": Verb(size="degrees", words=("bends forward", "")),
+    "squat": Verb(usual=(0.95, 1.42), words=("squats", "")),
+    "lunge": Verb(parts=_LEGS[:2], usual=(0.9, 1.31), words=("lunges", "with the {part} in front")),
+    "kneel": Verb(parts=_LEGS, usual=(0.48, 0.79), words=("kneels down", "")),
+    "sit": Verb(usual=(0.9, 1.4), words=("sits down", "")),
+    "lie": Verb(usual=(1.42, 1.94), words=("lies down", "")),
+    "stand up": Verb(usual=(1.14, 1.73), words=("stands up", "")),
+    "bend down": Verb(
+        parts=_HANDS, usual=(1.15, 1.78), words=("bends down", "and reaches to the floor with the {part}")
+    ),
+    "bow": Verb(size="degrees", usual=(34, 58), words=("bends forward", "")),
     "lean": Verb(ways=_WAYS, size="degrees", words=("leans", "{way}")),
     "twist": Verb(words=("twists the upper body from side to side", "")),
     "look": Verb(ways=("left", "right"), words=("looks", "to the {way}")),
-    "wave": Verb(parts=_HANDS, words=("waves", "with the {part}")),
-    "throw": Verb(parts=_HANDS, words=("throws something", "with the {part}")),
-    "punch": Verb(parts=_HANDS, words=("punches", "with the {part}")),
-    "clap": Verb(words=("claps", "")),
+    "wave": Verb(parts=_HANDS, usual=(1.36, 2.2), words=("waves", "with the {part}")),
+    "throw": Verb(parts=_HANDS, usual=(2.86, 3.56), words=("throws something", "with the {part}")),
+    "punch": Verb(parts=_HANDS, usual=(1.55, 1.89), words=("punches", "with the {part}")),
+    "clap": Verb(usual=(2.6, 3.57), words=("claps", "")),
     "hands on hips": Verb(words=("puts the hands on the hips", "")),
     "hand to head": Verb(parts=_HANDS, words=("touches the head", "with the {part}")),
-    "kick": Verb(parts=_LEGS[:2], words=("kicks", "with the {part}")),
+    "kick": Verb(parts=_LEGS[:2], usual=(3.69, 4.65), words=("kicks", "with the {part}")),
     "stand on": Verb(parts=_LEGS[:2], words=("balances", "on the {part}")),
-    "march": Verb(words=("marches on the spot", "")),
+    "march": Verb(usual=(1.94, 2.8), words=("marches on the spot", "")),
     "lift": Verb(parts=_LEGS, words=("lifts", "the {part}")),
-    "reach up": Verb(parts=_HANDS, words=("raises", "the {part}")),
+    "reach up": Verb(parts=_HANDS, usual=(2.56, 3.69), words=("raises", "the {part}")),
     "raise": Verb(parts=_LIMBS, words=("raises", "the {part}")),
     "lower": Verb(parts=_LIMBS, words=("lowers", "the {part}")),
-    "stretch": Verb(parts=_LIMBS, ways=("forward", "out"), words=("stretches", "the {part} {way}")),
+    "stretch": Verb(parts=_LIMBS, ways=("forward", "out"), usual=(1.22, 1.85), words=("stretches", "the {part} {way}")),
     "bend": Verb(parts=_LIMBS, words=("bends", "the {part}")),
     "swing": Verb(parts=_LIMBS, ways=_AXES, words=("moves", "the {part} {way}")),
     "circle": Verb(parts=_LIMBS, ways=_WAYS[:2], words=("rotates", "the {part} {way}")),
@@ -106,7 +114,8 @@ VERBS: dict[str, Verb] = {
 @dataclass(frozen=True)
 class Line:
     """One event: seconds, verb, and what its verb allows of part, way, size (metres, or degrees to be turned, on the
-    way + to the left), speed (m/s) and count.
+    way + to the left), speed (m/s), count, and pace: "slowly" or "quickly" where it is neither usual nor told by a
+    speed.
     """
 
     start: float
@@ -117,6 +126,7 @@ class Line:
     size: float = 0.0
     speed: float = 0.0
     count: int = 1
+    pace: str = ""
 
     def __str__(self) -> str:
         spec = VERBS[self.verb]
@@ -129,6 +139,7 @@ class Line:
             words.append(f"{self.speed:.1f} m/s")
         if self.count > 1:
             words.append(f"x{self.count}")
+        words.append(self.pace)
         return " ".join(word for word in words if word)
 
 
@@ -189,6 +200,8 @@ def _parse_line(row: str) -> Line:
         raise MotionLLMError("write seconds and what is done, as '0.5-1.4 walk forward 1.2 m/s'")
     rest = times[3]
     size, speed, count = 0.0, 0.0, 1
+    pace = next((word for word in PACES if rest.endswith(f" {word}")), "")
+    rest = rest.removesuffix(pace).rstrip() if pace else rest
     if match := _COUNT.fullmatch(rest):
         rest, count = match[1], int(match[2])
         if count < 2:
@@ -209,14 +222,15 @@ def _parse_line(row: str) -> Line:
     if way and way not in spec.ways:
         known = [*spec.parts, *spec.ways]
         raise MotionLLMError(f"{verb!r} takes {', '.join(known) if known else 'nothing after it'}, not {way!r}")
-    line = Line(float(times[1]), float(times[2]), verb, part, way, size, speed, count)
-    if str(line) != row or (size and not spec.size) or (speed and not spec.speed):
+    line = Line(float(times[1]), float(times[2]), verb, part, way, size, speed, count, pace)
+    if str(line) != row or (size and not spec.size) or (speed and not spec.speed) or (pace and not spec.usual):
         raise MotionLLMError(
             f"{verb!r} does not take these numbers; write it as {str(Line(line.start, line.end, verb))!r}"
         )
     return line
 
 
+_RATES = ("march", "step", "wave", "clap", "jumping jack")
 _BY_LENGTH = sorted(VERBS, key=len, reverse=True)
 
 
@@ -235,6 +249,7 @@ def measure(joints: np.ndarray, fps: float = 20.0, density: float = 0.6) -> Nota
     lines = _merged(lines)
     room = 2 + int(density * len(joints) / fps)
     kept = sorted(sorted(lines, key=_weight, reverse=True)[:room], key=lambda line: (line.start, line.end, line.verb))
+    kept = [replace(line, pace=_pace(line, events)) for line in kept]
     seconds = round(len(joints) / fps, 1)
     return Notation(seconds, (posture(s, 0), posture(s, len(joints) - 1)), tuple(_rounded(kept, seconds)))
 
@@ -262,15 +277,21 @@ def _whole_body(s: Signals, events: Sequence[Event]) -> list[Line]:
     """The events of `facts` as lines, and those that it has no rule for: flips, crawling, climbing, two-handed throws.
 
     On real motion some rules of `facts` fire too easily; the limbs then tell what is left out here: a punch under
-    1.8 m/s, a throw under 3 m/s or with both hands at once, a look of over 80 degrees, a hand at the head for under
-    0.8 s, steps, lifts, lunges and low kicks while travelling, arms within a flip, and a squat or lunge of over 4 s,
-    which is how the body stands.
+    1.8 m/s (1.3 with a straight arm); a throw under 2.1 m/s, with both hands at once, or under 3 m/s while going or
+    with the other hand as busy (0.8 of its speed); a look of over 90 degrees; a hand at the head for under 0.8 s;
+    steps, lifts, lunges and low kicks while travelling, marching or on one leg; arms within a flip; and a squat or
+    lunge of over 4 s, which is how the body stands.
     """
     lines = [*_flips(s), *_crawls(s), *_climbs(s), *_pushes(s)]
     over, low = _spans(s, lines, "cartwheel", "flip", "roll"), _spans(s, lines, "crawl")
     pushed = _spans(s, lines, "throw")
     thrown = [e for e in events if e.name == "throw"]
     going = [(int(e.start * s.fps), int(e.end * s.fps)) for e in events if e.name in ("walk", "run", "crouch walk")]
+    marching = [
+        (int(e.start * s.fps) - s.frames(0.2), int(e.end * s.fps) + s.frames(0.2))
+        for e in events
+        if e.name in ("march", "leg raised")
+    ]
     for e in events:
         verb = _NAMES.get(e.name)
         a, b = int(e.start * s.fps), max(int(e.end * s.fps), int(e.start * s.fps) + 1)
@@ -281,6 +302,11 @@ def _whole_body(s: Signals, events: Sequence[Event]) -> list[Line]:
             continue
         size = speed = 0.0
         part, way = "", e.direction if e.direction in VERBS[verb].ways else ""
+        if verb == "walk" and (steps := _few_steps(e, events)):
+            lines.append(Line(e.start, e.end, "step", "", e.direction, count=steps))
+            continue
+        if verb == "step" and e.direction in SIDES and e.side != e.direction and _follows(e, events):
+            continue
         if verb in _TRAVEL:
             size, speed = e.size, e.speed
         elif verb in ("turn", "bow"):
@@ -290,29 +316,62 @@ def _whole_body(s: Signals, events: Sequence[Event]) -> list[Line]:
         sides = VERBS[verb].parts
         if sides and e.side:
             part = next((p for p in sides if p.startswith(e.side)), "")
-        if verb == "punch" and e.speed < 1.8:
+        if verb == "punch" and e.speed < (1.3 if e.size > 0.45 else 1.8):
             verb, part, way = "stretch", f"{e.side} arm", "forward"
-        elif verb == "throw" and (
-            e.speed < 3 or any(o.side != e.side and abs(o.start - e.start) < 0.4 for o in thrown)
-        ):
+        elif verb == "throw" and (e.speed < 2.1 or _with_the_other(e, thrown) or (e.speed < 3 and _busy(s, e, going))):
             verb, part, way = "swing", f"{e.side} arm", _AXES[2]
         elif verb == "stretch":
             part, way = "both arms", "out"
-        elif verb == "bow" and (size < 35 or e.end - e.start > 4):
+        elif verb == "bow" and (e.end - e.start > 4 or (size < 35 and not _from_upright(s, a, b))):
             verb, way = "lean", "forward"
         if verb in ("squat", "lunge") and e.end - e.start > 4 and e.count < 3:  # how the body stands all along
             continue
         step_on_way = verb in ("step", "lift", "lunge") or (verb == "kick" and e.size < 0.4)
-        step_on_way = step_on_way and coverage(a, b, going) > 0.3
-        if (verb == "look" and abs(e.size) > 80) or (verb == "hand to head" and e.end - e.start < 0.8) or step_on_way:
+        step_on_way = step_on_way and coverage(a, b, going + marching) > 0.3
+        if (verb == "look" and abs(e.size) > 90) or (verb == "hand to head" and e.end - e.start < 0.8) or step_on_way:
             continue
         lines.append(Line(e.start, e.end, verb, part, way, size, speed, max(1, e.count)))
     return lines
 
 
+def _few_steps(walk: Event, events: Sequence[Event]) -> int:
+    """The steps of a walk that is no more than some single ones: straight on or back up to five at under 0.65 m/s,
+    to the side, where the foot of that side leads and is counted, at under 0.9 m/s. 0 for any other walk.
+    """
+    aside = walk.direction in SIDES
+    if walk.speed > (0.9 if aside else 0.65) or abs(walk.size) > 45:
+        return 0
+    steps = [e for e in events if e.name == "step" and min(e.end, walk.end) - max(e.start, walk.start) > 0.1]
+    steps = [e for e in steps if e.direction == walk.direction and (not aside or e.side == walk.direction)]
+    return len(steps) if len(steps) <= 5 else 0
+
+
+def _follows(step: Event, events: Sequence[Event]) -> bool:
+    """Whether the other foot went the same way within 1.5 s before a step: then this one brings the feet together."""
+    return any(
+        e.name == "step" and e.side != step.side and e.direction == step.direction and 0 <= step.start - e.start < 1.5
+        for e in events
+    )
+
+
 def _with_the_other(event: Event, events: Sequence[Event]) -> bool:
     """Whether the other side does the same within 0.4 s."""
     return any(other.side != event.side and abs(other.start - event.start) < 0.4 for other in events)
+
+
+def _busy(s: Signals, event: Event, going: list[tuple[int, int]]) -> bool:
+    """Whether the body travels during an event of one hand, or the other hand goes 0.8 as fast as that one."""
+    a, b = int(event.start * s.fps), int(event.end * s.fps) + 1
+    k = SIDES.index(event.side)
+    own, other = s.hand_speed[a:b, k].max(), s.hand_speed[a:b, 1 - k].max()
+    return coverage(a, b, going) > 0.3 or bool(other > 0.8 * own)
+
+
+def _from_upright(s: Signals, a: int, b: int) -> bool:
+    """Whether the trunk is within 15 degrees of upright within 0.8 s before a stretch and after it."""
+    near = s.frames(0.8)
+    before, after = s.bend[max(0, a - near) : a], s.bend[b : b + near]
+    return bool(np.abs(before).min(initial=90) < 15 and np.abs(after).min(initial=90) < 15)
 
 
 def _flips(s: Signals) -> list[Line]:
@@ -500,6 +559,35 @@ def _merged(lines: Iterable[Line]) -> list[Line]:
     return result
 
 
+def _pace(line: Line, events: Iterable[Event]) -> str:
+    """Whether a line is done slowly or quickly, by the events of `facts` that it stands for."""
+    usual = VERBS[line.verb].usual
+    if not usual:
+        return ""
+    own = [
+        e
+        for e in events
+        if _NAMES.get(e.name) == line.verb and e.start >= line.start - 0.01 and e.end <= line.end + 0.01
+        if not e.side or not line.part or e.side in line.part or line.part.startswith("both")
+    ]
+    if not own:
+        return ""
+    slow, quick = usual
+    if line.verb in _RATES:
+        value = sum(e.count for e in own) / max(sum(e.end - e.start for e in own), 0.1)
+    elif line.verb == "bow":
+        value = float(np.median([e.size * e.count / max(e.end - e.start, 0.05) for e in own]))
+    else:
+        value = float(np.median([e.speed for e in own]))
+    if line.verb == "step" and line.way in SIDES:
+        slow, quick = 2.67, 3.5
+    if line.verb == "bend down" and float(np.median([e.size for e in own])) > 0.78:  # with straight legs
+        slow, quick = 1.9, 2.84
+    if line.verb == "turn":  # a whole turn goes faster than a quarter
+        slow, quick = (limit + (abs(line.size) - 90) / 90 * more for limit, more in ((slow, 18), (quick, 30)))
+    return "slowly" if value <= slow else "quickly" if value >= quick else ""
+
+
 def _both(lines: Sequence[Line]) -> list[Line]:
     """Lines of the left and of the right side that do the same over most of their time, as one of both."""
     result: list[Line] = []
@@ -540,7 +628,7 @@ def _rounded(lines: Iterable[Line], seconds: float) -> list[Line]:
         start = min(round(x.start, 1), seconds)
         end = min(max(round(x.end, 1), start), seconds)
         speed = round(x.speed, 1) if VERBS[x.verb].speed else 0.0
-        result.append(Line(start, end, x.verb, x.part, x.way, size if VERBS[x.verb].size else 0.0, speed, x.count))
+        result.append(replace(x, start=start, end=end, size=size if VERBS[x.verb].size else 0.0, speed=speed))
     return sorted(result, key=lambda line: (line.start, line.end))
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from motionllm import Motion
 from motionllm.cli import main
-from motionllm.data.builtin import corpus
+from motionllm.data.builtin import Part, Spec, corpus, joints
 from motionllm.errors import MotionLLMError
 from motionllm.motion.features import features_to_joints, mirror
-from motionllm.motion.notation import POSTURES, VERBS, Line, Notation, measure
+from motionllm.motion.notation import PACES, POSTURES, VERBS, Line, Notation, measure
 
 SEEDS = range(40)
 
@@ -39,6 +39,7 @@ def drawn(seed: int) -> Notation:
                 size,
                 round(float(rng.uniform(0.1, 5)), 1) if spec.speed else 0.0,
                 int(rng.integers(1, 5)),
+                str(rng.choice(["", *PACES])) if spec.usual else "",
             )
         )
     start, end = rng.choice(POSTURES, 2).tolist()
@@ -67,6 +68,7 @@ def test_what_is_written_is_read_back(seed: int) -> None:
         ("3.0-5.0 squat", "it ends after the clip"),
         ("0.5 squat", "write seconds and what is done"),
         ("1.0-1.5 clap 90", "'clap' does not take these numbers"),
+        ("1.0-1.5 walk forward quickly", "'walk' does not take these numbers"),
         ("1.0-1.5 turn left 3.0 m/s", "'turn' does not take these numbers"),
     ],
 )
@@ -79,6 +81,29 @@ def test_what_cannot_be_read_names_the_line(line: str, says: str) -> None:
 def test_a_first_line_that_cannot_be_read(text: str) -> None:
     with pytest.raises(MotionLLMError, match="Notation, line 1: begin with duration and postures"):
         Notation.parse(text)
+
+
+PACED = {"wave": "wave", "squat": "squat", "turn": "turn", "raise": "reach up", "throw": "throw", "bow": "bow",
+         "clap": "clap", "punch": "punch", "march": "march", "pick": "bend down", "sit": "sit"}  # fmt: skip
+
+
+def test_what_is_done_slowly_or_quickly_says_so() -> None:
+    right = total = 0
+    for sample in corpus(400, seed=21):
+        spec = Spec.of(sample.labels["spec"])
+        if len(spec.parts) == 1 and spec.parts[0].action in PACED and spec.parts[0].speed:
+            part = spec.parts[0]
+            lines = measure(joints(spec, sample.labels["seed"])).lines
+            total += 1
+            right += any(x.verb == PACED[part.action] and x.pace == part.speed for x in lines)
+    assert total >= 20 and right >= 0.9 * total
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_steps_to_a_side_are_counted_by_the_foot_that_leads(count: int) -> None:
+    spec = Spec((Part("sidestep", direction="left", count=count),))
+    lines = [x for seed in range(3) for x in measure(joints(spec, seed)).lines if x.verb == "step"]
+    assert [(x.way, x.count) for x in lines] == [("left", count)] * 3
 
 
 @pytest.mark.parametrize("index", range(0, 30, 2))
