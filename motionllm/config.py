@@ -178,6 +178,20 @@ class Network(Section):
         return self
 
 
+class Augmentation(Section):
+    """How windows are changed each time they are drawn; 0 leaves a change out."""
+
+    pace: Annotated[float, Field(ge=0, le=0.5), NUMBER] = 0.0
+    """Share by which a window runs faster or slower at most."""
+    tilt: Annotated[float, Field(ge=0, le=45), NUMBER] = 0.0
+    """Degrees (root mean square) by which each bone is turned, the same way through the window, as suits, marker sets
+    and solvers set them; of the legs half."""
+    halves: Fraction = 0.0
+    """Share of the windows whose trunk, arms and head are another window's."""
+    noise: Annotated[float, Field(ge=0, le=100), NUMBER] = 0.0
+    """Millimetres of noise at most, on every position."""
+
+
 class TokenizerTraining(Section):
     """How a motion tokenizer is trained: the losses and their weights, each with its reason."""
 
@@ -214,6 +228,8 @@ class TokenizerTraining(Section):
     """Encodings are drawn to their codes."""
     cycle: Loss = 0.0
     """What is decoded encodes to the same codes again."""
+    augment: Augmentation = Augmentation()
+    """More from each window."""
     validate_every: Count = 1000
     """Steps between validations, each of which saves a checkpoint; the best tokenizer is kept."""
     save_minutes: Minutes | None = 10.0

@@ -17,11 +17,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from motionllm.bases import fast_dtype
-from motionllm.config import TokenizerRecipe, TokenizerTraining, dump_recipe
+from motionllm.config import Augmentation, TokenizerRecipe, TokenizerTraining, dump_recipe
 from motionllm.errors import MotionLLMError
 from motionllm.files import tidy, whole, write_file, write_json, writing
 from motionllm.motion.features import features_to_joints, skeleton_of_dim
 from motionllm.runs import Log, Signals, Stopped, on_full_disk, warm
+from motionllm.tokenizer.augment import Augment
 from motionllm.tokenizer.tokenizer import MotionTokenizer
 
 Progress = Callable[..., None]
@@ -104,6 +105,7 @@ def _fit(
     network = tokenizer.network.to(device)
     clips = [torch.from_numpy((train[i] - mean) / std) for i in kept]
     starts = np.array([len(c) - settings.window + 1 for c in clips])
+    augment = Augment(settings.augment, len(mean), settings.window) if settings.augment != Augmentation() else None
     share = starts * (np.asarray(weights)[kept] if weights is not None else 1.0)
     share = share / share.sum()
     losses = _Losses(settings, mean, std, device)
@@ -144,7 +146,11 @@ def _fit(
 
     def windows(count: int) -> Tensor:
         picked = [(i, random.integers(starts[i])) for i in random.choice(len(clips), count, p=share)]
-        return torch.stack([clips[i][s : s + settings.window] for i, s in picked]).to(device)
+        if augment is None:
+            return torch.stack([clips[i][s : s + settings.window] for i, s in picked]).to(device)
+        longer = torch.stack([_stretch(clips[i], s, augment.frames) for i, s in picked])
+        changed = augment(longer * torch.from_numpy(std) + torch.from_numpy(mean), random)
+        return ((changed - torch.from_numpy(mean)) / torch.from_numpy(std)).to(device)
 
     def save() -> None:
         state = {
@@ -232,6 +238,12 @@ def _fit(
     write_json(folder / "report.json", result)
     checkpoint.unlink(missing_ok=True)
     return tokenizer
+
+
+def _stretch(clip: Tensor, start: int, frames: int) -> Tensor:
+    """(frames, dim) of a clip from about `start` on, the last frame held where the clip is too short."""
+    piece = clip[max(0, min(start, len(clip) - frames)) :][:frames]
+    return torch.cat([piece, piece[-1:].expand(frames - len(piece), -1)])
 
 
 def _hash(clips: Sequence[np.ndarray]) -> str:
