@@ -219,15 +219,17 @@ def test_training_goes_on_from_an_earlier_tokenizer(tiny_tokenizer: Path, tmp_pa
         train_tokenizer(recipe, tmp_path / "other")
 
 
-def test_training_resumes_where_it_was_stopped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("augment", [Augmentation(), Augmentation(pace=0.2, tilt=5, halves=0.3, noise=3)])
+def test_training_resumes_where_it_was_stopped(augment: Augmentation, tmp_path: Path) -> None:
     clips = [builtin.sample(i).load() for i in range(8)]
 
     def recipe() -> TokenizerRecipe:
         return TokenizerRecipe(
             sources=[Source(kind="builtin", clips=8)],
             network=Network(width=16, blocks=1, codes=16, code_dim=8),
-            train=TokenizerTraining(steps=40, autoencode=10, batch=4, window=32, validate_every=10),
-        )
+            train=TokenizerTraining(steps=40, autoencode=10, batch=4, window=32, validate_every=10,
+                                     augment=augment),
+        )  # fmt: skip
 
     whole = fit(recipe(), clips, clips[:2], tmp_path / "whole")
 
