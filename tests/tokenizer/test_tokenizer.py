@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from motionllm.config import FSQ_LEVELS, Network, Source, TokenizerRecipe, TokenizerTraining
+from motionllm.config import FSQ_LEVELS, Augmentation, Network, Source, TokenizerRecipe, TokenizerTraining
 from motionllm.data import builtin
 from motionllm.data.prepare import train_tokenizer
 from motionllm.errors import MotionLLMError
