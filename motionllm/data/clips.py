@@ -31,9 +31,8 @@ from motionllm.motion import Motion, signals
 from motionllm.motion import facts as measuring
 from motionllm.motion import features as representation
 from motionllm.motion import notation as writing
-from motionllm.motion.facts import facts
 from motionllm.motion.features import features_to_joints
-from motionllm.motion.notation import measure
+from motionllm.motion.notation import measure_with_facts
 from motionllm.tokenizer import MotionTokenizer
 
 PACE = 1.5  # of the tasks `faster` and, the other way round, `slower`
@@ -191,10 +190,11 @@ def _rows(
             if ("facts" in source.ask or noted) and features.shape[1] != 263:
                 leave = "take `facts` out of `ask`" if "facts" in source.ask else "leave `data.notation` out"
                 raise MotionLLMError(f"Motion is measured on 22 joints, {source.path} has KIT-ML's 21; {leave}.")
-            if noted:
-                notation = str(measure(features_to_joints(features))) if len(features) > 5 else ""
-            if "facts" in source.ask:
-                questions += fact_questions(facts(features_to_joints(features)), random)
+            if (noted or "facts" in source.ask) and len(features) >= 5:
+                measured, facts = measure_with_facts(features_to_joints(features))
+                notation = str(measured) if noted else ""
+                if "facts" in source.ask:
+                    questions += fact_questions(facts, measured, random)
             if labels:
                 questions += label_questions(labels[i], values, random)
         questions = balance(questions)
