@@ -21,6 +21,7 @@ from motionllm.bases import cache_folder
 from motionllm.config import Source
 from motionllm.data import chats, sources
 from motionllm.data import questions as asking
+from motionllm.data.edits import PACE, editable
 from motionllm.data.questions import Balance, fact_questions, label_questions, label_values, labels_asked
 from motionllm.data.samples import Question, Sample
 from motionllm.data.sources import at_pace, counted, mirrored, shortened
@@ -31,11 +32,11 @@ from motionllm.motion import Motion, signals
 from motionllm.motion import facts as measuring
 from motionllm.motion import features as representation
 from motionllm.motion import notation as writing
+from motionllm.motion.facts import facts
 from motionllm.motion.features import features_to_joints
-from motionllm.motion.notation import measure_with_facts
+from motionllm.motion.notation import measure
 from motionllm.tokenizer import MotionTokenizer
 
-PACE = 1.5  # of the tasks `faster` and, the other way round, `slower`
 VERSION = 2  # raise it when what is written for the same clip changes
 
 
@@ -106,7 +107,7 @@ def encode(
     tasks: those of them that ask for edited motion have it encoded too. noted: with the notation of each clip.
     Clips shorter than one step are left out; MotionLLMError where none is left, or where the cache cannot be written.
     """
-    edits = [name for name in EDITS if name in tasks]
+    edits = [name for name in EDITS if name in tasks or "edit" in tasks]
     path = cache_folder() / "clips" / f"{_key(source, split, tokenizer, edits, noted)}.arrow"
     beside = path.with_suffix(".json")
     if not path.is_file():
@@ -190,11 +191,10 @@ def _rows(
             if ("facts" in source.ask or noted) and features.shape[1] != 263:
                 leave = "take `facts` out of `ask`" if "facts" in source.ask else "leave `data.notation` out"
                 raise MotionLLMError(f"Motion is measured on 22 joints, {source.path} has KIT-ML's 21; {leave}.")
-            if (noted or "facts" in source.ask) and len(features) >= 5:
-                measured, facts = measure_with_facts(features_to_joints(features))
-                notation = str(measured) if noted else ""
-                if "facts" in source.ask:
-                    questions += fact_questions(facts, measured, random)
+            if noted:
+                notation = str(measure(features_to_joints(features))) if len(features) > 5 else ""
+            if "facts" in source.ask:
+                questions += fact_questions(facts(features_to_joints(features)), random)
             if labels:
                 questions += label_questions(labels[i], values, random)
         questions = balance(questions)
@@ -202,7 +202,7 @@ def _rows(
         serves = {
             "text_to_motion": bool(sample.captions), "caption": bool(sample.captions), "length": bool(sample.captions),
             "question": bool(questions), "prediction": steps >= 4, "inbetween": steps >= 6,
-            **{name: len(codes[name]) > 0 for name in EDITS},
+            **{name: len(codes[name]) > 0 for name in EDITS}, "edit": editable(notation),
         } if not messages else {
             "conversation": any(p["type"] == "motion" for m in messages for p in m["content"]),
             "text": all(p["type"] == "text" for m in messages for p in m["content"]),

@@ -58,7 +58,8 @@ class Renderer:
     def __call__(self, messages: Sequence[Message], reply: bool = False) -> Tokens:
         """reply: end with the opening of the assistant's turn, to be continued by the model.
 
-        Supervised are the assistant's parts and what ends its turn, up to the id `stop`.
+        Supervised are the assistant's parts and what ends its turn, up to the id `stop`; of a motion without codes
+        not its end.
         Raises MotionLLMError for a message without role, a part of an unknown type, or where the base's template
         refuses the conversation.
         """
@@ -81,6 +82,8 @@ class Renderer:
             if isinstance(one, int):
                 part, supervised = parts[one]
                 tokens.extend(self._part(part), supervised)
+                if "notation" in part and "codes" not in part:  # a plan alone does not teach that nothing follows it
+                    tokens.supervised[-1] = False
             else:
                 tokens.extend(one.ids[: one.learned], True)
                 tokens.extend(one.ids[one.learned :], False)

@@ -15,9 +15,13 @@ from torch import Tensor
 from motionllm.config import Data, Notes
 from motionllm.data.clips import Clip, Clips
 from motionllm.data.conversations import Renderer, Tokens
+from motionllm.data.edits import NO_DONORS, Donors
+from motionllm.data.edits import draw as draw_edit
 from motionllm.data.templates import EDITS, VERBATIM, Templates, conversation
 from motionllm.errors import MotionLLMError
+from motionllm.motion.notation import Notation
 
+LENDING = 2000  # clips of a source, of which edits may take acts
 QUESTIONS = 6  # at most, about one motion
 
 
@@ -41,6 +45,7 @@ class Examples:
         self.codes_per_second, self.seed, self.drop_text = codes_per_second, seed, data.drop_text
         self.notes = data.notation
         self.random = np.random.default_rng([seed, 1])
+        self.donors = _donors(clips) if "edit" in data.tasks else NO_DONORS
         templates.check(data.tasks)
         self.pools: dict[str, list[np.ndarray]] = {}
         self.shares: dict[str, np.ndarray] = {}
@@ -48,7 +53,8 @@ class Examples:
             pools = [source.serving(task) for source in clips]
             weights = np.array([s.weight * bool(len(p)) for s, p in zip(data.sources, pools, strict=True)])
             if not weights.sum():
-                raise MotionLLMError(f"No source has what the task '{task}' needs; leave it out of data.tasks.")
+                needs = "; it needs `data.notation`" if task == "edit" and not data.notation else ""
+                raise MotionLLMError(f"No source has what the task '{task}' needs; leave it out of data.tasks{needs}.")
             self.pools[task], self.shares[task] = pools, weights / weights.sum()
         self.tasks = list(data.tasks)
         weights = np.array(list(data.tasks.values()))
@@ -69,7 +75,8 @@ class Examples:
         # Drawn only where it is asked for: recipes without it see the examples that they always saw.
         bare = task == "text_to_motion" and self.drop_text > 0 and self.random.random() < self.drop_text
         rate = self.codes_per_second
-        return task, source, example(task, clip, self.templates, self.renderer, rate, self.random, bare, self.notes)
+        settings = self.templates, self.renderer, rate, self.random, bare, self.notes, self.donors
+        return task, source, example(task, clip, *settings)
 
     def _next(self, task: str, source: int) -> int:
         key, pool = f"{task} {source}", self.pools[task][source]
@@ -98,15 +105,19 @@ def example(
     random: np.random.Generator,
     bare: bool = False,
     notes: Notes | None = None,
+    donors: Donors = NO_DONORS,
 ) -> Tokens:
     """One example: a phrasing of the task filled with what the clip has, or the clip's own conversation.
 
-    bare: with nothing in the caption's place, and no plan. notes: how often the motion carries its notation.
+    bare: with nothing in the caption's place, and no plan. notes: how often the motion carries its notation. donors:
+    what edits take from other clips.
     """
     sample, codes = clip.sample, clip.codes
     if task in VERBATIM:
         return renderer(sample.messages)
     template = templates.draw(task, random)
+    if task == "edit":
+        return renderer(conversation(template, _edit(clip, random, donors)))
     values: dict[str, Any] = {"motion": _motion(clip, task, random, notes) if notes and not bare else codes}
     if sample.captions:
         values["caption"] = "" if bare else sample.captions[random.integers(len(sample.captions))]
@@ -141,6 +152,26 @@ def example(
             "phrasing without it alone, or leave such sources out."
         )
     return renderer(conversation(template, values))
+
+
+def _edit(clip: Clip, random: np.random.Generator, donors: Donors) -> dict[str, Any]:
+    """What fills a phrasing of the task `edit`. The new plan is followed by codes where there is such a motion."""
+    edit = None
+    while edit is None:  # a clip that serves this task has one, but a try may draw what does not fit
+        edit = draw_edit(Notation.parse(clip.notation), random, donors)
+    after: dict[str, Any] = {"notation": str(edit.new)}
+    if edit.key in clip.edits:
+        after["codes"] = clip.edits[edit.key]
+    return {"motion": {"notation": clip.notation}, "request": edit.request, "edited": after}
+
+
+def _donors(clips: Sequence[Clips]) -> Donors:
+    """Of the clips with a notation, their first caption and it."""
+    found = []
+    for source in clips:
+        rows = source.rows.select_columns(["captions", "notation"])[:LENDING]
+        found += [(c[0] if c else "", n) for c, n in zip(rows["captions"], rows["notation"], strict=True) if n]
+    return Donors.of(found)
 
 
 def _motion(clip: Clip, task: str, random: np.random.Generator, notes: Notes) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from itertools import groupby
 import numpy as np
 
 from motionllm.errors import MotionLLMError, unknown
-from motionllm.motion.facts import Event, Facts, events_of, facts_of
+from motionllm.motion.facts import Event, events_of
 from motionllm.motion.signals import (
     SIDES,
     Signals,
@@ -35,7 +35,6 @@ from motionllm.motion.signals import (
     stretches_where,
 )
 
-DENSITY = 0.6  # lines per second
 VERSION = 1  # raised when the same joints would be written another way
 
 POSTURES = ("standing", "crouching", "sitting", "kneeling", "lying")
@@ -238,31 +237,21 @@ _BY_LENGTH = sorted(VERBS, key=len, reverse=True)
 # -- measuring ----------------------------------------------------------------------------------------------
 
 
-def measure(joints: np.ndarray, fps: float = 20.0, density: float = DENSITY) -> Notation:
+def measure(joints: np.ndarray, fps: float = 20.0, density: float = 0.6) -> Notation:
     """The notation of a clip: joints (T, 22, 3) metres, Y up, the canonical order.
 
     density: at most this many lines per second are written, and two more; the most telling stay. Raises MotionLLMError
     for another shape, under 5 frames, or values that are not finite.
     """
-    s = Signals(joints, fps)
-    return _notation(s, events_of(s), density)
-
-
-def measure_with_facts(joints: np.ndarray, fps: float = 20.0) -> tuple[Notation, Facts]:
-    """`measure` and `facts` of a clip, whose events are then found once."""
-    s = Signals(joints, fps)
+    s = Signals(np.asarray(joints), fps)
     events = events_of(s)
-    return _notation(s, events, DENSITY), facts_of(s, events, np.asarray(joints))
-
-
-def _notation(s: Signals, events: list[Event], density: float) -> Notation:
     lines = [*_whole_body(s, events), *_limbs(s, events)]
     lines = _merged(lines)
-    room = 2 + int(density * len(s.p) / s.fps)
+    room = 2 + int(density * len(joints) / fps)
     kept = sorted(sorted(lines, key=_weight, reverse=True)[:room], key=lambda line: (line.start, line.end, line.verb))
     kept = [replace(line, pace=_pace(line, events)) for line in kept]
-    seconds = round(len(s.p) / s.fps, 1)
-    return Notation(seconds, (posture(s, 0), posture(s, len(s.p) - 1)), tuple(_rounded(kept, seconds)))
+    seconds = round(len(joints) / fps, 1)
+    return Notation(seconds, (posture(s, 0), posture(s, len(joints) - 1)), tuple(_rounded(kept, seconds)))
 
 
 _NAMES = {

@@ -12,12 +12,14 @@ from motionllm.config import Data, Notes, Source
 from motionllm.data import builtin
 from motionllm.data.clips import Clips, encode
 from motionllm.data.conversations import Renderer
+from motionllm.data.edits import mirrored as mirrored_plan
+from motionllm.data.edits import paced
 from motionllm.data.examples import Examples
 from motionllm.data.sources import at_pace, mirrored, read
 from motionllm.data.templates import EDITS, TASKS, VERBATIM, Templates
 from motionllm.errors import MotionLLMError, RecipeError
 from motionllm.motion.features import features_to_joints
-from motionllm.motion.notation import measure
+from motionllm.motion.notation import Notation, measure
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.vocab import MotionVocab
 
@@ -34,7 +36,7 @@ def tokenizer(tiny_tokenizer: Path) -> MotionTokenizer:
 def clips(tokenizer: MotionTokenizer, tmp_path_factory: pytest.TempPathFactory) -> Clips:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOTIONLLM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return encode(SOURCE, "train", tokenizer, MADE)
+        return encode(SOURCE, "train", tokenizer, MADE, noted=True)
 
 
 def test_rows_are_the_samples(clips: Clips, tokenizer: MotionTokenizer) -> None:
@@ -113,9 +115,20 @@ def test_every_answer_is_true_of_its_clip(
     monkeypatch.setattr(stream, "_next", lambda *where: picked.append(next_(*where)) or picked[-1])
     for _ in range(40):
         stream.draw()
+    edited_codes = 0
     for messages, index in zip(seen, picked, strict=True):
         clip = clips[index]
         user, said = messages[0]["content"], messages[1]["content"]
+        if task == "edit":  # of the plan alone, and codes follow where there is such a motion
+            (given,) = (p for p in user if p["type"] == "motion")
+            assert given == {"type": "motion", "notation": clip.notation}
+            plan = Notation.parse(said[0]["notation"])
+            wanted = {"mirror": mirrored_plan(Notation.parse(clip.notation))}
+            wanted |= {k: paced(Notation.parse(clip.notation), p) for k, p in (("faster", 1.5), ("slower", 1 / 1.5))}
+            for key, codes in clip.edits.items():
+                assert "codes" not in said[0] or not np.array_equal(said[0]["codes"], codes) or plan == wanted[key]
+            edited_codes += "codes" in said[0]
+            continue
         shown = [p["codes"] for p in user if p["type"] == "motion"]
         asked = " ".join(p["text"] for p in user if p["type"] == "text")
         made = [p["codes"] for p in said if p["type"] == "motion"]
@@ -144,7 +157,18 @@ def test_every_answer_is_true_of_its_clip(
             assert np.array_equal(made[0], clip.edits[task])
         if "seconds" in asked and task in ("text_to_motion", "prediction", "inbetween", "faster", "slower"):
             assert f"{len(made[0]) / tokenizer.codes_per_second:.1f} " in asked
+    assert task != "edit" or 0 < edited_codes < 20
     assert len({str(messages[0]["content"][-1].get("text", "")) for messages in seen}) > 1 or task == "caption"
+
+
+def test_edits_need_notation_and_say_so(
+    tokenizer: MotionTokenizer, stream: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path))
+    plain = encode(Source(kind="builtin", clips=3), "train", tokenizer)
+    data = Data(sources=[SOURCE], tasks={"edit": 1.0})
+    with pytest.raises(MotionLLMError, match=r"data\.notation"):
+        Examples([plain], data, stream.templates, stream.renderer, stream.codes_per_second, 0)
 
 
 def test_text_is_left_out_as_often_as_the_recipe_says(clips: Clips, stream: Examples) -> None:

@@ -1,0 +1,1114 @@
+"""Edits: a motion's notation, a request in a person's words, and the notation that it asks for.
+
+    3.2 s, standing to standing          "now twice, and with the other hand"          …
+
+The pairs teach a model to change a plan. Each kind of edit is a function of a measured notation that gives what may be
+said and the notation after it, or None where it does not apply: a clip without a turn has none to be turned the other
+way. Times stay consistent (what comes later moves along, the clip grows or shrinks), and what is added was measured on
+another clip. Some phrasings and names of each kind are held out of training, for tests.
+
+A notation holds *acts*: an event that has a name, and the smaller lines (arms that swing, feet that step) that go with
+it. Edits are of acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import numpy as np
+
+from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation
+
+LONGEST = 16.0  # seconds of what an edit may make
+PACE = 1.5  # of slower and faster, where no number is said
+_TRAVEL = tuple(verb for verb, spec in VERBS.items() if spec.speed)
+_CHANGES_POSTURE = ("sit", "lie", "kneel", "stand up")
+_COUNTED = ("jump", "hop", "jumping jack", "squat", "lunge", "bow", "wave", "throw", "punch", "clap", "kick", "twist",
+            "bend down", "cartwheel", "circle", "swing", "reach up")  # fmt: skip
+_CLOSE = ("wave", "clap", "jumping jack", "hop", "punch", "twist", "circle", "swing")  # repeated without a rest
+_LASTING = (*_TRAVEL, "stand on", "hold", "hands on hips", "march", "lean", "wave", "clap")
+_FREE_HANDS = ("wave", "clap", "hands on hips", "hand to head", "reach up", "stretch", "punch")  # while the legs go
+_OF_HANDS = (*_FREE_HANDS, "throw", "bend down", "jumping jack")
+_SELDOM = ("side", "way", "count", "append", "while", "remove", "replace", "size", "order", "act pace")
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
+_TIMES = ("", "once", "twice", "three times", "four times", "five times", "six times", "seven times", "eight times")
+
+
+@dataclass(frozen=True)
+class Act:
+    """An event and what goes with it: numbers of lines, the event's own first, and the seconds that they fill."""
+
+    rows: tuple[int, ...]
+    main: Line
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Donor:
+    """A clip whose only act may be put into another; caption: one of it, or ""."""
+
+    caption: str
+    notation: Notation
+    act: Act
+
+
+@dataclass
+class Donors:
+    """What edits take from: `every` clip (caption, notation), and by verb those of one short act."""
+
+    every: list[tuple[str, Notation]] = field(default_factory=list)
+    single: dict[str, list[Donor]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, clips: Iterable[tuple[str, str]]) -> Donors:
+        """Of (caption, notation's text)."""
+        donors = cls()
+        for caption, text in clips:
+            notation = Notation.parse(text)
+            donors.every.append((caption, notation))
+            own = acts(notation)
+            if len(own) == 1 and own[0].main.verb not in SMALL and len(own[0].rows) <= 5 and notation.seconds < 7:
+                donors.single.setdefault(own[0].main.verb, []).append(Donor(caption, notation, own[0]))
+        return donors
+
+    def lend(self, random: np.random.Generator, fits: Callable[[Donor], bool]) -> Donor | None:
+        """A donor that fits, its verb drawn before itself; of each verb a few are tried."""
+        for verb in random.permutation(sorted(self.single)).tolist():
+            some = self.single[verb]
+            for i in random.integers(len(some), size=4).tolist():
+                if fits(some[i]):
+                    return some[i]
+        return None
+
+
+@dataclass(frozen=True)
+class Edit:
+    """request: what is said; kind: of KINDS; key: of REQUESTS."""
+
+    kind: str
+    key: str
+    old: Notation
+    request: str
+    new: Notation
+
+
+NO_DONORS = Donors()
+Words = dict[str, str]
+Asked = tuple[str, Words, Notation] | None  # a key of REQUESTS, what fills its places, and the notation after it
+Kind = Callable[[Notation, np.random.Generator, Donors], Asked]
+
+
+def acts(notation: Notation) -> list[Act]:
+    """The acts of a notation in time. Where no event has a name, every line is an act."""
+    lines = notation.lines
+    mains = [i for i, line in enumerate(lines) if line.verb not in SMALL] or list(range(len(lines)))
+    members: dict[int, list[int]] = {i: [i] for i in mains}
+    for i, line in enumerate(lines):
+        if i in members:
+            continue
+        apart = {m: max(line.start, lines[m].start) - min(line.end, lines[m].end) for m in mains}
+        near = [m for m in mains if apart[m] < 0.8]
+        if near:  # an arm goes with what hands do sooner than with a way that is walked meanwhile, a leg the other way
+            arm = "arm" in line.part or "hand" in line.part
+            away = {m: max(apart[m], -0.6) + ((lines[m].verb in _OF_HANDS) != arm) for m in near}
+            members[min(near, key=lambda m: away[m])].append(i)
+    return [
+        Act(tuple(rows), lines[m], min(lines[i].start for i in rows), max(lines[i].end for i in rows))
+        for m, rows in members.items()
+    ]
+
+
+def edited(
+    kind: str, old: Notation, random: np.random.Generator, donors: Donors = NO_DONORS, held_out: bool = False
+) -> Edit | None:
+    """An edit of one kind, or None where the notation has nothing that it could change.
+
+    held_out: by a phrasing that training never sees. donors: clips to take acts from.
+    """
+    asked = KINDS[kind](old, random, donors)
+    if asked is None:
+        return None
+    key, own, new = asked
+    words = _worded(own, random, held_out)
+    if new == old or not 0.5 <= new.seconds <= LONGEST or Notation.parse(str(new)) != new:
+        return None
+    known, held = REQUESTS[key]
+    phrasings = [p for p in (held if held_out else known) if all(words.get(w) for w in _places(p))]
+    if not phrasings:
+        return None
+    request = phrasings[random.integers(len(phrasings))].format(**words)
+    return Edit(kind, key, old, request if key == "anew" else _said(request, random), new)
+
+
+def draw(old: Notation, random: np.random.Generator, donors: Donors = NO_DONORS, held_out: bool = False) -> Edit | None:
+    """An edit of any kind that applies, those oftener that seldom do; None where none does."""
+    kinds = list(KINDS)
+    weights = np.array([2.0 if kind in _SELDOM else 1.0 for kind in kinds])
+    for i in random.choice(len(kinds), len(kinds), replace=False, p=weights / weights.sum()).tolist():
+        if edit := edited(kinds[i], old, random, donors, held_out):
+            return edit
+    return None
+
+
+def editable(text: str) -> bool:
+    """Whether there is always an edit to draw of the notation of a text, sooner or later."""
+    notation = Notation.parse(text) if text else None
+    return notation is not None and bool(notation.lines) and 1 <= notation.seconds <= LONGEST - 4
+
+
+def _places(phrasing: str) -> list[str]:
+    return [piece.split("}")[0] for piece in phrasing.split("{")[1:]]
+
+
+_BEFORE = ("", "", "", "", "", "", "now ", "ok, ", "please ", "and now ", "good, but ", "hmm, ", "again, ")
+_AFTER = ("", "", "", "", ".", ".", " please", ", please", "!")
+
+
+def _said(request: str, random: np.random.Generator) -> str:
+    """The request with a word before and after it, now and then, and with a capital."""
+    first = request.split(" ")[0].strip(",")
+    plain = first not in ("now", "then", "and", "ok", "please", "but", "again", "also", "this", "that", "it", "could")
+    before = _BEFORE[random.integers(len(_BEFORE))] if plain else ""
+    after = _AFTER[random.integers(len(_AFTER))] if not request.endswith(("?", "!", "please")) else ""
+    text = f"{before}{request}{after}"
+    return text[0].upper() + text[1:] if random.random() < 0.4 else text
+
+
+# -- what is done to a notation -------------------------------------------------------------------------------
+
+
+def _made(seconds: float, postures: tuple[str, str], lines: Sequence[Line]) -> Notation:
+    """A notation of lines whose times are within the clip, rounded and in order."""
+    seconds = round(seconds, 1)
+    kept = []
+    for line in lines:
+        start = min(max(0.0, round(line.start, 1)), seconds)
+        kept.append(replace(line, start=start, end=min(max(start, round(line.end, 1)), seconds)))
+    return Notation(seconds, postures, tuple(sorted(kept, key=lambda x: (x.start, x.end))))
+
+
+def mirrored(old: Notation) -> Notation:
+    """With left and right exchanged."""
+    return replace(old, lines=tuple(_opposite(line) for line in old.lines))
+
+
+def paced(old: Notation, pace: float) -> Notation:
+    """`pace` times as fast, as a whole."""
+    lines = [_quicker(replace(x, start=x.start / pace, end=x.end / pace), pace) for x in old.lines]
+    return _made(old.seconds / pace, old.postures, lines)
+
+
+def _opposite(line: Line) -> Line:
+    swap = {"left": "right", "right": "left"}
+    part = " ".join(swap.get(word, word) for word in line.part.split(" "))
+    size = -line.size if VERBS[line.verb].speed and line.size else line.size
+    return replace(line, part=part, way=swap.get(line.way, line.way), size=size)
+
+
+def _quicker(line: Line, pace: float) -> Line:
+    """At `pace` times its speed; half as fast again as usual is "quickly"."""
+    word = line.pace
+    if VERBS[line.verb].usual and not 0.75 < pace < 1.34:
+        ladder = (PACES[0], "", PACES[1])
+        steps = 1 if 0.6 < pace < 1.8 else 2
+        word = ladder[min(2, max(0, ladder.index(word) + (steps if pace > 1 else -steps)))]
+    return replace(line, speed=max(0.1, round(line.speed * pace, 1)) if line.speed else 0.0, pace=word)
+
+
+def _stretched(old: Notation, a: float, b: float, longer: float) -> Notation:
+    """With the seconds from a to b `longer` (less than none: shorter, at most by all of them), and all later ones
+    moved. Lines that lie within what is cut out go with it.
+    """
+    factor = max(0.0, 1 + longer / (b - a)) if b > a else 1.0
+
+    def at(t: float) -> float:
+        return t if t <= a else a + (t - a) * factor if t < b else t + longer
+
+    lines = [replace(x, start=at(x.start), end=at(x.end)) for x in old.lines]
+    if factor < 0.01:
+        lines = [x for x, was in zip(lines, old.lines, strict=True) if not (was.start >= a and was.end <= b)]
+    return _made(old.seconds + longer, old.postures, lines)
+
+
+def _alone(act: Act, others: Sequence[Act]) -> bool:
+    """Whether nothing else that has a name is done meanwhile."""
+    return all(o == act or min(o.end, act.end) - max(o.start, act.start) < 0.25 for o in others)
+
+
+def _without(old: Notation, act: Act, others: Sequence[Act]) -> Notation | None:
+    """Without the act; where nothing else was done meanwhile, without its time too. None where the body could not go
+    on from where it then is.
+    """
+    postures = old.postures
+    others = [o for o in others if o != act]
+    before, after = [o for o in others if o.end <= act.start + 0.25], [o for o in others if o.start >= act.end - 0.25]
+    if act.main.verb in _CHANGES_POSTURE:
+        if any(o.main.verb in _CHANGES_POSTURE for o in others):
+            return None
+        if not after and act.main.verb != "stand up":
+            postures = (postures[0], postures[0])
+        elif not before and act.main.verb == "stand up":
+            postures = (postures[1], postures[1])
+        else:
+            return None
+    rest = replace(old, postures=postures, lines=tuple(x for i, x in enumerate(old.lines) if i not in act.rows))
+    if not _alone(act, [*others, act]):
+        return rest
+    if before:
+        a, b = max(o.end for o in before), act.end
+    elif after:
+        a, b = act.start, min(o.start for o in after)
+    else:
+        return None
+    return _stretched(rest, a, b, a - b) if b - a > 0.05 else rest
+
+
+def _moved(donor: Donor, to: float) -> list[Line]:
+    """The lines of a donor's act, from `to` seconds on."""
+    by = to - donor.act.start
+    lines = [donor.notation.lines[i] for i in donor.act.rows]
+    return [replace(x, start=x.start + by, end=x.end + by) for x in lines]
+
+
+def _pick(found: Sequence[Act], random: np.random.Generator) -> Act | None:
+    """One of several acts, whose verb no other act of theirs has."""
+    verbs = [act.main.verb for act in found]
+    once = [act for act in found if verbs.count(act.main.verb) == 1]
+    return once[random.integers(len(once))] if once else None
+
+
+def _named(old: Notation) -> list[Act]:
+    """Acts that can be told by their verb alone."""
+    every = acts(old)
+    verbs = [act.main.verb for act in every]
+    return [act for act in every if verbs.count(act.main.verb) == 1]
+
+
+# -- the kinds ------------------------------------------------------------------------------------------------
+
+
+def _slower(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    key, pace = (("slower", 1 / PACE), ("slower", 1 / PACE), ("much slower", 0.5), ("a bit slower", 0.8))[
+        random.integers(4)
+    ]
+    return key, {}, paced(old, pace)
+
+
+def _faster(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    key, pace = (("faster", PACE), ("faster", PACE), ("much faster", 2.0), ("a bit faster", 1.25))[random.integers(4)]
+    return (key, {}, paced(old, pace)) if old.seconds / pace > 1 else None
+
+
+def _mirror(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    return "mirror", {}, mirrored(old)
+
+
+def _side(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """An act with the other hand, arm, leg or foot, or with both."""
+    sided = [act for act in acts(old) if act.main.part]
+    act = _pick(sided, random)
+    if act is None:
+        return None
+    side, _, limb = act.main.part.partition(" ")
+    limb = limb.rstrip("s")
+    lines = list(old.lines)
+    words = _words(act) | {"limb": limb}
+    plural = f"both {limb}s"
+    if side == "both" or (plural in VERBS[act.main.verb].parts and random.random() < 0.25):
+        part = f"{('left', 'right')[random.integers(2)]} {limb}" if side == "both" else plural
+        for i in act.rows:
+            if lines[i].verb == act.main.verb:
+                lines[i] = replace(lines[i], part=part)
+        words["part"] = part
+        return f"{'one' if side == 'both' else 'both'} side", words, replace(old, lines=tuple(lines))
+    for i in act.rows:
+        lines[i] = _opposite(lines[i])
+    words |= {"part": lines[act.rows[0]].part, "side": lines[act.rows[0]].part.split(" ")[0], "was": side}
+    if len(sided) == 1 and random.random() < 0.6:
+        return "the other side", words, replace(old, lines=tuple(lines))
+    return "the other side of", words, replace(old, lines=tuple(lines))
+
+
+def _way(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """A turn, a curve or a way to the other side, or backward instead of forward."""
+    found = [act for act in acts(old) if _heading(act.main)]
+    act = _pick(found, random)
+    if act is None:
+        return None
+    lines = list(old.lines)
+    was = _heading(act.main)
+    for i in act.rows:
+        lines[i] = _reversed(lines[i]) if was in ("forward", "backward") else _opposite(lines[i])
+    now = _heading(lines[act.rows[0]])
+    words = _words(act) | {"way": now, "was": was}
+    new = _made(old.seconds, old.postures, lines)
+    return ("the other way" if len(found) == 1 and random.random() < 0.5 else "the other way of"), words, new
+
+
+def _heading(line: Line) -> str:
+    if line.verb in ("walk", "run", "creep") and line.size:
+        return "left" if line.size > 0 else "right"
+    return line.way if line.verb in ("walk", "run", "creep", "turn", "jump", "step", "look", "lean") else ""
+
+
+def _reversed(line: Line) -> Line:
+    swap = {"forward": "backward", "backward": "forward"}
+    if line.verb not in ("walk", "run", "creep", "jump", "step", "lean") or line.way not in swap:
+        return line
+    pace = {"forward": 0.7, "backward": 1 / 0.7}[line.way]  # people walk backward more slowly
+    return _quicker(replace(line, way=swap[line.way]), pace)
+
+
+def _count(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """An act done more or fewer times."""
+    every = acts(old)
+    found = [act for act in every if act.main.verb in _COUNTED]
+    act = _pick(found, random)
+    if act is None:
+        return None
+    was = act.main.count
+    key, now = (("count", int(random.integers(1, 7))), ("count", int(random.integers(2, 6))), ("once more", was + 1),
+                ("once less", was - 1), ("twice as often", 2 * was))[random.integers(5)]  # fmt: skip
+    if not 0 < now <= 12 or now == was:
+        return None
+    rest = 0.1 if act.main.verb in _CLOSE else 0.5
+    each = (act.main.end - act.main.start) / was if was > 1 else act.main.end - act.main.start + rest
+    longer = each * (now - was)
+    lines = list(old.lines)
+    for i in act.rows:
+        if i == act.rows[0]:
+            lines[i] = replace(lines[i], count=now)
+        elif lines[i].verb in ("swing", "step", "raise", "lower", "lift"):
+            lines[i] = replace(lines[i], count=max(1, round(lines[i].count * now / was)))
+    new = _stretched(replace(old, lines=tuple(lines)), act.main.start, act.main.end, longer)
+    words = _words(act)
+    if now < len(_TIMES):
+        words["times"] = _times(now, random)
+    if key == "count":
+        key = "only once" if now == 1 else "count"
+    if len(found) > 1 or random.random() < 0.5:
+        key += " of"
+    return key, words, new
+
+
+def _times(count: int, random: np.random.Generator) -> str:
+    if count == 1:
+        return ("once", "one time", "a single time")[random.integers(3)]
+    written = (_TIMES[count], f"{_NUMBERS[count]} times", f"{count} times", f"{count}x")
+    return written[random.integers(len(written))]
+
+
+def _append(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """Something that is done after all."""
+    end = old.postures[1]
+    last = max((act.main.end, act.main.verb) for act in acts(old))[1] if old.lines else ""
+    donor = donors.lend(random, lambda d: d.notation.postures[0] == end and d.act.main.verb != last)
+    if donor is None:
+        return None
+    lines = _moved(donor, old.seconds + donor.act.start)
+    seconds = old.seconds + donor.notation.seconds
+    new = _made(seconds, (old.postures[0], donor.notation.postures[1]), [*old.lines, *lines])
+    return "then", _asks(donor, random), new
+
+
+def _prepend(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """Something that is done before all."""
+    begin = old.postures[0]
+    first = acts(old)[0].main.verb if old.lines else ""
+    donor = donors.lend(random, lambda d: d.notation.postures[1] == begin and d.act.main.verb != first)
+    if donor is None:
+        return None
+    by = donor.notation.seconds
+    later = [replace(x, start=x.start + by, end=x.end + by) for x in old.lines]
+    lines = [*_moved(donor, donor.act.start), *later]
+    new = _made(by + old.seconds, (donor.notation.postures[0], old.postures[1]), lines)
+    return "first", _asks(donor, random), new
+
+
+def _while(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """Something that the hands do while the legs go."""
+    every = acts(old)
+    going = [act for act in _named(old) if act.main.verb in ("walk", "run", "creep") and _alone(act, every)]
+    act = _pick(going, random)
+    if act is None:
+        return None
+    room = act.main.end - act.main.start
+    donor = donors.lend(random, lambda d: d.act.main.verb in _FREE_HANDS and d.act.main.end - d.act.main.start < room)
+    if donor is None:
+        return None
+    hands = donor.act.main
+    by = act.main.start + min(0.5, (room - (hands.end - hands.start)) / 2) - hands.start
+    line = replace(hands, start=hands.start + by, end=hands.end + by)
+    rest = [x for i, x in enumerate(old.lines) if i not in act.rows or "arm" not in x.part]
+    words = _asks(donor, random) | {"verb2": act.main.verb}
+    return "while", words, _made(old.seconds, old.postures, [*rest, line])
+
+
+def _remove(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """Without one of several acts."""
+    every = acts(old)
+    act = _pick(every, random)
+    if act is None or len(every) < 2:
+        return None
+    new = _without(old, act, every)
+    return ("without", _words(act), new) if new else None
+
+
+def _replace(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """One act instead of another."""
+    every = acts(old)
+    act = _pick([a for a in every if _alone(a, every) and a.main.verb not in _CHANGES_POSTURE], random)
+    if act is None or any(a.main.verb in _CHANGES_POSTURE for a in every) or old.postures[0] != old.postures[1]:
+        return None
+    last = act.end >= max(a.end for a in every)
+    verbs = {a.main.verb for a in every}
+    donor = donors.lend(
+        random,
+        lambda d: (
+            d.notation.postures[0] == old.postures[0]
+            and (last or d.notation.postures[1] == old.postures[1])
+            and d.act.main.verb not in verbs
+        ),
+    )
+    if donor is None:
+        return None
+    other = donor.act
+    words = _asks(donor, random) | {"verb2": act.main.verb}
+    key = "instead" if len(every) == 1 and random.random() < 0.5 else "instead of"
+    gaits = ("walk", "run", "creep")
+    if act.main.verb in gaits and other.main.verb in gaits:
+        lines = list(old.lines)
+        lines[act.rows[0]] = replace(act.main, verb=other.main.verb, speed=other.main.speed, pace="")
+        words = {"verb": other.main.verb, "verb2": act.main.verb}
+        return key, words, _made(old.seconds, old.postures, lines)
+    rest = replace(old, lines=tuple(x for i, x in enumerate(old.lines) if i not in act.rows))
+    longer = (other.end - other.start) - (act.end - act.start)
+    rest = _stretched(rest, act.start, act.end, longer) if act.end > act.start else rest
+    postures = (old.postures[0], donor.notation.postures[1] if last else old.postures[1])
+    return key, words, _made(rest.seconds, postures, [*rest.lines, *_moved(donor, act.start)])
+
+
+def _last(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """Longer or shorter as a whole; the body travels as fast as before, and further or less far."""
+    factors = {"longer": 1.5, "shorter": 1 / 1.5, "twice as long": 2.0, "half as long": 0.5}
+    key = [*factors, *["seconds"] * 4][random.integers(8)]
+    factor, words = factors.get(key, 1.0), {}
+    if key == "seconds":
+        seconds = round(old.seconds * random.uniform(0.6, 1.8) * 2) / 2
+        if seconds < 1 or abs(seconds - old.seconds) < 0.25:
+            return None
+        factor = seconds / old.seconds
+        words["seconds"] = f"{seconds:g}"
+        words["changed"] = "longer" if factor > 1 else "shorter"
+    if old.seconds * factor < 1:
+        return None
+    lines = [replace(x, start=x.start * factor, end=x.end * factor) for x in old.lines]
+    return key, words, _made(old.seconds * factor, old.postures, lines)
+
+
+def _act_lasts(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """One act longer or shorter, as fast as before."""
+    act = _pick(
+        [act for act in _named(old) if act.main.verb in _LASTING and act.main.end - act.main.start > 0.7], random
+    )
+    if act is None:
+        return None
+    factor = (1.5, 2.0, 0.6)[random.integers(3)]
+    lines = list(old.lines)
+    for i in act.rows:
+        if lines[i].count > 1 and lines[i].verb not in _TRAVEL:
+            lines[i] = replace(lines[i], count=max(1, round(lines[i].count * factor)))
+    longer = (factor - 1) * (act.main.end - act.main.start)
+    new = _stretched(replace(old, lines=tuple(lines)), act.main.start, act.main.end, longer)
+    return ("for longer" if factor > 1 else "not so long"), _words(act), new
+
+
+def _act_pace(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """One act faster or slower."""
+    every = acts(old)
+    act = _pick([a for a in every if _alone(a, every) and a.main.end - a.main.start > 0.6], random)
+    if act is None or (len(every) < 2 and not act.main.speed):
+        return None
+    key, pace = (("act faster", PACE), ("act slower", 1 / PACE))[random.integers(2)]
+    lines = list(old.lines)
+    for i in act.rows:
+        lines[i] = _quicker(lines[i], pace)
+    longer = (1 / pace - 1) * (act.main.end - act.main.start)
+    return key, _words(act), _stretched(replace(old, lines=tuple(lines)), act.main.start, act.main.end, longer)
+
+
+def _size(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """A jump, bow, lean, climb or turn larger or smaller, an arm raised higher."""
+    sized = ("turn", "jump", "bow", "lean", "climb")
+    act = _pick([a for a in acts(old) if (a.main.verb in sized and a.main.size) or a.main.verb == "raise"], random)
+    if act is None:
+        return None
+    main, row = act.main, act.rows[0]
+    words = _words(act)
+    if main.verb == "raise":
+        part = main.part.replace("arm", "hand")
+        now, words["part"] = replace(main, verb="reach up", part=part), main.part
+        key = "raise higher"
+    elif main.verb == "turn":
+        size = float((45, 90, 135, 180, 270, 360)[random.integers(6)])
+        if abs(size - main.size) < 30:
+            return None
+        key = "turn further" if size > main.size else "turn less"
+        if random.random() < 0.7:
+            key, words["degrees"] = "turn to", f"{size:.0f}"
+            if size in (180, 360) and random.random() < 0.5:
+                key = "turn around" if size == 180 else "turn all around"
+        elif size / main.size not in (0.5, 2):
+            size = main.size * (2 if size > main.size else 0.5)
+            size = 15.0 * round(min(360, max(30, size)) / 15)
+        now = replace(main, size=size)
+    else:
+        factor = (1.5, 0.6)[random.integers(2)]
+        size = main.size * factor
+        size = max(0.1, round(size, 1)) if VERBS[main.verb].size == "m" else 15.0 * max(1, round(size / 15))
+        now = replace(main, size=size)
+        small = {"jump": "jump higher", "climb": "jump higher"}.get(main.verb, "lean further")
+        key = small if factor > 1 else {"jump higher": "jump lower", "lean further": "lean less"}[small]
+    lines = list(old.lines)
+    lines[row] = now
+    new = replace(old, lines=tuple(lines))
+    if main.verb == "turn":  # as fast as before
+        longer = (min(3, max(0.5, now.size / main.size)) - 1) * (main.end - main.start)
+        new = _stretched(new, main.start, main.end, longer)
+    return key, words, new
+
+
+def _order(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """Two acts, one after the other, the other way round."""
+    every = acts(old)
+    pairs = [
+        (a, b) for a, b in pairwise(every)
+        if b.start >= a.end - 0.1 and a.main.verb != b.main.verb and _alone(a, every) and _alone(b, every)
+        and not {a.main.verb, b.main.verb} & {*_CHANGES_POSTURE, *SMALL}
+        and sum(x.main.verb in (a.main.verb, b.main.verb) for x in every) == 2
+    ]  # fmt: skip
+    if not pairs:
+        return None
+    a, b = pairs[random.integers(len(pairs))]
+    lines = list(old.lines)
+    for act, by in ((a, b.end - a.end), (b, a.start - b.start)):
+        for i in act.rows:
+            lines[i] = replace(lines[i], start=lines[i].start + by, end=lines[i].end + by)
+    key = "exchange" if len(every) == 2 and random.random() < 0.5 else "exchange these"
+    return key, {"verb": b.main.verb, "verb2": a.main.verb}, _made(old.seconds, old.postures, lines)
+
+
+def _pause(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """A rest at the end, before all, or between two acts."""
+    longer = int(random.integers(1, 4))
+    words = {"wait": ("a second", "two seconds", "three seconds")[longer - 1]}
+    if random.random() < 0.3:
+        words["wait"] = f"{longer} second{'s' * (longer > 1)}"
+    where = ("at the end", "at the beginning", "between")[random.integers(3)]
+    if where == "at the end":
+        return "rest at the end", words, replace(old, seconds=round(old.seconds + longer, 1))
+    if where == "at the beginning":
+        lines = [replace(x, start=x.start + longer, end=x.end + longer) for x in old.lines]
+        return "rest at the beginning", words, _made(old.seconds + longer, old.postures, lines)
+    every = acts(old)
+    pairs = [(a, b) for a, b in pairwise(every) if _alone(a, every) and _alone(b, every)]
+    pairs = [(a, b) for a, b in pairs if b.start > a.end and sum(x.main.verb == b.main.verb for x in every) == 1]
+    if not pairs:
+        return None
+    _, b = pairs[random.integers(len(pairs))]
+    lines = [replace(x, start=x.start + longer, end=x.end + longer) if x.start >= b.start else x for x in old.lines]
+    words["verb"] = b.main.verb
+    return "rest between", words, _made(old.seconds + longer, old.postures, lines)
+
+
+def _anew(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """Something else: what is asked for after a motion need not be a change of it."""
+    if not donors.every:
+        return None
+    caption, new = donors.every[random.integers(len(donors.every))]
+    return "anew", {"caption": caption}, new
+
+
+KINDS: dict[str, Kind] = {
+    "slower": _slower, "faster": _faster, "mirror": _mirror, "side": _side, "way": _way, "count": _count,
+    "append": _append, "prepend": _prepend, "while": _while, "remove": _remove, "replace": _replace,
+    "duration": _last, "act duration": _act_lasts, "act pace": _act_pace, "size": _size, "order": _order,
+    "pause": _pause, "anew": _anew,
+}  # fmt: skip
+
+
+# -- how it is said -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Said:
+    """An act in a person's words: do it, doing it, and nouns for it, of which the last of three or more is held out."""
+
+    do: str
+    doing: str
+    nouns: tuple[str, ...]
+
+
+_SAID: dict[str, Said] = {
+    "walk": Said("walk", "walking", ("walk", "walking", "stroll")),
+    "run": Said("run", "running", ("run", "jog", "running", "sprint")),
+    "creep": Said("sneak", "sneaking", ("sneaking", "creeping", "crouched walk")),
+    "crawl": Said("crawl", "crawling", ("crawl", "crawling")),
+    "climb": Said("climb", "climbing", ("climb", "climbing", "step up")),
+    "step": Said("take a step", "stepping", ("step", "stepping")),
+    "turn": Said("turn", "turning", ("turn", "turning", "rotation")),
+    "jump": Said("jump", "jumping", ("jump", "jumping", "leap")),
+    "hop": Said("hop", "hopping", ("hop", "hopping", "bounce on one leg")),
+    "jumping jack": Said("do jumping jacks", "doing jumping jacks", ("jumping jacks", "star jumps")),
+    "cartwheel": Said("do a cartwheel", "doing a cartwheel", ("cartwheel",)),
+    "flip": Said("do a flip", "doing a flip", ("flip", "somersault")),
+    "roll": Said("roll on the floor", "rolling", ("roll", "rolling")),
+    "squat": Said("squat", "squatting", ("squat", "squatting", "knee bend")),
+    "lunge": Said("lunge", "lunging", ("lunge", "lunging")),
+    "kneel": Said("kneel down", "kneeling", ("kneeling", "kneeling down")),
+    "sit": Said("sit down", "sitting down", ("sitting", "sitting down")),
+    "lie": Said("lie down", "lying down", ("lying down",)),
+    "stand up": Said("stand up", "standing up", ("standing up", "getting up")),
+    "bend down": Said("reach down to the floor", "reaching down", ("reach to the floor", "bending down", "picking up")),
+    "bow": Said("bow", "bowing", ("bow", "bowing", "bend forward")),
+    "lean": Said("lean", "leaning", ("lean", "leaning", "tilt")),
+    "twist": Said("twist the upper body", "twisting", ("twist", "twisting")),
+    "look": Said("look", "looking", ("look", "glance")),
+    "wave": Said("wave", "waving", ("wave", "waving", "greeting", "hello")),
+    "throw": Said("throw something", "throwing", ("throw", "throwing", "toss")),
+    "punch": Said("punch", "punching", ("punch", "punching", "blow")),
+    "clap": Said("clap", "clapping", ("clapping", "claps", "applause")),
+    "hands on hips": Said("put the hands on the hips", "putting the hands on the hips",
+                          ("hands on the hips",)),
+    "hand to head": Said("touch the head", "touching the head", ("hand at the head", "touching of the head")),
+    "kick": Said("kick", "kicking", ("kick", "kicking", "boot")),
+    "stand on": Said("stand on one leg", "standing on one leg", ("balance", "balancing", "stand on one leg")),
+    "march": Said("march on the spot", "marching", ("marching", "march")),
+    "lift": Said("lift a leg", "lifting the leg", ("leg lift", "lifting of the leg")),
+    "reach up": Said("reach up", "reaching up", ("reach up", "raised hand", "reaching up")),
+    "raise": Said("raise an arm", "raising the arm", ("raised arm", "arm raise")),
+    "lower": Said("lower an arm", "lowering the arm", ("lowering of the arm",)),
+    "stretch": Said("stretch an arm", "stretching the arm", ("stretch", "stretched arm")),
+    "bend": Said("bend an arm", "bending the arm", ("bent arm", "bending of the arm")),
+    "swing": Said("swing an arm", "swinging the arms", ("swing", "arm swing", "swinging")),
+    "circle": Said("circle an arm", "circling the arm", ("arm circle", "circling of the arm")),
+    "hold": Said("hold an arm still", "holding the arm still", ("hold", "held arm")),
+}  # fmt: skip
+
+
+_LIMBS = {verb: f"{verb} the {{}}" for verb in ("raise", "lower", "lift", "stretch", "bend", "swing", "circle")}
+_LIMBS["hold"] = "hold the {} still"
+
+
+def _words(act: Act) -> Words:
+    words = {"verb": act.main.verb}
+    if act.main.part and act.main.verb in _LIMBS:
+        words["do"] = _LIMBS[act.main.verb].format(act.main.part).replace("the both", "both")
+    return words
+
+
+def _worded(words: Words, random: np.random.Generator, held_out: bool) -> Words:
+    """With what the verbs are called: {do} {doing} {noun} and {it}, which is one of the latter two; {do2} … for the
+    second verb.
+    """
+    for n in ("", "2"):
+        if verb := words.get(f"verb{n}"):
+            said = _SAID[verb]
+            held = len(said.nouns) > 2
+            nouns = said.nouns[-1:] if held_out and held else said.nouns[:-1] if held else said.nouns
+            doing = words.get(f"doing{n}", said.doing)
+            noun = f"the {nouns[random.integers(len(nouns))]}"
+            it = doing if random.random() < 0.4 and not held_out else noun
+            words = {f"do{n}": said.do, f"doing{n}": doing, f"noun{n}": noun, f"it{n}": it,
+                     f"bare{n}": noun.removeprefix("the ")} | words  # fmt: skip
+    return words
+
+
+def _asks(donor: Donor, random: np.random.Generator) -> Words:
+    """How a donor's act is asked for: side and count now and then, a way always where it is not forward."""
+    line = donor.act.main
+    said = _SAID[line.verb]
+    tail, count = "", ""
+    if line.part and line.verb != "kneel" and random.random() < 0.7:
+        joint = {"hop": " on the", "stand on": " on the"}.get(line.verb, " with the")
+        tail = f"{joint} {line.part}".replace("the both", "both")
+    if line.verb == "turn":
+        around = "all the way around" if line.size >= 330 else "around" if 150 <= line.size <= 210 else ""
+        to_side = random.random() < 0.7 or not around
+        tail = f" {around}" * bool(around) + f"{' to the' if random.random() < 0.5 else ''} {line.way}" * to_side
+    elif line.verb in ("walk", "run") and abs(line.size) >= 270:
+        tail = " in a circle"
+    elif line.verb in ("walk", "run") and line.size:
+        tail = f" in a curve to the {'left' if line.size > 0 else 'right'}"
+    elif line.way in ("left", "right"):
+        tail = f" to the {line.way}{tail}"
+    elif line.way in ("backward", "up", "down") or (line.way and random.random() < 0.4):
+        tail = f" {line.way}{tail}"
+    if 1 < line.count < len(_TIMES) and line.verb in _COUNTED and random.random() < 0.6:
+        count = f" {_times(line.count, random)}"
+    do, doing = said.do, said.doing
+    if line.verb == "stand on" and tail:
+        do, doing = "stand", "standing"
+    caption = donor.caption.strip().rstrip(".")
+    words = {"verb": line.verb, "do": do + tail + count, "doing": doing + tail + count}
+    if caption and len(caption.split()) < 16 and "then" not in caption and "," not in caption:
+        words["caption"] = caption[0].lower() + caption[1:]
+    return words
+
+
+def _phrasings(known: str, held: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    both = [tuple(" ".join(p.split()) for p in text.split("|")) for text in (known, held)]
+    return both[0], both[1]
+
+
+# By what is to be changed: phrasings that training sees, and those that it does not.
+REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "anew": _phrasings(
+        """{caption} | {caption} | {caption} | {caption} | show the motion: {caption} | something else: {caption}
+        | a new motion: {caption} | forget that. {caption} | another motion: {caption}""",
+        "{caption} | a different one: {caption} | new: {caption}",
+    ),
+    "slower": _phrasings(
+        """slower | now slower | make it slower | do it slower | more slowly | do that more slowly | slow it down
+        | slow down | take it slower | the same but slower | at a slower pace | not so fast | less quickly
+        | go slower | can you do that slowly? | slowly this time | that was too fast | it is too quick
+        | reduce the speed | the whole thing slower | a slower version of it | not that quick""",
+        """with less speed | too hasty, do it slower | lower the tempo | could it be slower? | more leisurely
+        | play it at a slower tempo | slowly now""",
+    ),
+    "much slower": _phrasings(
+        """much slower | a lot slower | half as fast | at half the speed | twice as slow | in slow motion
+        | half speed | far more slowly | very slowly | make it much slower | extremely slow""",
+        "way slower | at half speed | really slowly | do it with half the speed",
+    ),
+    "a bit slower": _phrasings(
+        """a bit slower | a little slower | slightly slower | somewhat slower | a touch slower | slow down a little
+        | make it a little bit slower | just a bit more slowly | a tad slower""",
+        "slow it down slightly | only a little slower | do it slightly more slowly",
+    ),
+    "faster": _phrasings(
+        """faster | now faster | make it faster | do it faster | quicker | more quickly | speed it up | speed up
+        | hurry up | the same but faster | at a faster pace | not so slow | less slowly | go faster
+        | quickly this time | that was too slow | can you do that quickly? | it is too slow | increase the speed
+        | pick up the pace | do the whole thing faster | a faster version | not that slow""",
+        """with more speed | step on it | raise the tempo | could it be quicker? | too slow, do it faster
+        | play it at a faster tempo | quickly now | make it brisker""",
+    ),
+    "much faster": _phrasings(
+        """much faster | a lot faster | twice as fast | at double speed | double the speed | far quicker
+        | very fast | make it much faster | as fast as you can | at twice the speed""",
+        "way faster | really quickly | double speed | do it with twice the speed",
+    ),
+    "a bit faster": _phrasings(
+        """a bit faster | a little faster | slightly faster | somewhat quicker | a touch faster | speed up a little
+        | make it a little bit faster | just a bit more quickly | a tad quicker""",
+        "speed it up slightly | only a little faster | do it slightly more quickly",
+    ),
+    "mirror": _phrasings(
+        """mirror it | mirrored | mirror this | mirror the motion | flip left and right | swap left and right
+        | exchange left and right | the mirror image | left and right exchanged | as in a mirror | mirror that
+        | the same mirrored | flip it sideways | do it on the other side | now the other side | swap the sides
+        | everything on the other side""",
+        """reflect it | reverse left and right | the same in the mirror | switch left and right
+        | all with the other side | make a mirrored version""",
+    ),
+    "the other side": _phrasings(
+        """the other {limb} | with the other {limb} | use the other {limb} | now the other {limb}
+        | the {part} instead | with the {part} | with the {part} instead | use the {part}
+        | {side} instead of {was} | take the other {limb} | the {part} | do it with the {part}
+        | not the {was} {limb}, the {side} one | other {limb} | try the other {limb}
+        | the same with the other {limb} | it should be the {part}""",
+        """the {limb} on the other side | switch to the {part} | change the {limb} | i meant the {part}
+        | do it with your other {limb} | the {side} {limb} rather than the {was}""",
+    ),
+    "the other side of": _phrasings(
+        """{do} with the other {limb} | {do} with the {part} | {do} with the {part} instead
+        | the other {limb} for {it} | use the {part} for {it} | {it} with the {part}
+        | {it} with the other {limb} | {noun} on the other side
+        | {noun} with the {side} {limb} instead of the {was} one | {do} using the other {limb}
+        | change the {limb} of {noun} | make {noun} with the {part} | use the other {limb} to {do}""",
+        """switch {limb}s for {it} | {do} with your {part} | {it} should be with the {part}
+        | for {it} take the {part} | let {noun} be with the other {limb}""",
+    ),
+    "both side": _phrasings(
+        """with {part} | {part} | use {part} | {do} with {part} | {it} with {part} | do it with {part}
+        | {part} instead | take {part} | not only the one, {part} | {do} using {part} | with {part} this time""",
+        "switch to {part} | {part} for {it} | {it} should be with {part} | i want {part}",
+    ),
+    "one side": _phrasings(
+        """only with the {part} | just the {part} | only the {part} | with the {part} alone
+        | {do} with the {part} only | with one {limb}, the {part} | use the {part} alone
+        | {it} with only the {part} | not both, just the {part} | the {part} only""",
+        "limit it to the {part} | nothing but the {part} | {it} should be just with the {part}",
+    ),
+    "the other way": _phrasings(
+        """the other way | in the other direction | the other direction | {way} instead | {way} instead of {was}
+        | {way} | to the {way} | go {way} | not {was}, {way} | {way}, not {was} | change the direction
+        | turn the direction around | {way} this time | reverse the direction | make it {way}
+        | {way} rather than {was} | the opposite direction""",
+        """i meant {way} | switch to {way} | in the opposite direction | it should go {way} | {was} is wrong, {way}
+        | {way} is what i want""",
+    ),
+    "the other way of": _phrasings(
+        """{do} {way} | {do} {way} instead | {do} to the {way} | {do} {way} instead of {was} | {do} the other way
+        | {do} in the other direction | {it} {way} | {it} in the other direction
+        | change the direction of {noun} | {do} {way}, not {was} | {do} {way} rather than {was}
+        | {it} should go {way} | make {noun} go {way} | reverse the direction of {noun} | the other way for {it}""",
+        """{do} in the opposite direction | let {noun} go {way} | for {it}, {way} please | {it} the opposite way
+        | switch {noun} to {way}""",
+    ),
+    "count": _phrasings(
+        """{times} | do it {times} | do that {times} | {times} instead | make it {times} | now {times}
+        | exactly {times} | {times} this time | it should be {times} | repeat it so that it is done {times}
+        | {times} in all | change it to {times} | do this {times} | i want it {times}""",
+        """{times} in total | i would like it {times} | let it be {times} | have it done {times}
+        | it must happen {times}""",
+    ),
+    "count of": _phrasings(
+        """{do} {times} | {it} {times} | do {noun} {times} | {do} {times} instead | {times} {it}
+        | make {noun} {times} | {do} exactly {times} | {noun} should be {times}
+        | repeat {noun} until it is {times} | {it} but {times} | {do} {times} this time
+        | change {noun} to {times} | i want {it} {times}""",
+        "{do} {times} in total | have {noun} {times} | let {it} happen {times} | {it} must be done {times}",
+    ),
+    "only once": _phrasings(
+        """only once | just once | once | a single time | do it only once | once only | only one time
+        | not so often, once | one is enough | do it just one time | once instead | no repetition""",
+        "one single time | don't repeat it | only one of it | once is enough",
+    ),
+    "only once of": _phrasings(
+        """{do} only once | {do} just once | {do} once | {it} only once | {do} a single time | only one time {it}
+        | {it} just one time | {noun} only once | do {noun} once | {do} once instead | don't repeat {noun}""",
+        "a single time {it} | {do} no more than once | {it} is enough once | only once for {it}",
+    ),
+    "once more": _phrasings(
+        """once more | one more time | one more | one time more | do it once more | add one more
+        | again, one more time | another one | and another time | do one more of it | an extra time""",
+        "with one extra repetition | one repetition more | plus one | give me one more",
+    ),
+    "once more of": _phrasings(
+        """{do} once more | {do} one more time | {do} one time more | {it} once more | one more time {it}
+        | {do} an extra time | {do} another time | add one repetition of {noun} | do {noun} once more""",
+        "one repetition more of {noun} | {it} one extra time | repeat {noun} one more time",
+    ),
+    "once less": _phrasings(
+        """once less | one time fewer | one fewer | one less | do it one time less | one repetition less
+        | take one away | one time less""",
+        "one repetition fewer | minus one | drop one of them",
+    ),
+    "once less of": _phrasings(
+        """{do} once less | {do} one time fewer | {do} one time less | {it} one time less | one time fewer {it}
+        | do {noun} one time less | one repetition of {noun} less""",
+        "one repetition fewer of {noun} | {it} once less | take one {it} away",
+    ),
+    "twice as often": _phrasings(
+        """twice as often | twice as many times | double the repetitions | twice as many | double the number
+        | double the count | do it twice as often | two times as often""",
+        "with double the repetitions | make it twice as many | the double number of times",
+    ),
+    "twice as often of": _phrasings(
+        """{do} twice as often | {do} twice as many times | {it} twice as often | double the repetitions of {noun}
+        | twice as many times {it} | {it} two times as often""",
+        "double {noun} in number | {it} with double the repetitions | twice as often for {it}",
+    ),
+    "then": _phrasings(
+        """then {do} | and then {do} | then {do} at the end | and {do} at the end | {do} at the end
+        | after that {do} | after that, {do} | {do} afterwards | finally {do} | finish by {doing}
+        | end by {doing} | and afterwards {do} | then also {do} | add {noun} at the end | and after it {do}
+        | also {do} at the end | at the end {do} | then you {do} | follow it by {doing} | then {caption}
+        | and then {caption} | after that {caption} | at the end {caption} | next, {do} | {do} when it is done
+        | {do} after it | and then they {do}""",
+        """conclude by {doing} | round it off by {doing} | once that is done, {do} | and to finish, {do}
+        | last of all {do} | when finished, {do} | append this: {do} | in the end {caption} | and next {do}""",
+    ),
+    "first": _phrasings(
+        """first {do} | {do} first | begin by {doing} | start by {doing} | before that {do} | before that, {do}
+        | {do} at the beginning | at the beginning {do} | {do} before it | start with {doing}
+        | first of all {do} | {do} before everything else | add {noun} at the beginning | to begin with, {do}
+        | first {caption} | before that {caption} | at the beginning {caption} | {do} before you do it
+        | {do} at the start""",
+        """open by {doing} | prior to that {do} | lead in by {doing} | in the beginning {do} | initially {do}
+        | beforehand {do} | put this before it: {do} | initially {caption}""",
+    ),
+    "while": _phrasings(
+        """{do} while {doing2} | and {do} while {doing2} | {do} while you {do2} | {do} at the same time
+        | {do} during {noun2} | {do} on the way | while {doing2}, {do} | {doing} at the same time
+        | meanwhile {do} | and {do} at the same time | {do} as you {do2} | {doing} while {doing2}
+        | {do} meanwhile | while you {do2}, {do} | add {noun} while {doing2}""",
+        """{do} along the way | in the meantime {do} | simultaneously {do} | {do} as you go
+        | combine it with {doing} | together with {doing}""",
+    ),
+    "without": _phrasings(
+        """without {it} | without {noun} | no {bare} | leave out {noun} | leave {noun} out | remove {noun}
+        | skip {noun} | don't {do} | do not {do} | the same without {it} | but without {it} | drop {noun}
+        | no {doing} | omit {noun} | take {noun} out | delete {noun} | forget {noun} | stop {doing} | not {noun}
+        | do it without {it} | take away {noun} | cut {noun} | get rid of {noun} | only the rest, without {it}""",
+        """minus {noun} | {noun} is not needed | spare me {noun} | exclude {noun} | i don't want {noun}
+        | never mind {noun} | skip the part with {noun} | please no {doing}""",
+    ),
+    "instead": _phrasings(
+        """{do} instead | rather {do} | make it {doing} | {doing} instead | no, {do} | change it to {doing}
+        | {do} in place of that | not that, {do} | {do} instead of that | {doing} instead of that
+        | {caption} instead | let it be {doing}""",
+        "i would rather see {doing} | swap it for {doing} | actually, {do} | turn it into {doing}",
+    ),
+    "instead of": _phrasings(
+        """{do} instead of {doing2} | {do} instead of {noun2} | {doing} instead of {doing2}
+        | replace {noun2} by {doing} | replace {it2} with {doing} | instead of {doing2}, {do}
+        | instead of {noun2} {do} | don't {do2}, {do} | rather {do} than {do2} | change {noun2} to {doing}
+        | swap {noun2} for {doing} | {doing} rather than {doing2} | {do} in place of {noun2}
+        | not {doing2} but {doing} | turn {noun2} into {doing} | {caption} instead of {doing2}
+        | make {noun2} {doing}""",
+        """exchange {noun2} for {doing} | substitute {doing} for {noun2} | where there is {noun2}, {do}
+        | in lieu of {noun2} {do} | let {noun2} become {doing} | {doing} should take the place of {noun2}""",
+    ),
+    "longer": _phrasings(
+        """longer | make it longer | it should take longer | let it last longer | do it for longer | more time
+        | go on for longer | the same but longer | extend it | stretch it | keep going longer | a longer version
+        | it is too short""",
+        "prolong it | let it go on longer | lengthen it | give it more time",
+    ),
+    "shorter": _phrasings(
+        """shorter | make it shorter | it should take less time | not so long | less time | the same but shorter
+        | shorten it | a shorter version | it is too long | cut it down | keep it short""",
+        "briefer | let it be shorter | abridge it | give it less time",
+    ),
+    "twice as long": _phrasings(
+        """twice as long | double the length | double the duration | make it twice as long | two times as long
+        | it should last twice as long""",
+        "for double the time | with double length | let it take twice the time",
+    ),
+    "half as long": _phrasings(
+        """half as long | half the length | halve the duration | make it half as long | cut the length in half
+        | it should last half as long""",
+        "for half the time | with half the duration | let it take half the time",
+    ),
+    "seconds": _phrasings(
+        """{seconds} seconds | make it {seconds} seconds | make it {seconds} seconds long | in {seconds} seconds
+        | {changed}, {seconds} seconds | for {seconds} seconds | it should last {seconds} seconds | {seconds} s
+        | let it take {seconds} seconds | do it in {seconds} seconds | it should be {seconds} seconds long
+        | {seconds} sec | change the duration to {seconds} seconds | make it {changed}: {seconds} seconds
+        | exactly {seconds} seconds | i need {seconds} seconds | set the length to {seconds} seconds""",
+        """the duration should be {seconds} seconds | give it {seconds} seconds | {seconds} seconds in total
+        | fit it into {seconds} seconds | have it take {seconds} s""",
+    ),
+    "for longer": _phrasings(
+        """{do} longer | {do} for longer | {do} for a longer time | {it} longer | make {noun} longer
+        | {noun} should last longer | keep {doing} longer | extend {noun} | go on {doing} for longer
+        | {doing} for longer | more {doing} | spend more time {doing}""",
+        "prolong {noun} | {do} some more | don't stop {doing} so soon | lengthen {noun}",
+    ),
+    "not so long": _phrasings(
+        """{do} not so long | {do} for a shorter time | {it} shorter | make {noun} shorter
+        | {noun} should be shorter | shorten {noun} | stop {doing} earlier | {doing} for a shorter time
+        | less {doing} | spend less time {doing} | don't {do} so long""",
+        "cut {noun} short | {do} only briefly | a briefer time {doing} | {noun} is too long",
+    ),
+    "act faster": _phrasings(
+        """{do} faster | {do} more quickly | {it} faster | {do} quicker | make {noun} faster | speed up {noun}
+        | {noun} should be faster | faster {doing} | {doing} faster | {noun} is too slow
+        | do {noun} more quickly | {do} at a higher speed | {do} fast""",
+        "hurry with {noun} | {do} with more speed | a faster pace for {noun} | quicken {noun}",
+    ),
+    "act slower": _phrasings(
+        """{do} slower | {do} more slowly | {it} slower | {do} less quickly | make {noun} slower | slow down {noun}
+        | {noun} should be slower | slower {doing} | {doing} slower | {noun} is too fast | do {noun} more slowly
+        | {do} at a lower speed | {do} slowly""",
+        "take your time with {noun} | {do} with less speed | a slower pace for {noun} | don't rush {noun}",
+    ),
+    "raise higher": _phrasings(
+        """raise the {part} higher | higher | the {part} higher | lift the {part} higher | {part} further up
+        | raise the {part} above the head | bring the {part} up higher | the {part} all the way up
+        | the {part} should go higher | raise it higher""",
+        "reach higher with the {part} | put the {part} up further | the {part} over the head",
+    ),
+    "turn further": _phrasings(
+        """turn further | turn more | a bigger turn | a larger turn | turn farther | the turn should be bigger
+        | rotate further | turn around further | more of a turn | make the turn larger | twice the turn""",
+        "a wider turn | rotate more | keep turning further | increase the turn",
+    ),
+    "turn less": _phrasings(
+        """turn less | a smaller turn | not so far around | turn not as far | the turn should be smaller
+        | rotate less | only half the turn | don't turn so far | make the turn smaller | less of a turn""",
+        "reduce the turn | not such a big turn | stop turning earlier",
+    ),
+    "turn to": _phrasings(
+        """turn {degrees} degrees | turn by {degrees} degrees | {degrees} degrees | make the turn {degrees} degrees
+        | the turn should be {degrees} degrees | turn {degrees} degrees instead | rotate {degrees} degrees
+        | rotate by {degrees} degrees | change the turn to {degrees} degrees | exactly {degrees} degrees
+        | a turn of {degrees} degrees | a {degrees} degree turn""",
+        "{degrees} degrees of turn | have it turn {degrees} degrees | it should rotate {degrees} degrees",
+    ),
+    "turn around": _phrasings(
+        """turn around | turn to face the other way | half a turn | turn so that you look back | a half turn
+        | turn around completely to the back | a turn of half a circle | make it a half turn | turn to the back""",
+        "an about-face | turn half way around | turn until you face the other way",
+    ),
+    "turn all around": _phrasings(
+        """turn all the way around | a full turn | a whole turn | turn full circle | a complete turn
+        | make it a full turn | spin all the way around | turn once completely around | a full rotation""",
+        "a complete rotation | turn until you are back where you were | go all the way around",
+    ),
+    "jump higher": _phrasings(
+        """{do} higher | higher | a higher {bare} | a bigger {bare} | {doing} higher | make {noun} higher
+        | {noun} should be higher | {do} further up | more height | {it} higher""",
+        "higher up with {noun} | increase the height of {noun} | a larger {bare}",
+    ),
+    "jump lower": _phrasings(
+        """{do} lower | lower | not so high | a smaller {bare} | a lower {bare} | {doing} lower | make {noun} lower
+        | {noun} should be lower | {do} less high | {do} not so high | less height""",
+        "reduce the height of {noun} | {it} with less height | only a small {bare}",
+    ),
+    "lean further": _phrasings(
+        """{do} deeper | {do} further | a deeper {bare} | {do} lower | more {doing} | make {noun} deeper | deeper
+        | {noun} should be deeper | {do} more | further down | a bigger {bare}""",
+        "increase {noun} | {it} further down | exaggerate {noun}",
+    ),
+    "lean less": _phrasings(
+        """{do} less | {do} less deep | not so deep | a smaller {bare} | {do} not so far | less {doing}
+        | make {noun} smaller | {noun} should be smaller | {do} only a little | only a slight {bare}""",
+        "reduce {noun} | {it} not as far | a subtle {bare}",
+    ),
+    "exchange": _phrasings(
+        """the other way round | swap the order | exchange the order | in the other order | reverse the order
+        | the other order | swap the two | exchange the two | in reverse order
+        | first the second, then the first | turn the order around | change the order""",
+        "the order should be reversed | switch the two around | invert the order | vice versa",
+    ),
+    "exchange these": _phrasings(
+        """first {do}, then {do2} | {do} before {doing2} | {doing} before {doing2} | {do2} after {doing}
+        | first {noun}, then {noun2} | {noun} before {noun2} | {noun2} after {noun} | swap {noun} and {noun2}
+        | exchange {noun2} and {noun} | {do} first and then {do2} | start with {noun}, then {noun2}
+        | {noun} should come first | put {noun} before {noun2} | {noun2} should come after {noun}
+        | first {doing} and only then {doing2}""",
+        """switch {noun2} and {noun} | let {noun} precede {noun2} | {noun} ahead of {noun2}
+        | move {noun} before {noun2} | have {noun2} follow {noun}""",
+    ),
+    "rest at the end": _phrasings(
+        """stand still for {wait} at the end | wait {wait} at the end | hold still for {wait} at the end
+        | rest {wait} at the end | stay there for {wait} | then wait {wait} | then stay still for {wait}
+        | hold the pose for {wait} at the end | stop at the end for {wait} | and pause for {wait} at the end
+        | add {wait} of rest at the end | then stop for {wait} | remain like that for {wait}
+        | then hold for {wait} | keep still for {wait} at the end""",
+        """freeze for {wait} at the end | linger {wait} at the end | finish with {wait} of standing still
+        | don't move for {wait} at the end""",
+    ),
+    "rest at the beginning": _phrasings(
+        """wait {wait} first | stand still for {wait} first | wait {wait} before you start | begin after {wait}
+        | start {wait} later | first wait {wait} | hold still for {wait} at the beginning
+        | pause for {wait} before it | first stay still for {wait} | add {wait} of rest at the beginning
+        | start with {wait} of standing still | begin {wait} later""",
+        """freeze for {wait} at the start | delay it by {wait} | don't move for {wait} at first
+        | hesitate {wait} first""",
+    ),
+    "rest between": _phrasings(
+        """wait {wait} before {doing} | pause {wait} before {doing} | wait {wait} before {noun}
+        | stand still for {wait} before {doing} | a pause of {wait} before {noun} | {do} {wait} later
+        | hold still for {wait} before {doing} | stop for {wait} before {noun} | {noun} should come {wait} later
+        | add {wait} of rest before {noun} | rest {wait} before {doing}""",
+        "freeze for {wait} before {doing} | delay {noun} by {wait} | let {wait} pass before {noun}",
+    ),
+}

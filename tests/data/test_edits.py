@@ -1,0 +1,171 @@
+"""Pairs of notations: what is asked for is done, the rest stays, and what training sees is not what is tested."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from motionllm.data import builtin
+from motionllm.data.edits import (
+    _SAID,
+    KINDS,
+    LONGEST,
+    PACE,
+    REQUESTS,
+    Donors,
+    Edit,
+    acts,
+    draw,
+    edited,
+    mirrored,
+    paced,
+)
+from motionllm.motion.features import features_to_joints
+from motionllm.motion.notation import VERBS, Line, Notation, measure
+
+Random = np.random.Generator
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[tuple[str, str]]:
+    """(caption, notation) of 150 clips of the built-in corpus."""
+    samples = builtin.corpus(150, seed=3)
+    return [(s.captions[0], str(measure(features_to_joints(s.load())))) for s in samples]
+
+
+@pytest.fixture(scope="module")
+def donors(clips: list[tuple[str, str]]) -> Donors:
+    return Donors.of(clips)
+
+
+@pytest.fixture(scope="module")
+def notations(clips: list[tuple[str, str]]) -> list[Notation]:
+    return [Notation.parse(text) for _, text in clips]
+
+
+def made(kind: str, notations: list[Notation], donors: Donors, seed: int = 0, held_out: bool = False) -> list[Edit]:
+    random = np.random.default_rng(seed)
+    return [e for n in notations if (e := edited(kind, n, random, donors, held_out))]
+
+
+def verbs(notation: Notation) -> list[str]:
+    return sorted(line.verb for line in notation.lines)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_applies_and_gives_a_notation(kind: str, notations: list[Notation], donors: Donors) -> None:
+    found = made(kind, notations, donors)
+    assert len(found) >= 15
+    for edit in found:
+        assert Notation.parse(str(edit.new)) == edit.new != edit.old
+        assert 0.5 <= edit.new.seconds <= LONGEST
+        assert "{" not in edit.request and "  " not in edit.request and edit.request.strip() == edit.request
+    assert found == made(kind, notations, donors) and found != made(kind, notations, donors, seed=1)
+
+
+def test_drawn_are_all_kinds(notations: list[Notation], donors: Donors) -> None:
+    random = np.random.default_rng(0)
+    drawn = [draw(n, random, donors) for n in notations * 4]
+    assert {e.kind for e in drawn if e} == set(KINDS)
+    assert sum(e is None for e in drawn) == 0
+
+
+def test_mirrored_twice_is_the_same(notations: list[Notation]) -> None:
+    for notation in notations:
+        assert mirrored(mirrored(notation)) == notation
+        assert "left" not in str(notation) or "right" in str(mirrored(notation))
+
+
+def test_a_pace_takes_its_time(notations: list[Notation]) -> None:
+    for notation in notations:
+        slow = paced(notation, 1 / PACE)
+        assert slow.seconds == pytest.approx(PACE * notation.seconds, abs=0.06)
+        assert verbs(slow) == verbs(notation)
+        assert all(a.speed <= b.speed for a, b in zip(slow.lines, notation.lines, strict=True))
+        assert all(a.pace != "quickly" for a in slow.lines)
+
+
+def test_a_side_is_the_other_and_all_else_stays(notations: list[Notation], donors: Donors) -> None:
+    for edit in made("side", notations, donors):
+        changed = [(a, b) for a, b in zip(edit.old.lines, edit.new.lines, strict=True) if a != b]
+        assert changed and all(replace(b, part=a.part, way=a.way, size=a.size) == a for a, b in changed)
+        assert edit.new.seconds == edit.old.seconds
+
+
+def test_a_count_changes_one_act(notations: list[Notation], donors: Donors) -> None:
+    for edit in made("count", notations, donors):
+        assert verbs(edit.new) == verbs(edit.old)
+        old, new = ([(a.main.verb, a.main.count) for a in acts(n)] for n in (edit.old, edit.new))
+        assert sorted(v for v, _ in old) == sorted(v for v, _ in new)
+        before, after = (sum(c for _, c in x) for x in (old, new))
+        assert (after > before) == (edit.new.seconds > edit.old.seconds)
+
+
+def test_what_is_removed_is_gone(notations: list[Notation], donors: Donors) -> None:
+    for edit in made("remove", notations, donors):
+        old, new = (sorted(a.main.verb for a in acts(n)) for n in (edit.old, edit.new))
+        gone = [v for v in old if v not in new]
+        assert len(gone) <= 1 and len(edit.new.lines) < len(edit.old.lines)
+        assert edit.new.seconds <= edit.old.seconds
+
+
+def test_what_is_added_comes_where_it_was_asked_for(notations: list[Notation], donors: Donors) -> None:
+    for edit in made("append", notations, donors):
+        old = edit.old.lines
+        assert edit.new.lines[: len(old)] == old
+        assert all(line.start >= edit.old.seconds for line in edit.new.lines[len(old) :])
+    for edit in made("prepend", notations, donors):
+        by = edit.new.seconds - edit.old.seconds
+        moved = [replace(x, start=round(x.start + by, 1), end=round(x.end + by, 1)) for x in edit.old.lines]
+        assert list(edit.new.lines[-len(moved) :]) == moved
+    for edit in made("while", notations, donors):
+        assert edit.new.seconds == edit.old.seconds
+        assert [x for x in edit.new.lines if VERBS[x.verb].speed] == [x for x in edit.old.lines if VERBS[x.verb].speed]
+
+
+def test_an_order_is_exchanged(notations: list[Notation], donors: Donors) -> None:
+    for edit in made("order", notations, donors):
+        old, new = ([a.main.verb for a in sorted(acts(n), key=lambda a: a.start)] for n in (edit.old, edit.new))
+        assert sorted(old) == sorted(new) and old != new and edit.old.seconds == edit.new.seconds
+
+
+def test_seconds_are_those_asked_for(notations: list[Notation], donors: Donors) -> None:
+    asked = [e for e in made("duration", notations, donors) if e.key == "seconds"]
+    assert len(asked) > 10
+    for edit in asked:
+        assert f"{edit.new.seconds:g}" in edit.request
+
+
+def test_held_out_phrasings_are_in_no_training(notations: list[Notation], donors: Donors) -> None:
+    for key, (known, held) in REQUESTS.items():
+        assert len(known) >= 6 and len(held) >= 3, key
+        assert len(set(known)) >= len(known) - 3 and (key == "anew" or not set(known) & set(held)), key
+    both = [
+        {
+            e.request.lower().strip(" .!")
+            for k in KINDS
+            if k != "anew"
+            for e in made(k, notations, donors, held_out=held)
+        }
+        for held in (False, True)
+    ]
+    assert len(both[1]) > 500 and not both[0] & both[1]
+
+
+def test_every_verb_has_words() -> None:
+    assert set(_SAID) == set(VERBS)
+
+
+def test_an_act_has_its_arms_and_steps() -> None:
+    lines = (
+        Line(0.1, 0.6, "raise", "both arms"),
+        Line(0.2, 4.5, "walk", "", "forward", 0.0, 1.2),
+        Line(0.9, 3.0, "clap", count=4),
+        Line(3.2, 3.8, "lower", "both arms"),
+        Line(5.0, 6.0, "turn", "", "left", 90.0),
+        Line(5.2, 5.4, "step", "left foot", "forward"),
+    )
+    found = {a.main.verb: [lines[i].verb for i in a.rows] for a in acts(Notation(6.5, ("standing", "standing"), lines))}
+    assert found == {"walk": ["walk"], "clap": ["clap", "raise", "lower"], "turn": ["turn", "step"]}
