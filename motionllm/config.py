@@ -90,6 +90,21 @@ class Section(BaseModel):
     )
 
 
+class More(Section):
+    """Training clips made of those that a set has."""
+
+    cuts: Annotated[int, Field(ge=0, le=100), NUMBER] = 0
+    """Further versions of every clip: begun at another frame, so that its codes are others, cut and at another pace."""
+    crop: Annotated[float, Field(ge=0, le=0.4), NUMBER] = 0.08
+    """Share of a version that is cut off at either end, at most."""
+    pace: Annotated[float, Field(ge=0, le=0.5), NUMBER] = 0.15
+    """Share by which a version is faster or slower, at most."""
+    joined: Annotated[int, Field(ge=0, le=1_000_000), NUMBER] = 0
+    """Pairs of clips of which the second goes on from the first, with "then" between their captions."""
+    stacked: Annotated[int, Field(ge=0, le=1_000_000), NUMBER] = 0
+    """Pairs of a clip in which only the legs do something, and the trunk and arms of one in which only the arms do."""
+
+
 class Source(Section):
     """One data set."""
 
@@ -109,6 +124,8 @@ class Source(Section):
     """Ids that are left out."""
     mirror: bool = False
     """Add every training clip with left and right exchanged, in motion and words."""
+    more: More | None = None
+    """Further training clips, made of these."""
     ask: list[Literal["facts", "labels"]] = []
     """For the task `question`: make questions of what is measured on a clip (`facts`) or of its `labels`."""
     labels: dict[str, dict[str, Annotated[str, Field(min_length=1)]]] | None = None

@@ -19,13 +19,14 @@ import numpy as np
 
 from motionllm.bases import cache_folder
 from motionllm.config import Source
-from motionllm.data import chats, sources
+from motionllm.data import chats, sources, variants
 from motionllm.data import questions as asking
 from motionllm.data.edits import PACE, editable
 from motionllm.data.questions import Balance, fact_questions, label_questions, label_values, labels_asked
 from motionllm.data.samples import Question, Sample
 from motionllm.data.sources import at_pace, counted, mirrored, shortened
 from motionllm.data.templates import EDITS, TASKS
+from motionllm.data.variants import varied
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import read_json, tidy, whole, write_json
 from motionllm.motion import Motion, signals
@@ -114,6 +115,8 @@ def encode(
         from datasets.arrow_writer import ArrowWriter
 
         samples, notes = sources.read_noted(source, split)
+        if source.more and split == "train":
+            samples = [*samples, *varied(samples, source.more, source.seed)]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             tidy(path.parent)
@@ -240,7 +243,8 @@ def _encoded(message: dict[str, Any], tokenizer: MotionTokenizer) -> dict[str, A
 
 
 def _key(source: Source, split: str, tokenizer: MotionTokenizer, edits: Sequence[str], noted: bool) -> str:
-    modules = sources, chats, asking, measuring, representation, *([writing, signals] if noted else [])
+    modules = [sources, chats, asking, measuring, representation, *([writing, signals] if noted else [])]
+    modules += [variants, writing, signals] if source.more else []
     code = sources.code_of(*modules)
     settings = source.model_dump_json(exclude={"weight", "path"})
     content = sources.fingerprint(source, split)

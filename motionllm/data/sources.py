@@ -307,7 +307,7 @@ def _mirrored(sample: Sample) -> Sample:
 
 def mirrored(features: np.ndarray) -> np.ndarray:
     """Features (T, D) of the motion with left and right exchanged."""
-    return _again(mirror(features_to_joints(features), skeleton_of_dim(features.shape[1])))
+    return from_joints(mirror(features_to_joints(features), skeleton_of_dim(features.shape[1])))
 
 
 def at_pace(features: np.ndarray, pace: float) -> np.ndarray:
@@ -318,10 +318,10 @@ def at_pace(features: np.ndarray, pace: float) -> np.ndarray:
     places = np.arange(0, len(joints) - 1 + 1e-6, pace)
     low = np.minimum(places.astype(int), len(joints) - 2)
     share = (places - low)[:, None, None]
-    return _again((1 - share) * joints[low] + share * joints[low + 1])
+    return from_joints((1 - share) * joints[low] + share * joints[low + 1])
 
 
-def _again(joints: np.ndarray) -> np.ndarray:
+def from_joints(joints: np.ndarray) -> np.ndarray:
     """Features (T, D) of joints (T, J, 3) that came from features: those of T frames need a frame more, which goes on
     as the last two did.
     """
