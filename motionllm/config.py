@@ -410,6 +410,8 @@ class Notes(Section):
     """Of the motions that carry it, those that carry nothing else: their codes are left out."""
     plan: Fraction = 0.75
     """Of the motions that are written for a text, those that begin with it, as a plan that the codes follow."""
+    sketch: Fraction = 0.0
+    """Of the plans, those that no codes follow: half the tokens, so that planning is learned from more clips."""
 
 
 class Data(Section):

@@ -180,7 +180,7 @@ def _motion(clip: Clip, task: str, random: np.random.Generator, notes: Notes) ->
     carries, alone = random.random(2)
     if not clip.notation or carries >= (notes.read if given else notes.plan):
         return {"codes": clip.codes}
-    if given and alone < notes.alone:
+    if alone < (notes.alone if given else notes.sketch):
         return {"notation": clip.notation}
     return {"codes": clip.codes, "notation": clip.notation}
 

@@ -238,7 +238,9 @@ def test_notation_is_what_is_measured_on_the_clip(
         assert clip.notation == str(measure(features_to_joints(features[clip.sample.id])))
 
 
-@pytest.mark.parametrize("notes", [None, Notes(), Notes(read=1, alone=0, plan=1), Notes(read=1, alone=1, plan=0)])
+@pytest.mark.parametrize(
+    "notes", [None, Notes(), Notes(read=1, alone=0, plan=1, sketch=0.5), Notes(read=1, alone=1, plan=0)]
+)
 def test_motions_carry_their_notation_as_often_as_asked(
     notes: Notes | None, tokenizer: MotionTokenizer, tiny_base: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -265,7 +267,8 @@ def test_motions_carry_their_notation_as_often_as_asked(
     notes = notes or Notes(read=0, alone=0, plan=0)
     texts = {clip.notation for clip in clips}
     assert all(part["notation"] in texts for _, part in seen if "notation" in part)
-    assert all("codes" in part for part in made)
+    drawn = np.mean(["codes" not in part for part in made])
+    assert drawn == pytest.approx(0.8 * notes.plan * notes.sketch, abs=0.06)
     for parts, key, wanted in ((given, "notation", notes.read), (made, "notation", 0.8 * notes.plan)):
         assert np.mean([key in part for part in parts]) == pytest.approx(wanted, abs=0.08)
     assert np.mean(["codes" not in part for part in given]) == pytest.approx(notes.read * notes.alone, abs=0.06)
