@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,10 @@ def outline(recipe: Recipe, vocab: MotionVocab) -> tuple[Any, dict[str, Any]]:
         if not full:
             made = fresh_adapter(recipe.adapter, vocab, base)
             if recipe.adapter.start:
-                go_on_from(find_adapter(recipe.adapter.start), made, vocab, recipe)
+                # Names and shapes are compared; on the meta device nothing is copied, and torch says so of each tensor.
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", message=".*copying from a non-meta parameter")
+                    go_on_from(find_adapter(recipe.adapter.start), made, vocab, recipe)
         trained = sum(p.numel() for p in base.parameters() if p.requires_grad)
     return base, {"base": count, "trained": trained, "weight_bytes": weight_bytes}
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from motionllm.bases import cache_folder
 from motionllm.config import Source
-from motionllm.data import chats, sources, variants
+from motionllm.data import chats, phrasing, sources, variants
 from motionllm.data import questions as asking
 from motionllm.data.edits import PACE, editable
 from motionllm.data.questions import Balance, fact_questions, label_questions, label_values, labels_asked
@@ -33,9 +33,8 @@ from motionllm.motion import Motion, signals
 from motionllm.motion import facts as measuring
 from motionllm.motion import features as representation
 from motionllm.motion import notation as writing
-from motionllm.motion.facts import facts
 from motionllm.motion.features import features_to_joints
-from motionllm.motion.notation import measure
+from motionllm.motion.notation import measure_with_facts
 from motionllm.tokenizer import MotionTokenizer
 
 VERSION = 2  # raise it when what is written for the same clip changes
@@ -191,13 +190,23 @@ def _rows(
                     features, PACE if name == "faster" else 1 / PACE)  # fmt: skip
                 if len(changed) >= tokenizer.frames_per_step:
                     codes[name] = tokenizer.encode(changed)
-            if ("facts" in source.ask or noted) and features.shape[1] != 263:
-                leave = "take `facts` out of `ask`" if "facts" in source.ask else "leave `data.notation` out"
+            if (noted or "notation" in source.captions or "facts" in source.ask) and features.shape[1] != 263:
+                leave = (
+                    "take `facts` out of `ask`"
+                    if "facts" in source.ask
+                    else "leave `data.notation` out"
+                    if noted
+                    else "take `notation` out of `captions`"
+                )
                 raise MotionLLMError(f"Motion is measured on 22 joints, {source.path} has KIT-ML's 21; {leave}.")
-            if noted:
-                notation = str(measure(features_to_joints(features))) if len(features) > 5 else ""
-            if "facts" in source.ask:
-                questions += fact_questions(facts(features_to_joints(features)), random)
+            untold = "notation" in source.captions and not sample.captions
+            if (noted or untold or "facts" in source.ask) and len(features) >= 5:
+                measured, facts = measure_with_facts(features_to_joints(features))
+                notation = str(measured) if noted else ""
+                if untold:
+                    sample.captions, sample.labels = measured.sentences(), {**sample.labels, "captions": "notation"}
+                if "facts" in source.ask:
+                    questions += fact_questions(facts, measured, random)
             if labels:
                 questions += label_questions(labels[i], values, random)
         questions = balance(questions)
@@ -243,8 +252,11 @@ def _encoded(message: dict[str, Any], tokenizer: MotionTokenizer) -> dict[str, A
 
 
 def _key(source: Source, split: str, tokenizer: MotionTokenizer, edits: Sequence[str], noted: bool) -> str:
-    modules = [sources, chats, asking, measuring, representation, *([writing, signals] if noted else [])]
-    modules += [variants, writing, signals] if source.more else []
+    modules = [sources, chats, asking, measuring, representation]
+    if noted or source.more or "facts" in source.ask or "notation" in source.captions:
+        modules += [writing, signals]
+    modules += [variants] if source.more else []
+    modules += [phrasing] if "labels" in source.captions else []
     code = sources.code_of(*modules)
     settings = source.model_dump_json(exclude={"weight", "path"})
     content = sources.fingerprint(source, split)

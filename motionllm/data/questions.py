@@ -8,108 +8,289 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from motionllm.data.samples import Question
 from motionllm.errors import MotionLLMError, unknown
-from motionllm.motion.facts import Event, Facts
+from motionllm.motion.facts import Facts
+from motionllm.motion.notation import POSTURES, VERBS, Line, Notation
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
-# Event of `facts` → what the person does, what it is called, and the events near it: no "no" is asked beside those.
-_DOES: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "walk": ("walk", "the walking", ("run", "crouch walk", "step")),
-    "run": ("run", "the running", ("walk",)),
-    "turn": ("turn on the spot", "the turn", ("walk", "run", "crouch walk", "look")),
-    "jump": ("jump with both feet", "the jump", ("hop", "jumping jack", "run")),
-    "hop": ("hop on one leg", "the hop", ("jump", "jumping jack", "run")),
-    "squat": ("squat", "the squat", ("sit", "seated", "kneel", "lie", "lunge", "reach down", "jump", "crouch walk")),
-    "bow": ("bow", "the bow", ("reach down", "sit", "stand up", "lie")),
-    "reach down": ("reach down", "the reaching down", ("bow", "squat", "kneel", "lie", "sit", "lunge", "crouch walk")),
-    "sit": ("sit down", "the sitting down", ("seated", "squat", "kneel", "lie")),
-    "kneel": ("kneel", "the kneeling", ("squat", "sit", "lie", "lunge")),
-    "lie": ("lie down", "the lying down", ("sit", "kneel", "reach down")),
-    "stand up": ("get up", "the getting up", ("sit", "seated", "squat", "kneel", "lie")),
-    "raise": ("hold up a hand", "the raising of a hand", ("wave", "throw", "jumping jack", "hand up", "punch")),
-    "wave": ("wave", "the wave", ("raise", "throw", "jumping jack", "hand up", "clap")),
-    "throw": ("throw something", "the throw", ("punch", "raise", "wave")),
-    "punch": ("punch", "the punch", ("throw", "clap", "wave")),
-    "clap": ("clap", "the clapping", ("jumping jack", "wave", "arms out")),
-    "kick": ("kick", "the kick", ("lift", "leg raised", "run", "march")),
-    "march": ("march on the spot", "the marching", ("walk", "run", "lift", "step")),
-}
-_SIDED = {
-    "raise": "hand",
-    "wave": "hand",
-    "throw": "hand",
-    "punch": "hand",
-    "kick": "leg",
-    "hop": "leg",
-    "lunge": "leg",
-}
-_WITH = {"raise": "Which hand is held up?", "hop": "On which leg does the person hop?",
-         "lunge": "Which leg is in front in the lunge?"}  # fmt: skip
-_COUNTED = ("jump", "hop", "kick", "punch", "squat", "clap", "bow")
-_EVERY = "Does the person {} at any time?"
+# Verb of the notation → how a question names it (infinitive, gerund), and the events of `facts` near it.
+_VERBS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
+    "walk": (("walk",), ("walking",), ("run", "crouch walk", "step", "march")),
+    "run": (("run",), ("running",), ("walk", "crouch walk")),
+    "creep": (("walk in a crouch", "sneak"), ("walking in a crouch", "sneaking"),
+              ("walk", "run", "crouch walk", "squat", "lunge")),
+    "crawl": (("crawl", "go on hands and knees"), ("crawling", "going on hands and knees"),
+              ("lie", "kneel", "reach down")),
+    "climb": (("climb",), ("climbing",), ("step", "jump", "lift", "leg raised", "lie", "sit", "kneel")),
+    "step": (("step", "take single steps"), ("stepping", "taking single steps"),
+             ("walk", "run", "crouch walk", "step", "march")),
+    "turn": (("turn", "turn on the spot"), ("turning", "turning on the spot"),
+             ("turn", "walk", "run", "crouch walk", "look")),
+    "jump": (("jump", "jump with both feet"), ("jumping", "jumping with both feet"),
+             ("jump", "hop", "jumping jack", "run")),
+    "hop": (("hop", "hop on one leg"), ("hopping", "hopping on one leg"), ("jump", "hop", "jumping jack", "run")),
+    "jumping jack": (("do jumping jacks",), ("doing jumping jacks",), ("jump", "wave", "arms out", "jumping jack")),
+    "cartwheel": (("do a cartwheel",), ("doing a cartwheel",), ("lie", "reach down", "jump", "kick")),
+    "flip": (("do a flip",), ("doing a flip",), ("lie", "reach down", "jump", "kick")),
+    "roll": (("roll on the floor",), ("rolling on the floor",), ("lie", "reach down", "kneel", "sit", "squat")),
+    "squat": (("squat", "crouch down"), ("squatting", "crouching down"),
+              ("squat", "sit", "seated", "kneel", "lie", "lunge", "reach down", "jump", "crouch walk")),
+    "lunge": (("lunge", "do a lunge"), ("lunging", "doing a lunge"),
+              ("lunge", "squat", "kneel", "kick", "crouch walk", "run")),
+    "kneel": (("kneel", "kneel down"), ("kneeling", "kneeling down"),
+              ("kneel", "squat", "sit", "seated", "lie", "lunge")),
+    "sit": (("sit down",), ("sitting down",), ("sit", "seated", "squat", "kneel", "lie")),
+    "lie": (("lie down",), ("lying down",), ("lie", "sit", "kneel", "reach down")),
+    "stand up": (("stand up", "get up"), ("standing up", "getting up"),
+                 ("stand up", "sit", "seated", "squat", "kneel", "lie")),
+    "bend down": (("bend down", "reach down", "bend down to the floor"), ("bending down", "reaching down"),
+                  ("reach down", "bow", "squat", "kneel", "lie", "sit", "lunge", "crouch walk")),
+    "bow": (("bow", "bend forward"), ("bowing", "bending forward"), ("bow", "reach down", "sit", "stand up", "lie")),
+    "look": (("look to one side", "look aside"), ("looking to one side", "looking aside"),
+             ("look", "turn", "walk", "run")),
+    "wave": (("wave",), ("waving",), ("wave", "raise", "throw", "jumping jack", "hand up", "clap")),
+    "throw": (("throw something", "throw"), ("throwing something", "throwing"),
+              ("throw", "punch", "raise", "wave", "hand up")),
+    "punch": (("punch", "throw a punch"), ("punching", "throwing punches"), ("throw", "punch", "clap", "wave")),
+    "clap": (("clap", "clap the hands"), ("clapping", "clapping the hands"),
+             ("clap", "jumping jack", "wave", "arms out")),
+    "hands on hips": (("put the hands on the hips",), ("putting the hands on the hips",),
+                      ("hands on hips", "arms out")),
+    "hand to head": (("bring a hand to the head", "touch the head"), ("bringing a hand to the head",),
+                     ("hand at mouth", "raise", "wave", "throw", "hand up")),
+    "kick": (("kick",), ("kicking",), ("kick", "lift", "leg raised", "run", "march")),
+    "stand on": (("stand on one leg", "balance on one leg"), ("standing on one leg", "balancing on one leg"),
+                 ("leg raised", "kick", "march", "hop", "lift", "lunge")),
+    "march": (("march on the spot", "march in place"), ("marching on the spot", "marching in place"),
+              ("march", "walk", "run", "lift", "step")),
+    "reach up": (("raise a hand", "hold up a hand"), ("raising a hand", "holding up a hand"),
+                 ("raise", "wave", "throw", "jumping jack", "hand up", "punch")),
+}  # fmt: skip
+_PART_ASKED = {
+    "step": "foot", "hop": "leg", "lunge": "leg", "bend down": "hand", "wave": "hand", "throw": "hand", "punch": "hand",
+    "hand to head": "hand", "kick": "leg", "stand on": "leg", "reach up": "hand",
+}  # fmt: skip
+_COUNTABLE = ("jump", "hop", "squat", "lunge", "bend down", "bow", "wave", "throw", "punch", "clap", "kick", "step",
+              "jumping jack", "march", "reach up", "cartwheel", "flip")  # fmt: skip
+_ONGOING = ("walk", "run", "creep", "crawl", "march", "jumping jack", "clap", "wave", "stand on", "hands on hips")
 
 
-def fact_questions(facts: Facts, random: np.random.Generator) -> list[Question]:
-    """What the measured facts of a clip answer: does, side, count, direction, turn, duration, distance, order, posture.
+def fact_questions(facts: Facts, notation: Notation, random: np.random.Generator) -> list[Question]:
+    """What the notation of a clip answers, each in one of several phrasings: whether, what, first, last, before, after,
+    when, how often, how long, how fast, how far, how high, which side, which way, in which posture.
 
-    The thresholds are stricter than those of the facts themselves, so that no answer hangs on a centimetre.
+    The answers are words and numbers of its lines. `facts` of the same clip keep out a "no" that is near to a "yes",
+    and distances and turns that its lines do not bear out.
     """
+    told = [x for x in notation.lines if x.verb in _VERBS]
+    by_verb: dict[str, list[Line]] = defaultdict(list)
+    for line in told:
+        by_verb[line.verb].append(line)
     asked: list[Question] = []
-    by_name: dict[str, list[Event]] = defaultdict(list)
-    for event in facts.events:
-        by_name[event.name].append(event)
-    for name, (does, _, near) in _DOES.items():
-        if by_name[name]:
-            asked.append(Question(_EVERY.format(does), "yes", "does"))
-        elif not any(by_name[other] for other in near):
-            asked.append(Question(_EVERY.format(does), "no", "does"))
-    for name, limb in _SIDED.items():
-        sides = {event.side for event in by_name[name]}
-        if len(sides) == 1 and sides < {"left", "right"}:
-            text = _WITH.get(name) or f"Which {limb} does the person {_DOES[name][0].split()[0]} with?"
-            asked.append(Question(text, sides.pop(), "side"))
-    for name in _COUNTED:
-        count = sum(event.count for event in by_name[name])
-        if 1 <= count < len(NUMBERS):
-            asked.append(Question(f"How many times does the person {_DOES[name][0]}?", NUMBERS[count], "count"))
-    if 2 <= facts.steps < len(NUMBERS):
-        asked.append(Question("How many steps are taken?", NUMBERS[facts.steps], "count"))
-    if facts.displacement > 0.6:
-        asked.append(Question("Which way does the person get, as they face at first?", facts.direction, "way"))
-    elif facts.displacement < 0.25 and facts.distance < 0.6:
-        asked.append(Question("Does the person stay in place or move away?", "stay in place", "way"))
-    if facts.displacement > 1.0:
-        asked.append(Question("Does the person stay in place or move away?", "move away", "way"))
-    if abs(facts.turn) > 60:
-        asked.append(Question("To which side has the person turned by the end?", facts.turn_side, "turn"))
-        quarters = round(abs(facts.turn) / 90)
-        if abs(abs(facts.turn) - 90 * quarters) < 20 and 1 <= quarters <= 4:
-            asked.append(Question("By about how many degrees has the person turned?", str(90 * quarters), "turn"))
-    seconds = int(facts.duration + 0.5)
-    if abs(facts.duration - seconds) < 0.4 and 1 <= seconds < len(NUMBERS):
-        asked.append(Question("How many seconds does it last, rounded?", NUMBERS[seconds], "duration"))
-    metres = round(facts.distance)
-    if abs(facts.distance - metres) < 0.3 and 1 <= metres < len(NUMBERS):
-        asked.append(Question("About how many metres does the person go?", NUMBERS[metres], "distance"))
-    asked.append(Question("How is the person at the end: standing, crouching, sitting, kneeling or lying?",
-                          facts.end_posture, "posture"))  # fmt: skip
-    asked.append(Question("How does it begin: standing, crouching, sitting, kneeling or lying?",
-                          facts.start_posture, "posture"))  # fmt: skip
-    spans = [(min(e.start for e in events), max(e.end for e in events), name)
-             for name, events in by_name.items() if name in _DOES and events]  # fmt: skip
-    for i, (_, end, first) in enumerate(spans):
-        for start, _, then in spans[i + 1 :] + spans[:i]:
-            if end <= start:
-                a, b = sorted((first, then))
-                asked.append(Question(f"What comes first, {_DOES[a][1]} or {_DOES[b][1]}?", _DOES[first][1], "order"))
+
+    def ask(kind: str, answer: str, *texts: str) -> None:
+        asked.append(Question(texts[int(random.integers(len(texts)))], answer, kind))
+
+    measured = {event.name for event in facts.events}
+    for verb, (infinitives, gerunds, near) in _VERBS.items():
+        if verb not in by_verb and measured & set(near):
+            continue
+        do, doing = _one(infinitives, random), _one(gerunds, random)
+        does = "yes" if verb in by_verb else "no"
+        ask("does", does, f"Does the person {do} at any time?", f"Does anyone {do} in this motion?",
+            f"Is the person {doing} at some point?", f"Do you see the person {doing}?", f"Can {doing} be seen here?",
+            f"Does the person ever {do}?")  # fmt: skip
+    for verb, lines in by_verb.items():
+        _ask_of_verb(verb, lines, ask, random)
+    _ask_order(told, ask)
+    _ask_whole(notation, facts, told, ask, random)
     return _shuffled(asked, random)
+
+
+Ask = Callable[..., None]
+
+
+def _one(options: Sequence[str], random: np.random.Generator) -> str:
+    return options[int(random.integers(len(options)))]
+
+
+def _done(line: Line) -> str:
+    """How an answer names what a line says ("walk")."""
+    return _VERBS[line.verb][0][0]
+
+
+def _doing(line: Line) -> str:
+    return _VERBS[line.verb][1][0]
+
+
+def _ask_of_verb(verb: str, lines: list[Line], ask: Ask, random: np.random.Generator) -> None:
+    """Side, count, way, size, speed, pace and times of one verb."""
+    do, doing = _one(_VERBS[verb][0], random), _one(_VERBS[verb][1], random)
+    parts = {line.part for line in lines}
+    if verb in _PART_ASKED and len(parts) == 1 and (part := parts.pop()):
+        limb, side = _PART_ASKED[verb], part.split(" ")[0]
+        texts = [f"Which {limb} does the person {do} with?", f"With which {limb} does the person {do}?",
+                 f"Is it the left or the right {limb} that the person uses to {do}, or both?"]  # fmt: skip
+        if verb in ("hop", "stand on"):
+            bare = do.removesuffix(" on one leg")
+            texts = [f"Which leg does the person {bare} on?", f"On which leg does the person {bare}?"]
+        elif verb == "lunge":
+            texts = ["Which leg is in front in the lunge?", "With which leg does the person lunge?"]
+        elif verb == "reach up":
+            texts = ["Which hand is raised?", "Which hand goes up?", "Does the left hand go up, the right, or both?"]
+        ask("side", side, *texts)
+        if side != "both" and verb not in ("hop", "stand on"):
+            guess = ("left", "right")[int(random.integers(2))]
+            ask("yesno", "yes" if guess == side else "no", f"Does the person {do} with the {guess} {limb}?",
+                f"Is it the {guess} {limb} that the person uses to {do}?")  # fmt: skip
+    count = sum(line.count for line in lines)
+    if verb in _COUNTABLE and count < len(NUMBERS):
+        texts = [f"How many times does the person {do}?", f"How often does the person {do}?",
+                 f"Count how many times the person is {doing}."]  # fmt: skip
+        if verb in ("step", "march"):
+            texts = ["How many single steps does the person take?", "How many single steps are there?"]
+            texts = texts if verb == "step" else ["How many steps are marched on the spot?"]
+        elif verb == "jumping jack":
+            texts = ["How many jumping jacks does the person do?", "What is the number of jumping jacks?"]
+        ask("count", NUMBERS[count], *texts)
+        other = count + (1 if count == 1 or random.random() < 0.5 else -1)
+        guess_count = count if random.random() < 0.5 else other
+        if len(lines) == 1 and verb not in ("step", "march", "jumping jack"):
+            times = "once" if guess_count == 1 else "twice" if guess_count == 2 else f"{NUMBERS[guess_count]} times"
+            ask("yesno", "yes" if guess_count == count else "no", f"Does the person {do} exactly {times}?",
+                f"Is it true that the person is {doing} exactly {times}?")  # fmt: skip
+    ways = {line.way for line in lines}
+    if VERBS[verb].ways and len(ways) == 1 and (way := ways.pop()) and verb != "jump":
+        if verb in ("turn", "look"):
+            ask("way", way, f"To which side does the person {verb}?", f"Which way does the person {verb}?",
+                f"Does the person {verb} to the left or to the right?")  # fmt: skip
+        elif verb == "climb":
+            ask("way", way, "Does the person climb up or down?", "Which way does the person climb?")
+        else:
+            ask("way", way, f"Which way does the person {do}?", f"In which direction does the person {do}?",
+                f"In what direction is the person {doing}?")  # fmt: skip
+    pace = {line.pace for line in lines}
+    if len(pace) == 1 and (how := pace.pop()):
+        answer = "slow" if how == "slowly" else "fast"
+        ask("speed", answer, f"Is the {doing} slow or fast?", f"Does the person {do} slowly or quickly?",
+            f"At what pace does the person {do}, slow or fast?")  # fmt: skip
+    if len(lines) != 1:
+        return
+    line = lines[0]
+    if VERBS[verb].speed and line.speed:
+        ask("pace", f"{line.speed:.1f} m/s", f"How fast does the person {do}?", f"At what speed does the person {do}?",
+            f"How fast is the {doing}, in metres per second?")  # fmt: skip
+    if VERBS[verb].speed and abs(line.size) >= 45:
+        ask("turn", "left" if line.size > 0 else "right", f"To which side does the path curve while {doing}?",
+            f"While {doing}, does the person curve to the left or to the right?")  # fmt: skip
+    if verb in ("turn", "bow") and line.size:
+        ask("degrees", f"{line.size:.0f} degrees", f"By how many degrees does the person {verb}?",
+            f"How far does the person {verb}, in degrees?")  # fmt: skip
+    if verb in ("jump", "climb") and line.size:
+        ask("height", f"{line.size:.1f} m", f"How high does the person {verb}?", f"How many metres high is the {verb}?")
+    if line.start > 0.3:
+        ask("when", f"{line.start:.1f} s", f"When does the person start {doing}?",
+            f"At what second does the {doing} begin?",
+            f"How many seconds in does the person begin to {do}?")  # fmt: skip
+    if verb in _ONGOING:
+        ask("when", f"from {line.start:.1f} to {line.end:.1f} s", f"From when to when is the person {doing}?",
+            f"Between which seconds does the person {do}?")  # fmt: skip
+        seconds = line.end - line.start
+        if seconds >= 1 and abs(seconds - round(seconds)) < 0.3 and round(seconds) < len(NUMBERS):
+            ask("duration", NUMBERS[round(seconds)], f"For about how many seconds does the person {do}?",
+                f"About how many seconds does the {doing} last?")  # fmt: skip
+
+
+def _ask_order(told: Sequence[Line], ask: Ask) -> None:
+    """What comes first, last, before, after, and at a second; of lines that are apart from one another."""
+    if len({x.verb for x in told}) < 2:
+        if told:
+            ask("action", _done(told[0]), "What is the person doing?", "What does the person do?",
+                "Which action is this?", "What happens in the clip?", "Name the action.")  # fmt: skip
+        return
+    first, second = told[0], told[1]
+    if second.start - first.start > 0.4 and second.verb != first.verb:
+        ask("order", _done(first), "What does the person do first?", "What comes first?",
+            "What does the person begin with?", "Which action happens first?")  # fmt: skip
+    ends = sorted(told, key=lambda x: x.end)
+    last = ends[-1]
+    if last is told[-1] and last.end - ends[-2].end > 0.4 and last.verb != ends[-2].verb:
+        ask("order", _done(last), "What does the person do last?", "What happens last?",
+            "What does the person do at the end?", "Which action ends the clip?")  # fmt: skip
+    single = [x for x in told if sum(y.verb == x.verb for y in told) == 1]
+    for a in single:
+        after = [x for x in told if x.start >= a.end - 0.1 and x is not a]
+        meanwhile = [x for x in told if x is not a and x.start < a.end - 0.1 and x.end > a.end]
+        if after and not meanwhile and (len(after) == 1 or after[1].start - after[0].start > 0.4):
+            ask("order", _done(after[0]), f"What does the person do after {_doing(a)}?",
+                f"What follows the {_doing(a)}?",
+                f"What does the person do right after {_doing(a)}?")  # fmt: skip
+        for b in single:
+            if a.verb < b.verb and (a.end <= b.start + 0.05 or b.end <= a.start + 0.05):
+                x, y = sorted((_doing(a), _doing(b)))
+                early = a if a.start < b.start else b
+                ask("order", _doing(early), f"What comes first, {x} or {y}?", f"Which is earlier, {x} or {y}?")
+                ask("yesno", "yes" if a is early else "no",
+                    f"Is the person {_doing(a)} before {_doing(b)}?")  # fmt: skip
+    for a in told:
+        if a.end - a.start >= 0.8:
+            middle = round((a.start + a.end) / 2, 1)
+            if not any(x is not a and x.start - 0.2 < middle < x.end + 0.2 for x in told):
+                ask("at", _done(a), f"What does the person do at {middle:.1f} s?",
+                    f"What happens at second {middle:.1f}?", f"What is going on {middle:.1f} seconds in?")  # fmt: skip
+
+
+def _ask_whole(notation: Notation, facts: Facts, told: Sequence[Line], ask: Ask, random: np.random.Generator) -> None:
+    """Of the whole clip: its seconds, postures, place, distance and turn."""
+    ask("seconds", f"{notation.seconds:.1f} s", "How long is the clip?", "How long does the motion last?",
+        "What is the length of the clip in seconds?")  # fmt: skip
+    rounded = int(notation.seconds + 0.5)
+    if abs(notation.seconds - rounded) < 0.4 and 1 <= rounded < len(NUMBERS):
+        ask("duration", NUMBERS[rounded], "How many seconds does it last, rounded?",
+            "How many seconds long is the motion, in whole seconds?",
+            "About how many seconds does it take?")  # fmt: skip
+    begins, ends = notation.postures
+    ask("posture", begins, "How does it begin: standing, crouching, sitting, kneeling or lying?",
+        "In what posture is the person at the start?", "What is the person's posture at the beginning?")  # fmt: skip
+    ask("posture", ends, "How is the person at the end: standing, crouching, sitting, kneeling or lying?",
+        "In what posture does the person end?", "What is the person's posture at the end?")  # fmt: skip
+    guess = ends if random.random() < 0.5 else POSTURES[int(random.integers(len(POSTURES)))]
+    ask("yesno", "yes" if guess == ends else "no", f"Is the person {guess} at the end?",
+        f"Does it end with the person {guess}?")  # fmt: skip
+    going = [x for x in told if VERBS[x.verb].speed]
+    far = sum(x.speed * (x.end - x.start) for x in going)
+    metres = round(facts.distance)
+    if abs(facts.distance - metres) < 0.3 and 1 <= metres < len(NUMBERS) and abs(far - facts.distance) < 0.25 * metres:
+        ask("distance", NUMBERS[metres], "About how many metres does the person go?",
+            "Roughly how many metres are covered?",
+            "How far does the person get along the way, in metres?")  # fmt: skip
+    steps = any(x.verb in ("step", "jump", "hop", "climb") for x in told)
+    if going and facts.displacement > 1.0:
+        ask("place", "move away", "Does the person stay in place or move away?",
+            "Stay in place or move away: which does the person do?")  # fmt: skip
+    elif not going and not steps and facts.displacement < 0.25 and facts.distance < 0.6:
+        ask("place", "stay in place", "Does the person stay in place or move away?",
+            "Stay in place or move away: which does the person do?")  # fmt: skip
+    ways = {x.way for x in going}
+    straight = not any(x.verb == "turn" for x in told) and all(abs(x.size) < 45 for x in going)
+    if len(ways) == 1 and straight and facts.direction in ways and facts.displacement > 0.6:
+        ask("way", facts.direction, "Which way does the person get, as they face at first?",
+            "Where does the person end up from where they faced at first?")  # fmt: skip
+    turn = sum(x.size * (1 if x.way == "left" else -1) for x in told if x.verb == "turn") + sum(x.size for x in going)
+    if abs(facts.turn) > 60 and abs(turn - facts.turn) < 40:
+        ask("turn", facts.turn_side, "To which side has the person turned by the end?",
+            "Has the person turned to the left or to the right in the end?")  # fmt: skip
+        quarters = round(abs(facts.turn) / 90)
+        if abs(abs(facts.turn) - 90 * quarters) < 20 and 1 <= quarters <= 4 and abs(turn - facts.turn) < 20:
+            ask("turn", str(90 * quarters), "By about how many degrees has the person turned?",
+                "By about how many degrees does the heading change in all?")  # fmt: skip
 
 
 # Labels of who moved and where it was kept: nothing that a motion shows.

@@ -22,6 +22,7 @@ import numpy as np
 
 from motionllm.config import Source
 from motionllm.data import chats
+from motionllm.data.phrasing import is_label, sentences_of
 from motionllm.data.samples import Sample
 from motionllm.errors import MotionFileError, MotionLLMError, about
 from motionllm.files import read_jsonl, read_text
@@ -66,7 +67,10 @@ def read_noted(source: Source, split: str) -> tuple[list[Sample], list[str]]:
     if source.kind in chats.KINDS:
         rows = chats.read_conversations(Path(source.path), source.kind, split)
         return [s for s in rows if s.id not in left_out], []
-    samples, notes = _humanml3d(Path(source.path), split)
+    samples, notes = _humanml3d(Path(source.path), split, mute="notation" in source.captions)
+    if "labels" in source.captions:
+        for sample in samples:
+            sample.captions = said(sample.captions)
     samples = [s for s in samples if s.id.split("#")[0] not in left_out]
     return samples + [_mirrored(s) for s in samples] if source.mirror and split == "train" else samples, notes
 
@@ -130,11 +134,11 @@ def humanml3d(folder: Path, split: str) -> list[Sample]:
     return samples
 
 
-def _humanml3d(folder: Path, split: str) -> tuple[list[Sample], list[str]]:
+def _humanml3d(folder: Path, split: str, mute: bool = False) -> tuple[list[Sample], list[str]]:
     listed, notes = _listed(folder, split)
     labels = _labels(folder / "labels.jsonl")
     samples: list[Sample] = []
-    mute: list[str] = []
+    silent: list[str] = []
     wrong: list[str] = []
     for name, file in listed:
         spans: dict[tuple[float, float], list[str]] = {}
@@ -142,11 +146,15 @@ def _humanml3d(folder: Path, split: str) -> tuple[list[Sample], list[str]]:
         try:
             captions, doubts = read_captions(text)
         except MotionFileError as error:
-            mute.append(str(error).rstrip("."))
-            continue
+            if not mute:
+                silent.append(str(error).rstrip("."))
+                continue
+            captions, doubts = [], []
         wrong += doubts
-        if not captions:
-            mute.append(doubts[0] if doubts else f"{text}: is empty")
+        if not captions and mute:
+            samples.append(Sample(id=name, load=partial(_features, file, 0, 0), labels=labels.get(name, {})))
+        elif not captions:
+            silent.append(doubts[0] if doubts else f"{text}: is empty")
         # The whole clip first, whose id has no number.
         for caption in sorted(captions, key=lambda c: (c.start, c.end) != (0.0, 0.0)):
             spans.setdefault((caption.start, caption.end), []).append(caption.text)
@@ -161,15 +169,15 @@ def _humanml3d(folder: Path, split: str) -> tuple[list[Sample], list[str]]:
             )
     if not samples:
         raise MotionLLMError(
-            f"No clip of {folder / f'{split}.txt'} has a usable caption: {shortened(mute)}. "
+            f"No clip of {folder / f'{split}.txt'} has a usable caption: {shortened(silent)}. "
             "Each needs texts/ID.txt with at least one line 'caption#tokens#from#to'."
         )
-    if mute:
+    if silent:
         notes.append(
-            f"{folder}: {counted(len(mute), 'clip')} without a usable caption in {split} and left out: "
-            f"{shortened(mute)}."
+            f"{folder}: {counted(len(silent), 'clip')} without a usable caption in {split} and left out: "
+            f"{shortened(silent)}."
         )
-    if wrong := [line for line in wrong if line not in mute]:
+    if wrong := [line for line in wrong if line not in silent]:
         notes.append(f"{folder}: {counted(len(wrong), 'caption line')} not used in {split}: {shortened(wrong)}.")
     return samples, notes
 
@@ -281,6 +289,11 @@ def code_of(*modules: ModuleType) -> str:
         for file in files:
             digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def said(captions: Iterable[str]) -> list[str]:
+    """Captions as they are, and sentences in the place of those that are labels."""
+    return [text for c in captions for text in (sentences_of(c) if is_label(c) else [c])]
 
 
 _EXCHANGED = {"left": "right", "leftward": "rightward", "leftwards": "rightwards", "clockwise": "counterclockwise"}

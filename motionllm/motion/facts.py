@@ -569,9 +569,13 @@ def facts(joints: np.ndarray, fps: float = 20.0) -> Facts:
     left; busiest: the limb whose end travels most about the pelvis. Raises MotionLLMError for another shape,
     under 5 frames, or values that are not finite.
     """
-    joints = np.asarray(joints)
     s = Signals(joints, fps)
-    events = events_of(s)
+    return facts_of(s, events_of(s), np.asarray(joints))
+
+
+def facts_of(s: Signals, events: list[Event], joints: np.ndarray) -> Facts:
+    """`facts` of a clip whose signals and events are known."""
+    fps = s.fps
     root = joints[:, 0][:, [0, 2]].astype(np.float64)
     smooth_root = running_mean(root, odd_frames(0.3 * fps))
     pace = np.linalg.norm(np.diff(smooth_root, axis=0), axis=1) * fps

@@ -23,7 +23,7 @@ from itertools import groupby
 import numpy as np
 
 from motionllm.errors import MotionLLMError, unknown
-from motionllm.motion.facts import Event, events_of
+from motionllm.motion.facts import Event, Facts, events_of, facts_of
 from motionllm.motion.signals import (
     SIDES,
     Signals,
@@ -35,6 +35,7 @@ from motionllm.motion.signals import (
     stretches_where,
 )
 
+DENSITY = 0.6  # lines per second
 VERSION = 1  # raised when the same joints would be written another way
 
 POSTURES = ("standing", "crouching", "sitting", "kneeling", "lying")
@@ -186,6 +187,14 @@ class Notation:
         """The clip in one plain English sentence, from its longest and most telling events."""
         return _sentence(self)
 
+    def sentences(self) -> list[str]:
+        """The clip in one to three different sentences: `sentence`, the order of its events told, and the main ones."""
+        return list(dict.fromkeys((
+            _sentence(self),
+            _sentence(self, subject="someone", between=", then ", last=" and then "),
+            _sentence(self, clauses=2, subject="the person", between=", then ", last=" and then "),
+        )))  # fmt: skip
+
 
 _HEAD_LINE = re.compile(rf"(\d{{1,4}}\.\d) s, ({'|'.join(POSTURES)}) to ({'|'.join(POSTURES)})")
 _TIMES = re.compile(r"(\d{1,4}\.\d)-(\d{1,4}\.\d) (.+)")
@@ -237,21 +246,31 @@ _BY_LENGTH = sorted(VERBS, key=len, reverse=True)
 # -- measuring ----------------------------------------------------------------------------------------------
 
 
-def measure(joints: np.ndarray, fps: float = 20.0, density: float = 0.6) -> Notation:
+def measure(joints: np.ndarray, fps: float = 20.0, density: float = DENSITY) -> Notation:
     """The notation of a clip: joints (T, 22, 3) metres, Y up, the canonical order.
 
     density: at most this many lines per second are written, and two more; the most telling stay. Raises MotionLLMError
     for another shape, under 5 frames, or values that are not finite.
     """
-    s = Signals(np.asarray(joints), fps)
+    s = Signals(joints, fps)
+    return _notation(s, events_of(s), density)
+
+
+def measure_with_facts(joints: np.ndarray, fps: float = 20.0) -> tuple[Notation, Facts]:
+    """`measure` and `facts` of a clip, whose events are then found once."""
+    s = Signals(joints, fps)
     events = events_of(s)
+    return _notation(s, events, DENSITY), facts_of(s, events, np.asarray(joints))
+
+
+def _notation(s: Signals, events: list[Event], density: float) -> Notation:
     lines = [*_whole_body(s, events), *_limbs(s, events)]
     lines = _merged(lines)
-    room = 2 + int(density * len(joints) / fps)
+    room = 2 + int(density * len(s.p) / s.fps)
     kept = sorted(sorted(lines, key=_weight, reverse=True)[:room], key=lambda line: (line.start, line.end, line.verb))
     kept = [replace(line, pace=_pace(line, events)) for line in kept]
-    seconds = round(len(joints) / fps, 1)
-    return Notation(seconds, (posture(s, 0), posture(s, len(joints) - 1)), tuple(_rounded(kept, seconds)))
+    seconds = round(len(s.p) / s.fps, 1)
+    return Notation(seconds, (posture(s, 0), posture(s, len(s.p) - 1)), tuple(_rounded(kept, seconds)))
 
 
 _NAMES = {
@@ -635,21 +654,26 @@ def _rounded(lines: Iterable[Line], seconds: float) -> list[Line]:
 # -- in plain English ---------------------------------------------------------------------------------------
 
 _TIMES_WORDS = ("", "", "twice", "three times", "four times", "five times", "six times")
-_CLAUSES = 4  # that a sentence has at most
 
 
-def _sentence(notation: Notation) -> str:
+def _sentence(
+    notation: Notation,
+    clauses: int = 4,
+    subject: str = "a person",
+    between: str = ", ",
+    last: str = ", and ",
+) -> str:
+    """A sentence of at most so many clauses."""
     lines = [x for x in notation.lines if x.verb not in SMALL] or list(notation.lines)
-    best = sorted(lines, key=_weight, reverse=True)[:_CLAUSES]
-    clauses = [_clause(line) for line in sorted(best, key=lambda x: (x.start, x.end))]
-    clauses = [clause for clause, _ in groupby(clauses)]
-    if not clauses:
+    best = sorted(lines, key=_weight, reverse=True)[:clauses]
+    said = [clause for clause, _ in groupby(_clause(line) for line in sorted(best, key=lambda x: (x.start, x.end)))]
+    if not said:
         start, end = notation.postures
         verb = {"standing": "stands", "sitting": "sits", "kneeling": "kneels", "lying": "lies", "crouching": "crouches"}
-        return f"a person {verb[start]} still" if start == end else f"a person goes from {start} to {end}"
-    if len(clauses) == 1:
-        return f"a person {clauses[0]}"
-    return f"a person {', '.join(clauses[:-1])}{' and then' if len(clauses) == 2 else ', and'} {clauses[-1]}"
+        return f"{subject} {verb[start]} still" if start == end else f"{subject} goes from {start} to {end}"
+    if len(said) == 1:
+        return f"{subject} {said[0]}"
+    return f"{subject} {between.join(said[:-1])}{' and then ' if len(said) == 2 else last}{said[-1]}"
 
 
 def _clause(line: Line) -> str:

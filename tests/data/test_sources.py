@@ -54,6 +54,31 @@ def test_excluded_ids_are_left_out(folder: Path) -> None:
     assert [s.id for s in read(source, "train")] == ["b"]
 
 
+def test_labels_in_the_place_of_captions_become_sentences(folder: Path) -> None:
+    (folder / "texts" / "a.txt").write_text("salsa dance\n")
+    plain = Source(kind="humanml3d", path=str(folder))
+    assert {s.id: s.captions for s in read(plain, "train")} == {"a": ["salsa dance"], "b": ["someone runs."]}
+    said = {s.id: s.captions for s in read(Source(kind="humanml3d", path=str(folder), captions=["labels"]), "train")}
+    assert said["b"] == ["someone runs."]
+    assert said["a"] == ["a person dances salsa", "someone dances salsa", "a man dances salsa"]
+
+
+def test_clips_without_a_caption_get_their_notation_and_say_so(
+    folder: Path, tiny_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path / "cache"))
+    (folder / "texts" / "a.txt").write_text("")
+    source = Source(kind="humanml3d", path=str(folder), captions=["notation"], mirror=True)
+    clips = {c.sample.id: c.sample for c in encode(source, "train", MotionTokenizer.load(tiny_tokenizer))}
+    assert set(clips) == {"a", "b", "Ma", "Mb"}
+    assert clips["a"].captions[0].startswith("a person walks forward")
+    assert len(clips["a"].captions) == len(set(clips["a"].captions)) > 1
+    assert clips["a"].labels == {"style": "proud", "captions": "notation"}
+    assert clips["b"].captions == ["someone runs."] and "captions" not in clips["b"].labels
+    with pytest.raises(ValueError, match="captions"):
+        Source(kind="builtin", captions=["notation"])
+
+
 def test_what_is_missing_is_named(folder: Path) -> None:
     with pytest.raises(MotionLLMError, match=r"val\.txt is missing"):
         humanml3d(folder, "val")

@@ -325,6 +325,21 @@ def test_the_report_counts_by_part_and_by_picture(tiny_tokenizer: Path, clip: np
     assert 0 < result["stable"] <= 1
 
 
+def test_the_report_says_how_much_of_the_notation_survives(tiny_tokenizer: Path) -> None:
+    """A tokenizer of which everything comes back keeps every event, one whose codes say nothing hardly any."""
+    clips = [builtin.sample(i, split="val").load() for i in range(6)]
+    clips = [clip[: len(clip) // 4 * 4] for clip in clips]
+    tokenizer = MotionTokenizer.load(tiny_tokenizer)
+    poor = report(tokenizer, clips)
+    came_back = iter(clips)
+    tokenizer.decode_features = lambda codes: next(came_back)  # type: ignore[method-assign, assignment]
+    perfect = report(tokenizer, clips)
+    assert perfect["notation_kept"] == perfect["notation_agreement"] == 1
+    assert all(kind["right"] == 1 for kinds in perfect["notation"].values() for kind in kinds.values())
+    assert poor["notation_kept"] < 0.5 and poor["notation_agreement"] < 0.9
+    assert poor["notation"]["verbs"].keys() == perfect["notation"]["verbs"].keys()
+
+
 @pytest.mark.parametrize(
     "change",
     [
