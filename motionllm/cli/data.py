@@ -152,6 +152,9 @@ def facts(clip: Annotated[Path, typer.Argument(help="A motion file.")], rig: Rig
 def notate(
     clip: Annotated[Path, typer.Argument(help="A motion file, or a folder of them.")],
     out: Annotated[Path | None, typer.Option(help="JSON lines to write, one a clip: id, notation, sentence.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="A notation in a file: how well the clip keeps to it, event by event.")
+    ] = None,
     rig: Rig = None,
     as_json: Json = False,
 ) -> None:
@@ -159,7 +162,7 @@ def notate(
     import json
 
     from motionllm.errors import MotionLLMError, about
-    from motionllm.files import write_file
+    from motionllm.files import read_text, write_file
     from motionllm.motion import Motion
     from motionllm.motion.notation import Notation, measure
 
@@ -167,12 +170,28 @@ def notate(
         with about(path):
             return measure(Motion.load(path, rig).canonical().joints)
 
+    plan = None
+    if against is not None:
+        if clip.is_dir():
+            raise MotionLLMError(f"--against compares one clip with a plan, and {clip} is a folder; give a file of it.")
+        with about(against):
+            plan = Notation.parse(read_text(against, "notation"))
     if not clip.is_dir():
         said = notation(clip)
-        row = {"clip": clip, "notation": str(said), "sentence": said.sentence()}
+        row: dict[str, Any] = {"clip": clip, "notation": str(said), "sentence": said.sentence()}
+        text = f"{said}\n{said.sentence()}"
+        if plan is not None:
+            from motionllm.motion.agreement import agreement
+
+            found = agreement(plan, said)
+            row |= {"agreement": found.score, "ends": dict(found.ends), "events": [
+                {"planned": event.planned and str(event.planned), "measured": event.found and str(event.found),
+                 "agrees": dict(event.agrees), "score": event.score, "wrong": event.wrong} for event in found.rows
+            ]}  # fmt: skip
+            text = str(found)
         if out is not None:
             write_file(out, json.dumps({**row, "clip": str(clip)}, ensure_ascii=False) + "\n")
-        emit(row, as_json, f"{said}\n{said.sentence()}")
+        emit(row, as_json, text)
         return
     from motionllm.captioning import motion_files
 

@@ -33,8 +33,9 @@ COLUMNS: dict[str, list[Column]] = {
     "text_to_motion": [
         ("r1", "R@1", 3, 1), ("r2", "R@2", 3, 1), ("r3", "R@3", 3, 1), ("fid", "FID", 3, -1),
         ("mm_dist", "MM-Dist", 3, -1), ("diversity", "Diversity", 3, 0), ("multimodality", "MModality", 3, 0),
-        ("asked", "asked", 3, 1), ("all_of", "all asked", 3, 1), ("label_content", "content", 3, 1),
-        ("label_style", "style", 3, 1), ("skating", "skating", 3, -1), ("floating_mm", "floating mm", 0, 0),
+        ("asked", "asked", 3, 1), ("all_of", "all asked", 3, 1), ("agreement", "agreement", 3, 1),
+        ("label_content", "content", 3, 1), ("label_style", "style", 3, 1), ("skating", "skating", 3, -1),
+        ("floating_mm", "floating mm", 0, 0),
         ("jerk", "jerk m/s³", 0, 0), ("seconds", "seconds", 2, 0), ("failures", "failed", 0, -1),
     ],
     "captioning": [

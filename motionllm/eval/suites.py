@@ -42,8 +42,9 @@ from motionllm.eval.text import caption_scores, normalised
 from motionllm.files import lock, tidy, whole, writing
 from motionllm.model import MotionLM, find_adapter
 from motionllm.motion import Motion
+from motionllm.motion.agreement import agreement_of
 from motionllm.motion.features import features_to_joints, skeleton_of_dim
-from motionllm.motion.notation import measure
+from motionllm.motion.notation import Notation, measure
 from motionllm.runs import on_full_disk
 from motionllm.tokenizer import MotionTokenizer
 
@@ -61,6 +62,12 @@ class Case:
 
     sample: Sample
     features: np.ndarray
+
+    @cached_property
+    def notation(self) -> Notation | None:
+        """What is measured on it; None of a body that is not of 22 joints, or a clip too short."""
+        measurable = self.features.shape[1] == 263 and len(self.features) > 5
+        return measure(features_to_joints(self.features), self.fps) if measurable else None
 
     @property
     def fps(self) -> float:
@@ -417,7 +424,7 @@ class _Motion:
     checks: dict[str, bool] | None = None
 
     def measure(self, case: Case) -> dict[str, float]:
-        """What physics says of it."""
+        """What physics says of it, and how well it agrees with the notation of its case."""
         assert self.joints is not None
         if self.measures is None:
             feet = [foot for _, foot in skeleton_of_dim(case.features.shape[1]).feet]
@@ -427,6 +434,8 @@ class _Motion:
                 "jerk": metrics.jerk(self.joints, case.fps),
                 "seconds": len(self.joints) / case.fps,
             }
+            if case.notation:
+                self.measures["agreement"] = agreement_of(case.notation, self.joints, case.fps).score
         return self.measures
 
     def check(self, case: Case) -> dict[str, bool] | None:
@@ -523,7 +532,13 @@ def _replication(
         "diversity": metrics.diversity(found, np.random.default_rng([suite.seed, 1, number]), suite.pairs),
     }
     measures = [motions[i].measure(cases[i]) for i in order]
-    row |= {key: float(np.mean([one[key] for one in measures])) for key in measures[0]}
+    # Of a clip too short for a notation nothing can be agreed with.
+    row |= {
+        key: float(np.mean([one[key] for one in measures if key in one]))
+        for key in dict.fromkeys(key for one in measures for key in one)
+    }
+    if "agreement" in row:
+        row["agreement"] *= there
     for key, classifier in classifiers.items():
         truth = [cases[i].sample.labels.get(key) for i in order]
         row[f"label_{key}"] = there * float(np.mean([a == b for a, b in zip(classifier(found), truth, strict=True)]))

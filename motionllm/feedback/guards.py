@@ -15,9 +15,10 @@ from motionllm import generate as decoding
 from motionllm.config import Guards
 from motionllm.eval import metrics
 from motionllm.eval.embedder import Embedder
-from motionllm.feedback.judges import JUDGES, Judge, Panel, Result, Scores
+from motionllm.feedback.judges import JUDGES, Judge, Panel, Result, Scores, agreed
 from motionllm.feedback.sampling import Prompt, replies, result
 from motionllm.model import MotionLM
+from motionllm.motion.agreement import tally
 
 # Plain language that is about no motion: what a model that only ever sees motion forgets first.
 PLAIN = (
@@ -62,8 +63,8 @@ class Watch:
     def measure(self, lm: MotionLM) -> tuple[dict[str, Any], list[tuple[Result, Scores]]]:
         """What a model scores, and each result with what all judges say of it.
 
-        {"reward", "judges": {name: mean}, "unseen": {name: mean}, "fid", "diversity", "mm_dist", "plain", "seconds"};
-        seconds: mean duration of the motions.
+        {"reward", "judges": {name: mean}, "unseen": {name: mean}, "fid", "diversity", "mm_dist", "plain", "seconds",
+        "events"}; seconds: mean duration of the motions; events: which kinds of event fail (`motion.agreement.tally`).
         """
         made = replies(lm, self.prompts, self.temperature, self.top_p, self.batch, self.seed)
         results = [result(lm, prompt, reply) for prompt, reply in zip(self.prompts, made, strict=True)]
@@ -78,6 +79,7 @@ class Watch:
         moving = [one for one in results if one.task == "text_to_motion"]
         if moving:
             found["seconds"] = float(np.mean([one.motion.duration for one in moving if one.motion]))
+            found["events"] = tally(one for result in moving if (one := agreed(result)))
         if self.embedder and self.real is not None and len(moving) > 1:
             embedded = self.embedder.embed_motions([one.features for one in moving if one.features is not None])
             texts = self.embedder.embed_texts([one.asked for one in moving])

@@ -123,6 +123,7 @@ def _improve(recipe: Improvement, run: Path, resume: bool, changed: bool, signal
         weight_decay=0.0,  # away from the base, where the adapter is not to go
     )
     state: dict[str, Any] = {"step": 0, "round": 0, "seconds": 0.0, "best": -math.inf, "kept": None, "after": None}
+    state |= {"events": []}  # of each round that was measured, which kinds of event fail
     state |= {"over": False, "open": False, "drift": 0.0}  # open: a round has begun and is not measured yet
     if resume and (run / checkpoint.FILE).is_file():
         state |= checkpoint.load(run, lm.model, optimizer)
@@ -201,6 +202,7 @@ def _improve(recipe: Improvement, run: Path, resume: bool, changed: bool, signal
                 found, looked = watch.measure(snapshot(lm))
                 falls = fallen(before, found, guards)
                 journal.write({"round": state["round"], "guards": found, "fallen": falls})
+                state["events"].append({"round": state["round"], **found.get("events", {})})
                 log.info("round %d: %s", state["round"], verdict(before, found, guards))
                 holds = not falls
                 # The first is kept whatever it is; after it what holds is better than what does not.
@@ -236,6 +238,7 @@ def _improve(recipe: Improvement, run: Path, resume: bool, changed: bool, signal
         "holds": not falls,
         "fallen": falls,
         "plain_of_base": first["plain_of_base"],
+        "events": [{"round": 0, **before.get("events", {})}, *state["events"]],
         "before": before,
         "after": after,
         "protocol": _protocol(recipe, panel, reporting),

@@ -25,7 +25,9 @@ from motionllm.eval.corpus import checked, names_rightly
 from motionllm.eval.embedder import Embedder
 from motionllm.eval.text import normalised, rouge_l
 from motionllm.motion import Motion
+from motionllm.motion.agreement import Agreement, agreement_of
 from motionllm.motion.features import features_to_joints
+from motionllm.motion.notation import Notation
 
 Scores = dict[str, float | None]
 
@@ -34,15 +36,17 @@ Scores = dict[str, float | None]
 class Result:
     """What was made for a prompt. asked: the caption or question; seconds: the duration that the prompt states.
 
-    samples: the clips with that caption, the prompt's own first; none for a text of a user. Of a made motion: joints
-    (T, J, 3), metres, as decoded, where bones still breathe and the floor is not yet found; motion, as it is given;
-    features (T, dim) of that one. said: a made caption or answer.
+    samples: the clips with that caption, the prompt's own first; none for a text of a user. plans: the plan that the
+    motion was made from; without one the notations of those clips. Of a made motion: joints (T, J, 3), metres, as
+    decoded, where bones still breathe and the floor is not yet found; motion, as it is given; features (T, dim) of that
+    one. said: a made caption or answer.
     """
 
     task: str
     asked: str = ""
     seconds: float | None = None
     samples: Sequence[Sample] = ()
+    plans: Sequence[Notation] = ()
     question: Question | None = None
     joints: np.ndarray | None = None
     motion: Motion | None = None
@@ -91,6 +95,25 @@ def duration(result: Result) -> float | None:
         return None
     assert result.motion
     return 1 - min(1.0, abs(result.motion.duration - result.seconds) / result.seconds)
+
+
+# -- what a plan says, or a real clip does, measured in the motion -----------------------------------------------
+
+
+def agreed(result: Result) -> Agreement | None:
+    """How the motion keeps to the plan, event by event; of several real clips to the one that it is nearest to.
+
+    None where there is neither plan nor real clip.
+    """
+    assert result.motion
+    found = [agreement_of(plan, result.motion.joints, result.motion.fps) for plan in result.plans]
+    return max(found, key=lambda one: one.score, default=None)
+
+
+def agreement(result: Result) -> float | None:
+    """That as a number, 0 to 1."""
+    found = agreed(result)
+    return found.score if found else None
 
 
 # -- physics ---------------------------------------------------------------------------------------------------
@@ -212,6 +235,7 @@ class Judge:
 
 
 JUDGES = {judge.name: judge for judge in (
+    Judge("agreement", "text_to_motion", agreement, "events as planned"),
     Judge("facts", "text_to_motion", facts, "share of what is asked"),
     Judge("similarity", "text_to_motion", similarity, "cosine", -1.0, embeds=True),
     Judge("likeness", "text_to_motion", likeness, "cosine", -1.0, embeds=True),

@@ -11,6 +11,8 @@ from motionllm.files import write_file
 from motionllm.motion.pictures import contact_sheet
 
 WORST = 10  # shown of each judge
+SHOWN = 6  # measured rounds
+MOST = 12  # kinds of event
 _GUARDS = {"fid": "FID", "diversity": "diversity", "mm_dist": "MM-Dist", "plain": "plain text, nats a token",
            "seconds": "seconds a motion"}  # fmt: skip
 
@@ -32,6 +34,7 @@ def write_report(run: Path, result: dict[str, Any], measured: Sequence[tuple[Res
             lines.append(_row(title, "", before[name], after[name], note))
     if "fid" not in before:
         lines += ["", "FID and diversity were not measured: `guards.embedder` names no embedder."]
+    lines += _events(result["events"], result["kept_round"])
     lines += ["", "## The worst of each judge", "", "Held-out prompts, by the adapter that was kept.", ""]
     for name in dict.fromkeys(name for _, scores in measured for name in scores):
         said = [(value, one) for one, scores in measured if (value := scores.get(name)) is not None]
@@ -45,6 +48,28 @@ def write_report(run: Path, result: dict[str, Any], measured: Sequence[tuple[Res
             lines += [f"![the worst by {name}](worst/{file.name})", ""]
         lines += [f"- {value:.3f}: {_said(one)}" for value, one in worst] + [""]
     write_file(run / "report.md", "\n".join(lines))
+
+
+def _events(rounds: Sequence[dict[str, Any]], kept: int | None) -> list[str]:
+    """Tables of the kinds of event and of what is right of them, those that failed most at first first; a column a
+    measured round, before the first and the last SHOWN.
+    """
+    shown = [rounds[0], *rounds[1:][-SHOWN:]]
+    lines: list[str] = []
+    for kind, title in (("verbs", "event"), ("aspects", "of events that are there")):
+        first = rounds[0].get(kind, {})
+        if not first:
+            continue
+        failed = {name: row["asked"] * (1 - row["right"]) for name, row in first.items()}
+        heads = ["before", *(f"round {r['round']}{' (kept)' if r['round'] == kept else ''}" for r in shown[1:])]
+        lines += ["", f"| {title} | asked | {' | '.join(heads)} |", "|---" * (len(heads) + 2) + "|"]
+        for name in sorted(failed, key=lambda name: (-failed[name], name))[:MOST]:
+            cells = [f"{100 * r[kind][name]['right']:.0f} %" if name in r.get(kind, {}) else "–" for r in shown]
+            lines.append(f"| {name} | {first[name]['asked']} | {' | '.join(cells)} |")
+    if not lines:
+        return []
+    about = "Share that is right in the motion made for held-out prompts, by the plan, or by the real clip's notation."
+    return ["", "## Which events fail", "", about, *lines]
 
 
 def compare(results: Sequence[dict[str, Any]]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from motionllm.data.templates import conversation
 from motionllm.errors import MotionLLMError
 from motionllm.feedback.judges import Result
 from motionllm.model import TRAINED, MotionLM
+from motionllm.motion.features import features_to_joints
+from motionllm.motion.notation import Notation, measure
 
 PLACE = {"text_to_motion": "motion", "caption": "caption", "question": "answer"}  # what a task's answer holds
 
@@ -25,7 +27,8 @@ PLACE = {"text_to_motion": "motion", "caption": "caption", "question": "answer"}
 @dataclass
 class Prompt:
     """A task set to the model. samples: the clip, then others with the same caption. values: what fills the template,
-    the true answer included. seconds: the duration stated.
+    the true answer included. seconds: the duration stated. real: of a prompt for motion, the notations of its clips
+    (of 22 joints). plan: the text of the plan that the model wrote for it, which every reply follows.
     """
 
     task: str
@@ -34,6 +37,8 @@ class Prompt:
     values: dict[str, Any]
     question: Question | None = None
     seconds: float | None = None
+    real: list[Notation] = field(default_factory=list)
+    plan: str = ""
 
     @property
     def asked(self) -> str:
@@ -46,14 +51,18 @@ class Prompt:
 
     def tokens(self, lm: MotionLM, reply: Any) -> Tokens:
         """The conversation with a reply (codes or text), rendered as in fine-tuning. Supervised is what a model draws:
-        the codes and the motion's end, or the text and the end of the turn.
+        the codes and the motion's end, or the text and the end of the turn. A plan is what the codes were drawn for,
+        unless the reply holds its own, {"codes", "notation"}, as the true one does.
         """
+        moving, given = self.task == "text_to_motion", isinstance(reply, Mapping)
+        if moving and not given:
+            reply = {"codes": reply, "notation": self.plan}
         tokens = lm.renderer(conversation(self.template, self.values | {PLACE[self.task]: reply}))
-        if self.task == "text_to_motion":
-            vocab = lm.vocab
-            last = vocab.first_id + len(vocab.pieces)
-            drawn = [id_ == vocab.end_id or vocab.first_id <= id_ < last for id_ in tokens.ids]
-            tokens.supervised = [a and b for a, b in zip(tokens.supervised, drawn, strict=True)]
+        if moving:
+            start, end = tokens.ids.index(lm.vocab.start_id), tokens.ids.index(lm.vocab.end_id)
+            tokens.supervised = [
+                start < i <= end and (given or id_ >= lm.vocab.text_size) for i, id_ in enumerate(tokens.ids)
+            ]
         return tokens
 
 
@@ -95,27 +104,42 @@ class Pool:
         return prompts
 
     def _prompt(self, task: str, sample: Sample, random: np.random.Generator, seconds: float) -> Prompt:
-        features = sample.load()
-        motion = self.lm.motion_tokenizer.encode(features)
-        values: dict[str, Any] = {"motion": motion, "seconds": len(motion) / self.lm.motion_tokenizer.codes_per_second}
+        features, lm = sample.load(), self.lm
+        codes = lm.motion_tokenizer.encode(features)
+        values: dict[str, Any] = {"seconds": len(codes) / lm.motion_tokenizer.codes_per_second}
         states = task == "text_to_motion" and random.random() < seconds
         templates = self.lm.templates.phrasings(task, states if task == "text_to_motion" else None)
         templates = [template for template in templates if len(template.turns) == 1]  # what is judged is one reply
         if not templates:
             raise MotionLLMError(f"The templates have no phrasing of {task!r} in one turn; add one.")
         template = templates[random.integers(len(templates))]
+        if task != "text_to_motion":
+            values["motion"] = lm._given(features)
         if task == "question":
             question = sample.questions[random.integers(len(sample.questions))]
             values |= {"question": question.text, "answer": question.answer}
             return Prompt(task, [sample], template, values, question)
         caption = sample.captions[random.integers(len(sample.captions))]
         values["caption"] = caption.strip()
-        like = [other for other in self.same.get(caption, []) if other is not sample][:7]
-        return Prompt(task, [sample, *like], template, values, None, values["seconds"] if states else None)
+        samples = [sample, *[other for other in self.same.get(caption, []) if other is not sample][:7]]
+        prompt = Prompt(task, samples, template, values, None, values["seconds"] if states else None)
+        if task == "text_to_motion":
+            clips = [features, *(other.load() for other in samples[1:])]
+            prompt.real = [
+                measure(features_to_joints(clip)) for clip in clips if clip.shape[1] == 263 and len(clip) > 5
+            ]
+            noted = plans_of(lm) and prompt.real
+            values["motion"] = {"codes": codes, "notation": str(prompt.real[0])} if noted else codes
+        return prompt
 
 
 def _serves(task: str, sample: Sample) -> bool:
     return bool(sample.questions) if task == "question" else bool(sample.captions)
+
+
+def plans_of(lm: MotionLM) -> bool:
+    notes = lm.recipe.data.notation
+    return notes is not None and notes.plan > 0
 
 
 def replies(
@@ -167,7 +191,8 @@ def rehearsal(lm: MotionLM, count: int, seed: int, longest: int = 48) -> list[To
 
 def result(lm: MotionLM, prompt: Prompt, reply: Any) -> Result:
     """A reply as judges see it."""
-    found = Result(prompt.task, prompt.asked, prompt.seconds, prompt.samples, prompt.question)
+    plans = [Notation.parse(prompt.plan)] if prompt.plan else prompt.real
+    found = Result(prompt.task, prompt.asked, prompt.seconds, prompt.samples, plans, prompt.question)
     if prompt.task == "text_to_motion":
         look(lm, found, reply)
     else:

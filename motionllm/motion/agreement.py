@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from motionllm.motion.notation import SMALL, VERBS, Line, Notation
+from motionllm.errors import MotionLLMError
+from motionllm.motion.notation import SMALL, VERBS, Line, Notation, measure
 
 # What of an event is compared, and how much each weighs where the plan asks it. "verb" says that the event is there.
 WEIGHTS = {"verb": 3.0, "side": 3.0, "way": 2.0, "count": 2.0, "time": 2.0, "order": 1.0, "size": 1.0, "speed": 1.0}
@@ -132,6 +133,14 @@ def agreement(plan: Notation, measured: Notation) -> Agreement:
     # Rounded, so that no order of summation shows.
     score = round(math.fsum(w * v for w, v in total) / math.fsum(w for w, _ in total), 9)
     return Agreement(score, tuple(rows), ends)
+
+
+def agreement_of(plan: Notation, joints: np.ndarray, fps: float = 20.0) -> Agreement:
+    """How well a motion, joints (T, 22, 3) in metres, keeps to a plan. One that cannot be measured does nothing."""
+    try:
+        return agreement(plan, measure(joints, fps))
+    except MotionLLMError:  # under 5 frames, or not finite
+        return agreement(plan, Notation(0.0, ("", "")))
 
 
 def _matched(planned: list[Line], found: list[Line], longest: float) -> dict[int, int]:

@@ -85,6 +85,7 @@ def test_the_truth_scores_as_real_data_does(tiny_embedder: Path, enters: Any, tm
     for key in ("r1", "r2", "r3", "mm_dist", "diversity"):
         assert made[key]["mean"] == pytest.approx(real[key]["mean"], abs=0.05)
     assert made["asked"]["mean"] > 0.9 and result["failures"] == 0
+    assert real["agreement"]["mean"] == 1 and made["agreement"]["mean"] > 0.98
     assert made["duration"]["mean_abs_s"] == 0
     assert made["r1"]["ci95"] > 0  # replications group and shuffle anew
     assert result == json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))
@@ -188,7 +189,8 @@ def test_baselines_are_training_clips(tiny_embedder: Path, tmp_path: Path) -> No
     said = anyone.captions(clips)
     assert anyone.captions(clips[5:]) == said[5:] and len(set(said)) > 6  # by the clip, whatever came before
     rows = {name: run_suite(settings, name, tmp_path / name[9:]) for name in ("baseline:random", "baseline:nearest")}
-    assert rows["baseline:nearest"]["made"]["asked"]["mean"] > rows["baseline:random"]["made"]["asked"]["mean"]
+    for key in ("asked", "agreement"):
+        assert rows["baseline:nearest"]["made"][key]["mean"] > rows["baseline:random"]["made"][key]["mean"]
     with pytest.raises(MotionLLMError, match="baselines are baseline:random, baseline:nearest"):
         suites.Baseline("baseline:best", settings)
     with pytest.raises(MotionLLMError, match="give a model"):

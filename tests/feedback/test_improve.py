@@ -166,6 +166,26 @@ def test_log_probs_are_those_of_the_loss(run: Path) -> None:
     assert sum(sequences[0].supervised) == len(prompts[0].values["motion"]) + 1
 
 
+def test_agreement_with_real_clips_is_the_default_judge_and_the_report_says_which_events_fail(
+    recipe: Make, tmp_path: Path
+) -> None:
+    settings = recipe(train={"rounds": 2, "steps": 1}, guards={"cases": 6})
+    settings.judges = Improvement(sources=settings.sources).judges
+    assert set(settings.judges) == {"agreement"}
+    found = improve(settings, tmp_path / "run")
+    assert 0 < found["before"]["reward"] < 1
+    assert [row["round"] for row in found["events"]] == [0, 1, 2]
+    assert found["events"][0]["verbs"] == found["before"]["events"]["verbs"]
+    lines = (tmp_path / "run" / "report.md").read_text().split("## Which events fail")[1].splitlines()
+    assert "| event | asked | before | round 1 | round 2 |" in "\n".join(lines).replace(" (kept)", "")
+    verb = next(line for line in lines if line.startswith("| event"))
+    first = [word.strip() for word in lines[lines.index(verb) + 2].split("|")]
+    row = found["events"][0]["verbs"][first[1]]
+    assert first[2] == str(row["asked"]) and first[3] == f"{100 * row['right']:.0f} %"
+    failed = {name: r["asked"] * (1 - r["right"]) for name, r in found["events"][0]["verbs"].items()}
+    assert failed[first[1]] == max(failed.values())
+
+
 def test_a_snapshot_says_what_the_learner_says(run: Path) -> None:
     lm = learner(str(run))
     still = snapshot(lm)

@@ -19,6 +19,7 @@ from motionllm.feedback import judges
 from motionllm.feedback.judges import JUDGES, Judge, Panel, Result, asked, parse_weights
 from motionllm.motion import Motion
 from motionllm.motion.features import joints_to_features
+from motionllm.motion.notation import measure
 
 KICK = Spec((Part("kick", side="left"),))
 
@@ -68,6 +69,21 @@ def test_what_cannot_be_measured_has_nothing_of_it() -> None:
     short = made()
     short.motion = Motion(builtin.joints(KICK, 3)[:1])
     assert judges.facts(short) == 0
+
+
+def test_agreement_is_with_the_plan_or_the_nearest_real_clip() -> None:
+    def judged(*plans: Spec, motion: Spec = KICK) -> float:
+        found = judges.agreement(made(motion, plans=[measure(builtin.joints(spec, 3)) for spec in plans]))
+        assert found is not None
+        return found
+
+    wave, other = Spec((Part("wave", side="left"),)), Spec((Part("kick", side="right"),))
+    assert judges.agreement(made()) is None  # a text of a user, and a model that does not plan
+    assert judged(KICK) == judged(wave, KICK) == 1
+    assert judged(wave) < judged(other) < 1
+    short = made(plans=[measure(builtin.joints(KICK, 3))])
+    short.motion = Motion(builtin.joints(KICK, 3)[:4])
+    assert judges.agreement(short) < 0.1  # type: ignore[operator]
 
 
 def test_duration_is_the_share_that_was_met() -> None:

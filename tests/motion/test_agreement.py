@@ -1,15 +1,19 @@
 """Agreement: built-in clips measured, one kind of fault put into them and made worse step by step."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from motionllm import Motion
+from motionllm.cli import main
 from motionllm.data.builtin import corpus
-from motionllm.motion.agreement import agreement, tally
+from motionllm.motion.agreement import agreement, agreement_of, tally
 from motionllm.motion.features import features_to_joints, mirror
 from motionllm.motion.notation import POSTURES, SMALL, VERBS, Line, Notation, measure
 
@@ -221,6 +225,29 @@ def test_small_movements_and_what_nobody_planned_count_little() -> None:
     assert lost["kick"].score < 0.6 < 0.8 < lost["raise"].score and "raise" in SMALL
     more = replace(plan, lines=(*plan.lines, Line(3.0, 3.6, "kick", "right leg")))
     assert 1 > agreement(plan, more).score > lost["raise"].score
+
+
+def test_what_cannot_be_measured_keeps_nothing() -> None:
+    for joints in (CLIPS[0][:4], np.full_like(CLIPS[0], np.nan)):
+        found = agreement_of(MEASURED[0], joints)
+        assert found.score < 0.1 and all(row.wrong == ["missing"] for row in found.rows)
+
+
+def test_a_clip_beside_a_plan_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    i = next(i for i, n in enumerate(MEASURED) if len(on_other_sides(n, np.random.default_rng(1))) == 1)
+    Motion(CLIPS[i]).save(tmp_path / "a.npz")
+    plan = on_other_sides(measure(Motion.load(tmp_path / "a.npz").canonical().joints), np.random.default_rng(1))[0]
+    (tmp_path / "plan.txt").write_text(f"{plan}\n")
+    command = ["data", "notate", str(tmp_path / "a.npz"), "--against", str(tmp_path / "plan.txt")]
+    assert main([*command, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [event["wrong"] for event in said["events"] if event["wrong"]] == [["side"]]
+    assert said["agreement"] == agreement(plan, Notation.parse(said["notation"])).score < 1
+    assert main(command) == 0
+    assert f"agreement {said['agreement']:.3f}" in capsys.readouterr().out
+    (tmp_path / "plan.txt").write_text("3.0 s, standing to standing\n0.5-1.0 fly\n")
+    for bad, says in ((command, "plan.txt: Notation, line 2"), ([*command[:2], str(tmp_path), *command[3:]], "folder")):
+        assert main(bad) == 2 and says in capsys.readouterr().err
 
 
 def test_a_tally_says_which_kind_fails() -> None:
