@@ -6,7 +6,8 @@
     3.0-3.5 clap                       –                                    0.00  missing
 
 Each event of the plan is matched with at most one of the result by the best assignment: the same verb or one akin to
-it, then side, way, count and time; the match that keeps the order wins a tie. What the plan does not say is not asked.
+it, then side, way, count and time; the match that keeps the order wins a tie. What the plan does not say is not asked, but for a count (once), a curve
+(straight on) and a word for the pace (as usual).
 """
 
 from __future__ import annotations
@@ -182,6 +183,8 @@ def _compared(plan: Line, found: Line) -> dict[str, float]:
         agrees["size"] = 90 / (90 + abs(plan.size - found.size))
     if plan.speed:
         agrees["speed"] = _ratio(plan.speed, found.speed)
+    elif spec.usual:  # no word for the pace says that it is usual
+        agrees["speed"] = 1.0 if plan.pace == found.pace else 0.5 if "" in (plan.pace, found.pace) else 0.0
     return agrees
 
 
@@ -213,7 +216,16 @@ def _ratio(a: float, b: float) -> float:
 
 
 def _place(line: Line) -> tuple[Any, ...]:
-    return line.start, line.end, line.verb, line.part == "", line.part.startswith("both"), line.count, line.speed
+    return (
+        line.start,
+        line.end,
+        line.verb,
+        line.part == "",
+        line.part.startswith("both"),
+        line.count,
+        line.speed,
+        line.pace,
+    )
 
 
 # -- over many -------------------------------------------------------------------------------------------------
@@ -223,7 +235,8 @@ def tally(agreements: Iterable[Agreement]) -> dict[str, dict[str, dict[str, floa
     """Which kinds of event fail: {"verbs": {verb: …}, "aspects": {aspect: …}}, each {"asked": times, "right": share}.
 
     A verb is right where its event is there with its side at its time (`Row.kept`), an aspect where it is as planned in
-    the event that was matched; a count is asked where one of the two is over 1, the ends of every clip.
+    the event that was matched; a count is asked where one of the two is over 1, a speed where one of them has one or a
+    word for the pace, the ends of every clip.
     """
     verbs: dict[str, list[bool]] = defaultdict(list)
     aspects: dict[str, list[bool]] = {name: [] for name in [*WEIGHTS, *_ENDS] if name != "verb"}
@@ -233,15 +246,18 @@ def tally(agreements: Iterable[Agreement]) -> dict[str, dict[str, dict[str, floa
                 continue
             verbs[row.planned.verb].append(row.kept)
             for name in row.agrees.keys() - {"verb"}:
-                if name == "count" and row.found and row.planned.count == row.found.count == 1:
-                    continue
-                aspects[name].append(name not in row.wrong)
+                if _said(name, row.planned) or (row.found and _said(name, row.found)):
+                    aspects[name].append(name not in row.wrong)
         for name, value in one.ends.items():
             aspects[name].append(value >= (0.9 if name == "seconds" else 1.0))
     return {
         "verbs": {name: _share(verbs[name]) for name in sorted(verbs, key=lambda v: (-len(verbs[v]), v))},
         "aspects": {name: _share(found) for name, found in aspects.items() if found},
     }
+
+
+def _said(aspect: str, line: Line) -> bool:
+    return line.count > 1 if aspect == "count" else bool(line.speed or line.pace) if aspect == "speed" else True
 
 
 def _share(right: list[bool]) -> dict[str, float]:

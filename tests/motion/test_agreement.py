@@ -193,6 +193,8 @@ def test_nothing_planned_and_nothing_found() -> None:
         ("0.0-3.0 walk forward 1.0 m/s", "0.0-3.0 walk forward 1.6 m/s", ["speed"]),
         ("0.0-3.0 walk forward 1.0 m/s", "0.0-3.0 walk forward turning left 90 1.1 m/s", ["size"]),
         ("0.0-3.0 walk forward", "0.0-2.8 run forward 2.4 m/s", ["verb"]),
+        ("1.0-1.6 wave left hand slowly", "1.0-1.6 wave left hand", ["speed"]),
+        ("1.0-1.6 wave left hand", "1.0-1.6 wave left hand quickly", ["speed"]),
         ("0.5-1.1 raise both arms", "0.5-1.1 raise left arm", ["side"]),
         ("1.0-1.6 jump 0.2 m", "1.0-1.6 jump forward 0.2 m", []),
         ("1.0-1.6 kick left leg", "1.0-1.6 clap", ["missing"]),
