@@ -6,8 +6,8 @@
     3.0-3.5 clap                       –                                    0.00  missing
 
 Each event of the plan is matched with at most one of the result by the best assignment: the same verb or one akin to
-it, then side, way, count and time; the match that keeps the order wins a tie. What the plan does not say is not asked, but for a count (once), a curve
-(straight on) and a word for the pace (as usual).
+it, then side, way, count and time; the match that keeps the order wins a tie. What the plan does not say is not asked,
+but for a count (once), a curve (straight on) and a word for the pace (as usual).
 """
 
 from __future__ import annotations
