@@ -108,14 +108,16 @@ class More(Section):
 class Source(Section):
     """One data set."""
 
-    kind: Literal["builtin", "humanml3d", "messages", "sharegpt", "alpaca"]
-    """`builtin`: procedural clips, computed on the spot. `humanml3d`: a folder laid out as HumanML3D or KIT-ML
-    (`new_joints/` or `new_joint_vecs/`, `texts/`, `train.txt` …), as `motionllm data import` writes it. `messages`,
-    `sharegpt`, `alpaca`: conversations, a JSONL or JSON file, or a folder with train.jsonl and val.jsonl."""
+    kind: Literal["builtin", "captions", "humanml3d", "messages", "sharegpt", "alpaca"]
+    """`builtin`: procedural clips, computed on the spot. `captions`: captions without motion, JSON lines of {"id",
+    "split", "captions"}: those that name what the built-in corpus knows get a motion of it. `humanml3d`: a folder laid
+    out as HumanML3D or KIT-ML (`new_joints/` or `new_joint_vecs/`, `texts/`, `train.txt` …), as `motionllm data import`
+    writes it. `messages`, `sharegpt`, `alpaca`: conversations, a JSONL or JSON file, or a folder with train.jsonl and
+    val.jsonl."""
     path: Where | None = None
     """Folder or file of the data set; of every kind but `builtin`."""
     clips: Count = 20_000
-    """How many clips of the built-in corpus; validation and test have a twentieth more of their own."""
+    """How many clips of the built-in corpus or for captions; validation and test have a twentieth more of their own."""
     seed: Seed = 0
     """Of the built-in corpus: another seed gives other clips."""
     weight: Weight = 1.0

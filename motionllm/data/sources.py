@@ -63,6 +63,11 @@ def read_noted(source: Source, split: str) -> tuple[list[Sample], list[str]]:
         count = source.clips if split == "train" else max(source.clips // 20, 1)
         return builtin.corpus(count, seed=source.seed, split=split), []
     assert source.path
+    if source.kind == "captions":
+        from motionllm.data import builtin
+
+        count = source.clips if split == "train" else max(source.clips // 20, 1)
+        return builtin.heard_corpus(Path(source.path), count, source.seed, split), []
     left_out = set(source.exclude)
     if source.kind in chats.KINDS:
         rows = chats.read_conversations(Path(source.path), source.kind, split)
@@ -119,6 +124,8 @@ def has_split(source: Source, split: str) -> bool:
     assert source.path
     if source.kind in chats.KINDS:
         return chats.file_of(Path(source.path), split) is not None
+    if source.kind == "captions":
+        return any(row.get("split", "train") == split for _, row in read_jsonl(source.path, "file of captions"))
     return (Path(source.path) / f"{split}.txt").is_file()
 
 
@@ -241,6 +248,11 @@ def fingerprint(source: Source, split: str) -> str:
     if not has_split(source, split):
         return "none"
     path = Path(source.path)
+    if source.kind == "captions":
+        from motionllm.data import builtin
+
+        made_by = f"{source.clips} {source.seed} {split} {_content(path)} {code_of(builtin)}"
+        return hashlib.sha256(made_by.encode()).hexdigest()[:32]
     named: list[tuple[str, Path]]
     if source.kind in chats.KINDS:
         file = chats.file_of(path, split)

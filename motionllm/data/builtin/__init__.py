@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from motionllm.data.builtin import body
 from motionllm.data.builtin.actions import choreograph
 from motionllm.data.builtin.checking import check
+from motionllm.data.builtin.heard import heard, spec_of
 from motionllm.data.builtin.reading import named, names_action, right_answer
 from motionllm.data.builtin.spec import CHOICES, Part, Spec, draw
 from motionllm.data.builtin.words import captions, questions
@@ -30,6 +32,7 @@ __all__ = [
     "captions",
     "check",
     "corpus",
+    "heard_corpus",
     "joints",
     "named",
     "names_action",
@@ -77,6 +80,36 @@ def sample(index: int, seed: int = 0, split: str = "train") -> Sample:
         questions=questions(spec, rng),
         labels={"spec": spec.json(), "seed": clip},
     )
+
+
+def heard_corpus(path: Path, n: int, seed: int = 0, split: str = "train") -> list[Sample]:
+    """n clips for captions without motion (JSON lines of {"id", "split", "captions"}), of which each that is understood
+    gets a motion that does what it says, in turn and each time another. Raises MotionLLMError where none is understood.
+    """
+    said = heard(path, split)
+    if not said:
+        raise MotionLLMError(f"{path}: no caption of the {split} split names actions that the built-in corpus knows.")
+    made: list[Sample] = []
+    order: list[int] = []
+    for index in range(n):
+        rng = np.random.default_rng([seed, 4 + SPLITS.index(split), index])
+        lap, place = divmod(index, len(said))
+        if not place:
+            order = np.random.default_rng([seed, 9, lap]).permutation(len(said)).tolist()
+        name, caption = said[order[place]]
+        clip = int(rng.integers(2**31))
+        for _ in range(20):
+            spec = spec_of(caption, rng)
+            assert spec
+            score, frames = choreograph(spec, clip)
+            if score.end <= _LONGEST_DRAWN:
+                break
+        else:
+            continue
+        spec = replace(spec, seconds=frames / body.FPS)
+        made.append(Sample(f"{name}-{index:06d}", partial(_features, spec, clip), [caption], questions(spec, rng),
+                           {"spec": spec.json(), "seed": clip}))  # fmt: skip
+    return made
 
 
 def corpus(n: int, seed: int = 0, split: str = "train") -> list[Sample]:

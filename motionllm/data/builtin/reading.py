@@ -100,6 +100,14 @@ _WAYS = (
 )
 
 
+def unread(text: str) -> str:
+    """A free caption in lower case without what names an action: "#" in the place of each letter of that."""
+    left = " " + re.sub(r"[\s]+", " ", text.lower().strip()) + " "
+    for _, pattern in _PATTERNS:
+        left = re.sub(pattern, lambda m: "#" * len(m[0]), left)
+    return left
+
+
 def named(text: str) -> dict[str, Any]:
     """What a free caption names, in the order in which it happens.
 
