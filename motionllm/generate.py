@@ -1,14 +1,14 @@
 """Decoding under the motion grammar: batched, cached, projecting only on the rows that may follow.
 
 Inside a motion only codes may follow, of the part of the body whose turn it is, and between steps, after the least
-length, its end; outside, no code may. Nothing is
-repaired afterwards: what cannot be had raises an error.
+length, its end; outside, no code may. A notation, which a motion may begin with as its plan, is held to its own grammar
+(`motion.grammar`). Nothing is repaired afterwards: what cannot be had raises an error.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from os.path import commonprefix
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch import Tensor
 from motionllm.bases import takes_positions
 from motionllm.errors import MotionLLMError
 from motionllm.loss import cross_entropy, logits, output_rows
+from motionllm.motion.grammar import Writing, words
 from motionllm.stepping import Past, packed
 from motionllm.vocab import MotionVocab
 
@@ -26,8 +27,10 @@ LONGEST_LOOP = 24  # tokens
 OVERLAP = 12  # steps that a window goes on from
 TOGETHER = 32  # prompts that the packed decoder reads side by side, of about one length: little is padded
 
-# An int seeds row i of a batch with (seed, i); or a pair for each row. What a row draws depends on no other row.
-Seed = int | Sequence[tuple[int, int]] | None
+# An int seeds row i of a batch with (seed, i); or numbers for each row. What a row draws depends on no other row.
+Seed = int | Sequence[tuple[int, ...]] | None
+# Of a motion's number and the steps that the model is shown, first and one past the last: ids of the plan for these.
+Opened = Callable[[int, int, int], Sequence[int]]
 
 
 def motions(
@@ -44,11 +47,12 @@ def motions(
     window: int | None = None,
     guidance: float = 1.0,
     bare: Sequence[Sequence[int]] = (),
+    opened: Opened | None = None,
 ) -> list[list[int]]:
     """Codes of one motion for each prompt, the given ones included. See `places`."""
     made = [list(codes) for codes in given] if given is not None else [[] for _ in prompts]
     for place in places(model, vocab, prompts, least, most, temperature, top_p, top_k, seed, given, window,
-                        guidance, bare):  # fmt: skip
+                        guidance, bare, opened):  # fmt: skip
         for codes, drawn in zip(made, place, strict=True):
             codes.extend(drawn)
     return made
@@ -69,6 +73,7 @@ def places(
     window: int | None = None,
     guidance: float = 1.0,
     bare: Sequence[Sequence[int]] = (),
+    opened: Opened | None = None,
 ) -> Iterator[list[tuple[int, ...]]]:
     """The codes of the next token of every motion, as soon as it is drawn; none for a motion that has ended.
 
@@ -78,11 +83,11 @@ def places(
     likeliest tokens. window: the most steps that the model is shown at once; a longer motion goes on from its last
     OVERLAP steps, as if it had begun with them. guidance (Ho and Salimans 2022): how far the scores are taken from
     those after `bare`, a prompt a motion that leaves its text out, through those after its own; 1 is its own alone.
+    opened: what each motion begins with before its codes, its plan; `bare` has none.
     """
     guided = guidance != 1
     if guided and len(bare) != len(prompts):
         raise MotionLLMError("Guidance needs a prompt without text for each motion.")
-    both = [*prompts, *bare] if guided else list(prompts)
     shown = [list(codes) for codes in given] if given is not None else [[] for _ in prompts]
     made = torch.tensor([len(codes) for codes in shown])
     low, high = (torch.tensor(bound) * vocab.parts for bound in (least, most))
@@ -104,9 +109,15 @@ def places(
                 shown = [codes[-OVERLAP * vocab.parts - len(codes) % vocab.parts :] for codes in shown]
                 seen = torch.tensor([len(codes) for codes in shown])
             inside = open_.nonzero()[:, 0]
-            begun = [vocab.encode(np.array(shown[i], np.int64))[:-1] for i in inside.tolist()]
-            held = [*inside.tolist(), *(inside + len(prompts)).tolist()] if guided else inside.tolist()
-            decoder = _Decoder(model, [[*both[i], *begun[at % len(begun)]] for at, i in enumerate(held)])
+            begun = [vocab.encode(np.array(shown[i], np.int64)) for i in inside.tolist()]
+            held = []
+            for i, (start, *codes, _) in zip(inside.tolist(), begun, strict=True):
+                first = (int(made[i]) - len(shown[i])) // vocab.parts
+                last = min(first * vocab.parts + full, int(high[i])) // vocab.parts
+                held.append([*prompts[i], start, *(opened(i, first, last) if opened else ()), *codes])
+            if guided:
+                held += [[*bare[i], *ids[:-1]] for i, ids in zip(inside.tolist(), begun, strict=True)]
+            decoder = _Decoder(model, held)
             hidden = decoder.start()
         else:
             if not open_[inside].all():
@@ -133,6 +144,112 @@ def places(
         if any(drawn):
             yield drawn
         open_ &= made < high
+
+
+class Spelling:
+    """The tokens of a tokenizer that a notation can be written with.
+
+    ids: of these tokens, all of the base's own below `text_size`; none is a control token. Raises MotionLLMError where
+    there are letters that none of them writes.
+    """
+
+    def __init__(self, tokenizer: Any, text_size: int) -> None:
+        told = words()
+        letters = {*told, *"0123456789.-,/\n"}
+        barred = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+        # As vocabularies of bytes and of sentencepiece write them, the latter with single bytes for what it lacks.
+        signs = {f"<0x{ord(one):02X}>": one for one in letters}
+        spaces = str.maketrans({"Ġ": " ", "▁": " ", "Ċ": "\n"})
+        before = "\n0"  # a tokenizer may leave out the space that a text begins with
+        anchor = tokenizer.encode(before, add_special_tokens=False)
+        plain = {"clean_up_tokenization_spaces": False}
+        shown = len(tokenizer.decode(anchor, **plain))
+        self.ids: list[int] = []
+        self.texts: list[str] = []
+        for one, token in enumerate(tokenizer.convert_ids_to_tokens(list(range(text_size)))):
+            token = signs.get(token) or (token or "").translate(spaces)
+            # Cheaply, what cannot be in any notation; most tokens are words of other kinds.
+            if one in barred or not token or not letters.issuperset(token) or token.strip("0123456789.-,/\n") not in told:
+                continue
+            if tokenizer.decode([*anchor, one], **plain)[shown:] == token:
+                self.ids.append(one)
+                self.texts.append(token)
+        if missing := letters - set(self.texts):
+            raise MotionLLMError(
+                f"The base model's tokenizer has no token for {sorted(missing)}, so no notation can be written; "
+                "choose another base."
+            )
+        self._tree: dict[str, Any] = {}  # character → the same of what follows; "" → numbers of the tokens that end here
+        self._breaks = [n for n, text in enumerate(self.texts) if "\n" in text]
+        for number, text in enumerate(self.texts):
+            if "\n" not in text:
+                node = self._tree
+                for char in text:
+                    node = node.setdefault(char, {})
+                node.setdefault("", []).append(number)
+        self._within: dict[tuple[object, ...], list[int]] = {}
+
+    def allowed(self, writing: Writing) -> list[int]:
+        """Numbers, in `ids`, of the tokens that may follow."""
+        if (found := self._within.get(writing.key)) is None:
+            if len(self._within) > 20_000:
+                self._within.clear()
+            found = self._within[writing.key] = list(self._below(self._tree, writing))
+        return [*found, *(n for n in self._breaks if writing.after(self.texts[n]) is not None)]
+
+    def _below(self, node: dict[str, Any], writing: Writing) -> Iterator[int]:
+        yield from node.get("", ())
+        for char, child in node.items():
+            if char and (then := writing.after(char)) is not None:
+                yield from self._below(child, then)
+
+
+@torch.inference_mode()
+def writing(
+    model: Any,
+    vocab: MotionVocab,
+    spelling: Spelling,
+    prompts: Sequence[Sequence[int]],
+    begun: Sequence[Writing],
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    top_k: int = 0,
+    seed: Seed = None,
+) -> Generator[None, None, list[str]]:
+    """A notation for each prompt, with the blank line that ends it, with a pause after each token.
+
+    prompts: ids that open the motion. begun: what is asked of each notation (`grammar.begin`). What is drawn is held to
+    the grammar token by token, so that `Notation.parse` reads all.
+    """
+    random = _randoms(seed, len(prompts))
+    rows = output_rows(model, vocab)[0][spelling.ids].float()
+    config = model.config.get_text_config()
+    ids = torch.tensor(spelling.ids)
+    states, made = list(begun), [""] * len(prompts)
+    inside = torch.arange(len(prompts))  # the rows that the decoder holds
+    decoder = _Decoder(model, prompts)
+    hidden = decoder.start()
+    while True:
+        scores = logits(hidden, rows, config).cpu()
+        barred = torch.ones_like(scores, dtype=torch.bool)
+        for at, i in enumerate(inside.tolist()):
+            barred[at, spelling.allowed(states[i])] = False
+        chosen = _draw(scores.masked_fill(barred, -torch.inf), temperature, top_p, top_k,
+                       [random[i] for i in inside.tolist()])  # fmt: skip
+        for i, one in zip(inside.tolist(), chosen.tolist(), strict=True):
+            made[i] += spelling.texts[one]
+            after = states[i].after(spelling.texts[one])
+            assert after is not None, "a token was drawn that the grammar bars"
+            states[i] = after
+        yield
+        open_ = torch.tensor([not states[i].ended for i in inside.tolist()])
+        if not open_.any():
+            return made
+        if not open_.all():
+            stay = _moved_up(open_)
+            decoder.keep(stay)
+            inside, chosen = inside[stay], chosen[stay]
+        hidden = decoder.step(ids[chosen])
 
 
 @torch.inference_mode()

@@ -1,0 +1,189 @@
+"""Which text may follow within a notation: what a model is held to while it writes one.
+
+A `Writing` is a notation written so far. It is fed text, character by character or more, and knows another `Writing`
+after each that can be gone on with, and None after what cannot. From every `Writing` the end can be reached, and every
+text that reaches it is one that `Notation.parse` reads. What may follow comes from the tables of `notation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+from motionllm.motion.notation import POSTURES, VERBS
+
+END = "\n\n"  # a blank line ends a notation
+ROOM = 3  # lines that any notation may have, besides one for each second
+_DIGIT, _FIRST = "0123456789", "123456789"
+# Numbers as the characters that may stand at each of their places; none begins with a zero that is left out, none is 0.
+_WHOLE = [[_FIRST], [_FIRST, _DIGIT], [_FIRST, _DIGIT, _DIGIT], [_FIRST, _DIGIT, _DIGIT, _DIGIT]]
+_TENTHS = [["0", ".", _FIRST], [_FIRST, ".", _DIGIT], [_FIRST, _DIGIT, ".", _DIGIT]]
+_COUNTS = [["23456789"], [_FIRST, _DIGIT], [_FIRST, _DIGIT, _DIGIT]]
+
+
+class _Place:
+    """A place in a line: the characters that may stand there, and the places that may come next."""
+
+    __slots__ = ("chars", "then")
+
+    def __init__(self, chars: str, then: _Places) -> None:
+        self.chars, self.then = chars, then
+
+
+_Places = frozenset[_Place]
+_OVER = _Place("", frozenset())  # the line may end
+
+
+def _sequence(pattern: Iterable[str], then: _Places) -> _Places:
+    for chars in reversed(list(pattern)):
+        then = frozenset([_Place(chars, then)])
+    return then
+
+
+def _either(patterns: Iterable[Sequence[str]], then: _Places) -> _Places:
+    return frozenset().union(*(_sequence(pattern, then) for pattern in patterns))
+
+
+@cache
+def _headings() -> _Places:
+    """What follows the clip's seconds."""
+    to = _either([[*" to "]], _either([[*one] for one in POSTURES], frozenset([_OVER])))
+    return _sequence(" s, ", _either([[*one] for one in POSTURES], to))
+
+
+@cache
+def _events() -> _Places:
+    """What follows the seconds of an event: a verb with what its row of the table lets it have, each or none."""
+    every: _Places = frozenset()
+    for verb, may in VERBS.items():
+        sizes: list[list[str]] = []
+        if may.size and may.speed:
+            sizes = [[*f" turning {side} ", *number] for side in ("left", "right") for number in _WHOLE]
+        elif may.size:
+            sizes = [[" ", *n, *" m"] for n in _TENTHS] if may.size == "m" else [[" ", *n] for n in _WHOLE]
+        then: _Places = frozenset([_OVER])
+        for patterns in (
+            [[*" x", *number] for number in _COUNTS],
+            [[" ", *number, *" m/s"] for number in _TENTHS] if may.speed else [],
+            sizes,
+            [[" ", *way] for way in may.ways],
+            [[" ", *part] for part in may.parts],
+        ):
+            then |= _either(patterns, then)
+        every |= _sequence(" " + verb, then)
+    return every
+
+
+@cache
+def _moved(places: _Places, char: str) -> _Places:
+    return frozenset().union(*(place.then for place in places if char in place.chars))
+
+
+def words() -> str:
+    """Every word that a notation can have."""
+    told = [word for verb, may in VERBS.items() for word in (verb, *may.parts, *may.ways)]
+    return " ".join(dict.fromkeys([*told, *POSTURES, "s, to turning left right x m/s m"]))
+
+
+def longest() -> tuple[int, int]:
+    """Characters of the longest first line and of the longest line of an event, for clips of under 100 s."""
+    first, event = _longest(_headings()), _longest(_events())
+    return len("60.0") + first + 1, len("59.9-60.0") + event + 1
+
+
+@cache
+def _longest(places: _Places) -> int:
+    return max((1 + _longest(place.then) for place in places if place is not _OVER), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """A notation written so far: its whole lines, and what there is of the one at hand.
+
+    stage: what is being written, "seconds" of the clip, the "start" or the "finish" of an event, "words", "last" where
+    only the blank line may follow, or "ended". low, high: bounds of the number at hand, in tenths; number: its text so
+    far; places: where the words are. seconds, begun: of the clip and of the last event's start, in tenths. lines, most:
+    events begun, and how many there may be.
+    """
+
+    low: int
+    high: int
+    most: int
+    stage: str = "seconds"
+    number: str = ""
+    places: _Places = frozenset()
+    seconds: int = 0
+    begun: int = 0
+    lines: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the blank line is written; nothing follows it."""
+        return self.stage == "ended"
+
+    @property
+    def may_end(self) -> bool:
+        """Whether the blank line, or what it lacks, may follow."""
+        return any((then := self.after(end)) is not None and then.ended for end in (END, "\n"))
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal for two of which the same may follow within this line."""
+        return self.stage, self.low, self.high, self.number, self.places
+
+    def after(self, text: str) -> Writing | None:
+        """This with `text` written after it; None where it may not be."""
+        state: Writing | None = self
+        for char in text:
+            state = state._next(char)  # type: ignore[union-attr]
+            if state is None:
+                return None
+        return state
+
+    def _next(self, char: str) -> Writing | None:
+        if self.stage == "words":
+            if char == "\n":
+                return self._line() if _OVER in self.places else None
+            places = _moved(self.places, char)
+            return replace(self, places=places) if places else None
+        if char == "\n":
+            fresh = self.stage == "last" or (self.stage == "start" and not self.number)
+            return replace(self, stage="ended") if fresh else None
+        if self.stage in ("last", "ended"):
+            return None
+        if char in _DIGIT or char == ".":
+            number = self.number + char
+            return replace(self, number=number) if _begins(number, self.low, self.high) else None
+        if self.number[-2:-1] != ".":
+            return None
+        value = int(self.number.replace(".", ""))
+        if self.stage == "seconds" and char == " ":
+            return replace(self, stage="words", number="", places=_moved(_headings(), char), seconds=value)
+        if self.stage == "start" and char == "-":
+            return replace(self, stage="finish", number="", low=value, begun=value)  # high is the clip's end still
+        if self.stage == "finish" and char == " ":
+            return replace(self, stage="words", number="", places=_moved(_events(), char), lines=self.lines + 1)
+        return None
+
+    def _line(self) -> Writing:
+        """This at the beginning of another line."""
+        full = self.lines >= min(self.most, ROOM + self.seconds // 10)
+        return replace(self, stage="last" if full else "start", places=frozenset(), low=self.begun, high=self.seconds)
+
+
+def begin(low: float = 0.2, high: float = 60.0, most: int = 100) -> Writing:
+    """A notation of which nothing is written, of a clip of `low` to `high` seconds to a tenth. most: of its lines."""
+    return Writing(round(low * 10), round(high * 10), most)
+
+
+def _begins(text: str, low: int, high: int) -> bool:
+    """Whether a number of `low` to `high` tenths can begin with this text, written with one decimal."""
+    whole, dot, tenth = text.partition(".")
+    if not whole or len(tenth) > 1 or "." in tenth or (len(whole) > 1 and whole[0] == "0"):
+        return False
+    value = int(whole) * 10
+    if tenth:
+        return low <= value + int(tenth) <= high
+    more = 1 if dot or not value else len(str(high))  # digits that may still come before the point, and one
+    return any(value * 10**k <= high and (value + 10) * 10**k > low for k in range(more))
