@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from motionllm.errors import MotionLLMError
-from motionllm.generate import OVERLAP, Seed
+from motionllm.generate import OVERLAP, Opened, Seed
 from motionllm.vocab import MotionVocab
 
 KEY = "MOTIONLLM_API_KEY"  # the environment variable that holds the key of an engine which asks for one
@@ -108,6 +108,7 @@ class Engine:
         seed: Seed = None,
         given: Sequence[Sequence[int]] | None = None,
         window: int | None = None,
+        opened: Opened | None = None,
         **sampling: Any,
     ) -> list[list[int]]:
         """Codes of one motion for each prompt, the given ones included: as `generate.motions`, on the engine."""
@@ -120,7 +121,10 @@ class Engine:
             while len(made) < high:
                 room = min(full - len(shown), high - len(made))
                 floor = min(room, max(0, low - len(made)))
-                prompt = [*prompts[number], *self.vocab.encode(np.array(shown, np.int64))[:-1]]
+                start, *ids, _ = self.vocab.encode(np.array(shown, np.int64))
+                first = (len(made) - len(shown)) // self.vocab.parts
+                last = first + (len(shown) + room) // self.vocab.parts
+                prompt = [*prompts[number], start, *(opened(number, first, last) if opened else ()), *ids]
                 codes = self._codes(prompt, floor, room, [*_pair(seed, number), pieces], sampling)
                 made += codes
                 if len(codes) < room:

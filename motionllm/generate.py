@@ -169,7 +169,12 @@ class Spelling:
         for one, token in enumerate(tokenizer.convert_ids_to_tokens(list(range(text_size)))):
             token = signs.get(token) or (token or "").translate(spaces)
             # Cheaply, what cannot be in any notation; most tokens are words of other kinds.
-            if one in barred or not token or not letters.issuperset(token) or token.strip("0123456789.-,/\n") not in told:
+            if (
+                one in barred
+                or not token
+                or not letters.issuperset(token)
+                or token.strip("0123456789.-,/\n") not in told
+            ):
                 continue
             if tokenizer.decode([*anchor, one], **plain)[shown:] == token:
                 self.ids.append(one)
@@ -179,7 +184,9 @@ class Spelling:
                 f"The base model's tokenizer has no token for {sorted(missing)}, so no notation can be written; "
                 "choose another base."
             )
-        self._tree: dict[str, Any] = {}  # character → the same of what follows; "" → numbers of the tokens that end here
+        self._tree: dict[
+            str, Any
+        ] = {}  # character → the same of what follows; "" → numbers of the tokens that end here
         self._breaks = [n for n, text in enumerate(self.texts) if "\n" in text]
         for number, text in enumerate(self.texts):
             if "\n" not in text:

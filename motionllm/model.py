@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -28,9 +29,9 @@ from motionllm.data.templates import Templates, conversation
 from motionllm.engines import Engine
 from motionllm.errors import MotionLLMError
 from motionllm.files import whole_folder
-from motionllm.motion import Motion
+from motionllm.motion import Motion, grammar
 from motionllm.motion.features import features_to_joints
-from motionllm.motion.notation import measure
+from motionllm.motion.notation import Notation, measure
 from motionllm.motion.skeleton import HUMANML3D
 from motionllm.stepping import pack
 from motionllm.tokenizer import MotionTokenizer
@@ -47,6 +48,9 @@ BODILY = -1.0  # of `MotionLM.bodily`: with the shipped adapter between 30 motio
 Judge = Callable[[Sequence[str], Sequence[Sequence[int]]], Sequence[float]]
 
 Shown = Literal["codes", "notation", "both"]
+# What a motion is to follow: a notation or its text; None: what the model writes, if it was trained to; False: none.
+Plan = Notation | str | bool | None
+PLANNING = 1  # besides a motion's own numbers, in the seed of its plan
 T = TypeVar("T")
 
 # Exactly so long, or within bounds; None leaves it to the model.
@@ -298,6 +302,7 @@ class MotionLM:
         end: Motion | np.ndarray | None = None,
         judge: Judge | None = None,
         guidance: float = 1.0,
+        plan: Plan = None,
     ) -> Motion | list[Motion]:
         """Motion that does what `text` says; a list for n > 1.
 
@@ -308,12 +313,15 @@ class MotionLM:
         start: a clip that the motion begins with; end: one that it ends with, of several ways to it the one that `end`
         follows most likely. Both count in `seconds`, come back as the motion tokenizer keeps them, and `end` is where
         the way to it leads. guidance: above 1, away from what the model does without the text, at twice the cost; for
-        adapters trained with `data.drop_text`. Raises MotionLLMError for an empty text, a duration not within 0.2 to
-        60 s or not above that of the clips, `end` without an exact one, or guidance of an adapter that has none.
+        adapters trained with `data.drop_text`. plan: the notation that the motion is to follow, or its text, which then
+        says the duration too; None: one that the model writes first, where it was trained to (`plans`); False: none.
+        All candidates follow one plan. Raises MotionLLMError for an empty text, a duration not within 0.2 to
+        60 s or not above that of the clips, `end` without an exact one, guidance of an adapter that has none, or a plan
+        that is no notation, is not as long as `seconds`, or is given to an adapter that follows none.
         """
         if n < 1:
             raise MotionLLMError(f"n is {n}; ask for at least one motion.")
-        settings = (seed, temperature, top_p, best_of, top_k, start, end, judge, guidance)
+        settings = (seed, temperature, top_p, best_of, top_k, start, end, judge, guidance, plan)
         motions = self.generate_batch([text] * n, [seconds] * n, *settings)
         return motions if n > 1 else motions[0]
 
@@ -330,13 +338,14 @@ class MotionLM:
         end: Motion | np.ndarray | Sequence[Motion | np.ndarray] | None = None,
         judge: Judge | None = None,
         guidance: float = 1.0,
+        plan: Plan | Sequence[Plan] = None,
     ) -> list[Motion]:
         """One Motion a text, decoded side by side. See `generate`. seed: one for all, or one a text, which then gives
         what `generate` gives for that text and seed. start, end: a clip for all, or one a text (a Motion, joints, or
-        features).
+        features). plan: one for all, or one a text.
         """
         return drained(
-            self._generated(texts, seconds, seed, temperature, top_p, best_of, top_k, start, end, judge, guidance)
+            self._generated(texts, seconds, seed, temperature, top_p, best_of, top_k, start, end, judge, guidance, plan)
         )
 
     def generating(
@@ -346,12 +355,54 @@ class MotionLM:
         seed: int | None = None,
         temperature: float = 0.8,
         best_of: int | None = None,
+        plan: Plan = None,
     ) -> Generator[None, None, Motion]:
         """`generate` for who may change their mind: yields after each step of decoding, and returns the motion. It
         ends where it is closed.
         """
-        made = yield from self._generated([text], [seconds], seed, temperature, best_of=best_of)
+        made = yield from self._generated([text], [seconds], seed, temperature, best_of=best_of, plan=plan)
         return made[0]
+
+    @property
+    def plans(self) -> bool:
+        """Whether the model was trained to write the notation of a motion before its codes, and to follow it."""
+        notes = self.recipe.data.notation
+        return notes is not None and notes.plan > 0
+
+    def plan(
+        self,
+        text: str,
+        seconds: Seconds = None,
+        seed: int | None = None,
+        temperature: float = 0.8,
+        top_p: float = 0.95,
+        top_k: int = 0,
+        start: Motion | np.ndarray | None = None,
+    ) -> Notation:
+        """The plan that `generate` begins with for the same text, seconds, seed, sampling and start.
+
+        Given to `generate` or `stream` with these, the motion is the one that they make without it. Raises what
+        `generate` raises, and MotionLLMError where the adapter was not trained to plan.
+        """
+        return drained(self.planning(text, seconds, seed, temperature, top_p, top_k, start))
+
+    def planning(
+        self,
+        text: str,
+        seconds: Seconds = None,
+        seed: int | None = None,
+        temperature: float = 0.8,
+        top_p: float = 0.95,
+        top_k: int = 0,
+        start: Motion | np.ndarray | None = None,
+    ) -> Generator[None, None, Notation]:
+        """`plan` for who may change their mind: yields after each token. It ends where it is closed."""
+        wanted = self._wanted(True, 1)
+        order = self._order(text, seconds, self._clips(start, 1)[0], [])
+        orders = yield from self._planned([order], wanted, seed, _sampling(temperature, top_p, top_k))
+        plan = orders[0].plan
+        assert plan is not None
+        return plan
 
     def _generated(
         self,
@@ -366,6 +417,7 @@ class MotionLM:
         end: Motion | np.ndarray | Sequence[Motion | np.ndarray] | None = None,
         judge: Judge | None = None,
         guidance: float = 1.0,
+        plan: Plan | Sequence[Plan] = None,
     ) -> Generator[None, None, list[Motion]]:
         """What `generate_batch` returns, with a pause after each step of decoding."""
         if best_of is None:
@@ -376,16 +428,19 @@ class MotionLM:
         if self.engine and best_of > 1 and not judge:
             raise MotionLLMError(f"{self.engine.url} gives no likelihoods to rank by; give best_of=1, or a judge.")
         sampling = _sampling(temperature, top_p, top_k)
+        wanted = self._wanted(plan, len(texts))
         given, rest = (self._clips(clip, len(texts)) for clip in (start, end))
         asked = seconds if seconds is not None else [None] * len(texts)
         orders = [self._order(*row) for row in zip(texts, asked, given, rest, strict=True)]
+        orders = yield from self._planned(orders, wanted, seed, sampling)
         many = [order for order in orders for _ in range(best_of)]
         begun, after = ([codes for codes in clips for _ in range(best_of)] for clips in (given, rest))
         if isinstance(seed, Sequence):
             seed = [(s, i) for s in seed for i in range(best_of)]  # type: ignore[misc]
         bounds = ([o.least for o in many], [o.most for o in many])
         sampling |= self._guided(guidance, many)
-        made = yield from self._written([o.prompt for o in many], *bounds, **sampling, seed=seed, given=begun)
+        sampling |= {"seed": seed, "given": begun, "opened": self._opened(many)}
+        made = yield from self._written([o.prompt for o in many], *bounds, **sampling)
         if best_of > 1:
             if judge:
                 scores = judge([order.text for order in many], [[*c, *r] for c, r in zip(made, after, strict=True)])
@@ -414,16 +469,20 @@ class MotionLM:
         top_p: float = 0.95,
         top_k: int = 0,
         start: Motion | None = None,
+        plan: Plan = None,
     ) -> Iterator[np.ndarray]:
         """Pieces of joints (k, 22, 3) in metres, as they are made: `Motion` of them all is the clip.
 
         Its `canonical()` is the motion that `generate` gives for the same seed and best_of 1; the pieces themselves
-        stand where the motion tokenizer has put them, because the floor is known at the end alone.
+        stand where the motion tokenizer has put them, because the floor is known at the end alone. To have the plan
+        before the frames, ask for it by `plan` and give it here.
         """
+        sampling = _sampling(temperature, top_p, top_k)
+        wanted = self._wanted(plan, 1)
         given = [] if start is None else self._codes(start).tolist()
-        order = self._order(text, seconds, given, [])
+        (order,) = drained(self._planned([self._order(text, seconds, given, [])], wanted, seed, sampling))
         asked = ([order.prompt], [order.least], [order.most])
-        options: dict[str, Any] = {**_sampling(temperature, top_p, top_k), "seed": seed, "given": [given]}
+        options: dict[str, Any] = {**sampling, "seed": seed, "given": [given], "opened": self._opened([order])}
         if self.engine:
             places = iter([[tuple(codes[len(given) :])] for codes in self._write(*asked, **options)])
         else:
@@ -447,7 +506,7 @@ class MotionLM:
         """What is to be decoded for a text, between codes given and codes it ends with. Raises what `generate` does."""
         if not text.strip():
             raise MotionLLMError("The text is empty; say what the person does.")
-        low, high = seconds if isinstance(seconds, Sequence) else (seconds, seconds)
+        low, high = _bounds(seconds)
         exact = seconds is not None and low == high
         if low is not None and high is not None and not 0.2 <= low <= high <= LONGEST:
             said = f"{low:g}" if exact else f"{low:g} to {high:g}"
@@ -474,7 +533,128 @@ class MotionLM:
             for said in (text.strip(), "")
         )
         frames = max(1, round(float(low) * self.motion_tokenizer.skeleton.fps)) if exact and low is not None else None
-        return _Order(text.strip(), prompt, bare, least - after, most - after, frames)
+        return _Order(text.strip(), prompt, bare, least - after, most - after, frames, seconds, begun, after)
+
+    def _wanted(self, plan: Plan | Sequence[Plan], rows: int) -> list[Notation | bool]:
+        """For each row the plan given, or whether the model writes one. Raises MotionLLMError for a plan that cannot be
+        had, or is no notation.
+        """
+        asked = [plan] * rows if plan is None or isinstance(plan, Notation | str | bool) else list(plan)
+        if len(asked) != rows:
+            raise MotionLLMError(f"{len(asked)} plans were given for {rows} texts; give one for all, or one a text.")
+        if any(one is not None and one is not False for one in asked) and not self.plans:
+            raise MotionLLMError(
+                "This adapter was not trained to follow a plan: leave the plan out, or train with data.notation.plan."
+            )
+        if self.engine and True in asked:
+            raise MotionLLMError(
+                f"{self.engine.url} cannot be held to the notation, so no plan is written there; give one of your own, "
+                "or load the adapter here."
+            )
+        own = self.plans and not self.engine
+        wanted: list[Notation | bool] = []
+        for one in asked:
+            one = Notation.parse(one) if isinstance(one, str) else own if one is None else one
+            if isinstance(one, Notation) and not 0.2 <= one.seconds <= LONGEST:
+                raise MotionLLMError(
+                    f"Notation, line 1: the plan is {one.seconds:g} s long; 0.2 to {LONGEST:g} can be made."
+                )
+            wanted.append(one)
+        return wanted
+
+    def _planned(
+        self,
+        orders: Sequence[_Order],
+        wanted: Sequence[Notation | bool],
+        seed: int | Sequence[int] | None,
+        sampling: dict[str, Any],
+    ) -> Generator[None, None, list[_Order]]:
+        """The orders, each with the plan that is wanted, drawn where none is given, with a pause after each token."""
+        plans: list[Notation | None] = [one if isinstance(one, Notation) else None for one in wanted]
+        own = [i for i, one in enumerate(wanted) if one is True]
+        if own:
+            # Of the request alone, so that it is the same in any batch, and none of those of its motions.
+            seeds = None
+            if seed is not None:
+                seeds = [(seed[i], 0, PLANNING) if isinstance(seed, Sequence) else (seed, i, PLANNING) for i in own]
+            texts = yield from decoding.writing(
+                self.model, self.vocab, self._spelling, [[*orders[i].prompt, self.vocab.start_id] for i in own],
+                [self._blank(orders[i]) for i in own], **sampling, seed=seeds,
+            )  # fmt: skip
+            for i, text in zip(own, texts, strict=True):
+                plans[i] = Notation.parse(text)
+        return [
+            order if plan is None else self._following(order, plan) for order, plan in zip(orders, plans, strict=True)
+        ]
+
+    @cached_property
+    def _spelling(self) -> decoding.Spelling:
+        return decoding.Spelling(self.tokenizer, self.vocab.text_size)
+
+    def _blank(self, order: _Order) -> grammar.Writing:
+        """A plan of an order, of which nothing is written: as long as the motion is to be, and no longer than there is
+        room for.
+        """
+        rate, fps = self.motion_tokenizer.steps_per_second, self.motion_tokenizer.skeleton.fps
+        if order.frames is not None:
+            low = high = max(0.2, round(order.frames / fps, 1))
+        else:
+            bounds = _bounds(order.seconds)
+            low = order.least / rate if bounds[0] is None else bounds[0]
+            high = order.most / rate if bounds[1] is None else bounds[1]
+            low = int(np.ceil(round(low * 10, 6))) / 10
+            high = max(low, int(np.floor(round(high * 10, 6))) / 10)
+        first, line = grammar.longest()
+        room = self._limit - len(order.prompt) - 2 - min(order.most, self._window) * self.vocab.parts
+        if room < first + len(grammar.END):
+            raise MotionLLMError(
+                f"What was given is {len(order.prompt)} tokens long, which leaves no room for a plan; shorten it, or "
+                "give plan=False."
+            )
+        return grammar.begin(low, high, (room - first - len(grammar.END)) // line)
+
+    def _following(self, order: _Order, plan: Notation) -> _Order:
+        """An order that follows a plan, as long as it. Raises MotionLLMError where it is to be longer or shorter, or
+        the base model cannot take as much.
+        """
+        low, high = _bounds(order.seconds)
+        if low is not None and high is not None and not low - 0.051 <= plan.seconds <= high + 0.051:
+            asked = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+            raise MotionLLMError(
+                f"The plan is {plan.seconds:g} s long, and {asked} seconds were asked for; leave the seconds out, or "
+                "write them into the plan's first line."
+            )
+        ids = self.renderer.notation(str(plan))
+        if order.frames is None:
+            seconds = plan.seconds if low is None or high is None else min(max(plan.seconds, low), high)
+            steps = int(np.ceil(round(seconds * self.motion_tokenizer.steps_per_second, 6))) - order.after
+            if steps <= order.begun:
+                raise MotionLLMError(
+                    f"The plan is {plan.seconds:g} s long, which is not more than the clips given; write it for all."
+                )
+            frames = round(seconds * self.motion_tokenizer.skeleton.fps)
+            order = replace(order, least=steps, most=steps, frames=frames)
+        if len(order.prompt) + len(ids) + 2 + min(order.most, self._window) * self.vocab.parts > self._limit:
+            raise MotionLLMError(
+                f"The plan is {len(ids)} tokens long, but the base model takes {self._limit} with all; shorten it."
+            )
+        return replace(order, plan=plan, ids=ids)
+
+    def _opened(self, orders: Sequence[_Order]) -> decoding.Opened | None:
+        """What decoding shows of each order's plan; None where there are none. Of motions longer than the model has
+        seen it is the part that belongs to the steps shown.
+        """
+        if not any(order.plan for order in orders):
+            return None
+        rate = self.motion_tokenizer.steps_per_second
+
+        def opened(number: int, first: int, last: int) -> Sequence[int]:
+            order = orders[number]
+            if order.plan is None or (first == 0 and last >= order.most):
+                return order.ids
+            return self.renderer.notation(str(order.plan.between(first / rate, last / rate)))
+
+        return opened
 
     def _guided(self, guidance: float, orders: Sequence[_Order]) -> dict[str, Any]:
         """What decoding is told of guidance. Raises MotionLLMError where it is out of bounds or cannot be had."""
@@ -503,10 +683,11 @@ class MotionLM:
     def _follows(self, orders: Sequence[_Order], made: Sequence[list[int]], rest: Sequence[list[int]]) -> list[float]:
         """Log-likelihood that each motion (codes) goes on to its `rest`."""
         shown = [codes[-self._window * self.vocab.parts :] for codes in made]
-        prompts = [
-            [*order.prompt, *self.vocab.encode(np.array(codes))[:-1]]
-            for order, codes in zip(orders, shown, strict=True)
-        ]
+        opened, prompts = self._opened(orders), []
+        for number, (order, codes, some) in enumerate(zip(orders, made, shown, strict=True)):
+            first, last = ((len(codes) - len(some)) // self.vocab.parts, len(codes) // self.vocab.parts)
+            start, *ids, _ = self.vocab.encode(np.array(some))
+            prompts.append([*order.prompt, start, *(opened(number, first, last) if opened else ()), *ids])
         replies = [self.vocab.encode(np.array(codes))[1:-1] for codes in rest]
         return decoding.motion_likelihoods(self.model, self.vocab, prompts, replies)
 
@@ -593,21 +774,28 @@ class MotionLM:
         temperature: float = 0.8,
         top_p: float = 0.95,
         top_k: int = 0,
+        plan: Plan = None,
     ) -> Message:
-        """The assistant's next message in the parts format: text, or a motion under the key "motion".
+        """The assistant's next message in the parts format: text, or a motion under the key "motion", with the text of
+        the plan that it follows, if any, under "notation".
 
-        A motion part of `messages` holds a Motion or a path. seconds: reply with a motion of that duration. Text where
-        there is no motion in the conversation is the base model's own (`talk`).
+        A motion part of `messages` holds a Motion or a path. seconds: reply with a motion of that duration. plan: as
+        `generate` has it; one that is given asks for a motion. Text where there is no motion in the conversation is the
+        base model's own (`talk`).
         """
         sampling = _sampling(temperature, top_p, top_k)
-        if seconds is None and not self.moves(messages):
+        wanted = self._wanted(plan, 1)
+        if seconds is None and not isinstance(wanted[0], Notation) and not self.moves(messages):
             if all(_is_text(m) for m in messages):
                 return _said(self.talk(messages, seed, temperature, top_p, top_k))
             return _said(self._say([[self._encoded(m) for m in messages]], longest=256, seed=seed, **sampling)[0])
         prompt = self._prompt([self._encoded(m) for m in messages], self._window)
         order = self._order("a person moves", seconds, [], [])  # for its bounds: the prompt is the conversation
-        codes = self._write([prompt], [order.least], [order.most], **sampling, seed=seed)[0]
-        return {"role": "assistant", "content": [{"type": "motion", "motion": self._motion(codes, order.frames)}]}
+        (order,) = drained(self._planned([replace(order, prompt=prompt)], wanted, seed, sampling))
+        opened = self._opened([order])
+        codes = self._write([prompt], [order.least], [order.most], **sampling, seed=seed, opened=opened)[0]
+        part = {"type": "motion", "motion": self._motion(codes, order.frames)}
+        return {"role": "assistant", "content": [part | ({"notation": str(order.plan)} if order.plan else {})]}
 
     def moves(self, messages: Sequence[Message]) -> bool:
         """Whether the next message is to be a motion: the model would open it with one, and a line that comes without
@@ -677,6 +865,11 @@ class MotionLM:
         """Steps of the longest motion that the model has seen."""
         return TRAINED // self.motion_tokenizer.frames_per_step
 
+    @property
+    def _limit(self) -> int:
+        """Tokens that the model takes."""
+        return self.limit if self.engine else longest(self.model.config)
+
     @contextmanager
     def _without_adapter(self) -> Iterator[Any]:
         from peft import PeftModel
@@ -707,17 +900,15 @@ class MotionLM:
                 raise MotionLLMError(
                     "The text names motion tokens, which the engine would read as such; leave them out."
                 )
-            room = self.limit
         else:
-            room = longest(self.model.config)
             if not ids or max(ids) >= (rows := self.model.get_input_embeddings().weight.shape[0]):
                 raise MotionLLMError(
                     f"The tokenizer or the chat template of {self.base} is damaged: it gives "
                     + (f"token {max(ids)}, and the model has {rows}." if ids else "no tokens for a prompt.")
                 )
-        if len(ids) + 2 + steps * self.vocab.parts > room:
+        if len(ids) + 2 + steps * self.vocab.parts > self._limit:
             raise MotionLLMError(
-                f"What was given is {len(ids)} tokens long, but the base model takes {room}; shorten it."
+                f"What was given is {len(ids)} tokens long, but the base model takes {self._limit}; shorten it."
             )
         return ids
 
@@ -796,7 +987,8 @@ class MotionLM:
 @dataclass(frozen=True)
 class _Order:
     """One motion to be decoded: its text, the ids that ask for it, `bare` those that ask for one without saying which,
-    bounds of its steps, and where it is cut.
+    bounds of its steps, and where it is cut; the seconds asked for, and the steps of the clips that it begins with and
+    that come after; the plan that it follows, and its ids.
     """
 
     text: str
@@ -805,6 +997,15 @@ class _Order:
     least: int
     most: int
     frames: int | None
+    seconds: Seconds = None
+    begun: int = 0
+    after: int = 0
+    plan: Notation | None = None
+    ids: Sequence[int] = ()
+
+
+def _bounds(seconds: Seconds) -> tuple[float | None, float | None]:
+    return tuple(seconds) if isinstance(seconds, Sequence) else (seconds, seconds)  # type: ignore[return-value]
 
 
 def _is_text(message: Message) -> bool:

@@ -18,10 +18,10 @@ import numpy as np
 
 from motionllm.data.chat_template import ChatTemplate
 from motionllm.errors import MotionLLMError
+from motionllm.motion.grammar import END
 from motionllm.vocab import MotionVocab
 
 Message = dict[str, Any]
-END = "\n\n"  # of a notation, before the codes
 
 
 @dataclass

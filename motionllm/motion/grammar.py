@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from motionllm.motion.notation import POSTURES, VERBS
+from motionllm.motion.notation import PACES, POSTURES, VERBS
 
 END = "\n\n"  # a blank line ends a notation
 ROOM = 3  # lines that any notation may have, besides one for each second
@@ -64,6 +64,7 @@ def _events() -> _Places:
             sizes = [[" ", *n, *" m"] for n in _TENTHS] if may.size == "m" else [[" ", *n] for n in _WHOLE]
         then: _Places = frozenset([_OVER])
         for patterns in (
+            [[*f" {pace}"] for pace in PACES if may.usual],
             [[*" x", *number] for number in _COUNTS],
             [[" ", *number, *" m/s"] for number in _TENTHS] if may.speed else [],
             sizes,
@@ -83,7 +84,7 @@ def _moved(places: _Places, char: str) -> _Places:
 def words() -> str:
     """Every word that a notation can have."""
     told = [word for verb, may in VERBS.items() for word in (verb, *may.parts, *may.ways)]
-    return " ".join(dict.fromkeys([*told, *POSTURES, "s, to turning left right x m/s m"]))
+    return " ".join(dict.fromkeys([*told, *POSTURES, *PACES, "s, to turning left right x m/s m"]))
 
 
 def longest() -> tuple[int, int]:

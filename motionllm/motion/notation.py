@@ -195,7 +195,34 @@ class Notation:
             _sentence(self, clauses=2, subject="the person", between=", then ", last=" and then "),
         )))  # fmt: skip
 
+    def between(self, start: float, end: float) -> Notation:
+        """The notation of a part of the clip: what is done from `start` to `end` seconds, told from its beginning.
 
+        Of an event that is cut, count and turn go on as evenly as it lasts. The postures are those of the ends, or what
+        the last event before the cut has led to.
+        """
+        shown = round(min(end, self.seconds) - start, 1)
+        lines = []
+        for x in self.lines:
+            a, b = max(x.start, start), min(x.end, end)
+            if b < a or (b == a and x.end > x.start):
+                continue
+            left = (b - a) / (x.end - x.start) if x.end > x.start else 1.0
+            turns = VERBS[x.verb].size == "degrees" and (VERBS[x.verb].speed or x.verb == "turn")
+            size = 15.0 * round(x.size * left / 15) if turns and left < 1 else x.size
+            begun, over = (min(max(round(t - start, 1), 0.0), shown) for t in (a, b))
+            lines.append(replace(x, start=begun, end=over, size=size, count=max(1, round(x.count * left))))
+        postures = tuple(self._posture(t) for t in (start, end))
+        return Notation(shown, (postures[0], postures[1]), tuple(sorted(lines, key=lambda x: (x.start, x.end))))
+
+    def _posture(self, at: float) -> str:
+        if at >= self.seconds:
+            return self.postures[1]
+        led = [_LEADS_TO[x.verb] for x in self.lines if x.verb in _LEADS_TO and x.end <= at + 0.05]
+        return led[-1] if led else self.postures[0]
+
+
+_LEADS_TO = {"sit": "sitting", "kneel": "kneeling", "lie": "lying", "stand up": "standing"}
 _HEAD_LINE = re.compile(rf"(\d{{1,4}}\.\d) s, ({'|'.join(POSTURES)}) to ({'|'.join(POSTURES)})")
 _TIMES = re.compile(r"(\d{1,4}\.\d)-(\d{1,4}\.\d) (.+)")
 _COUNT, _SPEED = re.compile(r"(.*?) ?x(-?\d{1,4})"), re.compile(r"(.*?) ?(\d{1,3}\.\d) m/s")
