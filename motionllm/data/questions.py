@@ -160,7 +160,8 @@ def _ask_of_verb(verb: str, lines: list[Line], ask: Ask, random: np.random.Gener
         elif verb == "jumping jack":
             texts = ["How many jumping jacks does the person do?", "What is the number of jumping jacks?"]
         ask("count", NUMBERS[count], *texts)
-        other = count + (1 if count == 1 or random.random() < 0.5 else -1)
+        up = count == 1 or (count + 1 < len(NUMBERS) and random.random() < 0.5)
+        other = count + (1 if up else -1)
         guess_count = count if random.random() < 0.5 else other
         if len(lines) == 1 and verb not in ("step", "march", "jumping jack"):
             times = "once" if guess_count == 1 else "twice" if guess_count == 2 else f"{NUMBERS[guess_count]} times"

@@ -251,3 +251,16 @@ def test_people_files_and_codes_are_not_asked_about_unless_chosen() -> None:
     assert labels_asked(rows[:1], {"action": {"kickLFront1Reps": "kick"}}, whole=False)[0] == [
         {"action": "hop both legs 1 hops"}
     ]
+
+
+def test_any_count_is_asked_about_or_not_at_all() -> None:
+    sample = builtin.sample(0)
+    _, facts = measure_with_facts(builtin.joints(builtin.Spec.of(sample.labels["spec"]), sample.labels["seed"]))
+    for count in range(1, 20):
+        for verb in ("squat", "clap", "jump", "jumping jack"):
+            times = f" x{count}" if count > 1 else ""
+            notation = Notation.parse(f"9.0 s, standing to standing\n1.0-8.0 {verb}{times}")
+            for seed in range(6):
+                for question in fact_questions(facts, notation, np.random.default_rng(seed)):
+                    if question.kind == "count" and verb in question.text:
+                        assert question.answer == NUMBERS[count]
