@@ -33,8 +33,8 @@ class RecipeError(MotionLLMError):
 
 
 @contextmanager
-def about(path: Path) -> Iterator[None]:
-    """Errors inside name the file they are about."""
+def about(path: Path | str) -> Iterator[None]:
+    """Errors inside name the file they are about, or its line."""
     try:
         yield
     except MotionLLMError as error:

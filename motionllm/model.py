@@ -30,6 +30,7 @@ from motionllm.engines import Engine
 from motionllm.errors import MotionLLMError
 from motionllm.files import whole_folder
 from motionllm.motion import Motion, grammar
+from motionllm.motion.agreement import agreement_of
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
 from motionllm.motion.skeleton import HUMANML3D
@@ -231,8 +232,9 @@ class MotionLM:
         api_key: str | None = None,
     ) -> MotionLM:
         """The merged model that an engine serves at `url`, `transformers serve` or vLLM (docs/serving.md): what `load`
-        gives, without weights here. best_of needs a judge, as no engine gives likelihoods; `stream` gives its pieces
-        at the end; `talk` is not to be had, because only the merged model is served.
+        gives, without weights here. best_of needs a judge or a plan, as no engine gives likelihoods; `stream` gives its
+        pieces at the end; plans are followed but none is written; `talk` is not to be had, because only the merged
+        model is served.
 
         folder: what `motionllm merge` wrote, of which all but the weights is read. name: of the model on the engine;
         None: the one it was started with. timeout: seconds for one reply. api_key: for engines that ask for one;
@@ -308,8 +310,9 @@ class MotionLM:
 
         seconds: exact duration to a frame; a pair bounds it; None leaves it to the model. Above TRAINED frames the
         model sees the last of them alone while it goes on. temperature 0 is greedy. best_of: how many are made for
-        each one that is given, which is the one of which the model would most likely say `text`, or the one that
-        `judge` scores highest; None: BEST_OF, or on an engine without a judge 1. The same seed gives the same motion.
+        each one that is given, which is the one that `judge` scores highest, or else keeps best to the plan
+        (`motion.agreement`), or without a plan the one of which the model would most likely say `text`; None: BEST_OF,
+        or on an engine without judge and plan 1. The same seed gives the same motion.
         start: a clip that the motion begins with; end: one that it ends with, of several ways to it the one that `end`
         follows most likely. Both count in `seconds`, come back as the motion tokenizer keeps them, and `end` is where
         the way to it leads. guidance: above 1, away from what the model does without the text, at twice the cost; for
@@ -420,15 +423,19 @@ class MotionLM:
         plan: Plan | Sequence[Plan] = None,
     ) -> Generator[None, None, list[Motion]]:
         """What `generate_batch` returns, with a pause after each step of decoding."""
+        wanted = self._wanted(plan, len(texts))
+        ranks = judge is not None or all(wanted) or not self.engine
         if best_of is None:
-            best_of = BEST_OF if judge or not self.engine else 1
+            best_of = BEST_OF if ranks else 1
         if best_of < 1:
             raise MotionLLMError(f"best_of is {best_of}; at least one motion is made for each that is given.")
         best_of = best_of if temperature else 1  # greedy ones are all the same
-        if self.engine and best_of > 1 and not judge:
-            raise MotionLLMError(f"{self.engine.url} gives no likelihoods to rank by; give best_of=1, or a judge.")
+        if best_of > 1 and not ranks:
+            assert self.engine
+            raise MotionLLMError(
+                f"{self.engine.url} gives no likelihoods to rank by; give best_of=1, a judge, or a plan."
+            )
         sampling = _sampling(temperature, top_p, top_k)
-        wanted = self._wanted(plan, len(texts))
         given, rest = (self._clips(clip, len(texts)) for clip in (start, end))
         asked = seconds if seconds is not None else [None] * len(texts)
         orders = [self._order(*row) for row in zip(texts, asked, given, rest, strict=True)]
@@ -444,8 +451,10 @@ class MotionLM:
         if best_of > 1:
             if judge:
                 scores = judge([order.text for order in many], [[*c, *r] for c, r in zip(made, after, strict=True)])
+            elif any(after) and not self.engine:
+                scores = self._follows(many, made, after)
             else:
-                scores = self._follows(many, made, after) if any(after) else self._says(many, made)
+                scores = self._keeps(many, [[*c, *r] for c, r in zip(made, after, strict=True)])
             groups = [range(first, first + best_of) for first in range(0, len(made), best_of)]
             made = [made[max(group, key=scores.__getitem__)] for group in groups]
         return [self._motion([*c, *r], o.frames) for c, r, o in zip(made, rest, orders, strict=True)]
@@ -670,6 +679,20 @@ class MotionLM:
                 "at 1, or train with data.drop_text=0.1."
             )
         return {"guidance": guidance, "bare": [order.bare for order in orders]}
+
+    def _keeps(self, orders: Sequence[_Order], made: Sequence[list[int]]) -> list[float]:
+        """How well each motion (codes) keeps to its order's plan; where there is none, how well it says the text."""
+        scores = [0.0] * len(orders)
+        plain = [i for i, order in enumerate(orders) if order.plan is None]
+        if plain:
+            said = self._says([orders[i] for i in plain], [made[i] for i in plain])
+            for i, score in zip(plain, said, strict=True):
+                scores[i] = score
+        for i, order in enumerate(orders):
+            if order.plan is not None:
+                motion = self._motion(made[i], order.frames)
+                scores[i] = agreement_of(order.plan, motion.joints, motion.fps).score
+        return scores
 
     def _says(self, orders: Sequence[_Order], made: Sequence[list[int]]) -> list[float]:
         """Log-likelihood that the model describes each motion (codes) by its order's text."""

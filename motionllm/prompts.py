@@ -7,14 +7,15 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from motionllm.errors import MotionLLMError, check_text
+from motionllm.errors import MotionLLMError, about, check_text
 from motionllm.files import parse_json, read_text
 from motionllm.model import BEST_OF, MotionLM, Seconds
 from motionllm.motion import Motion
+from motionllm.motion.notation import Notation
 from motionllm.results import results
 from motionllm.tracking import Bar
 
@@ -24,16 +25,20 @@ _NAME = re.compile(r"[^\W_][\w.-]*")  # of a file: no folder, no dot in front
 
 @dataclass(frozen=True)
 class Prompt:
-    """One motion to make. id: the name of its file, without suffix. seed: None draws one, which the report tells."""
+    """One motion to make. id: the name of its file, without suffix. seed: None draws one, which the report tells. plan:
+    the text of the notation that it is to follow; None: what the model writes, if it does.
+    """
 
     id: str
     text: str
     seconds: Seconds = None
     seed: int | None = None
+    plan: str | None = None
 
 
 def read_prompts(path: Path, seconds: Seconds = None, seed: int | None = None) -> list[Prompt]:
-    """Prompts of a text file, one on each line, or of JSONL with "text" and, where wanted, "id", "seconds" and "seed".
+    """Prompts of a text file, one on each line, or of JSONL with "text" and, where wanted, "id", "seconds", "seed" and
+    "plan".
 
     seconds: of those that have none of their own. seed: of the first that has none; the next has the next number.
     Ids are the lines' numbers where there are none. Raises MotionLLMError, naming the line, for what is no prompt.
@@ -47,8 +52,8 @@ def read_prompts(path: Path, seconds: Seconds = None, seed: int | None = None) -
             row = parse_json(line, f"{path}, line {number}")
         if not isinstance(row, dict) or not isinstance(row.get("text"), str) or row.keys() - Prompt.__annotations__:
             raise MotionLLMError(
-                f'{path}, line {number}: a prompt is JSON as {{"text": "a person waves"}}, with "id", "seconds" and '
-                '"seed" where wanted.'
+                f'{path}, line {number}: a prompt is JSON as {{"text": "a person waves"}}, with "id", "seconds", '
+                '"seed" and "plan" where wanted.'
             )
         given = {"id": f"{number:04}", "seconds": seconds, "seed": None if seed is None else seed + number - 1, **row}
         if not isinstance(given["id"], str) or not _NAME.fullmatch(given["id"]) or len(given["id"].encode()) > 200:
@@ -62,6 +67,11 @@ def read_prompts(path: Path, seconds: Seconds = None, seed: int | None = None) -
                 f'{path}, line {number}: "seconds" is a number or two, "seed" a whole number from 0 on.'
             )
         check_text(given["text"], f"{path}, line {number}: the prompt")
+        if (plan := given.get("plan")) is not None:
+            with about(f"{path}, line {number}"):
+                if not isinstance(plan, str):
+                    raise MotionLLMError('"plan" is the text of a notation, its lines with \\n between them.')
+                Notation.parse(plan)
         prompts.append(Prompt(**given))
     if not prompts:
         raise MotionLLMError(f"{path} has no prompt; write one on each line.")
@@ -94,10 +104,10 @@ def generate_files(
         lm = load() if todo else None
         for start in range(0, len(todo), batch):
             assert lm is not None
-            some = [p if p.seed is not None else Prompt(p.id, p.text, p.seconds, secrets.randbelow(2**31))
+            some = [p if p.seed is not None else replace(p, seed=secrets.randbelow(2**31))
                     for p in todo[start : start + batch]]  # fmt: skip
             for prompt, made in zip(some, _made(lm, some, best_of, sampling), strict=True):
-                row: dict[str, Any] = asdict(prompt)
+                row: dict[str, Any] = {key: value for key, value in asdict(prompt).items() if key != "plan" or value}
                 try:
                     if isinstance(made, MotionLLMError):
                         raise made
@@ -116,8 +126,9 @@ def generate_files(
 def _made(lm: MotionLM, prompts: list[Prompt], best_of: int, sampling: dict[str, Any]) -> list[Motion | MotionLLMError]:
     try:
         seeds = [p.seed for p in prompts if p.seed is not None]
+        plans = [p.plan if p.plan is not None else sampling.get("plan") for p in prompts]
         made = lm.generate_batch([p.text for p in prompts], [p.seconds for p in prompts], seeds, best_of=best_of,
-                                 **sampling)  # fmt: skip
+                                 **(sampling | {"plan": plans}))  # fmt: skip
         return list(made)
     except MotionLLMError as error:
         if len(prompts) == 1:
@@ -130,7 +141,8 @@ def _kept(prompt: Prompt, row: dict[str, Any] | None, folder: Path, suffix: str)
     if row is None or row.get("file") != f"{prompt.id}{suffix}" or not (folder / row["file"]).is_file():
         return False
     seconds = tuple(row["seconds"]) if isinstance(row.get("seconds"), list) else row.get("seconds")
-    return (row.get("text"), seconds) == (prompt.text, prompt.seconds) and prompt.seed in (None, row.get("seed"))
+    asked = row.get("text"), seconds, row.get("plan")
+    return asked == (prompt.text, prompt.seconds, prompt.plan) and prompt.seed in (None, row.get("seed"))
 
 
 def _is_duration(value: Any) -> bool:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from motionllm import generate as decoding
+from motionllm.cli import main
 from motionllm.config import Notes
 from motionllm.errors import MotionLLMError
 from motionllm.model import MotionLM, drained
 from motionllm.motion import Motion, grammar
-from motionllm.motion.notation import Notation
+from motionllm.motion.agreement import agreement
+from motionllm.motion.notation import Notation, measure
 
 OWN = "2.0 s, standing to standing\n0.0-1.0 walk forward 1.2 m/s\n1.2-1.8 wave right hand x2"
 HOSTILE = [
@@ -276,6 +281,134 @@ def test_tokens_are_those_that_a_notation_is_written_with(
     assert state is not None
     allowed = {spelling.texts[n] for n in spelling.allowed(state)}
     assert allowed == {text for text in spelling.texts if state.after(text) is not None} >= {"\n"}
+
+
+# -- the best of several -----------------------------------------------------------------------------------------
+
+
+def test_the_best_of_several_keeps_best_to_the_plan(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[list[int]] = []
+    keeps = lm._keeps
+
+    def watched(orders: Any, codes: Any) -> Any:
+        made.extend(codes)
+        return keeps(orders, codes)
+
+    monkeypatch.setattr(lm, "_keeps", watched)
+    best = one(lm.generate("a person walks", seed=2, temperature=1.0, best_of=6, plan=OWN))
+    motions = [lm._motion(codes, 40) for codes in made]
+    scores = [agreement(Notation.parse(OWN), measure(m.joints, m.fps)).score for m in motions]
+    assert len(scores) == 6 and len(set(scores)) > 1
+    assert np.array_equal(best.joints, motions[int(np.argmax(scores))].joints)
+
+
+def test_candidates_share_a_plan_that_is_drawn_once(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    writing = decoding.writing
+
+    def watched(model: Any, vocab: Any, spelling: Any, prompts: Any, *rest: Any, **options: Any) -> Any:
+        asked.append(len(prompts))
+        return writing(model, vocab, spelling, prompts, *rest, **options)
+
+    monkeypatch.setattr(decoding, "writing", watched)
+    plans = [None, "1.0 s, standing to standing", False]
+    lm.generate_batch(["walk", "run", "jump"], [1.0] * 3, seed=1, best_of=3, plan=plans)
+    assert asked == [1]
+
+
+# -- at the command line -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run(trained_run: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the run whose recipe says that it plans."""
+    copy = tmp_path_factory.mktemp("planning") / "run"
+    shutil.copytree(trained_run[0], copy)
+    path = copy / "adapter" / "recipe.yaml"
+    recipe = yaml.safe_load(path.read_text())
+    recipe["data"]["notation"] = {"read": 0.5}
+    path.write_text(yaml.safe_dump(recipe))
+    return copy
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    status = main([str(word) for word in words])
+    return (status, *capsys.readouterr())
+
+
+def test_the_plan_is_shown_before_the_motion(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("generate", "a person jumps", "--model", run, "--seed", 4, "--best-of", 1, "--out", tmp_path / "a.npy")
+    status, out, _ = said(capsys, *words, "--show-plan")
+    plan, _, rest = out.partition("\n\n")
+    assert status == 0 and "seconds:" in rest and "plan:" not in rest
+    made = Motion.load(tmp_path / "a.npy")
+    assert abs(Notation.parse(plan).seconds - made.duration) <= 0.051
+    told = json.loads(said(capsys, *words, "--show-plan", "--json")[1])
+    assert told["plan"] == plan
+    (tmp_path / "plan.txt").write_text(plan + "\n")
+    assert said(capsys, *words[:-1], tmp_path / "b.npy", "--plan", tmp_path / "plan.txt")[0] == 0
+    assert np.array_equal(made.joints, Motion.load(tmp_path / "b.npy").joints)
+    told = json.loads(said(capsys, *words, "--no-plan", "--json")[1])
+    assert "plan" not in told
+
+
+@pytest.mark.parametrize(
+    ("plan", "says"),
+    [
+        ("2.0 s, standing to standing\n0.0-1.0 moonwalk", "line 2"),
+        ("2.0 s, standing to standing\n0.5-1.0 clap\n0.2-1.0 clap", "line 3"),
+        ("2.0 s, standing to standing\n0.5-1.0 clap x-2", "line 2"),
+        (b"\xff\xfe\xfd", "plan.txt"),
+    ],
+)
+def test_wrong_plan_files_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], plan: str | bytes, says: str
+) -> None:
+    file = tmp_path / "plan.txt"
+    file.write_bytes(plan if isinstance(plan, bytes) else plan.encode())
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"text": "walk"}) + "\n" + json.dumps({"text": "walk", "plan": str(plan)}))
+    # No model is there: what is wrong with a plan is said before one is loaded.
+    out = ("--out", tmp_path / "out.npy", "--model", tmp_path)
+    status, printed, error = said(capsys, "generate", "walk", "--plan", file, *out)
+    assert (status, printed, len(error.strip().splitlines())) == (2, "", 1) and says in error and "plan.txt" in error
+    status, _, error = said(capsys, "generate", "--prompts", rows, *out)
+    assert status == 2 and "rows.jsonl, line 2: Notation" in error and len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "out.npy").exists()
+
+
+def test_options_that_exclude_each_other_are_refused(
+    trained_run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, prompts = tmp_path / "plan.txt", tmp_path / "prompts.txt"
+    plan.write_text(OWN)
+    prompts.write_text("walk\n")
+    for words, says in (
+        (("walk", "--plan", plan, "--no-plan"), "--no-plan leaves no plan"),
+        (("walk", "--show-plan", "--no-plan"), "--no-plan leaves no plan"),
+        (("--prompts", prompts, "--plan", plan), "go with one text"),
+        (("walk", "--show-plan", "--model", trained_run[0]), "not trained to follow a plan"),
+        (("walk", "--plan", plan, "--model", trained_run[0]), "not trained to follow a plan"),
+    ):
+        status, _, error = said(capsys, "generate", *words, "--out", tmp_path / "out.npy")
+        assert status == 2 and says in error and len(error.strip().splitlines()) == 1
+
+
+def test_rows_of_prompts_have_plans(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"id": "own", "text": "walk", "plan": OWN}, {"id": "drawn", "text": "walk", "seconds": 1.0, "seed": 3}]
+    prompts = tmp_path / "rows.jsonl"
+    prompts.write_text("\n".join(map(json.dumps, rows)))
+    words = ("generate", "--prompts", prompts, "--model", run, "--best-of", 1, "--format", "npy", "--json")
+    out = tmp_path / "out"
+    assert said(capsys, *words, "--out", out)[0] == 0
+    assert [Motion.load(out / f"{name}.npy").duration for name in ("own", "drawn")] == [2.0, 1.0]
+    report = [json.loads(line) for line in (out / "report.jsonl").read_text().splitlines()]
+    made = {row["id"]: row for row in report if "id" in row}
+    assert made["own"]["plan"] == OWN and "plan" not in made["drawn"]
+    assert json.loads(said(capsys, *words, "--out", out)[1])["kept"] == 2
+    rows[0]["plan"] = OWN.replace("walk", "run")
+    prompts.write_text("\n".join(map(json.dumps, rows)))
+    assert json.loads(said(capsys, *words, "--out", out)[1])["kept"] == 1
 
 
 def one(made: Motion | list[Motion]) -> Motion:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,7 +15,9 @@ def generate(
     text: Annotated[str | None, typer.Argument(help="What the person does.")] = None,
     prompts: Annotated[
         Path | None,
-        typer.Option(help="In TEXT's place: a file of prompts, a line each, or JSONL of text (id, seconds, seed)."),
+        typer.Option(
+            help="In TEXT's place: a file of prompts, a line each, or JSONL of text (id, seconds, seed, plan)."
+        ),
     ] = None,
     seconds: Annotated[
         str | None, typer.Option(help="Exact duration as 4, or bounds as 2-4; default: the model decides.")
@@ -33,7 +35,7 @@ def generate(
     top_p: Annotated[float, typer.Option(help="Share of the likeliest codes that are drawn from.")] = 0.95,
     top_k: Annotated[int, typer.Option(help="Number of the likeliest codes that are drawn from; 0: all.")] = 0,
     best_of: Annotated[
-        int, typer.Option(help="Motions made, of which the one that the model describes best by the text is kept.")
+        int, typer.Option(help="Motions made; kept is the one nearest to the plan, or that the model says the text of.")
     ] = 8,
     guidance: Annotated[
         float, typer.Option(help="Above 1: closer to the text; for adapters trained with data.drop_text.")
@@ -47,15 +49,22 @@ def generate(
     embedder: Annotated[
         str | None, typer.Option(help="Embedder of the judge `similarity`: a folder or a shipped name.")
     ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(help="A file with the notation that the motion is to follow; it says the seconds too."),
+    ] = None,
+    no_plan: Annotated[bool, typer.Option("--no-plan", help="The model writes no plan before it moves.")] = False,
+    show_plan: Annotated[bool, typer.Option("--show-plan", help="Print the plan that the motion follows.")] = False,
     lock_feet: Annotated[bool, typer.Option("--lock-feet", help="Standing feet do not slide.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Generates a motion that does what the text says. With --prompts, exit status 2 where some could not be made."""
-    from motionllm.errors import MotionFileError, MotionLLMError, check_text
-    from motionllm.files import check_place
+    from motionllm.errors import MotionFileError, MotionLLMError, about, check_text
+    from motionllm.files import check_place, read_text
     from motionllm.model import MotionLM, parse_seconds
     from motionllm.motion import Motion
     from motionllm.motion.clip import WRITTEN
+    from motionllm.motion.notation import Notation
     from motionllm.prompts import generate_files, read_prompts
     from motionllm.results import made_by
 
@@ -70,12 +79,15 @@ def generate(
     if prompts is not None:
         if batch < 1:
             raise MotionLLMError(f"--batch {batch} must be at least 1.")
-        if start or end or judge:
-            raise MotionLLMError("--start, --end and --judge go with one text; leave them out with --prompts.")
+        if start or end or judge or plan or show_plan:
+            raise MotionLLMError(
+                "--start, --end, --judge, --plan and --show-plan go with one text; leave them out with --prompts "
+                '(a row may have its "plan").'
+            )
         given = read_prompts(prompts, wanted, seed)
         report = generate_files(lambda: MotionLM.load(model), made_by(model), given, target, suffix, batch, best_of,
                                 lock_feet, temperature=temperature, top_p=top_p, top_k=top_k,
-                                guidance=guidance)  # fmt: skip
+                                guidance=guidance, **({"plan": False} if no_plan else {}))  # fmt: skip
         lines = [f"{report['made']} motions made ({report['seconds']:.0f} s), {report['kept']} kept, in {target}",
                  *(f"failed {name}: {why}" for name, why in report["failed"].items())]  # fmt: skip
         emit(report, as_json, "\n".join(lines))
@@ -85,6 +97,13 @@ def generate(
     assert text is not None
     check_text(text, "The text")
     check_place(target)
+    if no_plan and (plan or show_plan):
+        raise MotionLLMError("--no-plan leaves no plan to give or to show; leave it out, or --plan and --show-plan.")
+    follows: Notation | bool | None = False if no_plan else None
+    if plan:
+        written = read_text(plan, "plan")
+        with about(plan):
+            follows = Notation.parse(written)
     first, last = (None if clip is None else Motion.load(clip) for clip in (start, end))
     lm, ranking = MotionLM.load(model), None
     if judge:
@@ -92,11 +111,25 @@ def generate(
 
         ranking = Ranking.of(lm, judge, embedder)
     begun = time.monotonic()
-    motion = lm.generate(text, wanted, 1, seed, temperature, top_p, best_of, top_k, first, last, ranking, guidance)
+    if follows is None and (lm.plans or show_plan):
+        follows = lm.plan(text, wanted, seed, temperature, top_p, top_k, first)
+    if show_plan and not as_json:
+        typer.echo(str(follows) + "\n")
+    motion = lm.generate(
+        text, wanted, 1, seed, temperature, top_p, best_of, top_k, first, last, ranking, guidance, follows
+    )
     assert isinstance(motion, Motion)
-    result = {"out": target, "seconds": motion.duration, "frames": len(motion), "text": text, "seed": seed}
+    result: dict[str, Any] = {
+        "out": target,
+        "seconds": motion.duration,
+        "frames": len(motion),
+        "text": text,
+        "seed": seed,
+    }
+    if isinstance(follows, Notation):
+        result["plan"] = str(follows)
     if ranking:
         result["judged"] = {"generation_seconds": round(time.monotonic() - begun, 2), **ranking.told(best_of)}
     motion = motion.lock_feet() if lock_feet else motion
     motion.save(target)
-    emit(result, as_json)
+    emit(result if as_json else {key: value for key, value in result.items() if key != "plan"}, as_json)

@@ -23,9 +23,13 @@ from transformers import GenerationConfig
 
 from motionllm import Motion, MotionLM
 from motionllm.chat import Chat
+from motionllm.config import Notes
 from motionllm.data import builtin
 from motionllm.errors import MotionLLMError
+from motionllm.generate import OVERLAP
 from motionllm.merging import _plainly, merge
+from motionllm.model import TRAINED
+from motionllm.motion.notation import Notation
 
 served = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("fastapi", "uvicorn", "openai")),
@@ -200,6 +204,29 @@ def test_vllm_is_told_the_grammar_in_its_own_terms(folder: Path, fake: Callable[
     )
     lm.generate("a person waves", (1.0, 2.0), seed=1)
     assert asked[-1]["structured_outputs"]["regex"].endswith("(</motion>)?")
+
+
+def test_an_engine_follows_a_plan_and_writes_none(folder: Path, fake: Callable[..., Any]) -> None:
+    plan = "12.0 s, standing to standing\n0.0-1.0 walk forward 1.2 m/s\n10.0-11.0 clap x2"
+    address, asked = fake(steps)
+    lm = MotionLM.connect(address, folder)
+    with pytest.raises(MotionLLMError, match="not trained to follow a plan"):
+        lm.generate("walk", plan=plan)
+    lm.recipe.data.notation = Notes()
+    del asked[:]
+    assert lm.generate("walk", seed=1, best_of=1, plan=plan).duration == 12.0  # type: ignore[union-attr]
+    read = [lm.tokenizer.decode(request["prompt"]).partition("<motion>")[2] for request in asked]
+    assert read[0] == "9.8 s, standing to standing\n0.0-1.0 walk forward 1.2 m/s\n\n"
+    rate, seen = lm.motion_tokenizer.steps_per_second, TRAINED // lm.motion_tokenizer.frames_per_step
+    part = Notation.parse(plan).between((seen - OVERLAP) / rate, 12.0)
+    assert read[1].startswith(f"{part}\n\n<motion_") and len(read) == 2 and "clap x2" in read[1]
+    assert lm.generate("walk", 1.0, plan=plan.replace("12.0", "1.0").partition("\n10")[0]).duration == 1.0  # type: ignore[union-attr]
+    del asked[:]
+    lm.generate("walk", 1.0, seed=1)
+    assert len(asked) == 1 and lm.tokenizer.decode(asked[0]["prompt"]).endswith("<motion>")
+    for ask in (lambda: lm.plan("walk"), lambda: lm.generate("walk", plan=True)):
+        with pytest.raises(MotionLLMError, match="cannot be held to the notation"):
+            ask()
 
 
 def test_every_request_undoes_what_a_base_was_sampled_with(folder: Path, fake: Callable[..., Any]) -> None:
