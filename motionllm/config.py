@@ -445,6 +445,9 @@ class Data(Section):
     drop_text: Dropout = 0.0
     """Share of the text_to_motion examples whose text is left out, which is what guidance needs when motion is
     generated."""
+    corrupt: Dropout = 0.0
+    """Share of the codes of written motions that the model is shown as others while it learns to write on (T2M-GPT,
+    Zhang et al. 2023: in generation its own codes are not those of the data either)."""
 
 
 class Training(Section):

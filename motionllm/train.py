@@ -426,7 +426,7 @@ def _held_out(
               if any(len(source.serving(task)) for source in clips)}  # fmt: skip
     if not served or not recipe.train.validate_examples:
         return held_out
-    data = recipe.data.model_copy(update={"tasks": served})
+    data = recipe.data.model_copy(update={"tasks": served, "corrupt": 0.0})
     stream = Examples(clips, data, templates, lm.renderer, rate, seed=0)
     for _ in range(recipe.train.validate_examples):
         task, tokens = stream.draw()

@@ -26,10 +26,13 @@ Message = dict[str, Any]
 
 @dataclass
 class Tokens:
-    """ids: token ids. supervised: whether the model is to predict the id at this place."""
+    """ids: token ids. supervised: whether the model is to predict the id at this place. seen: what the model is shown
+    in their place where that differs; what it is to predict stays `ids`.
+    """
 
     ids: list[int] = field(default_factory=list)
     supervised: list[bool] = field(default_factory=list)
+    seen: list[int] | None = None
 
     def extend(self, ids: Sequence[int], supervised: bool) -> None:
         self.ids.extend(ids)

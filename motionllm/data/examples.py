@@ -43,7 +43,8 @@ class Examples:
     ) -> None:
         self.clips, self.templates, self.renderer = clips, templates, renderer
         self.codes_per_second, self.seed, self.drop_text = codes_per_second, seed, data.drop_text
-        self.notes = data.notation
+        self.notes, self.corrupt = data.notation, data.corrupt
+        self.alike: list[list[int]] | None = None  # for each piece, those that may stand in its place
         self.random = np.random.default_rng([seed, 1])
         self.donors = _donors(clips) if "edit" in data.tasks else NO_DONORS
         templates.check(data.tasks)
@@ -76,7 +77,27 @@ class Examples:
         bare = task == "text_to_motion" and self.drop_text > 0 and self.random.random() < self.drop_text
         rate = self.codes_per_second
         settings = self.templates, self.renderer, rate, self.random, bare, self.notes, self.donors
-        return task, source, example(task, clip, *settings)
+        tokens = example(task, clip, *settings)
+        if self.corrupt:
+            self._corrupt(tokens)
+        return task, source, tokens
+
+    def _corrupt(self, tokens: Tokens) -> None:
+        """Show some of the codes that are to be written as others of the same part and length."""
+        vocab = self.renderer.vocab
+        assert vocab
+        if self.alike is None:
+            kinds = list(zip(vocab.begins.tolist(), vocab.lengths.tolist(), strict=True))
+            groups: dict[tuple[int, int], list[int]] = {}
+            for piece, kind in enumerate(kinds):
+                groups.setdefault(kind, []).append(vocab.first_id + piece)
+            self.alike = [groups[kind] for kind in kinds]
+        ids = np.array(tokens.ids)
+        codes = np.array(tokens.supervised) & (ids >= vocab.first_id) & (ids < vocab.first_id + len(self.alike))
+        for place in np.flatnonzero(codes & (self.random.random(len(ids)) < self.corrupt)).tolist():
+            others = self.alike[int(ids[place]) - vocab.first_id]
+            ids[place] = others[self.random.integers(len(others))]
+        tokens.seen = ids.tolist()
 
     def _next(self, task: str, source: int) -> int:
         key, pool = f"{task} {source}", self.pools[task][source]
@@ -237,7 +258,10 @@ def pack(examples: Sequence[Tokens], length: int, multiple: int = 1, packing: bo
     length. multiple: the number of rows is one of this, so that every process gets as many; where examples are too
     few, rows of one unsupervised token are added.
     """
-    cut = [Tokens(t.ids[:length], t.supervised[:length]) for t in sorted(examples, key=lambda t: -len(t.ids))]
+    cut = [
+        Tokens(t.ids[:length], t.supervised[:length], t.seen and t.seen[:length])
+        for t in sorted(examples, key=lambda t: -len(t.ids))
+    ]
     count = -(-sum(len(t.ids) for t in cut) // length) if packing else len(cut)
     while True:
         count = min(-(-count // multiple) * multiple, max(len(cut), count))
@@ -266,7 +290,7 @@ def collate(rows: Sequence[Sequence[Tokens]], pad: int) -> Batch:
         for tokens in row:
             size = len(tokens.ids)
             these = torch.tensor(tokens.ids)
-            ids[r, at : at + size] = these
+            ids[r, at : at + size] = torch.tensor(tokens.seen) if tokens.seen else these
             positions[r, at : at + size] = torch.arange(size)
             supervised = torch.tensor(tokens.supervised)
             targets[r, at : at + size - 1] = torch.where(supervised[1:], these[1:], -1)

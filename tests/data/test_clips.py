@@ -14,7 +14,7 @@ from motionllm.data.clips import Clips, encode
 from motionllm.data.conversations import Renderer
 from motionllm.data.edits import mirrored as mirrored_plan
 from motionllm.data.edits import paced
-from motionllm.data.examples import Examples
+from motionllm.data.examples import Examples, collate, pack
 from motionllm.data.sources import at_pace, mirrored, read
 from motionllm.data.templates import EDITS, TASKS, VERBATIM, Templates
 from motionllm.errors import MotionLLMError, RecipeError
@@ -224,6 +224,34 @@ def test_tasks_are_checked_by_name() -> None:
         Templates.load("default").check(["captoin"])
     with pytest.raises(RecipeError, match="no phrasing for the task 'length'"):
         Templates({"caption": [{"user": "{motion}", "assistant": "{caption}"}]}, "test").check(["text", "length"])
+
+
+def test_corrupted_codes_are_shown_and_the_true_ones_learned(
+    tokenizer: MotionTokenizer, tiny_base: Path, clips: Clips
+) -> None:
+    vocab = MotionVocab.add(load_base_tokenizer(tiny_base), tokenizer.size, tokenizer.hash, tokenizer.parts)
+    renderer = Renderer(load_base_tokenizer(tiny_base), vocab, system="")
+    data = Data(sources=[SOURCE], tasks={"text_to_motion": 1.0, "caption": 1.0}, corrupt=0.5)
+    stream = Examples([clips], data, Templates.load("default"), renderer, tokenizer.codes_per_second, 0)
+    changed = total = 0
+    for _ in range(60):
+        task, tokens = stream.draw()
+        assert tokens.seen is not None
+        ids, seen = np.array(tokens.ids), np.array(tokens.seen)
+        if task == "caption":
+            assert np.array_equal(ids, seen)
+            continue
+        vocab.decode(ids[(ids >= vocab.first_id)])  # ids stay codes
+        codes = ids >= vocab.first_id
+        assert np.array_equal(ids[~codes], seen[~codes])
+        part = (seen[codes] - vocab.first_id) // (vocab.size // vocab.parts)
+        assert np.array_equal(part, np.arange(codes.sum()) % vocab.parts)
+        changed, total = changed + int((ids != seen).sum()), total + int(codes.sum())
+        batch = collate(pack([tokens], 400), 0)
+        assert np.array_equal(batch.ids[0].numpy(), seen) and batch.targets[0, -2] in (ids[-1], -1)
+        wanted = batch.targets[0].numpy()
+        assert set(wanted[wanted >= 0]) <= set(ids)
+    assert changed / total == pytest.approx(0.5 * (1 - vocab.parts / vocab.size), abs=0.06)
 
 
 def test_notation_is_what_is_measured_on_the_clip(
