@@ -37,7 +37,7 @@ from motionllm.motion.signals import (
     stretches_where,
 )
 
-DENSITY = 0.6  # lines per second
+DENSITY = 0.55  # lines per second
 VERSION = 1  # raised when the same joints would be written another way
 
 POSTURES = ("standing", "crouching", "sitting", "kneeling", "lying")
@@ -76,6 +76,7 @@ VERBS: dict[str, Verb] = {
     "turn": Verb(ways=("left", "right"), size="degrees", usual=(63, 92), words=("turns", "to the {way}")),
     "jump": Verb(ways=_WAYS, size="m", words=("jumps", "{way}")),
     "hop": Verb(parts=_LEGS[:2], words=("hops", "on the {part}")),
+    "dance": Verb(words=("dances", "")),
     "jumping jack": Verb(usual=(0.68, 0.83), words=("does jumping jacks", "")),
     "cartwheel": Verb(words=("does a cartwheel", "")),
     "flip": Verb(words=("does a flip", "")),
@@ -330,7 +331,7 @@ def _whole_body(s: Signals, events: Sequence[Event]) -> list[Line]:
     steps, lifts, lunges and low kicks while travelling, marching or on one leg; arms within a flip; and a squat or
     lunge of over 4 s, which is how the body stands.
     """
-    lines = [*_flips(s), *_crawls(s), *_climbs(s), *_pushes(s)]
+    lines = [*_flips(s), *_crawls(s), *_climbs(s), *_pushes(s), *_dances(s, events)]
     over, low = _spans(s, lines, "cartwheel", "flip", "roll"), _spans(s, lines, "crawl")
     pushed = _spans(s, lines, "throw")
     thrown = [e for e in events if e.name == "throw"]
@@ -467,6 +468,28 @@ def _pushes(s: Signals) -> list[Line]:
     ]
 
 
+def _dances(s: Signals, events: Sequence[Event]) -> list[Line]:
+    """dance: at least 4 s of one to 2.4 steps per second that lead nowhere: the pelvis goes 0.25 to 0.85 m/s and ends
+    within 0.4 of that way from where it began, its path turns by over 50 degrees per second and not one way, the body
+    by over 25, the hands are above the hips in over 0.72 of the frames, and next to nothing is punched, kicked or thrown.
+    """
+    steps, seconds = [e for e in events if e.name == "step"], len(s.p) / s.fps
+    fights = sum(e.name in ("punch", "kick", "throw") for e in events)
+    if seconds < 4 or not 1 < len(steps) / seconds < 2.4 or fights > 1 + seconds / 8:
+        return []
+    root = running_mean(s.p[:, 0][:, [0, 2]], odd_frames(0.45 * s.fps))
+    drift = np.gradient(root, axis=0)
+    pace = np.linalg.norm(drift, axis=1)
+    gone, far = float(pace.sum()), float(np.linalg.norm(root[-1] - root[0]))
+    course = np.degrees(np.diff(np.unwrap(np.arctan2(drift[:, 0], drift[:, 1]))))[pace[1:] * s.fps > 0.15]
+    turned = float(np.degrees(np.abs(np.diff(s.yaw))).sum())
+    about = 0.25 < gone / seconds < 0.85 and far < 0.4 * gone
+    winding = np.abs(course).sum() > max(50 * seconds, 1.7 * abs(course.sum())) and turned / seconds > 25
+    if about and winding and (s.hand[..., 1] > -0.35).mean() > 0.72:
+        return [Line(steps[0].start, steps[-1].end, "dance")]
+    return []
+
+
 def _crawls(s: Signals) -> list[Line]:
     """Both wrists under 0.35 m and the pelvis between 0.25 and 0.75 of standing for 0.8 s, over 0.4 m of way."""
     low = (s.p[:, (20, 21), 1].max(1) < 0.35) & (s.pelvis < 0.75) & (s.pelvis > 0.25)
@@ -506,8 +529,8 @@ def _limbs(s: Signals, events: Sequence[Event]) -> list[Line]:
 
 
 def _circles(s: Signals) -> list[Line]:
-    """An arm goes round its shoulder, as seen from the side, by 270 degrees, 0.2 m before it and 0.1 m behind it at the
-    shoulder's height.
+    """An arm goes round its shoulder, as seen from the side, by 270 degrees at over 120 degrees per second, 0.2 m
+    before it and 0.1 m behind it at the shoulder's height.
 
     count: whole rounds, at least one.
     """
@@ -516,7 +539,8 @@ def _circles(s: Signals) -> list[Line]:
         for a, b in stretches_where(_hand_pace(s, k) > 0.5, s.frames(0.3), s.frames(0.4)):
             wound = _winding(s.hand[a:b, k])
             level = s.hand[a:b, k, 2][np.abs(s.hand[a:b, k, 1]) < 0.15]
-            if abs(wound) > 270 and level.max(initial=0) > 0.2 and level.min(initial=0) < -0.1:
+            fast = abs(wound) * s.fps > 120 * (b - a)
+            if abs(wound) > 270 and fast and level.max(initial=0) > 0.2 and level.min(initial=0) < -0.1:
                 way, count = "backward" if wound > 0 else "forward", max(1, round(abs(wound) / 360))
                 lines.append(Line(a / s.fps, b / s.fps, "circle", f"{side} arm", way, count=count))
     return lines
@@ -731,6 +755,8 @@ def _sentence(
 ) -> str:
     """A sentence of at most so many clauses."""
     lines = [x for x in notation.lines if x.verb not in SMALL] or list(notation.lines)
+    if any(x.verb == "dance" for x in lines):  # its steps and turns are not told one by one
+        lines = [x for x in lines if x.verb not in ("turn", *_TRAVEL)]
     best = sorted(lines, key=_weight, reverse=True)[:clauses]
     said = [clause for clause, _ in groupby(_clause(line) for line in sorted(best, key=lambda x: (x.start, x.end)))]
     if not said:
