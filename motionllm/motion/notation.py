@@ -471,7 +471,7 @@ def _pushes(s: Signals) -> list[Line]:
 def _dances(s: Signals, events: Sequence[Event]) -> list[Line]:
     """dance: at least 4 s of one to 2.4 steps per second that lead nowhere: the pelvis goes 0.25 to 0.85 m/s and ends
     within 0.4 of that way from where it began, its path turns by over 50 degrees per second and not one way, the body
-    by over 25, the hands are above the hips in over 0.72 of the frames, and next to nothing is punched, kicked or thrown.
+    by over 25, the hands are above the hips in over 0.72 of the frames, and hardly anything is punched, kicked, thrown.
     """
     steps, seconds = [e for e in events if e.name == "step"], len(s.p) / s.fps
     fights = sum(e.name in ("punch", "kick", "throw") for e in events)
