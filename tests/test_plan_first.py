@@ -350,6 +350,10 @@ def test_the_plan_is_shown_before_the_motion(run: Path, tmp_path: Path, capsys: 
     assert np.array_equal(made.joints, Motion.load(tmp_path / "b.npy").joints)
     told = json.loads(said(capsys, *words, "--no-plan", "--json")[1])
     assert "plan" not in told
+    judged = said(capsys, *words, "--best-of", 3, "--judge", "agreement", "--json")
+    told = json.loads(judged[1])
+    best = agreement(Notation.parse(plan), measure(Motion.load(tmp_path / "a.npy").joints)).score
+    assert told["plan"] == plan and told["judged"]["agreement"]["kept"] == pytest.approx(best, abs=0.02)
 
 
 @pytest.mark.parametrize(
