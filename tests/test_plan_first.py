@@ -415,6 +415,16 @@ def test_rows_of_prompts_have_plans(run: Path, tmp_path: Path, capsys: pytest.Ca
     assert json.loads(said(capsys, *words, "--out", out)[1])["kept"] == 1
 
 
+def test_blank_lines_that_were_added_as_tokens_end_a_plan(tiny_base: Path) -> None:
+    from motionllm.bases import load_tokenizer
+
+    tokenizer = load_tokenizer(str(tiny_base))
+    tokenizer.add_tokens(["\n\n", "walk<x>"])
+    tokenizer.add_special_tokens({"additional_special_tokens": ["walk"]})
+    spelling = decoding.Spelling(tokenizer, len(tokenizer))
+    assert "\n\n" in spelling.texts and not {"walk", "walk<x>"} & {*spelling.texts}
+
+
 def one(made: Motion | list[Motion]) -> Motion:
     assert isinstance(made, Motion)
     return made
