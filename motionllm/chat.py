@@ -4,9 +4,11 @@ An adapter is trained on conversations of one question and one answer, so a turn
 by rules that a person can foresee:
 
 1. `/…` is a command.
-2. A line that begins as a change does (“now”, “slower”, “and then” …), after a motion made from text, makes a new
-   motion from the old text with the change worked in (`changed`); the reply says from which text.
-3. A line that the model itself would answer by a motion, and that could be a caption (`MotionLM.moves`), makes one.
+2. With a motion at hand, an adapter that was trained to (`MotionLM.edits`) reads its plan and the line, and either
+   writes a new plan or answers in words. The motion is made from the new plan; where it is the old one, at the
+   beginning or at the end, the old codes stay (`edits.shared`).
+3. Else a line that the model itself would answer by a motion, and that could be a caption (`MotionLM.moves`), makes
+   one.
 4. Any other line is a question: about the clip at hand, or, where there is none, to the base model.
 """
 
@@ -22,9 +24,11 @@ from pathlib import Path
 
 import numpy as np
 
-from motionllm.errors import MotionLLMError, check_text, unknown
+from motionllm.errors import MotionLLMError, about, check_text, unknown
+from motionllm.files import read_text
 from motionllm.model import BEST_OF, LONGEST, MotionLM, Seconds, parse_seconds
 from motionllm.motion import Motion
+from motionllm.motion.notation import Notation
 from motionllm.motion.skeleton import HUMANML3D
 
 log = logging.getLogger(__name__)
@@ -32,19 +36,7 @@ log = logging.getLogger(__name__)
 LONGEST_LINE = 30_000  # characters, of which the base models take no more than a part
 REMEMBERED = 200  # turns, and messages to the base model a tenth of that
 
-# What a change of tempo adds to the text, and what it makes of the duration.
-TEMPO = {
-    "slower": ("slowly", 1.4), "slowly": ("slowly", 1.4), "faster": ("quickly", 1 / 1.4),
-    "quicker": ("quickly", 1 / 1.4), "quickly": ("quickly", 1 / 1.4), "longer": ("", 1.5), "shorter": ("", 1 / 1.5),
-}  # fmt: skip
-_OPENS = re.compile(
-    rf"^(now|again|but|and|then|also|instead|once more|the same|do it|do that|make it|this time|a (bit|little)|much|"
-    rf"{'|'.join(TEMPO)})\b[\s,]*(please\b[\s,]*)?",
-    re.IGNORECASE,
-)
-_ADDS = re.compile(r"^(with|to|in|on|at|by|for|from|over|twice|once|\w+ times|(for|back)wards?|left|right|up|down)\b")
-_LASTS = re.compile(r"\b(?:for|in|lasting)?\s*(\d+(?:\.\d+)?)\s*(?:s|sec|secs|seconds?)\b", re.IGNORECASE)
-THEN = 2.0  # seconds more for each thing that is done after
+ANEW = "made anew, as this adapter was not trained to change a motion"
 
 
 @dataclass(frozen=True)
@@ -77,15 +69,19 @@ class Chat:
         self.lm, self.folder, self.seconds, self.seed = lm, folder, seconds, seed
         self.temperature, self.best_of = temperature, best_of
         self.motion: Motion | None = None
-        self.text: str | None = None  # what the motion was made from; None for a clip that was loaded
+        self.plan: Notation | None = (
+            None  # that the motion follows; of one that follows none what is measured, if wanted
+        )
+        self.codes: np.ndarray | None = None  # of the motion, where it was made here
+        self.made = False  # from text or a plan, not loaded
         self.turns: deque[tuple[str, Reply]] = deque(maxlen=REMEMBERED)
         self.talked: deque[dict[str, str]] = deque(maxlen=REMEMBERED // 10)
 
     @property
     def commands(self) -> dict[str, Callable[[str], Reply]]:
-        every = {"load": self._load, "save": self._save, "play": self._play, "seconds": self._seconds,
-                 "seed": self._seed, "move": self._move, "say": self._say, "history": self._history, "new": self._new,
-                 "help": self._help, "quit": self._quit}  # fmt: skip
+        every = {"load": self._load, "save": self._save, "play": self._play, "plan": self._plan,
+                 "seconds": self._seconds, "seed": self._seed, "move": self._move, "say": self._say,
+                 "history": self._history, "new": self._new, "help": self._help, "quit": self._quit}  # fmt: skip
         return (
             every
             if self.folder is not None
@@ -119,7 +115,7 @@ class Chat:
     def hold(self, motion: Motion, name: str) -> Reply:
         """Take a clip as the one the conversation is about. Raises MotionLLMError for one the model cannot read."""
         self.lm.motion_tokenizer.encode(motion)
-        self.motion, self.text = motion, None
+        self.motion, self.plan, self.codes, self.made = motion, None, None, False
         return Reply(f"{name}: {motion.duration:.1f} s at {motion.fps:g} fps. Ask about it.", motion)
 
     def _answer(self, line: str) -> Iterator[np.ndarray | Reply | None]:
@@ -132,30 +128,77 @@ class Chat:
                 raise MotionLLMError(unknown("command", f"/{name}", [f"/{known}" for known in self.commands]) + ".")
             if command == self._move:
                 yield from self._make(rest.strip(), self.seconds)
+            elif command == self._plan and rest.strip():
+                plan = self._read(rest.strip())
+                yield from self._make(plan.sentence(), None, plan)
             else:
                 yield command(rest.strip())
-        elif self.text is not None and self.motion is not None and _OPENS.match(line):
-            text, seconds = changed(self.text, self.motion.duration, line)
-            yield from self._make(text, self.seconds if seconds is None else seconds)
+        elif self.motion is not None and self.lm.edits:
+            plan = self._present()
+            if self.lm.moves([self.lm.request(plan, line)]):
+                yield from self._change(plan, line)
+            else:
+                yield Reply(self.lm.ask(self.motion, line))
         elif self.lm.moves([{"role": "user", "content": line}]):
-            yield from self._make(line, self.seconds)
+            yield from self._make(line, self.seconds, anew=self.made)
         elif self.motion is not None:
             yield Reply(self.lm.ask(self.motion, line))
         else:
             yield self._say(line)
 
-    def _make(self, text: str, seconds: Seconds) -> Iterator[np.ndarray | Reply | None]:
-        if self.best_of > 1:
-            made = yield from self.lm.generating(text, seconds, self.seed, self.temperature, self.best_of)
+    def _change(self, old: Notation, line: str) -> Iterator[np.ndarray | Reply | None]:
+        """The motion from the plan that the line makes of the old one, with the codes of what did not change."""
+        assert self.motion is not None
+        (new,) = yield from self.lm.replanning([old], [line])
+        if self.codes is None:
+            self.codes = self.lm.motion_tokenizer.encode(self.motion)
+        text, start, end = self.lm.changed(old, new, line, self.codes)
+        yield from self._make(text, None, new, start, end)
+
+    def _make(
+        self,
+        text: str,
+        seconds: Seconds,
+        plan: Notation | None = None,
+        start: np.ndarray | None = None,
+        end: np.ndarray | None = None,
+        anew: bool = False,
+    ) -> Iterator[np.ndarray | Reply | None]:
+        """The motion of a text, or of a plan; start, end: codes that it has there. anew: say that it is made anew."""
+        if plan is None and self.lm.plans and not self.lm.engine:
+            plan = yield from self.lm.planning(text, seconds, self.seed, self.temperature)
+        if end is not None and plan is not None:
+            seconds = plan.seconds
+        settings = seconds, self.seed, self.temperature
+        if self.best_of > 1 or end is not None:
+            made, codes = yield from self.lm.generating(text, *settings, self.best_of, plan, start, end)
         else:
-            pieces = []
-            for joints in self.lm.stream(text, seconds, self.seed, self.temperature):
+            pieces: list[np.ndarray] = []
+            drawn: list[int] = []
+            for joints in self.lm.stream(text, *settings, start=start, plan=plan, made=drawn):
                 pieces.append(joints)
                 yield joints
-            made = self.motion_of(pieces)
+            made, codes = self.motion_of(pieces), np.array(drawn)
             made = made.canonical() if made.skeleton is HUMANML3D else made
-        self.motion, self.text = made, text
-        yield Reply(f"{text} ({made.duration:.1f} s)", made)
+        self.motion, self.plan, self.codes, self.made = made, plan, codes, True
+        yield Reply(f"{text} ({made.duration:.1f} s{f', {ANEW}' if anew else ''})", made)
+
+    def _present(self) -> Notation:
+        """The plan of the motion at hand, or what is measured on it."""
+        if self.motion is None:
+            raise MotionLLMError("There is no motion yet; say what a person does, or /load a clip.")
+        if self.plan is None:
+            self.plan = self.lm.notation(self.motion)
+        return self.plan
+
+    def _read(self, name: str) -> Notation:
+        """The plan in a file that the user names."""
+        if self.folder is None:
+            raise MotionLLMError("/plan shows the plan; one of your own is taken from a file by `motionllm chat`.")
+        path = self.folder / _path(name, "/plan jump.txt", home=True)
+        text = read_text(path, "plan")
+        with about(path):
+            return Notation.parse(text)
 
     def motion_of(self, pieces: Sequence[np.ndarray]) -> Motion:
         """The motion that pieces of a turn are together."""
@@ -186,6 +229,10 @@ class Chat:
         if self.motion is None:
             raise MotionLLMError("There is no motion yet; say what a person does, or /load a clip.")
         return Reply(f"{self.motion.duration:.1f} s", self.motion, play=True)
+
+    def _plan(self, _: str) -> Reply:
+        """/plan: what the motion does, in writing; /plan FILE: a motion by a plan of your own"""
+        return Reply(str(self._present()))
 
     def _seconds(self, text: str) -> Reply:
         """/seconds 4, /seconds 2-4, /seconds off: how long motions are"""
@@ -222,7 +269,8 @@ class Chat:
 
     def _new(self, _: str) -> Reply:
         """/new: forget clip and history; duration and seed stay"""
-        self.motion = self.text = None
+        self.motion = self.plan = self.codes = None
+        self.made = False
         self.turns.clear()
         self.talked.clear()
         return Reply("a new conversation")
@@ -231,8 +279,9 @@ class Chat:
         """/help: this"""
         listed = "\n".join(str(command.__doc__) for command in self.commands.values())
         return Reply(
-            "Say what a person does, and it is made; ask about it; change it (“now slower, and wave at the end”).\n"
-            + listed
+            "Say what a person does, and it is made; ask about it"
+            + ("; change it (“now slower”, “then wave”, “the other hand”)" if self.lm.edits else "")
+            + f".\n{listed}"
         )
 
     def _quit(self, _: str) -> Reply:
@@ -269,45 +318,3 @@ def _path(name: str, example: str, home: bool = False) -> Path:
         return Path(name).expanduser() if home else Path(name)
     except RuntimeError:
         raise MotionLLMError(f"{name}: there is no such user here.") from None
-
-
-def changed(text: str, duration: float, change: str) -> tuple[str, float | None]:
-    """The text and the seconds of a motion that is changed; None: as long as it comes.
-
-    A word of tempo goes into the text and stretches the duration; "4 seconds" is one; what begins by a preposition is
-    put on; anything else is done after. "a person walks" and "now slower, and wave at the end" are "a person walks
-    slowly, then they wave".
-    """
-    text, seconds, after = text.rstrip(" ."), None, 0
-    clauses = [clause.strip(" .!") for clause in re.split(r",|\band\b|\bthen\b", _opened(change))]
-    if lasts := _LASTS.search(change):
-        clauses = [_LASTS.sub("", clause).strip() for clause in clauses]
-    for clause in sorted(clauses, key=lambda clause: not TEMPO.keys() & clause.lower().split()):
-        clause = _opened(re.sub(r"\b(at the end|instead|please|again|after (that|it))\b", "", clause)).strip()
-        words = clause.lower().split()
-        tempo = next((word for word in words if word in TEMPO), None)
-        if tempo:
-            adverb, factor = TEMPO[tempo]
-            opposite = {"slowly": "quickly", "quickly": "slowly"}.get(adverb, "")
-            text = re.sub(rf"\s*\b({adverb}|{opposite})\b", "", text) if adverb else text
-            text = f"{text} {adverb}".strip()
-            seconds = duration * factor
-            words = [
-                word for word in words if word != tempo and word not in ("a", "bit", "little", "much", "but", "it")
-            ]
-            clause = " ".join(words)
-        if not clause:
-            continue
-        clause = clause[0].lower() + clause[1:]
-        after += not _ADDS.match(clause)
-        text += f" {clause}" if _ADDS.match(clause) else f", then they {clause}"
-    if lasts:
-        return text, float(lasts[1])
-    return text, None if seconds is None else round(min(LONGEST, max(0.2, seconds + THEN * after)), 1)
-
-
-def _opened(line: str) -> str:
-    """A change without the words that only say that it is one; words of tempo stay."""
-    while (found := _OPENS.match(line)) and found[1].lower() not in TEMPO:
-        line = line[found.end() :]
-    return line

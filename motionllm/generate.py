@@ -156,8 +156,7 @@ class Spelling:
     def __init__(self, tokenizer: Any, text_size: int) -> None:
         told = words()
         letters = {*told, *"0123456789.-,/\n"}
-        special = {one for one, token in tokenizer.added_tokens_decoder.items() if token.special}
-        barred = special.union(tokenizer.all_special_ids)  # others that were added may be blank lines, as Gemma's are
+        barred = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
         # As vocabularies of bytes and of sentencepiece write them, the latter with single bytes for what it lacks.
         signs = {f"<0x{ord(one):02X}>": one for one in letters}
         spaces = str.maketrans({"Ġ": " ", "▁": " ", "Ċ": "\n"})

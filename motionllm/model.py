@@ -24,6 +24,7 @@ from motionllm.bases import base_fingerprint, fast_dtype, load_base, load_config
 from motionllm.config import Recipe, dump_recipe, load_recipe
 from motionllm.data.clips import Clip
 from motionllm.data.conversations import Message, Renderer
+from motionllm.data.edits import shared
 from motionllm.data.meaning import associations
 from motionllm.data.templates import Templates, conversation
 from motionllm.engines import Engine
@@ -44,6 +45,8 @@ log = logging.getLogger(__name__)
 LONGEST = 60.0  # seconds of motion generated in one go
 BEST_OF = 8  # motions made for one that is given
 TRAINED = 196  # frames of the longest clips in the field's data sets
+MARGIN = 0.3  # seconds between what is kept of a motion that is changed and what is made anew
+LEAST = 0.5  # seconds that are worth keeping
 BODILY = -1.0  # of `MotionLM.bodily`: with the shipped adapter between 30 motions and 30 plain lines of no test
 # Texts and motions (codes) made for them → a score each, by which the best is kept.
 Judge = Callable[[Sequence[str], Sequence[Sequence[int]]], Sequence[float]]
@@ -344,12 +347,13 @@ class MotionLM:
         plan: Plan | Sequence[Plan] = None,
     ) -> list[Motion]:
         """One Motion a text, decoded side by side. See `generate`. seed: one for all, or one a text, which then gives
-        what `generate` gives for that text and seed. start, end: a clip for all, or one a text (a Motion, joints, or
-        features). plan: one for all, or one a text.
+        what `generate` gives for that text and seed. start, end: a clip for all, or one a text (a Motion, joints,
+        features, or codes). plan: one for all, or one a text.
         """
-        return drained(
-            self._generated(texts, seconds, seed, temperature, top_p, best_of, top_k, start, end, judge, guidance, plan)
+        made = drained(
+            self._drawn(texts, seconds, seed, temperature, top_p, best_of, top_k, start, end, judge, guidance, plan)
         )
+        return [self._motion(*one) for one in made]
 
     def generating(
         self,
@@ -359,12 +363,15 @@ class MotionLM:
         temperature: float = 0.8,
         best_of: int | None = None,
         plan: Plan = None,
-    ) -> Generator[None, None, Motion]:
-        """`generate` for who may change their mind: yields after each step of decoding, and returns the motion. It
-        ends where it is closed.
+        start: Motion | np.ndarray | None = None,
+        end: Motion | np.ndarray | None = None,
+    ) -> Generator[None, None, tuple[Motion, np.ndarray]]:
+        """`generate` for who may change their mind: yields after each step of decoding, and returns the motion and its
+        codes (n,). It ends where it is closed.
         """
-        made = yield from self._generated([text], [seconds], seed, temperature, best_of=best_of, plan=plan)
-        return made[0]
+        codes, frames = (yield from self._drawn([text], [seconds], seed, temperature, best_of=best_of, start=start,
+                                                end=end, plan=plan))[0]  # fmt: skip
+        return self._motion(codes, frames), np.array(codes, np.int64)
 
     @property
     def plans(self) -> bool:
@@ -407,7 +414,71 @@ class MotionLM:
         assert plan is not None
         return plan
 
-    def _generated(
+    @property
+    def edits(self) -> bool:
+        """Whether the model was trained to change a plan by what a person says (the task `edit`)."""
+        learned = self.recipe.data.tasks.get("edit", 0) > 0 and bool(self.templates.tasks.get("edit"))
+        return learned and self.plans and not self.engine
+
+    def replan(self, plans: Sequence[Notation], requests: Sequence[str]) -> list[Notation]:
+        """What becomes of each plan by a request in a person's words ("the other hand", "then sit down").
+
+        Raises MotionLLMError where the adapter was not trained to (`edits`), or a request is empty.
+        """
+        return drained(self.replanning(plans, requests))
+
+    def replanning(self, plans: Sequence[Notation], requests: Sequence[str]) -> Generator[None, None, list[Notation]]:
+        """`replan` for who may change their mind: yields after each token. It ends where it is closed."""
+        if not self.edits:
+            raise MotionLLMError(
+                "This adapter cannot change a plan: it was not trained with `data.notation` and the task `edit`, or an "
+                "engine serves it. Say all that is to be done."
+            )
+        if any(not request.strip() for request in requests):
+            raise MotionLLMError("The request is empty; say what is to be changed.")
+        prompts, begun = [], []
+        for plan, request in zip(plans, requests, strict=True):
+            order = replace(
+                self._order("a person moves", None, [], []), prompt=self._prompt([self.request(plan, request)])
+            )
+            blank = self._blank(order)
+            # A change makes a clip twice as long, and a while longer for what is added.
+            longest = min(LONGEST, 2 * plan.seconds + TRAINED / self.motion_tokenizer.skeleton.fps)
+            begun.append(grammar.begin(0.5, longest, blank.most))
+            prompts.append([*order.prompt, self.vocab.start_id])
+        texts = yield from decoding.writing(self.model, self.vocab, self._spelling, prompts, begun)
+        return [Notation.parse(text) for text in texts]
+
+    def request(self, plan: Notation, line: str) -> Message:
+        """The turn that puts a line to the model about a motion with this plan."""
+        values = {"motion": {"notation": str(plan)}, "request": line.strip()}
+        return conversation(self.templates.phrasings("edit")[0], values, answered=False)[0]
+
+    def changed(
+        self, old: Notation, new: Notation, line: str, codes: np.ndarray
+    ) -> tuple[str, np.ndarray | None, np.ndarray | None]:
+        """What the motion by a plan that a line changed is made from: its text, and of the codes (n,) of the old motion
+        those that it begins with and those that it ends with by both plans, up to MARGIN seconds from what changes.
+        """
+        rate, parts = self.motion_tokenizer.steps_per_second, self.motion_tokenizer.parts
+        first, last = (int(max(0.0, seconds - MARGIN) * rate) for seconds in shared(old, new))
+        most = min(int((new.seconds - 2 * MARGIN) * rate), len(codes) // parts)
+        first = min(first, most)
+        last = min(last, most - first)
+        first, last = (0 if old == new or steps < LEAST * rate else steps for steps in (first, last))
+        # A plan that has nothing of the old one is of something else, which the line says best.
+        same = {x.verb for x in new.lines} & {x.verb for x in old.lines}
+        text = new.sentence() if same or not new.lines else line
+        return text, codes[: first * parts] if first else None, codes[len(codes) - last * parts :] if last else None
+
+    def notation(self, motion: Motion | np.ndarray) -> Notation:
+        """What is measured on a motion. Raises MotionLLMError for one of under 5 frames, or without 22 joints."""
+        features = self.motion_tokenizer.features(motion)
+        if self.motion_tokenizer.skeleton is not HUMANML3D:
+            raise MotionLLMError("Motion is measured on 22 joints, and this adapter's has KIT-ML's 21.")
+        return measure(features_to_joints(features), self.motion_tokenizer.skeleton.fps)
+
+    def _drawn(
         self,
         texts: Sequence[str],
         seconds: Sequence[Seconds] | None,
@@ -421,8 +492,8 @@ class MotionLM:
         judge: Judge | None = None,
         guidance: float = 1.0,
         plan: Plan | Sequence[Plan] = None,
-    ) -> Generator[None, None, list[Motion]]:
-        """What `generate_batch` returns, with a pause after each step of decoding."""
+    ) -> Generator[None, None, list[tuple[list[int], int | None]]]:
+        """Codes of what `generate_batch` returns, and where each is cut, with a pause after each step of decoding."""
         wanted = self._wanted(plan, len(texts))
         ranks = judge is not None or all(wanted) or not self.engine
         if best_of is None:
@@ -457,7 +528,7 @@ class MotionLM:
                 scores = self._keeps(many, [[*c, *r] for c, r in zip(made, after, strict=True)])
             groups = [range(first, first + best_of) for first in range(0, len(made), best_of)]
             made = [made[max(group, key=scores.__getitem__)] for group in groups]
-        return [self._motion([*c, *r], o.frames) for c, r, o in zip(made, rest, orders, strict=True)]
+        return [([*c, *r], o.frames) for c, r, o in zip(made, rest, orders, strict=True)]
 
     def _clips(self, clip: Motion | np.ndarray | Sequence[Motion | np.ndarray] | None, rows: int) -> list[list[int]]:
         """The codes of a clip for each of the rows; none where there is no clip."""
@@ -477,14 +548,15 @@ class MotionLM:
         temperature: float = 0.8,
         top_p: float = 0.95,
         top_k: int = 0,
-        start: Motion | None = None,
+        start: Motion | np.ndarray | None = None,
         plan: Plan = None,
+        made: list[int] | None = None,
     ) -> Iterator[np.ndarray]:
         """Pieces of joints (k, 22, 3) in metres, as they are made: `Motion` of them all is the clip.
 
         Its `canonical()` is the motion that `generate` gives for the same seed and best_of 1; the pieces themselves
         stand where the motion tokenizer has put them, because the floor is known at the end alone. To have the plan
-        before the frames, ask for it by `plan` and give it here.
+        before the frames, ask for it by `plan` and give it here. made: a list that the codes are put into.
         """
         sampling = _sampling(temperature, top_p, top_k)
         wanted = self._wanted(plan, 1)
@@ -496,13 +568,14 @@ class MotionLM:
             places = iter([[tuple(codes[len(given) :])] for codes in self._write(*asked, **options)])
         else:
             places = decoding.places(self.model, self.vocab, *asked, **options, window=self._window)
-        return self._pieces(given, places, order.frames)
+        return self._pieces(given, places, order.frames, [] if made is None else made)
 
     def _pieces(
-        self, given: list[int], places: Iterator[list[tuple[int, ...]]], frames: int | None
+        self, given: list[int], places: Iterator[list[tuple[int, ...]]], frames: int | None, made: list[int]
     ) -> Iterator[np.ndarray]:
         decoder, left = self.motion_tokenizer.stream(), frames if frames is not None else sys.maxsize
         for codes in chain([given] if given else [], (drawn for (drawn,) in places)):
+            made.extend(codes)
             joints = decoder.push(codes)[:left]
             left -= len(joints)
             if len(joints):
@@ -799,16 +872,29 @@ class MotionLM:
         top_k: int = 0,
         plan: Plan = None,
     ) -> Message:
-        """The assistant's next message in the parts format: text, or a motion under the key "motion", with the text of
-        the plan that it follows, if any, under "notation".
+        """The assistant's next message in the parts format: text, or a motion under the key "motion", with its codes
+        under "codes" and the text of the plan that it follows, if any, under "notation".
 
-        A motion part of `messages` holds a Motion or a path. seconds: reply with a motion of that duration. plan: as
-        `generate` has it; one that is given asks for a motion. Text where there is no motion in the conversation is the
-        base model's own (`talk`).
+        A motion part of `messages` holds a Motion or a path. Where the last message is about a motion, an adapter that
+        `edits` may change the plan of that motion, which is then made anew as far as the plan is. seconds: reply with a
+        motion of that duration. plan: as `generate` has it; one that is given asks for a motion. Text where there is no
+        motion in the conversation is the base model's own (`talk`).
         """
         sampling = _sampling(temperature, top_p, top_k)
         wanted = self._wanted(plan, 1)
-        if seconds is None and not isinstance(wanted[0], Notation) and not self.moves(messages):
+        asked = seconds is not None or isinstance(wanted[0], Notation)
+        if not asked and self.edits and (shown := _shown(messages)):
+            part, line = shown
+            old, codes = self._held(part)
+            if self.moves([self.request(old, line)]):
+                (new,) = self.replan([old], [line])
+                text, start, end = self.changed(old, new, line, codes)
+                row = [text], [new.seconds], seed, temperature, top_p, 1, top_k, start, end, None, 1.0, new
+                made, frames = drained(self._drawn(*row))[0]
+                return _moved(self._motion(made, frames), made, new)
+        elif not asked:
+            asked = self.moves(messages)
+        if not asked:
             if all(_is_text(m) for m in messages):
                 return _said(self.talk(messages, seed, temperature, top_p, top_k))
             return _said(self._say([[self._encoded(m) for m in messages]], longest=256, seed=seed, **sampling)[0])
@@ -816,9 +902,8 @@ class MotionLM:
         order = self._order("a person moves", seconds, [], [])  # for its bounds: the prompt is the conversation
         (order,) = drained(self._planned([replace(order, prompt=prompt)], wanted, seed, sampling))
         opened = self._opened([order])
-        codes = self._write([prompt], [order.least], [order.most], **sampling, seed=seed, opened=opened)[0]
-        part = {"type": "motion", "motion": self._motion(codes, order.frames)}
-        return {"role": "assistant", "content": [part | ({"notation": str(order.plan)} if order.plan else {})]}
+        made = self._write([prompt], [order.least], [order.most], **sampling, seed=seed, opened=opened)[0]
+        return _moved(self._motion(made, order.frames), made, order.plan)
 
     def moves(self, messages: Sequence[Message]) -> bool:
         """Whether the next message is to be a motion: the model would open it with one, and a line that comes without
@@ -936,8 +1021,12 @@ class MotionLM:
         return ids
 
     def _codes(self, motion: Motion | np.ndarray, whole: bool = True) -> np.ndarray:
-        """whole: the model is to see them all at once."""
-        codes = self.motion_tokenizer.encode(motion)
+        """motion: codes are taken as they are. whole: the model is to see them all at once."""
+        if isinstance(motion, np.ndarray) and motion.ndim == 1 and motion.dtype.kind in "iu":
+            codes = motion
+            self.motion_tokenizer.decode_features(codes[: self.vocab.parts])  # raises for what is none
+        else:
+            codes = self.motion_tokenizer.encode(motion)
         seconds = len(codes) / self.motion_tokenizer.codes_per_second
         if whole and seconds * self.motion_tokenizer.skeleton.fps > 2 * TRAINED:
             log.warning("The clip is %.0f s long, more than twice what the model has seen.", seconds)
@@ -958,6 +1047,16 @@ class MotionLM:
             return {"codes": codes}
         notation = str(measure(features_to_joints(features), self.motion_tokenizer.skeleton.fps))
         return {"notation": notation} | ({"codes": codes} if self.shown == "both" else {})
+
+    def _held(self, part: dict[str, Any]) -> tuple[Notation, np.ndarray]:
+        """The plan of a motion part, else what is measured on it, and its codes, as far as there are some."""
+        codes = np.asarray(part["codes"], np.int64) if "codes" in part else np.zeros(0, np.int64)
+        motion = _loaded(part) if "motion" in part else self.motion_tokenizer.decode(codes) if len(codes) else None
+        if motion is not None and not len(codes):
+            codes = self._codes(motion)
+        if part.get("notation") or motion is None:
+            return Notation.parse(part.get("notation", "")), codes
+        return self.notation(motion), codes
 
     def _motion(self, codes: list[int], frames: int | None) -> Motion:
         motion = self.motion_tokenizer.decode(np.array(codes))
@@ -1000,9 +1099,7 @@ class MotionLM:
         parts = []
         for part in message.get("content", []):
             if part.get("type") == "motion" and not part.keys() & {"codes", "notation"}:
-                motion = part.get("motion")
-                motion = motion if isinstance(motion, Motion | np.ndarray) else Motion.load(motion)
-                part = {"type": "motion", **self._given(motion)}
+                part = {"type": "motion", **self._given(_loaded(part))}
             parts.append(part)
         return {**message, "content": parts}
 
@@ -1034,6 +1131,26 @@ def _bounds(seconds: Seconds) -> tuple[float | None, float | None]:
 def _is_text(message: Message) -> bool:
     content = message.get("content")
     return isinstance(content, str) or all(part.get("type") == "text" for part in content or ())
+
+
+def _shown(messages: Sequence[Message]) -> tuple[dict[str, Any], str] | None:
+    """The last motion part of a conversation, and the words of its last message; None where either is missing."""
+    parts = [
+        p for m in messages if not isinstance(m["content"], str) for p in m["content"] if p.get("type") == "motion"
+    ]
+    last = messages[-1]["content"] if messages else ""
+    words = last if isinstance(last, str) else " ".join(p["text"] for p in last if p.get("type") == "text")
+    return (parts[-1], words) if parts and words.strip() else None
+
+
+def _loaded(part: Message) -> Motion | np.ndarray:
+    motion = part.get("motion")
+    return motion if isinstance(motion, Motion | np.ndarray) else Motion.load(motion)  # type: ignore[arg-type]
+
+
+def _moved(motion: Motion, codes: Sequence[int], plan: Notation | None) -> Message:
+    part = {"type": "motion", "motion": motion, "codes": np.array(codes, np.int64)}
+    return {"role": "assistant", "content": [part | ({"notation": str(plan)} if plan else {})]}
 
 
 def _said(text: str) -> Message:

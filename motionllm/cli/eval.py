@@ -1,4 +1,4 @@
-"""`motionllm eval SUITE`, `eval report | train-embedder | captions | labels | builtin`: measure what a model does."""
+"""`motionllm eval SUITE`, `eval report | train-embedder | captions | labels | builtin | edits`: what a model does."""
 
 from __future__ import annotations
 
@@ -211,6 +211,41 @@ def builtin(
     if ranking:
         result["judged"] = ranking.told(best_of)
     emit(result, as_json, text=_summary(result))
+    if out:
+        save_result(result, out)
+
+
+@app.command("edits", context_settings=CONTEXT)
+def edits(
+    model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
+    data: Annotated[
+        Path | None, typer.Option(help="A data set in HumanML3D's layout; default: the built-in corpus' test split.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Of the data set: train, val or test.")] = "val",
+    cases: Annotated[int, typer.Option(min=1, max=100_000, help="Requests, of all kinds in turn.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the requests and the sampling.")] = 0,
+    best_of: Annotated[int, typer.Option(min=1, max=1000, help="Motions made for each plan; the model keeps one.")] = 1,
+    plans: Annotated[bool, typer.Option("--plans", help="The plans alone: no motion is made.")] = False,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the whole result to, each case with it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Changes of held-out motions asked for in words: made or not, and all else kept or not."""
+    from motionllm.config import Source
+    from motionllm.eval import edits as editing
+    from motionllm.eval.corpus import adapter_hash, save_result
+    from motionllm.model import MotionLM
+    from motionllm.tracking import Bar
+
+    if out and out.is_dir():
+        raise MotionLLMError(f"--out {out} is a folder; name the file to write.")
+    source = Source(kind="humanml3d", path=str(data)) if data else Source(kind="builtin", clips=20 * max(cases, 100))
+    asked = editing.requests(editing.clips_of(source, split if data else "test"), cases, seed)
+    lm = MotionLM.load(model)
+    with Bar("eval edits") as bar:
+        measured = editing.evaluate(lm, asked, seed, not plans, best_of, progress=bar.update)
+    result = {"model": model, "adapter": adapter_hash(model), "data": str(data or "builtin"), "seed": seed, **measured}
+    shown = {name: value for name, value in result.items() if name != "cases"}
+    emit(shown, as_json, text=editing.table(result))
     if out:
         save_result(result, out)
 

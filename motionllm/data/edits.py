@@ -287,6 +287,46 @@ def _named(old: Notation) -> list[Act]:
     return [act for act in every if verbs.count(act.main.verb) == 1]
 
 
+def shared(old: Notation, new: Notation) -> tuple[float, float]:
+    """Seconds at the beginning, and at the end, in which the same is done by both notations."""
+    backward = (_backward(old), _backward(new))
+    return _alike(old, new), _alike(*backward)
+
+
+def _alike(old: Notation, new: Notation) -> float:
+    if old.postures[0] != new.postures[0]:
+        return 0.0
+    until = min(old.seconds, new.seconds)
+    theirs = list(new.lines)
+    for line in old.lines:
+        same = [x for x in theirs if abs(x.start - line.start) < 0.06 and _goes_on(line, x)]
+        if not same:
+            until = min(until, line.start)
+            continue
+        other = min(same, key=lambda x: abs(x.end - line.end))
+        theirs.remove(other)
+        if abs(other.end - line.end) > 0.06 or other.count != line.count:
+            until = min(until, line.end, other.end)
+    return min([until, *(x.start for x in theirs)])
+
+
+def _goes_on(a: Line, b: Line) -> bool:
+    """Whether two lines that begin together are of the same way of doing it, until the first of them ends."""
+    if replace(a, start=b.start, end=b.end, count=b.count) != b:
+        return False
+    lasts = a.end - a.start, b.end - b.start
+    if a.count > 1 or b.count > 1:
+        return abs(lasts[0] / a.count - lasts[1] / b.count) < 0.25 * max(lasts[0] / a.count, lasts[1] / b.count)
+    return a.verb in _LASTING or abs(lasts[0] - lasts[1]) < 0.06
+
+
+def _backward(notation: Notation) -> Notation:
+    """As it would be seen from its end."""
+    last = notation.seconds
+    lines = [replace(x, start=round(last - x.end, 1), end=round(last - x.start, 1)) for x in notation.lines]
+    return Notation(last, (notation.postures[1], notation.postures[0]), tuple(lines))
+
+
 # -- the kinds ------------------------------------------------------------------------------------------------
 
 

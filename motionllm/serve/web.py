@@ -50,7 +50,7 @@ KEPT = (60, 900)  # Gradio's own copies of what goes up and down: looked at ever
 EXAMPLES = (
     "a person waves with the left hand",
     "What does the person do?",
-    "now slower, and jump at the end",
+    "then jump twice",
     "a person walks in a circle",
 )
 _WORK = "motionllm-web-"

@@ -21,6 +21,7 @@ from motionllm.data.edits import (
     edited,
     mirrored,
     paced,
+    shared,
 )
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import VERBS, Line, Notation, measure
@@ -169,3 +170,27 @@ def test_an_act_has_its_arms_and_steps() -> None:
     )
     found = {a.main.verb: [lines[i].verb for i in a.rows] for a in acts(Notation(6.5, ("standing", "standing"), lines))}
     assert found == {"walk": ["walk"], "clap": ["clap", "raise", "lower"], "turn": ["turn", "step"]}
+
+
+def test_what_two_plans_share_at_their_ends() -> None:
+    old = Notation.parse("5.0 s, standing to standing\n0.2-2.4 walk forward 1.0 m/s\n3.0-4.4 wave left hand x3")
+    for text, begin, end in (
+        (str(old), 5.0, 5.0),
+        (str(old).replace("left", "right"), 3.0, 0.6),
+        (str(old).replace("5.0 s", "7.0 s"), 5.0, 0.6),
+        (str(old).replace("1.0 m/s", "1.5 m/s"), 0.2, 2.6),
+        (str(old).replace("standing to", "sitting to"), 0.0, 5.0),
+        ("7.0 s, standing to standing\n0.2-4.4 walk forward 1.0 m/s\n5.0-6.4 wave left hand x3", 2.4, 4.8),
+        ("8.0 s, standing to standing\n0.4-1.5 jump 0.3 m\n3.2-5.4 walk forward 1.0 m/s\n6.0-7.4 wave left hand x3",
+         0.2, 5.0),
+        ("6.0 s, standing to standing\n0.2-2.4 walk forward 1.0 m/s\n3.0-5.4 wave left hand x5", 4.4, 2.0),
+        ("5.0 s, standing to standing", 0.2, 0.6),
+    ):  # fmt: skip
+        assert shared(old, Notation.parse(text)) == pytest.approx((begin, end)), text
+
+
+def test_what_is_appended_or_put_before_keeps_all_of_the_rest(notations: list[Notation], donors: Donors) -> None:
+    for edit in made("append", notations, donors):
+        assert shared(edit.old, edit.new)[0] >= edit.old.seconds - 0.01
+    for edit in made("prepend", notations, donors):
+        assert shared(edit.old, edit.new)[1] >= edit.old.seconds - 0.01

@@ -1,0 +1,218 @@
+"""Whether changes that are asked for in a person's words are made, and all else kept: in the plan, and in the motion.
+
+Requests are drawn by `data.edits` on held-out clips, in phrasings and names that training never sees. What the program
+itself would write is what is wanted. Where the old plan agrees with it, that is to be kept; where it does not, that is
+the change. A new plan, and the notation measured on the motion made from it, are held against both, event by event
+(`motion.agreement`); of events of the whole body and gestures, not of the arms that swing along.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from motionllm.config import Source
+from motionllm.data import builtin
+from motionllm.data.edits import KINDS, Donors, Edit, edited
+from motionllm.data.sources import loaded, read
+from motionllm.errors import MotionLLMError
+from motionllm.model import MotionLM
+from motionllm.motion.agreement import RIGHT, Agreement, Row, agreement
+from motionllm.motion.features import features_to_joints
+from motionllm.motion.notation import SMALL, Notation, measure
+
+ASKED = tuple(kind for kind in KINDS if kind != "anew")
+LONGEST = 10.0  # seconds of the clips that are edited
+# What a request need not say of an act that it adds, and words that say it.
+_FREE = {
+    "side": re.compile(r"\b(left|right|both)\b"),
+    "way": re.compile(r"\b(left|right|forwards?|backwards?|up|down|sideways|out)\b"),
+    "count": re.compile(r"\b(once|twice|times?|\d+x|one|two|three|four|five|six|single)\b"),
+    "size": re.compile(r"\b(degrees|around|circle)\b"),
+}
+# Of what is to be kept, a motion is held to the verb, side, way, count and order alone.
+_MEASURED = ("time", "size", "speed")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """change: it is made. rest: what was not to change is kept."""
+
+    change: bool
+    rest: bool
+
+    @property
+    def right(self) -> bool:
+        return self.change and self.rest
+
+
+def judged(edit: Edit, got: Notation, measured: bool = False) -> Verdict:
+    """A notation that is to be `edit.new`. measured: it was measured on a motion, which says more than a plan."""
+    asked, made = agreement(edit.new, edit.old), agreement(edit.new, got)
+    number = len(edit.new.lines)
+    main = [i for i, row in enumerate(asked.rows[:number]) if row.planned and row.planned.verb not in SMALL]
+    change = rest = True
+    differs = False
+    for i in main or range(number):
+        before, after = _wrong(asked.rows[i]), _wrong(made.rows[i])
+        differs |= bool(before)
+        if "missing" in before or "verb" in before:
+            change &= not after - _free(edit, asked.rows[i])
+        else:
+            change &= not before & after and "missing" not in after
+            rest &= not after - before - (set(_MEASURED) if measured else set())
+    gone = _extra(asked) - {row.planned.verb for row in asked.rows[:number] if row.planned}
+    differs |= bool(gone)
+    change &= not gone & {line.verb for line in got.lines}
+    rest &= measured or not _extra(made) - gone  # a motion shows more than its plan says
+    # Of seconds the nearer one, and within a tenth: a second of rest more is less than that of a long clip.
+    apart, was = abs(got.seconds - edit.new.seconds), abs(edit.old.seconds - edit.new.seconds)
+    near = apart <= max(0.3, 0.1 * edit.new.seconds)
+    if was > 0.15:
+        differs = True
+        change &= (near and apart < was) or (_lends(edit) and apart < 0.4 * edit.new.seconds)
+    else:
+        rest &= near
+    for end in (0, 1):
+        same = got.postures[end] == edit.new.postures[end]
+        if edit.old.postures[end] != edit.new.postures[end]:
+            differs, change = True, change and same
+        else:
+            rest &= same
+    if not differs:  # less than agreement tells apart: then what is made is nearer to what is wanted
+        change &= made.score > asked.score
+    return Verdict(change, rest)
+
+
+def _lends(edit: Edit) -> bool:
+    return edit.kind in ("append", "prepend", "replace", "while")
+
+
+def _wrong(row: Row) -> set[str]:
+    if not row.planned or not row.found:
+        return {"missing"}
+    return {name for name, value in row.agrees.items() if value < RIGHT[name]}
+
+
+def _free(edit: Edit, row: Row) -> set[str]:
+    """What of a line that is to be added the request leaves to whoever makes it."""
+    if not _lends(edit):
+        return set()
+    said = {name for name, words in _FREE.items() if words.search(edit.request.lower())}
+    free = {"time", "speed", "side", "way", "count", "size"} - said
+    if row.planned and row.planned.way == "forward":
+        free.discard("way")
+    return free
+
+
+def _extra(one: Agreement) -> set[str]:
+    return {row.found.verb for row in one.rows if row.found and not row.planned and row.found.verb not in SMALL}
+
+
+def requests(
+    clips: Sequence[tuple[str, Notation]], count: int, seed: int = 0, kinds: Sequence[str] = ASKED
+) -> list[Edit]:
+    """`count` edits of the kinds in turn, each of a clip that it applies to, in phrasings held out of training.
+
+    clips: (caption, notation). Raises MotionLLMError where none of the clips can be edited.
+    """
+    random = np.random.default_rng(seed)
+    lent = [(s.captions[0], str(measure(features_to_joints(s.load())))) for s in builtin.corpus(120, seed, "test")]
+    donors = Donors.of(lent)
+    found: list[Edit] = []
+    tried = 0
+    while len(found) < count:
+        kind = kinds[len(found) % len(kinds)]
+        for i in random.permutation(len(clips)).tolist():
+            if edit := edited(kind, clips[i][1], random, donors, held_out=True):
+                found.append(edit)
+                break
+        else:
+            kinds = [other for other in kinds if other != kind]
+            tried += 1
+        if not kinds:
+            raise MotionLLMError("None of the clips has anything that could be edited.")
+    return found
+
+
+def clips_of(source: Source, split: str, count: int = 1000) -> list[tuple[str, Notation]]:
+    """(caption, measured notation) of the clips of a split that are between 1 and LONGEST seconds."""
+    found = []
+    for sample, features in loaded(read(source, split)[:count]):
+        if features.shape[1] != 263:
+            raise MotionLLMError(f"Motion is measured on 22 joints, {source.path} has KIT-ML's 21; give another set.")
+        if 20 <= len(features) <= 20 * LONGEST:
+            notation = measure(features_to_joints(features))
+            if notation.lines:
+                found.append((sample.captions[0] if sample.captions else "", notation))
+    return found
+
+
+def evaluate(
+    lm: MotionLM,
+    edits: Sequence[Edit],
+    seed: int = 0,
+    motions: bool = True,
+    best_of: int = 1,
+    temperature: float = 0.8,
+    batch: int = 16,
+    progress: Callable[..., None] | None = None,
+) -> dict[str, Any]:
+    """Shares of edits that are right, by kind: in the plan, and in the motion made from it, measured.
+
+    Returns {"kinds": {kind: {"requests", "plan": {"change", "rest", "right"}, "motion": the same}}, "all": the same,
+    "cases": each with what it was and became}. Raises MotionLLMError where the adapter cannot change a plan.
+    """
+    cases: list[dict[str, Any]] = []
+    for start in range(0, len(edits), batch):
+        some = edits[start : start + batch]
+        plans = lm.replan([e.old for e in some], [e.request for e in some])
+        made: list[Notation | None] = [None] * len(some)
+        if motions:
+            clips = lm.generate_batch(
+                [p.sentence() for p in plans], None, seed, temperature, best_of=best_of, plan=plans
+            )
+            made = [measure(clip.joints, clip.fps) if len(clip) >= 5 else None for clip in clips]
+        for edit, plan, motion in zip(some, plans, made, strict=True):
+            case: dict[str, Any] = {
+                "kind": edit.kind, "request": edit.request, "old": str(edit.old), "wanted": str(edit.new),
+                "plan": str(plan), "plan_right": vars(judged(edit, plan)),
+            }  # fmt: skip
+            if motion is not None:
+                case |= {"motion": str(motion), "motion_right": vars(judged(edit, motion, measured=True))}
+            cases.append(case)
+        if progress:
+            progress(len(cases) / len(edits), edits=len(cases))
+    kinds: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for case in cases:
+        kinds[case["kind"]].append(case)
+    return {"all": _shares(cases), "kinds": {kind: _shares(some) for kind, some in kinds.items()}, "cases": cases}
+
+
+def _shares(cases: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    cases = list(cases)
+    result: dict[str, Any] = {"requests": len(cases)}
+    for what in ("plan", "motion"):
+        found = [case[f"{what}_right"] for case in cases if f"{what}_right" in case]
+        if found:
+            result[what] = {
+                "change": sum(f["change"] for f in found) / len(found),
+                "rest": sum(f["rest"] for f in found) / len(found),
+                "right": sum(f["change"] and f["rest"] for f in found) / len(found),
+            }
+    return result
+
+
+def table(result: dict[str, Any]) -> str:
+    """The shares in rows, a kind each."""
+    heads = [(what, share) for what in ("plan", "motion") if what in result["all"] for share in result["all"][what]]
+    rows = [f"{'':14}{'requests':>9}" + "".join(f"{f'{what} {share}':>15}" for what, share in heads)]
+    for kind, found in [*result["kinds"].items(), ("all", result["all"])]:
+        cells = "".join(f"{found[what][share]:15.3f}" for what, share in heads)
+        rows.append(f"{kind:14}{found['requests']:9}{cells}")
+    return "\n".join(rows)

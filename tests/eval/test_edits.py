@@ -1,0 +1,66 @@
+"""The judgement of edits: what was wanted is right, what was not done or done wrongly is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from motionllm.config import Source
+from motionllm.data.edits import Edit, _opposite
+from motionllm.errors import MotionLLMError
+from motionllm.eval.edits import ASKED, clips_of, judged, requests
+from motionllm.motion.notation import SMALL, Notation
+
+
+@pytest.fixture(scope="module")
+def edits() -> list[Edit]:
+    return requests(clips_of(Source(kind="builtin", clips=2000), "test"), 200, seed=1)
+
+
+def test_requests_are_of_all_kinds_in_turn(edits: list[Edit]) -> None:
+    assert len(edits) == 200 and {e.kind for e in edits} == set(ASKED) and len(ASKED) >= 10
+    assert edits == requests(clips_of(Source(kind="builtin", clips=2000), "test"), 200, seed=1)
+    with pytest.raises(MotionLLMError, match="could be edited"):
+        requests([], 3)
+
+
+def test_what_is_wanted_is_right_and_what_was_is_not(edits: list[Edit]) -> None:
+    for edit in edits:
+        assert judged(edit, edit.new).right, edit
+        assert judged(edit, edit.new, measured=True).right, edit
+        assert not judged(edit, edit.old).change, edit
+        assert not judged(edit, edit.old, measured=True).change, edit
+
+
+def test_what_is_spoilt_is_seen(edits: list[Edit]) -> None:
+    random = np.random.default_rng(0)
+    spoilt = 0
+    for edit in edits:
+        kept = [i for i, x in enumerate(edit.new.lines) if x in edit.old.lines and x.verb not in SMALL]
+        if not kept:
+            continue
+        i = kept[random.integers(len(kept))]
+        lines = list(edit.new.lines)
+        for other in (None, replace(lines[i], count=lines[i].count + 3), _opposite(lines[i])):
+            if other is None:
+                worse = replace(edit.new, lines=tuple(x for j, x in enumerate(lines) if j != i))
+            elif other == lines[i] or (other.count != lines[i].count and other.speed):
+                continue
+            else:
+                worse = replace(edit.new, lines=tuple(other if j == i else x for j, x in enumerate(lines)))
+            assert not judged(edit, worse).right, (edit, str(worse))
+            if other is None or other.size == lines[i].size:  # how far a way curves is not held against a motion
+                assert not judged(edit, worse, measured=True).right, (edit, str(worse))
+            spoilt += 1
+    assert spoilt > 60
+
+
+def test_what_a_request_leaves_open_is_free() -> None:
+    old = Notation.parse("3.0 s, standing to standing\n0.2-2.4 walk forward 1.0 m/s")
+    wanted = Notation.parse(f"{old}\n3.6-5.0 wave left hand x3".replace("3.0 s", "5.5 s"))
+    made = Notation.parse(f"{old}\n3.2-5.0 wave right hand x2".replace("3.0 s", "5.6 s"))
+    assert judged(Edit("append", "then", old, "then wave", wanted), made).right
+    assert not judged(Edit("append", "then", old, "then wave with the left hand", wanted), made).change
+    assert not judged(Edit("append", "then", old, "then wave three times", wanted), made).change
