@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import sys
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -520,6 +521,7 @@ class MotionLM:
         sampling |= {"seed": seed, "given": begun, "opened": self._opened(many)}
         made = yield from self._written([o.prompt for o in many], *bounds, **sampling)
         if best_of > 1:
+            scores: Sequence[Any]
             if judge:
                 scores = judge([order.text for order in many], [[*c, *r] for c, r in zip(made, after, strict=True)])
             elif any(after) and not self.engine:
@@ -753,19 +755,21 @@ class MotionLM:
             )
         return {"guidance": guidance, "bare": [order.bare for order in orders]}
 
-    def _keeps(self, orders: Sequence[_Order], made: Sequence[list[int]]) -> list[float]:
-        """How well each motion (codes) keeps to its order's plan; where there is none, how well it says the text."""
-        scores = [0.0] * len(orders)
-        plain = [i for i, order in enumerate(orders) if order.plan is None]
-        if plain:
-            said = self._says([orders[i] for i in plain], [made[i] for i in plain])
-            for i, score in zip(plain, said, strict=True):
-                scores[i] = score
+    def _keeps(self, orders: Sequence[_Order], made: Sequence[list[int]]) -> list[tuple[float, float]]:
+        """How well each motion (codes) keeps to its order's plan, and where there is none, or two of an order keep to
+        it alike, how well it says the text.
+        """
+        kept = [0.0] * len(orders)
         for i, order in enumerate(orders):
             if order.plan is not None:
                 motion = self._motion(made[i], order.frames)
-                scores[i] = agreement_of(order.plan, motion.joints, motion.fps).score
-        return scores
+                kept[i] = agreement_of(order.plan, motion.joints, motion.fps).score
+        alike = Counter((id(order), score) for order, score in zip(orders, kept, strict=True))
+        open_ = [i for i, order in enumerate(orders) if alike[id(order), kept[i]] > 1 and not self.engine]
+        said = dict.fromkeys(range(len(orders)), 0.0)
+        if open_:
+            said |= zip(open_, self._says([orders[i] for i in open_], [made[i] for i in open_]), strict=True)
+        return [(score, said[i]) for i, score in enumerate(kept)]
 
     def _says(self, orders: Sequence[_Order], made: Sequence[list[int]]) -> list[float]:
         """Log-likelihood that the model describes each motion (codes) by its order's text."""

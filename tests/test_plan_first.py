@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -317,6 +318,22 @@ def test_candidates_share_a_plan_that_is_drawn_once(lm: MotionLM, monkeypatch: p
 
 
 # -- at the command line -----------------------------------------------------------------------------------------
+
+
+def test_the_best_keeps_best_to_the_plan_and_of_those_that_keep_alike_says_most_likely_the_text(
+    lm: MotionLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[list[int]] = []
+    keeps = lm._keeps
+    monkeypatch.setattr(lm, "_keeps", lambda orders, codes: made.extend(codes) or keeps(orders, codes))
+    best = one(lm.generate("a person walks", seed=2, temperature=1.0, best_of=6, plan=OWN))
+    plan = Notation.parse(OWN)
+    kept = [agreement(plan, measure(lm._motion(codes, 40).joints)).score for codes in made]
+    assert agreement(plan, measure(best.joints)).score == max(kept) > min(kept)
+    monkeypatch.setattr("motionllm.model.agreement_of", lambda *_: SimpleNamespace(score=0.5))
+    monkeypatch.setattr(lm, "_says", lambda orders, codes: [float(c == made[3]) for c in codes])
+    again = one(lm.generate("a person walks", seed=2, temperature=1.0, best_of=6, plan=OWN))
+    assert np.array_equal(again.joints, lm._motion(made[3], 40).joints)
 
 
 @pytest.fixture(scope="module")
