@@ -133,6 +133,9 @@ class Source(Section):
     captions: list[Literal["labels", "notation"]] = []
     """Make sentences: of captions that are mere labels (`labels`: "salsa dance" becomes "a person dances salsa"), and,
     for clips without any caption, of what is measured on them (`notation`; their label `captions` says so)."""
+    check: list[Literal["side"]] = []
+    """Leave out captions that the motion contradicts: that name one side where it shows the other alone (`side`), as
+    captions of mirrored clips do that were not mirrored with them."""
     labels: dict[str, dict[str, Annotated[str, Field(min_length=1)]]] | None = None
     """Which keys of labels.jsonl are asked about, each with words for its values (`{action: {hopBothLegs1hops: hop}}`);
     a value without words is split into its own. Without it: every key but those of people, files and codes."""
@@ -141,8 +144,10 @@ class Source(Section):
     def _path_where_needed(self) -> Source:
         if self.kind != "builtin" and not self.path:
             raise ValueError(f"a source of kind {self.kind} needs `path`, the folder or file of the data set")
-        if self.captions and self.kind != "humanml3d":
-            raise ValueError("`captions` makes captions for data sets of kind humanml3d; leave it out of other sources")
+        if (self.captions or self.check) and self.kind != "humanml3d":
+            raise ValueError(
+                "`captions` and `check` are for captions of kind humanml3d; leave them out of other sources"
+            )
         if self.labels is not None and "labels" not in self.ask:
             raise ValueError("`labels` says which labels are asked about; write `ask: [labels]` too")
         if self.kind == "builtin" and self.path:

@@ -19,8 +19,9 @@ import numpy as np
 
 from motionllm.bases import cache_folder
 from motionllm.config import Source
-from motionllm.data import chats, phrasing, sources, variants
+from motionllm.data import asked, chats, phrasing, sources, variants
 from motionllm.data import questions as asking
+from motionllm.data.asked import contradiction
 from motionllm.data.edits import PACE, editable
 from motionllm.data.questions import Balance, fact_questions, label_questions, label_values, labels_asked
 from motionllm.data.samples import Question, Sample
@@ -160,6 +161,7 @@ def _rows(
     """A row for each sample; what is left out is appended to `notes` when all have been tried."""
     bad: list[str] = []
     short: list[str] = []
+    wrong: list[str] = []
     labels: list[dict[str, str]] = []
     skipped: list[str] = []
     if "labels" in source.ask:
@@ -190,20 +192,24 @@ def _rows(
                     features, PACE if name == "faster" else 1 / PACE)  # fmt: skip
                 if len(changed) >= tokenizer.frames_per_step:
                     codes[name] = tokenizer.encode(changed)
-            if (noted or "notation" in source.captions or "facts" in source.ask) and features.shape[1] != 263:
+            if _measured(source, noted) and features.shape[1] != 263:
                 leave = (
                     "take `facts` out of `ask`"
                     if "facts" in source.ask
                     else "leave `data.notation` out"
                     if noted
-                    else "take `notation` out of `captions`"
+                    else "leave `captions: [notation]` and `check` out"
                 )
                 raise MotionLLMError(f"Motion is measured on 22 joints, {source.path} has KIT-ML's 21; {leave}.")
             untold = "notation" in source.captions and not sample.captions
-            if (noted or untold or "facts" in source.ask) and len(features) >= 5:
+            if (noted or untold or source.check or "facts" in source.ask) and len(features) >= 5:
                 measured, facts = measure_with_facts(features_to_joints(features))
                 notation = str(measured) if noted else ""
-                if untold:
+                if source.check:
+                    against = {c: why for c in sample.captions if (why := contradiction(c, measured))}
+                    wrong += [f"{sample.id}: {c!r} names {why}" for c, why in against.items()]
+                    sample.captions = [c for c in sample.captions if c not in against]
+                if "notation" in source.captions and not sample.captions:
                     sample.captions, sample.labels = measured.sentences(), {**sample.labels, "captions": "notation"}
                 if "facts" in source.ask:
                     questions += fact_questions(facts, measured, random)
@@ -237,6 +243,8 @@ def _rows(
         )
     if bad:
         notes.append(f"{where}: {counted(len(bad), 'clip')} left out: {shortened(bad)}.")
+    if wrong:
+        notes.append(f"{where}: {counted(len(wrong), 'caption')} left out, the motion shows other: {shortened(wrong)}.")
     if short:
         notes.append(f"{where}: {counted(len(short), 'clip')} shorter than one code and left out: {shortened(short)}.")
 
@@ -251,10 +259,15 @@ def _encoded(message: dict[str, Any], tokenizer: MotionTokenizer) -> dict[str, A
     return {"role": message["role"], "content": parts}
 
 
+def _measured(source: Source, noted: bool) -> bool:
+    return noted or bool(source.check) or "notation" in source.captions or "facts" in source.ask
+
+
 def _key(source: Source, split: str, tokenizer: MotionTokenizer, edits: Sequence[str], noted: bool) -> str:
     modules = [sources, chats, asking, measuring, representation]
-    if noted or source.more or "facts" in source.ask or "notation" in source.captions:
+    if source.more or _measured(source, noted):
         modules += [writing, signals]
+    modules += [asked] if source.check else []
     modules += [variants] if source.more else []
     modules += [phrasing] if "labels" in source.captions else []
     code = sources.code_of(*modules)

@@ -29,7 +29,7 @@ _TO_A_SIDE = rf"to {_OWN}(?:left|right)"
 _DOWN = r"(?:(?:bend|bent|reach|lean|squat|crouch)(?:s|es|ing)? (?:down|over|forward)(?:,? and| to|,)? ?)?"
 _BACK_UP = r"(?:,? and (?:then )?(?:stand|get|gett|com)(?:s|es|e|ing)? (?:back )?up)?"
 # In this order: what has matched is taken out, so that "turns around" is no "turns" and "jumping jacks" no "jump".
-_PATTERNS: tuple[tuple[str, str], ...] = (
+PATTERNS: tuple[tuple[str, str], ...] = (
     ("jumping_jacks", r"\b(?:jumping|star)[ -]?jacks?\b|\bstar jumps?\b"),
     ("stretch", r"\bt[ -]?pos(?:e|es|ing)\b"),
     (
@@ -85,7 +85,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("walk", _verb("walk", "stroll") + r"|\bback(?:s|ed|ing)? up\b"),
     ("stand", r"\b(?:stand|stands|stood|standing)\b"),
 )
-_CONNECTOR = (
+CONNECTOR = (
     r"\b(?:and )?(?:then|before|after(?:wards?)?|while|and|as|at the same time)\b|[.;]"
     r"|,(?= (?:(?:a|an|the|this) (?:person|man|woman|figure|guy)|person|someone|somebody|he|she|they|it)\b)"
 )
@@ -103,7 +103,7 @@ _WAYS = (
 def unread(text: str) -> str:
     """A free caption in lower case without what names an action: "#" in the place of each letter of that."""
     left = " " + re.sub(r"[\s]+", " ", text.lower().strip()) + " "
-    for _, pattern in _PATTERNS:
+    for _, pattern in PATTERNS:
         left = re.sub(pattern, lambda m: "#" * len(m[0]), left)
     return left
 
@@ -117,7 +117,7 @@ def named(text: str) -> dict[str, Any]:
     """
     left = " " + re.sub(r"[\s]+", " ", text.lower().strip()) + " "
     text, hits = left, []
-    for action, pattern in _PATTERNS:
+    for action, pattern in PATTERNS:
         for m in re.finditer(pattern, left):
             hits.append((m.start(), m.end(), action))
         left = re.sub(pattern, lambda m: "#" * len(m[0]), left)
@@ -125,7 +125,7 @@ def named(text: str) -> dict[str, Any]:
     parts: list[dict[str, Any]] = []
     bounds = [0]
     for (_, end, _), (start, _, _) in pairwise(hits):
-        between = list(re.finditer(_CONNECTOR, text[end:start]))
+        between = list(re.finditer(CONNECTOR, text[end:start]))
         bounds.append(end + between[-1].start() if between else start)
     bounds.append(len(text))
     reverse = False

@@ -1,0 +1,199 @@
+"""What a free text asks of a motion: verbs of the notation with side, way, count and pace, in the order named.
+
+`asked` reads it, `share` says how much of it a notation has, and `contradiction` whether the two name opposite sides.
+Words are those that people use, not only those of the built-in corpus: `reading.named` finds its actions, the patterns
+here what it has no word for.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+from motionllm.data.builtin.reading import CONNECTOR, PATTERNS
+from motionllm.motion.notation import PACES, VERBS, Line, Notation
+
+# What the built-in corpus has no action for; in this order, before its own patterns.
+_MORE: tuple[tuple[str, str], ...] = (
+    ("flip", r"\b(?:back|front)[ -]?flips?\b|\bflips?\b(?! (?:the|a|his|her|something))|\bsomersault\w*"),
+    ("cartwheel", r"\bcart[ -]?wheel\w*"),
+    ("roll", r"\broll(?:s|ed|ing)?\b(?= (?:over|on|forward|to|across|back))|\b(?:forward|dive|action|shoulder) roll"),
+    ("crawl", r"\bcrawl\w*|\bon (?:\w+ )?hands and knees\b|\bon all fours\b"),
+    ("climb", r"\bclimb\w*|\b(?:up|down|upstairs|downstairs)(?: \w+)? (?:stairs|steps|ladder)\b|\bstairs\b"),
+    ("dance", r"\bdanc(?:e|es|ed|ing)\b|\b(?:salsa|waltz|ballet|tango)\w*"),
+    ("circle", r"\b(?:rotat|circl|windmill)\w*(?: \w+){0,3}? (?:arms?|shoulders?)\b|\barm circles?\b"),
+    ("lift", r"\b(?:lift|rais)\w*(?: \w+){0,3}? (?:legs?|knees?|foot|feet)\b|\bknees? (?:up|to)\b"),
+    ("twist", r"\btwist\w*"),
+    ("lean", r"\blean(?:s|ed|ing)?\b"),
+    ("squat", r"\bcrouch(?:es|ed|ing)?\b(?! and walk)|\bduck(?:s|ed|ing)?\b"),
+)  # fmt: skip
+_LAST: tuple[tuple[str, str], ...] = (  # after the corpus' own
+    ("walk", r"\b(?:pac(?:e|es|ed|ing)|strid(?:e|es|ing)|strode|stumbl\w*|stagger\w*|limp\w*|wander\w*|tiptoe\w*)\b"),
+    ("walk", r"\bmov(?:e|es|ed|ing) (?:straight )?(?:forward|backward|sideways|ahead|to the|around|in a)"),
+    ("touch", r"\b(?:touch|scratch|rub|hold|cover|put|bring|rais|lift)\w*(?: \w+){0,5}? (?:face|head|mouth|nose|chin)"),
+    ("touch", r"\b(?:eat|eats|eating|smok\w*|phone|telephone)\b"),
+    ("reach", r"\breach\w*|\bgrab\w*|\bpoint(?:s|ed|ing)?\b|\bpush\w*|\bpull\w*"),
+    ("move", r"\b(?:mov|swing|shak|flap|wiggl|stir|wip|wash|scrub|clean|strum|play|dribbl|bounc)\w*"),
+)  # fmt: skip
+# An action, and the verbs of the notation that show it: the first is its own, the others may be how it was measured.
+_SHOWN: dict[str, tuple[str, ...]] = {
+    "walk": ("walk", "step", "creep", "run"), "run": ("run", "walk"), "crouch_walk": ("creep", "walk", "step"),
+    "march": ("march", "step", "walk", "lift"), "step": ("step", "walk"), "sidestep": ("step", "walk"),
+    "turn": ("turn", "walk", "run", "creep"), "turn_around": ("turn", "walk", "run"), "spin": ("turn", "walk"),
+    "jump": ("jump", "hop", "jumping jack"), "hop": ("hop", "jump"), "squat": ("squat", "sit", "bend down", "creep"),
+    "lunge": ("lunge", "kneel", "squat", "step"), "bow": ("bow", "lean", "bend down"),
+    "touch_toes": ("bend down", "bow", "squat"), "pick": ("bend down", "squat", "kneel", "bow"),
+    "wave": ("wave", "reach up", "swing"), "raise": ("reach up", "raise", "wave", "stretch", "hold"),
+    "punch": ("punch", "stretch", "swing"), "clap": ("clap", "swing"), "stretch": ("stretch", "reach up", "hold"),
+    "hips": ("hands on hips",), "drink": ("hand to head", "reach up", "raise"), "look": ("look", "turn"),
+    "throw": ("throw", "swing", "punch", "reach up"), "kick": ("kick", "lift"), "balance": ("stand on", "lift"),
+    "sit": ("sit",), "stand_up": ("stand up",), "kneel": ("kneel", "squat", "lunge"), "lie": ("lie",),
+    "jumping_jacks": ("jumping jack", "jump"), "flip": ("flip", "roll", "cartwheel"), "roll": ("roll", "flip"),
+    "cartwheel": ("cartwheel", "flip"), "crawl": ("crawl",), "climb": ("climb", "step"),
+    "dance": ("dance", "turn", "step"), "circle": ("circle", "swing"), "lift": ("lift", "stand on", "kick", "march"),
+    "twist": ("twist", "turn"), "lean": ("lean", "bow"), "touch": ("hand to head", "reach up", "raise", "hold", "wave"),
+    "reach": ("stretch", "reach up", "bend down", "raise", "swing", "hold", "throw", "punch"),
+    "move": ("swing", "wave", "circle", "raise", "reach up", "stretch", "bend", "lower", "hold", "throw", "punch"),
+}  # fmt: skip
+_NUMBERS = {word: n for n, words in enumerate(("once", "two", "three", "four", "five", "six", "seven", "eight"), 1)
+            for word in (words, str(n)) if n > 1 or word == "once"} | {"twice": 2}  # fmt: skip
+_TIMES = rf"\b({'|'.join(_NUMBERS)})(?: (?:\w+ )?times?| (?:\w+ )?steps?| (?:jumps|hops|kicks|punches|squats|claps)\b)?"
+_LIMB = r"(?:hands?|arms?|legs?|foot|feet|knees?|fists?|elbows?)\b(?! side)"
+_SIDE = rf"\b(left|right|both)(?: \w+)? {_LIMB}|\bwith (?:the|his|her|their|its) (left|right)\b(?! {_LIMB})"
+_TO = rf"\b(?:to|towards?) (?:the|his|her|their|its)? ?(left|right)\b|\b(left|right)(?:ward)?s?\b(?! {_LIMB})"
+_TURNING = ("turn", "turn_around", "spin", "walk", "run", "look", "sidestep", "step", "jump", "lean", "crouch_walk")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One thing that a text asks: verbs of the notation that would show it, the best first; "" and 0: not said.
+
+    side: of the limb, "left", "right" or "both"; way: "forward", "backward", "left" or "right"; pace: of PACES.
+    """
+
+    action: str
+    verbs: tuple[str, ...]
+    side: str = ""
+    way: str = ""
+    count: int = 0
+    pace: str = ""
+
+
+def asked(text: str) -> list[Asked]:
+    """What a text asks, in the order in which it shall happen. An empty list where nothing is recognized."""
+    whole = " " + re.sub(r"\s+", " ", text.lower().strip()) + " "
+    left, hits = whole, []
+    for action, pattern in (*_MORE, *PATTERNS, *_LAST):
+        # "down and then back up": of a hand, no walk
+        found_here = [m for m in re.finditer(pattern, left) if m[0] != "back up"]
+        hits += [(m.start(), m.end(), action) for m in found_here if action in _SHOWN]
+        left = re.sub(pattern, lambda m: "#" * len(m[0]), left)
+    hits.sort()
+    bounds = [0]
+    for (_, end, _), (start, _, _) in pairwise(hits):
+        between = list(re.finditer(CONNECTOR, whole[end:start]))
+        bounds.append(end + between[-1].start() if between else start)
+    bounds.append(len(whole))
+    parts, reverse = [], False
+    for k, (start, _, action) in enumerate(hits):
+        reverse |= bool(k and re.search(r"\bafter\b(?!wards)", whole[bounds[k] : start]))
+        parts.append(_part(action, whole[bounds[k] : bounds[k + 1]]))
+    found: list[Asked] = []
+    for part in reversed(parts) if reverse else parts:
+        if not found or found[-1] != part:
+            found.append(part)
+    return found
+
+
+def _part(action: str, clause: str) -> Asked:
+    sides = {m[1] or m[2] for m in re.finditer(_SIDE, clause)}
+    side = "both" if "both" in sides or len(sides) == 2 else sides.pop() if sides else ""
+    way = ""
+    if action in _TURNING:
+        ways = {m[1] or m[2] for m in re.finditer(_TO, re.sub(_SIDE, "", clause))}
+        if len(ways) == 1:
+            way = ways.pop()
+        elif re.search(r"\bbackwards?\b|\bin reverse\b", clause):
+            way = "backward"
+        elif not ways and re.search(r"\bforwards?\b|\bahead\b", clause):
+            way = "forward"
+        if re.search(r"counter[ -]?clockwise|anti[ -]?clockwise", clause):
+            way = "left"
+        elif re.search(r"\bclockwise\b", clause):
+            way = "right"
+    count = re.search(_TIMES, clause)
+    slow, quick = re.search(r"\bslow(?:ly)?\b", clause), re.search(r"\b(?:quick(?:ly)?|fast|rapid(?:ly)?)\b", clause)
+    number = _NUMBERS[count[1]] if count and (count[1] in ("once", "twice") or " " in count[0]) else 0
+    return Asked(action, _SHOWN[action], side, way, number, PACES[0] if slow else PACES[1] if quick else "")
+
+
+def share(wanted: list[Asked], notation: Notation) -> float:
+    """How much of what is asked a notation has, in [0, 1]: each thing, its side, way, count and pace, and their order.
+
+    1 where nothing is asked.
+    """
+    points = total = 0.0
+    firsts: list[float] = []
+    for one in wanted:
+        lines = _lines(one, notation)
+        total += 2
+        if not lines:
+            total += sum(bool(x) for x in (one.side, one.way, one.count, one.pace))
+            continue
+        points += 2 if any(x.verb == one.verbs[0] for x in lines) else 1.5
+        firsts.append(lines[0].start)
+        for said, right in (
+            (one.side, any(one.side in x.part for x in lines)),
+            (one.way, any(_way(x) == one.way or x.way == one.way for x in lines)),
+            (one.count, one.count == sum(x.count for x in lines if x.verb == lines[0].verb)),
+            (one.pace, any(_pace(x) == one.pace for x in lines)),
+        ):
+            total += bool(said)
+            points += bool(said) and right
+    if len(firsts) > 1:
+        total += 1
+        points += all(a <= b + 0.3 for a, b in pairwise(firsts))
+    return points / total if total else 1.0
+
+
+def contradiction(text: str, notation: Notation) -> str:
+    """What a text says to be done on one side and a motion shows on the other alone, as a short phrase; "" if nothing.
+
+    Both must name it plainly: a limb of a verb that has sides, or the way of turns and of curves of over 60 degrees.
+    """
+    for one in asked(text):
+        if one.side in ("left", "right") and one.verbs[0] != "step":
+            lines = [x for x in notation.lines if x.verb == one.verbs[0] and x.part]
+            if lines and not any(one.side in x.part or x.part.startswith("both") for x in lines):
+                return f"{one.action.replace('_', ' ')} with the {one.side}, not the {lines[0].part}"
+        if one.way in ("left", "right") and one.action in ("turn", "turn_around", "spin"):
+            ways = {_way(x) for x in notation.lines if x.verb == "turn" or (VERBS[x.verb].speed and abs(x.size) >= 60)}
+            if ways and one.way not in ways:
+                return (
+                    f"{one.action.replace('_', ' ')} to the {one.way}, not the {'left' if 'left' in ways else 'right'}"
+                )
+    return ""
+
+
+def _lines(one: Asked, notation: Notation) -> list[Line]:
+    """The lines that show what is asked; of travel those that turn, where a turn is asked."""
+    turning = one.action in ("turn", "turn_around", "spin", "twist", "look")
+    return [
+        x for x in notation.lines if x.verb in one.verbs and not (turning and VERBS[x.verb].speed and abs(x.size) < 45)
+    ]
+
+
+def _way(line: Line) -> str:
+    """The way a line goes: of a curve the side that it turns to."""
+    if VERBS[line.verb].speed and abs(line.size) >= 45:
+        return "left" if line.size > 0 else "right"
+    return line.way
+
+
+def _pace(line: Line) -> str:
+    """A line's pace; of travel by its speed."""
+    if line.verb in ("walk", "run", "creep"):
+        slow, quick = {"walk": (0.85, 1.4), "run": (2.1, 3.1), "creep": (0.6, 0.95)}[line.verb]
+        return PACES[0] if line.speed <= slow else PACES[1] if line.speed >= quick else ""
+    return line.pace

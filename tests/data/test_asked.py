@@ -1,0 +1,103 @@
+"""What free texts ask of a motion: sides, ways, counts and paces, in many words, against notations made by chance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from motionllm.config import Source
+from motionllm.data import builtin
+from motionllm.data.asked import asked, contradiction, share
+from motionllm.data.clips import encode
+from motionllm.motion.features import joints_to_features, mirror
+from motionllm.motion.notation import Line, Notation, measure
+from motionllm.tokenizer import MotionTokenizer
+
+PEOPLE = ("a person", "someone", "the man", "a figure")
+SAID = {  # verb → how a text says it, with {side}, {n}
+    "wave": ("waves with the {side} hand {n}", "waves their {side} hand {n}", "is waving his {side} arm {n}"),
+    "kick": ("kicks with the {side} leg {n}", "kicks {n} with their {side} foot", "kicked {n} using his {side} leg"),
+    "punch": ("punches with the {side} fist {n}", "punches {n} with the {side} hand"),
+    "reach up": ("raises the {side} hand", "lifts their {side} arm up"),
+}
+TIMES = {2: ("twice", "two times"), 3: ("three times", "3 times"), 5: ("five times", "5 times")}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_sides_and_counts_are_read_whatever_the_words(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    verb, side, count = str(rng.choice(list(SAID))), str(rng.choice(["left", "right"])), int(rng.choice(list(TIMES)))
+    text = f"{rng.choice(PEOPLE)} {rng.choice(SAID[verb])}".format(side=side, n=rng.choice(TIMES[count]))
+    (one,) = asked(text)
+    assert (one.verbs[0], one.side) == (verb, side)
+    assert one.count == (count if verb != "reach up" else 0)
+    other = "left" if side == "right" else "right"
+    own = Notation(4.0, ("standing", "standing"), (Line(1.0, 2.0, verb, f"{side} {_limb(verb)}", count=count),))
+    wrong = Notation(4.0, ("standing", "standing"), (Line(1.0, 2.0, verb, f"{other} {_limb(verb)}", count=count + 1),))
+    nothing = Notation(4.0, ("standing", "standing"), ())
+    assert share([one], own) == 1 > share([one], wrong) > share([one], nothing) == 0
+    assert not contradiction(text, own) and not contradiction(text, nothing)
+    assert contradiction(text, wrong).endswith(f"with the {side}, not the {other} {_limb(verb)}")
+
+
+def _limb(verb: str) -> str:
+    return "leg" if verb == "kick" else "hand"
+
+
+@pytest.mark.parametrize(
+    ("text", "verbs"),
+    [
+        ("a person walks forward, then turns left and sits down", ["walk", "turn", "sit"]),
+        ("after climbing the stairs, the man waves", ["climb", "wave"]),
+        ("someone sneaks and then does a cartwheel", ["creep", "cartwheel"]),
+        ("the person staggers sideways", ["walk"]),
+        ("a man is dancing the salsa", ["dance"]),
+        ("person crawls on all fours", ["crawl"]),
+        ("nothing that anyone knows", []),
+    ],
+)
+def test_what_is_done_in_its_order(text: str, verbs: list[str]) -> None:
+    found = [one.verbs[0] for one in asked(text)]
+    assert list(dict.fromkeys(found)) == verbs
+
+
+@pytest.mark.parametrize("way", ["left", "right"])
+def test_a_turn_to_the_other_side_contradicts(way: str) -> None:
+    joints = builtin.joints(builtin.Spec((builtin.Part("turn_around", direction=way),)), 1)
+    text = f"a person turns around to the {way}"
+    assert not contradiction(text, measure(joints))
+    assert contradiction(text, measure(mirror(joints.astype(np.float64))))
+    assert not contradiction("a person turns around", measure(joints))
+
+
+def test_captions_of_the_corpus_fit_their_own_motion_better() -> None:
+    clips = [
+        (measure(builtin.joints(builtin.Spec.of(s.labels["spec"]), s.labels["seed"])), s.captions)
+        for s in builtin.corpus(60, seed=3)
+    ]
+    better = [
+        share(asked(text), notation) >= share(asked(text), clips[k - 1][0])
+        for k, (notation, captions) in enumerate(clips)
+        for text in captions
+    ]
+    assert np.mean(better) > 0.95
+
+
+def test_captions_of_the_other_side_are_left_out_where_asked(
+    tmp_path: Path, tiny_tokenizer: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path / "cache"))
+    joints = builtin.joints(builtin.Spec((builtin.Part("kick", side="left"),)), 2)
+    for folder in ("new_joint_vecs", "texts"):
+        (tmp_path / folder).mkdir()
+    np.save(tmp_path / "new_joint_vecs" / "a.npy", joints_to_features(joints, uniform=True))
+    (tmp_path / "texts" / "a.txt").write_text("a person kicks with the left leg\nhe kicks with his right leg\n")
+    (tmp_path / "train.txt").write_text("a\n")
+    tokenizer = MotionTokenizer.load(tiny_tokenizer)
+    source = Source(kind="humanml3d", path=str(tmp_path))
+    assert len(encode(source, "train", tokenizer)[0].sample.captions) == 2
+    (clip,) = encode(source.model_copy(update={"check": ["side"]}), "train", tokenizer)
+    assert clip.sample.captions == ["a person kicks with the left leg"]
+    assert "he kicks with his right leg" in caplog.text and "1 caption is left out" in caplog.text
