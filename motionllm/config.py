@@ -632,6 +632,8 @@ class Suite(Section):
     """Sample from the likeliest tokens that make up this share."""
     guidance: Annotated[float, Field(ge=0, le=20), NUMBER] = 1.0
     """Of text_to_motion, away from what the model does without the text; for adapters trained with `data.drop_text`."""
+    plan: bool = True
+    """Of text_to_motion: an adapter that plans writes its plan first; false: no adapter does."""
     best_of: Annotated[int, Field(gt=0, le=1000), NUMBER] = 1
     """Motions made for each prompt; the model keeps one."""
     batch: Batch = 64

@@ -156,7 +156,8 @@ class Spelling:
     def __init__(self, tokenizer: Any, text_size: int) -> None:
         told = words()
         letters = {*told, *"0123456789.-,/\n"}
-        barred = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+        special = {one for one, token in tokenizer.added_tokens_decoder.items() if token.special}
+        barred = special.union(tokenizer.all_special_ids)  # others that were added may be blank lines, as Gemma's are
         # As vocabularies of bytes and of sentencepiece write them, the latter with single bytes for what it lacks.
         signs = {f"<0x{ord(one):02X}>": one for one in letters}
         spaces = str.maketrans({"Ġ": " ", "▁": " ", "Ċ": "\n"})

@@ -367,6 +367,10 @@ def test_the_plan_is_shown_before_the_motion(run: Path, tmp_path: Path, capsys: 
     assert np.array_equal(made.joints, Motion.load(tmp_path / "b.npy").joints)
     told = json.loads(said(capsys, *words, "--no-plan", "--json")[1])
     assert "plan" not in told
+    judged = said(capsys, *words, "--best-of", 3, "--judge", "agreement", "--json")
+    told = json.loads(judged[1])
+    best = agreement(Notation.parse(plan), measure(Motion.load(tmp_path / "a.npy").joints)).score
+    assert told["plan"] == plan and told["judged"]["agreement"]["kept"] == pytest.approx(best, abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -426,6 +430,16 @@ def test_rows_of_prompts_have_plans(run: Path, tmp_path: Path, capsys: pytest.Ca
     rows[0]["plan"] = OWN.replace("walk", "run")
     prompts.write_text("\n".join(map(json.dumps, rows)))
     assert json.loads(said(capsys, *words, "--out", out)[1])["kept"] == 1
+
+
+def test_blank_lines_that_were_added_as_tokens_end_a_plan(tiny_base: Path) -> None:
+    from motionllm.bases import load_tokenizer
+
+    tokenizer = load_tokenizer(str(tiny_base))
+    tokenizer.add_tokens(["\n\n", "walk<x>"])
+    tokenizer.add_special_tokens({"additional_special_tokens": ["walk"]})
+    spelling = decoding.Spelling(tokenizer, len(tokenizer))
+    assert "\n\n" in spelling.texts and not {"walk", "walk<x>"} & {*spelling.texts}
 
 
 def one(made: Motion | list[Motion]) -> Motion:

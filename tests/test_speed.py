@@ -11,8 +11,9 @@ import torch
 
 from motionllm import MotionLM, shipped
 from motionllm import generate as decoding
-from motionllm.config import Suite, load_recipe
+from motionllm.config import Notes, Suite, load_recipe
 from motionllm.data import builtin
+from motionllm.motion.grammar import Writing
 
 TEXT, SECONDS = "a person walks forward and waves with the left hand", 6.0
 
@@ -56,6 +57,33 @@ def test_motion_seconds_a_second(capsys: pytest.CaptureFixture[str]) -> None:
     assert 16 * one / sixteen >= 5
     assert ours < plain
     assert first["causal"] < 1
+
+
+@pytest.mark.slow
+def test_the_first_frames_after_a_plan(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan of 52 tokens, each asked of the model, and the first frames of a stream that follows it."""
+    lm = MotionLM.load("default", tokenizer="causal")
+    monkeypatch.setattr(lm.recipe.data, "notation", Notes())
+    plan = "6.0 s, standing to standing\n0.0-1.4 run forward 3.4 m/s\n1.5-2.0 turn left 90\n1.8-2.6 wave right hand x3"
+    ids = lm.renderer.notation(plan)
+    may, at, left = lm._spelling.allowed, dict(zip(lm._spelling.ids, range(len(lm._spelling.ids)), strict=True)), []
+
+    def only(writing: Writing) -> list[int]:
+        """The next token of that plan, of all that may follow: what an adapter writes is its own matter."""
+        left[:] = left or ids
+        assert at[left[0]] in may(writing)
+        return [at[left.pop(0)]]
+
+    monkeypatch.setattr(lm._spelling, "allowed", only)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    planning = clock(lambda: lm.plan(TEXT, SECONDS, seed=1), timer=time.process_time)
+    torch.set_num_threads(threads)
+    both = clock(lambda: next(lm.stream(TEXT, SECONDS, seed=1)), 4)  # type: ignore[call-overload]
+    with capsys.disabled():
+        print(f"\na plan of {len(ids)} tokens: {planning:.2f} processor seconds of one thread")
+        print(f"first frames after a plan: {both:.2f} s (causal)")
+    assert both < 1
 
 
 @pytest.mark.slow

@@ -113,6 +113,8 @@ def generate(
     begun = time.monotonic()
     if follows is None and (lm.plans or show_plan):
         follows = lm.plan(text, wanted, seed, temperature, top_p, top_k, first)
+    if ranking and isinstance(follows, Notation):
+        ranking.plan = follows
     if show_plan and not as_json:
         typer.echo(str(follows) + "\n")
     motion = lm.generate(

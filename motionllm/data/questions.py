@@ -36,6 +36,7 @@ _VERBS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "jump": (("jump", "jump with both feet"), ("jumping", "jumping with both feet"),
              ("jump", "hop", "jumping jack", "run")),
     "hop": (("hop", "hop on one leg"), ("hopping", "hopping on one leg"), ("jump", "hop", "jumping jack", "run")),
+    "dance": (("dance",), ("dancing",), ("step", "turn", "walk", "march")),
     "jumping jack": (("do jumping jacks",), ("doing jumping jacks",), ("jump", "wave", "arms out", "jumping jack")),
     "cartwheel": (("do a cartwheel",), ("doing a cartwheel",), ("lie", "reach down", "jump", "kick")),
     "flip": (("do a flip",), ("doing a flip",), ("lie", "reach down", "jump", "kick")),
@@ -79,7 +80,19 @@ _PART_ASKED = {
 }  # fmt: skip
 _COUNTABLE = ("jump", "hop", "squat", "lunge", "bend down", "bow", "wave", "throw", "punch", "clap", "kick", "step",
               "jumping jack", "march", "reach up", "cartwheel", "flip")  # fmt: skip
-_ONGOING = ("walk", "run", "creep", "crawl", "march", "jumping jack", "clap", "wave", "stand on", "hands on hips")
+_ONGOING = (
+    "dance",
+    "walk",
+    "run",
+    "creep",
+    "crawl",
+    "march",
+    "jumping jack",
+    "clap",
+    "wave",
+    "stand on",
+    "hands on hips",
+)
 
 
 def fact_questions(facts: Facts, notation: Notation, random: np.random.Generator) -> list[Question]:

@@ -112,13 +112,14 @@ class Model:
     def motions(self, texts: Sequence[str], seconds: Sequence[float] | None, seed: int) -> list[Made]:
         s = self.suite
         return self._made(self.lm.generate_batch(texts, seconds, seed, s.temperature, s.top_p, s.best_of,
-                                                 guidance=s.guidance))  # fmt: skip
+                                                 guidance=s.guidance, plan=None if s.plan else False))  # fmt: skip
 
     def fillings(self, asked: Sequence[Gap], seed: int) -> list[Made]:
         s, ends = self.suite, [gap.features[gap.last :] for gap in asked]
         return self._made(self.lm.generate_batch(
             [gap.text for gap in asked], [len(gap.features) / gap.fps for gap in asked], seed, s.temperature, s.top_p,
             s.best_of, start=[gap.features[: gap.first] for gap in asked], end=ends if len(ends[0]) else None,
+            plan=False,  # a clip is gone on with as it was trained: without
         ))  # fmt: skip
 
     def _made(self, motions: Sequence[Motion]) -> list[Made]:
@@ -706,6 +707,8 @@ def _settings(suite: Suite) -> dict[str, Any]:
     found = {name: getattr(suite, name) for name in every[suite.task]}
     if suite.task == "text_to_motion" and suite.guidance != 1:
         found["guidance"] = suite.guidance
+    if suite.task == "text_to_motion" and not suite.plan:
+        found["plan"] = False
     if suite.task in ("captioning", "questions") and suite.shown:
         found["shown"] = suite.shown
     if suite.task == "text_to_motion" and suite.multimodality:

@@ -16,7 +16,7 @@ from motionllm.config import Guards
 from motionllm.eval import metrics
 from motionllm.eval.embedder import Embedder
 from motionllm.feedback.judges import JUDGES, Judge, Panel, Result, Scores, agreed
-from motionllm.feedback.sampling import Prompt, replies, result
+from motionllm.feedback.sampling import Prompt, planned, replies, result
 from motionllm.model import MotionLM
 from motionllm.motion.agreement import tally
 
@@ -66,8 +66,10 @@ class Watch:
         {"reward", "judges": {name: mean}, "unseen": {name: mean}, "fid", "diversity", "mm_dist", "plain", "seconds",
         "events"}; seconds: mean duration of the motions; events: which kinds of event fail (`motion.agreement.tally`).
         """
-        made = replies(lm, self.prompts, self.temperature, self.top_p, self.batch, self.seed)
-        results = [result(lm, prompt, reply) for prompt, reply in zip(self.prompts, made, strict=True)]
+        settings = (self.temperature, self.top_p, self.batch, self.seed)
+        prompts = planned(lm, self.prompts, *settings)
+        made = replies(lm, prompts, *settings)
+        results = [result(lm, prompt, reply) for prompt, reply in zip(prompts, made, strict=True)]
         scores, others = self.panel(results), self.unseen(results)
         rewards = [reward for score in scores if (reward := self.panel.reward(score)) is not None]
         found: dict[str, Any] = {

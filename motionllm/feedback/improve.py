@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from motionllm.feedback import objectives
 from motionllm.feedback.guards import Watch, fallen, plain_language, verdict
 from motionllm.feedback.judges import Panel, Scores
 from motionllm.feedback.report import write_report
-from motionllm.feedback.sampling import PLACE, Pool, Prompt, rehearsal, replies, result
+from motionllm.feedback.sampling import PLACE, Pool, Prompt, planned, rehearsal, replies, result
 from motionllm.files import lock, tidy, whole, write_file, writing
 from motionllm.loss import token_losses
 from motionllm.model import MotionLM, find_adapter
@@ -303,14 +303,15 @@ def _sampled(
     recipe: Improvement,
     lm: MotionLM,
     panel: Panel,
-    prompts: Sequence[Prompt],
+    prompts: list[Prompt],
     number: int,
     run: Path,
     bar: Bar,
     signals: Signals,
 ) -> list[dict[str, Any]]:
-    """A group a prompt: {"task", "clip", "asked", "replies", "scores", "rewards"}; None where no judge spoke.
+    """A group a prompt: {"task", "clip", "asked", "plan", "replies", "scores", "rewards"}; None where no judge spoke.
 
+    The plan, which the prompt then has too, is one for all replies, so that they differ in how they keep to it.
     Kept line by line in `rounds/NNN.jsonl`; what is there already is not made again.
     """
     sampling = recipe.sampling
@@ -319,24 +320,30 @@ def _sampled(
     each = max(1, sampling.batch // sampling.samples)  # groups made side by side
     there = [f"{line}\n" for line in (there if len(there) == len(prompts) else there[: len(there) // each * each])]
     groups = [json.loads(line) for line in there]
+    _follow(prompts, groups)
     if len(groups) < len(prompts):
         given = _given(recipe, prompts) if sampling.replies and number == 0 else None
+        if given:
+            _follow(prompts, given)
         policy = lm if given else snapshot(lm)
         write_file(path, "".join(there))
         lines = Log(path)
         for first in range(len(groups), len(prompts), each):
+            seed = ((recipe.train.seed * 7_919 + number) * 1_000_003 + first) % 2**31
+            settings = (sampling.temperature, sampling.top_p, sampling.batch, seed)
+            if not given:
+                prompts[first : first + each] = planned(policy, prompts[first : first + each], *settings)
             mine = prompts[first : first + each]
             many = [prompt for prompt in mine for _ in range(sampling.samples)]
-            seed = (recipe.train.seed * 7_919 + number) * 1_000_003 + first
             if given:
-                made = [reply for group in given[first : first + each] for reply in group]
+                made = [reply for group in given[first : first + each] for reply in group["replies"]]
             else:
-                made = replies(policy, many, sampling.temperature, sampling.top_p, sampling.batch, seed % 2**31)
+                made = replies(policy, many, *settings)
             scores = panel([result(policy, prompt, reply) for prompt, reply in zip(many, made, strict=True)])
             for i, prompt in enumerate(mine):
                 own = slice(i * sampling.samples, (i + 1) * sampling.samples)
                 group = {"task": prompt.task, "clip": prompt.samples[0].id, "asked": prompt.asked,
-                         "replies": made[own], "scores": scores[own],
+                         **({"plan": prompt.plan} if prompt.plan else {}), "replies": made[own], "scores": scores[own],
                          "rewards": [panel.reward(score) for score in scores[own]]}  # fmt: skip
                 groups.append(group)
                 lines.write(group)
@@ -354,8 +361,14 @@ def _sampled(
     return groups
 
 
-def _given(recipe: Improvement, prompts: Sequence[Prompt]) -> list[list[Any]]:
-    """The first round's replies of the run `sampling.replies`, a list a prompt."""
+def _follow(prompts: list[Prompt], groups: Sequence[dict[str, Any]]) -> None:
+    """Give the prompts of groups that are there the plans that their replies follow."""
+    for i, group in enumerate(groups):
+        prompts[i] = replace(prompts[i], plan=group.get("plan", ""))
+
+
+def _given(recipe: Improvement, prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
+    """The first round's groups of the run `sampling.replies`, one a prompt."""
     run = Path(recipe.sampling.replies or "")
     try:
         sampler = json.loads((run / "before.json").read_text(encoding="utf-8"))["adapter"]
@@ -372,7 +385,7 @@ def _given(recipe: Improvement, prompts: Sequence[Prompt]) -> list[list[Any]]:
             f"The replies in {run} are of another adapter or of other prompts; keep its start, sources, tasks, sampling"
             " and seed."
         )
-    return [group["replies"] for group in groups]
+    return groups
 
 
 def _told(groups: Sequence[dict[str, Any]], panel: Panel) -> dict[str, Any]:

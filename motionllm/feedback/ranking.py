@@ -13,13 +13,14 @@ from motionllm.eval.embedder import Embedder
 from motionllm.feedback.judges import Panel, Result, parse_weights
 from motionllm.feedback.sampling import look
 from motionllm.model import MotionLM
+from motionllm.motion.notation import Notation
 
 
 class Ranking:
     """A `judge` for `MotionLM.generate_batch`: the reward of each motion, and of equals the first.
 
-    `told()` after it says what was judged. Raises MotionLLMError, when it is called, where no judge has anything to say
-    of a text: no choice would be one.
+    plan: what all motions are to follow, for the judge `agreement`. `told()` after it says what was judged. Raises
+    MotionLLMError, when it is called, where no judge has anything to say of a text: no choice would be one.
     """
 
     def __init__(self, lm: MotionLM, panel: Panel) -> None:
@@ -27,6 +28,7 @@ class Ranking:
         if needs:
             raise MotionLLMError(f"{needs[0]!r} judges words; motions are judged by facts, physics or similarity.")
         self.lm, self.panel = lm, panel
+        self.plan: Notation | None = None
         self.seconds = 0.0
         self.scores: list[dict[str, float | None]] = []
         self.rewards: list[float] = []
@@ -38,8 +40,10 @@ class Ranking:
 
     def __call__(self, texts: Sequence[str], made: Sequence[Sequence[int]]) -> list[float]:
         begun = time.monotonic()
+        plans = [self.plan] if self.plan else []
         results = [
-            look(self.lm, Result("text_to_motion", text), codes) for text, codes in zip(texts, made, strict=True)
+            look(self.lm, Result("text_to_motion", text, plans=plans), codes)
+            for text, codes in zip(texts, made, strict=True)
         ]
         scores = self.panel(results)
         rewards = [self.panel.reward(score) for score in scores]

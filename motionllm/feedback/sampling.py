@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from motionllm.data.sources import read
 from motionllm.data.templates import conversation
 from motionllm.errors import MotionLLMError
 from motionllm.feedback.judges import Result
-from motionllm.model import TRAINED, MotionLM
+from motionllm.model import TRAINED, MotionLM, drained
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
 
@@ -128,7 +128,7 @@ class Pool:
             prompt.real = [
                 measure(features_to_joints(clip)) for clip in clips if clip.shape[1] == 263 and len(clip) > 5
             ]
-            noted = plans_of(lm) and prompt.real
+            noted = lm.plans and prompt.real
             values["motion"] = {"codes": codes, "notation": str(prompt.real[0])} if noted else codes
         return prompt
 
@@ -137,15 +137,34 @@ def _serves(task: str, sample: Sample) -> bool:
     return bool(sample.questions) if task == "question" else bool(sample.captions)
 
 
-def plans_of(lm: MotionLM) -> bool:
-    notes = lm.recipe.data.notation
-    return notes is not None and notes.plan > 0
+def planned(
+    lm: MotionLM, prompts: Sequence[Prompt], temperature: float, top_p: float, batch: int, seed: int
+) -> list[Prompt]:
+    """The prompts, those for motion with a plan that the model writes, `batch` side by side, if it was trained to."""
+    found = list(prompts)
+    mine = [i for i, prompt in enumerate(found) if lm.plans and prompt.task == "text_to_motion"]
+    for start in range(0, len(mine), batch):
+        rows = mine[start : start + batch]
+        orders = [_order(lm, found[i]) for i in rows]
+        sampling = {"temperature": temperature, "top_p": top_p}
+        written = drained(lm._planned(orders, [True] * len(rows), [seed + i for i in rows], sampling))
+        for i, order in zip(rows, written, strict=True):
+            found[i] = replace(found[i], plan=str(order.plan))
+    return found
+
+
+def _order(lm: MotionLM, prompt: Prompt) -> Any:
+    """What a prompt asks of decoding: what `generate` asks, by the prompt's own phrasing, and along its plan."""
+    order = replace(lm._order(prompt.asked, prompt.seconds, [], []), prompt=prompt.opening(lm))
+    return lm._following(order, Notation.parse(prompt.plan)) if prompt.plan else order
 
 
 def replies(
     lm: MotionLM, prompts: Sequence[Prompt], temperature: float, top_p: float, batch: int, seed: int
 ) -> list[Any]:
-    """What the model replies to each prompt, `batch` side by side: codes [int], or text. It stops by itself."""
+    """What the model replies to each prompt, `batch` side by side: codes [int], or text. It stops by itself; a motion
+    with a plan is as long as it.
+    """
     made: list[Any] = [None] * len(prompts)
     longest = int(TRAINED / lm.motion_tokenizer.frames_per_step)
     stop = lm.renderer.stop
@@ -156,8 +175,13 @@ def replies(
             openings = [prompts[i].opening(lm) for i in rows]
             settings: Any = {"temperature": temperature, "top_p": top_p, "seed": seed + start}
             if moving:
-                few = [2] * len(rows)
-                drawn = decoding.motions(lm.model, lm.vocab, openings, few, [longest] * len(rows), **settings)
+                orders = [_order(lm, prompts[i]) for i in rows]
+                least, most = (
+                    [getattr(o, bound) if o.plan else free for o in orders]
+                    for bound, free in (("least", 2), ("most", longest))
+                )
+                settings["opened"] = lm._opened(orders)
+                drawn = decoding.motions(lm.model, lm.vocab, openings, least, most, **settings)
             else:
                 drawn = decoding.texts(lm.model, lm.vocab, openings, stop, **settings)
             for i, one in zip(rows, drawn, strict=True):

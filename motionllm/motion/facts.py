@@ -131,7 +131,7 @@ def _steps(s: Signals, flights: list[Event]) -> list[Event]:
     """Steps and lifts: a foot moves faster than 0.45 m/s or its ankle is 17 cm up, 0.1 s long, in no jump.
 
     step: it comes to rest over 0.12 m from where it was; size: that length, m; direction: in the body's frame.
-    lift: it comes back, having risen over 0.1 m; size: that height, m.
+    lift: it comes back, having risen over 0.1 m, to within 0.35 m of it after 0.4 m; size: that height, m.
     """
     found = []
     for k in (0, 1):
@@ -143,7 +143,7 @@ def _steps(s: Signals, flights: list[Event]) -> list[Event]:
             way, yaw = s.feet[d, k] - s.feet[c, k], s.yaw[(c + d) // 2]
             left, forward = way[0] * np.cos(yaw) - way[1] * np.sin(yaw), way[0] * np.sin(yaw) + way[1] * np.cos(yaw)
             length, high = float(np.hypot(left, forward)), float(s.lift[a:b, k].max())
-            if length > 0.12 and high > 0.015:
+            if length > (0.35 if high > 0.4 else 0.12) and high > 0.015:
                 found.append(_event(s, "step", a, b, side=SIDES[k], direction=_way(left, forward), size=length))
             elif high > 0.1:
                 found.append(_event(s, "lift", a, b, side=SIDES[k], size=high))
@@ -170,9 +170,9 @@ def _travel(s: Signals, flights: list[Event]) -> tuple[list[Event], list[tuple[i
     The pelvis (mean of 0.5 s) goes faster than 0.2 m/s, the middle of the feet over 0.45 m in all and either foot over
     0.25 m; cut where the body all but stops or changes direction. run: faster than 2.6 m/s; or both knees are bent by
     42 degrees at once and the ankles rise 16 cm at over 1.9 m/s, or at over 1.1 m/s with both feet 2.5 cm up in 5 % of
-    the frames. crouch walk: the pelvis under 0.885 of standing and both knees bent by BENT degrees in most frames.
-    direction: of the mean velocity in the body's frame; size: degrees turned on the way, + to the left; speed: m/s,
-    mean of the middle half.
+    the frames. crouch walk: under 1.7 m/s, the pelvis under 0.885 of standing and both knees bent by BENT degrees in
+    most frames. direction: of the mean velocity in the body's frame; size: degrees turned on the way, + to the left;
+    speed: m/s, mean of the middle half.
     """
     jumping = np.zeros(len(s.p), bool)
     for e in flights:
@@ -200,7 +200,7 @@ def _travel(s: Signals, flights: list[Event]) -> tuple[list[Event], list[tuple[i
         aloft_too = (s.foot[core].min(1) > 0.025).mean() > 0.05
         if speed > 2.6 or (high > 0.16 and springy and (speed > 1.9 or (speed > 1.1 and aloft_too))):
             name = "run"
-        elif np.median(s.pelvis[core]) < 0.885 and np.median(s.flex[core].min(1)) > BENT:
+        elif speed < 1.7 and np.median(s.pelvis[core]) < 0.885 and np.median(s.flex[core].min(1)) > BENT:
             name = "crouch walk"
         found.append(_event(s, name, a, b, direction=_way(*way), size=turn, speed=speed))
         spans.append((a, b))
@@ -234,11 +234,11 @@ def _postures(s: Signals, travel: list[Event], flights: list[Event]) -> list[Eve
 
     lie: trunk over 60 degrees from upright and pelvis under 0.35, for 0.25 s. kneel: a knee under 0.17 m, pelvis
     over 0.35, at rest for 0.35 s (side: that knee, "both"). sit: pelvis under 0.68 and 0.27 m behind the ankles, knees
-    over 0.25 m, trunk within 40 degrees, at rest for 0.3 s; or pelvis under 0.35 and the trunk upright. lunge: ankles
-    over 0.5 m apart fore and aft (side: the front foot). reach down: a wrist under 0.5 m (side: the lower one, "both"
-    within 0.12 m). squat: pelvis under 0.8 otherwise (0.65 about a jump). bow: trunk over 28 degrees forward, pelvis
-    over 0.8; size: degrees. Of all others size is the pelvis' lowest share of standing; count: the minima.
-    stand up: the end of a sit, kneel or lie that ends; a sit that lasts from the first frame on is "seated".
+    over 0.25 m, trunk within 40 degrees, at rest for 0.5 s; or pelvis under 0.35 (0.4 for 0.6 s), the trunk upright.
+    lunge: ankles over 0.5 m apart fore and aft (side: the front foot). reach down: a wrist under 0.5 m (side: the
+    lower one, "both" within 0.08 m). squat: pelvis under 0.8 otherwise (0.65 about a jump). bow: trunk over 28 degrees
+    forward, pelvis over 0.8; size: degrees. Of all others size is the pelvis' lowest share of standing; count: the
+    minima. stand up: the end of a sit, kneel or lie that ends; a sit that lasts from the first frame on is "seated".
     """
     found: list[Event] = []
     leaps = [(int((e.start - 0.5) * s.fps), int((e.end + 0.6) * s.fps)) for e in flights]
@@ -267,7 +267,7 @@ def _postures(s: Signals, travel: list[Event], flights: list[Event]) -> list[Eve
         ]
         behind = 0.5 * (s.local[:, 7, 2] + s.local[:, 8, 2])
         sitting = stretches_where(
-            ((s.pelvis < 0.68) & (knees.min(1) > 0.25) & (s.tilt < 40) & still & (behind > 0.27))[deep], s.frames(0.3)
+            ((s.pelvis < 0.68) & (knees.min(1) > 0.25) & (s.tilt < 40) & still & (behind > 0.27))[deep], s.frames(0.5)
         )
         begun, done = s.pelvis[a] < 0.9 and a == 0, b < n - 1
         event: Event | None = None
@@ -276,22 +276,19 @@ def _postures(s: Signals, travel: list[Event], flights: list[Event]) -> list[Eve
         elif kneeling[0] or kneeling[1]:
             sides = [k for k in (0, 1) if kneeling[k]]
             event = _event(s, "kneel", a, b, side="both" if len(sides) == 2 else SIDES[sides[0]], size=least)
-        elif sitting or (least < 0.35 and s.tilt[at] < 50):
+        elif sitting or (least < 0.35 and s.tilt[at] < 50 and (low < 0.4).sum() > s.frames(0.6)):
             event = _event(s, "sit", a, b, size=least)
         elif np.abs(apart[deep][low < least + 0.08]).max(initial=0) > 0.5 and least < 0.88:
             front = int(np.sign(np.median(apart[deep][low < least + 0.06])) < 0)
             count = len(minima(np.concatenate([[1.0], low, [1.0]]), 0.1))
             event = _event(s, "lunge", a, b, side=SIDES[front], count=max(1, count), size=least)
         elif least < 0.86 and hand_low[deep].min() < 0.5 and s.tilt[a:b].max() > 30:
-            j = a + int(hand_low[deep].argmin())
-            left, right = p[j, 20, 1], p[j, 21, 1]
-            side = "both" if abs(left - right) < 0.12 else SIDES[int(right < left)]
             event = _event(
                 s,
                 "reach down",
                 a,
                 b,
-                side=side,
+                side=_lower_hand(p[a:b]),
                 size=least,
                 count=max(1, len(minima(np.concatenate([[1.0], hand_low[deep], [1.0]]), 0.3))),
             )
@@ -315,12 +312,17 @@ def _postures(s: Signals, travel: list[Event], flights: list[Event]) -> list[Eve
         most = float(s.bend[a:b].max())
         if hand_low[a:b].min() < 0.5 and most > 70:
             count = len(minima(np.concatenate([[1.0], hand_low[a:b], [1.0]]), 0.3))
-            found.append(
-                _event(s, "reach down", a, b, side="both", size=float(s.pelvis[a:b].min()), count=max(1, count))
-            )
+            side, least = _lower_hand(p[a:b]), float(s.pelvis[a:b].min())
+            found.append(_event(s, "reach down", a, b, side=side, size=least, count=max(1, count)))
         elif most > 28:
             found.append(_event(s, "bow", a, b, size=most, count=max(1, len(minima(-s.bend[a:b], 12)))))
     return found
+
+
+def _lower_hand(p: np.ndarray) -> str:
+    """Which hand is lower by 0.08 m, where either is at its lowest in frames (T, 22, 3); "both" where neither is."""
+    left, right = p[int(p[:, WRIST, 1].min(1).argmin()), WRIST, 1]
+    return "both" if abs(left - right) < 0.08 else SIDES[int(right < left)]
 
 
 def _swings_of_hand(s: Signals, k: int, a: int, b: int) -> tuple[int, int]:
@@ -335,9 +337,10 @@ def _arms(s: Signals) -> list[Event]:
     hand up: higher than 0.15 m below for 0.4 s, in a clip where it also hangs (0.35 m below); size: how high, m;
     whatever else it does meanwhile.
     raise: 0.2 m above for 0.25 s; size: how high, m. wave: 0.1 m above, going in and out by 8 cm at least twice and
-    once in 2 s (count: the inward ones). throw: from above and behind to 0.42 m further forward within 0.5 s of
-    being there, faster than 1.8 m/s. punch: from a bent arm (reach under 0.38 m) to 0.41 m before the shoulder, at its
-    height within 0.2 m, and back to bent, each within 0.6 s. arms out: both 0.4 m outward, at the shoulders' height
+    once in 2 s; or lower, to 0.25 m below, but 0.12 m above the elbow for 0.6 s, twice each way and 0.7 times per
+    second, or four times (count: the inward ones). throw: from above and behind to 0.42 m further forward within 0.5 s
+    of being there, faster than 1.8 m/s. punch: from a bent arm (reach under 0.38 m) to 0.41 m before the shoulder, at
+    its height within 0.2 m, and back to bent, each within 0.6 s. arms out: both 0.4 m outward, at the shoulders' height
     within 0.26 m, for 0.3 s. hands on hips: both within 0.4 m of the pelvis, elbows 0.1 m outward, arms bent, for
     0.35 s. hand at mouth: within 0.25 m of the head, not over it, for 0.3 s. clap: the wrists come within 0.2 m
     from 6 cm further apart, before the chest, at least twice at most 0.9 s apart; count: those.
@@ -375,6 +378,15 @@ def _arms(s: Signals) -> list[Event]:
                 continue
             for c, d in stretches_where(up[a:b, k] > 0.2, s.frames(0.25), s.frames(0.15)):
                 found.append(_event(s, "raise", a + c, a + d, side=SIDES[k], size=float(up[a:b, k].max())))
+                raised[k].append((a, b))
+    for k in (0, 1):
+        pointing = (up[:, k] - s.elbow[:, k, 1] > 0.12) & (up[:, k] > -0.25)
+        for a, b in stretches_where(pointing, s.frames(0.6), s.frames(0.15)):
+            if any(coverage(a, b, spans) > 0 for spans in (raised[k], thrown[k])):
+                continue
+            inward, outward = _swings_of_hand(s, k, a, b)
+            if min(inward, outward) >= (2 if max(inward, outward) > 0.7 * (b - a) / s.fps else 4):
+                found.append(_event(s, "wave", a, b, side=SIDES[k], count=inward))
                 raised[k].append((a, b))
     for k in (0, 1):
         forward = s.hand[:, k, 2]

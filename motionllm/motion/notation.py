@@ -25,7 +25,9 @@ import numpy as np
 from motionllm.errors import MotionLLMError, unknown
 from motionllm.motion.facts import Event, Facts, events_of, facts_of
 from motionllm.motion.signals import (
+    ANKLE,
     SIDES,
+    WRIST,
     Signals,
     coverage,
     minima,
@@ -35,7 +37,7 @@ from motionllm.motion.signals import (
     stretches_where,
 )
 
-DENSITY = 0.6  # lines per second
+DENSITY = 0.55  # lines per second
 VERSION = 1  # raised when the same joints would be written another way
 
 POSTURES = ("standing", "crouching", "sitting", "kneeling", "lying")
@@ -74,6 +76,7 @@ VERBS: dict[str, Verb] = {
     "turn": Verb(ways=("left", "right"), size="degrees", usual=(63, 92), words=("turns", "to the {way}")),
     "jump": Verb(ways=_WAYS, size="m", words=("jumps", "{way}")),
     "hop": Verb(parts=_LEGS[:2], words=("hops", "on the {part}")),
+    "dance": Verb(words=("dances", "")),
     "jumping jack": Verb(usual=(0.68, 0.83), words=("does jumping jacks", "")),
     "cartwheel": Verb(words=("does a cartwheel", "")),
     "flip": Verb(words=("does a flip", "")),
@@ -328,7 +331,7 @@ def _whole_body(s: Signals, events: Sequence[Event]) -> list[Line]:
     steps, lifts, lunges and low kicks while travelling, marching or on one leg; arms within a flip; and a squat or
     lunge of over 4 s, which is how the body stands.
     """
-    lines = [*_flips(s), *_crawls(s), *_climbs(s), *_pushes(s)]
+    lines = [*_flips(s), *_crawls(s), *_climbs(s), *_pushes(s), *_dances(s, events)]
     over, low = _spans(s, lines, "cartwheel", "flip", "roll"), _spans(s, lines, "crawl")
     pushed = _spans(s, lines, "throw")
     thrown = [e for e in events if e.name == "throw"]
@@ -338,11 +341,19 @@ def _whole_body(s: Signals, events: Sequence[Event]) -> list[Line]:
         for e in events
         if e.name in ("march", "leg raised")
     ]
+    springing = [  # the trunk bends on the way down to a squat or a jump and up again
+        (int((e.start - 0.8) * s.fps), int((e.end + 0.5) * s.fps))
+        for e in events
+        if e.name in ("jump", "squat", "sit", "seated", "kneel", "lie")
+    ]
+    wound = {side: [x for x in _circles(s) if x.part.startswith(side)] for side in SIDES}
     for e in events:
         verb = _NAMES.get(e.name)
         a, b = int(e.start * s.fps), max(int(e.end * s.fps), int(e.start * s.fps) + 1)
         around = (a - s.frames(0.3), b + s.frames(0.3))
         if verb is None or coverage(*around, over) > 0.3 or coverage(a, b, low) > 0.5:
+            continue
+        if verb in _ARMS and e.side in SIDES and coverage(a, b, _spans(s, wound[e.side], "circle")) > 0.5:
             continue
         if verb in ("throw", "punch") and coverage(*around, pushed) > 0:
             continue
@@ -368,11 +379,19 @@ def _whole_body(s: Signals, events: Sequence[Event]) -> list[Line]:
             verb, part, way = "swing", f"{e.side} arm", _AXES[2]
         elif verb == "stretch":
             part, way = "both arms", "out"
+        elif verb == "bow" and (e.end - e.start < 0.4 or coverage(a, b, springing) > 0):
+            continue
         elif verb == "bow" and (e.end - e.start > 4 or (size < 35 and not _from_upright(s, a, b))):
             verb, way = "lean", "forward"
         if verb in ("squat", "lunge") and e.end - e.start > 4 and e.count < 3:  # how the body stands all along
             continue
-        step_on_way = verb in ("step", "lift", "lunge") or (verb == "kick" and e.size < 0.4)
+        if verb == "stand on" and e.end - e.start < 1.5:
+            verb, part = "lift", "right leg" if e.side == "left" else "left leg"
+        if verb == "lift" and e.size < 0.2:
+            continue
+        if verb == "clap" and e.count < 3 and coverage(a, b, going) > 0.5:
+            continue
+        step_on_way = e.name in ("step", "lift", "lunge") or (verb == "kick" and e.size < 0.4)
         step_on_way = step_on_way and coverage(a, b, going + marching) > 0.3
         if (verb == "look" and abs(e.size) > 90) or (verb == "hand to head" and e.end - e.start < 0.8) or step_on_way:
             continue
@@ -422,17 +441,16 @@ def _from_upright(s: Signals, a: int, b: int) -> bool:
 
 def _flips(s: Signals) -> list[Line]:
     """The trunk points down (over 115 degrees from upright) for 0.1 s, with the ankles over 0.35 m high or the pelvis
-    under 0.45 of standing. roll: the pelvis stays under 0.75 of standing; cartwheel: the shoulders were one over the
-    other (45 degrees) within half a second of it; flip otherwise.
+    under 0.45 of standing. roll: the pelvis stays under 0.75 of standing, or the ankles under 1.55 m; cartwheel: a
+    wrist comes under 0.3 m; flip otherwise.
     """
-    across = s.p[:, 16] - s.p[:, 17]
-    steep = np.abs(across[:, 1]) / np.maximum(np.linalg.norm(across, axis=1), 1e-6) > 0.7
-    legs = (s.p[:, (7, 8), 1].mean(1) > 0.35) | (s.pelvis < 0.45)
+    legs = (s.p[:, ANKLE, 1].mean(1) > 0.35) | (s.pelvis < 0.45)
     lines = []
     for a, b in stretches_where((s.tilt > 115) & legs, s.frames(0.1), s.frames(0.3)):
         c, d = max(0, a - s.frames(0.5)), min(len(s.p), b + s.frames(0.5))
-        verb = "roll" if s.pelvis[a:b].max() < 0.75 else "cartwheel" if steep[c:d].any() else "flip"
-        lines.append(Line(c / s.fps, d / s.fps, verb))
+        flat = s.pelvis[a:b].max() < 0.75 or s.p[c:d][:, ANKLE, 1].max() < 1.55
+        on_hands = s.p[a:b][:, WRIST, 1].min() < 0.3
+        lines.append(Line(c / s.fps, d / s.fps, "roll" if flat else "cartwheel" if on_hands else "flip"))
     return lines
 
 
@@ -448,6 +466,28 @@ def _pushes(s: Signals) -> list[Line]:
         Line(max(0, a - window) / s.fps, b / s.fps, "throw", "both hands")
         for a, b in stretches_where(thrown, 2, s.frames(0.5))
     ]
+
+
+def _dances(s: Signals, events: Sequence[Event]) -> list[Line]:
+    """dance: at least 4 s of one to 2.4 steps per second that lead nowhere: the pelvis goes 0.25 to 0.85 m/s and ends
+    within 0.4 of that way from where it began, its path turns by over 50 degrees per second and not one way, the body
+    by over 25, the hands are above the hips in over 0.72 of the frames, and hardly anything is punched, kicked, thrown.
+    """
+    steps, seconds = [e for e in events if e.name == "step"], len(s.p) / s.fps
+    fights = sum(e.name in ("punch", "kick", "throw") for e in events)
+    if seconds < 4 or not 1 < len(steps) / seconds < 2.4 or fights > 1 + seconds / 8:
+        return []
+    root = running_mean(s.p[:, 0][:, [0, 2]], odd_frames(0.45 * s.fps))
+    drift = np.gradient(root, axis=0)
+    pace = np.linalg.norm(drift, axis=1)
+    gone, far = float(pace.sum()), float(np.linalg.norm(root[-1] - root[0]))
+    course = np.degrees(np.diff(np.unwrap(np.arctan2(drift[:, 0], drift[:, 1]))))[pace[1:] * s.fps > 0.15]
+    turned = float(np.degrees(np.abs(np.diff(s.yaw))).sum())
+    about = 0.25 < gone / seconds < 0.85 and far < 0.4 * gone
+    winding = np.abs(course).sum() > max(50 * seconds, 1.7 * abs(course.sum())) and turned / seconds > 25
+    if about and winding and (s.hand[..., 1] > -0.35).mean() > 0.72:
+        return [Line(steps[0].start, steps[-1].end, "dance")]
+    return []
 
 
 def _crawls(s: Signals) -> list[Line]:
@@ -484,16 +524,41 @@ def _climbs(s: Signals) -> list[Line]:
 
 def _limbs(s: Signals, events: Sequence[Event]) -> list[Line]:
     """What the arms, the trunk and the legs do where no event says more: strokes, swings, holds, leans and twists."""
-    return [*_strokes(s, events), *_leans(s, events)]
+    circles = _circles(s)
+    return [*circles, *_strokes(s, events, circles), *_leans(s, events)]
 
 
-def _strokes(s: Signals, events: Sequence[Event]) -> list[Line]:
+def _circles(s: Signals) -> list[Line]:
+    """An arm goes round its shoulder, as seen from the side, by 270 degrees at over 120 degrees per second, 0.2 m
+    before it and 0.1 m behind it at the shoulder's height.
+
+    count: whole rounds, at least one.
+    """
+    lines = []
+    for k, side in enumerate(SIDES):
+        for a, b in stretches_where(_hand_pace(s, k) > 0.5, s.frames(0.3), s.frames(0.4)):
+            wound = _winding(s.hand[a:b, k])
+            level = s.hand[a:b, k, 2][np.abs(s.hand[a:b, k, 1]) < 0.15]
+            fast = abs(wound) * s.fps > 120 * (b - a)
+            if abs(wound) > 270 and fast and level.max(initial=0) > 0.2 and level.min(initial=0) < -0.1:
+                way, count = "backward" if wound > 0 else "forward", max(1, round(abs(wound) / 360))
+                lines.append(Line(a / s.fps, b / s.fps, "circle", f"{side} arm", way, count=count))
+    return lines
+
+
+def _hand_pace(s: Signals, k: int) -> np.ndarray:
+    """(T,) m/s of a hand about its shoulder: means of 0.2 s of places, of 0.3 s of speeds."""
+    hand = running_mean(s.hand[:, k], odd_frames(0.2 * s.fps))
+    return running_mean(np.linalg.norm(np.gradient(hand, axis=0), axis=1) * s.fps, odd_frames(0.3 * s.fps))
+
+
+def _strokes(s: Signals, events: Sequence[Event], circles: Sequence[Line]) -> list[Line]:
     """Arms: stretches in which a hand moves about its shoulder at over 0.5 m/s, and those in which it is held up.
 
-    A hand that goes round its shoulder by 300 degrees circles. One that goes to and fro at least twice by 0.12 m along
-    its longest axis swings along it (count: those); else it is raised or lowered (0.25 m; "reach up" where it ends over
-    the shoulder), stretched or bent (0.15 m of its distance from the shoulder). Held: over 1 s under 0.3 m/s above the
-    belly. Swings while travelling are those of walking and are left out, unless the hand is above the belly.
+    One that goes to and fro at least twice by 0.12 m along its longest axis swings along it (count: those); else it is
+    raised or lowered (0.25 m; "reach up" where it ends over the shoulder), stretched or bent (0.15 m of its distance
+    from the shoulder); all over 0.25 m. Held: over 1.5 s under 0.35 m/s above the belly. Swings while travelling are
+    those of walking and are left out, unless the hand is above the belly.
     """
     going = [
         (int(e.start * s.fps), int(e.end * s.fps)) for e in events if e.name in ("walk", "run", "crouch walk", "jump")
@@ -505,9 +570,8 @@ def _strokes(s: Signals, events: Sequence[Event]) -> list[Line]:
             for e in events
             if _NAMES.get(e.name) in _ARMS and e.side in (side, "both", "")
         ]
-        hand = running_mean(s.hand[:, k], odd_frames(0.2 * s.fps))
-        pace = running_mean(np.linalg.norm(np.gradient(hand, axis=0), axis=1) * s.fps, odd_frames(0.3 * s.fps))
-        part = f"{side} arm"
+        told += [(int(x.start * s.fps), int(x.end * s.fps)) for x in circles if x.part.startswith(side)]
+        hand, pace, part = running_mean(s.hand[:, k], odd_frames(0.2 * s.fps)), _hand_pace(s, k), f"{side} arm"
         for a, b in stretches_where(pace > 0.5, s.frames(0.3), s.frames(0.4)):
             if coverage(a, b, told) > 0.4:
                 continue
@@ -516,18 +580,14 @@ def _strokes(s: Signals, events: Sequence[Event]) -> list[Line]:
             wide = float(np.ptp(piece[:, axis]))
             count = len(minima(piece[:, axis], max(0.12, 0.4 * wide)))
             on_the_way = coverage(a, b, going) > 0.5 and np.percentile(piece[:, 1], 90) < -0.2
-            if on_the_way or wide < 0.15:
+            if on_the_way or wide < 0.25:
                 continue
             axes = (_AXES[1], _AXES[0], _AXES[2])
             rise, longer = float(piece[-1, 1] - piece[0, 1]), float(reach[-1] - reach[0])
             span = (a / s.fps, b / s.fps)
-            wound = _winding(s.hand[a:b, k])
-            if abs(wound) > 300:
-                way = "backward" if wound > 0 else "forward"
-                lines.append(Line(*span, "circle", part, way, count=round(abs(wound) / 360)))
-            elif count >= 2:
+            if count >= 2:
                 lines.append(Line(*span, "swing", part, axes[axis], 0.0, 0.0, count))
-            elif rise > 0.25 and piece[-1, 1] > 0.1:
+            elif rise > 0.25 and piece[-1, 1] > 0.03:
                 lines.append(Line(*span, "reach up", f"{side} hand"))
             elif rise > 0.25:
                 lines.append(Line(*span, "raise", part))
@@ -539,8 +599,8 @@ def _strokes(s: Signals, events: Sequence[Event]) -> list[Line]:
                 lines.append(Line(*span, "bend", part))
             else:
                 lines.append(Line(*span, "swing", part, axes[axis]))
-        still = (pace < 0.3) & (hand[:, 1] > -0.3) & (s.reach[:, k] > 0.3)
-        for a, b in stretches_where(still, s.frames(1.0), s.frames(0.2)):
+        still = (pace < 0.35) & (hand[:, 1] > -0.25) & (s.reach[:, k] > 0.3)
+        for a, b in stretches_where(still, s.frames(1.5), s.frames(0.3)):
             if coverage(a, b, told) < 0.4:
                 out, up, forward = np.median(hand[a:b], axis=0)
                 way = "up" if up > 0.15 else "out" if out > forward else "forward"
@@ -647,7 +707,7 @@ def _both(lines: Sequence[Line]) -> list[Line]:
                 and x.verb == line.verb
                 and x.way == line.way
                 and {x.part, line.part} == {f"left {words[-1]}", f"right {words[-1]}"}
-                and shared > 0.6 * max(x.end - x.start, line.end - line.start, 0.1)
+                and shared > 0.5 * max(x.end - x.start, line.end - line.start, 0.1)
             ):
                 count = max(x.count, line.count)
                 result[i] = Line(
@@ -660,8 +720,11 @@ def _both(lines: Sequence[Line]) -> list[Line]:
 
 
 def _weight(line: Line) -> tuple[bool, float]:
-    """Which lines stay where there is no room for all: events before what limbs do, then by length and count."""
-    return line.verb not in SMALL, (line.end - line.start) + 0.5 * line.count + (2 if line.verb == "raise" else 0)
+    """Which lines stay where there is no room for all: events before what limbs do, then by length and count; a raise
+    before swings, and what a leg does or where the head turns before what the arms do.
+    """
+    first = 3 if line.verb == "lift" else 2 if line.verb in ("raise", "look", "step") else 0
+    return line.verb not in SMALL, (line.end - line.start) + 0.5 * line.count + first
 
 
 def _rounded(lines: Iterable[Line], seconds: float) -> list[Line]:
@@ -692,6 +755,8 @@ def _sentence(
 ) -> str:
     """A sentence of at most so many clauses."""
     lines = [x for x in notation.lines if x.verb not in SMALL] or list(notation.lines)
+    if any(x.verb == "dance" for x in lines):  # its steps and turns are not told one by one
+        lines = [x for x in lines if x.verb not in ("turn", *_TRAVEL)]
     best = sorted(lines, key=_weight, reverse=True)[:clauses]
     said = [clause for clause, _ in groupby(_clause(line) for line in sorted(best, key=lambda x: (x.start, x.end)))]
     if not said:

@@ -26,7 +26,7 @@ from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import Notation, measure_with_facts
 from motionllm.tokenizer import MotionTokenizer
 
-CLIPS = 250
+CLIPS = 300
 
 
 Asked = list[tuple[Notation, np.ndarray, list[Question]]]
@@ -133,7 +133,7 @@ def test_sides_and_counts_are_those_the_corpus_asked_for(clips: Asked) -> None:
                                      f"How often does the person {part.action}?") and part.count:  # fmt: skip
                     asked["count"] += 1
                     right["count"] += question.answer == NUMBERS[part.count]
-    assert asked["side"] > 20 and asked["count"] > 10
+    assert asked["side"] > 20 and asked["count"] > 5
     assert all(right[kind] >= 0.95 * asked[kind] for kind in asked)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from motionllm import checkpoint
@@ -27,6 +29,8 @@ from motionllm.feedback.report import compare
 from motionllm.feedback.sampling import PLACE, Pool, rehearsal
 from motionllm.loss import cross_entropy
 from motionllm.model import MotionLM
+from motionllm.motion.agreement import agreement_of
+from motionllm.motion.notation import Notation
 
 Make = Callable[..., Improvement]
 
@@ -184,6 +188,65 @@ def test_agreement_with_real_clips_is_the_default_judge_and_the_report_says_whic
     assert first[2] == str(row["asked"]) and first[3] == f"{100 * row['right']:.0f} %"
     failed = {name: r["asked"] * (1 - r["right"]) for name, r in found["events"][0]["verbs"].items()}
     assert failed[first[1]] == max(failed.values())
+
+
+def planner(run: Path, folder: Path) -> Path:
+    """A copy of the run whose recipe says that it plans: what it has not learned, the grammar sees to."""
+    shutil.copytree(run / "adapter", folder)
+    tree = yaml.safe_load((folder / "recipe.yaml").read_text())
+    tree["data"]["notation"] = {}
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(tree))
+    return folder
+
+
+def test_an_adapter_that_plans_is_judged_by_its_plans_and_learns_to_follow_them(
+    run: Path, recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = recipe(
+        judges={"agreement": 1.0}, train={"rounds": 1, "steps": 2, "least": 0.0}, sampling={"samples": 3, "batch": 6}
+    )
+    settings.start = str(planner(run, tmp_path / "planner"))
+    whole = improve(settings, tmp_path / "whole")
+    groups = [json.loads(line) for line in (tmp_path / "whole" / "rounds" / "000.jsonl").read_text().splitlines()]
+    tokenizer = MotionLM.load(run).motion_tokenizer
+    for group in groups:  # one plan for all replies, each judged by it and as long as it
+        plan = Notation.parse(group["plan"])
+        motions = [tokenizer.decode(np.array(reply)).canonical() for reply in group["replies"]]
+        assert all(abs(motion.duration - plan.seconds) < 0.2 for motion in motions)
+        judged = [agreement_of(plan, motion.joints, motion.fps).score for motion in motions]
+        assert [score["agreement"] for score in group["scores"]] == pytest.approx(judged)
+    real, calls = improving.replies, [0]
+
+    def dies(*args: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 2:  # the first batch of replies is kept, with its plans
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(improving, "replies", dies)
+    with pytest.raises(KeyboardInterrupt):
+        improve(settings, tmp_path / "killed")
+    resumed = improve(settings, tmp_path / "killed", resume=True)
+    assert resumed["after"] == whole["after"]
+    a, b = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_of_a_reply_the_codes_are_learned_and_of_a_true_one_the_plan_too(run: Path, tmp_path: Path) -> None:
+    lm = learner(str(planner(run, tmp_path / "planner")))
+    sources = Improvement(sources=[{"kind": "builtin", "clips": 20}]).sources  # type: ignore[list-item]
+    tasks = {"text_to_motion": 1.0, "caption": 1.0}
+    moving, captioned = (next(p for p in Pool(sources, "train", tasks, lm).draw(4, [0]) if p.task == t) for t in tasks)
+    assert "notation" in captioned.values["motion"]  # as `caption` gives it
+    own = "2.0 s, standing to standing\n0.0-1.0 clap x2"
+    reply, true = replace(moving, plan=own).tokens(lm, [3, 20]), moving.tokens(lm, moving.values["motion"])
+    learned = [[i for i, yes in zip(t.ids, t.supervised, strict=True) if yes] for t in (reply, true)]
+    plans = [lm.renderer.notation(text) for text in (own, moving.values["motion"]["notation"])]
+    assert learned[0] == lm.vocab.encode(np.array([3, 20]))[1:]
+    assert learned[1] == [*plans[1], *lm.vocab.encode(moving.values["motion"]["codes"])[1:]]
+    start = reply.ids.index(lm.vocab.start_id) + 1
+    assert reply.ids[start : start + len(plans[0])] == plans[0]
+    assert moving.values["motion"]["notation"] == str(moving.real[0])
 
 
 def test_a_snapshot_says_what_the_learner_says(run: Path) -> None:

@@ -106,6 +106,31 @@ def test_steps_to_a_side_are_counted_by_the_foot_that_leads(count: int) -> None:
     assert [(x.way, x.count) for x in lines] == [("left", count)] * 3
 
 
+def swung(seconds: float, rounds: float, walk: np.ndarray) -> np.ndarray:
+    """A standing body whose right arm goes round its shoulder backward, as seen from the side."""
+    frames = int(seconds * 20)
+    clip = np.repeat(walk[:1], frames, 0).astype(np.float64)
+    angle = np.linspace(-np.pi / 2, -np.pi / 2 + 2 * np.pi * rounds, frames)
+    for joint, far in ((19, 0.25), (21, 0.5)):
+        clip[:, joint] = clip[:, 17] + far * np.stack([0 * angle, np.sin(angle), np.cos(angle)], 1)
+    return clip
+
+
+@pytest.mark.parametrize(("seconds", "rounds"), [(1.0, 1), (2.0, 2), (2.4, 3)])
+def test_an_arm_that_goes_round_circles(seconds: float, rounds: int, walk: np.ndarray) -> None:
+    lines = [x for x in measure(swung(seconds, rounds, walk)).lines if x.verb == "circle"]
+    assert [(x.part, x.way, x.count) for x in lines] == [("right arm", "backward", rounds)]
+
+
+def test_an_arm_that_is_raised_and_lowered_does_not_circle(walk: np.ndarray) -> None:
+    up = swung(1.0, 0.5, walk)
+    assert not [x for x in measure(np.concatenate([up, up[::-1]])).lines if x.verb == "circle"]
+
+
+def test_walks_round_and_about_are_no_dance() -> None:
+    assert not [x for s in corpus(60, seed=2) for x in measure(features_to_joints(s.load())).lines if x.verb == "dance"]
+
+
 @pytest.mark.parametrize("index", range(0, 30, 2))
 def test_left_and_right_are_exchanged_by_a_mirror(index: int) -> None:
     features = corpus(30, seed=11)[index].load()
