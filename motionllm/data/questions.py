@@ -123,6 +123,7 @@ def fact_questions(facts: Facts, notation: Notation, random: np.random.Generator
     for verb, lines in by_verb.items():
         _ask_of_verb(verb, lines, ask, random)
     _ask_order(told, ask)
+    _ask_named(told, measured, ask, random)
     _ask_whole(notation, facts, told, ask, random)
     return _shuffled(asked, random)
 
@@ -220,6 +221,46 @@ def _ask_of_verb(verb: str, lines: list[Line], ask: Ask, random: np.random.Gener
         if seconds >= 1 and abs(seconds - round(seconds)) < 0.3 and round(seconds) < len(NUMBERS):
             ask("duration", NUMBERS[round(seconds)], f"For about how many seconds does the person {do}?",
                 f"About how many seconds does the {doing} last?")  # fmt: skip
+
+
+_CLASS = ("action", "content", "motion", "class")
+
+
+def _ask_named(told: Sequence[Line], measured: set[str], ask: Ask, random: np.random.Generator) -> None:
+    """Which of two it is, as `label_questions` asks of labels: of the longest line, against the other side or limb of
+    the same verb, or a verb that is not done nor near to what is done.
+    """
+    if not told:
+        return
+    main = max(told, key=lambda x: (x.end - x.start, x.count))
+    name = _labelled(main.verb, main.part, main.way, main.size)
+    same = [p for p in VERBS[main.verb].parts if p != main.part] if main.part else []
+    absent = [v for v, (_, _, near) in _VERBS.items() if v not in {x.verb for x in told} and not measured & set(near)]
+    others = [_labelled(main.verb, p, main.way, main.size) for p in same]
+    if main.verb in ("turn", "look") or (abs(main.size) >= 45 and VERBS[main.verb].speed):
+        way = {"left": "right", "right": "left"}.get(main.way, main.way)
+        others.append(_labelled(main.verb, main.part, way, -main.size))
+    if absent and (not others or random.random() < 0.6):
+        verb = _one(absent, random)
+        spec = VERBS[verb]
+        part = _one(spec.parts, random) if spec.parts else ""
+        others = [_labelled(verb, part, "" if part or not spec.ways else _one(spec.ways, random), 0.0)]
+    others = [x for x in others if x != name]
+    if not others or sum(x.verb == main.verb for x in told) > 1:
+        return
+    other, kind = _one(others, random), _one(_CLASS, random)
+    a, b = sorted((name, other))
+    ask("label", name, f"Which {kind} is it, {a} or {b}?", f"Is this {kind} {a} or {b}?")
+    guess = name if random.random() < 0.5 else other
+    ask("yesno", "yes" if guess == name else "no", f"Is the {kind} {guess}?", f"Is this {guess}?")
+    if len(told) == 1:
+        ask("label", name, f"What is the {kind} of this motion?")
+
+
+def _labelled(verb: str, part: str, way: str, turn: float) -> str:
+    """A line in the words of a label: "wave left hand", "walk forward turn left"."""
+    curve = f"turn {'left' if turn > 0 else 'right'}" if VERBS[verb].speed and abs(turn) >= 45 else ""
+    return " ".join(word for word in (verb, part, way, curve) if word)
 
 
 def _ask_order(told: Sequence[Line], ask: Ask) -> None:

@@ -108,7 +108,8 @@ def test_every_answer_is_found_again(clips: Asked) -> None:
             checked[question.kind] += found is not None
     assert not wrong, wrong[:5]
     assert set(kinds) == {"does", "yesno", "side", "count", "way", "speed", "pace", "turn", "degrees", "height", "when",
-                          "at", "action", "order", "seconds", "duration", "distance", "place", "posture"}  # fmt: skip
+                          "at", "action", "label", "order",
+                          "seconds", "duration", "distance", "place", "posture"}  # fmt: skip
     for kind in ("count", "when", "pace", "degrees", "height", "seconds", "duration", "distance", "place", "turn"):
         assert checked[kind] >= 10, kind
 
