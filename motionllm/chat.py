@@ -96,9 +96,10 @@ class Chat:
                 reply = event
         return reply
 
-    def turn(self, line: str) -> Iterator[np.ndarray | Reply | None]:
-        """The same with pieces of joints (k, J, 3) on the way, where a motion is written piece by piece, and None after
-        each step where several are made at once. Closed between two of these, the turn ends.
+    def turn(self, line: str) -> Iterator[np.ndarray | Notation | Reply | None]:
+        """The same with the plan of a motion on the way, where it has one, then pieces of joints (k, J, 3) where it is
+        written piece by piece, and None after each step where several are made at once. Closed between two of these,
+        the turn ends.
         """
         line = line.strip()
         try:
@@ -118,7 +119,7 @@ class Chat:
         self.motion, self.plan, self.codes, self.made = motion, None, None, False
         return Reply(f"{name}: {motion.duration:.1f} s at {motion.fps:g} fps. Ask about it.", motion)
 
-    def _answer(self, line: str) -> Iterator[np.ndarray | Reply | None]:
+    def _answer(self, line: str) -> Iterator[np.ndarray | Notation | Reply | None]:
         if not line:
             raise MotionLLMError("Nothing was said; write what a person does, a question, or /help.")
         if line.startswith("/"):
@@ -146,7 +147,7 @@ class Chat:
         else:
             yield self._say(line)
 
-    def _change(self, old: Notation, line: str) -> Iterator[np.ndarray | Reply | None]:
+    def _change(self, old: Notation, line: str) -> Iterator[np.ndarray | Notation | Reply | None]:
         """The motion from the plan that the line makes of the old one, with the codes of what did not change."""
         assert self.motion is not None
         (new,) = yield from self.lm.replanning([old], [line])
@@ -163,10 +164,12 @@ class Chat:
         start: np.ndarray | None = None,
         end: np.ndarray | None = None,
         anew: bool = False,
-    ) -> Iterator[np.ndarray | Reply | None]:
+    ) -> Iterator[np.ndarray | Notation | Reply | None]:
         """The motion of a text, or of a plan; start, end: codes that it has there. anew: say that it is made anew."""
         if plan is None and self.lm.plans and not self.lm.engine:
             plan = yield from self.lm.planning(text, seconds, self.seed, self.temperature)
+        if plan is not None:
+            yield plan
         if end is not None and plan is not None:
             seconds = plan.seconds
         settings = seconds, self.seed, self.temperature

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from motionllm import generate as decoding
+from motionllm.chat import Chat, Reply
 from motionllm.cli import main
 from motionllm.config import Notes
 from motionllm.errors import MotionLLMError
@@ -195,6 +196,17 @@ def test_chat_replies_with_a_planned_motion(lm: MotionLM) -> None:
     part = lm.chat(messages, seed=1, plan=OWN)["content"][0]
     assert part["notation"] == OWN and part["motion"].duration == 2.0
     assert "notation" not in lm.chat(messages, seconds=2.0, seed=1, plan=False)["content"][0]
+
+
+def test_a_turn_of_a_chat_tells_the_plan_first(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lm, "moves", lambda messages: True)
+    for best_of in (1, 2):
+        chat = Chat(lm, seconds=2.0, seed=5, best_of=best_of)
+        told = [event for event in chat.turn("a person walks") if event is not None]
+        assert told[0] == chat.plan == lm.plan("a person walks", 2.0, seed=5)
+        assert isinstance(told[-1], Reply) and not told[-1].failed
+        made = one(lm.generate("a person walks", 2.0, seed=5, best_of=best_of))
+        assert chat.motion is not None and np.allclose(chat.motion.joints, made.joints, atol=1e-4)
 
 
 def test_one_who_changes_their_mind_is_asked_during_the_plan(lm: MotionLM) -> None:

@@ -34,6 +34,7 @@ from motionllm.model import MotionLM
 from motionllm.motion import Motion
 from motionllm.motion.clip import READ
 from motionllm.motion.confined import load_confined
+from motionllm.motion.notation import Notation
 from motionllm.motion.page import box, fill, player, stored
 from motionllm.motion.skeleton import HUMANML3D
 
@@ -135,6 +136,10 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0) -> Any:
                 if isinstance(event, Reply):
                     who.say(event.text)
                     yield who.shown, gr.skip() if event.motion is None else _clip(number, event.motion, done=True), ""
+                    continue
+                if isinstance(event, Notation):
+                    who.say(str(event))
+                    yield who.shown, gr.skip(), ""
                     continue
                 if event is not None:
                     pieces.append(event)
@@ -358,7 +363,7 @@ def gradio() -> Any:
     return module
 
 
-def _turn(chat: Chat, line: str, seconds: str, seed: str) -> Iterator[np.ndarray | Reply | None]:
+def _turn(chat: Chat, line: str, seconds: str, seed: str) -> Iterator[np.ndarray | Notation | Reply | None]:
     if len(line) > LINE:
         yield Reply(f"That is {len(line)} characters long; {LINE} are read.", failed=True)
         return

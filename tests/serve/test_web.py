@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 
 from motionllm import MotionLM, MotionTokenizer
-from motionllm.config import Network, Recipe
+from motionllm.config import Network, Notes, Recipe
 from motionllm.data import builtin
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
@@ -504,6 +504,21 @@ def test_a_motion_of_21_joints_is_shown_while_it_is_written(
     finally:
         page.close()
         page.work.close()
+
+
+def test_a_plan_is_shown_before_the_motion(
+    served: Any, lm: MotionLM, guests: type[Guest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lm.recipe.data, "notation", Notes())
+    plan = str(lm.plan("a person bows", 2.0, seed=3))
+    for best_of in (1, 2):
+        guest = guests(served.port)
+        guest.ask("turn", "a person bows", "2", "3", best_of)
+        with guest.hear() as said:
+            told = [json.dumps(one) for one in said if one["msg"].startswith("process_")]
+        first = {text: next(n for n, one in enumerate(told) if json.dumps(text)[1:-1] in one)
+                 for text in (plan, '"clip"', "a person bows (2.0 s)")}  # fmt: skip
+        assert first[plan] < min(first['"clip"'], first["a person bows (2.0 s)"])
 
 
 def _strings(value: Any) -> Iterator[str]:
