@@ -470,10 +470,14 @@ def _pushes(s: Signals) -> list[Line]:
 
 def _dances(s: Signals, events: Sequence[Event]) -> list[Line]:
     """dance: at least 4 s of one to 2.4 steps per second that lead nowhere: the pelvis goes 0.25 to 0.85 m/s and ends
-    within 0.4 of that way from where it began, its path turns by over 50 degrees per second and not one way, the body
-    by over 25, the hands are above the hips in over 0.72 of the frames, and hardly anything is punched, kicked, thrown.
+    within 0.4 of that way from where it began, its path turns by over 50 degrees per second to both sides, the body by
+    over 25, the hands are above the hips in over 0.72 of the frames, and hardly anything is punched, kicked, thrown.
+    Or six kicks of both legs and more, one in 2 s, without a punch.
     """
     steps, seconds = [e for e in events if e.name == "step"], len(s.p) / s.fps
+    kicks = [e for e in events if e.name == "kick"]
+    if len(kicks) >= max(6, 0.5 * seconds) and min(sum(e.side == side for e in kicks) for side in SIDES) > 1:
+        return [] if any(e.name == "punch" for e in events) else [Line(kicks[0].start, kicks[-1].end, "dance")]
     fights = sum(e.name in ("punch", "kick", "throw") for e in events)
     if seconds < 4 or not 1 < len(steps) / seconds < 2.4 or fights > 1 + seconds / 8:
         return []
@@ -756,9 +760,13 @@ def _sentence(
     """A sentence of at most so many clauses."""
     lines = [x for x in notation.lines if x.verb not in SMALL] or list(notation.lines)
     if any(x.verb == "dance" for x in lines):  # its steps and turns are not told one by one
-        lines = [x for x in lines if x.verb not in ("turn", *_TRAVEL)]
+        lines = [x for x in lines if x.verb not in ("turn", "kick", *_TRAVEL)]
     best = sorted(lines, key=_weight, reverse=True)[:clauses]
-    said = [clause for clause, _ in groupby(_clause(line) for line in sorted(best, key=lambda x: (x.start, x.end)))]
+
+    def order(line: Line) -> tuple[bool, float, float]:
+        return line.verb != "dance", line.start, line.end
+
+    said = [clause for clause, _ in groupby(_clause(line) for line in sorted(best, key=order))]
     if not said:
         start, end = notation.postures
         verb = {"standing": "stands", "sitting": "sits", "kneeling": "kneels", "lying": "lies", "crouching": "crouches"}

@@ -117,7 +117,6 @@ class Signals:
         gaze = gaussian_mean(p[:, HEAD] - p[:, NECK], 0.08 * fps)
         look = np.unwrap(np.arctan2(gaze[:, 0], gaze[:, 2])) - self.hip_yaw
         self.look = np.degrees(np.arctan2(np.sin(look), np.cos(look)))
-        self.pelvis = p[:, 0, 1] / STAND
         thigh, shin = p[:, HIP] - p[:, KNEE], p[:, ANKLE] - p[:, KNEE]
         cosine = (thigh * shin).sum(-1) / np.maximum(
             np.linalg.norm(thigh, axis=-1) * np.linalg.norm(shin, axis=-1), 1e-9
@@ -126,7 +125,9 @@ class Signals:
         self.tilt = np.degrees(np.arctan2(np.linalg.norm(trunk[:, [0, 2]], axis=1), trunk[:, 1]))
         forward = trunk[:, 0] * s + trunk[:, 2] * c
         self.bend = self.tilt * np.sign(forward)
-        toe, ankle = p[:, TOE, 1], p[:, ANKLE, 1]
+        self.ground = self._ground()
+        self.pelvis = (p[:, 0, 1] - self.ground) / STAND
+        toe, ankle = p[:, TOE, 1] - self.ground[:, None], p[:, ANKLE, 1] - self.ground[:, None]
         self.foot = np.minimum(toe - np.percentile(toe, 10, axis=0).clip(0, 0.04), np.maximum(ankle - 0.06, 0))
         self.lift = np.maximum(ankle - 0.06, 0)
         feet = 0.5 * (p[:, ANKLE] + p[:, TOE])[:, :, [0, 2]]
@@ -149,6 +150,19 @@ class Signals:
         self.hand_speed = np.linalg.norm(np.gradient(rel[:, WRIST], axis=0), axis=2) * fps
         self.reach = np.linalg.norm(hand, axis=2)
         self.hands_apart = np.linalg.norm(p[:, 20] - p[:, 21], axis=1)
+
+    def _ground(self) -> np.ndarray:
+        """(T,) metres over the floor of what the feet stand on: a step, a box, or a take that drifts upward.
+
+        Longer than 1.5 s no body is in the air: what neither foot comes under then is not the floor. 0 where that is
+        under 8 cm, where the body is not upright, or its pelvis is not over it as over standing or squatting feet.
+        """
+        r = self.frames(0.75)
+        low = np.pad(self.p[:, TOE, 1].min(1), r, mode="edge")
+        least = np.lib.stride_tricks.sliding_window_view(low, 2 * r + 1).min(1)
+        upright = np.lib.stride_tricks.sliding_window_view(np.pad(self.tilt, r, mode="edge"), 2 * r + 1).max(1) < 60
+        stood_on = (least > 0.08) & upright & (self.p[:, 0, 1] - least > 0.4 * STAND)
+        return running_mean(np.where(stood_on, least, 0.0), odd_frames(0.5 * self.fps))
 
     def frames(self, seconds: float) -> int:
         return max(1, round(seconds * self.fps))

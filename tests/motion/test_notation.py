@@ -127,6 +127,18 @@ def test_an_arm_that_is_raised_and_lowered_does_not_circle(walk: np.ndarray) -> 
     assert not [x for x in measure(np.concatenate([up, up[::-1]])).lines if x.verb == "circle"]
 
 
+@pytest.mark.parametrize("action", ["kick", "squat", "march", "hop"])
+@pytest.mark.parametrize("height", [0.15, 0.6])
+def test_what_is_done_on_a_box_is_what_is_done_on_the_floor(action: str, height: float) -> None:
+    part = Part(action, side="left") if action in ("kick", "hop") else Part(action)
+    clip = joints(Spec((part,)), 4).astype(np.float64)
+    first, last = clip[:1].repeat(40, 0), clip[-1:].repeat(40, 0)  # from the floor onto the box, as a cut would do it
+    raised = np.array([0, height, 0])
+    on_box = np.concatenate([first, first + raised, clip + raised, last + raised])
+    verbs = [x.verb for x in measure(clip).lines]
+    assert verbs and set(verbs) <= {x.verb for x in measure(on_box).lines}
+
+
 def test_walks_round_and_about_are_no_dance() -> None:
     assert not [x for s in corpus(60, seed=2) for x in measure(features_to_joints(s.load())).lines if x.verb == "dance"]
 
