@@ -24,7 +24,7 @@ from motionllm.errors import MotionLLMError
 from motionllm.model import MotionLM
 from motionllm.motion.agreement import RIGHT, Agreement, Row, agreement
 from motionllm.motion.features import features_to_joints
-from motionllm.motion.notation import SMALL, Notation, measure
+from motionllm.motion.notation import SMALL, VERBS, Notation, measure
 
 ASKED = tuple(kind for kind in KINDS if kind != "anew")
 LONGEST = 10.0  # seconds of the clips that are edited
@@ -35,8 +35,9 @@ _FREE = {
     "count": re.compile(r"\b(once|twice|times?|\d+x|one|two|three|four|five|six|single)\b"),
     "size": re.compile(r"\b(degrees|around|circle)\b"),
 }
-# Of what is to be kept, a motion is held to the verb, side, way, count and order alone.
-_MEASURED = ("time", "size", "speed")
+# Of these a motion is held to come nearer to what is wanted, where that has changed: measured on a true clip at another
+# pace they come out otherwise too. And a slow run that is kept may be called a walk.
+_SOFT = {"time", "size", "speed"}
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,16 @@ def judged(edit: Edit, got: Notation, measured: bool = False) -> Verdict:
         differs |= bool(before)
         if "missing" in before or "verb" in before:
             change &= not after - _free(edit, asked.rows[i])
+        elif measured:
+            then, now = asked.rows[i].agrees, made.rows[i].agrees
+            change &= not (before - _SOFT) & after and ("missing" not in after or before <= _SOFT)
+            change &= not now or all(now[name] > then[name] for name in before & _SOFT)
+            both = (made.rows[i].planned, made.rows[i].found)
+            travels = all(line and VERBS[line.verb].speed for line in both)
+            rest &= not after - before - _SOFT - ({"verb"} if travels else set())
         else:
             change &= not before & after and "missing" not in after
-            rest &= not after - before - (set(_MEASURED) if measured else set())
+            rest &= not after - before
     gone = _extra(asked) - {row.planned.verb for row in asked.rows[:number] if row.planned}
     differs |= bool(gone)
     change &= not gone & {line.verb for line in got.lines}

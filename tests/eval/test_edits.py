@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from motionllm.config import Source
+from motionllm.cli import main
+from motionllm.config import Notes, Source
 from motionllm.data.edits import Edit, _opposite
 from motionllm.errors import MotionLLMError
 from motionllm.eval.edits import ASKED, clips_of, judged, requests
+from motionllm.model import MotionLM
 from motionllm.motion.notation import SMALL, Notation
 
 
@@ -64,3 +68,38 @@ def test_what_a_request_leaves_open_is_free() -> None:
     assert judged(Edit("append", "then", old, "then wave", wanted), made).right
     assert not judged(Edit("append", "then", old, "then wave with the left hand", wanted), made).change
     assert not judged(Edit("append", "then", old, "then wave three times", wanted), made).change
+
+
+def test_a_model_is_measured(
+    trained_run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lm = MotionLM.load(trained_run[0])
+    monkeypatch.setattr(MotionLM, "load", lambda _: lm)
+    words = [
+        "eval",
+        "edits",
+        "--model",
+        str(trained_run[0]),
+        "--cases",
+        "4",
+        "--json",
+        "--out",
+        str(tmp_path / "e.json"),
+    ]
+    assert main(words) == 2 and "was not trained" in capsys.readouterr().err
+    lm.recipe.data.notation, lm.recipe.data.tasks["edit"] = Notes(), 1.0
+    wanted = {e.request: e.new for e in requests(clips_of(Source(kind="builtin", clips=2000), "test"), 4)}
+
+    def replan(plans: list[Notation], asked: list[str]) -> list[Notation]:
+        return [wanted[request] if i else plan for i, (plan, request) in enumerate(zip(plans, asked, strict=True))]
+
+    monkeypatch.setattr(lm, "replan", replan)  # the first as it was, the others as they should be
+    monkeypatch.setattr("motionllm.model.longest", lambda _: 4096)
+    assert main(words) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["all"]["plan"] == {"change": 0.75, "rest": shown["all"]["plan"]["rest"], "right": 0.75}
+    assert shown["all"]["requests"] == 4 and "motion" in shown["all"]
+    cases = json.loads((tmp_path / "e.json").read_text())["cases"]
+    assert [c["plan_right"]["change"] for c in cases] == [False, True, True, True]
+    assert all(Notation.parse(c["motion"]) for c in cases)
+    assert main([*words[:-3], "--plans"]) == 0 and "motion" not in capsys.readouterr().out
