@@ -177,10 +177,11 @@ def _compared(plan: Line, found: Line) -> dict[str, float]:
         agrees["count"] = plan.count / (plan.count + 2 * abs(plan.count - found.count))
     moved = abs(plan.start - found.start) + abs(plan.end - found.end)
     agrees["time"] = 1 / (1 + moved / (1 + plan.end - plan.start))
+    size = found.size if VERBS[found.verb].size == spec.size else 0.0  # of one akin it may be another thing
     if spec.size == "m" and plan.size:
-        agrees["size"] = _ratio(plan.size + 0.1, found.size + 0.1)
+        agrees["size"] = _ratio(plan.size + 0.1, size + 0.1)
     elif spec.size and (plan.size or spec.speed):  # a way without a curve is straight
-        agrees["size"] = 90 / (90 + abs(plan.size - found.size))
+        agrees["size"] = 90 / (90 + abs(plan.size - size))
     if plan.speed:
         agrees["speed"] = _ratio(plan.speed, found.speed)
     elif spec.usual:  # no word for the pace says that it is usual

@@ -15,7 +15,7 @@ from motionllm.cli import main
 from motionllm.data.builtin import corpus
 from motionllm.motion.agreement import agreement, agreement_of, tally
 from motionllm.motion.features import features_to_joints, mirror
-from motionllm.motion.notation import POSTURES, SMALL, VERBS, Line, Notation, measure
+from motionllm.motion.notation import PACES, POSTURES, SMALL, VERBS, Line, Notation, measure
 
 CLIPS = [features_to_joints(sample.load()).astype(np.float64) for sample in corpus(40, seed=23)]
 MEASURED = [measure(clip) for clip in CLIPS]
@@ -154,6 +154,36 @@ def test_left_and_right_are_treated_alike() -> None:
         )
     for clip, notation in list(zip(CLIPS, MEASURED, strict=True))[:10]:  # measured, not rewritten
         assert agreement(mirrored(notation), measure(mirror(clip))).score == 1
+
+
+def test_of_any_notations_that_can_be_written_the_same_holds() -> None:
+    """Events drawn from all that the table of verbs allows, two notations with some of them in common."""
+    rng = np.random.default_rng(31)
+    for _ in range(400):
+        plan, found = anything(rng), anything(rng)
+        both = [*found.lines, *(line for line in plan.lines if rng.random() < 0.6)]
+        found = replace(found, lines=tuple(sorted(both, key=lambda x: (x.start, x.end))))
+        score = agreement(plan, found).score
+        assert agreement(plan, plan).score == 1 and 0 <= score <= 1
+        assert score == agreement(mirrored(plan), mirrored(found)).score
+
+
+def anything(rng: np.random.Generator) -> Notation:
+    lines = []
+    for start in sorted(rng.uniform(0, 9, rng.integers(0, 8)).round(1).tolist()):
+        verb = str(rng.choice(list(VERBS)))
+        spec = VERBS[verb]
+        size = {"": 0.0, "m": round(float(rng.uniform(0.1, 2)), 1), "degrees": 15.0 * int(rng.integers(0, 20))}[
+            spec.size
+        ]
+        lines.append(Line(
+            start, round(start + float(rng.uniform(0, 0.9)), 1), verb, str(rng.choice(["", *spec.parts])),
+            str(rng.choice(["", *spec.ways])), size * (int(rng.choice([-1, 1])) if spec.speed else 1),
+            round(float(rng.uniform(0.1, 5)), 1) if spec.speed else 0.0, 1 if spec.speed else int(rng.integers(1, 5)),
+            str(rng.choice(["", *PACES])) if spec.usual else "",
+        ))  # fmt: skip
+    start, end = rng.choice(POSTURES, 2).tolist()
+    return Notation(10.0, (start, end), tuple(lines))
 
 
 def test_the_order_of_lines_that_begin_together_is_none() -> None:
