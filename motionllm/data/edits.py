@@ -28,7 +28,7 @@ _CHANGES_POSTURE = ("sit", "lie", "kneel", "stand up")
 _COUNTED = ("jump", "hop", "jumping jack", "squat", "lunge", "bow", "wave", "throw", "punch", "clap", "kick", "twist",
             "bend down", "cartwheel", "circle", "swing", "reach up")  # fmt: skip
 _CLOSE = ("wave", "clap", "jumping jack", "hop", "punch", "twist", "circle", "swing")  # repeated without a rest
-_LASTING = (*_TRAVEL, "stand on", "hold", "hands on hips", "march", "lean", "wave", "clap")
+_LASTING = (*_TRAVEL, "dance", "stand on", "hold", "hands on hips", "march", "lean", "wave", "clap")
 _FREE_HANDS = ("wave", "clap", "hands on hips", "hand to head", "reach up", "stretch", "punch")  # while the legs go
 _OF_HANDS = (*_FREE_HANDS, "throw", "bend down", "jumping jack")
 _SELDOM = ("side", "way", "count", "append", "while", "remove", "replace", "size", "order", "act pace")
@@ -726,6 +726,7 @@ _SAID: dict[str, Said] = {
     "hand to head": Said("touch the head", "touching the head", ("hand at the head", "touching of the head")),
     "kick": Said("kick", "kicking", ("kick", "kicking", "boot")),
     "stand on": Said("stand on one leg", "standing on one leg", ("balance", "balancing", "stand on one leg")),
+    "dance": Said("dance", "dancing", ("dance", "dancing")),
     "march": Said("march on the spot", "marching", ("marching", "march")),
     "lift": Said("lift a leg", "lifting the leg", ("leg lift", "lifting of the leg")),
     "reach up": Said("reach up", "reaching up", ("reach up", "raised hand", "reaching up")),
