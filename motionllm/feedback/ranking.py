@@ -49,9 +49,11 @@ class Ranking:
         rewards = [self.panel.reward(score) for score in scores]
         silent = next((text for text, reward in zip(texts, rewards, strict=True) if reward is None), None)
         if silent is not None:
+            planless = "agreement" in self.panel.judges and not plans
+            remedy = "give a plan, " if planless else "name an action that can be measured, "
             raise MotionLLMError(
-                f"The judges {', '.join(self.panel.judges)} have nothing to say of {silent!r}; name an action that can "
-                "be measured, or add physics or similarity."
+                f"The judges {', '.join(self.panel.judges)} have nothing to say of {silent!r}; {remedy}or add physics "
+                "or similarity."
             )
         self.scores += scores
         self.rewards += [reward for reward in rewards if reward is not None]

@@ -190,6 +190,19 @@ def test_agreement_with_real_clips_is_the_default_judge_and_the_report_says_whic
     assert failed[first[1]] == max(failed.values())
 
 
+def test_agreement_needs_clips_that_can_be_measured(
+    recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = Pool.draw
+
+    def of_other_bodies(*args: Any) -> Any:
+        return [replace(prompt, real=[]) for prompt in drawn(*args)]
+
+    monkeypatch.setattr(Pool, "draw", of_other_bodies)
+    with pytest.raises(MotionLLMError, match=r"`agreement` compares with .* 22 joints"):
+        improve(recipe(judges={"agreement": 1.0}), tmp_path / "run")
+
+
 def planner(run: Path, folder: Path) -> Path:
     """A copy of the run whose recipe says that it plans: what it has not learned, the grammar sees to."""
     shutil.copytree(run / "adapter", folder)
@@ -400,6 +413,8 @@ def test_the_best_of_several_is_the_one_the_judges_prefer(toy: None, run: Path) 
     assert told["made"] == 8 and told["brief"]["kept"] > told["brief"]["mean"]
     with pytest.raises(MotionLLMError, match="nothing to say"):
         lm.generate("gloom", best_of=2, judge=Ranking(lm, Panel({"facts": 1.0})))
+    with pytest.raises(MotionLLMError, match="give a plan"):
+        lm.generate("a person walks", best_of=2, judge=Ranking(lm, Panel({"agreement": 1.0})))
     with pytest.raises(MotionLLMError, match="judges words"):
         Ranking(lm, Panel({"answer": 1.0}))
 
