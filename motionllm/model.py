@@ -23,6 +23,7 @@ from motionllm import shipped, weights
 from motionllm.adapters import fresh_adapter, load_adapter, put, read_adapter
 from motionllm.bases import base_fingerprint, fast_dtype, load_base, load_config, load_tokenizer, probe
 from motionllm.config import Recipe, dump_recipe, load_recipe
+from motionllm.data.asked import asked, share
 from motionllm.data.clips import Clip
 from motionllm.data.conversations import Message, Renderer
 from motionllm.data.edits import shared
@@ -55,6 +56,7 @@ Judge = Callable[[Sequence[str], Sequence[Sequence[int]]], Sequence[float]]
 Shown = Literal["codes", "notation", "both"]
 # What a motion is to follow: a notation or its text; None: what the model writes, if it was trained to; False: none.
 Plan = Notation | str | bool | None
+PLANS = 4  # drawn for one that is followed
 PLANNING = 1  # besides a motion's own numbers, in the seed of its plan
 T = TypeVar("T")
 
@@ -652,21 +654,30 @@ class MotionLM:
         wanted: Sequence[Notation | bool],
         seed: int | Sequence[int] | None,
         sampling: dict[str, Any],
+        tries: int = PLANS,
     ) -> Generator[None, None, list[_Order]]:
-        """The orders, each with the plan that is wanted, drawn where none is given, with a pause after each token."""
+        """The orders, each with the plan that is wanted, with a pause after each token. Where none is given, up to
+        `tries` are drawn, and the first is taken that has most of what the text asks (`data.asked`).
+        """
         plans: list[Notation | None] = [one if isinstance(one, Notation) else None for one in wanted]
         own = [i for i, one in enumerate(wanted) if one is True]
         if own:
+            asks = {i: asked(orders[i].text) for i in own}
+            rows = [(i, n) for i in own for n in range(tries if asks[i] and sampling["temperature"] else 1)]
             # Of the request alone, so that it is the same in any batch, and none of those of its motions.
-            seeds = None
+            seeds: Any = None
             if seed is not None:
-                seeds = [(seed[i], 0, PLANNING) if isinstance(seed, Sequence) else (seed, i, PLANNING) for i in own]
+                each = [(seed[i], 0) if isinstance(seed, Sequence) else (seed, i) for i, _ in rows]
+                seeds = [(*pair, PLANNING, *([n] if n else [])) for pair, (_, n) in zip(each, rows, strict=True)]
             texts = yield from decoding.writing(
-                self.model, self.vocab, self._spelling, [[*orders[i].prompt, self.vocab.start_id] for i in own],
-                [self._blank(orders[i]) for i in own], **sampling, seed=seeds,
+                self.model, self.vocab, self._spelling, [[*orders[i].prompt, self.vocab.start_id] for i, _ in rows],
+                [self._blank(orders[i]) for i, _ in rows], **sampling, seed=seeds,
             )  # fmt: skip
-            for i, text in zip(own, texts, strict=True):
-                plans[i] = Notation.parse(text)
+            best: dict[int, float] = {}
+            for (i, _), text in zip(rows, texts, strict=True):
+                plan = Notation.parse(text)
+                if (score := share(asks[i], plan)) > best.get(i, -1.0):
+                    plans[i], best[i] = plan, score
         return [
             order if plan is None else self._following(order, plan) for order, plan in zip(orders, plans, strict=True)
         ]

@@ -147,7 +147,7 @@ def planned(
         rows = mine[start : start + batch]
         orders = [_order(lm, found[i]) for i in rows]
         sampling = {"temperature": temperature, "top_p": top_p}
-        written = drained(lm._planned(orders, [True] * len(rows), [seed + i for i in rows], sampling))
+        written = drained(lm._planned(orders, [True] * len(rows), [seed + i for i in rows], sampling, tries=1))
         for i, order in zip(rows, written, strict=True):
             found[i] = replace(found[i], plan=str(order.plan))
     return found
