@@ -23,7 +23,7 @@ from motionllm import shipped, weights
 from motionllm.adapters import fresh_adapter, load_adapter, put, read_adapter
 from motionllm.bases import base_fingerprint, fast_dtype, load_base, load_config, load_tokenizer, probe
 from motionllm.config import Recipe, dump_recipe, load_recipe
-from motionllm.data.asked import asked, share
+from motionllm.data.asked import asked, share, tells
 from motionllm.data.clips import Clip
 from motionllm.data.conversations import Message, Renderer
 from motionllm.data.edits import shared
@@ -56,6 +56,7 @@ Judge = Callable[[Sequence[str], Sequence[Sequence[int]]], Sequence[float]]
 Shown = Literal["codes", "notation", "both"]
 # What a motion is to follow: a notation or its text; None: what the model writes, if it was trained to; False: none.
 Plan = Notation | str | bool | None
+CAPTIONS = 4  # written for one that is given, where a measured notation tells which is right
 PLANS = 4  # drawn for one that is followed
 PLANNING = 1  # besides a motion's own numbers, in the seed of its plan
 T = TypeVar("T")
@@ -820,14 +821,32 @@ class MotionLM:
             raise MotionLLMError(f"n is {n}; ask for at least one caption.")
         sampling = _sampling(temperature, top_p, top_k)
         template = self.templates.phrasings("caption")[0]
-        messages = conversation(template, {"motion": self._given(motion)}, answered=False)
+        part = self._given(motion)
+        messages = conversation(template, {"motion": part}, answered=False)
         drawn = self._say([messages] * (n - 1), seed=seed, **sampling) if n > 1 else []
-        return [*self._say([messages]), *drawn]
+        return [*self._captions([part]), *drawn]
 
-    def caption_batch(self, motions: Sequence[Motion | np.ndarray]) -> list[str]:
-        """One caption a motion (a Motion, joints, or features), decoded side by side."""
+    def caption_batch(self, motions: Sequence[Motion | np.ndarray], best_of: int = CAPTIONS) -> list[str]:
+        """One caption a motion (a Motion, joints, or features), decoded side by side: of `best_of` that are written,
+        the likeliest and others drawn (always the same), the one that tells the measured notation best
+        (`data.asked.tells`). An adapter that reads codes alone writes one.
+        """
+        return self._captions([self._given(motion) for motion in motions], best_of)
+
+    def _captions(self, shown: Sequence[dict[str, Any]], best_of: int = CAPTIONS) -> list[str]:
         template = self.templates.phrasings("caption")[0]
-        return self._say([conversation(template, {"motion": self._given(m)}, answered=False) for m in motions])
+        asked_of = [conversation(template, {"motion": part}, answered=False) for part in shown]
+        said = self._say(asked_of)
+        read = [i for i, part in enumerate(shown) if part.get("notation")] if best_of > 1 else []
+        if read:
+            rows = [i for i in read for _ in range(best_of - 1)]
+            seed = [(0, n) for n in range(best_of - 1)] * len(read)
+            drawn = self._say([asked_of[i] for i in rows], temperature=0.7, top_p=0.95, seed=seed)
+            for i, first in zip(read, range(0, len(drawn), best_of - 1), strict=True):
+                notation = Notation.parse(shown[i]["notation"])
+                several = [said[i], *drawn[first : first + best_of - 1]]
+                said[i] = max(several, key=lambda text: tells(text, notation))
+        return said
 
     def timeline(
         self, motion: Motion | np.ndarray, every: float = 1.0, window: float = 4.0, batch: int = 32
@@ -853,9 +872,7 @@ class MotionLM:
             first, last = round(begin / step), round(begin / step) + round(window / step)
             piece = codes[first * self.vocab.parts : last * self.vocab.parts]
             pieces.append(self._part(piece, features[first * down : last * down]))
-        template = self.templates.phrasings("caption")[0]
-        conversations = [conversation(template, {"motion": piece}, answered=False) for piece in pieces]
-        said = [text for i in range(0, len(pieces), batch) for text in self._say(conversations[i : i + batch])]
+        said = [text for i in range(0, len(pieces), batch) for text in self._captions(pieces[i : i + batch])]
         entries: list[tuple[float, float, str]] = []
         for begin, end, caption in zip(begins.tolist(), [*begins[1:].tolist(), total], said, strict=True):
             if entries and entries[-1][2] == caption:

@@ -610,7 +610,7 @@ def test_captions_are_given_what_was_trained(lm: MotionLM, clip: np.ndarray, mon
     )
     for shown in ("codes", "notation", "both"):
         reader.shown = shown
-        reader.caption(clip)
+        reader.caption_batch([clip], best_of=1)
         reader.ask(clip, "Which hand?")
         reader.timeline(clip, every=1.0, window=2.0)
     motions = [part for part in seen if part["type"] == "motion"]
@@ -619,3 +619,24 @@ def test_captions_are_given_what_was_trained(lm: MotionLM, clip: np.ndarray, mon
     assert len(whole) == 4 and sum("codes" in part for part in whole) == 2
     assert all(np.array_equal(part["codes"], codes) for part in whole if "codes" in part)
     assert any("notation" in part and part["notation"] != notation for part in motions)
+
+
+def test_of_several_captions_the_one_that_tells_the_notation_is_kept(
+    lm: MotionLM, clip: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+
+    def say(conversations, **options):  # type: ignore[no-untyped-def]
+        drawn.append(len(conversations))
+        if "seed" not in options:
+            return ["a person waves the left hand"] * len(conversations)
+        return ["a person sits", "a person walks forward", "a person jumps"] * (len(conversations) // 3)
+
+    monkeypatch.setattr(lm, "_say", say)
+    walk = {"codes": np.zeros(2, np.int64), "notation": "2.0 s, standing to standing\n0.0-2.0 walk forward 1.2 m/s"}
+    wave = {"codes": np.zeros(2, np.int64), "notation": "2.0 s, standing to standing\n0.0-2.0 wave left hand"}
+    assert lm._captions([walk, wave, {"codes": np.zeros(2, np.int64)}], best_of=4) == [
+        "a person walks forward", *["a person waves the left hand"] * 2
+    ]  # fmt: skip
+    assert drawn == [3, 6]
+    assert lm.caption_batch([clip]) == ["a person waves the left hand"] and drawn == [3, 6, 1]  # it reads codes alone

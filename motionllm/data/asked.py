@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from motionllm.data.builtin.reading import CONNECTOR, PATTERNS
-from motionllm.motion.notation import PACES, VERBS, Line, Notation
+from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation
 
 # What the built-in corpus has no action for; in this order, before its own patterns.
 _MORE: tuple[tuple[str, str], ...] = (
@@ -155,6 +155,24 @@ def share(wanted: list[Asked], notation: Notation) -> float:
         total += 1
         points += all(a <= b + 0.3 for a, b in pairwise(firsts))
     return points / total if total else 1.0
+
+
+def tells(text: str, notation: Notation) -> float:
+    """How well a text tells a notation, in [0, 1]: the harmonic mean of `share`, how much of what it says is there, and
+    of how much of what is there it names, by time; of small movements of limbs a third.
+
+    0 where it says nothing that is recognized, or names the other side; 1 where there is nothing to tell.
+    """
+    wanted = asked(text)
+    if not notation.lines:
+        return 1.0
+    if not wanted or contradiction(text, notation):
+        return 0.0
+    verbs = {verb for one in wanted for verb in one.verbs}
+    weights = [(x.end - x.start + 0.5) * (1 / 3 if x.verb in SMALL else 1.0) for x in notation.lines]
+    named = sum(w for w, x in zip(weights, notation.lines, strict=True) if x.verb in verbs) / sum(weights)
+    right = share(wanted, notation)
+    return 2 * right * named / (right + named) if right + named else 0.0
 
 
 def contradiction(text: str, notation: Notation) -> str:

@@ -9,9 +9,9 @@ import pytest
 
 from motionllm.config import Source
 from motionllm.data import builtin
-from motionllm.data.asked import asked, contradiction, share
+from motionllm.data.asked import asked, contradiction, share, tells
 from motionllm.data.clips import encode
-from motionllm.motion.features import joints_to_features, mirror
+from motionllm.motion.features import features_to_joints, joints_to_features, mirror
 from motionllm.motion.notation import Line, Notation, measure
 from motionllm.tokenizer import MotionTokenizer
 
@@ -101,3 +101,28 @@ def test_captions_of_the_other_side_are_left_out_where_asked(
     (clip,) = encode(source.model_copy(update={"check": ["side"]}), "train", tokenizer)
     assert clip.sample.captions == ["a person kicks with the left leg"]
     assert "he kicks with his right leg" in caplog.text and "1 caption is left out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ("a person walks forward", "a person waves"),
+        ("a person walks forward and then waves the left hand", "a person walks forward"),
+        ("a person walks forward and waves the left hand", "a person walks forward and waves the right hand"),
+        ("a person walks forward", "a person walks forward and jumps and kicks"),
+        ("a person waves the left hand three times", "a person waves the left hand once"),
+        ("a person walks", "climatology"),
+    ],
+)
+def test_what_tells_more_and_says_nothing_wrong_is_better(better: str, worse: str) -> None:
+    notation = Notation.parse("5.0 s, standing to standing\n0.0-3.0 walk forward 1.1 m/s\n3.2-5.0 wave left hand x3")
+    assert 0 <= tells(worse, notation) < tells(better, notation) <= 1
+
+
+def test_sentences_of_the_notation_itself_tell_it() -> None:
+    scores = []
+    for index in range(60):
+        notation = measure(features_to_joints(builtin.sample(index, split="val").load()))
+        if notation.lines:
+            scores.append(tells(notation.sentence(), notation))
+    assert np.mean(scores) > 0.8
