@@ -85,7 +85,7 @@ VERBS: dict[str, Verb] = {
     "lunge": Verb(parts=_LEGS[:2], usual=(0.9, 1.31), words=("lunges", "with the {part} in front")),
     "kneel": Verb(parts=_LEGS, usual=(0.48, 0.79), words=("kneels down", "")),
     "sit": Verb(usual=(0.9, 1.4), words=("sits down", "")),
-    "lie": Verb(usual=(1.42, 1.94), words=("lies down", "")),
+    "lie": Verb(usual=(1.42, 1.94), words=("lies down on the floor", "")),
     "stand up": Verb(usual=(1.14, 1.73), words=("stands up", "")),
     "bend down": Verb(
         parts=_HANDS, usual=(1.15, 1.78), words=("bends down", "and reaches to the floor with the {part}")
@@ -107,7 +107,9 @@ VERBS: dict[str, Verb] = {
     "reach up": Verb(parts=_HANDS, usual=(2.56, 3.69), words=("raises", "the {part}")),
     "raise": Verb(parts=_LIMBS, words=("raises", "the {part}")),
     "lower": Verb(parts=_LIMBS, words=("lowers", "the {part}")),
-    "stretch": Verb(parts=_LIMBS, ways=("forward", "out"), usual=(1.22, 1.85), words=("stretches", "the {part} {way}")),
+    "stretch": Verb(
+        parts=_LIMBS, ways=("forward", "out"), usual=(1.22, 1.85), words=("reaches", "{way} with the {part}")
+    ),
     "bend": Verb(parts=_LIMBS, words=("bends", "the {part}")),
     "swing": Verb(parts=_LIMBS, ways=_AXES, words=("moves", "the {part} {way}")),
     "circle": Verb(parts=_LIMBS, ways=_WAYS[:2], words=("rotates", "the {part} {way}")),
@@ -758,9 +760,7 @@ def _sentence(
     last: str = ", and ",
 ) -> str:
     """A sentence of at most so many clauses."""
-    lines = [x for x in notation.lines if x.verb not in SMALL] or list(notation.lines)
-    if any(x.verb == "dance" for x in lines):  # its steps and turns are not told one by one
-        lines = [x for x in lines if x.verb not in ("turn", "kick", *_TRAVEL)]
+    lines = _told(notation)
     best = sorted(lines, key=_weight, reverse=True)[:clauses]
 
     def order(line: Line) -> tuple[bool, float, float]:
@@ -776,12 +776,33 @@ def _sentence(
     return f"{subject} {between.join(said[:-1])}{' and then ' if len(said) == 2 else last}{said[-1]}"
 
 
+def _told(notation: Notation) -> list[Line]:
+    """The lines a sentence is made of: without what is part of another event and, beside events, what limbs do."""
+    lines = [x for x in notation.lines if x.verb not in SMALL or x.verb == "lift"] or list(notation.lines)
+    if any(x.verb == "dance" for x in lines):  # its steps and turns are not told one by one
+        lines = [x for x in lines if x.verb not in ("turn", "kick", "lift", *_TRAVEL)]
+    return [x for x in lines if not any(x.verb in _PARTS_OF.get(y.verb, ()) and _beside(x, y) for y in lines)]
+
+
+_PARTS_OF = {"throw": ("reach up",), "lift": ("bow",), "kick": ("lift",), "march": ("lift",), "stand on": ("lift",)}
+
+
+def _beside(a: Line, b: Line) -> bool:
+    """Whether two lines share time, or lie within 0.5 s of each other."""
+    return a.start < b.end + 0.5 and b.start < a.end + 0.5
+
+
 def _clause(line: Line) -> str:
     verb, after = VERBS[line.verb].words
+    if line.verb == "stretch" and line.way == "out":
+        verb, after = "stretches", "the {part} out to the side" + ("s" if line.part.startswith("both") else "")
+    if line.verb == "march" and line.pace:
+        verb, after = ("jogs in place", "") if line.pace == PACES[1] else ("raises the knees one after the other", "")
     way = line.way
+    part = line.part.replace("leg", "knee") if line.verb == "lift" else line.part
     if line.verb in ("walk", "run", "creep") and line.way in ("left", "right"):
         way = f"sideways to the {line.way}"
-    said = f"{verb} {after if _filled(after, line) else ''}".format(part=line.part, way=way)
+    said = f"{verb} {after if _filled(after, line) else ''}".format(part=part, way=way)
     words = [said.replace("the both", "both").strip()]
     if line.verb == "turn" and line.size >= 150:
         words.append("all the way around" if line.size >= 270 else "to face the other way")
@@ -789,7 +810,7 @@ def _clause(line: Line) -> str:
         words.append(
             "in a circle" if abs(line.size) >= 270 else f"curving to the {'left' if line.size > 0 else 'right'}"
         )
-    if line.count > 1 and line.verb not in ("step", "jumping jack", "twist"):
+    if line.count > 1 and line.verb not in ("step", "jumping jack", "twist", "march"):
         words.append(_TIMES_WORDS[line.count] if line.count < len(_TIMES_WORDS) else "several times")
     return " ".join(word for word in words if word)
 

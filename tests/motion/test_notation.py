@@ -152,6 +152,20 @@ def test_left_and_right_are_exchanged_by_a_mirror(index: int) -> None:
     assert sorted(str(measure(mirror(clip))).splitlines()) == sorted(text.splitlines())
 
 
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ("0.1-1.1 lift left leg\n0.3-0.9 bow 45", "lifts the left knee"),
+        ("0.2-1.0 reach up right hand\n0.9-1.5 throw both hands", "throws something with both hands"),
+        ("0.1-3.8 march x12 quickly", "jogs in place"),
+        ("0.5-2.0 stretch both arms out", "stretches both arms out to the sides"),
+        ("0.1-0.9 turn left 90\n0.2-3.9 dance\n2.0-3.0 clap x4", "dances and then claps four times"),
+    ],
+)
+def test_a_sentence_tells_what_matters(lines: str, sentence: str) -> None:
+    assert Notation.parse(f"4.0 s, standing to standing\n{lines}").sentence() == f"a person {sentence}"
+
+
 def test_size_place_and_heading_of_the_body_do_not_matter(walk: np.ndarray) -> None:
     clip = walk.astype(np.float64)
     turned = np.stack([clip[..., 2] + 3, clip[..., 1], -clip[..., 0] - 2], -1)
