@@ -329,15 +329,18 @@ def _whole_body(s: Signals, events: Sequence[Event]) -> list[Line]:
 
     On real motion some rules of `facts` fire too easily; the limbs then tell what is left out here: a punch under
     1.8 m/s (1.3 with a straight arm); a throw under 2.1 m/s, with both hands at once, or under 3 m/s while going or
-    with the other hand as busy (0.8 of its speed); a look of over 90 degrees; a hand at the head for under 0.8 s;
-    steps, lifts, lunges and low kicks while travelling, marching or on one leg; arms within a flip; and a squat or
-    lunge of over 4 s, which is how the body stands.
+    with the other hand as busy (0.8 of its speed); a low kick of under 0.15 s and 3.2 m/s; turns of under 50 degrees; a
+    look of over 90 degrees; a hand at the head for under 0.8 s; bows of under 0.4 s, or on the way to a squat, seat or
+    jump; lifts of under 0.2 m; two claps while travelling; steps, lifts, lunges and low kicks while travelling, marching
+    or on one leg; what an arm does that circles; arms within a flip; and a squat or lunge of over 4 s, which is how the
+    body stands.
     """
-    lines = [*_flips(s), *_crawls(s), *_climbs(s), *_pushes(s), *_dances(s, events)]
+    going = [(int(e.start * s.fps), int(e.end * s.fps)) for e in events if e.name in ("walk", "run", "crouch walk")]
+    climbs = _climbs(s)
+    lines = [*_flips(s), *_crawls(s), *climbs, *_pushes(s, climbs, going), *_dances(s, events)]
     over, low = _spans(s, lines, "cartwheel", "flip", "roll"), _spans(s, lines, "crawl")
     pushed = _spans(s, lines, "throw")
     thrown = [e for e in events if e.name == "throw"]
-    going = [(int(e.start * s.fps), int(e.end * s.fps)) for e in events if e.name in ("walk", "run", "crouch walk")]
     marching = [
         (int(e.start * s.fps) - s.frames(0.2), int(e.end * s.fps) + s.frames(0.2))
         for e in events
@@ -385,11 +388,15 @@ def _whole_body(s: Signals, events: Sequence[Event]) -> list[Line]:
             continue
         elif verb == "bow" and (e.end - e.start > 4 or (size < 35 and not _from_upright(s, a, b))):
             verb, way = "lean", "forward"
-        if verb in ("squat", "lunge") and e.end - e.start > 4 and e.count < 3:  # how the body stands all along
+        if (
+            verb in ("squat", "lunge") and e.end - e.start > 4 and e.count < (3 if verb == "squat" else 9)
+        ):  # how the body stands all along
             continue
         if verb == "stand on" and e.end - e.start < 1.5:
             verb, part = "lift", "right leg" if e.side == "left" else "left leg"
-        if verb == "lift" and e.size < 0.2:
+        if (verb == "lift" and e.size < 0.2) or (verb == "turn" and abs(e.size) < 50):
+            continue
+        if verb == "kick" and e.end - e.start < 0.15 and e.size < 0.5 and e.speed < 3.2:
             continue
         if verb == "clap" and e.count < 3 and coverage(a, b, going) > 0.5:
             continue
@@ -402,7 +409,7 @@ def _whole_body(s: Signals, events: Sequence[Event]) -> list[Line]:
 
 
 def _few_steps(walk: Event, events: Sequence[Event]) -> int:
-    """The steps of a walk that is no more than some single ones: straight on or back up to five at under 0.65 m/s,
+    """The steps of a walk that is no more than some single ones: straight on or back up to four at under 0.65 m/s,
     to the side, where the foot of that side leads and is counted, at under 0.9 m/s. 0 for any other walk.
     """
     aside = walk.direction in SIDES
@@ -410,7 +417,7 @@ def _few_steps(walk: Event, events: Sequence[Event]) -> int:
         return 0
     steps = [e for e in events if e.name == "step" and min(e.end, walk.end) - max(e.start, walk.start) > 0.1]
     steps = [e for e in steps if e.direction == walk.direction and (not aside or e.side == walk.direction)]
-    return len(steps) if len(steps) <= 5 else 0
+    return len(steps) if len(steps) <= 4 else 0
 
 
 def _follows(step: Event, events: Sequence[Event]) -> bool:
@@ -456,18 +463,27 @@ def _flips(s: Signals) -> list[Line]:
     return lines
 
 
-def _pushes(s: Signals) -> list[Line]:
+def _pushes(s: Signals, climbs: Sequence[Line], going: list[tuple[int, int]]) -> list[Line]:
     """throw with both hands: above the shoulders and before them (0.1 m) the arms stretch by 0.07 m within 0.35 s, on
-    the mean of both, the trunk within 40 degrees of upright.
+    the mean of both, the trunk within 40 degrees of upright. The hands are within 0.55 m of each other and 0.22 m of
+    one height, end 0.12 m over the shoulders with arms stretched to 0.36 m, and hang (0.3 m below) within a second.
+    Not while travelling or in a clip with climbing, where hands hold on to something.
     """
+    if climbs:
+        return []
     reach, window = s.reach.mean(1), s.frames(0.35)
     least = np.array([reach[max(0, i - window) : i + 1].min() for i in range(len(reach))])
-    ahead = (s.hand[..., 1].mean(1) > 0) & (s.hand[..., 2].mean(1) > 0.1) & (s.hand[..., 1] > -0.1).all(1)
-    thrown = (reach - least > 0.07) & ahead & (s.tilt < 40)
-    return [
-        Line(max(0, a - window) / s.fps, b / s.fps, "throw", "both hands")
-        for a, b in stretches_where(thrown, 2, s.frames(0.5))
-    ]
+    high = s.hand[..., 1]
+    ahead = (high.mean(1) > 0) & (s.hand[..., 2].mean(1) > 0.1) & (high > -0.1).all(1)
+    lines = []
+    for c, b in stretches_where((reach - least > 0.07) & ahead & (s.tilt < 40), 2, s.frames(0.5)):
+        a, near = max(0, c - window), slice(max(0, c - s.frames(0.9)), b + s.frames(1.0))
+        out = a + int(reach[a:b].argmax())
+        together = s.hands_apart[a:b].max() < 0.55 and np.abs(high[a:b, 0] - high[a:b, 1]).max() < 0.22
+        stretched = high[out].min() > 0.12 and s.reach[out].min() > 0.36
+        if together and stretched and high[near].min() < -0.3 and coverage(a, b, going) < 0.3:
+            lines.append(Line(a / s.fps, b / s.fps, "throw", "both hands"))
+    return lines
 
 
 def _dances(s: Signals, events: Sequence[Event]) -> list[Line]:
@@ -563,7 +579,7 @@ def _strokes(s: Signals, events: Sequence[Event], circles: Sequence[Line]) -> li
 
     One that goes to and fro at least twice by 0.12 m along its longest axis swings along it (count: those); else it is
     raised or lowered (0.25 m; "reach up" where it ends over the shoulder), stretched or bent (0.15 m of its distance
-    from the shoulder); all over 0.25 m. Held: over 1.5 s under 0.35 m/s above the belly. Swings while travelling are
+    from the shoulder); all over 0.3 m. Held: over 1.5 s under 0.35 m/s above the belly. Swings while travelling are
     those of walking and are left out, unless the hand is above the belly.
     """
     going = [
@@ -586,7 +602,7 @@ def _strokes(s: Signals, events: Sequence[Event], circles: Sequence[Line]) -> li
             wide = float(np.ptp(piece[:, axis]))
             count = len(minima(piece[:, axis], max(0.12, 0.4 * wide)))
             on_the_way = coverage(a, b, going) > 0.5 and np.percentile(piece[:, 1], 90) < -0.2
-            if on_the_way or wide < 0.25:
+            if on_the_way or wide < 0.3:
                 continue
             axes = (_AXES[1], _AXES[0], _AXES[2])
             rise, longer = float(piece[-1, 1] - piece[0, 1]), float(reach[-1] - reach[0])
