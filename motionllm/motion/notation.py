@@ -331,7 +331,7 @@ def _whole_body(s: Signals, events: Sequence[Event]) -> list[Line]:
     1.8 m/s (1.3 with a straight arm); a throw under 2.1 m/s, with both hands at once, or under 3 m/s while going or
     with the other hand as busy (0.8 of its speed); a low kick of under 0.15 s and 3.2 m/s; turns of under 50 degrees; a
     look of over 90 degrees; a hand at the head for under 0.8 s; bows of under 0.4 s, or on the way to a squat, seat or
-    jump; lifts of under 0.2 m; two claps while travelling; steps, lifts, lunges and low kicks while travelling, marching
+    jump; lifts of under 0.2 m; two claps on the way; steps, lifts, lunges and low kicks while travelling, marching
     or on one leg; what an arm does that circles; arms within a flip; and a squat or lunge of over 4 s, which is how the
     body stands.
     """
