@@ -4,9 +4,10 @@ An adapter is trained on conversations of one question and one answer, so a turn
 by rules that a person can foresee:
 
 1. `/…` is a command.
-2. With a motion at hand, an adapter that was trained to (`MotionLM.edits`) reads its plan and the line, and either
-   writes a new plan or answers in words. The motion is made from the new plan; where it is the old one, at the
-   beginning or at the end, the old codes stay (`edits.shared`).
+2. With a motion at hand, an adapter that was trained to (`MotionLM.edits`) reads what the motion does and the line, and
+   says what it comes to: another motion, a question, talk, or a change in few words (`data.changes`), which makes a new
+   plan of the old one. The motion is made from that; where both plans are the same, at the beginning or at the end,
+   the old codes stay.
 3. Else a line that the model itself would answer by a motion, and that could be a caption (`MotionLM.moves`), makes
    one.
 4. Any other line is a question: about the clip at hand, or, where there is none, to the base model.
@@ -136,10 +137,15 @@ class Chat:
                 yield command(rest.strip())
         elif self.motion is not None and self.lm.edits:
             plan = self._present()
-            if self.lm.moves([self.lm.request(plan, line)]):
-                yield from self._change(plan, line)
-            else:
+            change = self.lm.changes([plan], [line])[0]
+            if change == "new":
+                yield from self._make(line, self.seconds)
+            elif change == "question":
                 yield Reply(self.lm.ask(self.motion, line))
+            elif change == "talk":
+                yield self._say(line)
+            else:
+                yield from self._change(plan, change)
         elif self.lm.moves([{"role": "user", "content": line}]):
             yield from self._make(line, self.seconds, anew=self.made)
         elif self.motion is not None:
@@ -147,14 +153,13 @@ class Chat:
         else:
             yield self._say(line)
 
-    def _change(self, old: Notation, line: str) -> Iterator[np.ndarray | Notation | Reply | None]:
-        """The motion from the plan that the line makes of the old one, with the codes of what did not change."""
+    def _change(self, old: Notation, change: str) -> Iterator[np.ndarray | Notation | Reply | None]:
+        """The motion from the plan after a change, with the codes of what did not change."""
         assert self.motion is not None
-        (new,) = yield from self.lm.replanning([old], [line])
+        new = yield from self.lm.replanning(old, change, self.seed, self.temperature)
         if self.codes is None:
             self.codes = self.lm.motion_tokenizer.encode(self.motion)
-        text, start, end = self.lm.changed(old, new, line, self.codes)
-        yield from self._make(text, None, new, start, end)
+        yield from self._make(new.sentence(), None, new, *self.lm.kept(old, new, self.codes))
 
     def _make(
         self,

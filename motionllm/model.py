@@ -24,9 +24,9 @@ from motionllm.adapters import fresh_adapter, load_adapter, put, read_adapter
 from motionllm.bases import base_fingerprint, fast_dtype, load_base, load_config, load_tokenizer, probe
 from motionllm.config import Recipe, dump_recipe, load_recipe
 from motionllm.data.asked import asked, share, tells
+from motionllm.data.changes import OTHERWISE, added, changed, shared, summary
 from motionllm.data.clips import Clip
 from motionllm.data.conversations import Message, Renderer
-from motionllm.data.edits import shared
 from motionllm.data.meaning import associations
 from motionllm.data.templates import Templates, conversation
 from motionllm.engines import Engine
@@ -424,15 +424,12 @@ class MotionLM:
         learned = self.recipe.data.tasks.get("edit", 0) > 0 and bool(self.templates.tasks.get("edit"))
         return learned and self.plans and not self.engine
 
-    def replan(self, plans: Sequence[Notation], requests: Sequence[str]) -> list[Notation]:
-        """What becomes of each plan by a request in a person's words ("the other hand", "then sit down").
+    def changes(self, plans: Sequence[Notation], requests: Sequence[str]) -> list[str]:
+        """What requests in a person's words ("the other hand", "then sit down") come to, for motions with these plans:
+        each a change as `data.changes` has them, or one of its OTHERWISE.
 
         Raises MotionLLMError where the adapter was not trained to (`edits`), or a request is empty.
         """
-        return drained(self.replanning(plans, requests))
-
-    def replanning(self, plans: Sequence[Notation], requests: Sequence[str]) -> Generator[None, None, list[Notation]]:
-        """`replan` for who may change their mind: yields after each token. It ends where it is closed."""
         if not self.edits:
             raise MotionLLMError(
                 "This adapter cannot change a plan: it was not trained with `data.notation` and the task `edit`, or an "
@@ -440,29 +437,32 @@ class MotionLM:
             )
         if any(not request.strip() for request in requests):
             raise MotionLLMError("The request is empty; say what is to be changed.")
-        prompts, begun = [], []
-        for plan, request in zip(plans, requests, strict=True):
-            order = replace(
-                self._order("a person moves", None, [], []), prompt=self._prompt([self.request(plan, request)])
-            )
-            blank = self._blank(order)
-            # A change makes a clip twice as long, and a while longer for what is added.
-            longest = min(LONGEST, 2 * plan.seconds + TRAINED / self.motion_tokenizer.skeleton.fps)
-            begun.append(grammar.begin(0.5, longest, blank.most))
-            prompts.append([*order.prompt, self.vocab.start_id])
-        texts = yield from decoding.writing(self.model, self.vocab, self._spelling, prompts, begun)
-        return [Notation.parse(text) for text in texts]
+        template = self.templates.phrasings("edit")[0]
+        asked = [
+            conversation(template, {"plan": summary(plan), "request": request.strip()}, answered=False)
+            for plan, request in zip(plans, requests, strict=True)
+        ]
+        return self._say(asked)
 
-    def request(self, plan: Notation, line: str) -> Message:
-        """The turn that puts a line to the model about a motion with this plan."""
-        values = {"motion": {"notation": str(plan)}, "request": line.strip()}
-        return conversation(self.templates.phrasings("edit")[0], values, answered=False)[0]
+    def replan(self, plan: Notation, change: str, seed: int | None = None, temperature: float = 0.8) -> Notation:
+        """The plan after a change; what it adds is planned as the motion of a text is, by seed and temperature.
 
-    def changed(
-        self, old: Notation, new: Notation, line: str, codes: np.ndarray
-    ) -> tuple[str, np.ndarray | None, np.ndarray | None]:
-        """What the motion by a plan that a line changed is made from: its text, and of the codes (n,) of the old motion
-        those that it begins with and those that it ends with by both plans, up to MARGIN seconds from what changes.
+        Raises MotionLLMError for what is no change, or cannot be made of this motion.
+        """
+        return drained(self.replanning(plan, change, seed, temperature))
+
+    def replanning(
+        self, plan: Notation, change: str, seed: int | None = None, temperature: float = 0.8
+    ) -> Generator[None, None, Notation]:
+        """`replan` for who may change their mind: yields after each token. It ends where it is closed."""
+        text, more = added(change), Notation(0.2, ("standing", "standing"))
+        if text:
+            more = yield from self.planning(text, None, seed, temperature)
+        return changed(plan, change, lambda _: more)
+
+    def kept(self, old: Notation, new: Notation, codes: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Of the codes (n,) of a motion those that it begins with and those that it ends with by its old plan as by its
+        new one, up to MARGIN seconds from what changes; None where that is less than LEAST seconds, or nothing changes.
         """
         rate, parts = self.motion_tokenizer.steps_per_second, self.motion_tokenizer.parts
         first, last = (int(max(0.0, seconds - MARGIN) * rate) for seconds in shared(old, new))
@@ -470,10 +470,7 @@ class MotionLM:
         first = min(first, most)
         last = min(last, most - first)
         first, last = (0 if old == new or steps < LEAST * rate else steps for steps in (first, last))
-        # A plan that has nothing of the old one is of something else, which the line says best.
-        same = {x.verb for x in new.lines} & {x.verb for x in old.lines}
-        text = new.sentence() if same or not new.lines else line
-        return text, codes[: first * parts] if first else None, codes[len(codes) - last * parts :] if last else None
+        return codes[: first * parts] if first else None, codes[len(codes) - last * parts :] if last else None
 
     def notation(self, motion: Motion | np.ndarray) -> Notation:
         """What is measured on a motion. Raises MotionLLMError for one of under 5 frames, or without 22 joints."""
@@ -918,12 +915,13 @@ class MotionLM:
         if not asked and self.edits and (shown := _shown(messages)):
             part, line = shown
             old, codes = self._held(part)
-            if self.moves([self.request(old, line)]):
-                (new,) = self.replan([old], [line])
-                text, start, end = self.changed(old, new, line, codes)
-                row = [text], [new.seconds], seed, temperature, top_p, 1, top_k, start, end, None, 1.0, new
-                made, frames = drained(self._drawn(*row))[0]
+            change = self.changes([old], [line])[0]
+            if change not in OTHERWISE:
+                new = self.replan(old, change, seed, temperature)
+                row = [new.sentence()], [new.seconds], seed, temperature, top_p, 1, top_k, *self.kept(old, new, codes)
+                made, frames = drained(self._drawn(*row, None, 1.0, new))[0]
                 return _moved(self._motion(made, frames), made, new)
+            asked = change == "new"
         elif not asked:
             asked = self.moves(messages)
         if not asked:

@@ -73,14 +73,16 @@ def _words(messages: list[dict[str, Any]]) -> str:
     return str(last if isinstance(last, str) else last[-1]["text"])
 
 
-def _becomes(chat: Chat, monkeypatch: pytest.MonkeyPatch, plan: str) -> None:
-    """Let the model's next plan be this one."""
+def _becomes(chat: Chat, monkeypatch: pytest.MonkeyPatch, change: str, plan: str = "") -> None:
+    """Let the model understand every line as this change; plan: the next one."""
 
-    def replanning(_: object, __: object) -> Generator[None, None, list[Notation]]:
+    def replanning(*_: object) -> Generator[None, None, Notation]:
         yield
-        return [Notation.parse(plan)]
+        return Notation.parse(plan)
 
-    monkeypatch.setattr(chat.lm, "replanning", replanning)
+    monkeypatch.setattr(chat.lm, "changes", lambda plans, requests: [change] * len(plans))
+    if plan:
+        monkeypatch.setattr(chat.lm, "replanning", replanning)
 
 
 def test_a_plan_is_shown_and_taken_from_a_file(editing: Chat, tmp_path: Path) -> None:
@@ -136,7 +138,7 @@ def test_codes_stay_where_the_plan_does(
     editing.say("/plan old.txt")
     old = editing.codes
     assert old is not None
-    _becomes(editing, monkeypatch, new)
+    _becomes(editing, monkeypatch, "mirror", new)
     editing.seed = 4
     *pieces, reply = editing.turn("change it")
     assert isinstance(reply, Reply) and not reply.failed and reply.motion is not None, reply
@@ -155,26 +157,52 @@ def test_codes_stay_where_the_plan_does(
         assert sum(len(p) for p in pieces if isinstance(p, np.ndarray)) == len(reply.motion)
 
 
-def test_the_model_itself_writes_the_new_plan(editing: Chat, tmp_path: Path) -> None:
+def test_what_a_line_comes_to(editing: Chat, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     wave().save(tmp_path / "wave.bvh")
     for first in ("/load wave.bvh", "/plan old.txt"):
         editing.say(first)
         before = Notation.parse(editing.say("/plan").text)
-        reply = editing.say("now three times")
-        assert not reply.failed and reply.motion is not None, reply.text
-        assert editing.plan == editing.lm.replan([before], ["now three times"])[0]
-        assert Notation.parse(str(editing.plan)) == editing.plan
-    assert editing.say("What does the person do?").motion is None
-    with pytest.raises(MotionLLMError, match="empty"):
-        editing.lm.replan([before], [" "])
+        _becomes(editing, monkeypatch, "wave right hand")
+        reply = editing.say("the other hand")
+        assert reply.motion is not None and "waves with the right hand" in reply.text
+        assert str(editing.plan) == str(before).replace("left hand", "right hand")
+    held = editing.motion
+    _becomes(editing, monkeypatch, "question")
+    assert editing.say("Which hand?").text == editing.lm.ask(held, "Which hand?")  # type: ignore[arg-type]
+    _becomes(editing, monkeypatch, "talk")
+    assert editing.say("Thanks").text == editing.lm.talk([{"role": "user", "content": "Thanks"}], 3)
+    assert editing.motion is held
+    for nonsense in ("kick x3", "fly", ""):
+        _becomes(editing, monkeypatch, nonsense)
+        reply = editing.say("a change")
+        assert reply.failed and "understood" in reply.text and editing.motion is held
+    _becomes(editing, monkeypatch, "new")
+    assert editing.say("a person jumps").text.startswith("a person jumps (") and editing.motion is not held
 
 
-def test_a_plan_of_something_else_is_made_by_the_line(editing: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_added_is_planned_by_the_model(editing: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     editing.say("/plan old.txt")
-    _becomes(editing, monkeypatch, "2.0 s, standing to standing\n0.5-1.0 jump 0.3 m")
-    assert editing.say("a person hops up").text.startswith("a person hops up (2.0 s")
-    _becomes(editing, monkeypatch, "3.0 s, standing to standing\n0.5-2.0 jump 0.3 m x3")
-    assert editing.say("three times").text == "a person jumps three times (3.0 s)"
+    _becomes(editing, monkeypatch, "then a person sits down")
+    more = editing.lm.plan("a person sits down", seed=3)
+    reply = editing.say("then sit down")
+    assert reply.motion is not None and editing.plan is not None
+    assert editing.plan.seconds == pytest.approx(4.0 + more.seconds)
+    assert editing.plan.lines[:2] == Notation.parse(OLD).lines and len(editing.plan.lines) == 2 + len(more.lines)
+
+
+def test_the_model_is_asked_in_the_words_that_it_learned(editing: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(editing.lm, "_say", lambda asked: seen.extend(asked) or ["mirror"] * len(asked))
+    old = Notation.parse(OLD)
+    assert editing.lm.changes([old, old], ["mirror it ", "flip it"]) == ["mirror", "mirror"]
+    template = editing.lm.templates.phrasings("edit")[0].turns[0]["user"]
+    filled = template.format(plan="4.0 s: walk forward; wave left hand x3", request="mirror it")
+    assert seen[0] == [{"role": "user", "content": [{"type": "text", "text": filled}]}]
+    with pytest.raises(MotionLLMError, match="empty"):
+        editing.lm.changes([old], [" "])
+    editing.lm.recipe.data.tasks["edit"] = 0.0
+    with pytest.raises(MotionLLMError, match="was not trained"):
+        editing.lm.changes([old], ["mirror it"])
 
 
 def test_messages_change_a_motion_too(editing: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,19 +211,20 @@ def test_messages_change_a_motion_too(editing: Chat, monkeypatch: pytest.MonkeyP
     messages.append(lm.chat(messages, seed=1, plan=OLD))
     old = messages[-1]["content"][0]
     assert old["notation"] == OLD and len(old["codes"])
-    new = OLD.replace("left", "right")
-    for given in (
-        messages,
-        [{"role": "user", "content": [{"type": "motion", "motion": old["motion"], "notation": OLD}]}],
-    ):
-        monkeypatch.setattr(lm, "replan", lambda plans, _: [Notation.parse(new)] * len(plans))
+    _becomes(editing, monkeypatch, "wave other side")
+    shown = {"type": "motion", "motion": old["motion"], "notation": OLD}
+    for given in (messages, [{"role": "user", "content": [shown]}]):
         part = lm.chat([*given, {"role": "user", "content": "the other hand"}], seed=2)["content"][0]
         kept = int(1.7 * lm.motion_tokenizer.steps_per_second) * lm.motion_tokenizer.parts
-        assert part["notation"] == new
+        assert part["notation"] == OLD.replace("left", "right")
         codes = old["codes"] if given is messages else lm.motion_tokenizer.encode(old["motion"])
         assert np.array_equal(part["codes"][:kept], codes[:kept])
+    _becomes(editing, monkeypatch, "question")
     said = lm.chat([*messages, {"role": "user", "content": "Which hand?"}], seed=2)["content"][0]
     assert said["type"] == "text"
+    _becomes(editing, monkeypatch, "new")
+    said = lm.chat([*messages, {"role": "user", "content": "a person jumps"}], seed=2)["content"][0]
+    assert said["type"] == "motion" and said["notation"] != OLD
 
 
 def test_a_seed_repeats_a_turn(chat: Chat) -> None:

@@ -22,7 +22,8 @@ from motionllm.config import Source
 from motionllm.data import asked, chats, phrasing, sources, variants
 from motionllm.data import questions as asking
 from motionllm.data.asked import contradiction
-from motionllm.data.edits import PACE, editable
+from motionllm.data.changes import PACE
+from motionllm.data.edits import editable
 from motionllm.data.questions import Balance, fact_questions, label_questions, label_values, labels_asked
 from motionllm.data.samples import Question, Sample
 from motionllm.data.sources import at_pace, counted, mirrored, shortened
@@ -108,7 +109,7 @@ def encode(
     tasks: those of them that ask for edited motion have it encoded too. noted: with the notation of each clip.
     Clips shorter than one step are left out; MotionLLMError where none is left, or where the cache cannot be written.
     """
-    edits = [name for name in EDITS if name in tasks or "edit" in tasks]
+    edits = [name for name in EDITS if name in tasks]
     path = cache_folder() / "clips" / f"{_key(source, split, tokenizer, edits, noted)}.arrow"
     beside = path.with_suffix(".json")
     if not path.is_file():

@@ -1,14 +1,10 @@
-"""Edits: a motion's notation, a request in a person's words, and the notation that it asks for.
+"""Requests: what a person may say of a motion, and the change that it asks for (`changes`), as pairs to learn from.
 
-    3.2 s, standing to standing          "now twice, and with the other hand"          …
+    4.2 s: walk forward; wave right hand x3      "use the other hand for the greeting, please"      wave other side
 
-The pairs teach a model to change a plan. Each kind of edit is a function of a measured notation that gives what may be
-said and the notation after it, or None where it does not apply: a clip without a turn has none to be turned the other
-way. Times stay consistent (what comes later moves along, the clip grows or shrinks), and what is added was measured on
-another clip. Some phrasings and names of each kind are held out of training, for tests.
-
-A notation holds *acts*: an event that has a name, and the smaller lines (arms that swing, feet that step) that go with
-it. Edits are of acts.
+Each kind of edit is a function of a measured notation that gives a change and how it may be asked for, or None where it
+does not apply: a clip without a turn has none to be turned the other way. What is to be added was measured on another
+clip. Some phrasings and names of each kind are held out of training, for tests.
 """
 
 from __future__ import annotations
@@ -19,31 +15,26 @@ from itertools import pairwise
 
 import numpy as np
 
-from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation
+from motionllm.data.changes import (
+    CHANGES_POSTURE,
+    COUNTED,
+    FREE_HANDS,
+    LONG,
+    LONGEST,
+    OTHERWISE,
+    PACED,
+    Act,
+    acts,
+    alone,
+    changed,
+    heading,
+)
+from motionllm.errors import MotionLLMError
+from motionllm.motion.notation import SMALL, VERBS, Notation
 
-LONGEST = 16.0  # seconds of what an edit may make
-PACE = 1.5  # of slower and faster, where no number is said
-_TRAVEL = tuple(verb for verb, spec in VERBS.items() if spec.speed)
-_CHANGES_POSTURE = ("sit", "lie", "kneel", "stand up")
-_COUNTED = ("jump", "hop", "jumping jack", "squat", "lunge", "bow", "wave", "throw", "punch", "clap", "kick", "twist",
-            "bend down", "cartwheel", "circle", "swing", "reach up")  # fmt: skip
-_CLOSE = ("wave", "clap", "jumping jack", "hop", "punch", "twist", "circle", "swing")  # repeated without a rest
-_LASTING = (*_TRAVEL, "dance", "stand on", "hold", "hands on hips", "march", "lean", "wave", "clap")
-_FREE_HANDS = ("wave", "clap", "hands on hips", "hand to head", "reach up", "stretch", "punch")  # while the legs go
-_OF_HANDS = (*_FREE_HANDS, "throw", "bend down", "jumping jack")
 _SELDOM = ("side", "way", "count", "append", "while", "remove", "replace", "size", "order", "act pace")
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 _TIMES = ("", "once", "twice", "three times", "four times", "five times", "six times", "seven times", "eight times")
-
-
-@dataclass(frozen=True)
-class Act:
-    """An event and what goes with it: numbers of lines, the event's own first, and the seconds that they fill."""
-
-    rows: tuple[int, ...]
-    main: Line
-    start: float
-    end: float
 
 
 @dataclass(frozen=True)
@@ -86,39 +77,22 @@ class Donors:
 
 @dataclass(frozen=True)
 class Edit:
-    """request: what is said; kind: of KINDS; key: of REQUESTS."""
+    """kind: of KINDS; key: of REQUESTS; request: what is said; change: that, in the words of `changes`."""
 
     kind: str
     key: str
     old: Notation
     request: str
+    change: str
     new: Notation
 
 
 NO_DONORS = Donors()
 Words = dict[str, str]
-Asked = tuple[str, Words, Notation] | None  # a key of REQUESTS, what fills its places, and the notation after it
+Asked = (
+    tuple[str, Words, str] | tuple[str, Words, str, Donor] | None
+)  # key, what fills its places, change, what is added
 Kind = Callable[[Notation, np.random.Generator, Donors], Asked]
-
-
-def acts(notation: Notation) -> list[Act]:
-    """The acts of a notation in time. Where no event has a name, every line is an act."""
-    lines = notation.lines
-    mains = [i for i, line in enumerate(lines) if line.verb not in SMALL] or list(range(len(lines)))
-    members: dict[int, list[int]] = {i: [i] for i in mains}
-    for i, line in enumerate(lines):
-        if i in members:
-            continue
-        apart = {m: max(line.start, lines[m].start) - min(line.end, lines[m].end) for m in mains}
-        near = [m for m in mains if apart[m] < 0.8]
-        if near:  # an arm goes with what hands do sooner than with a way that is walked meanwhile, a leg the other way
-            arm = "arm" in line.part or "hand" in line.part
-            away = {m: max(apart[m], -0.6) + ((lines[m].verb in _OF_HANDS) != arm) for m in near}
-            members[min(near, key=lambda m: away[m])].append(i)
-    return [
-        Act(tuple(rows), lines[m], min(lines[i].start for i in rows), max(lines[i].end for i in rows))
-        for m, rows in members.items()
-    ]
 
 
 def edited(
@@ -131,16 +105,22 @@ def edited(
     asked = KINDS[kind](old, random, donors)
     if asked is None:
         return None
-    key, own, new = asked
+    key, own, change, *lent = asked
+    new = old
+    if change not in OTHERWISE:
+        try:
+            new = changed(old, change, lambda _: lent[0].notation)
+        except MotionLLMError:
+            return None
+        if new == old or not 0.5 <= new.seconds <= LONGEST or Notation.parse(str(new)) != new:
+            return None
     words = _worded(own, random, held_out)
-    if new == old or not 0.5 <= new.seconds <= LONGEST or Notation.parse(str(new)) != new:
-        return None
     known, held = REQUESTS[key]
     phrasings = [p for p in (held if held_out else known) if all(words.get(w) for w in _places(p))]
     if not phrasings:
         return None
     request = phrasings[random.integers(len(phrasings))].format(**words)
-    return Edit(kind, key, old, request if key == "anew" else _said(request, random), new)
+    return Edit(kind, key, old, request if change in OTHERWISE else _said(request, random), change, new)
 
 
 def draw(old: Notation, random: np.random.Generator, donors: Donors = NO_DONORS, held_out: bool = False) -> Edit | None:
@@ -177,102 +157,6 @@ def _said(request: str, random: np.random.Generator) -> str:
     return text[0].upper() + text[1:] if random.random() < 0.4 else text
 
 
-# -- what is done to a notation -------------------------------------------------------------------------------
-
-
-def _made(seconds: float, postures: tuple[str, str], lines: Sequence[Line]) -> Notation:
-    """A notation of lines whose times are within the clip, rounded and in order."""
-    seconds = round(seconds, 1)
-    kept = []
-    for line in lines:
-        start = min(max(0.0, round(line.start, 1)), seconds)
-        kept.append(replace(line, start=start, end=min(max(start, round(line.end, 1)), seconds)))
-    return Notation(seconds, postures, tuple(sorted(kept, key=lambda x: (x.start, x.end))))
-
-
-def mirrored(old: Notation) -> Notation:
-    """With left and right exchanged."""
-    return replace(old, lines=tuple(_opposite(line) for line in old.lines))
-
-
-def paced(old: Notation, pace: float) -> Notation:
-    """`pace` times as fast, as a whole."""
-    lines = [_quicker(replace(x, start=x.start / pace, end=x.end / pace), pace) for x in old.lines]
-    return _made(old.seconds / pace, old.postures, lines)
-
-
-def _opposite(line: Line) -> Line:
-    swap = {"left": "right", "right": "left"}
-    part = " ".join(swap.get(word, word) for word in line.part.split(" "))
-    size = -line.size if VERBS[line.verb].speed and line.size else line.size
-    return replace(line, part=part, way=swap.get(line.way, line.way), size=size)
-
-
-def _quicker(line: Line, pace: float) -> Line:
-    """At `pace` times its speed; half as fast again as usual is "quickly"."""
-    word = line.pace
-    if VERBS[line.verb].usual and not 0.75 < pace < 1.34:
-        ladder = (PACES[0], "", PACES[1])
-        steps = 1 if 0.6 < pace < 1.8 else 2
-        word = ladder[min(2, max(0, ladder.index(word) + (steps if pace > 1 else -steps)))]
-    return replace(line, speed=max(0.1, round(line.speed * pace, 1)) if line.speed else 0.0, pace=word)
-
-
-def _stretched(old: Notation, a: float, b: float, longer: float) -> Notation:
-    """With the seconds from a to b `longer` (less than none: shorter, at most by all of them), and all later ones
-    moved. Lines that lie within what is cut out go with it.
-    """
-    factor = max(0.0, 1 + longer / (b - a)) if b > a else 1.0
-
-    def at(t: float) -> float:
-        return t if t <= a else a + (t - a) * factor if t < b else t + longer
-
-    lines = [replace(x, start=at(x.start), end=at(x.end)) for x in old.lines]
-    if factor < 0.01:
-        lines = [x for x, was in zip(lines, old.lines, strict=True) if not (was.start >= a and was.end <= b)]
-    return _made(old.seconds + longer, old.postures, lines)
-
-
-def _alone(act: Act, others: Sequence[Act]) -> bool:
-    """Whether nothing else that has a name is done meanwhile."""
-    return all(o == act or min(o.end, act.end) - max(o.start, act.start) < 0.25 for o in others)
-
-
-def _without(old: Notation, act: Act, others: Sequence[Act]) -> Notation | None:
-    """Without the act; where nothing else was done meanwhile, without its time too. None where the body could not go
-    on from where it then is.
-    """
-    postures = old.postures
-    others = [o for o in others if o != act]
-    before, after = [o for o in others if o.end <= act.start + 0.25], [o for o in others if o.start >= act.end - 0.25]
-    if act.main.verb in _CHANGES_POSTURE:
-        if any(o.main.verb in _CHANGES_POSTURE for o in others):
-            return None
-        if not after and act.main.verb != "stand up":
-            postures = (postures[0], postures[0])
-        elif not before and act.main.verb == "stand up":
-            postures = (postures[1], postures[1])
-        else:
-            return None
-    rest = replace(old, postures=postures, lines=tuple(x for i, x in enumerate(old.lines) if i not in act.rows))
-    if not _alone(act, [*others, act]):
-        return rest
-    if before:
-        a, b = max(o.end for o in before), act.end
-    elif after:
-        a, b = act.start, min(o.start for o in after)
-    else:
-        return None
-    return _stretched(rest, a, b, a - b) if b - a > 0.05 else rest
-
-
-def _moved(donor: Donor, to: float) -> list[Line]:
-    """The lines of a donor's act, from `to` seconds on."""
-    by = to - donor.act.start
-    lines = [donor.notation.lines[i] for i in donor.act.rows]
-    return [replace(x, start=x.start + by, end=x.end + by) for x in lines]
-
-
 def _pick(found: Sequence[Act], random: np.random.Generator) -> Act | None:
     """One of several acts, whose verb no other act of theirs has."""
     verbs = [act.main.verb for act in found]
@@ -280,70 +164,21 @@ def _pick(found: Sequence[Act], random: np.random.Generator) -> Act | None:
     return once[random.integers(len(once))] if once else None
 
 
-def _named(old: Notation) -> list[Act]:
-    """Acts that can be told by their verb alone."""
-    every = acts(old)
-    verbs = [act.main.verb for act in every]
-    return [act for act in every if verbs.count(act.main.verb) == 1]
-
-
-def shared(old: Notation, new: Notation) -> tuple[float, float]:
-    """Seconds at the beginning, and at the end, in which the same is done by both notations."""
-    backward = (_backward(old), _backward(new))
-    return _alike(old, new), _alike(*backward)
-
-
-def _alike(old: Notation, new: Notation) -> float:
-    if old.postures[0] != new.postures[0]:
-        return 0.0
-    until = min(old.seconds, new.seconds)
-    theirs = list(new.lines)
-    for line in old.lines:
-        same = [x for x in theirs if abs(x.start - line.start) < 0.06 and _goes_on(line, x)]
-        if not same:
-            until = min(until, line.start)
-            continue
-        other = min(same, key=lambda x: abs(x.end - line.end))
-        theirs.remove(other)
-        if abs(other.end - line.end) > 0.06 or other.count != line.count:
-            until = min(until, line.end, other.end)
-    return min([until, *(x.start for x in theirs)])
-
-
-def _goes_on(a: Line, b: Line) -> bool:
-    """Whether two lines that begin together are of the same way of doing it, until the first of them ends."""
-    if replace(a, start=b.start, end=b.end, count=b.count) != b:
-        return False
-    lasts = a.end - a.start, b.end - b.start
-    if a.count > 1 or b.count > 1:
-        return abs(lasts[0] / a.count - lasts[1] / b.count) < 0.25 * max(lasts[0] / a.count, lasts[1] / b.count)
-    return a.verb in _LASTING or abs(lasts[0] - lasts[1]) < 0.06
-
-
-def _backward(notation: Notation) -> Notation:
-    """As it would be seen from its end."""
-    last = notation.seconds
-    lines = [replace(x, start=round(last - x.end, 1), end=round(last - x.start, 1)) for x in notation.lines]
-    return Notation(last, (notation.postures[1], notation.postures[0]), tuple(lines))
-
-
 # -- the kinds ------------------------------------------------------------------------------------------------
 
 
-def _slower(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
-    key, pace = (("slower", 1 / PACE), ("slower", 1 / PACE), ("much slower", 0.5), ("a bit slower", 0.8))[
-        random.integers(4)
-    ]
-    return key, {}, paced(old, pace)
+def _whole_pace(key: str) -> Kind:
+    """As a whole slower or faster: by half, or, as the key says, by much or a bit."""
 
+    def kind(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+        change = (key, key, f"much {key}", f"a bit {key}")[random.integers(4)]
+        return (change, {}, change) if old.seconds / PACED[change] > 1 else None
 
-def _faster(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
-    key, pace = (("faster", PACE), ("faster", PACE), ("much faster", 2.0), ("a bit faster", 1.25))[random.integers(4)]
-    return (key, {}, paced(old, pace)) if old.seconds / pace > 1 else None
+    return kind
 
 
 def _mirror(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
-    return "mirror", {}, mirrored(old)
+    return "mirror", {}, "mirror"
 
 
 def _side(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
@@ -352,86 +187,57 @@ def _side(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     act = _pick(sided, random)
     if act is None:
         return None
+    verb = act.main.verb
     side, _, limb = act.main.part.partition(" ")
     limb = limb.rstrip("s")
-    lines = list(old.lines)
     words = _words(act) | {"limb": limb}
     plural = f"both {limb}s"
-    if side == "both" or (plural in VERBS[act.main.verb].parts and random.random() < 0.25):
+    if side == "both" or (plural in VERBS[verb].parts and random.random() < 0.25):
         part = f"{('left', 'right')[random.integers(2)]} {limb}" if side == "both" else plural
-        for i in act.rows:
-            if lines[i].verb == act.main.verb:
-                lines[i] = replace(lines[i], part=part)
-        words["part"] = part
-        return f"{'one' if side == 'both' else 'both'} side", words, replace(old, lines=tuple(lines))
-    for i in act.rows:
-        lines[i] = _opposite(lines[i])
-    words |= {"part": lines[act.rows[0]].part, "side": lines[act.rows[0]].part.split(" ")[0], "was": side}
-    if len(sided) == 1 and random.random() < 0.6:
-        return "the other side", words, replace(old, lines=tuple(lines))
-    return "the other side of", words, replace(old, lines=tuple(lines))
+        return f"{'one' if side == 'both' else 'both'} side", words | {"part": part}, f"{verb} {part}"
+    other = {"left": "right", "right": "left"}[side]
+    key = "the other side" if len(sided) == 1 and random.random() < 0.6 else "the other side of"
+    if random.random() < 0.5:
+        return key, words, f"{verb} other side"
+    return f"{key} by name", words | {"part": f"{other} {limb}", "side": other, "was": side}, f"{verb} {other} {limb}"
 
 
 def _way(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """A turn, a curve or a way to the other side, or backward instead of forward."""
-    found = [act for act in acts(old) if _heading(act.main)]
+    found = [act for act in acts(old) if heading(act.main)]
     act = _pick(found, random)
     if act is None:
         return None
-    lines = list(old.lines)
-    was = _heading(act.main)
-    for i in act.rows:
-        lines[i] = _reversed(lines[i]) if was in ("forward", "backward") else _opposite(lines[i])
-    now = _heading(lines[act.rows[0]])
-    words = _words(act) | {"way": now, "was": was}
-    new = _made(old.seconds, old.postures, lines)
-    return ("the other way" if len(found) == 1 and random.random() < 0.5 else "the other way of"), words, new
-
-
-def _heading(line: Line) -> str:
-    if line.verb in ("walk", "run", "creep") and line.size:
-        return "left" if line.size > 0 else "right"
-    return line.way if line.verb in ("walk", "run", "creep", "turn", "jump", "step", "look", "lean") else ""
-
-
-def _reversed(line: Line) -> Line:
-    swap = {"forward": "backward", "backward": "forward"}
-    if line.verb not in ("walk", "run", "creep", "jump", "step", "lean") or line.way not in swap:
-        return line
-    pace = {"forward": 0.7, "backward": 1 / 0.7}[line.way]  # people walk backward more slowly
-    return _quicker(replace(line, way=swap[line.way]), pace)
+    was = heading(act.main)
+    now = {"left": "right", "right": "left", "forward": "backward", "backward": "forward"}.get(was, "")
+    if not now:
+        return None
+    key = "the other way" if len(found) == 1 and random.random() < 0.5 else "the other way of"
+    if random.random() < 0.4:
+        return key, _words(act), f"{act.main.verb} other way"
+    return f"{key} by name", _words(act) | {"way": now, "was": was}, f"{act.main.verb} {now}"
 
 
 def _count(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """An act done more or fewer times."""
-    every = acts(old)
-    found = [act for act in every if act.main.verb in _COUNTED]
+    found = [act for act in acts(old) if act.main.verb in COUNTED]
     act = _pick(found, random)
     if act is None:
         return None
-    was = act.main.count
-    key, now = (("count", int(random.integers(1, 7))), ("count", int(random.integers(2, 6))), ("once more", was + 1),
-                ("once less", was - 1), ("twice as often", 2 * was))[random.integers(5)]  # fmt: skip
-    if not 0 < now <= 12 or now == was:
-        return None
-    rest = 0.1 if act.main.verb in _CLOSE else 0.5
-    each = (act.main.end - act.main.start) / was if was > 1 else act.main.end - act.main.start + rest
-    longer = each * (now - was)
-    lines = list(old.lines)
-    for i in act.rows:
-        if i == act.rows[0]:
-            lines[i] = replace(lines[i], count=now)
-        elif lines[i].verb in ("swing", "step", "raise", "lower", "lift"):
-            lines[i] = replace(lines[i], count=max(1, round(lines[i].count * now / was)))
-    new = _stretched(replace(old, lines=tuple(lines)), act.main.start, act.main.end, longer)
-    words = _words(act)
-    if now < len(_TIMES):
-        words["times"] = _times(now, random)
+    was, words = act.main.count, _words(act)
+    key = ("count", "count", "once more", "once less", "twice as often")[random.integers(5)]
+    change = f"{act.main.verb} {key}"
     if key == "count":
-        key = "only once" if now == 1 else "count"
+        now = int(random.integers(1, 7))
+        if now == was:
+            return None
+        change, words["times"] = f"{act.main.verb} x{now}", _times(now, random)
+        key = "only once" if now == 1 else key
+    elif was > 6 or (key == "once less" and was < 2):
+        return None
     if len(found) > 1 or random.random() < 0.5:
         key += " of"
-    return key, words, new
+    return key, words, change
 
 
 def _times(count: int, random: np.random.Generator) -> str:
@@ -446,12 +252,7 @@ def _append(old: Notation, random: np.random.Generator, donors: Donors) -> Asked
     end = old.postures[1]
     last = max((act.main.end, act.main.verb) for act in acts(old))[1] if old.lines else ""
     donor = donors.lend(random, lambda d: d.notation.postures[0] == end and d.act.main.verb != last)
-    if donor is None:
-        return None
-    lines = _moved(donor, old.seconds + donor.act.start)
-    seconds = old.seconds + donor.notation.seconds
-    new = _made(seconds, (old.postures[0], donor.notation.postures[1]), [*old.lines, *lines])
-    return "then", _asks(donor, random), new
+    return _added("then", "then", donor, random) if donor else None
 
 
 def _prepend(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
@@ -459,49 +260,32 @@ def _prepend(old: Notation, random: np.random.Generator, donors: Donors) -> Aske
     begin = old.postures[0]
     first = acts(old)[0].main.verb if old.lines else ""
     donor = donors.lend(random, lambda d: d.notation.postures[1] == begin and d.act.main.verb != first)
-    if donor is None:
-        return None
-    by = donor.notation.seconds
-    later = [replace(x, start=x.start + by, end=x.end + by) for x in old.lines]
-    lines = [*_moved(donor, donor.act.start), *later]
-    new = _made(by + old.seconds, (donor.notation.postures[0], old.postures[1]), lines)
-    return "first", _asks(donor, random), new
+    return _added("first", "first", donor, random) if donor else None
 
 
 def _while(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """Something that the hands do while the legs go."""
     every = acts(old)
-    going = [act for act in _named(old) if act.main.verb in ("walk", "run", "creep") and _alone(act, every)]
+    going = [act for act in every if act.main.verb in ("walk", "run", "creep") and alone(act, every)]
     act = _pick(going, random)
-    if act is None:
+    if act is None or len(going) > 1:
         return None
-    room = act.main.end - act.main.start
-    donor = donors.lend(random, lambda d: d.act.main.verb in _FREE_HANDS and d.act.main.end - d.act.main.start < room)
-    if donor is None:
-        return None
-    hands = donor.act.main
-    by = act.main.start + min(0.5, (room - (hands.end - hands.start)) / 2) - hands.start
-    line = replace(hands, start=hands.start + by, end=hands.end + by)
-    rest = [x for i, x in enumerate(old.lines) if i not in act.rows or "arm" not in x.part]
-    words = _asks(donor, random) | {"verb2": act.main.verb}
-    return "while", words, _made(old.seconds, old.postures, [*rest, line])
+    donor = donors.lend(random, lambda d: d.act.main.verb in FREE_HANDS)
+    return _added("while", "meanwhile", donor, random, {"verb2": act.main.verb}) if donor else None
 
 
 def _remove(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """Without one of several acts."""
     every = acts(old)
     act = _pick(every, random)
-    if act is None or len(every) < 2:
-        return None
-    new = _without(old, act, every)
-    return ("without", _words(act), new) if new else None
+    return None if act is None or len(every) < 2 else ("without", _words(act), f"no {act.main.verb}")
 
 
 def _replace(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """One act instead of another."""
     every = acts(old)
-    act = _pick([a for a in every if _alone(a, every) and a.main.verb not in _CHANGES_POSTURE], random)
-    if act is None or any(a.main.verb in _CHANGES_POSTURE for a in every) or old.postures[0] != old.postures[1]:
+    act = _pick([a for a in every if alone(a, every) and a.main.verb not in CHANGES_POSTURE], random)
+    if act is None or any(a.main.verb in CHANGES_POSTURE for a in every) or old.postures[0] != old.postures[1]:
         return None
     last = act.end >= max(a.end for a in every)
     verbs = {a.main.verb for a in every}
@@ -515,69 +299,39 @@ def _replace(old: Notation, random: np.random.Generator, donors: Donors) -> Aske
     )
     if donor is None:
         return None
-    other = donor.act
-    words = _asks(donor, random) | {"verb2": act.main.verb}
     key = "instead" if len(every) == 1 and random.random() < 0.5 else "instead of"
-    gaits = ("walk", "run", "creep")
-    if act.main.verb in gaits and other.main.verb in gaits:
-        lines = list(old.lines)
-        lines[act.rows[0]] = replace(act.main, verb=other.main.verb, speed=other.main.speed, pace="")
-        words = {"verb": other.main.verb, "verb2": act.main.verb}
-        return key, words, _made(old.seconds, old.postures, lines)
-    rest = replace(old, lines=tuple(x for i, x in enumerate(old.lines) if i not in act.rows))
-    longer = (other.end - other.start) - (act.end - act.start)
-    rest = _stretched(rest, act.start, act.end, longer) if act.end > act.start else rest
-    postures = (old.postures[0], donor.notation.postures[1] if last else old.postures[1])
-    return key, words, _made(rest.seconds, postures, [*rest.lines, *_moved(donor, act.start)])
+    return _added(key, f"{act.main.verb} becomes", donor, random, {"verb2": act.main.verb})
 
 
 def _last(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
-    """Longer or shorter as a whole; the body travels as fast as before, and further or less far."""
-    factors = {"longer": 1.5, "shorter": 1 / 1.5, "twice as long": 2.0, "half as long": 0.5}
-    key = [*factors, *["seconds"] * 4][random.integers(8)]
-    factor, words = factors.get(key, 1.0), {}
-    if key == "seconds":
-        seconds = round(old.seconds * random.uniform(0.6, 1.8) * 2) / 2
-        if seconds < 1 or abs(seconds - old.seconds) < 0.25:
-            return None
-        factor = seconds / old.seconds
-        words["seconds"] = f"{seconds:g}"
-        words["changed"] = "longer" if factor > 1 else "shorter"
-    if old.seconds * factor < 1:
+    """Longer or shorter as a whole."""
+    key = ("longer", "shorter", "twice as long", "half as long", *["seconds"] * 4)[random.integers(8)]
+    if key != "seconds":
+        return key, {}, key
+    seconds = round(old.seconds * random.uniform(0.6, 1.8) * 2) / 2
+    if seconds < 1 or abs(seconds - old.seconds) < 0.25:
         return None
-    lines = [replace(x, start=x.start * factor, end=x.end * factor) for x in old.lines]
-    return key, words, _made(old.seconds * factor, old.postures, lines)
+    words = {"seconds": f"{seconds:g}", "changed": "longer" if seconds > old.seconds else "shorter"}
+    return key, words, f"{seconds:.1f} s"
 
 
 def _act_lasts(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """One act longer or shorter, as fast as before."""
-    act = _pick(
-        [act for act in _named(old) if act.main.verb in _LASTING and act.main.end - act.main.start > 0.7], random
-    )
+    act = _pick([a for a in acts(old) if a.main.verb in LONG and a.main.end - a.main.start > 0.7], random)
     if act is None:
         return None
-    factor = (1.5, 2.0, 0.6)[random.integers(3)]
-    lines = list(old.lines)
-    for i in act.rows:
-        if lines[i].count > 1 and lines[i].verb not in _TRAVEL:
-            lines[i] = replace(lines[i], count=max(1, round(lines[i].count * factor)))
-    longer = (factor - 1) * (act.main.end - act.main.start)
-    new = _stretched(replace(old, lines=tuple(lines)), act.main.start, act.main.end, longer)
-    return ("for longer" if factor > 1 else "not so long"), _words(act), new
+    key, how = (("for longer", "longer"), ("not so long", "shorter"))[random.integers(2)]
+    return key, _words(act), f"{act.main.verb} {how}"
 
 
 def _act_pace(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """One act faster or slower."""
     every = acts(old)
-    act = _pick([a for a in every if _alone(a, every) and a.main.end - a.main.start > 0.6], random)
+    act = _pick([a for a in every if alone(a, every) and a.main.end - a.main.start > 0.6], random)
     if act is None or (len(every) < 2 and not act.main.speed):
         return None
-    key, pace = (("act faster", PACE), ("act slower", 1 / PACE))[random.integers(2)]
-    lines = list(old.lines)
-    for i in act.rows:
-        lines[i] = _quicker(lines[i], pace)
-    longer = (1 / pace - 1) * (act.main.end - act.main.start)
-    return key, _words(act), _stretched(replace(old, lines=tuple(lines)), act.main.start, act.main.end, longer)
+    how = ("faster", "slower")[random.integers(2)]
+    return f"act {how}", _words(act), f"{act.main.verb} {how}"
 
 
 def _size(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
@@ -586,39 +340,21 @@ def _size(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     act = _pick([a for a in acts(old) if (a.main.verb in sized and a.main.size) or a.main.verb == "raise"], random)
     if act is None:
         return None
-    main, row = act.main, act.rows[0]
-    words = _words(act)
-    if main.verb == "raise":
-        part = main.part.replace("arm", "hand")
-        now, words["part"] = replace(main, verb="reach up", part=part), main.part
-        key = "raise higher"
-    elif main.verb == "turn":
-        size = float((45, 90, 135, 180, 270, 360)[random.integers(6)])
-        if abs(size - main.size) < 30:
+    verb, words = act.main.verb, _words(act)
+    how = ("more", "less")[random.integers(2)]
+    if verb == "raise":
+        return "raise higher", words | {"part": act.main.part}, f"{verb} more"
+    if verb == "turn":
+        size = (45, 90, 135, 180, 270, 360)[random.integers(6)]
+        if random.random() < 0.3:
+            return f"turn {'further' if how == 'more' else 'less'}", words, f"{verb} {how}"
+        if abs(size - act.main.size) < 30:
             return None
-        key = "turn further" if size > main.size else "turn less"
-        if random.random() < 0.7:
-            key, words["degrees"] = "turn to", f"{size:.0f}"
-            if size in (180, 360) and random.random() < 0.5:
-                key = "turn around" if size == 180 else "turn all around"
-        elif size / main.size not in (0.5, 2):
-            size = main.size * (2 if size > main.size else 0.5)
-            size = 15.0 * round(min(360, max(30, size)) / 15)
-        now = replace(main, size=size)
-    else:
-        factor = (1.5, 0.6)[random.integers(2)]
-        size = main.size * factor
-        size = max(0.1, round(size, 1)) if VERBS[main.verb].size == "m" else 15.0 * max(1, round(size / 15))
-        now = replace(main, size=size)
-        small = {"jump": "jump higher", "climb": "jump higher"}.get(main.verb, "lean further")
-        key = small if factor > 1 else {"jump higher": "jump lower", "lean further": "lean less"}[small]
-    lines = list(old.lines)
-    lines[row] = now
-    new = replace(old, lines=tuple(lines))
-    if main.verb == "turn":  # as fast as before
-        longer = (min(3, max(0.5, now.size / main.size)) - 1) * (main.end - main.start)
-        new = _stretched(new, main.start, main.end, longer)
-    return key, words, new
+        key = {180: "turn around", 360: "turn all around"}.get(size, "turn to") if random.random() < 0.5 else "turn to"
+        return key, words | {"degrees": f"{size}"}, f"{verb} {size}"
+    if verb in ("jump", "climb"):
+        return "jump higher" if how == "more" else "jump lower", words, f"{verb} {how}"
+    return "lean further" if how == "more" else "lean less", words, f"{verb} {how}"
 
 
 def _order(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
@@ -626,19 +362,15 @@ def _order(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     every = acts(old)
     pairs = [
         (a, b) for a, b in pairwise(every)
-        if b.start >= a.end - 0.1 and a.main.verb != b.main.verb and _alone(a, every) and _alone(b, every)
-        and not {a.main.verb, b.main.verb} & {*_CHANGES_POSTURE, *SMALL}
+        if b.start >= a.end - 0.1 and a.main.verb != b.main.verb and alone(a, every) and alone(b, every)
+        and not {a.main.verb, b.main.verb} & {*CHANGES_POSTURE, *SMALL}
         and sum(x.main.verb in (a.main.verb, b.main.verb) for x in every) == 2
     ]  # fmt: skip
     if not pairs:
         return None
     a, b = pairs[random.integers(len(pairs))]
-    lines = list(old.lines)
-    for act, by in ((a, b.end - a.end), (b, a.start - b.start)):
-        for i in act.rows:
-            lines[i] = replace(lines[i], start=lines[i].start + by, end=lines[i].end + by)
     key = "exchange" if len(every) == 2 and random.random() < 0.5 else "exchange these"
-    return key, {"verb": b.main.verb, "verb2": a.main.verb}, _made(old.seconds, old.postures, lines)
+    return key, {"verb": b.main.verb, "verb2": a.main.verb}, f"{b.main.verb} before {a.main.verb}"
 
 
 def _pause(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
@@ -647,37 +379,45 @@ def _pause(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     words = {"wait": ("a second", "two seconds", "three seconds")[longer - 1]}
     if random.random() < 0.3:
         words["wait"] = f"{longer} second{'s' * (longer > 1)}"
-    where = ("at the end", "at the beginning", "between")[random.integers(3)]
-    if where == "at the end":
-        return "rest at the end", words, replace(old, seconds=round(old.seconds + longer, 1))
-    if where == "at the beginning":
-        lines = [replace(x, start=x.start + longer, end=x.end + longer) for x in old.lines]
-        return "rest at the beginning", words, _made(old.seconds + longer, old.postures, lines)
+    where = ("at the end", "first", "between")[random.integers(3)]
+    if where != "between":
+        return (
+            ("rest at the end" if where == "at the end" else "rest at the beginning"),
+            words,
+            f"wait {longer} s {where}",
+        )
     every = acts(old)
-    pairs = [(a, b) for a, b in pairwise(every) if _alone(a, every) and _alone(b, every)]
+    pairs = [(a, b) for a, b in pairwise(every) if alone(a, every) and alone(b, every)]
     pairs = [(a, b) for a, b in pairs if b.start > a.end and sum(x.main.verb == b.main.verb for x in every) == 1]
     if not pairs:
         return None
     _, b = pairs[random.integers(len(pairs))]
-    lines = [replace(x, start=x.start + longer, end=x.end + longer) if x.start >= b.start else x for x in old.lines]
-    words["verb"] = b.main.verb
-    return "rest between", words, _made(old.seconds + longer, old.postures, lines)
+    return "rest between", words | {"verb": b.main.verb}, f"wait {longer} s before {b.main.verb}"
 
 
 def _anew(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
-    """Something else: what is asked for after a motion need not be a change of it."""
+    """Something else: what is said after a motion need not be a change of it."""
     if not donors.every:
         return None
-    caption, new = donors.every[random.integers(len(donors.every))]
-    return "anew", {"caption": caption}, new
+    caption = donors.every[random.integers(len(donors.every))][0]
+    return ("anew", {"caption": caption}, "new") if caption else None
+
+
+def _ask(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    return "question", {}, "question"
+
+
+def _talk(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    return "talk", {}, "talk"
 
 
 KINDS: dict[str, Kind] = {
-    "slower": _slower, "faster": _faster, "mirror": _mirror, "side": _side, "way": _way, "count": _count,
-    "append": _append, "prepend": _prepend, "while": _while, "remove": _remove, "replace": _replace,
+    "slower": _whole_pace("slower"), "faster": _whole_pace("faster"), "mirror": _mirror, "side": _side, "way": _way,
+    "count": _count, "append": _append, "prepend": _prepend, "while": _while, "remove": _remove, "replace": _replace,
     "duration": _last, "act duration": _act_lasts, "act pace": _act_pace, "size": _size, "order": _order,
-    "pause": _pause, "anew": _anew,
+    "pause": _pause, "anew": _anew, "question": _ask, "talk": _talk,
 }  # fmt: skip
+CHANGING = tuple(kind for kind in KINDS if kind not in ("anew", "question", "talk"))
 
 
 # -- how it is said -------------------------------------------------------------------------------------------
@@ -768,14 +508,20 @@ def _worded(words: Words, random: np.random.Generator, held_out: bool) -> Words:
     return words
 
 
-def _asks(donor: Donor, random: np.random.Generator) -> Words:
-    """How a donor's act is asked for: side and count now and then, a way always where it is not forward."""
+def _added(
+    key: str, change: str, donor: Donor, random: np.random.Generator, more: Words | None = None
+) -> tuple[str, Words, str, Donor]:
+    """How a donor's act is asked for, with side and count now and then, and a way always where it is not forward; and
+    the change that says as much of it.
+    """
     line = donor.act.main
     said = _SAID[line.verb]
     tail, count = "", ""
+    told = replace(line, part="", count=1, pace="", speed=0.0)
     if line.part and line.verb != "kneel" and random.random() < 0.7:
         joint = {"hop": " on the", "stand on": " on the"}.get(line.verb, " with the")
         tail = f"{joint} {line.part}".replace("the both", "both")
+        told = replace(told, part=line.part)
     if line.verb == "turn":
         around = "all the way around" if line.size >= 330 else "around" if 150 <= line.size <= 210 else ""
         to_side = random.random() < 0.7 or not around
@@ -788,16 +534,22 @@ def _asks(donor: Donor, random: np.random.Generator) -> Words:
         tail = f" to the {line.way}{tail}"
     elif line.way in ("backward", "up", "down") or (line.way and random.random() < 0.4):
         tail = f" {line.way}{tail}"
-    if 1 < line.count < len(_TIMES) and line.verb in _COUNTED and random.random() < 0.6:
+    if 1 < line.count < len(_TIMES) and line.verb in COUNTED and random.random() < 0.6:
         count = f" {_times(line.count, random)}"
+        told = replace(told, count=line.count)
     do, doing = said.do, said.doing
     if line.verb == "stand on" and tail:
         do, doing = "stand", "standing"
     caption = donor.caption.strip().rstrip(".")
-    words = {"verb": line.verb, "do": do + tail + count, "doing": doing + tail + count}
-    if caption and len(caption.split()) < 16 and "then" not in caption and "," not in caption:
-        words["caption"] = caption[0].lower() + caption[1:]
-    return words
+    words = {"verb": line.verb, "do": do + tail + count, "doing": doing + tail + count} | (more or {})
+    # The caption says it in words of its own, which are then those of the change.
+    said_by_caption = (
+        len(caption.split()) < 16 and "then" not in caption and "," not in caption and random.random() < 0.3
+    )
+    if caption and said_by_caption and f"{key} by caption" in REQUESTS:
+        text = caption[0].lower() + caption[1:]
+        return f"{key} by caption", words | {"caption": text}, f"{change} {text}", donor
+    return key, words, f"{change} {Notation(line.end, donor.notation.postures, (told,)).sentence()}", donor
 
 
 def _phrasings(known: str, held: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -808,15 +560,17 @@ def _phrasings(known: str, held: str) -> tuple[tuple[str, ...], tuple[str, ...]]
 # By what is to be changed: phrasings that training sees, and those that it does not.
 REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "anew": _phrasings(
-        """{caption} | {caption} | {caption} | {caption} | show the motion: {caption} | something else: {caption}
-        | a new motion: {caption} | forget that. {caption} | another motion: {caption}""",
+        """{caption} | {caption} | {caption} | {caption} | show the motion: {caption}
+        | something else: {caption} | a new motion: {caption} | forget that. {caption}
+        | another motion: {caption}""",
         "{caption} | a different one: {caption} | new: {caption}",
     ),
     "slower": _phrasings(
-        """slower | now slower | make it slower | do it slower | more slowly | do that more slowly | slow it down
-        | slow down | take it slower | the same but slower | at a slower pace | not so fast | less quickly
-        | go slower | can you do that slowly? | slowly this time | that was too fast | it is too quick
-        | reduce the speed | the whole thing slower | a slower version of it | not that quick""",
+        """slower | now slower | make it slower | do it slower | more slowly | do that more slowly
+        | slow it down | slow down | take it slower | the same but slower | at a slower pace | not so fast
+        | less quickly | go slower | can you do that slowly? | slowly this time | that was too fast
+        | it is too quick | reduce the speed | the whole thing slower | a slower version of it
+        | not that quick""",
         """with less speed | too hasty, do it slower | lower the tempo | could it be slower? | more leisurely
         | play it at a slower tempo | slowly now""",
     ),
@@ -826,15 +580,16 @@ REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "way slower | at half speed | really slowly | do it with half the speed",
     ),
     "a bit slower": _phrasings(
-        """a bit slower | a little slower | slightly slower | somewhat slower | a touch slower | slow down a little
-        | make it a little bit slower | just a bit more slowly | a tad slower""",
+        """a bit slower | a little slower | slightly slower | somewhat slower | a touch slower
+        | slow down a little | make it a little bit slower | just a bit more slowly | a tad slower""",
         "slow it down slightly | only a little slower | do it slightly more slowly",
     ),
     "faster": _phrasings(
-        """faster | now faster | make it faster | do it faster | quicker | more quickly | speed it up | speed up
-        | hurry up | the same but faster | at a faster pace | not so slow | less slowly | go faster
-        | quickly this time | that was too slow | can you do that quickly? | it is too slow | increase the speed
-        | pick up the pace | do the whole thing faster | a faster version | not that slow""",
+        """faster | now faster | make it faster | do it faster | quicker | more quickly | speed it up
+        | speed up | hurry up | the same but faster | at a faster pace | not so slow | less slowly
+        | go faster | quickly this time | that was too slow | can you do that quickly? | it is too slow
+        | increase the speed | pick up the pace | do the whole thing faster | a faster version
+        | not that slow""",
         """with more speed | step on it | raise the tempo | could it be quicker? | too slow, do it faster
         | play it at a faster tempo | quickly now | make it brisker""",
     ),
@@ -844,39 +599,45 @@ REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "way faster | really quickly | double speed | do it with twice the speed",
     ),
     "a bit faster": _phrasings(
-        """a bit faster | a little faster | slightly faster | somewhat quicker | a touch faster | speed up a little
-        | make it a little bit faster | just a bit more quickly | a tad quicker""",
+        """a bit faster | a little faster | slightly faster | somewhat quicker | a touch faster
+        | speed up a little | make it a little bit faster | just a bit more quickly | a tad quicker""",
         "speed it up slightly | only a little faster | do it slightly more quickly",
     ),
     "mirror": _phrasings(
         """mirror it | mirrored | mirror this | mirror the motion | flip left and right | swap left and right
-        | exchange left and right | the mirror image | left and right exchanged | as in a mirror | mirror that
-        | the same mirrored | flip it sideways | do it on the other side | now the other side | swap the sides
-        | everything on the other side""",
+        | exchange left and right | the mirror image | left and right exchanged | as in a mirror
+        | mirror that | the same mirrored | flip it sideways | do it on the other side | now the other side
+        | swap the sides | everything on the other side""",
         """reflect it | reverse left and right | the same in the mirror | switch left and right
         | all with the other side | make a mirrored version""",
     ),
     "the other side": _phrasings(
         """the other {limb} | with the other {limb} | use the other {limb} | now the other {limb}
-        | the {part} instead | with the {part} | with the {part} instead | use the {part}
-        | {side} instead of {was} | take the other {limb} | the {part} | do it with the {part}
-        | not the {was} {limb}, the {side} one | other {limb} | try the other {limb}
-        | the same with the other {limb} | it should be the {part}""",
-        """the {limb} on the other side | switch to the {part} | change the {limb} | i meant the {part}
-        | do it with your other {limb} | the {side} {limb} rather than the {was}""",
+        | take the other {limb} | other {limb} | try the other {limb} | the same with the other {limb}""",
+        """the {limb} on the other side | change the {limb} | do it with your other {limb} | try the other one
+        | the {limb} on the opposite side""",
+    ),
+    "the other side by name": _phrasings(
+        """the {part} instead | with the {part} | with the {part} instead | use the {part}
+        | {side} instead of {was} | the {part} | do it with the {part}
+        | not the {was} {limb}, the {side} one | it should be the {part}""",
+        "switch to the {part} | i meant the {part} | the {side} {limb} rather than the {was}",
     ),
     "the other side of": _phrasings(
-        """{do} with the other {limb} | {do} with the {part} | {do} with the {part} instead
-        | the other {limb} for {it} | use the {part} for {it} | {it} with the {part}
-        | {it} with the other {limb} | {noun} on the other side
-        | {noun} with the {side} {limb} instead of the {was} one | {do} using the other {limb}
-        | change the {limb} of {noun} | make {noun} with the {part} | use the other {limb} to {do}""",
-        """switch {limb}s for {it} | {do} with your {part} | {it} should be with the {part}
-        | for {it} take the {part} | let {noun} be with the other {limb}""",
+        """{do} with the other {limb} | the other {limb} for {it} | {it} with the other {limb}
+        | {noun} on the other side | {do} using the other {limb} | change the {limb} of {noun}
+        | use the other {limb} to {do}""",
+        "switch {limb}s for {it} | let {noun} be with the other {limb}",
+    ),
+    "the other side of by name": _phrasings(
+        """{do} with the {part} | {do} with the {part} instead | use the {part} for {it} | {it} with the {part}
+        | {noun} with the {side} {limb} instead of the {was} one | make {noun} with the {part}""",
+        "{do} with your {part} | {it} should be with the {part} | for {it} take the {part}",
     ),
     "both side": _phrasings(
         """with {part} | {part} | use {part} | {do} with {part} | {it} with {part} | do it with {part}
-        | {part} instead | take {part} | not only the one, {part} | {do} using {part} | with {part} this time""",
+        | {part} instead | take {part} | not only the one, {part} | {do} using {part}
+        | with {part} this time""",
         "switch to {part} | {part} for {it} | {it} should be with {part} | i want {part}",
     ),
     "one side": _phrasings(
@@ -886,20 +647,25 @@ REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "limit it to the {part} | nothing but the {part} | {it} should be just with the {part}",
     ),
     "the other way": _phrasings(
-        """the other way | in the other direction | the other direction | {way} instead | {way} instead of {was}
-        | {way} | to the {way} | go {way} | not {was}, {way} | {way}, not {was} | change the direction
-        | turn the direction around | {way} this time | reverse the direction | make it {way}
-        | {way} rather than {was} | the opposite direction""",
-        """i meant {way} | switch to {way} | in the opposite direction | it should go {way} | {was} is wrong, {way}
-        | {way} is what i want""",
+        """the other way | in the other direction | the other direction | change the direction
+        | turn the direction around | reverse the direction | the opposite direction | go the other way
+        | other way""",
+        "in the opposite direction | the wrong way, change it | turn it to the opposite direction",
+    ),
+    "the other way by name": _phrasings(
+        """{way} instead | {way} instead of {was} | {way} | to the {way} | go {way} | not {was}, {way}
+        | {way}, not {was} | {way} this time | make it {way} | {way} rather than {was}""",
+        "i meant {way} | switch to {way} | it should go {way} | {was} is wrong, {way} | {way} is what i want",
     ),
     "the other way of": _phrasings(
-        """{do} {way} | {do} {way} instead | {do} to the {way} | {do} {way} instead of {was} | {do} the other way
-        | {do} in the other direction | {it} {way} | {it} in the other direction
-        | change the direction of {noun} | {do} {way}, not {was} | {do} {way} rather than {was}
-        | {it} should go {way} | make {noun} go {way} | reverse the direction of {noun} | the other way for {it}""",
-        """{do} in the opposite direction | let {noun} go {way} | for {it}, {way} please | {it} the opposite way
-        | switch {noun} to {way}""",
+        """{do} the other way | {do} in the other direction | {it} in the other direction
+        | change the direction of {noun} | reverse the direction of {noun} | the other way for {it}""",
+        "{do} in the opposite direction | {it} the opposite way",
+    ),
+    "the other way of by name": _phrasings(
+        """{do} {way} | {do} {way} instead | {do} to the {way} | {do} {way} instead of {was} | {it} {way}
+        | {do} {way}, not {was} | {do} {way} rather than {was} | {it} should go {way} | make {noun} go {way}""",
+        "let {noun} go {way} | for {it}, {way} please | switch {noun} to {way}",
     ),
     "count": _phrasings(
         """{times} | do it {times} | do that {times} | {times} instead | make it {times} | now {times}
@@ -921,8 +687,9 @@ REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "one single time | don't repeat it | only one of it | once is enough",
     ),
     "only once of": _phrasings(
-        """{do} only once | {do} just once | {do} once | {it} only once | {do} a single time | only one time {it}
-        | {it} just one time | {noun} only once | do {noun} once | {do} once instead | don't repeat {noun}""",
+        """{do} only once | {do} just once | {do} once | {it} only once | {do} a single time
+        | only one time {it} | {it} just one time | {noun} only once | do {noun} once | {do} once instead
+        | don't repeat {noun}""",
         "a single time {it} | {do} no more than once | {it} is enough once | only once for {it}",
     ),
     "once more": _phrasings(
@@ -951,28 +718,37 @@ REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "with double the repetitions | make it twice as many | the double number of times",
     ),
     "twice as often of": _phrasings(
-        """{do} twice as often | {do} twice as many times | {it} twice as often | double the repetitions of {noun}
-        | twice as many times {it} | {it} two times as often""",
+        """{do} twice as often | {do} twice as many times | {it} twice as often
+        | double the repetitions of {noun} | twice as many times {it} | {it} two times as often""",
         "double {noun} in number | {it} with double the repetitions | twice as often for {it}",
     ),
     "then": _phrasings(
         """then {do} | and then {do} | then {do} at the end | and {do} at the end | {do} at the end
         | after that {do} | after that, {do} | {do} afterwards | finally {do} | finish by {doing}
         | end by {doing} | and afterwards {do} | then also {do} | add {noun} at the end | and after it {do}
-        | also {do} at the end | at the end {do} | then you {do} | follow it by {doing} | then {caption}
-        | and then {caption} | after that {caption} | at the end {caption} | next, {do} | {do} when it is done
-        | {do} after it | and then they {do}""",
+        | also {do} at the end | at the end {do} | then you {do} | follow it by {doing} | next, {do}
+        | {do} when it is done | {do} after it | and then they {do}""",
         """conclude by {doing} | round it off by {doing} | once that is done, {do} | and to finish, {do}
-        | last of all {do} | when finished, {do} | append this: {do} | in the end {caption} | and next {do}""",
+        | last of all {do} | when finished, {do} | append this: {do} | and next {do}""",
+    ),
+    "then by caption": _phrasings(
+        """then {caption} | and then {caption} | after that {caption} | at the end {caption}
+        | and at the end {caption} | after it {caption} | later {caption} | finally {caption}
+        | and then: {caption}""",
+        "in the end {caption} | to finish {caption} | next {caption}",
     ),
     "first": _phrasings(
         """first {do} | {do} first | begin by {doing} | start by {doing} | before that {do} | before that, {do}
         | {do} at the beginning | at the beginning {do} | {do} before it | start with {doing}
-        | first of all {do} | {do} before everything else | add {noun} at the beginning | to begin with, {do}
-        | first {caption} | before that {caption} | at the beginning {caption} | {do} before you do it
-        | {do} at the start""",
+        | first of all {do} | {do} before everything else | add {noun} at the beginning
+        | to begin with, {do} | {do} before you do it | {do} at the start""",
         """open by {doing} | prior to that {do} | lead in by {doing} | in the beginning {do} | initially {do}
-        | beforehand {do} | put this before it: {do} | initially {caption}""",
+        | beforehand {do} | put this before it: {do}""",
+    ),
+    "first by caption": _phrasings(
+        """first {caption} | before that {caption} | at the beginning {caption} | start with this: {caption}
+        | before it {caption} | at first {caption}""",
+        "initially {caption} | to begin with {caption} | beforehand {caption}",
     ),
     "while": _phrasings(
         """{do} while {doing2} | and {do} while {doing2} | {do} while you {do2} | {do} at the same time
@@ -985,36 +761,47 @@ REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "without": _phrasings(
         """without {it} | without {noun} | no {bare} | leave out {noun} | leave {noun} out | remove {noun}
         | skip {noun} | don't {do} | do not {do} | the same without {it} | but without {it} | drop {noun}
-        | no {doing} | omit {noun} | take {noun} out | delete {noun} | forget {noun} | stop {doing} | not {noun}
-        | do it without {it} | take away {noun} | cut {noun} | get rid of {noun} | only the rest, without {it}""",
+        | no {doing} | omit {noun} | take {noun} out | delete {noun} | forget {noun} | stop {doing}
+        | not {noun} | do it without {it} | take away {noun} | cut {noun} | get rid of {noun}
+        | only the rest, without {it}""",
         """minus {noun} | {noun} is not needed | spare me {noun} | exclude {noun} | i don't want {noun}
         | never mind {noun} | skip the part with {noun} | please no {doing}""",
     ),
     "instead": _phrasings(
         """{do} instead | rather {do} | make it {doing} | {doing} instead | no, {do} | change it to {doing}
         | {do} in place of that | not that, {do} | {do} instead of that | {doing} instead of that
-        | {caption} instead | let it be {doing}""",
+        | let it be {doing}""",
         "i would rather see {doing} | swap it for {doing} | actually, {do} | turn it into {doing}",
+    ),
+    "instead by caption": _phrasings(
+        """{caption} instead | rather {caption} | make it: {caption} | no, {caption} | change it to: {caption}
+        | not that. {caption}""",
+        "actually, {caption} | i would rather see that {caption} | better: {caption}",
     ),
     "instead of": _phrasings(
         """{do} instead of {doing2} | {do} instead of {noun2} | {doing} instead of {doing2}
         | replace {noun2} by {doing} | replace {it2} with {doing} | instead of {doing2}, {do}
         | instead of {noun2} {do} | don't {do2}, {do} | rather {do} than {do2} | change {noun2} to {doing}
         | swap {noun2} for {doing} | {doing} rather than {doing2} | {do} in place of {noun2}
-        | not {doing2} but {doing} | turn {noun2} into {doing} | {caption} instead of {doing2}
-        | make {noun2} {doing}""",
+        | not {doing2} but {doing} | turn {noun2} into {doing} | make {noun2} {doing}""",
         """exchange {noun2} for {doing} | substitute {doing} for {noun2} | where there is {noun2}, {do}
         | in lieu of {noun2} {do} | let {noun2} become {doing} | {doing} should take the place of {noun2}""",
     ),
+    "instead of by caption": _phrasings(
+        """{caption} instead of {doing2} | {caption} rather than {doing2} | instead of {doing2}, {caption}
+        | instead of {noun2} {caption} | in place of {noun2} {caption}""",
+        "where there is {noun2}, {caption} | {caption} in place of {doing2}",
+    ),
     "longer": _phrasings(
         """longer | make it longer | it should take longer | let it last longer | do it for longer | more time
-        | go on for longer | the same but longer | extend it | stretch it | keep going longer | a longer version
-        | it is too short""",
+        | go on for longer | the same but longer | extend it | stretch it | keep going longer
+        | a longer version | it is too short""",
         "prolong it | let it go on longer | lengthen it | give it more time",
     ),
     "shorter": _phrasings(
-        """shorter | make it shorter | it should take less time | not so long | less time | the same but shorter
-        | shorten it | a shorter version | it is too long | cut it down | keep it short""",
+        """shorter | make it shorter | it should take less time | not so long | less time
+        | the same but shorter | shorten it | a shorter version | it is too long | cut it down
+        | keep it short""",
         "briefer | let it be shorter | abridge it | give it less time",
     ),
     "twice as long": _phrasings(
@@ -1028,10 +815,11 @@ REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "for half the time | with half the duration | let it take half the time",
     ),
     "seconds": _phrasings(
-        """{seconds} seconds | make it {seconds} seconds | make it {seconds} seconds long | in {seconds} seconds
-        | {changed}, {seconds} seconds | for {seconds} seconds | it should last {seconds} seconds | {seconds} s
-        | let it take {seconds} seconds | do it in {seconds} seconds | it should be {seconds} seconds long
-        | {seconds} sec | change the duration to {seconds} seconds | make it {changed}: {seconds} seconds
+        """{seconds} seconds | make it {seconds} seconds | make it {seconds} seconds long
+        | in {seconds} seconds | {changed}, {seconds} seconds | for {seconds} seconds
+        | it should last {seconds} seconds | {seconds} s | let it take {seconds} seconds
+        | do it in {seconds} seconds | it should be {seconds} seconds long | {seconds} sec
+        | change the duration to {seconds} seconds | make it {changed}: {seconds} seconds
         | exactly {seconds} seconds | i need {seconds} seconds | set the length to {seconds} seconds""",
         """the duration should be {seconds} seconds | give it {seconds} seconds | {seconds} seconds in total
         | fit it into {seconds} seconds | have it take {seconds} s""",
@@ -1055,9 +843,9 @@ REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "hurry with {noun} | {do} with more speed | a faster pace for {noun} | quicken {noun}",
     ),
     "act slower": _phrasings(
-        """{do} slower | {do} more slowly | {it} slower | {do} less quickly | make {noun} slower | slow down {noun}
-        | {noun} should be slower | slower {doing} | {doing} slower | {noun} is too fast | do {noun} more slowly
-        | {do} at a lower speed | {do} slowly""",
+        """{do} slower | {do} more slowly | {it} slower | {do} less quickly | make {noun} slower
+        | slow down {noun} | {noun} should be slower | slower {doing} | {doing} slower | {noun} is too fast
+        | do {noun} more slowly | {do} at a lower speed | {do} slowly""",
         "take your time with {noun} | {do} with less speed | a slower pace for {noun} | don't rush {noun}",
     ),
     "raise higher": _phrasings(
@@ -1077,15 +865,17 @@ REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "reduce the turn | not such a big turn | stop turning earlier",
     ),
     "turn to": _phrasings(
-        """turn {degrees} degrees | turn by {degrees} degrees | {degrees} degrees | make the turn {degrees} degrees
-        | the turn should be {degrees} degrees | turn {degrees} degrees instead | rotate {degrees} degrees
-        | rotate by {degrees} degrees | change the turn to {degrees} degrees | exactly {degrees} degrees
-        | a turn of {degrees} degrees | a {degrees} degree turn""",
+        """turn {degrees} degrees | turn by {degrees} degrees | {degrees} degrees
+        | make the turn {degrees} degrees | the turn should be {degrees} degrees
+        | turn {degrees} degrees instead | rotate {degrees} degrees | rotate by {degrees} degrees
+        | change the turn to {degrees} degrees | exactly {degrees} degrees | a turn of {degrees} degrees
+        | a {degrees} degree turn""",
         "{degrees} degrees of turn | have it turn {degrees} degrees | it should rotate {degrees} degrees",
     ),
     "turn around": _phrasings(
         """turn around | turn to face the other way | half a turn | turn so that you look back | a half turn
-        | turn around completely to the back | a turn of half a circle | make it a half turn | turn to the back""",
+        | turn around completely to the back | a turn of half a circle | make it a half turn
+        | turn to the back""",
         "an about-face | turn half way around | turn until you face the other way",
     ),
     "turn all around": _phrasings(
@@ -1099,13 +889,13 @@ REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "higher up with {noun} | increase the height of {noun} | a larger {bare}",
     ),
     "jump lower": _phrasings(
-        """{do} lower | lower | not so high | a smaller {bare} | a lower {bare} | {doing} lower | make {noun} lower
-        | {noun} should be lower | {do} less high | {do} not so high | less height""",
+        """{do} lower | lower | not so high | a smaller {bare} | a lower {bare} | {doing} lower
+        | make {noun} lower | {noun} should be lower | {do} less high | {do} not so high | less height""",
         "reduce the height of {noun} | {it} with less height | only a small {bare}",
     ),
     "lean further": _phrasings(
-        """{do} deeper | {do} further | a deeper {bare} | {do} lower | more {doing} | make {noun} deeper | deeper
-        | {noun} should be deeper | {do} more | further down | a bigger {bare}""",
+        """{do} deeper | {do} further | a deeper {bare} | {do} lower | more {doing} | make {noun} deeper
+        | deeper | {noun} should be deeper | {do} more | further down | a bigger {bare}""",
         "increase {noun} | {it} further down | exaggerate {noun}",
     ),
     "lean less": _phrasings(
@@ -1121,10 +911,10 @@ REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "exchange these": _phrasings(
         """first {do}, then {do2} | {do} before {doing2} | {doing} before {doing2} | {do2} after {doing}
-        | first {noun}, then {noun2} | {noun} before {noun2} | {noun2} after {noun} | swap {noun} and {noun2}
-        | exchange {noun2} and {noun} | {do} first and then {do2} | start with {noun}, then {noun2}
-        | {noun} should come first | put {noun} before {noun2} | {noun2} should come after {noun}
-        | first {doing} and only then {doing2}""",
+        | first {noun}, then {noun2} | {noun} before {noun2} | {noun2} after {noun}
+        | swap {noun} and {noun2} | exchange {noun2} and {noun} | {do} first and then {do2}
+        | start with {noun}, then {noun2} | {noun} should come first | put {noun} before {noun2}
+        | {noun2} should come after {noun} | first {doing} and only then {doing2}""",
         """switch {noun2} and {noun} | let {noun} precede {noun2} | {noun} ahead of {noun2}
         | move {noun} before {noun2} | have {noun2} follow {noun}""",
     ),
@@ -1148,8 +938,30 @@ REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "rest between": _phrasings(
         """wait {wait} before {doing} | pause {wait} before {doing} | wait {wait} before {noun}
         | stand still for {wait} before {doing} | a pause of {wait} before {noun} | {do} {wait} later
-        | hold still for {wait} before {doing} | stop for {wait} before {noun} | {noun} should come {wait} later
-        | add {wait} of rest before {noun} | rest {wait} before {doing}""",
+        | hold still for {wait} before {doing} | stop for {wait} before {noun}
+        | {noun} should come {wait} later | add {wait} of rest before {noun} | rest {wait} before {doing}""",
         "freeze for {wait} before {doing} | delay {noun} by {wait} | let {wait} pass before {noun}",
+    ),
+    "question": _phrasings(
+        """what does the person do? | what is the person doing? | what happens? | which hand is it?
+        | which hand does the person use? | which leg is it? | how many times? | how often?
+        | how often does the person jump? | how many steps are there? | does the person turn?
+        | does the person sit down? | which way does the person turn? | where does the person walk?
+        | how long does it take? | how fast is it? | is the person standing at the end?
+        | describe the motion | describe it | what do you see? | is that the left or the right hand?
+        | does the person wave? | what comes first? | what does the person do at the end?
+        | in which direction does the person walk? | are both hands used? | how far does the person go?
+        | tell me what happens | is there a jump? | what is it?""",
+        """what can you see here? | which foot is used? | how many kicks are there? | does the person kneel?
+        | what is done last? | say what happens in it | is it quick or slow?""",
+    ),
+    "talk": _phrasings(
+        """hello | hi | thanks | thank you | great | that is nice | good | perfect | well done | why?
+        | who are you? | what can you do? | how are you? | good morning | what is the capital of france?
+        | tell me a joke | that is good, thank you | what time is it? | can you help me?
+        | how does this work? | what is two plus two? | write a poem | i like it | cool | bye | goodbye
+        | who made you? | what is a motion token? | are you a person? | what is the weather like?""",
+        """thanks a lot | how old are you? | good evening | who wrote hamlet? | nice one
+        | what is the largest ocean? | see you later | i am tired""",
     ),
 }

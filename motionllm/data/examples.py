@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from motionllm.config import Data, Notes
+from motionllm.data.changes import summary
 from motionllm.data.clips import Clip, Clips
 from motionllm.data.conversations import Renderer, Tokens
 from motionllm.data.edits import NO_DONORS, Donors
@@ -176,14 +177,14 @@ def example(
 
 
 def _edit(clip: Clip, random: np.random.Generator, donors: Donors) -> dict[str, Any]:
-    """What fills a phrasing of the task `edit`. The new plan is followed by codes where there is such a motion."""
+    """What fills a phrasing of the task `edit`."""
     edit = None
     while edit is None:  # a clip that serves this task has one, but a try may draw what does not fit
         edit = draw_edit(Notation.parse(clip.notation), random, donors)
-    after: dict[str, Any] = {"notation": str(edit.new)}
-    if edit.key in clip.edits:
-        after["codes"] = clip.edits[edit.key]
-    return {"motion": {"notation": clip.notation}, "request": edit.request, "edited": after}
+    request = edit.request
+    if edit.kind == "question" and clip.sample.questions and random.random() < 0.6:
+        request = clip.sample.questions[random.integers(len(clip.sample.questions))].text
+    return {"plan": summary(edit.old), "request": request, "change": edit.change}
 
 
 def _donors(clips: Sequence[Clips]) -> Donors:

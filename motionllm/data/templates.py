@@ -35,7 +35,7 @@ _PLACES: dict[str, tuple[set[str], set[str], set[str]]] = {
     "mirror": ({"motion"}, set(), {"edited"}),
     "faster": ({"motion"}, {"seconds"}, {"edited"}),
     "slower": ({"motion"}, {"seconds"}, {"edited"}),
-    "edit": ({"motion", "request"}, set(), {"edited"}),
+    "edit": ({"plan", "request"}, set(), {"change"}),
 }
 VERBATIM = ("conversation", "text")  # conversations of the user's own, with and without motion: no template
 TASKS = (*_PLACES, *VERBATIM)

@@ -1,7 +1,7 @@
 """Whether changes that are asked for in a person's words are made, and all else kept: in the plan, and in the motion.
 
-Requests are drawn by `data.edits` on held-out clips, in phrasings and names that training never sees. What the program
-itself would write is what is wanted. Where the old plan agrees with it, that is to be kept; where it does not, that is
+Requests are drawn by `data.edits` on held-out clips, in phrasings and names that training never sees, and their own
+change is what is wanted. Where the old plan agrees with it, that is to be kept; where it does not, that is
 the change. A new plan, and the notation measured on the motion made from it, are held against both, event by event
 (`motion.agreement`); of events of the whole body and gestures, not of the arms that swing along.
 """
@@ -18,7 +18,7 @@ import numpy as np
 
 from motionllm.config import Source
 from motionllm.data import builtin
-from motionllm.data.edits import KINDS, Donors, Edit, edited
+from motionllm.data.edits import CHANGING, Donors, Edit, edited
 from motionllm.data.sources import loaded, read
 from motionllm.errors import MotionLLMError
 from motionllm.model import MotionLM
@@ -26,7 +26,6 @@ from motionllm.motion.agreement import RIGHT, Agreement, Row, agreement
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import SMALL, VERBS, Notation, measure
 
-ASKED = tuple(kind for kind in KINDS if kind != "anew")
 LONGEST = 10.0  # seconds of the clips that are edited
 # What a request need not say of an act that it adds, and words that say it.
 _FREE = {
@@ -123,7 +122,7 @@ def _extra(one: Agreement) -> set[str]:
 
 
 def requests(
-    clips: Sequence[tuple[str, Notation]], count: int, seed: int = 0, kinds: Sequence[str] = ASKED
+    clips: Sequence[tuple[str, Notation]], count: int, seed: int = 0, kinds: Sequence[str] = CHANGING
 ) -> list[Edit]:
     """`count` edits of the kinds in turn, each of a clip that it applies to, in phrasings held out of training.
 
@@ -179,17 +178,18 @@ def evaluate(
     cases: list[dict[str, Any]] = []
     for start in range(0, len(edits), batch):
         some = edits[start : start + batch]
-        plans = lm.replan([e.old for e in some], [e.request for e in some])
+        changes = lm.changes([e.old for e in some], [e.request for e in some])
+        plans = [_planned(lm, e.old, change, seed, temperature) for e, change in zip(some, changes, strict=True)]
         made: list[Notation | None] = [None] * len(some)
         if motions:
             clips = lm.generate_batch(
                 [p.sentence() for p in plans], None, seed, temperature, best_of=best_of, plan=plans
             )
             made = [measure(clip.joints, clip.fps) if len(clip) >= 5 else None for clip in clips]
-        for edit, plan, motion in zip(some, plans, made, strict=True):
+        for edit, change, plan, motion in zip(some, changes, plans, made, strict=True):
             case: dict[str, Any] = {
                 "kind": edit.kind, "request": edit.request, "old": str(edit.old), "wanted": str(edit.new),
-                "plan": str(plan), "plan_right": vars(judged(edit, plan)),
+                "asked": edit.change, "change": change, "plan": str(plan), "plan_right": vars(judged(edit, plan)),
             }  # fmt: skip
             if motion is not None:
                 case |= {"motion": str(motion), "motion_right": vars(judged(edit, motion, measured=True))}
@@ -200,6 +200,14 @@ def evaluate(
     for case in cases:
         kinds[case["kind"]].append(case)
     return {"all": _shares(cases), "kinds": {kind: _shares(some) for kind, some in kinds.items()}, "cases": cases}
+
+
+def _planned(lm: MotionLM, old: Notation, change: str, seed: int, temperature: float) -> Notation:
+    """The plan after a change; the old one where it cannot be had, which is then wrong."""
+    try:
+        return lm.replan(old, change, seed, temperature)
+    except MotionLLMError:
+        return old
 
 
 def _shares(cases: Iterable[dict[str, Any]]) -> dict[str, Any]:

@@ -11,9 +11,10 @@ import pytest
 
 from motionllm.cli import main
 from motionllm.config import Notes, Source
-from motionllm.data.edits import Edit, _opposite
+from motionllm.data.changes import mirrored
+from motionllm.data.edits import CHANGING, Edit
 from motionllm.errors import MotionLLMError
-from motionllm.eval.edits import ASKED, clips_of, judged, requests
+from motionllm.eval.edits import clips_of, judged, requests
 from motionllm.model import MotionLM
 from motionllm.motion.notation import SMALL, Notation
 
@@ -24,7 +25,7 @@ def edits() -> list[Edit]:
 
 
 def test_requests_are_of_all_kinds_in_turn(edits: list[Edit]) -> None:
-    assert len(edits) == 200 and {e.kind for e in edits} == set(ASKED) and len(ASKED) >= 10
+    assert len(edits) == 200 and {e.kind for e in edits} == set(CHANGING) and len(CHANGING) >= 10
     assert edits == requests(clips_of(Source(kind="builtin", clips=2000), "test"), 200, seed=1)
     with pytest.raises(MotionLLMError, match="could be edited"):
         requests([], 3)
@@ -47,7 +48,11 @@ def test_what_is_spoilt_is_seen(edits: list[Edit]) -> None:
             continue
         i = kept[random.integers(len(kept))]
         lines = list(edit.new.lines)
-        for other in (None, replace(lines[i], count=lines[i].count + 3), _opposite(lines[i])):
+        for other in (
+            None,
+            replace(lines[i], count=lines[i].count + 3),
+            mirrored(replace(edit.new, lines=(lines[i],))).lines[0],
+        ):
             if other is None:
                 worse = replace(edit.new, lines=tuple(x for j, x in enumerate(lines) if j != i))
             elif other == lines[i] or (other.count != lines[i].count and other.speed):
@@ -65,9 +70,9 @@ def test_what_a_request_leaves_open_is_free() -> None:
     old = Notation.parse("3.0 s, standing to standing\n0.2-2.4 walk forward 1.0 m/s")
     wanted = Notation.parse(f"{old}\n3.6-5.0 wave left hand x3".replace("3.0 s", "5.5 s"))
     made = Notation.parse(f"{old}\n3.2-5.0 wave right hand x2".replace("3.0 s", "5.6 s"))
-    assert judged(Edit("append", "then", old, "then wave", wanted), made).right
-    assert not judged(Edit("append", "then", old, "then wave with the left hand", wanted), made).change
-    assert not judged(Edit("append", "then", old, "then wave three times", wanted), made).change
+    assert judged(Edit("append", "then", old, "then wave", "", wanted), made).right
+    assert not judged(Edit("append", "then", old, "then wave with the left hand", "", wanted), made).change
+    assert not judged(Edit("append", "then", old, "then wave three times", "", wanted), made).change
 
 
 def test_a_model_is_measured(
@@ -88,12 +93,9 @@ def test_a_model_is_measured(
     ]
     assert main(words) == 2 and "was not trained" in capsys.readouterr().err
     lm.recipe.data.notation, lm.recipe.data.tasks["edit"] = Notes(), 1.0
-    wanted = {e.request: e.new for e in requests(clips_of(Source(kind="builtin", clips=2000), "test"), 4)}
-
-    def replan(plans: list[Notation], asked: list[str]) -> list[Notation]:
-        return [wanted[request] if i else plan for i, (plan, request) in enumerate(zip(plans, asked, strict=True))]
-
-    monkeypatch.setattr(lm, "replan", replan)  # the first as it was, the others as they should be
+    wanted = {e.request: e.change for e in requests(clips_of(Source(kind="builtin", clips=2000), "test"), 4)}
+    # The first is misunderstood, the others are as they should be.
+    monkeypatch.setattr(lm, "changes", lambda _, asked: ["fly", *[wanted[request] for request in asked[1:]]])
     monkeypatch.setattr("motionllm.model.longest", lambda _: 4096)
     assert main(words) == 0
     shown = json.loads(capsys.readouterr().out)

@@ -1,0 +1,426 @@
+"""Changes: in a few words what is to become of a motion's plan, and the plan after it.
+
+    4.2 s: walk forward; wave right hand x3         the motion, as `summary` puts it
+    wave other side                                 a change of it; others: wave x5, no wave, slower, mirror, 6.0 s,
+    then a person sits down                         walk faster, wave before walk, wait 2 s before wave …
+
+A model that is asked for a change in a person's words writes it like this, and `changed` does it to the plan. Times
+stay consistent: what comes later moves along, the clip grows or shrinks. What is added is a plan of its own, of the
+text after `then`, `first`, `meanwhile` or `becomes`.
+
+A notation holds *acts*: an event that has a name, and the smaller lines (arms that swing, feet that step) that go with
+it. Changes are of acts, by their verb.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from motionllm.errors import MotionLLMError
+from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation
+
+LONGEST = 16.0  # seconds of what a change may make
+PACE = 1.5  # of slower and faster, where no number is said
+ACTS = 8  # in a summary: the longest
+PACED = {"slower": 1 / PACE, "much slower": 0.5, "a bit slower": 0.8, "faster": PACE, "much faster": 2.0,
+         "a bit faster": 1.25}  # fmt: skip
+LASTING = {"longer": 1.5, "shorter": 1 / 1.5, "twice as long": 2.0, "half as long": 0.5}
+OTHERWISE = ("new", "question", "talk")  # what is said is no change: another motion, a question about it, anything else
+TRAVEL = tuple(verb for verb, spec in VERBS.items() if spec.speed)
+CHANGES_POSTURE = ("sit", "lie", "kneel", "stand up")
+COUNTED = ("jump", "hop", "jumping jack", "squat", "lunge", "bow", "wave", "throw", "punch", "clap", "kick", "twist",
+            "bend down", "cartwheel", "circle", "swing", "reach up")  # fmt: skip
+_CLOSE = ("wave", "clap", "jumping jack", "hop", "punch", "twist", "circle", "swing")  # repeated without a rest
+LONG = (*TRAVEL, "dance", "stand on", "hold", "hands on hips", "march", "lean", "wave", "clap")
+FREE_HANDS = ("wave", "clap", "hands on hips", "hand to head", "reach up", "stretch", "punch")  # while the legs go
+_OF_HANDS = (*FREE_HANDS, "throw", "bend down", "jumping jack")
+
+
+@dataclass(frozen=True)
+class Act:
+    """An event and what goes with it: numbers of lines, the event's own first, and the seconds that they fill."""
+
+    rows: tuple[int, ...]
+    main: Line
+    start: float
+    end: float
+
+
+def acts(notation: Notation) -> list[Act]:
+    """The acts of a notation in time. Where no event has a name, every line is an act."""
+    lines = notation.lines
+    mains = [i for i, line in enumerate(lines) if line.verb not in SMALL] or list(range(len(lines)))
+    members: dict[int, list[int]] = {i: [i] for i in mains}
+    for i, line in enumerate(lines):
+        if i in members:
+            continue
+        apart = {m: max(line.start, lines[m].start) - min(line.end, lines[m].end) for m in mains}
+        near = [m for m in mains if apart[m] < 0.8]
+        if near:  # an arm goes with what hands do sooner than with a way that is walked meanwhile, a leg the other way
+            arm = "arm" in line.part or "hand" in line.part
+            away = {m: max(apart[m], -0.6) + ((lines[m].verb in _OF_HANDS) != arm) for m in near}
+            members[min(near, key=lambda m: away[m])].append(i)
+    return [
+        Act(tuple(rows), lines[m], min(lines[i].start for i in rows), max(lines[i].end for i in rows))
+        for m, rows in members.items()
+    ]
+
+
+def summary(notation: Notation) -> str:
+    """The seconds of a notation and its acts without their times, as a model that is asked for a change reads it."""
+    every = acts(notation)
+    longest = sorted(every, key=lambda act: act.main.end - act.main.start, reverse=True)[:ACTS]
+    told = []
+    for act in sorted(longest, key=lambda act: (act.main.start, act.main.end)):
+        line = replace(act.main, start=0.0, end=0.0, speed=0.0, pace="")
+        told.append(str(line).removeprefix("0.0-0.0 "))
+    return f"{notation.seconds:.1f} s: {'; '.join(told) or notation.postures[0]}"
+
+
+def changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> Notation:
+    """The notation after a change. planned: gives the plan of a text that is to be added.
+
+    Raises MotionLLMError for what is no change, or cannot be made of this motion, which it names.
+    """
+    change = " ".join(change.split())
+    if change in PACED:
+        return paced(old, PACED[change])
+    if change == "mirror":
+        return mirrored(old)
+    if change in LASTING:
+        return _lasting(old, LASTING[change])
+    if match := re.fullmatch(r"(\d{1,2}\.\d) s", change):
+        return _lasting(old, max(0.2, float(match[1])) / old.seconds)
+    if match := re.fullmatch(r"(then|first|meanwhile) (.+)", change):
+        return {"then": _then, "first": _first, "meanwhile": _meanwhile}[match[1]](old, planned(match[2]))
+    if match := re.fullmatch(r"wait (\d) s (at the end|first|before (.+))", change):
+        return _waiting(old, int(match[1]), match[2], match[3])
+    if match := re.fullmatch(r"(.+?) becomes (.+)", change):
+        return _becomes(old, _act(old, match[1]), planned(match[2]))
+    if match := re.fullmatch(r"(.+) before (.+)", change):
+        return _before(old, _act(old, match[1]), _act(old, match[2]))
+    if match := re.fullmatch(r"no (.+)", change):
+        return without(old, _act(old, match[1]))
+    verb = next((v for v in sorted(VERBS, key=len, reverse=True) if change.startswith(f"{v} ")), None)
+    if verb is None:
+        raise MotionLLMError(
+            f"That was understood as {change[:60]!r}, which is no change of a motion; say it in other words."
+        )
+    return _of_act(old, _act(old, verb), change[len(verb) + 1 :])
+
+
+def added(change: str) -> str:
+    """The text of what a change adds, whose plan it needs; "" for none."""
+    match = re.fullmatch(r"(?:then|first|meanwhile|.+? becomes) (.+)", " ".join(change.split()))
+    return match[1] if match else ""
+
+
+def _of_act(old: Notation, act: Act, how: str) -> Notation:
+    """What is to be otherwise of one act: its side, way, count, size, pace or duration."""
+    lines, main, row = list(old.lines), act.main, act.rows[0]
+    spec, last = VERBS[main.verb], act.main.end - act.main.start
+    way = heading(main)
+    if how == "other side" and main.part and not main.part.startswith("both"):
+        how = _opposite(main).part
+    if how in spec.parts:
+        turned = main.part and not main.part.startswith("both") and not how.startswith("both") and how != main.part
+        for i in act.rows:
+            if turned:
+                lines[i] = _opposite(lines[i])
+            elif lines[i].verb == main.verb:
+                lines[i] = replace(lines[i], part=how)
+        return replace(old, lines=tuple(lines))
+    if how in ("other way", "left", "right", "forward", "backward") and way and how != way:
+        along = way in ("forward", "backward") and (how in ("other way", "forward", "backward"))
+        if not along and how in ("forward", "backward"):
+            lines[row] = replace(main, way=how) if how in spec.ways else main
+            return replace(old, lines=tuple(lines))
+        if not along and way in ("forward", "backward"):  # what goes straight on is to go to a side
+            lines[row] = replace(main, way=how) if how in spec.ways else main
+            return replace(old, lines=tuple(lines))
+        for i in act.rows:
+            lines[i] = _reversed(lines[i]) if along else _opposite(lines[i])
+        return _made(old.seconds, old.postures, lines)
+    counts = {"once more": main.count + 1, "once less": main.count - 1, "twice as often": 2 * main.count}
+    count = counts.get(how, int(how[1:]) if re.fullmatch(r"x\d{1,2}", how) else 0)
+    if count >= 1 and not spec.speed:
+        for i in act.rows:
+            if i == row:
+                lines[i] = replace(main, count=count)
+            elif lines[i].verb in ("swing", "step", "raise", "lower", "lift"):
+                lines[i] = replace(lines[i], count=max(1, round(lines[i].count * count / main.count)))
+        rest = 0.1 if main.verb in _CLOSE else 0.5
+        each = last / main.count if main.count > 1 else last + rest
+        return _stretched(replace(old, lines=tuple(lines)), main.start, main.end, each * (count - main.count))
+    if how in ("longer", "shorter"):
+        factor = 1.5 if how == "longer" else 0.6
+        for i in act.rows:
+            if lines[i].count > 1 and lines[i].verb not in TRAVEL:
+                lines[i] = replace(lines[i], count=max(1, round(lines[i].count * factor)))
+        return _stretched(replace(old, lines=tuple(lines)), main.start, main.end, (factor - 1) * last)
+    if how in ("faster", "slower"):
+        pace = PACED[how]
+        for i in act.rows:
+            lines[i] = _quicker(lines[i], pace)
+        return _stretched(replace(old, lines=tuple(lines)), main.start, main.end, (1 / pace - 1) * last)
+    size = _size(main, how)
+    if size:
+        lines[row] = replace(main, size=size)
+        new = replace(old, lines=tuple(lines))
+        if main.verb != "turn":
+            return new
+        return _stretched(
+            new, main.start, main.end, (min(3, max(0.5, size / main.size)) - 1) * last
+        )  # as fast as before
+    if how == "more" and main.verb == "raise":
+        lines[row] = replace(main, verb="reach up", part=main.part.replace("arm", "hand"))
+        return replace(old, lines=tuple(lines))
+    raise MotionLLMError(
+        f"That was understood as {f'{main.verb} {how}'[:60]!r}, which cannot be made of {summary(old)!r}; say it in "
+        "other words."
+    )
+
+
+def _size(main: Line, how: str) -> float:
+    """The new size of a line, 0 where it has none."""
+    spec = VERBS[main.verb]
+    if not main.size or spec.speed:
+        return 0.0
+    if spec.size == "m":
+        return (
+            max(0.1, round(main.size * {"more": 1.5, "less": 0.6}.get(how, 0.0), 1)) if how in ("more", "less") else 0.0
+        )
+    if re.fullmatch(r"[1-9]\d{1,2}", how):
+        return float(how)
+    factor = {"more": 2.0, "less": 0.5} if main.verb == "turn" else {"more": 1.5, "less": 0.6}
+    return 15.0 * max(1, round(min(360, main.size * factor[how]) / 15)) if how in factor else 0.0
+
+
+def _act(old: Notation, verb: str) -> Act:
+    """The act of a verb, the longest of several."""
+    found = [act for act in acts(old) if act.main.verb == verb]
+    if not found:
+        raise MotionLLMError(f"That was understood as a change of {verb[:40]!r}, but the motion is {summary(old)!r}.")
+    return max(found, key=lambda act: act.main.end - act.main.start)
+
+
+def _lasting(old: Notation, factor: float) -> Notation:
+    """Longer or shorter as a whole; the body travels as fast as before, and further or less far."""
+    return _made(
+        old.seconds * factor,
+        old.postures,
+        [replace(x, start=x.start * factor, end=x.end * factor) for x in old.lines],
+    )
+
+
+def _shifted(lines: Sequence[Line], by: float) -> list[Line]:
+    return [replace(x, start=x.start + by, end=x.end + by) for x in lines]
+
+
+def _then(old: Notation, more: Notation) -> Notation:
+    lines = [*old.lines, *_shifted(more.lines, old.seconds)]
+    return _made(old.seconds + more.seconds, (old.postures[0], more.postures[1]), lines)
+
+
+def _first(old: Notation, more: Notation) -> Notation:
+    lines = [*more.lines, *_shifted(old.lines, more.seconds)]
+    return _made(more.seconds + old.seconds, (more.postures[0], old.postures[1]), lines)
+
+
+def _meanwhile(old: Notation, more: Notation) -> Notation:
+    """The acts of `more` within the longest way of `old`, or its longest act, in place of what the arms did there."""
+    every = acts(old)
+    if not every:
+        return more
+    act = max(every, key=lambda a: (a.main.verb in TRAVEL, a.main.end - a.main.start))
+    mains = [a.main for a in acts(more) if a.main.verb not in TRAVEL] or list(more.lines)
+    if not mains:
+        raise MotionLLMError("What is to be done meanwhile was not understood; say it in other words.")
+    a, b = min(x.start for x in mains), max(x.end for x in mains)
+    room = act.main.end - act.main.start
+    factor = min(1.0, max(0.2, room - 0.4) / max(b - a, 0.1))
+    start = act.main.start + min(0.5, (room - factor * (b - a)) / 2)
+    put = [replace(x, start=start + factor * (x.start - a), end=start + factor * (x.end - a)) for x in mains]
+    rest = [x for i, x in enumerate(old.lines) if i not in act.rows or "arm" not in x.part]
+    return _made(old.seconds, old.postures, [*rest, *put])
+
+
+def _becomes(old: Notation, act: Act, other: Notation) -> Notation:
+    """`other` in the place of an act; of two gaits the way stays as it is."""
+    every, theirs = acts(old), acts(other)
+    last = act.end >= max(a.end for a in every)
+    gaits = ("walk", "run", "creep")
+    if theirs and act.main.verb in gaits and theirs[0].main.verb in gaits and len(theirs) == 1:
+        lines = list(old.lines)
+        lines[act.rows[0]] = replace(act.main, verb=theirs[0].main.verb, speed=theirs[0].main.speed, pace="")
+        return _made(old.seconds, old.postures, lines)
+    if not other.lines:
+        raise MotionLLMError("What is to be done instead was not understood; say it in other words.")
+    a, b = min(x.start for x in other.lines), max(x.end for x in other.lines)
+    rest = replace(old, lines=tuple(x for i, x in enumerate(old.lines) if i not in act.rows))
+    rest = _stretched(rest, act.start, act.end, (b - a) - (act.end - act.start))
+    postures = (old.postures[0], other.postures[1] if last else old.postures[1])
+    return _made(rest.seconds, postures, [*rest.lines, *_shifted(other.lines, act.start - a)])
+
+
+def _before(old: Notation, one: Act, two: Act) -> Notation:
+    """Two acts, one after the other, the other way round: `one` first."""
+    if one.start < two.start:
+        raise MotionLLMError(f"{one.main.verb!r} comes before {two.main.verb!r} as it is.")
+    lines = list(old.lines)
+    for act, by in ((two, one.end - two.end), (one, two.start - one.start)):
+        for i in act.rows:
+            lines[i] = replace(lines[i], start=lines[i].start + by, end=lines[i].end + by)
+    return _made(old.seconds, old.postures, lines)
+
+
+def _waiting(old: Notation, longer: int, where: str, verb: str | None) -> Notation:
+    """A rest at the end, before all, or before an act."""
+    after = old.seconds if where == "at the end" else _act(old, verb).start if verb else 0.0
+    lines = [x if x.start < after else replace(x, start=x.start + longer, end=x.end + longer) for x in old.lines]
+    return _made(old.seconds + longer, old.postures, lines)
+
+
+def _made(seconds: float, postures: tuple[str, str], lines: Sequence[Line]) -> Notation:
+    """A notation of lines whose times are within the clip, rounded and in order."""
+    seconds = round(seconds, 1)
+    kept = []
+    for line in lines:
+        start = min(max(0.0, round(line.start, 1)), seconds)
+        kept.append(replace(line, start=start, end=min(max(start, round(line.end, 1)), seconds)))
+    return Notation(seconds, postures, tuple(sorted(kept, key=lambda x: (x.start, x.end))))
+
+
+def mirrored(old: Notation) -> Notation:
+    """With left and right exchanged."""
+    return replace(old, lines=tuple(_opposite(line) for line in old.lines))
+
+
+def paced(old: Notation, pace: float) -> Notation:
+    """`pace` times as fast, as a whole."""
+    lines = [_quicker(replace(x, start=x.start / pace, end=x.end / pace), pace) for x in old.lines]
+    return _made(old.seconds / pace, old.postures, lines)
+
+
+def _opposite(line: Line) -> Line:
+    swap = {"left": "right", "right": "left"}
+    part = " ".join(swap.get(word, word) for word in line.part.split(" "))
+    size = -line.size if VERBS[line.verb].speed and line.size else line.size
+    return replace(line, part=part, way=swap.get(line.way, line.way), size=size)
+
+
+def heading(line: Line) -> str:
+    if line.verb in ("walk", "run", "creep") and line.size:
+        return "left" if line.size > 0 else "right"
+    return line.way if line.verb in ("walk", "run", "creep", "turn", "jump", "step", "look", "lean") else ""
+
+
+def _reversed(line: Line) -> Line:
+    swap = {"forward": "backward", "backward": "forward"}
+    if line.verb not in ("walk", "run", "creep", "jump", "step", "lean") or line.way not in swap:
+        return line
+    pace = {"forward": 0.7, "backward": 1 / 0.7}[line.way]  # people walk backward more slowly
+    return _quicker(replace(line, way=swap[line.way]), pace)
+
+
+def _quicker(line: Line, pace: float) -> Line:
+    """At `pace` times its speed; half as fast again as usual is "quickly"."""
+    word = line.pace
+    if VERBS[line.verb].usual and not 0.75 < pace < 1.34:
+        ladder = (PACES[0], "", PACES[1])
+        steps = 1 if 0.6 < pace < 1.8 else 2
+        word = ladder[min(2, max(0, ladder.index(word) + (steps if pace > 1 else -steps)))]
+    return replace(line, speed=max(0.1, round(line.speed * pace, 1)) if line.speed else 0.0, pace=word)
+
+
+def _stretched(old: Notation, a: float, b: float, longer: float) -> Notation:
+    """With the seconds from a to b `longer` (less than none: shorter, at most by all of them), and all later ones
+    moved. Lines that lie within what is cut out go with it.
+    """
+    factor = max(0.0, 1 + longer / (b - a)) if b > a else 1.0
+
+    def at(t: float) -> float:
+        return t if t <= a else a + (t - a) * factor if t < b else t + longer
+
+    lines = [replace(x, start=at(x.start), end=at(x.end)) for x in old.lines]
+    if factor < 0.01:
+        lines = [x for x, was in zip(lines, old.lines, strict=True) if not (was.start >= a and was.end <= b)]
+    return _made(old.seconds + longer, old.postures, lines)
+
+
+def alone(act: Act, others: Sequence[Act]) -> bool:
+    """Whether nothing else that has a name is done meanwhile."""
+    return all(o == act or min(o.end, act.end) - max(o.start, act.start) < 0.25 for o in others)
+
+
+def without(old: Notation, act: Act) -> Notation:
+    """Without the act; where nothing else was done meanwhile, without its time too.
+
+    Raises MotionLLMError where the body could not go on from where it then is.
+    """
+    postures = old.postures
+    every = acts(old)
+    others = [o for o in every if o != act]
+    stays = MotionLLMError(f"{act.main.verb!r} cannot be left out: what comes after begins from there.")
+    before, after = [o for o in others if o.end <= act.start + 0.25], [o for o in others if o.start >= act.end - 0.25]
+    if act.main.verb in CHANGES_POSTURE:
+        if any(o.main.verb in CHANGES_POSTURE for o in others):
+            raise stays
+        if not after and act.main.verb != "stand up":
+            postures = (postures[0], postures[0])
+        elif not before and act.main.verb == "stand up":
+            postures = (postures[1], postures[1])
+        else:
+            raise stays
+    rest = replace(old, postures=postures, lines=tuple(x for i, x in enumerate(old.lines) if i not in act.rows))
+    if not alone(act, every):
+        return rest
+    if before:
+        a, b = max(o.end for o in before), act.end
+    elif after:
+        a, b = act.start, min(o.start for o in after)
+    else:
+        return rest
+    return _stretched(rest, a, b, a - b) if b - a > 0.05 else rest
+
+
+def shared(old: Notation, new: Notation) -> tuple[float, float]:
+    """Seconds at the beginning, and at the end, in which the same is done by both notations."""
+    backward = (_backward(old), _backward(new))
+    return _alike(old, new), _alike(*backward)
+
+
+def _alike(old: Notation, new: Notation) -> float:
+    if old.postures[0] != new.postures[0]:
+        return 0.0
+    until = min(old.seconds, new.seconds)
+    theirs = list(new.lines)
+    for line in old.lines:
+        same = [x for x in theirs if abs(x.start - line.start) < 0.06 and _goes_on(line, x)]
+        if not same:
+            until = min(until, line.start)
+            continue
+        other = min(same, key=lambda x: abs(x.end - line.end))
+        theirs.remove(other)
+        if abs(other.end - line.end) > 0.06 or other.count != line.count:
+            until = min(until, line.end, other.end)
+    return min([until, *(x.start for x in theirs)])
+
+
+def _goes_on(a: Line, b: Line) -> bool:
+    """Whether two lines that begin together are of the same way of doing it, until the first of them ends."""
+    if replace(a, start=b.start, end=b.end, count=b.count) != b:
+        return False
+    lasts = a.end - a.start, b.end - b.start
+    if a.count > 1 or b.count > 1:
+        return abs(lasts[0] / a.count - lasts[1] / b.count) < 0.25 * max(lasts[0] / a.count, lasts[1] / b.count)
+    return a.verb in LONG or abs(lasts[0] - lasts[1]) < 0.06
+
+
+def _backward(notation: Notation) -> Notation:
+    """As it would be seen from its end."""
+    last = notation.seconds
+    lines = [replace(x, start=round(last - x.end, 1), end=round(last - x.start, 1)) for x in notation.lines]
+    return Notation(last, (notation.postures[1], notation.postures[0]), tuple(lines))
