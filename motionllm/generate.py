@@ -205,6 +205,16 @@ class Spelling:
             found = self._within[writing.key] = list(self._below(self._tree, writing))
         return [*found, *(n for n in self._breaks if writing.after(self.texts[n]) is not None)]
 
+    def forced(self, writing: Writing) -> int | None:
+        """The number of the token that must follow, whatever is written: all that may are beginnings of it, and no
+        other letters may stand there. None where there is a choice.
+        """
+        found = self.allowed(writing)
+        longest = max(found, key=lambda n: len(self.texts[n]), default=None)
+        if longest is None or not all(self.texts[longest].startswith(self.texts[n]) for n in found):
+            return None
+        return longest if writing.forces(self.texts[longest]) else None
+
     def _below(self, node: dict[str, Any], writing: Writing) -> Iterator[int]:
         yield from node.get("", ())
         for char, child in node.items():
@@ -224,18 +234,29 @@ def writing(
     top_k: int = 0,
     seed: Seed = None,
 ) -> Generator[None, None, list[str]]:
-    """A notation for each prompt, with the blank line that ends it, with a pause after each token.
+    """A notation for each prompt, with the blank line that ends it, with a pause after each token that is drawn.
 
     prompts: ids that open the motion. begun: what is asked of each notation (`grammar.begin`). What is drawn is held to
-    the grammar token by token, so that `Notation.parse` reads all.
+    the grammar token by token, so that `Notation.parse` reads all; what must follow is written without a draw.
     """
     random = _randoms(seed, len(prompts))
     rows = output_rows(model, vocab)[0][spelling.ids].float()
     config = model.config.get_text_config()
-    ids = torch.tensor(spelling.ids)
     states, made = list(begun), [""] * len(prompts)
+
+    def write(i: int, one: int | None) -> list[int]:
+        """Ids of a token that is written in a row, and of those that must follow it."""
+        ids = []
+        while one is not None:
+            after = states[i].after(spelling.texts[one])
+            assert after is not None, "a token was drawn that the grammar bars"
+            made[i], states[i] = made[i] + spelling.texts[one], after
+            ids.append(spelling.ids[one])
+            one = spelling.forced(after)
+        return ids
+
     inside = torch.arange(len(prompts))  # the rows that the decoder holds
-    decoder = _Decoder(model, prompts)
+    decoder = _Decoder(model, [[*prompt, *write(i, spelling.forced(begun[i]))] for i, prompt in enumerate(prompts)])
     hidden = decoder.start()
     while True:
         scores = logits(hidden, rows, config).cpu()
@@ -244,11 +265,7 @@ def writing(
             barred[at, spelling.allowed(states[i])] = False
         chosen = _draw(scores.masked_fill(barred, -torch.inf), temperature, top_p, top_k,
                        [random[i] for i in inside.tolist()])  # fmt: skip
-        for i, one in zip(inside.tolist(), chosen.tolist(), strict=True):
-            made[i] += spelling.texts[one]
-            after = states[i].after(spelling.texts[one])
-            assert after is not None, "a token was drawn that the grammar bars"
-            states[i] = after
+        ids = [write(i, one) for i, one in zip(inside.tolist(), chosen.tolist(), strict=True)]
         yield
         open_ = torch.tensor([not states[i].ended for i in inside.tolist()])
         if not open_.any():
@@ -256,8 +273,10 @@ def writing(
         if not open_.all():
             stay = _moved_up(open_)
             decoder.keep(stay)
-            inside, chosen = inside[stay], chosen[stay]
-        hidden = decoder.step(ids[chosen])
+            inside, ids = inside[stay], [ids[at] for at in stay.tolist()]
+        most = max(map(len, ids))
+        real = torch.tensor([[0] * (most - len(one)) + [1] * len(one) for one in ids])
+        hidden = decoder.step(torch.tensor([[0] * (most - len(one)) + one for one in ids]), real)
 
 
 @torch.inference_mode()
@@ -406,15 +425,19 @@ class _Decoder:
             self.cache.batch_select_indices(self.rows)
         return torch.cat(hidden)[self.rows]
 
-    def step(self, ids: Tensor) -> Tensor:
-        self.mask = torch.cat([self.mask, self.mask.new_ones(len(ids), 1)], dim=1)
+    def step(self, ids: Tensor, real: Tensor | None = None) -> Tensor:
+        """After one token (n,) more a row; or after several (n, k), of which those that are `real`, each row's last."""
+        ids = ids.reshape(len(ids), -1).to(self.device)
+        real = torch.ones_like(ids) if real is None else real.to(ids)
+        self.mask = torch.cat([self.mask, real], dim=1)
+        positions = (self.position[:, None] + real.cumsum(1) - 1).clamp(min=0)
         if self.packed:
             mask = None if self.mask.all() else self.mask
-            hidden = self.packed.step(ids, self.position, self.cache, mask)
+            hidden = self.packed.step(ids, positions, self.cache, mask)
         else:
-            out = self._run(ids[:, None].to(self.device), self.mask, self.position[:, None], self.cache)
+            out = self._run(ids, self.mask, positions, self.cache)
             self.cache, hidden = out.past_key_values, out.last_hidden_state[:, -1]
-        self.position = self.position + 1
+        self.position = self.position + real.sum(1)
         return hidden
 
     def keep(self, rows: Tensor) -> None:

@@ -61,20 +61,21 @@ def test_motion_seconds_a_second(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.slow
 def test_the_first_frames_after_a_plan(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plan of 52 tokens, each asked of the model, and the first frames of a stream that follows it."""
+    """A plan of 52 tokens, of four that are drawn side by side, and the first frames of a stream that follows it."""
     lm = MotionLM.load("default", tokenizer="causal")
     monkeypatch.setattr(lm.recipe.data, "notation", Notes())
     plan = "6.0 s, standing to standing\n0.0-1.4 run forward 3.4 m/s\n1.5-2.0 turn left 90\n1.8-2.6 wave right hand x3"
-    ids = lm.renderer.notation(plan)
-    may, at, left = lm._spelling.allowed, dict(zip(lm._spelling.ids, range(len(lm._spelling.ids)), strict=True)), []
-
-    def only(writing: Writing) -> list[int]:
-        """The next token of that plan, of all that may follow: what an adapter writes is its own matter."""
-        left[:] = left or ids
-        assert at[left[0]] in may(writing)
-        return [at[left.pop(0)]]
-
-    monkeypatch.setattr(lm._spelling, "allowed", only)
+    ids, spelling = lm.renderer.notation(plan), lm._spelling
+    may, at = spelling.allowed, dict(zip(spelling.ids, range(len(spelling.ids)), strict=True))
+    state: Writing | None = lm._blank(lm._order(TEXT, SECONDS, [], []))
+    following: dict[
+        Any, int
+    ] = {}  # the next token of that plan, of all that may follow: what it says is not the matter
+    for one in ids:
+        assert state is not None and at[one] in may(state)
+        following[state] = at[one]
+        state = state.after(spelling.texts[at[one]])
+    monkeypatch.setattr(spelling, "allowed", lambda writing: [following[writing]] if writing in following else [])
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     planning = clock(lambda: lm.plan(TEXT, SECONDS, seed=1), timer=time.process_time)

@@ -46,6 +46,31 @@ def test_steps_are_those_of_the_layers(model: Any, dtype: torch.dtype, monkeypat
         assert not torch.equal(fast, torch.zeros_like(fast))
 
 
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_several_tokens_at_once_are_those_one_by_one(
+    model: Any, fast: bool, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stepping, "ROOM", 3)
+    if fast:
+        stepping.pack(model.get_decoder())
+    prompts, more = [[5, 6, 7], [9], [4, 5]][:rows], [[[10, 11, 12], [20], [30, 31]], [[13], [21], [32, 33]]]
+    with torch.inference_mode():
+        together = decoding._Decoder(model, prompts)
+        together.start()
+        for step in more:
+            most = max(len(ids) for ids in step[:rows])
+            ids = torch.tensor([[0] * (most - len(one)) + one for one in step[:rows]])
+            hidden_ = together.step(
+                ids, torch.tensor([[0] * (most - len(one)) + [1] * len(one) for one in step[:rows]])
+            )
+            for row in range(rows):
+                before = [one for earlier in more[: more.index(step)] for one in earlier[row]]
+                alone = decoding._Decoder(model, [prompts[row]])
+                expected = [alone.start(), *(alone.step(torch.tensor([one])) for one in [*before, *step[row]])][-1]
+                torch.testing.assert_close(hidden_[row], expected[0], rtol=1e-5, atol=1e-5)
+
+
 def test_rows_may_leave(model: Any) -> None:
     prompts, steps = [[5, 6, 7], [9], [4, 5]], [[10, 20, 30], [11, 21, 31]]
     both = []

@@ -142,6 +142,21 @@ class Writing:
                 return None
         return state
 
+    def forces(self, text: str) -> bool:
+        """Whether `text` must follow: at none of its places another character may stand."""
+        state = self
+        for char in text:
+            then = state._next(char)
+            if then is None or any(state._next(other) for other in state._chars() if other != char):
+                return False
+            state = then
+        return True
+
+    def _chars(self) -> set[str]:
+        """Characters that may follow, and perhaps some more."""
+        words = {char for place in self.places for char in place.chars} if self.stage == "words" else {*_DIGIT, *".- "}
+        return words | {"\n"}
+
     def _next(self, char: str) -> Writing | None:
         if self.stage == "words":
             if char == "\n":

@@ -157,6 +157,22 @@ def test_a_wrong_line_is_named(line: str, says: str) -> None:
     assert grammar.begin().after(text + grammar.END) is None
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_forced_is_all_that_may_follow(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    state, forced = grammar.begin(4.0, 4.0), 0
+    assert state.forces("4.0 s, ") and not state.forces("4.0 s, standing") and not state.forces("4.0 m")
+    while not state.ended:
+        may = [char for char in CHARACTERS if state.after(char) is not None]
+        for char in CHARACTERS:
+            assert state.forces(char) == (may == [char])
+        forced += len(may) == 1
+        then = state.after(may[rng.integers(len(may))])
+        assert then is not None
+        state = then
+    assert forced > 20
+
+
 def test_a_writing_is_not_changed_by_what_follows() -> None:
     begun = grammar.begin(4.0, 4.0)
     before = dataclasses.astuple(begun)
