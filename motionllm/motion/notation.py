@@ -783,13 +783,18 @@ def _sentence(
         return line.verb != "dance", line.start, line.end
 
     said = [clause for clause, _ in groupby(_clause(line) for line in sorted(best, key=order))]
+    start, end = notation.postures
+    verb = {"standing": "stands", "sitting": "sits", "kneeling": "kneels", "lying": "lies", "crouching": "crouches"}
     if not said:
-        start, end = notation.postures
-        verb = {"standing": "stands", "sitting": "sits", "kneeling": "kneels", "lying": "lies", "crouching": "crouches"}
         return f"{subject} {verb[start]} still" if start == end else f"{subject} goes from {start} to {end}"
+    if start == end and start in ("sitting", "kneeling", "lying") and not any(x.verb in _MOVES for x in best):
+        said = [verb[start], *said]
     if len(said) == 1:
         return f"{subject} {said[0]}"
     return f"{subject} {between.join(said[:-1])}{' and then ' if len(said) == 2 else last}{said[-1]}"
+
+
+_MOVES = ("sit", "kneel", "lie", "stand up", "walk", "run", "crawl", "roll", "squat", "bend down")  # out of a posture
 
 
 def _told(notation: Notation) -> list[Line]:

@@ -186,11 +186,22 @@ def coverage(a: int, b: int, spans: list[tuple[int, int]]) -> float:
 
 
 def posture(s: Signals, frame: int) -> str:
+    """What the body does at a frame.
+
+    Low is a pelvis under 0.72 of standing: lying with the trunk over 55 degrees from upright and the pelvis under 0.4;
+    kneeling with a knee under 0.17 m; sitting with an upright trunk and the pelvis under 0.35, or 0.15 m behind the
+    ankles, which are within 0.6 m of each other; else crouching, as any other body with both knees bent and its pelvis
+    under 0.86.
+    """
     low = float(s.pelvis[frame])
     if low > 0.72 and s.flex[frame].min() < BENT:
         return "standing"
     if low < 0.4 and s.tilt[frame] > 55:
         return "lying"
     if low < 0.72:
-        return "kneeling" if s.p[frame, KNEE, 1].min() < 0.17 else "sitting" if s.tilt[frame] < 45 else "crouching"
+        knee = s.p[frame, KNEE, 1].min() - s.ground[frame]
+        feet = s.local[frame, ANKLE][:, [0, 2]]
+        seat = feet[:, 1].mean() > 0.15 and np.linalg.norm(feet[0] - feet[1]) < 0.6
+        sits = s.tilt[frame] < 45 and (low < 0.35 or seat)
+        return "kneeling" if knee < 0.17 else "sitting" if sits else "crouching"
     return "standing" if low > 0.86 else "crouching"
