@@ -26,6 +26,10 @@ _MORE: tuple[tuple[str, str], ...] = (
     ("lift", r"\b(?:lift|rais)\w*(?: \w+){0,3}? (?:legs?|knees?|foot|feet)\b|\bknees? (?:up|to)\b"),
     ("twist", r"\btwist\w*"),
     ("lean", r"\blean(?:s|ed|ing)?\b"),
+    ("lift", r"\belbows? to (?:\w+ ){0,2}knees?\b"),
+    ("pick", r"\b(?:put|plac|set|lay|deposit)\w*(?: \w+){0,4}? (?:down|(?:on|to) (?:the )?(?:floor|ground))\b"),
+    ("run", r"\bdash(?:es|ed|ing)?\b"),
+    ("wave", r"\bwav\w* (?:\w+ )?(?:good ?)?bye\b|\bsay\w* (?:good ?)?bye\b"),
     ("squat", r"\bcrouch(?:es|ed|ing)?\b(?! and walk)|\bduck(?:s|ed|ing)?\b"),
 )  # fmt: skip
 _LAST: tuple[tuple[str, str], ...] = (  # after the corpus' own
@@ -114,7 +118,7 @@ def _part(action: str, clause: str) -> Asked:
         ways = {m[1] or m[2] for m in re.finditer(_TO, re.sub(_SIDE, "", clause))}
         if len(ways) == 1:
             way = ways.pop()
-        elif re.search(r"\bbackwards?\b|\bin reverse\b", clause):
+        elif re.search(r"\bbackwards?\b|\bin reverse\b|\bwalk\w* back\b(?! and)", clause):
             way = "backward"
         elif not ways and re.search(r"\bforwards?\b|\bahead\b", clause):
             way = "forward"
@@ -141,7 +145,8 @@ def share(wanted: list[Asked], notation: Notation) -> float:
         if not lines:
             total += sum(bool(x) for x in (one.side, one.way, one.count, one.pace))
             continue
-        points += 2 if any(x.verb == one.verbs[0] for x in lines) else 1.5
+        own = any(x.verb == one.verbs[0] or (one.verbs[0] == "turn" and VERBS[x.verb].speed) for x in lines)
+        points += 2 if own else 1.5  # a curve is a turn
         firsts.append(lines[0].start)
         for said, right in (
             (one.side, any(one.side in x.part for x in lines)),
