@@ -163,6 +163,7 @@ def _rows(
     bad: list[str] = []
     short: list[str] = []
     wrong: list[str] = []
+    told = 0
     labels: list[dict[str, str]] = []
     skipped: list[str] = []
     if "labels" in source.ask:
@@ -211,6 +212,7 @@ def _rows(
                     wrong += [f"{sample.id}: {c!r} names {why}" for c, why in against.items()]
                     sample.captions = [c for c in sample.captions if c not in against]
                 if "notation" in source.captions and not sample.captions:
+                    told += 1
                     sample.captions, sample.labels = measured.sentences(), {**sample.labels, "captions": "notation"}
                 if "facts" in source.ask:
                     questions += fact_questions(facts, measured, random)
@@ -244,6 +246,8 @@ def _rows(
         )
     if bad:
         notes.append(f"{where}: {counted(len(bad), 'clip')} left out: {shortened(bad)}.")
+    if told:
+        notes.append(f"{where}: {counted(told, 'clip')} captioned from what is measured, having no caption.")
     if wrong:
         notes.append(f"{where}: {counted(len(wrong), 'caption')} left out, the motion shows other: {shortened(wrong)}.")
     if short:

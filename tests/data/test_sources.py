@@ -64,7 +64,11 @@ def test_labels_in_the_place_of_captions_become_sentences(folder: Path) -> None:
 
 
 def test_clips_without_a_caption_get_their_notation_and_say_so(
-    folder: Path, tiny_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    tiny_tokenizer: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path / "cache"))
     (folder / "texts" / "a.txt").write_text("")
@@ -75,6 +79,7 @@ def test_clips_without_a_caption_get_their_notation_and_say_so(
     assert len(clips["a"].captions) == len(set(clips["a"].captions)) > 1
     assert clips["a"].labels == {"style": "proud", "captions": "notation"}
     assert clips["b"].captions == ["someone runs."] and "captions" not in clips["b"].labels
+    assert "2 clips are captioned from what is measured" in caplog.text
     with pytest.raises(ValueError, match="captions"):
         Source(kind="builtin", captions=["notation"])
 
