@@ -53,8 +53,11 @@ def _headings() -> _Places:
 
 
 @cache
-def _events() -> _Places:
-    """What follows the seconds of an event: a verb with what its row of the table lets it have, each or none."""
+def _events(without: frozenset[tuple[str, str]] = frozenset()) -> _Places:
+    """What follows the seconds of an event: a verb with what its row of the table lets it have, each or none.
+
+    without: verbs with their parts that are told of these very seconds already.
+    """
     every: _Places = frozenset()
     for verb, may in VERBS.items():
         sizes: list[list[str]] = []
@@ -69,11 +72,17 @@ def _events() -> _Places:
             [[" ", *number, *" m/s"] for number in _TENTHS] if may.speed else [],
             sizes,
             [[" ", *way] for way in may.ways],
-            [[" ", *part] for part in may.parts],
         ):
             then |= _either(patterns, then)
-        every |= _sequence(" " + verb, then)
+        parts = _either([[" ", *part] for part in may.parts if (verb, part) not in without], then)
+        every |= _sequence(" " + verb, parts if (verb, "") in without else then | parts)
     return every
+
+
+def _told(text: str) -> tuple[str, str]:
+    """Verb and part of a line's words."""
+    verb = next(one for one in sorted(VERBS, key=len, reverse=True) if f"{text} ".startswith(f"{one} "))
+    return verb, next((one for one in VERBS[verb].parts if f"{text[len(verb) :]} ".startswith(f" {one} ")), "")
 
 
 @cache
@@ -104,8 +113,11 @@ class Writing:
 
     stage: what is being written, "seconds" of the clip, the "start" or the "finish" of an event, "words", "last" where
     only the blank line may follow, or "ended". low, high: bounds of the number at hand, in tenths; number: its text so
-    far; places: where the words are. seconds, begun: of the clip and of the last event's start, in tenths. lines, most:
-    events begun, and how many there may be.
+    far; places, words: where the words at hand are, and what they are. seconds: of the clip; begun, over: of the last
+    event, in tenths; told: verbs and parts of these very seconds. lines, most: events, and how many there may be.
+
+    It is stricter than `Notation.parse`, as what is measured is: lines are sorted by start and end, take some time, and
+    none tells again what one of the same seconds does.
     """
 
     low: int
@@ -114,8 +126,11 @@ class Writing:
     stage: str = "seconds"
     number: str = ""
     places: _Places = frozenset()
+    words: str = ""
     seconds: int = 0
     begun: int = 0
+    over: int = 0
+    told: frozenset[tuple[str, str]] = frozenset()
     lines: int = 0
 
     @property
@@ -131,7 +146,9 @@ class Writing:
     @property
     def key(self) -> tuple[object, ...]:
         """Equal for two of which the same may follow within this line."""
-        return self.stage, self.low, self.high, self.number, self.places
+        if self.stage == "words":
+            return self.stage, self.places
+        return self.stage, self.low, self.high, self.number, self.begun, self.over, self.told
 
     def after(self, text: str) -> Writing | None:
         """This with `text` written after it; None where it may not be."""
@@ -162,7 +179,7 @@ class Writing:
             if char == "\n":
                 return self._line() if _OVER in self.places else None
             places = _moved(self.places, char)
-            return replace(self, places=places) if places else None
+            return replace(self, places=places, words=self.words + char) if places else None
         if char == "\n":
             fresh = self.stage == "last" or (self.stage == "start" and not self.number)
             return replace(self, stage="ended") if fresh else None
@@ -177,15 +194,21 @@ class Writing:
         if self.stage == "seconds" and char == " ":
             return replace(self, stage="words", number="", places=_moved(_headings(), char), seconds=value)
         if self.stage == "start" and char == "-":
-            return replace(self, stage="finish", number="", low=value, begun=value)  # high is the clip's end still
+            same = value == self.begun
+            low, told = (max(value + 1, self.over), self.told) if same else (value + 1, frozenset())
+            return replace(self, stage="finish", number="", low=low, high=self.seconds, begun=value, told=told)
         if self.stage == "finish" and char == " ":
-            return replace(self, stage="words", number="", places=_moved(_events(), char), lines=self.lines + 1)
+            told = self.told if value == self.over else frozenset()
+            places = _moved(_events(told), char)
+            return replace(self, stage="words", number="", places=places, over=value, told=told, lines=self.lines + 1)
         return None
 
     def _line(self) -> Writing:
         """This at the beginning of another line."""
+        told = self.told | {_told(self.words)} if self.lines else self.told
         full = self.lines >= min(self.most, ROOM + self.seconds // 10)
-        return replace(self, stage="last" if full else "start", places=frozenset(), low=self.begun, high=self.seconds)
+        return replace(self, stage="last" if full else "start", places=frozenset(), words="", told=told, low=self.begun,
+                       high=self.seconds - 1)  # fmt: skip
 
 
 def begin(low: float = 0.2, high: float = 60.0, most: int = 100) -> Writing:

@@ -20,16 +20,18 @@ def drawn(seed: int) -> Notation:
     """Any notation of 10 s: all that the table of verbs lets a line have, by chance."""
     rng = np.random.default_rng(seed)
     lines = []
-    for start in np.sort(rng.integers(0, 100, rng.integers(0, 9))).tolist():
+    times = [(start, rng.integers(start + 1, 101)) for start in rng.integers(0, 100, rng.integers(0, 9)).tolist()]
+    for start, end in sorted([*times, *times[:3]]):
         verb = str(rng.choice(list(VERBS)))
         may = VERBS[verb]
         size = {"": 0.0, "m": rng.integers(0, 30) / 10, "degrees": 15.0 * rng.integers(0, 80)}[may.size]
         size = size * rng.choice([-1, 1]) if may.speed else size
         part, way = (str(rng.choice(["", *one])) for one in (may.parts, may.ways))
         speed = rng.integers(0, 80) / 10 if may.speed else 0.0
-        end = rng.integers(start, 101)
         pace = str(rng.choice(["", *PACES])) if may.usual else ""
-        lines.append(Line(start / 10, end / 10, verb, part, way, size, speed, int(rng.integers(1, 120)), pace))
+        line = Line(start / 10, end / 10, verb, part, way, size, speed, int(rng.integers(1, 120)), pace)
+        if (line.start, line.end, verb, part) not in [(x.start, x.end, x.verb, x.part) for x in lines]:
+            lines.append(line)
     return Notation(10.0, (str(rng.choice(POSTURES)), str(rng.choice(POSTURES))), tuple(lines))
 
 
@@ -53,6 +55,9 @@ def test_what_is_written_under_the_grammar_is_read(seed: int) -> None:
     assert str(notation) + grammar.END == text
     assert low <= notation.seconds <= high
     assert len(notation.lines) <= notation.seconds + grammar.ROOM
+    times = [(line.start, line.end) for line in notation.lines]
+    assert times == sorted(times) and all(end > start for start, end in times)
+    assert len({(x.start, x.end, x.verb, x.part) for x in notation.lines}) == len(times)
     first, line = grammar.longest()
     rows = text.splitlines()
     assert len(rows[0]) < first and all(len(row) < line for row in rows[1:])
@@ -63,6 +68,24 @@ def test_exact_seconds_are_the_only_ones(seconds: float) -> None:
     rng = np.random.default_rng(round(10 * seconds))
     for _ in range(5):
         assert Notation.parse(written(grammar.begin(seconds, seconds), rng)[0]).seconds == seconds
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "0.5-1.5 wave left hand x2",
+        "0.5-1.5 wave left hand slowly",
+        "0.5-1.4 clap",
+        "0.4-2.0 clap",
+        "0.5-0.5 clap",
+        "4.0-4.0 clap",
+    ],
+)
+def test_a_line_that_tells_nothing_new_cannot_be_written(line: str) -> None:
+    begun = grammar.begin(4.0, 4.0).after("4.0 s, standing to standing\n0.5-1.5 wave left hand\n")
+    assert begun is not None and begun.after(f"{line}\n") is None
+    for other in ("0.5-1.5 wave right hand x2", "0.5-1.5 wave", "0.5-1.6 wave left hand", "0.6-0.7 wave left hand"):
+        assert begun.after(f"{other}\n") is not None
 
 
 def test_lines_are_bounded_and_the_end_can_be_reached_early() -> None:
