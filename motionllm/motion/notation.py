@@ -489,15 +489,15 @@ def _pushes(s: Signals, climbs: Sequence[Line], going: list[tuple[int, int]]) ->
 def _dances(s: Signals, events: Sequence[Event]) -> list[Line]:
     """dance: at least 4 s of one to 2.4 steps per second that lead nowhere: the pelvis goes 0.25 to 0.85 m/s and ends
     within 0.4 of that way from where it began, its path turns by over 50 degrees per second to both sides, the body by
-    over 25, the hands are above the hips in over 0.72 of the frames, and hardly anything is punched, kicked, thrown.
+    over 25, the hands are above the hips in over 0.72 of the frames, and hardly anything is kicked or punched hard.
     Or six kicks of both legs and more, one in 2 s, without a punch.
     """
     steps, seconds = [e for e in events if e.name == "step"], len(s.p) / s.fps
     kicks = [e for e in events if e.name == "kick"]
     if len(kicks) >= max(6, 0.5 * seconds) and min(sum(e.side == side for e in kicks) for side in SIDES) > 1:
         return [] if any(e.name == "punch" for e in events) else [Line(kicks[0].start, kicks[-1].end, "dance")]
-    fights = sum(e.name in ("punch", "kick", "throw") for e in events)
-    if seconds < 4 or not 1 < len(steps) / seconds < 2.4 or fights > 1 + seconds / 8:
+    fights = sum(e.name == "kick" or (e.name == "punch" and e.speed > 1.8) for e in events)
+    if seconds < 4 or not 1 < len(steps) / seconds < 2.4 or fights > max(1, seconds / 10):
         return []
     root = running_mean(s.p[:, 0][:, [0, 2]], odd_frames(0.45 * s.fps))
     drift = np.gradient(root, axis=0)
