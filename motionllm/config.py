@@ -420,6 +420,9 @@ class Notes(Section):
     """Of the motions that are given (captions, questions), those that carry it."""
     alone: Fraction = 0.25
     """Of the motions that carry it, those that carry nothing else: their codes are left out."""
+    told: Fraction = 0.0
+    """Of the captions, those in whose place the notation's own sentences stand (`Notation.sentences`): the model learns
+    to say what is measured, where people's captions leave out, guess and err."""
     plan: Fraction = 0.75
     """Of the motions that are written for a text, those that begin with it, as a plan that the codes follow."""
     sketch: Fraction = 0.0

@@ -143,6 +143,9 @@ def example(
     values: dict[str, Any] = {"motion": _motion(clip, task, random, notes) if notes and not bare else codes}
     if sample.captions:
         values["caption"] = "" if bare else sample.captions[random.integers(len(sample.captions))]
+    if task == "caption" and notes and notes.told and clip.notation and random.random() < notes.told:
+        said = Notation.parse(clip.notation).sentences()
+        values["caption"] = said[random.integers(len(said))]
     parts = renderer.vocab.parts if renderer.vocab else 1
     steps = len(codes) // parts
     answered = codes

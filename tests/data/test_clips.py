@@ -293,3 +293,23 @@ def test_motions_carry_their_notation_as_often_as_asked(
     for parts, key, wanted in ((given, "notation", notes.read), (made, "notation", 0.8 * notes.plan)):
         assert np.mean([key in part for part in parts]) == pytest.approx(wanted, abs=0.08)
     assert np.mean(["codes" not in part for part in given]) == pytest.approx(notes.read * notes.alone, abs=0.06)
+
+
+def test_captions_may_be_what_the_notation_says_itself(
+    tokenizer: MotionTokenizer, tiny_base: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path))
+    clips = encode(SOURCE, "train", tokenizer, noted=True)
+    vocab = MotionVocab.add(load_base_tokenizer(tiny_base), tokenizer.size, tokenizer.hash, tokenizer.parts)
+    renderer = Renderer(load_base_tokenizer(tiny_base), vocab, system="")
+    data = Data(sources=[SOURCE], tasks={"caption": 1.0}, notation=Notes(told=0.4))
+    stream = Examples([clips], data, Templates.load("default"), renderer, tokenizer.codes_per_second, 0)
+    own = {said for clip in clips for said in Notation.parse(clip.notation).sentences()}
+    people = {caption for clip in clips for caption in clip.sample.captions}
+    said = []
+    for _ in range(300):
+        tokens = stream.draw()[1]
+        ids = [i for i, told in zip(tokens.ids, tokens.supervised, strict=True) if told]
+        said.append(renderer.tokenizer.decode(ids[: ids.index(renderer.stop)]))
+    assert set(said) <= own | people
+    assert np.mean([one in own for one in said]) == pytest.approx(0.4, abs=0.09)
