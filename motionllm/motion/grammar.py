@@ -75,7 +75,9 @@ def _events(without: frozenset[tuple[str, str]] = frozenset()) -> _Places:
         ):
             then |= _either(patterns, then)
         parts = _either([[" ", *part] for part in may.parts if (verb, part) not in without], then)
-        every |= _sequence(" " + verb, parts if (verb, "") in without else then | parts)
+        then = parts if (verb, "") in without else then | parts
+        if then:  # else all that there is of this verb is told
+            every |= _sequence(" " + verb, then)
     return every
 
 

@@ -63,6 +63,16 @@ def test_what_is_written_under_the_grammar_is_read(seed: int) -> None:
     assert len(rows[0]) < first and all(len(row) < line for row in rows[1:])
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_of_which_all_is_told_is_not_begun_again(verb: str) -> None:
+    rows = [f"0.0-0.2 {verb} {part}".strip() for part in ("", *VERBS[verb].parts)]
+    begun = grammar.begin(60.0, 60.0).after("\n".join(["60.0 s, standing to standing", *rows, "0.0-0.2"]))
+    assert begun is not None and begun.after(f" {verb}\n") is None
+    for length in range(len(verb) + 2):
+        state = begun.after(f" {verb}"[:length])
+        assert state is None or any(state.after(char) for char in CHARACTERS), f" {verb}"[:length]
+
+
 @pytest.mark.parametrize("seconds", [0.2, 0.9, 1.0, 9.8, 10.0, 59.9, 60.0])
 def test_exact_seconds_are_the_only_ones(seconds: float) -> None:
     rng = np.random.default_rng(round(10 * seconds))
