@@ -37,7 +37,7 @@ from motionllm.motion.signals import (
     stretches_where,
 )
 
-DENSITY = 0.55  # lines per second
+DENSITY = 0.45  # lines per second
 VERSION = 1  # raised when the same joints would be written another way
 
 POSTURES = ("standing", "crouching", "sitting", "kneeling", "lying")
@@ -281,7 +281,7 @@ _BY_LENGTH = sorted(VERBS, key=len, reverse=True)
 def measure(joints: np.ndarray, fps: float = 20.0, density: float = DENSITY) -> Notation:
     """The notation of a clip: joints (T, 22, 3) metres, Y up, the canonical order.
 
-    density: at most this many lines per second are written, and two more; the most telling stay. Raises MotionLLMError
+    density: at most this many lines per second are written, and three more; the most telling stay. Raises MotionLLMError
     for another shape, under 5 frames, or values that are not finite.
     """
     s = Signals(joints, fps)
@@ -298,7 +298,7 @@ def measure_with_facts(joints: np.ndarray, fps: float = 20.0) -> tuple[Notation,
 def _notation(s: Signals, events: list[Event], density: float) -> Notation:
     lines = [*_whole_body(s, events), *_limbs(s, events)]
     lines = _merged(lines)
-    room = 2 + int(density * len(s.p) / s.fps)
+    room = 3 + int(density * len(s.p) / s.fps)
     kept = sorted(sorted(lines, key=_weight, reverse=True)[:room], key=lambda line: (line.start, line.end, line.verb))
     kept = [replace(line, pace=_pace(line, events)) for line in kept]
     seconds = round(len(s.p) / s.fps, 1)
@@ -745,7 +745,7 @@ def _weight(line: Line) -> tuple[bool, float]:
     """Which lines stay where there is no room for all: events before what limbs do, then by length and count; a raise
     before swings, and what a leg does or where the head turns before what the arms do.
     """
-    first = 3 if line.verb == "lift" else 2 if line.verb in ("raise", "look", "step") else 0
+    first = {"lift": 3, "raise": 2, "step": 2, "look": 1}.get(line.verb, 0)
     return line.verb not in SMALL, (line.end - line.start) + 0.5 * line.count + first
 
 

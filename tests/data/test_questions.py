@@ -139,14 +139,15 @@ def test_sides_and_counts_are_those_the_corpus_asked_for(clips: Asked) -> None:
 
 
 def test_the_same_is_asked_in_many_words(clips: Asked) -> None:
-    texts: dict[tuple[str, str], set[str]] = defaultdict(set)
+    texts: dict[str, set[str]] = defaultdict(set)
     for _, _, questions in clips:
         assert len({q.text for q in questions}) == len(questions) or all(
             len({q.answer for q in questions if q.text == text}) == 1 for text in {q.text for q in questions}
         )  # never two answers to one text
         for question in questions:
-            texts[question.kind, "kick" if "kick" in question.text else ""].add(question.text)
-    assert len(texts["count", "kick"]) >= 3 and len(texts["does", "kick"]) >= 6 and len(texts["side", "kick"]) >= 3
+            texts[question.kind].add(question.text)
+    assert len(texts["does"]) > 200 and len(texts["count"]) > 20 and len(texts["side"]) > 12
+    assert len([text for text in texts["does"] if "kick" in text]) >= 6
 
 
 # -- the text alone -------------------------------------------------------------------------------------------------
