@@ -281,7 +281,7 @@ _BY_LENGTH = sorted(VERBS, key=len, reverse=True)
 def measure(joints: np.ndarray, fps: float = 20.0, density: float = DENSITY) -> Notation:
     """The notation of a clip: joints (T, 22, 3) metres, Y up, the canonical order.
 
-    density: at most this many lines per second are written, and three more; the most telling stay. Raises MotionLLMError
+    density: so many lines per second are written at most, and three more; the most telling stay. Raises MotionLLMError
     for another shape, under 5 frames, or values that are not finite.
     """
     s = Signals(joints, fps)
