@@ -24,6 +24,7 @@ from motionllm.motion.notation import Notation
 
 LENDING = 2000  # clips of a source, of which edits may take acts
 QUESTIONS = 6  # at most, about one motion
+REQUESTS = 6  # of changes of one motion, each of it as it is
 
 
 class Examples:
@@ -139,7 +140,14 @@ def example(
         return renderer(sample.messages)
     template = templates.draw(task, random)
     if task == "edit":
-        return renderer(conversation(template, _edit(clip, random, donors)))
+        first, *others = (_edit(clip, random, donors) for _ in range(REQUESTS))
+        messages = conversation(template, first)
+        for other in others:
+            messages += [
+                {"role": "user", "content": other["request"]},
+                {"role": "assistant", "content": other["change"]},
+            ]
+        return renderer(messages)
     values: dict[str, Any] = {"motion": _motion(clip, task, random, notes) if notes and not bare else codes}
     if sample.captions:
         values["caption"] = "" if bare else sample.captions[random.integers(len(sample.captions))]

@@ -118,10 +118,12 @@ def test_every_answer_is_true_of_its_clip(
         clip = clips[index]
         user, said = messages[0]["content"], messages[1]["content"]
         if task == "edit":
-            asked, change = user[0]["text"], said[0]["text"]
-            assert len(user) == len(said) == 1 and summary(Notation.parse(clip.notation)) in asked
-            if change not in OTHERWISE and not added(change):
-                assert changed(Notation.parse(clip.notation), change, Notation.parse) != Notation.parse(clip.notation)
+            assert len(user) == len(said) == 1 and summary(Notation.parse(clip.notation)) in user[0]["text"]
+            assert [m["role"] for m in messages] == ["user", "assistant"] * (len(messages) // 2)
+            for change in [said[0]["text"], *(m["content"] for m in messages[3::2])]:
+                if change not in OTHERWISE and not added(change):
+                    old = Notation.parse(clip.notation)
+                    assert changed(old, change, Notation.parse) != old
             continue
         shown = [p["codes"] for p in user if p["type"] == "motion"]
         asked = " ".join(p["text"] for p in user if p["type"] == "text")
