@@ -826,7 +826,8 @@ class MotionLM:
     def caption_batch(self, motions: Sequence[Motion | np.ndarray], best_of: int = CAPTIONS) -> list[str]:
         """One caption a motion (a Motion, joints, or features), decoded side by side: of `best_of` that are written,
         the likeliest and others drawn (always the same), the one that tells the measured notation best
-        (`data.asked.tells`). An adapter that reads codes alone writes one.
+        (`data.asked.tells`), and in its place the notation's own sentence where that tells more. An adapter that reads
+        codes alone writes one, which is given.
         """
         return self._captions([self._given(motion) for motion in motions], best_of)
 
@@ -841,7 +842,7 @@ class MotionLM:
             drawn = self._say([asked_of[i] for i in rows], temperature=0.7, top_p=0.95, seed=seed)
             for i, first in zip(read, range(0, len(drawn), best_of - 1), strict=True):
                 notation = Notation.parse(shown[i]["notation"])
-                several = [said[i], *drawn[first : first + best_of - 1]]
+                several = [said[i], *drawn[first : first + best_of - 1], notation.sentence()]
                 said[i] = max(several, key=lambda text: tells(text, notation))
         return said
 

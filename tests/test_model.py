@@ -21,7 +21,7 @@ from motionllm.errors import MotionLLMError
 from motionllm.model import MotionLM
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
-from motionllm.motion.notation import measure
+from motionllm.motion.notation import Notation, measure
 from motionllm.tokenizer import MotionTokenizer
 
 
@@ -639,4 +639,12 @@ def test_of_several_captions_the_one_that_tells_the_notation_is_kept(
         "a person walks forward", *["a person waves the left hand"] * 2
     ]  # fmt: skip
     assert drawn == [3, 6]
+    sit = {
+        "codes": np.zeros(2, np.int64),
+        "notation": "2.0 s, standing to standing\n0.0-1.0 clap x3\n1.2-2.0 kick right leg",
+    }
+    own = Notation.parse(sit["notation"]).sentence()
+    assert lm._captions([sit], best_of=4) == [own]  # none of them tells what is measured
+    assert lm._captions([sit], best_of=1) == ["a person waves the left hand"]
+    drawn[2:] = []
     assert lm.caption_batch([clip]) == ["a person waves the left hand"] and drawn == [3, 6, 1]  # it reads codes alone
