@@ -49,7 +49,8 @@ def words(tiny_base_wide: Path, tiny_tokenizer: Path, dataset: Path):  # type: i
         data = [f"data.sources.{i}.clips=20" if s.kind == "builtin" else f"data.sources.{i}.path={dataset}"
                 for i, s in enumerate(sources)]  # fmt: skip
         # What starts from the shipped adapter has its base; the tiny one starts anew.
-        return [*data, "adapter.start=null", f"model.base={tiny_base_wide}", f"model.tokenizer={tiny_tokenizer}", "train.steps=2",
+        return [*data, "adapter.start=null", f"model.base={tiny_base_wide}", f"model.tokenizer={tiny_tokenizer}",
+                "train.steps=2",
                 "train.minutes=null", "train.batch=4", "train.micro_batch=2", "train.validate_examples=6"]  # fmt: skip
 
     return words
