@@ -171,7 +171,7 @@ class Chat:
         anew: bool = False,
     ) -> Iterator[np.ndarray | Notation | Reply | None]:
         """The motion of a text, or of a plan; start, end: codes that it has there. anew: say that it is made anew."""
-        if plan is None and self.lm.plans and not self.lm.engine:
+        if plan is None and self.lm.plans_first:
             plan = yield from self.lm.planning(text, seconds, self.seed, self.temperature)
         if plan is not None:
             yield plan

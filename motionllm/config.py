@@ -425,6 +425,9 @@ class Notes(Section):
     to say what is measured, where people's captions leave out, guess and err."""
     plan: Fraction = 0.75
     """Of the motions that are written for a text, those that begin with it, as a plan that the codes follow."""
+    first: bool = True
+    """Whether the trained model plans whenever it makes motion; false: only where a plan is asked for (`plan=True`,
+    `--show-plan`) or given, as may serve until planning has been trained long enough."""
     sketch: Fraction = 0.0
     """Of the plans, those that no codes follow: half the tokens, so that planning is learned from more clips."""
 

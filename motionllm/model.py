@@ -383,6 +383,11 @@ class MotionLM:
         notes = self.recipe.data.notation
         return notes is not None and notes.plan > 0
 
+    @property
+    def plans_first(self) -> bool:
+        """Whether it does so where nothing is said of a plan (`data.notation.first`)."""
+        return self.plans and self.recipe.data.notation.first and not self.engine  # type: ignore[union-attr]
+
     def plan(
         self,
         text: str,
@@ -635,7 +640,7 @@ class MotionLM:
                 f"{self.engine.url} cannot be held to the notation, so no plan is written there; give one of your own, "
                 "or load the adapter here."
             )
-        own = self.plans and not self.engine
+        own = self.plans_first
         wanted: list[Notation | bool] = []
         for one in asked:
             one = Notation.parse(one) if isinstance(one, str) else own if one is None else one

@@ -474,3 +474,18 @@ def test_of_several_plans_the_one_that_has_what_is_asked_is_followed(
     assert lm.plan("a person waves the left hand twice", 2.0, seed=0).lines[0].count == 2
     for text, temperature in (("hello", 0.8), ("a person waves the left hand", 0.0)):  # nothing asked; all are the same
         assert str(lm.plan(text, 2.0, temperature=temperature).lines[0]) == "0.0-2.0 wave right hand"
+
+
+def test_a_recipe_may_leave_plans_to_who_asks_for_them(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lm.plans and lm.plans_first
+    notes = lm.recipe.data.notation.model_copy(update={"first": False})  # type: ignore[union-attr]
+    data = lm.recipe.data.model_copy(update={"notation": notes})
+    monkeypatch.setattr(lm, "recipe", lm.recipe.model_copy(update={"data": data}))
+    assert lm.plans and not lm.plans_first
+    plain = lm.generate("a person walks", 1.0, seed=1, best_of=1)
+    assert np.array_equal(plain.joints, lm.generate("a person walks", 1.0, seed=1, best_of=1, plan=False).joints)  # type: ignore[union-attr]
+    planned = lm.generate("a person walks", 1.0, seed=1, best_of=1, plan=True)
+    assert np.array_equal(
+        planned.joints,  # type: ignore[union-attr]
+        lm.generate("a person walks", 1.0, seed=1, best_of=1, plan=lm.plan("a person walks", 1.0, seed=1)).joints,  # type: ignore[union-attr]
+    )

@@ -111,7 +111,7 @@ def generate(
 
         ranking = Ranking.of(lm, judge, embedder)
     begun = time.monotonic()
-    if follows is None and (lm.plans or show_plan):
+    if follows is None and (lm.plans_first or show_plan):
         follows = lm.plan(text, wanted, seed, temperature, top_p, top_k, first)
     if ranking and isinstance(follows, Notation):
         ranking.plan = follows
