@@ -848,7 +848,8 @@ class MotionLM:
             for i, first in zip(read, range(0, len(drawn), best_of - 1), strict=True):
                 notation = Notation.parse(shown[i]["notation"])
                 several = [said[i], *drawn[first : first + best_of - 1], notation.sentence()]
-                said[i] = max(several, key=lambda text: tells(text, notation))
+                # "walk" tells as much as "a person walks", and is no sentence.
+                said[i] = max(several, key=lambda text: (round(tells(text, notation), 3), len(text.split()) > 2))
         return said
 
     def timeline(
