@@ -149,7 +149,7 @@ def test_tasks_that_answer_in_text_are_counted_as_text(words, tmp_path: Path) ->
     turn = {"messages": [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Good day to you."}]}
     chats.write_text(f"{json.dumps(turn)}\n" * 4)
     source = f"data.sources=[{{kind: messages, path: {chats}}}]"
-    base, tokenizer = words("builtin")[1:3]
+    base, tokenizer = words("builtin")[2:4]
     recipe = load_recipe(shipped.find("recipes", "builtin"), [source, "data.tasks={text: 1}", base, tokenizer])
     found = plan(recipe, tmp_path / "run")
     assert [task["motion_share"] for task in found["data"]["tasks"]] == [0]
@@ -165,7 +165,7 @@ def test_tasks_that_answer_in_text_are_counted_as_text(words, tmp_path: Path) ->
         ("data.templates=defalut", "did you mean 'default'"),
         ("data.tasks={captoin: 1}", "did you mean `caption`"),
         ("adapter.start=nowhere", "adapter.start: no adapter 'nowhere'"),
-        ("adapter.start=default", "another motion vocabulary"),
+        ("adapter.start=default", "another model of the same shape"),
         ("adapter.targets=[q_prjo]", "fits no layer of the base; give all-linear or some of down_proj"),
         ("adapter.targets=(.*.*.*.*.*.*)*x", "cannot be matched"),
         ("adapter.targets=.*(", "is no regular expression"),
