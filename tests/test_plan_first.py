@@ -117,16 +117,22 @@ def test_a_batch_of_plans_is_its_members_alone(lm: MotionLM) -> None:
     assert [round(m.duration, 2) for m in mixed] == [2.0, 2.0, 1.0]
 
 
-def test_codes_are_drawn_after_the_plan(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the model reads before the first code is the prompt, the motion's start, and the plan as it was trained."""
-    read: list[list[int]] = []
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The prompts that decoders are begun with, as they are."""
+    prompts_read: list[list[int]] = []
     decoder = decoding._Decoder
 
     def watched(model: Any, prompts: Any) -> Any:
-        read.extend([list(p) for p in prompts])
+        prompts_read.extend([list(p) for p in prompts])
         return decoder(model, prompts)
 
     monkeypatch.setattr(decoding, "_Decoder", watched)
+    return prompts_read
+
+
+def test_codes_are_drawn_after_the_plan(lm: MotionLM, read: list[list[int]]) -> None:
+    """What the model reads before the first code is the prompt, the motion's start, and the plan as it was trained."""
     lm.generate("a person walks", seed=1, best_of=1, plan=OWN)
     message = {"role": "assistant", "content": [{"type": "motion", "notation": OWN, "codes": np.zeros(0, np.int64)}]}
     prompt = lm._order("a person walks", None, [], []).prompt
@@ -162,16 +168,10 @@ def test_a_long_motion_sees_the_part_of_its_plan(lm: MotionLM, monkeypatch: pyte
     assert shown[0][2].startswith("9.8 s, standing to standing\n0.0-9.0 walk")
 
 
-def test_guidance_knows_neither_text_nor_plan(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_guidance_knows_neither_text_nor_plan(
+    lm: MotionLM, read: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lm.recipe.data, "drop_text", 0.1)
-    read: list[list[int]] = []
-    decoder = decoding._Decoder
-
-    def watched(model: Any, prompts: Any) -> Any:
-        read.extend([list(p) for p in prompts])
-        return decoder(model, prompts)
-
-    monkeypatch.setattr(decoding, "_Decoder", watched)
     lm.generate("a person walks", seed=1, best_of=1, plan=OWN, guidance=2.0)
     order = lm._order("a person walks", None, [], [])
     assert read == [[*order.prompt, lm.vocab.start_id, *lm.renderer.notation(OWN)], [*order.bare, lm.vocab.start_id]]

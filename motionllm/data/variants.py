@@ -83,7 +83,7 @@ def _joined(clips: Sequence[tuple[Sample, np.ndarray]], count: int, random: np.r
         if apart.min() > NEAR:
             continue
         (a, before), (b, after) = clips[first], clips[int(seconds[apart.argmin()])]
-        captions = [_then(one, other, random) for one, other in zip(a.captions, b.captions, strict=False)]
+        captions = [_linked(one, _THEN, other, random) for one, other in zip(a.captions, b.captions, strict=False)]
         name = f"{a.id}+{b.id}"
         made.append(Sample(name, partial(joined, before, after), captions))
         if len(made) == count:
@@ -117,7 +117,7 @@ def _stacked(clips: Sequence[tuple[Sample, np.ndarray]], count: int, random: np.
     made: list[Sample] = []
     for _ in range(count if legs and arms else 0):
         (a, below), (b, above) = legs[random.integers(len(legs))], arms[random.integers(len(arms))]
-        captions = [_meanwhile(one, other, random) for one, other in zip(a.captions, b.captions, strict=False)]
+        captions = [_linked(one, _MEANWHILE, other, random) for one, other in zip(a.captions, b.captions, strict=False)]
         made.append(Sample(f"{a.id}&{b.id}", partial(stacked, below, above), captions))
     return made
 
@@ -140,12 +140,8 @@ def does_only(notation: Notation, verbs: set[str]) -> bool:
     return notation.postures == ("standing", "standing") and bool(lines) and all(line.verb in verbs for line in lines)
 
 
-def _then(first: str, second: str, random: np.random.Generator) -> str:
-    return f"{first.strip().rstrip('.,;')}{_THEN[random.integers(len(_THEN))]}{_without_subject(second)}"
-
-
-def _meanwhile(first: str, second: str, random: np.random.Generator) -> str:
-    return f"{first.strip().rstrip('.,;')}{_MEANWHILE[random.integers(len(_MEANWHILE))]}{_without_subject(second)}"
+def _linked(first: str, links: Sequence[str], second: str, random: np.random.Generator) -> str:
+    return f"{first.strip().rstrip('.,;')}{links[int(random.integers(len(links)))]}{_without_subject(second)}"
 
 
 _THEN = (", then ", " and then ", ", and after that ")

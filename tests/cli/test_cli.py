@@ -222,7 +222,7 @@ def test_what_is_no_recipe_is_not_shown(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_what_is_imported_is_declared() -> None:
     """Each package that the code imports is a dependency or in an extra, and no dependency is without an import."""
-    tomllib = pytest.importorskip("tomllib")
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no tomllib")
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     of = {"pil": "pillow", "yaml": "pyyaml", "imageio_ffmpeg": "imageio-ffmpeg"}
     by_name = {"bitsandbytes", "gguf"}  # that transformers imports for us

@@ -107,7 +107,7 @@ def test_other_suffixes_and_missing_folders_are_refused(tmp_path, walk):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".gif", ".png"])
 def test_a_file_that_cannot_grow_leaves_nothing_under_its_name(tmp_path, walk, suffix):
-    resource = pytest.importorskip("resource")  # not on Windows
+    resource = pytest.importorskip("resource", reason="Windows has no limits on the size of files")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     path = tmp_path / f"clip{suffix}"
     Motion(walk[:20]).save(path)

@@ -172,7 +172,7 @@ class Guest:
 @pytest.fixture
 def guests() -> type[Guest]:
     """Visitors of a port."""
-    pytest.importorskip("httpx")
+    pytest.importorskip("httpx", reason="httpx is not installed (pip install 'motionllm[web]')")
     return Guest
 
 
