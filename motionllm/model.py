@@ -56,7 +56,6 @@ Judge = Callable[[Sequence[str], Sequence[Sequence[int]]], Sequence[float]]
 Shown = Literal["codes", "notation", "both"]
 # What a motion is to follow: a notation or its text; None: what the model writes, if it was trained to; False: none.
 Plan = Notation | str | bool | None
-CAPTIONS = 4  # written for one that is given, where a measured notation tells which is right
 PLANS = 4  # drawn for one that is followed
 PLANNING = 1  # besides a motion's own numbers, in the seed of its plan
 T = TypeVar("T")
@@ -828,29 +827,29 @@ class MotionLM:
         drawn = self._say([messages] * (n - 1), seed=seed, **sampling) if n > 1 else []
         return [*self._captions([part]), *drawn]
 
-    def caption_batch(self, motions: Sequence[Motion | np.ndarray], best_of: int = CAPTIONS) -> list[str]:
-        """One caption a motion (a Motion, joints, or features), decoded side by side: of `best_of` that are written,
-        the likeliest and others drawn (always the same), the one that tells the measured notation best
-        (`data.asked.tells`), and in its place the notation's own sentence where that tells more. An adapter that reads
-        codes alone writes one, which is given.
-        """
-        return self._captions([self._given(motion) for motion in motions], best_of)
+    def caption_batch(self, motions: Sequence[Motion | np.ndarray]) -> list[str]:
+        """One caption a motion (a Motion, joints, or features), decoded side by side.
 
-    def _captions(self, shown: Sequence[dict[str, Any]], best_of: int = CAPTIONS) -> list[str]:
+        An adapter that is shown the notation writes one from the codes and one from what is shown; the first of the two
+        that tells the measured notation as well as its own sentence does (`data.asked.tells`) is given, else that
+        sentence.
+        """
+        return self._captions([self._given(motion) for motion in motions])
+
+    def _captions(self, shown: Sequence[dict[str, Any]]) -> list[str]:
         template = self.templates.phrasings("caption")[0]
-        asked_of = [conversation(template, {"motion": part}, answered=False) for part in shown]
-        said = self._say(asked_of)
-        read = [i for i, part in enumerate(shown) if part.get("notation")] if best_of > 1 else []
-        if read:
-            rows = [i for i in read for _ in range(best_of - 1)]
-            seed = [(0, n) for n in range(best_of - 1)] * len(read)
-            drawn = self._say([asked_of[i] for i in rows], temperature=0.7, top_p=0.95, seed=seed)
-            for i, first in zip(read, range(0, len(drawn), best_of - 1), strict=True):
-                notation = Notation.parse(shown[i]["notation"])
-                several = [said[i], *drawn[first : first + best_of - 1], notation.sentence()]
-                # "walk" tells as much as "a person walks", and is no sentence.
-                said[i] = max(several, key=lambda text: (round(tells(text, notation), 3), len(text.split()) > 2))
-        return said
+        read = [i for i, part in enumerate(shown) if part.get("notation")]
+        also = [{"codes": shown[i]["codes"]} for i in read if "codes" in shown[i]]
+        said = self._say([conversation(template, {"motion": part}, answered=False) for part in (*shown, *also)])
+        from_codes = iter(said[len(shown) :])
+        for i in read:
+            notation = Notation.parse(shown[i]["notation"])
+            own = notation.sentence()
+            several = [next(from_codes), said[i]] if "codes" in shown[i] else [said[i]]
+            least = tells(own, notation)
+            # "walk" tells as much as "a person walks", and is no sentence.
+            said[i] = next((t for t in several if len(t.split()) > 2 and tells(t, notation) >= least), own)
+        return said[: len(shown)]
 
     def timeline(
         self, motion: Motion | np.ndarray, every: float = 1.0, window: float = 4.0, batch: int = 32

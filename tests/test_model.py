@@ -8,6 +8,7 @@ import pickle
 import shutil
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -610,7 +611,7 @@ def test_captions_are_given_what_was_trained(lm: MotionLM, clip: np.ndarray, mon
     )
     for shown in ("codes", "notation", "both"):
         reader.shown = shown
-        reader.caption_batch([clip], best_of=1)
+        reader.caption(clip)
         reader.ask(clip, "Which hand?")
         reader.timeline(clip, every=1.0, window=2.0)
     motions = [part for part in seen if part["type"] == "motion"]
@@ -621,30 +622,23 @@ def test_captions_are_given_what_was_trained(lm: MotionLM, clip: np.ndarray, mon
     assert any("notation" in part and part["notation"] != notation for part in motions)
 
 
-def test_of_several_captions_the_one_that_tells_the_notation_is_kept(
-    lm: MotionLM, clip: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn: list[int] = []
+def test_captions_are_checked_by_the_notation(lm: MotionLM, clip: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    says = {"codes": "a person waves the left hand", "both": "a person walks forward"}
 
-    def say(conversations, **options):  # type: ignore[no-untyped-def]
-        drawn.append(len(conversations))
-        if "seed" not in options:
-            return ["a person waves the left hand"] * len(conversations)
-        return ["a person sits", "a person walks forward", "a person jumps"] * (len(conversations) // 3)
+    def say(conversations):  # type: ignore[no-untyped-def]
+        parts = [part for (message,) in conversations for part in message["content"] if part["type"] == "motion"]
+        return [says["both" if "notation" in part else "codes"] for part in parts]
+
+    def shown(line: str) -> dict[str, Any]:
+        return {"codes": np.zeros(2, np.int64), "notation": f"2.0 s, standing to standing\n{line}"}
 
     monkeypatch.setattr(lm, "_say", say)
-    walk = {"codes": np.zeros(2, np.int64), "notation": "2.0 s, standing to standing\n0.0-2.0 walk forward 1.2 m/s"}
-    wave = {"codes": np.zeros(2, np.int64), "notation": "2.0 s, standing to standing\n0.0-2.0 wave left hand"}
-    assert lm._captions([walk, wave, {"codes": np.zeros(2, np.int64)}], best_of=4) == [
-        "a person walks forward", *["a person waves the left hand"] * 2
-    ]  # fmt: skip
-    assert drawn == [3, 6]
-    sit = {
-        "codes": np.zeros(2, np.int64),
-        "notation": "2.0 s, standing to standing\n0.0-1.0 clap x3\n1.2-2.0 kick right leg",
-    }
-    own = Notation.parse(sit["notation"]).sentence()
-    assert lm._captions([sit], best_of=4) == [own]  # none of them tells what is measured
-    assert lm._captions([sit], best_of=1) == ["a person waves the left hand"]
-    drawn[2:] = []
-    assert lm.caption_batch([clip]) == ["a person waves the left hand"] and drawn == [3, 6, 1]  # it reads codes alone
+    walk, wave, kick = (shown(f"0.0-2.0 {x}") for x in ("walk forward 1.2 m/s", "wave left hand", "kick right leg"))
+    codes = {"codes": np.zeros(2, np.int64)}
+    own = Notation.parse(kick["notation"]).sentence()
+    assert lm._captions([walk, wave, codes, kick]) == [says["both"], says["codes"], says["codes"], own]
+    alone = [{"notation": part["notation"]} for part in (walk, wave)]
+    assert lm._captions(alone) == [says["both"], Notation.parse(wave["notation"]).sentence()]
+    says["both"] = "walk"  # no sentence
+    assert lm._captions([walk]) == [Notation.parse(walk["notation"]).sentence()]
+    assert lm.caption_batch([clip]) == [says["codes"]]  # it reads codes alone

@@ -26,7 +26,7 @@ from motionllm.data.samples import Question
 from motionllm.errors import MotionLLMError
 from motionllm.eval.text import caption_scores
 from motionllm.files import write_file, writing
-from motionllm.model import BEST_OF, CAPTIONS, Judge, MotionLM
+from motionllm.model import BEST_OF, Judge, MotionLM
 from motionllm.motion import Motion
 from motionllm.results import adapter_hash as adapter_hash
 
@@ -114,7 +114,7 @@ def evaluate(
         "batch": batch,
         "decoding": {
             "motion": {"temperature": TEMPERATURE, "top_p": TOP_P, "best_of": best_of},
-            "text": "greedy" if lm.shown == "codes" else f"captions best of {CAPTIONS} by the notation, answers greedy",
+            "text": "greedy" if lm.shown == "codes" else "captions checked by the notation, answers greedy",
             "length": "own stop",
         },
         "base": lm.recipe.model.base,
