@@ -30,6 +30,7 @@ class Truthful:
     """Knows the corpus by heart, and gives what belongs to the clip `shift` places further on."""
 
     recipe = SimpleNamespace(model=SimpleNamespace(base="none"))
+    shown = "codes"
 
     def __init__(self, shift: int = 0, cases: int = CASES) -> None:
         self.samples = builtin.corpus(cases, 0, "test")
