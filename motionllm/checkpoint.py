@@ -56,9 +56,8 @@ def save(run: Path, state: dict[str, Any], keep: int = 1) -> None:
 
     Raises WriteError where the disk is full; the checkpoint before is untouched then.
     """
-    with files.whole(run / FILE) as part:
-        with open(part, "wb") as file:  # given a path, torch ends the process where its last write fails
-            torch.save(state | {"format": FORMAT}, file)
+    with files.whole_stream(run / FILE) as stream:
+        torch.save(state | {"format": FORMAT}, stream)
         if keep > 1 and (run / FILE).is_file():
             previous = torch.load(run / FILE, map_location="cpu", weights_only=True, mmap=True)["step"]
             _link(run / FILE, run / f"checkpoint-{previous}.pt")  # at no moment is there none

@@ -7,7 +7,6 @@ well they turn out, and everything the page says is computed in the run.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import platform
@@ -27,10 +26,10 @@ from motionllm.data import builtin
 from motionllm.data.builtin import Part, Sample, Spec
 from motionllm.data.samples import Question
 from motionllm.errors import MotionLLMError
-from motionllm.files import lock, tidy, write_file, writing
+from motionllm.files import lock, make_folder, tidy, write_file, write_json
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
-from motionllm.runs import Stopped, on_full_disk
+from motionllm.runs import Stopped, logged, on_full_disk
 
 log = logging.getLogger(__name__)
 
@@ -206,8 +205,7 @@ def publish(
     attempts: in the page's order. training: what `train` returned; its log is read from `out/run/log.jsonl`.
     """
     clock = _Clock()
-    with writing(out):
-        (out / "motions").mkdir(parents=True, exist_ok=True)
+    make_folder(out / "motions")
     files = [f"motions/{number:02d}.bvh" for number in range(1, len(tasks.prompts) + 1)]
     for file, motion in zip(files, attempts[-1].motions, strict=True):
         motion.save(out / file)
@@ -258,13 +256,13 @@ def publish(
         "seconds": {what: round(spent, 1) for what, spent in seconds.items()},
         "total_seconds": round(sum(seconds.values()), 1),
     }
-    rows = [json.loads(line) for line in (out / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [row for _, row in logged(out / "run" / "log.jsonl")]
     clips = {
         "made": [[(m.joints, m.fps) for m in a.motions] for a in attempts],
         "true": [(features_to_joints(sample.load()), 20.0) for sample in tasks.clips],
     }
     write_file(out / "index.html", demo_page.page(content, clips, [row for row in rows if "loss" in row]))
-    write_file(out / "demo.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_json(out / "demo.json", content)
     return {"page": out / "index.html", **content}
 
 
@@ -284,8 +282,7 @@ def clear(out: Path) -> None:
             shutil.rmtree(place)
         else:
             place.unlink(missing_ok=True)
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     write_file(out / "demo.json", '{"unfinished": true}\n')  # a demo that is interrupted can be replaced too
 
 

@@ -16,10 +16,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from motionllm.errors import MotionFileError, MotionLLMError, WriteError
 
@@ -57,9 +57,32 @@ def write_file(path: str | os.PathLike[str], content: bytes | str) -> None:
         part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
+@contextmanager
+def whole_stream(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """As `whole`, open for writing: NumPy would add a suffix to a path, and torch ends the process where its last write
+    to one fails.
+    """
+    with whole(path) as part, open(part, "wb") as stream:
+        yield stream
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write a value as indented JSON. Raises WriteError where it cannot be written."""
-    write_file(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Write a value as indented JSON, its folder made where it is not there. Raises WriteError where it cannot be
+    written, ValueError for NaN and infinity, which JSON does not have.
+    """
+    with writing(Path(path)):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def json_line(row: Mapping[str, Any]) -> str:
+    """An object as a line of a JSON lines file."""
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def write_jsonl(path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write objects, one per line. Raises WriteError where they cannot be written."""
+    write_file(path, "".join(map(json_line, rows)))
 
 
 def check_place(path: str | os.PathLike[str]) -> None:
@@ -107,6 +130,16 @@ def whole_folder(folder: str | os.PathLike[str], keep: bool = False) -> Iterator
                 shutil.rmtree(aside, ignore_errors=True)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def make_folder(folder: str | os.PathLike[str]) -> None:
+    """A folder to write into: made where it is not there, rid of what killed processes left (see `tidy`).
+
+    Raises WriteError where it cannot be made.
+    """
+    with writing(Path(folder)):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    tidy(Path(folder))
 
 
 def restore(folder: Path) -> None:

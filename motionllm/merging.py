@@ -15,7 +15,7 @@ import torch
 from motionllm.bases import load_model, load_tokenizer
 from motionllm.config import dump_recipe
 from motionllm.errors import MotionFileError, MotionLLMError
-from motionllm.files import whole_folder
+from motionllm.files import whole_folder, write_file
 from motionllm.model import MotionLM
 from motionllm.vocab import MotionVocab, tied
 
@@ -58,7 +58,7 @@ def merge(name: str | Path, out: Path, dtype: str = "float32", base: str | None 
             vocab.save(beside)
             apart.motion_tokenizer.save(beside / "tokenizer")
             apart.templates.save(beside / "templates.yaml")
-            (beside / "recipe.yaml").write_text(dump_recipe(apart.recipe), encoding="utf-8")
+            write_file(beside / "recipe.yaml", dump_recipe(apart.recipe))
             again = load_model(beside, dtype=torch.float32).eval()
             with torch.inference_mode():
                 found = again(ids).logits.float()

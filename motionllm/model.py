@@ -31,7 +31,7 @@ from motionllm.data.meaning import associations
 from motionllm.data.templates import Templates, conversation
 from motionllm.engines import Engine
 from motionllm.errors import MotionLLMError
-from motionllm.files import whole_folder
+from motionllm.files import whole_folder, write_file
 from motionllm.motion import Motion, grammar
 from motionllm.motion.agreement import agreement_of
 from motionllm.motion.features import features_to_joints
@@ -287,10 +287,9 @@ class MotionLM:
                     save_file(halves, file, {"format": "pt"})
             self.vocab.save(beside)
             self.motion_tokenizer.save(beside / "tokenizer")
-            (beside / "recipe.yaml").write_text(dump_recipe(self.recipe), encoding="utf-8")
+            write_file(beside / "recipe.yaml", dump_recipe(self.recipe))
             self.templates.save(beside / "templates.yaml")
-            card = beside / "README.md"  # PEFT writes a card full of blanks
-            card.write_text(_card(self), encoding="utf-8")
+            write_file(beside / "README.md", _card(self))  # PEFT writes a card full of blanks
             for file in beside.glob("*.safetensors"):
                 file.chmod(0o644)
 

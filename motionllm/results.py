@@ -5,7 +5,6 @@ Lines of another model, or of other settings, are never kept as this one's.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from motionllm.errors import MotionLLMError
-from motionllm.files import lock, write_file
+from motionllm.files import lock
 from motionllm.model import find_adapter
+from motionllm.runs import Log, on_full_disk
 from motionllm.vocab import MotionVocab
 
 
@@ -39,27 +39,19 @@ class Results:
                         f"{path} was made by another model or with other settings ({key}: {theirs.get(key)!r} there, "
                         f"{self.made_by.get(key)!r} now); give another --out, or move it away."
                     )
-        self.file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - open as long as results come
+        self.log = Log(path, lambda row: True)
 
     def drop(self, ids: set[str]) -> None:
         """Take the lines of these ids out of the file."""
         if not ids & self.rows.keys():
             return
         self.rows = {name: row for name, row in self.rows.items() if name not in ids}
-        self.file.close()
-        write_file(self.path, "".join(_line(row) for row in self.rows.values()))
-        self.file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115
+        self.log.close()
+        self.log = Log(self.path, lambda row: row["id"] not in ids)
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Append a result; `made_by` is added. Raises MotionLLMError where the disk is full."""
-        try:
-            self.file.write(_line({**row, "made_by": self.made_by}))
-            self.file.flush()
-        except OSError as error:
-            raise MotionLLMError(
-                f"{self.path}: cannot be written ({error.strerror}); make room and give the same command again: "
-                "what is there is kept."
-            ) from None
+        """Append a result; `made_by` is added. Raises WriteError where the disk is full."""
+        self.log.write({**row, "made_by": self.made_by})
 
 
 @contextmanager
@@ -71,16 +63,12 @@ def results(path: Path, made_by: Mapping[str, Any]) -> Iterator[Results]:
     """
     if os.path.isdir(path):  # Path.is_dir raises for names that are too long
         raise MotionLLMError(f"{path} is a folder; give --out the name of a file, as {path / 'captions.jsonl'}.")
-    with lock(path):
-        try:
-            kept = Results(path, made_by)
-        except OSError as error:
-            raise MotionLLMError(f"{path}: cannot be written ({error.strerror}).") from None
+    with lock(path), on_full_disk(lambda: "Make room and give the same command again: what is there is kept."):
+        kept = Results(path, made_by)
         try:
             yield kept
         finally:
-            with contextlib.suppress(OSError):  # on a full disk, of which `write` has told
-                kept.file.close()
+            kept.log.close()
 
 
 def made_by(model: str | Path, **settings: Any) -> dict[str, Any]:
@@ -112,24 +100,17 @@ def content_hash(*files: Path) -> str:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    """The objects of the file; what a killed process left of its last line is cut off it."""
+    """The objects of the file, without what a killed process left of its last line."""
     if not path.is_file():
         return []
     content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
     try:
-        rows = [json.loads(line) for line in whole.decode("utf-8").split("\n") if line.strip()]
+        lines = content[: content.rfind(b"\n") + 1].decode("utf-8").split("\n")
+        rows = [json.loads(line) for line in lines if line.strip()]
         if not all(isinstance(row, dict) and isinstance(row.get("id"), str) for row in rows):
             raise ValueError
     except (ValueError, RecursionError):
         raise MotionLLMError(
             f"{path} is no list of results to go on with; move it away or give another name."
         ) from None
-    if whole != content:
-        with open(path, "r+b") as file:
-            file.truncate(len(whole))
     return rows
-
-
-def _line(row: Mapping[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False) + "\n"

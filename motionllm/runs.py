@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from motionllm.errors import WriteError
-from motionllm.files import write_file, writing
+from motionllm.files import json_line, write_file, writing
 
 WARM = 0.1  # of the minutes of a run; a longer warm-up would leave a short one below its rate
 
@@ -96,12 +96,12 @@ class Log:
     def __init__(self, path: Path, keep: Callable[[dict[str, Any]], bool] | None = None) -> None:
         self.path = path
         if keep:
-            write_file(path, "".join(line for line, row in _rows(path) if keep(row)))
+            write_file(path, "".join(line for line, row in logged(path) if keep(row)))
         with writing(path):
             self.file = open(path, "ab", buffering=0)  # noqa: SIM115 - open as long as the run
 
     def write(self, row: Mapping[str, Any]) -> None:
-        line = memoryview((json.dumps(row, ensure_ascii=False) + "\n").encode())
+        line = memoryview(json_line(row).encode())
         with writing(self.path):
             size = os.fstat(self.file.fileno()).st_size
             try:
@@ -115,7 +115,8 @@ class Log:
         self.file.close()
 
 
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def logged(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(line, row) of a log, or nothing where there is none. Lines that were cut are passed over."""
     if path.is_file():
         for line in path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
             try:
@@ -128,4 +129,4 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def losses(path: Path) -> dict[int, float]:
     """{step: loss} of a log."""
-    return {row["step"]: row["loss"] for _, row in _rows(path) if "loss" in row and "step" in row}
+    return {row["step"]: row["loss"] for _, row in logged(path) if "loss" in row and "step" in row}

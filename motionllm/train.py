@@ -31,7 +31,7 @@ from motionllm.data.prepare import train_tokenizer
 from motionllm.data.sources import fingerprints, has_split
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
-from motionllm.files import lock, tidy, write_file, write_json, writing
+from motionllm.files import lock, make_folder, write_file, write_json, writing
 from motionllm.loss import cross_entropy
 from motionllm.model import MotionLM, bare, share_inputs
 from motionllm.runs import Log, Signals, Stopped, losses, on_full_disk, warm
@@ -112,9 +112,7 @@ def _train(
     if (run / checkpoint.FILE).is_file() and not resume:
         raise MotionLLMError(f"{run} holds an earlier run; go on with --resume, or choose another --out.")
     if first:
-        with writing(run):
-            run.mkdir(parents=True, exist_ok=True)
-        tidy(run)
+        make_folder(run)
     begun = time.monotonic()
     with accelerator.main_process_first():
         motion_tokenizer = motion_tokenizer_of(recipe, run)

@@ -159,10 +159,9 @@ def notate(
     as_json: Json = False,
 ) -> None:
     """Writes down what a clip's body does, a line an event, and says it in one sentence; no model is needed."""
-    import json
 
     from motionllm.errors import MotionLLMError, about
-    from motionllm.files import read_text, write_file
+    from motionllm.files import read_text, write_jsonl
     from motionllm.motion import Motion
     from motionllm.motion.notation import Notation, measure
 
@@ -190,7 +189,7 @@ def notate(
             ]}  # fmt: skip
             text = str(found)
         if out is not None:
-            write_file(out, json.dumps({**row, "clip": str(clip)}, ensure_ascii=False) + "\n")
+            write_jsonl(out, [{**row, "clip": str(clip)}])
         emit(row, as_json, text)
         return
     from motionllm.captioning import motion_files
@@ -204,7 +203,7 @@ def notate(
             continue
         rows.append({"id": name, "notation": str(said), "sentence": said.sentence()})
     if out is not None:
-        write_file(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        write_jsonl(out, rows)
     text = "\n\n".join(f"{row['id']}\n{row['notation']}\n{row['sentence']}" for row in rows)
     text = f"{len(rows)} clips in {out}" if out is not None else text
     result = {"clips": len(rows), "failed": failed, **({"out": out} if out is not None else {"rows": rows})}

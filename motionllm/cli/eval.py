@@ -192,8 +192,10 @@ def builtin(
     as_json: Json = False,
 ) -> None:
     """Generation, captions and answers on held-out clips of the built-in corpus, each measured."""
-    from motionllm.eval.corpus import adapter_hash, evaluate, save_result
+    from motionllm.eval.corpus import evaluate
+    from motionllm.files import write_json
     from motionllm.model import MotionLM
+    from motionllm.results import adapter_hash
     from motionllm.tracking import Bar
 
     if out and out.is_dir():
@@ -212,7 +214,7 @@ def builtin(
         result["judged"] = ranking.told(best_of)
     emit(result, as_json, text=_summary(result))
     if out:
-        save_result(result, out)
+        write_json(out, result)
 
 
 @app.command("edits", context_settings=CONTEXT)
@@ -232,8 +234,9 @@ def edits(
     """Changes of held-out motions asked for in words: made or not, and all else kept or not."""
     from motionllm.config import Source
     from motionllm.eval import edits as editing
-    from motionllm.eval.corpus import adapter_hash, save_result
+    from motionllm.files import write_json
     from motionllm.model import MotionLM
+    from motionllm.results import adapter_hash
     from motionllm.tracking import Bar
 
     if out and out.is_dir():
@@ -247,7 +250,7 @@ def edits(
     shown = {name: value for name, value in result.items() if name != "cases"}
     emit(shown, as_json, text=editing.table(result))
     if out:
-        save_result(result, out)
+        write_json(out, result)
 
 
 def _summary(result: dict[str, Any]) -> str:

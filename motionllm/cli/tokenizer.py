@@ -205,17 +205,14 @@ def decode(
     as_json: Json = False,
 ) -> None:
     """Turns codes back into a motion."""
-    import json
-
     from motionllm.errors import MotionLLMError, about
+    from motionllm.files import read_json
     from motionllm.tokenizer import MotionTokenizer
 
     loaded = MotionTokenizer.load(tokenizer)
     try:
-        stored = json.loads(codes.read_text(encoding="utf-8"))
+        stored = read_json(codes)
         made_by, numbers = stored["tokenizer"], [int(c) for c in stored["codes"]]
-    except OSError as error:
-        raise MotionLLMError(f"{codes} cannot be read: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError):
         raise MotionLLMError(
             f"{codes} is not what `motionllm tokenizer encode` writes; encode the clip anew."

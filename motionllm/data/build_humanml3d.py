@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from motionllm.errors import MotionLLMError
-from motionllm.files import read_text, tidy, write_file
+from motionllm.files import make_folder, read_text, whole_stream, write_json
 from motionllm.motion.amass import AMASS, amass_joints, frame_rate, is_amass
 from motionllm.motion.arrays import read_npy, read_npz
 from motionllm.motion.bvh import Z_UP
@@ -55,8 +54,7 @@ def build(
     if not amass.is_dir():
         raise MotionLLMError(f"{amass} is no folder; give the one that holds AMASS's sets.")
     for name in ("new_joints", "new_joint_vecs"):
-        (out / name).mkdir(parents=True, exist_ok=True)
-        tidy(out / name)
+        make_folder(out / name)
     missing: dict[str, str] = {}
     built = kept = 0
     for number, row in enumerate(rows):
@@ -83,7 +81,7 @@ def build(
     report = {"clips": len(rows), "built": built, "kept": kept, "missing": missing}
     if check:
         report["check"] = _compare(out, check)
-    write_file(out / "build.json", json.dumps(report, indent=1) + "\n")
+    write_json(out / "build.json", report)
     return report
 
 
@@ -185,6 +183,5 @@ def _compare(out: Path, published: Path) -> dict[str, float]:
 
 
 def _save(path: Path, array: np.ndarray) -> None:
-    stream = io.BytesIO()
-    np.save(stream, array.astype(np.float32), allow_pickle=False)
-    write_file(path, stream.getvalue())
+    with whole_stream(path) as stream:
+        np.save(stream, array.astype(np.float32), allow_pickle=False)

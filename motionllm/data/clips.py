@@ -30,7 +30,7 @@ from motionllm.data.sources import at_pace, counted, mirrored, shortened
 from motionllm.data.templates import EDITS, TASKS
 from motionllm.data.variants import varied
 from motionllm.errors import MotionFileError, MotionLLMError
-from motionllm.files import read_json, tidy, whole, write_json
+from motionllm.files import make_folder, read_json, whole, write_json
 from motionllm.motion import Motion, signals
 from motionllm.motion import facts as measuring
 from motionllm.motion import features as representation
@@ -119,8 +119,7 @@ def encode(
         if source.more and split == "train":
             samples = [*samples, *varied(samples, source.more, source.seed)]
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            tidy(path.parent)
+            make_folder(path.parent)
             with whole(path) as part:
                 with ArrowWriter(features=_columns(), path=str(part)) as writer:
                     for row in _rows(samples, source, split, tokenizer, edits, notes, progress, noted):

@@ -12,7 +12,6 @@ import csv
 import hashlib
 import io
 import itertools
-import json
 import os
 import re
 import stat
@@ -21,6 +20,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,24 @@ import numpy as np
 from motionllm import motion as reading
 from motionllm.data.sources import Caption, code_of, read_captions, span
 from motionllm.errors import MotionFileError, MotionLLMError
-from motionllm.files import lock, parse_json, read_jsonl, read_text, tidy, write_file
+from motionllm.files import (
+    lock,
+    make_folder,
+    parse_json,
+    read_jsonl,
+    read_text,
+    write_file,
+    write_json,
+    write_jsonl,
+    writing,
+)
 from motionllm.motion import Motion
 from motionllm.motion.clip import READ
 from motionllm.motion.features import check_joints
 from motionllm.motion.pictures import contact_sheet
 from motionllm.motion.rigs import load_rig
 from motionllm.motion.skeleton import HUMANML3D
+from motionllm.runs import Log, logged
 
 LEAST = 10  # feature frames: half a second
 SHOWN = 60  # clips on the contact sheet
@@ -111,11 +122,7 @@ def import_folder(
         )
     with lock(out):
         for name in ("", "new_joints", "texts"):
-            try:
-                (out / name).mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise MotionFileError(f"{out / name}: cannot be made ({error.strerror}).") from None
-            tidy(out / name)
+            make_folder(out / name)
         try:
             rows = _convert_all(folder, ids, out, rig, longest, workers, progress)
             return _write(ids, rows, told, refused, out, (val, test))
@@ -260,21 +267,17 @@ def _convert_all(
             job = (str(file), name, prefixes[file], str(out), str(rig) if rig else None, longest)
             todo.append((source, mark, job))
     done = len(rows)
-    try:
-        with open(journal, "a", encoding="utf-8") as lines:
-            for (source, mark, _), taken in zip(todo, _taken([job for *_, job in todo], workers), strict=True):
-                row = {"id": taken.id, "source": source, "mark": mark, "clips": list(taken.clips)}
-                row |= {"frames": list(taken.frames), "leg": round(taken.leg, 4), "notes": list(taken.notes)}
-                rows[taken.id] = row | {"error": taken.error}
-                if not taken.error:  # what is refused is tried again: the reason may have been a full memory
-                    lines.write(json.dumps(row) + "\n")
-                    lines.flush()
-                done += 1
-                if progress:
-                    progress(done / len(ids), clips=sum(len(r["clips"]) for r in rows.values()))
-    except OSError as error:
-        raise MotionFileError(f"{journal}: cannot be written ({error.strerror}).") from None
-    write_file(journal, "".join(json.dumps(row) + "\n" for row in rows.values() if not row.get("error")))
+    with closing(Log(journal, lambda row: True)) as lines:
+        for (source, mark, _), taken in zip(todo, _taken([job for *_, job in todo], workers), strict=True):
+            row = {"id": taken.id, "source": source, "mark": mark, "clips": list(taken.clips)}
+            row |= {"frames": list(taken.frames), "leg": round(taken.leg, 4), "notes": list(taken.notes)}
+            rows[taken.id] = row | {"error": taken.error}
+            if not taken.error:  # what is refused is tried again: the reason may have been a full memory
+                lines.write(row)
+            done += 1
+            if progress:
+                progress(done / len(ids), clips=sum(len(r["clips"]) for r in rows.values()))
+    write_jsonl(journal, (row for row in rows.values() if not row.get("error")))
     return rows
 
 
@@ -289,14 +292,9 @@ def _state(file: Path) -> str:
 
 def _earlier(journal: Path) -> dict[str, dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
-    if journal.is_file():
-        for line in journal.read_bytes().splitlines():
-            try:
-                row = json.loads(line)
-                if row["clips"] and row["mark"] and row["frames"] and {"leg", "notes", "source"} <= row.keys():
-                    rows[row["id"]] = row | {"error": ""}
-            except (ValueError, KeyError, TypeError, AttributeError):  # cut short when an import was killed
-                continue
+    for _, row in logged(journal):
+        if {"id", "mark", "clips", "frames", "leg", "notes", "source"} <= row.keys():
+            rows[row["id"]] = row | {"error": ""}
     return rows
 
 
@@ -545,7 +543,7 @@ def _write(
             write_file(out / f"{split}.txt", "".join(f"{name}\n" for name in names))
         else:  # no list, rather than an empty one, is a set without this split
             (out / f"{split}.txt").unlink(missing_ok=True)
-    write_file(out / "labels.jsonl", "".join(json.dumps(row) + "\n" for row in labels))
+    write_jsonl(out / "labels.jsonl", labels)
     report = {
         "dataset": str(out),
         "files": len(ids),
@@ -555,7 +553,7 @@ def _write(
         "notes": notes,
         "unused": told.unused,
     }
-    write_file(out / "import.json", json.dumps(report, indent=1) + "\n")
+    write_json(out / "import.json", report)
     shown = [(title, Motion.load(out / "new_joints" / f"{name}.npy")) for title, name in _chosen(suspects)]
     contact_sheet(shown, out / "contact.png")
     return report
@@ -566,11 +564,9 @@ def _keep(path: Path, text: str) -> None:
     there are as many as clips, no list names them before all are written, and the next import mends one that is cut.
     """
     content = text.encode()
-    try:
+    with writing(path):
         if not path.is_file() or path.read_bytes() != content:
             path.write_bytes(content)
-    except OSError as error:
-        raise MotionFileError(f"{path}: cannot be written ({error.strerror}).") from None
 
 
 def _doubt(note: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from motionllm.config import TokenizerRecipe
 from motionllm.data.sources import has_split, loaded, read
 from motionllm.errors import MotionLLMError
+from motionllm.files import read_json
 
 
 def train_tokenizer(
@@ -33,4 +33,4 @@ def train_tokenizer(
     if not features["val"]:
         raise MotionLLMError("No source of the recipe has a val split (val.txt); the tokenizer would go unmeasured.")
     fit(recipe, features["train"], features["val"], folder, weights, progress)
-    return json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return read_json(folder / "report.json")

@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,10 +24,8 @@ from motionllm.data.builtin import Sample, Spec
 from motionllm.data.samples import Question
 from motionllm.errors import MotionLLMError
 from motionllm.eval.text import caption_scores
-from motionllm.files import write_file, writing
 from motionllm.model import BEST_OF, Judge, MotionLM
 from motionllm.motion import Motion
-from motionllm.results import adapter_hash as adapter_hash
 
 SPLIT = "test"
 TEMPERATURE, TOP_P = 0.8, 0.95  # those of MotionLM.generate
@@ -168,13 +165,6 @@ def evaluate(
             for i in range(min(cases, EXAMPLES))
         ],
     }
-
-
-def save_result(result: Mapping[str, Any], path: Path) -> None:
-    """Write a result as JSON, in a folder that is made. Raises WriteError where it cannot be written."""
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(path, json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def each(call: Callable[..., Sequence[Any]], first: int, *columns: Sequence[Any]) -> list[Any]:

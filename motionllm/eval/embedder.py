@@ -8,7 +8,6 @@ numbers compare motions measured by the same embedder (`id`), and are never thos
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import math
 import time
@@ -30,7 +29,7 @@ from motionllm.data.samples import Sample
 from motionllm.data.sources import read
 from motionllm.errors import MotionLLMError, RecipeError
 from motionllm.eval.metrics import GROUP, r_precision
-from motionllm.files import check_format, lock, read_json, tidy, whole_folder
+from motionllm.files import check_format, lock, read_json, tidy, whole_folder, write_file, write_json
 from motionllm.motion.features import skeleton_of_dim
 from motionllm.runs import warm
 
@@ -145,8 +144,8 @@ class Embedder:
         with whole_folder(folder, keep=True) as beside:
             save_file(self._tensors(), beside / "model.safetensors")
             config = {"format": FORMAT, "recipe": self.recipe.model_dump(), "id": self.id, "scores": self.scores}
-            (beside / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-            (beside / "recipe.yaml").write_text(dump_recipe(self.recipe), encoding="utf-8")
+            write_json(beside / "config.json", config)
+            write_file(beside / "recipe.yaml", dump_recipe(self.recipe))
 
     @classmethod
     def load(cls, name: str | Path) -> Embedder:

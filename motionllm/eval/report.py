@@ -18,7 +18,7 @@ from motionllm import shipped
 from motionllm.errors import MotionLLMError
 from motionllm.eval import gaps
 from motionllm.eval.suites import FORMAT, GAPS, SAMPLES
-from motionllm.files import read_yaml, write_file
+from motionllm.files import parse_json, read_json, read_text, read_yaml, write_file
 from motionllm.motion.page import box, fill, player, stored
 
 # (key of a result, heading, decimals, better: + more, − less, 0 neither)
@@ -71,12 +71,7 @@ def read_results(paths: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
     for path in paths:
         files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
         for file in files:
-            try:
-                result = json.loads(file.read_text(encoding="utf-8"))
-            except OSError as error:
-                raise MotionLLMError(f"The result {file} cannot be read: {error.strerror}.") from None
-            except ValueError:
-                raise MotionLLMError(f"{file} is not JSON; give files that `motionllm eval SUITE` wrote.") from None
+            result = parse_json(read_text(file, "result"), str(file))
             if isinstance(result, dict) and result.get("format") == FORMAT and "protocol" in result:
                 found.append((file, result))
             elif not path.is_dir():
@@ -132,7 +127,7 @@ def write_html(found: Sequence[dict[str, Any]], files: Sequence[Path], path: Pat
     """The tables as a self-contained page; below them motions of the results that have `samples.npz` beside them."""
     figures: list[str] = []
     clips: list[dict[str, Any]] = []
-    for file, result in zip(files, (json.loads(f.read_text(encoding="utf-8")) for f in files), strict=True):
+    for file, result in ((file, read_json(file)) for file in files):
         samples = file.with_name("samples.npz")
         if not samples.is_file():
             continue

@@ -33,18 +33,19 @@ from motionllm.data.sources import read
 from motionllm.errors import MotionLLMError
 from motionllm.eval import corpus, gaps, metrics
 from motionllm.eval.classifier import Classifier
-from motionllm.eval.corpus import adapter_hash, draw_questions, each, save_result
+from motionllm.eval.corpus import draw_questions, each
 from motionllm.eval.embedder import Embedder
 from motionllm.eval.evaluator import StandardEvaluator
 from motionllm.eval.gaps import Gap
 from motionllm.eval.labels import label_scores
 from motionllm.eval.text import caption_scores, normalised
-from motionllm.files import lock, tidy, whole, writing
+from motionllm.files import lock, make_folder, read_json, tidy, whole_stream, write_json
 from motionllm.model import MotionLM, find_adapter
 from motionllm.motion import Motion
 from motionllm.motion.agreement import agreement_of
 from motionllm.motion.features import features_to_joints, skeleton_of_dim
 from motionllm.motion.notation import Notation, measure
+from motionllm.results import adapter_hash
 from motionllm.runs import on_full_disk
 from motionllm.tokenizer import MotionTokenizer
 
@@ -296,10 +297,8 @@ def _measure(suite: Suite, model: str, out: Path, progress: Progress | None) -> 
         entered = contestant(model, suite)
         about = entered.about
         parts = out / "parts" / _hash([protocol, about, versions, FORMAT])
-        with writing(parts):
-            parts.mkdir(parents=True, exist_ok=True)
+        make_folder(parts)
         tidy(out)
-        tidy(parts)
         run = _Run(suite, entered, embedder, parts, progress)
         result = measured[suite.task](run, cases, real)
         clock = {"making_seconds": round(run.seconds, 1), "made": run.made}
@@ -316,8 +315,8 @@ def _measure(suite: Suite, model: str, out: Path, progress: Progress | None) -> 
         "self_check": checked,
         **result,
     }
-    save_result(found, out / "result.json")
-    save_result({"seconds": round(time.monotonic() - begun, 1), **clock}, out / "time.json")
+    write_json(out / "result.json", found)
+    write_json(out / "time.json", {"seconds": round(time.monotonic() - begun, 1), **clock})
     return found
 
 
@@ -409,8 +408,8 @@ class _Run:
             rows = [column[start : start + self.suite.batch] for column in columns]
             file = self.parts / f"{label}-{start:06d}.json"
             if not file.is_file():
-                save_result({"texts": self.ask(lambda _, *rows: call(*rows), *rows)}, file)
-            said += json.loads(file.read_text(encoding="utf-8"))["texts"]
+                write_json(file, {"texts": self.ask(lambda _, *rows: call(*rows), *rows)})
+            said += read_json(file)["texts"]
             self.tell(len(rows[0]), **{label: len(said)})
         return said
 
@@ -456,8 +455,8 @@ def _measured(features: np.ndarray, joints: np.ndarray, embedder: Embedder | Sta
 def _write_motions(file: Path, motions: Sequence[_Motion]) -> None:
     there = {f"{kind}{i}": getattr(m, kind) for i, m in enumerate(motions) for kind in ("embedding", "joints")
              if m.joints is not None}  # fmt: skip
-    with whole(file) as part:
-        np.savez(part, count=len(motions), **there)  # type: ignore[arg-type]
+    with whole_stream(file) as stream:
+        np.savez(stream, count=len(motions), **there)  # type: ignore[arg-type]
 
 
 def _read_motions(file: Path) -> list[_Motion]:
@@ -781,8 +780,8 @@ def _write_samples(file: Path, cases: Sequence[Case], made: Sequence[_Motion]) -
     for i, (case, motion) in enumerate(list(zip(cases, made, strict=True))[:SAMPLES]):
         kept |= {f"caption{i}": np.array(case.sample.captions[0]), f"real{i}": features_to_joints(case.features)}
         kept |= {f"made{i}": motion.joints} if motion.joints is not None else {}
-    with whole(file) as part:
-        np.savez_compressed(part, fps=cases[0].fps, **kept)  # type: ignore[arg-type]
+    with whole_stream(file) as stream:
+        np.savez_compressed(stream, fps=cases[0].fps, **kept)  # type: ignore[arg-type]
 
 
 def _embedder_name(suite: Suite) -> str:

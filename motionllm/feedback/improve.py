@@ -9,7 +9,6 @@ killed goes on to the same adapter.
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import math
 import time
@@ -31,17 +30,27 @@ from motionllm.data.examples import collate
 from motionllm.data.sources import fingerprints
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
-from motionllm.eval.corpus import adapter_hash, save_result
 from motionllm.eval.embedder import Embedder
 from motionllm.feedback import objectives
 from motionllm.feedback.guards import Watch, fallen, plain_language, verdict
 from motionllm.feedback.judges import Panel, Scores
 from motionllm.feedback.report import write_report
 from motionllm.feedback.sampling import PLACE, Pool, Prompt, planned, rehearsal, replies, result
-from motionllm.files import lock, tidy, whole, write_file, writing
+from motionllm.files import (
+    lock,
+    make_folder,
+    read_json,
+    read_jsonl,
+    whole_stream,
+    write_file,
+    write_json,
+    write_jsonl,
+    writing,
+)
 from motionllm.loss import token_losses
 from motionllm.model import MotionLM, find_adapter
-from motionllm.runs import Log, Signals, Stopped, losses, on_full_disk, warm
+from motionllm.results import adapter_hash
+from motionllm.runs import Log, Signals, Stopped, logged, losses, on_full_disk, warm
 from motionllm.stepping import pack
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tracking import Bar
@@ -92,10 +101,8 @@ def _improve(recipe: Improvement, run: Path, resume: bool, changed: bool, signal
     panel, reporting = _panel(recipe, run)
     assert recipe.start
     lm = learner(recipe.start)
-    with writing(run):
-        (run / "rounds").mkdir(parents=True, exist_ok=True)
-    tidy(run)
-    tidy(run / "rounds")
+    make_folder(run)
+    make_folder(run / "rounds")
     write_file(run / "recipe.yaml", dump_recipe(recipe))
     signals.message = f"Stopped; what was made and learned is kept, and goes on with {_resuming(run)}"
     held_out = Pool(recipe.sources, "val", recipe.tasks, lm).draw(guards.cases, [settings.seed, 0, 1],
@@ -250,7 +257,7 @@ def _improve(recipe: Improvement, run: Path, resume: bool, changed: bool, signal
     }
     with writing(run / "report.md"):
         write_report(run, outcome, measured)
-    save_result(outcome, run / "result.json")
+    write_json(run / "result.json", outcome)
     return outcome
 
 
@@ -321,17 +328,17 @@ def _sampled(
     """
     sampling = recipe.sampling
     path = run / "rounds" / f"{number:03d}.jsonl"
-    there = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
+    groups = [group for _, group in logged(path)]
     each = max(1, sampling.batch // sampling.samples)  # groups made side by side
-    there = [f"{line}\n" for line in (there if len(there) == len(prompts) else there[: len(there) // each * each])]
-    groups = [json.loads(line) for line in there]
+    if len(groups) < len(prompts):
+        groups = groups[: len(groups) // each * each]
     _follow(prompts, groups)
     if len(groups) < len(prompts):
         given = _given(recipe, prompts) if sampling.replies and number == 0 else None
         if given:
             _follow(prompts, given)
         policy = lm if given else snapshot(lm)
-        write_file(path, "".join(there))
+        write_jsonl(path, groups)
         lines = Log(path)
         for first in range(len(groups), len(prompts), each):
             seed = ((recipe.train.seed * 7_919 + number) * 1_000_003 + first) % 2**31
@@ -376,10 +383,9 @@ def _given(recipe: Improvement, prompts: Sequence[Prompt]) -> list[dict[str, Any
     """The first round's groups of the run `sampling.replies`, one a prompt."""
     run = Path(recipe.sampling.replies or "")
     try:
-        sampler = json.loads((run / "before.json").read_text(encoding="utf-8"))["adapter"]
-        lines = (run / "rounds" / "000.jsonl").read_text(encoding="utf-8").splitlines()
-        groups = [json.loads(line) for line in lines]
-    except (OSError, ValueError, KeyError) as error:
+        sampler = read_json(run / "before.json")["adapter"]
+        groups = [group for _, group in read_jsonl(run / "rounds" / "000.jsonl")]
+    except (MotionLLMError, KeyError) as error:
         raise MotionLLMError(
             f"{run} has no first round to judge again ({error}); give a run that has sampled."
         ) from None
@@ -447,7 +453,7 @@ def _remember(recipe: Improvement, lm: MotionLM, units: Sequence[Unit], start: d
         stored = {"old": _frozen(recipe, lm, units) if needs_old else []}
         with _weights(lm.model, start):
             stored["reference"] = _frozen(recipe, lm, units) if needs_reference else []
-        with whole(file) as part, open(part, "wb") as stream:
+        with whole_stream(file) as stream:
             torch.save(stored, stream)
     for name, found in stored.items():
         for unit, these in zip(units, found, strict=False):
@@ -621,9 +627,8 @@ def _made_of(recipe: Improvement) -> dict[str, str]:
 def _once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """A result made once in a run, and read from its file after that."""
     if not path.is_file():
-        save_result(make(), path)
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+        write_json(path, make())
+    return read_json(path)
 
 
 def _protocol(recipe: Improvement, panel: Panel, reporting: Embedder | None) -> str:

@@ -7,7 +7,6 @@ raises, says NaN or leaves its range stops the run: its name is said, and what i
 from __future__ import annotations
 
 import difflib
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from motionllm.eval import metrics
 from motionllm.eval.corpus import checked, names_rightly
 from motionllm.eval.embedder import Embedder
 from motionllm.eval.text import normalised, rouge_l
+from motionllm.files import write_json
 from motionllm.motion import Motion
 from motionllm.motion.agreement import Agreement, agreement_of
 from motionllm.motion.features import features_to_joints
@@ -308,10 +308,9 @@ class Panel:
     def _stop(self, judge: Judge, result: Result, what: str) -> MotionLLMError:
         kept = ""
         if self.failed:
-            self.failed.mkdir(parents=True, exist_ok=True)
             about = {"judge": judge.name, "what": what, "clips": [sample.id for sample in result.samples]}
             about |= {name: getattr(result, name) for name in ("task", "asked", "seconds", "said")}
-            (self.failed / f"{judge.name}.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+            write_json(self.failed / f"{judge.name}.json", about)
             if result.joints is not None:
                 np.save(self.failed / f"{judge.name}.npy", result.joints)
             kept = f"; what it was given is kept in {self.failed}"

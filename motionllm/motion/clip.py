@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from motionllm.errors import MotionFileError, MotionLLMError
-from motionllm.files import whole
+from motionllm.files import whole_stream
 from motionllm.motion import budget, features, feet, pictures, plausible, rigs
 from motionllm.motion.amass import AMASS, amass_joints, is_amass
 from motionllm.motion.arrays import npz_keys, number, read_npy, read_npz
@@ -256,7 +256,7 @@ class Motion:
                 f"save .resample({skeleton.fps:g}), or .npz."
             )
         joints = (self.joints / skeleton.unit).astype(np.float32)
-        with whole(path) as part, open(part, "wb") as stream:  # a stream: numpy would change the file's name
+        with whole_stream(path) as stream:
             np.save(stream, joints, allow_pickle=False)
 
     def _save_npz(self, path: Path) -> None:
@@ -264,7 +264,7 @@ class Motion:
         content["parents"] = np.array(self.skeleton.parents)
         if isinstance(self.skeleton, Rig):
             content["offsets"] = self.skeleton.offsets
-        with whole(path) as part, open(part, "wb") as stream:
+        with whole_stream(path) as stream:
             np.savez_compressed(stream, **content)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import math
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from safetensors.torch import save_file
 from motionllm import shipped, weights
 from motionllm.config import Network, drop_unknown
 from motionllm.errors import MotionLLMError
-from motionllm.files import check_format, read_json, whole_folder
+from motionllm.files import check_format, read_json, whole_folder, write_json
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints, joints_to_features, skeleton_of_dim
 from motionllm.tokenizer.network import MotionAutoencoder
@@ -175,7 +174,7 @@ class MotionTokenizer:
         with whole_folder(folder, keep=True) as beside:
             save_file(self._tensors(), beside / "model.safetensors")
             config = {"format": FORMAT, "network": self.config.model_dump(), "dim": len(self.mean), "hash": self.hash}
-            (beside / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+            write_json(beside / "config.json", config)
 
     @classmethod
     def load(cls, name: str | Path) -> MotionTokenizer:

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from motionllm.bases import fast_dtype
 from motionllm.config import Augmentation, TokenizerRecipe, TokenizerTraining, dump_recipe
 from motionllm.errors import MotionLLMError
-from motionllm.files import tidy, whole, write_file, write_json, writing
+from motionllm.files import make_folder, whole_stream, write_file, write_json
 from motionllm.motion.agreement import Agreement, agreement, tally
 from motionllm.motion.features import canonical, features_to_joints, skeleton_of_dim
 from motionllm.motion.notation import measure
@@ -118,9 +118,7 @@ def _fit(
             parameter.requires_grad_(False)
         groups = [{"params": []}, groups[1]]
     optimizer = torch.optim.Adam(groups, lr=settings.lr, betas=(0.9, 0.99))
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    tidy(folder)
+    make_folder(folder)
     half = fast_dtype() == "bfloat16"
     watched = [val[i] for i in np.linspace(0, len(val) - 1, min(len(val), 80)).astype(int)]
     checkpoint, clips_hash = folder / CHECKPOINT, _hash([train[i] for i in kept])
@@ -168,7 +166,7 @@ def _fit(
             "kept": kept_weights,
             "clips": clips_hash,
         }
-        with whole(checkpoint) as part, open(part, "wb") as file:
+        with whole_stream(checkpoint) as file:
             torch.save(state, file)
 
     with signals.finishing():

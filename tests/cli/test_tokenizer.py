@@ -55,7 +55,7 @@ def test_a_clip_goes_to_codes_and_back(
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "encode the clip anew"),
+        ("{", "is not valid JSON"),
         ('{"codes": [1]}', "encode the clip anew"),
         ('{"tokenizer": "0123456789abcdef", "codes": [0, 16]}', "was made by motion tokenizer 0123456789abcdef"),
         ('{"tokenizer": "HASH", "codes": [0, 99]}', "another tokenizer"),

@@ -125,11 +125,11 @@ def test_a_full_disk_is_no_missing_take(amass: Path, tmp_path: Path, monkeypatch
     rows = index(tmp_path, "./pose_data/KIT/3/walk_poses.npy,20,80,000001.npy")
     rows.write_bytes(rows.read_text().encode("utf-16"))
 
-    def full(path: Path, content: bytes) -> None:
+    def full(path: Path) -> None:
         raise MotionFileError(f"{path}: cannot be written (No space left on device); nothing was changed.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(build_humanml3d, "write_file", full)
+        patch.setattr(build_humanml3d, "whole_stream", full)
         with pytest.raises(MotionFileError, match="No space left"):
             build(amass, rows, tmp_path / "out")
     assert build(amass, rows, tmp_path / "out")["built"] == 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from motionllm import Motion, cli
+from motionllm import Motion, cli, files
 from motionllm.data import builtin, importing
 from motionllm.data.importing import import_folder
 from motionllm.data.sources import humanml3d
@@ -351,7 +351,8 @@ def test_an_import_killed_anywhere_is_completed_by_the_next(
             real(*given)  # type: ignore[operator]
 
         with monkeypatch.context() as patch:
-            patch.setattr(importing, "write_file", lambda *g, real=importing.write_file: write(*g, real=real))
+            for module in (importing, files):
+                patch.setattr(module, "write_file", lambda *g, real=files.write_file: write(*g, real=real))
             patch.setattr(importing, "_keep", lambda *g, real=importing._keep: write(*g, real=real))
             patch.setattr(Motion, "save", lambda *g, real=Motion.save: write(*g, real=real))
             try:

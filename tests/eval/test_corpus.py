@@ -18,10 +18,12 @@ from motionllm.data import builtin
 from motionllm.data.builtin import Part, Spec
 from motionllm.errors import MotionLLMError
 from motionllm.eval import corpus
-from motionllm.eval.corpus import adapter_hash, evaluate, save_result
+from motionllm.eval.corpus import evaluate
+from motionllm.files import write_json
 from motionllm.model import Judge, MotionLM
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
+from motionllm.results import adapter_hash
 
 CASES = 24
 
@@ -197,11 +199,11 @@ def test_a_result_is_json_and_says_what_was_measured(truth: dict[str, Any], tmp_
     assert truth["versions"]["motionllm"] and truth["seed"] == 0 and truth["cases"] == CASES
     first = truth["examples"][0]
     assert first["prompt"] in first["true_captions"] and first["answers"] and all(a["right"] for a in first["answers"])
-    save_result(truth, tmp_path / "new" / "r.json")
+    write_json(tmp_path / "new" / "r.json", truth)
     assert json.loads((tmp_path / "new" / "r.json").read_text(encoding="utf-8")) == truth
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["r.json"]
     with pytest.raises(MotionLLMError, match="cannot be written"):
-        save_result(truth, tmp_path / "new")
+        write_json(tmp_path / "new", truth)
     assert [p.name for p in tmp_path.iterdir()] == ["new"]
 
 
