@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -22,12 +22,10 @@ from motionllm.config import Source
 from motionllm.data import asked, chats, phrasing, sources, variants
 from motionllm.data import questions as asking
 from motionllm.data.asked import contradiction
-from motionllm.data.changes import PACE
-from motionllm.data.edits import editable
 from motionllm.data.questions import Balance, fact_questions, label_questions, label_values, labels_asked
 from motionllm.data.samples import Question, Sample
-from motionllm.data.sources import at_pace, counted, mirrored, shortened
-from motionllm.data.templates import EDITS, TASKS
+from motionllm.data.sources import counted, shortened
+from motionllm.data.tasks import TASKS, editing
 from motionllm.data.variants import varied
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import make_folder, read_json, whole, write_json
@@ -39,7 +37,7 @@ from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import measure_with_facts
 from motionllm.tokenizer import MotionTokenizer
 
-VERSION = 2  # raise it when what is written for the same clip changes
+VERSION = 2  # raise it when what is written for the same clip changes, or which clips serve a task
 
 
 @dataclass
@@ -82,7 +80,7 @@ class Clips(Sequence[Clip]):
             labels=json.loads(row["labels"]),
             messages=json.loads(row["messages"]),
         )
-        edits = {name: np.array(row[name]) for name in EDITS if row[name]}
+        edits = {name: np.array(row[name]) for name in editing() if row[name]}
         return Clip(sample, np.array(row["codes"], np.int64), edits, row["notation"])
 
     def count(self, column: str) -> int:
@@ -90,6 +88,11 @@ class Clips(Sequence[Clip]):
         from pyarrow import compute
 
         return compute.sum(compute.list_value_length(self.rows.data.column(column))).as_py() or 0
+
+    def noted(self, count: int) -> list[tuple[str, str]]:
+        """(its first caption or "", its notation) of those of the first `count` rows that have a notation."""
+        rows = self.rows.select_columns(["captions", "notation"])[:count]
+        return [(c[0] if c else "", n) for c, n in zip(rows["captions"], rows["notation"], strict=True) if n]
 
     def serving(self, task: str) -> np.ndarray:
         """(n,) the rows that have what the task needs."""
@@ -109,8 +112,8 @@ def encode(
     tasks: those of them that ask for edited motion have it encoded too. noted: with the notation of each clip.
     Clips shorter than one step are left out; MotionLLMError where none is left, or where the cache cannot be written.
     """
-    edits = [name for name in EDITS if name in tasks]
-    path = cache_folder() / "clips" / f"{_key(source, split, tokenizer, edits, noted)}.arrow"
+    edits = {name: change for name in editing() if name in tasks and (change := TASKS[name].edited)}
+    path = cache_folder() / "clips" / f"{_key(source, split, tokenizer, [*edits], noted)}.arrow"
     beside = path.with_suffix(".json")
     if not path.is_file():
         from datasets.arrow_writer import ArrowWriter
@@ -144,7 +147,7 @@ def _columns() -> Any:
     return Features({
         "id": text, "captions": List(text), "labels": text, "notation": text, "messages": text,
         "serves": List(text), "codes": codes,
-        "questions": List({"text": text, "answer": text, "kind": text}), **{name: codes for name in EDITS},
+        "questions": List({"text": text, "answer": text, "kind": text}), **{name: codes for name in editing()},
     })  # fmt: skip
 
 
@@ -153,7 +156,7 @@ def _rows(
     source: Source,
     split: str,
     tokenizer: MotionTokenizer,
-    edits: Sequence[str],
+    edits: Mapping[str, Callable[[np.ndarray], np.ndarray]],
     notes: list[str],
     progress: Callable[..., None] | None,
     noted: bool,
@@ -172,8 +175,8 @@ def _rows(
     balance = Balance()
     # In random order: sorted by label, a set's first clips would use up what the balance of answers lets through.
     for number, i in enumerate(random.permutation(len(samples)).tolist(), 1):
-        sample = samples[i]
-        codes = {name: np.zeros(0, np.int64) for name in ("codes", *EDITS)}
+        sample, codes = samples[i], np.zeros(0, np.int64)
+        edited: dict[str, np.ndarray] = {}
         questions, notation = list(sample.questions), ""
         if progress:
             progress(number / len(samples), clips=number)
@@ -187,12 +190,10 @@ def _rows(
             if len(features) < tokenizer.frames_per_step:
                 short.append(sample.id)
                 continue
-            codes["codes"] = tokenizer.encode(features)
-            for name in edits:
-                changed = mirrored(features) if name == "mirror" else at_pace(
-                    features, PACE if name == "faster" else 1 / PACE)  # fmt: skip
-                if len(changed) >= tokenizer.frames_per_step:
-                    codes[name] = tokenizer.encode(changed)
+            codes = tokenizer.encode(features)
+            for name, change in edits.items():
+                if len(changed := change(features)) >= tokenizer.frames_per_step:
+                    edited[name] = tokenizer.encode(changed)
             if _measured(source, noted) and features.shape[1] != 263:
                 leave = (
                     "take `facts` out of `ask`"
@@ -217,25 +218,17 @@ def _rows(
                     questions += fact_questions(facts, measured, random)
             if labels:
                 questions += label_questions(labels[i], values, random)
-        questions = balance(questions)
-        steps = len(codes["codes"]) // tokenizer.parts
-        serves = {
-            "text_to_motion": bool(sample.captions), "caption": bool(sample.captions), "length": bool(sample.captions),
-            "question": bool(questions), "prediction": steps >= 4, "inbetween": steps >= 6,
-            **{name: len(codes[name]) > 0 for name in EDITS}, "edit": editable(notation),
-        } if not messages else {
-            "conversation": any(p["type"] == "motion" for m in messages for p in m["content"]),
-            "text": all(p["type"] == "text" for m in messages for p in m["content"]),
-        }  # fmt: skip
+        clip = Clip(replace(sample, questions=balance(questions), messages=messages), codes, edited, notation)
         yield {
             "id": sample.id,
             "captions": sample.captions,
-            "questions": [asdict(q) for q in questions],
+            "questions": [asdict(q) for q in clip.sample.questions],
             "labels": json.dumps(sample.labels),
             "messages": json.dumps(messages),
             "notation": notation,
-            "serves": [task for task in TASKS if serves.get(task)],
-            **codes,
+            "serves": [task.name for task in TASKS.values() if task.serves(clip, tokenizer.parts)],
+            "codes": codes,
+            **{name: edited.get(name, ()) for name in editing()},
         }
     where = source.path or source.kind
     if skipped:
@@ -277,5 +270,6 @@ def _key(source: Source, split: str, tokenizer: MotionTokenizer, edits: Sequence
     code = sources.code_of(*modules)
     settings = source.model_dump_json(exclude={"weight", "path"})
     content = sources.fingerprint(source, split)
-    made_by = f"{VERSION} {tokenizer.hash} {code} {settings} {content} {split} {edits}{noted * ' noted'}"
+    # The rows say which tasks they serve: another task needs other rows.
+    made_by = f"{VERSION} {tokenizer.hash} {code} {settings} {content} {split} {edits}{noted * ' noted'} {[*TASKS]}"
     return hashlib.sha256(made_by.encode()).hexdigest()[:32]

@@ -12,19 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motionllm.config import Data, Notes
-from motionllm.data.changes import summary
+from motionllm.config import Data
 from motionllm.data.clips import Clip, Clips
 from motionllm.data.conversations import Renderer, Tokens
-from motionllm.data.edits import NO_DONORS, Donors
-from motionllm.data.edits import draw as draw_edit
-from motionllm.data.templates import EDITS, VERBATIM, Templates, conversation
+from motionllm.data.tasks import TASKS, Draw, Task
+from motionllm.data.templates import Templates, conversation
 from motionllm.errors import MotionLLMError
-from motionllm.motion.notation import Notation
-
-LENDING = 2000  # clips of a source, of which edits may take acts
-QUESTIONS = 6  # at most, about one motion
-REQUESTS = 6  # of changes of one motion, each of it as it is
 
 
 class Examples:
@@ -44,11 +37,11 @@ class Examples:
         seed: int,
     ) -> None:
         self.clips, self.templates, self.renderer = clips, templates, renderer
-        self.codes_per_second, self.seed, self.drop_text = codes_per_second, seed, data.drop_text
-        self.notes, self.corrupt = data.notation, data.corrupt
+        self.seed, self.drop_text, self.corrupt = seed, data.drop_text, data.corrupt
         self.alike: list[list[int]] | None = None  # for each piece, those that may stand in its place
         self.random = np.random.default_rng([seed, 1])
-        self.donors = _donors(clips) if "edit" in data.tasks else NO_DONORS
+        parts = renderer.vocab.parts if renderer.vocab else 1
+        self.filling = Draw(self.random, codes_per_second, parts, data.notation, clips)
         templates.check(data.tasks)
         self.pools: dict[str, list[np.ndarray]] = {}
         self.shares: dict[str, np.ndarray] = {}
@@ -56,7 +49,7 @@ class Examples:
             pools = [source.serving(task) for source in clips]
             weights = np.array([s.weight * bool(len(p)) for s, p in zip(data.sources, pools, strict=True)])
             if not weights.sum():
-                needs = "; it needs `data.notation`" if task == "edit" and not data.notation else ""
+                needs = "; it needs `data.notation`" if TASKS[task].noted and not data.notation else ""
                 raise MotionLLMError(f"No source has what the task '{task}' needs; leave it out of data.tasks{needs}.")
             self.pools[task], self.shares[task] = pools, weights / weights.sum()
         self.tasks = list(data.tasks)
@@ -72,17 +65,15 @@ class Examples:
 
     def draw_from(self) -> tuple[str, int, Tokens]:
         """(task, number of the source, tokens) of the next example."""
-        task = self.tasks[self.random.choice(len(self.tasks), p=self.weights)]
-        source = int(self.random.choice(len(self.shares[task]), p=self.shares[task]))
-        clip = self.clips[source][self._next(task, source)]
-        # Drawn only where it is asked for: recipes without it see the examples that they always saw.
-        bare = task == "text_to_motion" and self.drop_text > 0 and self.random.random() < self.drop_text
-        rate = self.codes_per_second
-        settings = self.templates, self.renderer, rate, self.random, bare, self.notes, self.donors
-        tokens = example(task, clip, *settings)
+        name = self.tasks[self.random.choice(len(self.tasks), p=self.weights)]
+        source = int(self.random.choice(len(self.shares[name]), p=self.shares[name]))
+        clip, task = self.clips[source][self._next(name, source)], TASKS[name]
+        # Draw only where drop_text > 0, so that other recipes keep their example stream.
+        self.filling.bare = task.answer == "motion" and self.drop_text > 0 and self.random.random() < self.drop_text
+        tokens = example(task, clip, self.templates, self.renderer, self.filling)
         if self.corrupt:
             self._corrupt(tokens)
-        return task, source, tokens
+        return name, source, tokens
 
     def _corrupt(self, tokens: Tokens) -> None:
         """Show some of the codes that are to be written as others of the same part and length."""
@@ -119,103 +110,27 @@ class Examples:
         self.drawn = Counter(state["drawn"])
 
 
-def example(
-    task: str,
-    clip: Clip,
-    templates: Templates,
-    renderer: Renderer,
-    codes_per_second: float,
-    random: np.random.Generator,
-    bare: bool = False,
-    notes: Notes | None = None,
-    donors: Donors = NO_DONORS,
-) -> Tokens:
+def example(task: Task, clip: Clip, templates: Templates, renderer: Renderer, draw: Draw) -> Tokens:
     """One example: a phrasing of the task filled with what the clip has, or the clip's own conversation.
 
-    bare: with nothing in the caption's place, and no plan. notes: how often the motion carries its notation. donors:
-    what edits take from other clips.
+    Raises MotionLLMError where the phrasing holds a placeholder for which the clip has nothing.
     """
-    sample, codes = clip.sample, clip.codes
-    if task in VERBATIM:
-        return renderer(sample.messages)
-    template = templates.draw(task, random)
-    if task == "edit":
-        first, *others = (_edit(clip, random, donors) for _ in range(REQUESTS))
-        messages = conversation(template, first)
-        for other in others:
-            messages += [
-                {"role": "user", "content": other["request"]},
-                {"role": "assistant", "content": other["change"]},
-            ]
-        return renderer(messages)
-    values: dict[str, Any] = {"motion": _motion(clip, task, random, notes) if notes and not bare else codes}
-    if sample.captions:
-        values["caption"] = "" if bare else sample.captions[random.integers(len(sample.captions))]
-    if task == "caption" and notes and notes.told and clip.notation and random.random() < notes.told:
-        said = Notation.parse(clip.notation).sentences()
-        values["caption"] = said[random.integers(len(said))]
-    parts = renderer.vocab.parts if renderer.vocab else 1
-    steps = len(codes) // parts
-    answered = codes
-    if task == "question":
-        # Several questions about one motion share its tokens: a conversation, and three answers for one encoding.
-        first, *more = (sample.questions[i] for i in random.permutation(len(sample.questions))[:QUESTIONS].tolist())
-        messages = conversation(template, values | {"question": first.text, "answer": first.answer})
-        for question in more:
-            messages += [
-                {"role": "user", "content": question.text},
-                {"role": "assistant", "content": question.answer},
-            ]
-        return renderer(messages)
-    if task == "prediction":
-        cut = int(random.integers(max(1, steps // 4), steps - steps // 4)) * parts
-        values["beginning"], values["rest"] = codes[:cut], codes[cut:]
-        answered = values["rest"]
-    elif task == "inbetween":
-        start = int(random.integers(max(1, steps // 6), steps // 3 + 1)) * parts
-        stop = int(random.integers(steps - steps // 3, steps - max(1, steps // 6) + 1)) * parts
-        values["beginning"], values["middle"], values["end"] = codes[:start], codes[start:stop], codes[stop:]
-        answered = values["middle"]
-    elif task in EDITS:
-        values["edited"] = answered = clip.edits[task]
-    values["seconds"] = len(answered) / codes_per_second
-    if missing := [name for name in template.needs() if name not in values]:
+    if not task.fill:
+        return renderer(clip.sample.messages)
+    template = templates.draw(task.name, draw.random)
+    first, *more = task.fill(clip, draw)
+    if missing := [name for name in template.needs() if name not in first]:
         raise MotionLLMError(
-            f"A phrasing of the task '{task}' holds {{{missing[0]}}}, and clip {sample.id} has none; give the task a "
-            "phrasing without it alone, or leave such sources out."
+            f"A phrasing of the task '{task.name}' holds {{{missing[0]}}}, and clip {clip.sample.id} has none; give "
+            "the task a phrasing without it alone, or leave such sources out."
         )
-    return renderer(conversation(template, values))
-
-
-def _edit(clip: Clip, random: np.random.Generator, donors: Donors) -> dict[str, Any]:
-    """What fills a phrasing of the task `edit`."""
-    edit = None
-    while edit is None:  # a clip that serves this task has one, but a try may draw what does not fit
-        edit = draw_edit(Notation.parse(clip.notation), random, donors)
-    request = edit.request
-    if edit.kind == "question" and clip.sample.questions and random.random() < 0.6:
-        request = clip.sample.questions[random.integers(len(clip.sample.questions))].text
-    return {"plan": summary(edit.old), "request": request, "change": edit.change}
-
-
-def _donors(clips: Sequence[Clips]) -> Donors:
-    """Of the clips with a notation, their first caption and it."""
-    found = []
-    for source in clips:
-        rows = source.rows.select_columns(["captions", "notation"])[:LENDING]
-        found += [(c[0] if c else "", n) for c, n in zip(rows["captions"], rows["notation"], strict=True) if n]
-    return Donors.of(found)
-
-
-def _motion(clip: Clip, task: str, random: np.random.Generator, notes: Notes) -> dict[str, Any]:
-    """What the motion part of an example holds: codes, notation, or both."""
-    given = task != "text_to_motion"
-    carries, alone = random.random(2)
-    if not clip.notation or carries >= (notes.read if given else notes.plan):
-        return {"codes": clip.codes}
-    if alone < (notes.alone if given else notes.sketch):
-        return {"notation": clip.notation}
-    return {"codes": clip.codes, "notation": clip.notation}
+    messages = conversation(template, first)
+    for values in more:
+        messages += [
+            {"role": "user", "content": values[task.again]},
+            {"role": "assistant", "content": values[task.answer]},
+        ]
+    return renderer(messages)
 
 
 def check_length(stream: Examples, data: Data, count: int = 256) -> str:

@@ -19,28 +19,12 @@ import yaml
 
 from motionllm import shipped
 from motionllm.data.conversations import Message
+from motionllm.data.tasks import TASKS, Values, phrased
 from motionllm.errors import MotionFileError, RecipeError
 from motionllm.files import read_yaml, write_file
 
 log = logging.getLogger(__name__)
 
-# What each task is given, what it may be given besides, and what its answer must hold.
-_PLACES: dict[str, tuple[set[str], set[str], set[str]]] = {
-    "text_to_motion": ({"caption"}, {"seconds"}, {"motion"}),
-    "caption": ({"motion"}, {"seconds"}, {"caption"}),
-    "question": ({"motion", "question"}, set(), {"answer"}),
-    "prediction": ({"beginning"}, {"seconds", "caption"}, {"rest"}),
-    "inbetween": ({"beginning", "end"}, {"seconds", "caption"}, {"middle"}),
-    "length": ({"caption"}, set(), {"seconds"}),
-    "mirror": ({"motion"}, set(), {"edited"}),
-    "faster": ({"motion"}, {"seconds"}, {"edited"}),
-    "slower": ({"motion"}, {"seconds"}, {"edited"}),
-    "edit": ({"plan", "request"}, set(), {"change"}),
-}
-VERBATIM = ("conversation", "text")  # conversations of the user's own, with and without motion: no template
-TASKS = (*_PLACES, *VERBATIM)
-EDITS = ("mirror", "faster", "slower")
-MOTIONS = ("motion", "beginning", "end", "middle", "rest", "edited")
 _PLACE = re.compile(r"\{(\w+)\}")
 
 Turn = dict[str, str]  # {"user": …, "assistant": …}
@@ -64,13 +48,13 @@ class Templates:
     def __init__(self, tree: Any, where: str) -> None:
         if not isinstance(tree, dict):
             raise RecipeError(
-                f"Templates {where}: expected tasks ({', '.join(_PLACES)}), each with a list of phrasings."
+                f"Templates {where}: expected tasks ({', '.join(phrased())}), each with a list of phrasings."
             )
         self.tree, self.where = tree, where
         self.tasks: dict[str, list[Template]] = {}
         for task, phrasings in tree.items():
-            if task not in _PLACES:
-                raise RecipeError(f"Templates {where}: unknown task '{task}'; known are {', '.join(_PLACES)}.")
+            if task not in phrased():
+                raise RecipeError(f"Templates {where}: unknown task '{task}'; known are {', '.join(phrased())}.")
             if not isinstance(phrasings, list):
                 raise RecipeError(f"Templates {where}: {task} needs a list of phrasings.")
             self.tasks[task] = [
@@ -93,9 +77,9 @@ class Templates:
         if not path.is_file():
             raise RecipeError(f"Templates {path} are missing; copy the folder that they belong to anew.")
         tree = read_yaml(path, "file of templates")
-        if isinstance(tree, dict) and (other := sorted(tree.keys() - _PLACES.keys())):
+        if isinstance(tree, dict) and (other := sorted(tree.keys() - {*phrased()})):
             log.warning("%s: tasks of another version are passed over: %s", path, ", ".join(other)[:200])
-            tree = {task: phrasings for task, phrasings in tree.items() if task in _PLACES}
+            tree = {task: phrasings for task, phrasings in tree.items() if task in phrased()}
         return cls(tree, str(path))
 
     def save(self, path: Path) -> None:
@@ -108,7 +92,7 @@ class Templates:
                 near = difflib.get_close_matches(task, TASKS, 1, 0.5)
                 hint = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(TASKS)}"
                 raise RecipeError(f"data.tasks names an unknown task '{task}' ({hint}).")
-            if task not in VERBATIM:
+            if TASKS[task].fill:
                 self.phrasings(task)
 
     def phrasings(self, task: str, seconds: bool | None = None) -> list[Template]:
@@ -135,14 +119,14 @@ def _checked(phrasing: Any, task: str, where: str) -> Template:
     weight = phrasing.get("weight", 1.0)
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= 1_000_000:
         raise RecipeError(f"{where}: weight must be a number over 0 and up to 1,000,000, not {weight!r}.")
-    given, besides, answer = _PLACES[task]
+    given, optional, answer = ({*TASKS[task].given}, {*TASKS[task].optional}, {TASKS[task].answer})
     known: set[str] = set()  # what was said in the turns before
     # The answer stands in the first turn: what follows may ask for what is known by then, or for the rest of it.
     for number, turn in enumerate(turns):
         first = number == 0
         for role, may, must in (
-            ("user", given | besides if first else known, given if first else set()),
-            ("assistant", answer if first else given | besides | answer, answer if first else set()),
+            ("user", given | optional if first else known, given if first else set()),
+            ("assistant", answer if first else given | optional | answer, answer if first else set()),
         ):
             found = set(_PLACE.findall(turn[role]))
             if found - may or must - found:
@@ -156,7 +140,7 @@ def _braced(names: set[str]) -> str:
     return ", ".join(f"{{{name}}}" for name in sorted(names)) or "no placeholder"
 
 
-def conversation(template: Template, values: Mapping[str, Any], answered: bool = True) -> list[Message]:
+def conversation(template: Template, values: Values, answered: bool = True) -> list[Message]:
     """The messages of a phrasing: text parts, and motion parts. answered=False: the first question alone.
 
     A motion's value is its codes (n,), or what its part holds: {"codes", "notation"}, either or both.
@@ -170,21 +154,19 @@ def conversation(template: Template, values: Mapping[str, Any], answered: bool =
     ]
 
 
-def _parts(text: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _parts(text: str, values: Values) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
     written = ""
     for place, piece in enumerate(_PLACE.split(text)):
         if place % 2 == 0:
             written += piece
-        elif piece in MOTIONS:
+        elif isinstance(value := values[piece], str | int | float):
+            written += f"{value:.1f}" if isinstance(value, float) else str(value)
+        else:
             if written:
                 parts.append({"type": "text", "text": written})
-            value = values[piece]
             parts.append({"type": "motion", **(value if isinstance(value, Mapping) else {"codes": value})})
             written = ""
-        else:
-            value = values[piece]
-            written += f"{value:.1f}" if isinstance(value, float) else str(value)
     if written:
         parts.append({"type": "text", "text": written})
     return parts

@@ -15,14 +15,15 @@ from motionllm.data.clips import Clips, encode
 from motionllm.data.conversations import Renderer
 from motionllm.data.examples import Examples, collate, pack
 from motionllm.data.sources import at_pace, mirrored, read
-from motionllm.data.templates import EDITS, TASKS, VERBATIM, Templates
+from motionllm.data.tasks import editing, phrased
+from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError, RecipeError
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.vocab import MotionVocab
 
-MADE = [task for task in TASKS if task not in VERBATIM]
+MADE = phrased()
 SOURCE = Source(kind="builtin", clips=12)
 
 
@@ -128,7 +129,7 @@ def test_every_answer_is_true_of_its_clip(
         shown = [p["codes"] for p in user if p["type"] == "motion"]
         asked = " ".join(p["text"] for p in user if p["type"] == "text")
         made = [p["codes"] for p in said if p["type"] == "motion"]
-        if task in ("caption", "question", *EDITS):
+        if task in ("caption", "question", *editing()):
             assert len(shown) == 1 and np.array_equal(shown[0], clip.codes)
         if task == "text_to_motion":
             assert np.array_equal(made[0], clip.codes) and any(c in asked for c in clip.sample.captions)
@@ -163,13 +164,13 @@ def test_edits_need_notation_and_say_so(
     plain = encode(Source(kind="builtin", clips=3), "train", tokenizer)
     data = Data(sources=[SOURCE], tasks={"edit": 1.0})
     with pytest.raises(MotionLLMError, match=r"data\.notation"):
-        Examples([plain], data, stream.templates, stream.renderer, stream.codes_per_second, 0)
+        Examples([plain], data, stream.templates, stream.renderer, stream.filling.codes_per_second, 0)
 
 
 def test_text_is_left_out_as_often_as_the_recipe_says(clips: Clips, stream: Examples) -> None:
     def drawn(share: float) -> list[list[int]]:
         data = Data(sources=[SOURCE], tasks={"text_to_motion": 1.0}, drop_text=share)
-        examples = Examples([clips], data, stream.templates, stream.renderer, stream.codes_per_second, 0)
+        examples = Examples([clips], data, stream.templates, stream.renderer, stream.filling.codes_per_second, 0)
         return [examples.draw()[1].ids for _ in range(200)]
 
     captions = {caption for clip in clips for caption in clip.sample.captions}

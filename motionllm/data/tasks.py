@@ -1,0 +1,272 @@
+"""Tasks: one record for each, TASKS: what is given, what is answered, which clips it needs, how an example is filled.
+
+Templates, encoded clips, training, plans, `improve` and the suites read these records. A new task is a record here, its
+phrasings in recipes/templates/default.yaml, and a test; CONTRIBUTING.md shows one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from motionllm.config import Notes
+from motionllm.data import edits
+from motionllm.data.changes import PACE, summary
+from motionllm.data.edits import Donors
+from motionllm.data.sources import at_pace, mirrored
+from motionllm.motion.notation import Notation
+
+if TYPE_CHECKING:
+    from motionllm.data.clips import Clip, Clips
+
+QUESTIONS = 6  # at most, about one motion
+REQUESTS = 6  # for changes of one motion, each of the motion as it is
+LENDING = 2000  # clips of a source that edits may take acts from
+
+# What fills the placeholders of a phrasing: texts, numbers, and motions: codes (n,), or {"codes", "notation"}, either
+# or both.
+Values = dict[str, Any]
+
+
+@dataclass
+class Draw:
+    """What examples are filled with besides a clip.
+
+    random: every random number comes from it, in the order that `fill` asks for them; another order gives other
+    examples. parts: codes per step. notes: how often motions carry their notation. clips: the sources, from which
+    `donors` are taken. bare: leave the text out of this example, for guidance. several: whether one example may ask
+    several questions about its motion.
+    """
+
+    random: np.random.Generator
+    codes_per_second: float
+    parts: int = 1
+    notes: Notes | None = None
+    clips: Sequence[Clips] = ()
+    bare: bool = False
+    several: bool = True
+
+    @cached_property
+    def donors(self) -> Donors:
+        """The clips from which an edit of another clip may take an act."""
+        return Donors.of(pair for source in self.clips for pair in source.noted(LENDING))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a model learns to do.
+
+    given, optional: placeholders that the first question of a phrasing must hold, and may hold. answer: the placeholder
+    that its first answer holds. moves: whether the answer is motion.
+    serves(clip, parts): whether a clip has what the task needs; parts: codes per step.
+    fill(clip, draw): the values of one example: the first fill a phrasing; each further ones ask again about the same,
+    by the placeholder `again` alone, and are answered by `answer` alone. None: the clip's own conversation.
+    edited: makes the answer of the clip's features (T, dim); its codes are then `Clip.edits[name]`.
+    noted: whether it needs the clips' notation (`data.notation` in the recipe).
+    suite: the task of the suites (`motionllm eval`) that measures it; "": none does.
+    """
+
+    name: str
+    given: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    answer: str = ""
+    moves: bool = False
+    serves: Callable[[Clip, int], bool]
+    fill: Callable[[Clip, Draw], list[Values]] | None = None
+    again: str = ""
+    edited: Callable[[np.ndarray], np.ndarray] | None = None
+    noted: bool = False
+    suite: str = ""
+
+
+def _plain(clip: Clip, draw: Draw, planned: bool = False) -> Values:
+    """The whole motion, its seconds, and one of its captions, if it has some.
+
+    planned: the motion is the answer, and its notation a plan that precedes it.
+    """
+    values: Values = {"motion": _motion(clip, draw, planned) if draw.notes and not draw.bare else clip.codes}
+    if captions := clip.sample.captions:
+        values["caption"] = "" if draw.bare else captions[draw.random.integers(len(captions))]
+    return values | {"seconds": len(clip.codes) / draw.codes_per_second}
+
+
+def _motion(clip: Clip, draw: Draw, planned: bool) -> Values:
+    """Codes, notation, or both, as often as the recipe's `data.notation` says."""
+    assert draw.notes
+    notes, (carries, alone) = draw.notes, draw.random.random(2)
+    if not clip.notation or carries >= (notes.plan if planned else notes.read):
+        return {"codes": clip.codes}
+    if alone < (notes.sketch if planned else notes.alone):
+        return {"notation": clip.notation}
+    return {"codes": clip.codes, "notation": clip.notation}
+
+
+def _answered(name: str, codes: np.ndarray, draw: Draw) -> Values:
+    return {name: codes, "seconds": len(codes) / draw.codes_per_second}
+
+
+def _text_to_motion(clip: Clip, draw: Draw) -> list[Values]:
+    return [_plain(clip, draw, planned=True)]
+
+
+def _caption(clip: Clip, draw: Draw) -> list[Values]:
+    """A person's caption, or a sentence of the notation in its place (`data.notation.told`)."""
+    values = _plain(clip, draw)
+    if draw.notes and draw.notes.told and clip.notation and draw.random.random() < draw.notes.told:
+        sentences = Notation.parse(clip.notation).sentences()
+        values["caption"] = sentences[draw.random.integers(len(sentences))]
+    return [values]
+
+
+def _question(clip: Clip, draw: Draw) -> list[Values]:
+    """Several questions about one motion: they share its tokens, six answers for one encoding."""
+    values, questions = _plain(clip, draw), clip.sample.questions
+    if draw.several:
+        drawn = draw.random.permutation(len(questions))[:QUESTIONS].tolist()
+    else:
+        drawn = [int(draw.random.integers(len(questions)))]
+    return [values | {"question": questions[i].text, "answer": questions[i].answer} for i in drawn]
+
+
+def _prediction(clip: Clip, draw: Draw) -> list[Values]:
+    """The rest after a quarter to three quarters of the clip."""
+    values, steps = _plain(clip, draw), len(clip.codes) // draw.parts
+    cut = int(draw.random.integers(max(1, steps // 4), steps - steps // 4)) * draw.parts
+    return [values | {"beginning": clip.codes[:cut]} | _answered("rest", clip.codes[cut:], draw)]
+
+
+def _inbetween(clip: Clip, draw: Draw) -> list[Values]:
+    """What lies between a sixth to a third of the clip at either end."""
+    values, steps = _plain(clip, draw), len(clip.codes) // draw.parts
+    start = int(draw.random.integers(max(1, steps // 6), steps // 3 + 1)) * draw.parts
+    stop = int(draw.random.integers(steps - steps // 3, steps - max(1, steps // 6) + 1)) * draw.parts
+    ends = {"beginning": clip.codes[:start], "end": clip.codes[stop:]}
+    return [values | ends | _answered("middle", clip.codes[start:stop], draw)]
+
+
+def _length(clip: Clip, draw: Draw) -> list[Values]:
+    return [_plain(clip, draw)]
+
+
+def _edit(clip: Clip, draw: Draw) -> list[Values]:
+    """Several requests for changes of one plan, each with the change that it comes to."""
+    return [_request(clip, draw) for _ in range(REQUESTS)]
+
+
+def _request(clip: Clip, draw: Draw) -> Values:
+    edit = None
+    while edit is None:  # there is one for each clip that serves, but a try may draw what does not fit
+        edit = edits.draw(Notation.parse(clip.notation), draw.random, draw.donors)
+    request, questions = edit.request, clip.sample.questions
+    if edit.kind == "question" and questions and draw.random.random() < 0.6:
+        request = questions[draw.random.integers(len(questions))].text
+    return {"plan": summary(edit.old), "request": request, "change": edit.change}
+
+
+def _changed(name: str, edited: Callable[[np.ndarray], np.ndarray], *optional: str) -> Task:
+    """A task whose answer is the clip's features changed by `edited`."""
+
+    def fill(clip: Clip, draw: Draw) -> list[Values]:
+        return [_plain(clip, draw) | _answered("edited", clip.edits[name], draw)]
+
+    return Task(
+        name=name,
+        given=("motion",),
+        optional=optional,
+        answer="edited",
+        moves=True,
+        serves=lambda clip, parts: name in clip.edits,
+        fill=fill,
+        edited=edited,
+    )
+
+
+def _captioned(clip: Clip, parts: int) -> bool:
+    return bool(clip.sample.captions)
+
+
+def _motion_parts(clip: Clip) -> int:
+    return sum(part["type"] == "motion" for message in clip.sample.messages for part in message["content"])
+
+
+_RECORDS = (
+    Task(
+        name="text_to_motion",
+        given=("caption",),
+        optional=("seconds",),
+        answer="motion",
+        moves=True,
+        serves=_captioned,
+        fill=_text_to_motion,
+        suite="text_to_motion",
+    ),
+    Task(
+        name="caption",
+        given=("motion",),
+        optional=("seconds",),
+        answer="caption",
+        serves=_captioned,
+        fill=_caption,
+        suite="captioning",
+    ),
+    Task(
+        name="question",
+        given=("motion", "question"),
+        answer="answer",
+        again="question",
+        serves=lambda clip, parts: bool(clip.sample.questions),
+        fill=_question,
+        suite="questions",
+    ),
+    Task(
+        name="prediction",
+        given=("beginning",),
+        optional=("seconds", "caption"),
+        answer="rest",
+        moves=True,
+        serves=lambda clip, parts: len(clip.codes) >= 4 * parts,
+        fill=_prediction,
+        suite="prediction",
+    ),
+    Task(
+        name="inbetween",
+        given=("beginning", "end"),
+        optional=("seconds", "caption"),
+        answer="middle",
+        moves=True,
+        serves=lambda clip, parts: len(clip.codes) >= 6 * parts,
+        fill=_inbetween,
+        suite="in_between",
+    ),
+    Task(name="length", given=("caption",), answer="seconds", serves=_captioned, fill=_length),
+    _changed("mirror", mirrored),
+    _changed("faster", lambda features: at_pace(features, PACE), "seconds"),
+    _changed("slower", lambda features: at_pace(features, 1 / PACE), "seconds"),
+    Task(
+        name="edit",
+        given=("plan", "request"),
+        answer="change",
+        again="request",
+        serves=lambda clip, parts: edits.editable(clip.notation),
+        fill=_edit,
+        noted=True,
+    ),
+    # Conversations of the user's own, with motion and without.
+    Task(name="conversation", serves=lambda clip, parts: _motion_parts(clip) > 0),
+    Task(name="text", serves=lambda clip, parts: bool(clip.sample.messages) and not _motion_parts(clip)),
+)
+TASKS = {task.name: task for task in _RECORDS}
+
+
+def phrased() -> list[str]:
+    """The tasks that templates word: all but users' own conversations."""
+    return [task.name for task in TASKS.values() if task.fill]
+
+
+def editing() -> list[str]:
+    """The tasks whose answer is a clip's motion changed, which is encoded beside the clip."""
+    return [task.name for task in TASKS.values() if task.edited]
