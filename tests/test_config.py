@@ -20,12 +20,12 @@ from motionllm.config import (
     Recipe,
     Suite,
     TokenizerRecipe,
-    _section_in,
     check_recipe,
     dump_recipe,
     find_recipe,
     load_recipe,
 )
+from motionllm.config.loading import _section_in
 from motionllm.errors import RecipeError
 
 MINIMAL = "data: {sources: [{kind: builtin}]}\n"

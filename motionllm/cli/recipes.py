@@ -34,7 +34,7 @@ def recipes(
 
         if kind not in SCHEMAS:
             raise MotionLLMError(unknown("kind of recipe", kind, SCHEMAS))
-        print(json_schema(kind))
+        print(json_schema(SCHEMAS[kind]))
         return
     about = {
         name: _first_comment(shipped.find("recipes", name).read_text("utf-8")) for name in shipped.names("recipes")
