@@ -105,7 +105,7 @@ def draw(prompts: int = 3, clips: int = 6, questions: int = 8, seed: int = SEED)
             if not actions & seen:
                 chosen.append(sample)
                 seen |= actions
-            elif len(seen) > len(builtin.CHOICES) * 2 // 3:
+            elif len(seen) > len(builtin.ACTIONS) * 2 // 3:
                 seen = set()  # most actions have had their turn
         elif len(pairs) < questions:
             # One question a clip, of the kind whose turn it is.

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
+from motionllm.data.builtin.actions import ACTIONS
 from motionllm.data.builtin.reading import CONNECTOR, PATTERNS
 from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation
 
@@ -41,32 +42,28 @@ _LAST: tuple[tuple[str, str], ...] = (  # after the corpus' own
     ("move", r"\b(?:mov|swing|shak|flap|wiggl|stir|wip|wash|scrub|clean|strum|play|dribbl|bounc)\w*"),
 )  # fmt: skip
 # An action, and the verbs of the notation that show it: the first is its own, the others may be how it was measured.
-_SHOWN: dict[str, tuple[str, ...]] = {
-    "walk": ("walk", "step", "creep", "run"), "run": ("run", "walk"), "crouch_walk": ("creep", "walk", "step"),
-    "march": ("march", "step", "walk", "lift"), "step": ("step", "walk"), "sidestep": ("step", "walk"),
-    "turn": ("turn", "walk", "run", "creep"), "turn_around": ("turn", "walk", "run"), "spin": ("turn", "walk"),
-    "jump": ("jump", "hop", "jumping jack"), "hop": ("hop", "jump"), "squat": ("squat", "sit", "bend down", "creep"),
-    "lunge": ("lunge", "kneel", "squat", "step"), "bow": ("bow", "lean", "bend down"),
-    "touch_toes": ("bend down", "bow", "squat"), "pick": ("bend down", "squat", "kneel", "bow"),
-    "wave": ("wave", "reach up", "swing"), "raise": ("reach up", "raise", "wave", "stretch", "hold"),
-    "punch": ("punch", "stretch", "swing"), "clap": ("clap", "swing"), "stretch": ("stretch", "reach up", "hold"),
-    "hips": ("hands on hips",), "drink": ("hand to head", "reach up", "raise"), "look": ("look", "turn"),
-    "throw": ("throw", "swing", "punch", "reach up"), "kick": ("kick", "lift"), "balance": ("stand on", "lift"),
-    "sit": ("sit",), "stand_up": ("stand up",), "kneel": ("kneel", "squat", "lunge"), "lie": ("lie",),
-    "jumping_jacks": ("jumping jack", "jump"), "flip": ("flip", "roll", "cartwheel"), "roll": ("roll", "flip"),
-    "cartwheel": ("cartwheel", "flip"), "crawl": ("crawl",), "climb": ("climb", "step"),
-    "dance": ("dance", "turn", "step"), "circle": ("circle", "swing"), "lift": ("lift", "stand on", "kick", "march"),
-    "twist": ("twist", "turn"), "lean": ("lean", "bow"), "touch": ("hand to head", "reach up", "raise", "hold", "wave"),
+_SHOWN: dict[str, tuple[str, ...]] = {name: action.shown for name, action in ACTIONS.items() if action.shown} | {
+    "flip": ("flip", "roll", "cartwheel"),
+    "roll": ("roll", "flip"),
+    "cartwheel": ("cartwheel", "flip"),
+    "crawl": ("crawl",),
+    "climb": ("climb", "step"),
+    "dance": ("dance", "turn", "step"),
+    "circle": ("circle", "swing"),
+    "lift": ("lift", "stand on", "kick", "march"),
+    "twist": ("twist", "turn"),
+    "lean": ("lean", "bow"),
+    "touch": ("hand to head", "reach up", "raise", "hold", "wave"),
     "reach": ("stretch", "reach up", "bend down", "raise", "swing", "hold", "throw", "punch"),
     "move": ("swing", "wave", "circle", "raise", "reach up", "stretch", "bend", "lower", "hold", "throw", "punch"),
-}  # fmt: skip
+}
 _NUMBERS = {word: n for n, words in enumerate(("once", "two", "three", "four", "five", "six", "seven", "eight"), 1)
             for word in (words, str(n)) if n > 1 or word == "once"} | {"twice": 2}  # fmt: skip
 _TIMES = rf"\b({'|'.join(_NUMBERS)})(?: (?:\w+ )?times?| (?:\w+ )?steps?| (?:jumps|hops|kicks|punches|squats|claps)\b)?"
 _LIMB = r"(?:hands?|arms?|legs?|foot|feet|knees?|fists?|elbows?)\b(?! side)"
 _SIDE = rf"\b(left|right|both)(?: \w+)? {_LIMB}|\bwith (?:the|his|her|their|its) (left|right)\b(?! {_LIMB})"
 _TO = rf"\b(?:to|towards?) (?:the|his|her|their|its)? ?(left|right)\b|\b(left|right)(?:ward)?s?\b(?! {_LIMB})"
-_TURNING = ("turn", "turn_around", "spin", "walk", "run", "look", "sidestep", "step", "jump", "lean", "crouch_walk")
+_DIRECTED = ("lean", *(name for name, action in ACTIONS.items() if action.direction))
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,7 @@ def _part(action: str, clause: str) -> Asked:
     sides = {m[1] or m[2] for m in re.finditer(_SIDE, clause)}
     side = "both" if "both" in sides or len(sides) == 2 else sides.pop() if sides else ""
     way = ""
-    if action in _TURNING:
+    if action in _DIRECTED:
         ways = {m[1] or m[2] for m in re.finditer(_TO, re.sub(_SIDE, "", clause))}
         if len(ways) == 1:
             way = ways.pop()

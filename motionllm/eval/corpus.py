@@ -200,7 +200,7 @@ def names_rightly(spec: Spec, text: str) -> dict[str, bool]:
     result = {"action": builtin.names_action(text, spec)}
     for kind in ("side", "direction"):
         # Where an action has one direction only, nobody need say it.
-        open_ = [part for part in spec.parts if len(builtin.CHOICES[part.action].get(kind, ())) > 1]
+        open_ = [part for part in spec.parts if len(getattr(builtin.ACTIONS[part.action], kind)) > 1]
         wanted = [getattr(part, kind) for part in open_ if getattr(part, kind)]
         if wanted:
             single = {part.action for part in spec.parts if part not in open_}

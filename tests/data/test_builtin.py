@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 
 from motionllm.data import builtin
-from motionllm.data.builtin import CHOICES, Part, Spec, body
-from motionllm.data.builtin.actions import choreograph
+from motionllm.data.builtin import ACTIONS, Part, Spec, body
+from motionllm.data.builtin.action import Action
+from motionllm.data.builtin.actor import Actor
+from motionllm.data.builtin.choreography import choreograph
+from motionllm.data.builtin.spec import draw
 from motionllm.data.samples import Question
 from motionllm.errors import MotionLLMError
 from motionllm.motion.skeleton import HUMANML3D
@@ -74,14 +77,14 @@ def test_splits_share_no_specification() -> None:
 def test_train_knows_every_word_and_is_balanced() -> None:
     specs = [Spec.of(s.labels["spec"]) for s in builtin.corpus(1200, seed=3)]
     seen = {(name, getattr(p, name), p.action) for spec in specs for p in spec.parts for name in ("side", "direction")}
-    for action, offered in CHOICES.items():
+    for action in ACTIONS.values():
         for name in ("side", "direction"):
-            assert all((name, value, action) in seen for value in offered.get(name, ()))
+            assert all((name, value, action.name) in seen for value in getattr(action, name))
     single = np.mean([not spec.relation for spec in specs])
     assert 0.5 < single < 0.6
     assert np.mean([spec.bare() for spec in specs]) > 0.2
     actions = Counter(p.action for spec in specs for p in spec.parts)
-    assert set(actions) == set(CHOICES) and actions.most_common(1)[0][1] / actions.total() < 0.25
+    assert set(actions) == set(ACTIONS) and actions.most_common(1)[0][1] / actions.total() < 0.25
     for a, b in (("left", "right"), ("slowly", "quickly")):
         values = Counter(v for spec in specs for p in spec.parts for v in (p.side, p.speed))
         assert 0.8 < values[a] / values[b] < 1.25
@@ -123,14 +126,11 @@ def test_speed_of_generation() -> None:
     assert 100 / (time.perf_counter() - start) * 60 > 1500  # 3,000 a minute and more on an idle core
 
 
-@pytest.mark.parametrize("action", sorted(CHOICES))
+@pytest.mark.parametrize("action", sorted(name for name, action in ACTIONS.items() if action.speed))
 def test_slow_and_quick_differ(action: str) -> None:
-    offered = CHOICES[action]
-    if not offered.get("speed"):
-        pytest.skip("the action has no speed")
-    part = Part(
-        action, *(offered.get(name, ("",))[0] for name in ("side", "direction")), count=max(offered.get("count", (0,)))
-    )
+    offered = ACTIONS[action]
+    side, direction = ((*getattr(offered, name), "")[0] for name in ("side", "direction"))
+    part = Part(action, side, direction, max(offered.count, default=0))
     ends = {
         s: np.median([choreograph(Spec((replace(part, speed=s),)), i)[0].end for i in range(8)])
         for s in ("slowly", "quickly")
@@ -254,7 +254,7 @@ def test_sides_directions_counts_and_order_are_told_apart() -> None:
 
     left, right = (Spec((Part("wave", side=side),)) for side in ("left", "right"))
     assert checked(left, left)["side"] and not checked(left, right)["side"]
-    ways = [Spec((Part("walk", direction=way),)) for way in CHOICES["walk"]["direction"]]
+    ways = [Spec((Part("walk", direction=way),)) for way in ACTIONS["walk"].direction]
     assert [[checked(a, b)["direction"] for b in ways] for a in ways] == np.eye(len(ways), dtype=bool).tolist()
     two, three = (Spec((Part("jump", count=n),)) for n in (2, 3))
     assert checked(two, two)["count"] and not checked(two, three)["count"]
@@ -278,3 +278,24 @@ def test_what_the_corpus_does_not_know_is_refused() -> None:
             builtin.joints(spec)
     with pytest.raises(MotionLLMError, match="split"):
         builtin.sample(0, split="dev")
+
+
+def test_a_new_action_is_a_record_and_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nod(a: Actor, part: Part) -> None:
+        for k in range(part.count or 1):
+            a.move(a.now + k, a.now + k + 0.5, nod=0.6)
+            a.move(a.now + k + 0.5, a.now + k + 1, nod=0)
+        a.now += part.count or 1
+
+    record = Action(
+        name="nod", move=nod, count=(1, 2), weight=100.0, phrases={"": ("[nod]{n}",)}, answer="nod",
+        asked=("nod", "nodding"), patterns=(r"\bnod(?:s|ding)?\b",),
+    )  # fmt: skip
+    monkeypatch.setitem(ACTIONS, "nod", record)
+    specs = [draw(np.random.default_rng(seed), "train") for seed in range(20)]
+    (spec, *_) = [spec for spec in specs if spec.parts == (Part("nod"),)]
+    motion = builtin.joints(spec)
+    lean = motion[:, 15] - motion[:, 12]
+    assert np.ptp(lean[:, 2]) > 0.025
+    assert "nod" in builtin.captions(spec, np.random.default_rng(0))[0]
+    assert "nod" in [q.answer for q in builtin.questions(replace(spec, seconds=3.0), np.random.default_rng(0))]

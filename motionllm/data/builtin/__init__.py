@@ -15,17 +15,20 @@ from pathlib import Path
 import numpy as np
 
 from motionllm.data.builtin import body
-from motionllm.data.builtin.actions import choreograph
+from motionllm.data.builtin.action import Part
+from motionllm.data.builtin.actions import ACTIONS
+from motionllm.data.builtin.asking import questions
 from motionllm.data.builtin.checking import check
+from motionllm.data.builtin.choreography import choreograph
 from motionllm.data.builtin.heard import heard, spec_of
 from motionllm.data.builtin.reading import named, names_action, right_answer
-from motionllm.data.builtin.spec import CHOICES, Part, Spec, draw
-from motionllm.data.builtin.words import captions, questions
+from motionllm.data.builtin.spec import Spec, draw
+from motionllm.data.builtin.words import captions
 from motionllm.data.samples import Sample
 from motionllm.errors import MotionLLMError
 
 __all__ = [
-    "CHOICES",
+    "ACTIONS",
     "Part",
     "Sample",
     "Spec",

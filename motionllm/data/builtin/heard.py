@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from motionllm.data.builtin.action import Part
+from motionllm.data.builtin.actions import ACTIONS
 from motionllm.data.builtin.reading import named, unread
-from motionllm.data.builtin.spec import CARRIERS, CHOICES, SAME, UPPER, Part, Spec, draw
+from motionllm.data.builtin.spec import CARRIERS, UPPER, Spec, draw
 from motionllm.data.builtin.words import NUMBERS, captions
 from motionllm.errors import MotionLLMError
 from motionllm.files import read_jsonl
@@ -69,17 +71,16 @@ def spec_of(caption: str, rng: np.random.Generator) -> Spec | None:
         return None
     parts = []
     for part in found:
-        offered = CHOICES[part["action"]]
+        offered = ACTIONS[part["action"]]
         values: dict[str, Any] = {"action": part["action"], "count": part["count"], "speed": part["speed"]}
         if round_about and not part["direction"]:
             part["direction"] = ("clockwise", "counterclockwise")[rng.integers(2)]
         for name in ("side", "direction"):
-            if part[name] or not offered.get(name):
+            options = getattr(offered, name)
+            if part[name] or not options or "" in options:
                 values[name] = part[name]
-            elif "" in offered[name] or (name == "direction" and "forward" in offered[name]):
-                values[name] = "" if "" in offered[name] else "forward"
             else:
-                values[name] = str(offered[name][rng.integers(len(offered[name]))])
+                values[name] = "forward" if "forward" in options else str(options[rng.integers(len(options))])
         parts.append(Part(**values))
     relation = ""
     if len(parts) == 2:
@@ -89,7 +90,7 @@ def spec_of(caption: str, rng: np.random.Generator) -> Spec | None:
             parts.sort(key=lambda p: p.action not in CARRIERS)
             if parts[1].action not in UPPER:
                 return None
-        elif parts[0].action == parts[1].action and parts[0].action not in SAME:
+        elif parts[0].action == parts[1].action and not ACTIONS[parts[0].action].repeats:
             return None
     spec = Spec(tuple(parts), relation)
     try:

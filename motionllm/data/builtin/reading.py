@@ -10,80 +10,16 @@ import re
 from itertools import pairwise
 from typing import Any
 
-from motionllm.data.builtin.spec import CHOICES, Spec
-from motionllm.data.builtin.words import NAMES, NUMBERS
+from motionllm.data.builtin.actions import ACTIONS
+from motionllm.data.builtin.spec import Spec
+from motionllm.data.builtin.words import NUMBERS
 from motionllm.data.samples import Question
 
-
-def _verb(*stems: str) -> str:
-    """A regular expression for the inflections of verbs."""
-    forms = [rf"{s[:-1]}(?:e|es|ed|ing)" if s.endswith("e") else rf"{s}(?:{s[-1]})?(?:s|es|ed|ing|er)?" for s in stems]
-    return rf"\b(?:{'|'.join(forms)})\b"
-
-
-_SIT, _STEP = r"\b(?:sit|sits|sat|sitting)\b", _verb("step")
-_TURN = _verb("turn", "rotate", "pivot")
-_LIMBS, _OWN = r"(?:hands?|arms?|fists?)", r"(?:(?:both|their|his|her|its|the|left|right) )"
-_ONE_LEG = rf"on (?:one|{_OWN}(?:left|right)) (?:leg|foot)"
-_TO_A_SIDE = rf"to {_OWN}(?:left|right)"
-_DOWN = r"(?:(?:bend|bent|reach|lean|squat|crouch)(?:s|es|ing)? (?:down|over|forward)(?:,? and| to|,)? ?)?"
-_BACK_UP = r"(?:,? and (?:then )?(?:stand|get|gett|com)(?:s|es|e|ing)? (?:back )?up)?"
-# In this order: what has matched is taken out, so that "turns around" is no "turns" and "jumping jacks" no "jump".
-PATTERNS: tuple[tuple[str, str], ...] = (
-    ("jumping_jacks", r"\b(?:jumping|star)[ -]?jacks?\b|\bstar jumps?\b"),
-    ("stretch", r"\bt[ -]?pos(?:e|es|ing)\b"),
-    (
-        "stretch",
-        _verb("stretch", "extend", "spread", "hold") + rf"(?: \w+){{0,3}}? {_LIMBS}\b(?: out| sideways| wide)*"
-        rf"(?: to {_OWN}?sides?)?|{_LIMBS} (?:straight )?out to {_OWN}?sides?",
-    ),
-    ("hips", rf"(?:{_verb('put', 'place', 'rest')} )?{_OWN}*{_LIMBS} (?:on|at) {_OWN}?(?:hips|waist)"),
-    ("touch_toes", _DOWN + rf"(?:to )?(?:touch(?:es|ed|ing)? |to )?{_OWN}?(?:\w+ )?toes\b"),
-    ("pick", _DOWN + r"\bpick(?:s|ed|ing)?\b(?: (?:something|an? \w+|it|the \w+))?(?: up\b)?"),
-    ("crouch_walk", r"\b(?:sneak(?:s|ed|ing)?|tiptoe\w*)\b|\bcrouch(?:es|ed|ing)?,? and (?:then )?walk(?:s|ing)?\b"),
-    (
-        "crouch_walk",
-        r"\bwalk(?:s|ed|ing)?\b(?: \w+){0,5} (?:in a crouch|crouched(?: down)?|crouching|while crouching|bent low)"
-        r"|\bcrouch(?:ed|ing)?[ -]walk(?:s|ed|ing)?\b",
-    ),
-    ("march", _verb("march") + r"|\b(?:walk|jog|run|step)\w*(?: \w+)? (?:in place|on the spot)"),
-    ("look", _verb("look", "glance", "gaze") + "|" + _verb("turn", "rotate") + rf" {_OWN}head"),
-    ("spin", _verb("spin", "twirl", "whirl", "pirouette") + r"(?: around)?|\b(?:full|360(?:[ -]degrees?)?) turn"),
-    ("spin", _TURN + r"(?: \w+)? (?:in )?(?:a )?(?:full circle|360(?: degrees)?|all the way around)"),
-    ("turn_around", _TURN + r"(?: \w+ly| fast| at a slow speed)? (?:back )?around"),
-    ("turn_around", _TURN + r"(?: \w+)? 180(?: degrees)?|\b(?:half|180(?:[ -]degrees?)?|u)[ -]turn"),
-    ("turn", _TURN),
-    ("sidestep", rf"\bside[ -]?step\w*|\bstep(?:s|ped|ping)? sideways|\bstepp?\w* (?:\w+ )?{_TO_A_SIDE}|\bshuffl\w+"),
-    ("sidestep", rf"\bt(?:ake|akes|aking|ook) (?:\w+ )?steps? {_TO_A_SIDE}"),
-    ("hop", _verb("hop") + rf"|\b(?:jump|leap)\w* (?:\w+ ){{0,2}}?{_ONE_LEG}"),
-    ("jump", _verb("jump", "leap")),
-    ("lunge", _verb("lunge")),
-    ("balance", _verb("balance") + rf"|\b(?:stand|stands|stood|standing) (?:\w+ )?{_ONE_LEG}"),
-    ("squat", _verb("squat") + r"(?: down)?" + _BACK_UP),
-    ("bow", _verb("bow") + r"|\bbend(?:s|ing)? forward"),
-    (
-        "stand_up",
-        r"\b(?:stand|stands|stood|standing|get|gets|got|getting|rise|rises|rising|rose) (?:\w+ly |at a slow speed )?"
-        r"(?:back )?(?:up|from (?:a|the|their) (?:seat|chair))(?: from (?:sitting|(?:a|the) (?:chair|seat)))?",
-    ),
-    ("sit", _SIT + r"|\bt(?:ake|akes|aking|ook) (?:a|the|their) seat"),
-    (
-        "kneel",
-        r"\b(?:kneel(?:s|ed|ing)?|knelt)\b|\b(?:go|goes|going|went|drop|drops|dropping|get|gets) (?:down )?"
-        rf"(?:on|to|onto) (?:one )?{_OWN}*knees?",
-    ),
-    ("lie", r"\b(?:lie|lies|lying|lay|lays|laying)\b"),
-    ("punch", r"(?:\bthrow\w* (?:\w+ )?)?" + _verb("punch", "jab", "box")),
-    ("throw", r"\b(?:throw|throws|threw|throwing|toss\w*|pitch\w*)\b"),
-    ("kick", _verb("kick")),
-    ("clap", _verb("clap", "applaud")),
-    ("wave", _verb("wave")),
-    ("drink", r"\b(?:drink|drinks|drank|drinking|sip|sips|sipping)\b"),
-    ("raise", rf"\b(?:rais|lift|put|hold)\w* (?:\w+ ){{0,3}}?{_LIMBS}\b(?: up)?|{_LIMBS} up\b"),
-    ("run", _verb("run", "jog", "sprint") + r"|\bran\b"),
-    ("step", r"\bt(?:ake|akes|aking|ook) (?:\w+ ){0,3}steps?\b|" + _STEP),
-    ("walk", _verb("walk", "stroll") + r"|\bback(?:s|ed|ing)? up\b"),
-    ("stand", r"\b(?:stand|stands|stood|standing)\b"),
+# (action, regular expression), in the order in which they are looked for.
+PATTERNS = tuple(
+    (action.name, pattern)
+    for action in sorted(ACTIONS.values(), key=lambda action: action.reading)
+    for pattern in action.patterns
 )
 CONNECTOR = (
     r"\b(?:and )?(?:then|before|after(?:wards?)?|while|and|as|at the same time)\b|[.;]"
@@ -150,21 +86,21 @@ def named(text: str) -> dict[str, Any]:
 
 
 def _modifiers(action: str, clause: str) -> dict[str, Any]:
-    offered = CHOICES[action]
+    offered = ACTIONS[action]
     side = direction = ""
-    if "side" in offered:
+    if offered.side:
         both = re.search(r"\bboth\b|\bhands\b|\barms\b|\bknees\b", clause)
         sides = set(re.findall(r"\b(left|right)\b", clause))
         side = "both" if (both and not sides) or len(sides) == 2 else sides.pop() if sides else ""
-    if "direction" in offered:
-        found = [way for way, pattern in _WAYS if re.search(pattern, clause) and way in offered["direction"]]
+    if offered.direction:
+        found = [way for way, pattern in _WAYS if re.search(pattern, clause) and way in offered.direction]
         if "counterclockwise" in found and not re.search(
             r"(?<!counter)(?<!counter )(?<!counter-)(?<!anti)(?<!anti-)(?<!anti )clockwise", clause
         ):
             found = [way for way in found if way != "clockwise"]
         direction = found[0] if found else ""
     count = 0
-    if "count" in offered:
+    if offered.count:
         count = next((n for word, n in _COUNTS.items() if re.search(rf"\b{word}\b", clause)), 0)
         if not count and re.search(
             r"\bone\b (?!leg|foot|knee|hand|arm)|\ba (?:single|jump|step|side|kick|squat|lunge|bow|punch)\b", clause
@@ -180,20 +116,6 @@ def _modifiers(action: str, clause: str) -> dict[str, Any]:
     return {"action": action, "side": side, "direction": direction, "count": count, "speed": speed}
 
 
-# A caption may name the broader word: to turn around is to turn, to hop is to jump.
-_BROADER = {
-    "turn_around": {"turn"},
-    "spin": {"turn", "turn_around"},
-    "hop": {"jump"},
-    "crouch_walk": {"walk"},
-    "sidestep": {"step"},
-    "march": {"walk"},
-    "step": {"walk"},
-    "run": set(),
-    "pick": set(),
-}
-
-
 def names_action(text: str, spec: Spec) -> bool:
     """Whether a caption names the actions of a specification, all of them, no other, and "then" in its order."""
     wanted, got = [part.action for part in spec.parts], named(text)["actions"]
@@ -201,7 +123,7 @@ def names_action(text: str, spec: Spec) -> bool:
         got = got * 2
 
     def same(a: list[str], b: list[str]) -> bool:
-        return len(a) == len(b) and all(y == x or y in _BROADER.get(x, ()) for x, y in zip(a, b, strict=True))
+        return len(a) == len(b) and all(y == x or y in ACTIONS[x].broader for x, y in zip(a, b, strict=True))
 
     return same(wanted, got) or (spec.relation == "while" and same(wanted[::-1], got))
 
@@ -235,7 +157,7 @@ def _normal(answer: str, question: Question) -> str:
         ]
         return found[0] if found else joined
     short = " ".join(words)
-    exact = next((a for a, name in NAMES.items() if name == short), None)
+    exact = next((action.name for action in ACTIONS.values() if action.answer == short), None)
     if exact:
         return exact
     actions = named(answer)["actions"]

@@ -9,20 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from motionllm.data.builtin.action import Part
+from motionllm.data.builtin.actions import ACTIONS
 from motionllm.errors import MotionLLMError
 
 SHORTEST, LONGEST = 2.1, 9.8  # seconds
-
-
-@dataclass(frozen=True)
-class Part:
-    """One action. "" and 0 mean: not asked for, nothing said about it."""
-
-    action: str
-    side: str = ""
-    direction: str = ""
-    count: int = 0
-    speed: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,18 +38,17 @@ class Spec:
     def validate(self) -> None:
         """Raise MotionLLMError if the corpus knows no such motion."""
         for part in self.parts:
-            if part.action not in CHOICES:
+            action = ACTIONS.get(part.action)
+            if not action:
                 raise MotionLLMError(
-                    f"No action '{part.action}' in the built-in corpus: take one of {sorted(CHOICES)}."
+                    f"No action '{part.action}' in the built-in corpus: take one of {sorted(ACTIONS)}."
                 )
-            offered = CHOICES[part.action]
             for name in ("side", "direction", "count", "speed"):
-                value = getattr(part, name)
-                if value not in (*offered.get(name, ()), *({"count": (0,), "speed": ("",)}.get(name, ()))) and (
-                    value or offered.get(name)
-                ):
+                value, offered = getattr(part, name), getattr(action, name)
+                open_ = not value and (name in ("count", "speed") or not offered)  # not asked for
+                if value not in offered and not open_:
                     raise MotionLLMError(
-                        f"'{part.action}' has no {name} {value!r}: take one of {list(offered.get(name, ('',)))}."
+                        f"'{part.action}' has no {name} {value!r}: take one of {list(offered or ('',))}."
                     )
         if (len(self.parts), bool(self.relation)) not in ((1, False), (2, True)):
             raise MotionLLMError(
@@ -85,50 +75,9 @@ class Spec:
         return "val" if share < 0.05 else "test" if share < 0.10 else "train"
 
 
-SIDES, BOTH = ("left", "right"), ("left", "right", "both")
-SPEEDS = ("slowly", "quickly")
-CHOICES: dict[str, dict[str, tuple]] = {
-    "walk": {"direction": ("forward", "backward", "left", "right", "clockwise", "counterclockwise"), "speed": SPEEDS},
-    "run": {"direction": ("forward", "left", "right"), "speed": SPEEDS},
-    "crouch_walk": {"direction": ("forward",), "speed": SPEEDS},
-    "march": {"speed": SPEEDS},
-    "step": {"direction": ("forward", "backward"), "count": (1, 2, 3, 4), "speed": SPEEDS},
-    "sidestep": {"direction": SIDES, "count": (1, 2, 3, 4), "speed": SPEEDS},
-    "turn": {"direction": SIDES, "speed": SPEEDS},
-    "turn_around": {"direction": SIDES, "speed": SPEEDS},
-    "spin": {"direction": SIDES, "speed": SPEEDS},
-    "jump": {"direction": ("", "forward", "backward", "left", "right"), "count": (1, 2, 3, 4)},
-    "hop": {"side": SIDES, "count": (1, 2, 3, 4)},
-    "squat": {"count": (1, 2, 3), "speed": SPEEDS},
-    "lunge": {"side": SIDES, "count": (1, 2), "speed": SPEEDS},
-    "bow": {"count": (1, 2, 3), "speed": SPEEDS},
-    "touch_toes": {"count": (1, 2), "speed": SPEEDS},
-    "pick": {"side": SIDES, "speed": SPEEDS},
-    "wave": {"side": BOTH, "count": (2, 3, 4), "speed": SPEEDS},
-    "raise": {"side": BOTH, "speed": SPEEDS},
-    "punch": {"side": SIDES, "count": (1, 2, 3, 4), "speed": SPEEDS},
-    "clap": {"count": (2, 3, 4), "speed": SPEEDS},
-    "stretch": {"speed": SPEEDS},
-    "hips": {},
-    "drink": {"side": SIDES},
-    "look": {"direction": SIDES},
-    "throw": {"side": SIDES, "speed": SPEEDS},
-    "kick": {"side": SIDES, "count": (1, 2, 3), "speed": SPEEDS},
-    "balance": {"side": SIDES},
-    "sit": {"speed": SPEEDS},
-    "stand_up": {"speed": SPEEDS},
-    "kneel": {"side": BOTH, "speed": SPEEDS},
-    "lie": {"speed": SPEEDS},
-    "jumping_jacks": {"count": (2, 3, 4), "speed": SPEEDS},
-    "stand": {},
-}
-CARRIERS = ("walk", "march")
-UPPER = ("wave", "raise", "clap", "stretch", "punch", "hips", "drink", "look")
-# Of the same action another side or direction may follow.
-SAME = ("walk", "turn", "wave", "raise", "sidestep", "step", "kick", "punch", "jump", "look")
-_FAVOURED = {"": 3.0, "both": 0.6, "forward": 2.0}
-_LIKELY = {"walk": 4.0, "run": 2.0, "wave": 2.5, "jump": 2.5, "turn": 1.5, "raise": 1.5, "kick": 1.5, "punch": 1.3,
-           "squat": 1.3, "sit": 1.3, "stand": 0.4, "hips": 0.6, "lie": 0.8, "spin": 0.8, "clap": 1.3}  # fmt: skip
+CARRIERS = tuple(name for name, action in ACTIONS.items() if action.carries)
+UPPER = tuple(sorted((name for name, action in ACTIONS.items() if action.upper), key=lambda name: ACTIONS[name].upper))
+_FAVOURED = {"": 3.0, "both": 0.6, "forward": 2.0}  # sides and directions; all others 1
 
 
 def _pick(rng: np.random.Generator, options: Sequence[str], weights: Sequence[float]) -> str:
@@ -138,34 +87,33 @@ def _pick(rng: np.random.Generator, options: Sequence[str], weights: Sequence[fl
 
 def _part(rng: np.random.Generator, action: str, modified: float) -> Part:
     """A part of an action; `modified`: how likely each of count and speed is named."""
-    offered = CHOICES[action]
+    offered = ACTIONS[action]
     values: dict[str, Any] = {}
     for name in ("side", "direction"):
-        if offered.get(name):
-            options = offered[name]
+        if options := getattr(offered, name):
             values[name] = _pick(rng, options, [_FAVOURED.get(option, 1.0) for option in options])
-    fast = bool(offered.get("speed")) and rng.random() < modified
-    many = bool(offered.get("count")) and rng.random() < modified * (0.35 if fast else 1.3)
+    fast = bool(offered.speed) and rng.random() < modified
+    many = bool(offered.count) and rng.random() < modified * (0.35 if fast else 1.3)
     if fast:
-        values["speed"] = offered["speed"][rng.integers(2)]
+        values["speed"] = offered.speed[rng.integers(2)]
     if many:
-        values["count"] = int(offered["count"][rng.integers(len(offered["count"]))])
+        values["count"] = int(offered.count[rng.integers(len(offered.count))])
     return Part(action, **values)
 
 
 def _draw(rng: np.random.Generator, single: bool) -> Spec:
     def pick(allowed: Sequence[str]) -> str:
-        return _pick(rng, allowed, [_LIKELY.get(name, 1.0) for name in allowed])
+        return _pick(rng, allowed, [ACTIONS[name].weight for name in allowed])
 
     if single:
-        return Spec((_part(rng, pick(tuple(CHOICES)), 0.4),))
+        return Spec((_part(rng, pick(tuple(ACTIONS)), 0.4),))
     if rng.random() < 0.25:
         return Spec((_part(rng, pick(CARRIERS), 0.2), _part(rng, pick(UPPER), 0.12)), "while")
-    first = pick([n for n in CHOICES if n not in ("kneel", "lie", "stand")])
-    if first == "sit":
-        second = "stand_up" if rng.random() < 0.6 else pick(["wave", "clap", "raise", "drink", "stretch", "look"])
+    first = pick([name for name, action in ACTIONS.items() if not action.last])
+    if then := ACTIONS[first].then:
+        second = "stand_up" if rng.random() < 0.6 else pick(then)
     else:
-        second = pick([n for n in CHOICES if n not in ("stand_up", "stand", first if first not in SAME else "")])
+        second = pick([n for n in ACTIONS if n not in ("stand_up", "stand") and (n != first or ACTIONS[n].repeats)])
     a, b = _part(rng, first, 0.2), _part(rng, second, 0.2)
     if first == second:  # whose count would it be?
         a, b = replace(a, count=0), replace(b, count=0)
