@@ -68,54 +68,59 @@ class Section(BaseModel):
 
 
 class More(Section):
-    """Training clips made of those that a set has."""
+    """Further training clips derived from those of a data set."""
 
     cuts: Annotated[int, Field(ge=0, le=100), NUMBER] = 0
-    """Further versions of every clip: begun at another frame, so that its codes are others, cut and at another pace."""
+    """Derived versions per clip: each starts a few frames later (which gives other codes), is trimmed by up to `crop`,
+    and runs at a slightly different pace."""
     crop: Annotated[float, Field(ge=0, le=0.4), NUMBER] = 0.08
-    """Share of a version that is cut off at either end, at most."""
+    """The largest share of a version that is trimmed off either end."""
     pace: Annotated[float, Field(ge=0, le=0.5), NUMBER] = 0.15
-    """Share by which a version is faster or slower, at most."""
+    """The largest relative change of a version's speed: 0.15 is up to 15 % slower or faster."""
     joined: Annotated[int, Field(ge=0, le=1_000_000), NUMBER] = 0
-    """Pairs of clips of which the second goes on from the first, with "then" between their captions."""
+    """Number of clips made by blending the end of one clip into the start of another, captioned "A, then B"."""
     stacked: Annotated[int, Field(ge=0, le=1_000_000), NUMBER] = 0
-    """Pairs of a clip in which only the legs do something, and the trunk and arms of one in which only the arms do."""
+    """Number of clips made from the pelvis and legs of one clip and the trunk, head and arms of another, captioned "A
+    while B". Only pairs in which the first moves just the legs and the second just the arms."""
 
 
 class Source(Section):
     """One data set."""
 
     kind: Literal["builtin", "captions", "humanml3d", "messages", "sharegpt", "alpaca"]
-    """`builtin`: procedural clips, computed on the spot. `captions`: captions without motion, JSON lines of {"id",
-    "split", "captions"}: those that name what the built-in corpus knows get a motion of it. `humanml3d`: a folder laid
-    out as HumanML3D or KIT-ML (`new_joints/` or `new_joint_vecs/`, `texts/`, `train.txt` …), as `motionllm data import`
-    writes it. `messages`, `sharegpt`, `alpaca`: conversations, a JSONL or JSON file, or a folder with train.jsonl and
+    """`builtin`: procedural clips, generated on the fly. `captions`: JSON lines of {"id", "split", "captions"} without
+    motion; captions the built-in corpus understands get a generated motion. `humanml3d`: a folder laid out as HumanML3D
+    or KIT-ML (`new_joints/` or `new_joint_vecs/`, `texts/`, `train.txt` …), which `motionllm data import` writes.
+    `messages`, `sharegpt`, `alpaca`: text conversations in a JSONL or JSON file, or in a folder with train.jsonl and
     val.jsonl."""
     path: Where | None = None
-    """Folder or file of the data set; of every kind but `builtin`."""
+    """Folder or file of the data set; required for every kind except `builtin`."""
     clips: Count = 20_000
-    """How many clips of the built-in corpus or for captions; validation and test have a twentieth more of their own."""
+    """`builtin` and `captions`: number of training clips. The val and test splits each have a twentieth of this in
+    addition."""
     seed: Seed = 0
-    """Of the built-in corpus: another seed gives other clips."""
+    """`builtin`: another seed generates other clips. Also seeds the clips of `more`."""
     weight: Weight = 1.0
-    """How often its clips are drawn against the other sources'."""
+    """How often clips of this source are drawn, relative to the other sources."""
     exclude: list[str] = []
-    """Ids that are left out."""
+    """Ids of clips to leave out."""
     mirror: bool = False
-    """Add every training clip with left and right exchanged, in motion and words."""
+    """Add a copy of every training clip with left and right swapped, in the motion and in its words."""
     more: More | None = None
-    """Further training clips, made of these."""
+    """Further training clips derived from these; null adds none."""
     ask: list[Literal["facts", "labels"]] = []
-    """For the task `question`: make questions of what is measured on a clip (`facts`) or of its `labels`."""
+    """For the task `question`: generate questions from measurements of the clip (`facts`) or from its `labels`."""
     captions: list[Literal["labels", "notation"]] = []
-    """Make sentences: of captions that are mere labels (`labels`: "salsa dance" becomes "a person dances salsa"), and,
-    for clips without any caption, of what is measured on them (`notation`; their label `captions` says so)."""
+    """Generate captions: `labels` rewrites captions that are mere labels as sentences ("salsa dance" becomes "a person
+    dances salsa"); `notation` describes clips without a caption from what is measured on them (they carry the label
+    `captions: notation`)."""
     check: list[Literal["side"]] = []
-    """Leave out captions that the motion contradicts: that name one side where it shows the other alone (`side`), as
-    captions of mirrored clips do that were not mirrored with them."""
+    """Drop captions that the motion contradicts. `side`: captions that name left or right where only the other side
+    moves, as in clips that were mirrored without their captions."""
     labels: dict[str, dict[str, Annotated[str, Field(min_length=1)]]] | None = None
-    """Which keys of labels.jsonl are asked about, each with words for its values (`{action: {hopBothLegs1hops: hop}}`);
-    a value without words is split into its own. Without it: every key but those of people, files and codes."""
+    """The keys of labels.jsonl to ask about, each with the words for its values (`{action: {hopBothLegs1hops: hop}}`);
+    a value without words is split into its own. null asks about every key except those that name people, files or
+    codes."""
 
     @model_validator(mode="after")
     def _path_where_needed(self) -> Source:

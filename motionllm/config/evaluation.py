@@ -36,115 +36,118 @@ def _temperature(value: float) -> float:
 
 
 class EmbedderTraining(Section):
-    """How an embedder is trained: InfoNCE both ways within the batch."""
+    """How an embedder is trained: InfoNCE in both directions within the batch."""
 
     steps: Steps = 3000
-    """Optimizer steps at most."""
+    """The largest number of optimizer steps."""
     minutes: Minutes | None = None
-    """Wall time after which training ends; null trains all steps."""
+    """Wall-clock minutes after which training ends; null trains all steps."""
     batch: Batch = 128
-    """Clips a step, each a contrast to the others."""
+    """Clips per step; each is a negative for all others."""
     lr: Rate = 1e-3
-    """The learning rate after `warmup`."""
+    """Peak learning rate, reached after `warmup`."""
     warmup: Warmup = 50
-    """Steps in which the rate rises; with `minutes`, a tenth of them at most."""
+    """Steps over which the learning rate rises; with `minutes`, a tenth of that time at most."""
     weight_decay: Decay = 0.05
-    """AdamW's."""
+    """Weight decay of AdamW."""
     dropout: Dropout = 0.1
-    """In both networks."""
+    """Dropout in the text and the motion network."""
     temperature: Annotated[float, Field(ge=0.001, le=10), NUMBER] = 0.07
-    """The contrast's start; it is learned."""
+    """Initial temperature of the contrastive loss; it is learned."""
     crop: Fraction = 0.1
-    """Share of a clip that may be cut off in training."""
+    """The largest share of a clip that is randomly cropped in training."""
     seed: Seed = 0
-    """Of weights and batches."""
+    """Seed of initial weights and batches."""
 
 
 class EmbedderRecipe(Section):
-    """A text–motion embedder to measure with: `motionllm eval train-embedder RECIPE`."""
+    """Training of a text–motion embedder to measure with: `motionllm eval train-embedder RECIPE`."""
 
     name: Name = "embedder"
-    """The default folder is runs/embedders/NAME."""
+    """Name of the embedder; its default folder is runs/embedders/NAME."""
     version: Count = 1
-    """Raise it with every change that moves its numbers."""
+    """Raise it with every change that affects its embeddings: results of different versions do not compare."""
     sources: Sources
     """Data sets with captions."""
     base: Where = "builtin:smollm2-135m-instruct"
-    """The causal LLM whose hidden states make a caption's features."""
+    """The causal LLM whose hidden states represent captions."""
     layer: Annotated[int, Field(ge=0, le=1000), NUMBER] = 0
-    """The states after so many layers; 0 takes its token embeddings, which cost nothing."""
+    """Take the hidden states after this many layers; 0 takes the token embeddings, which cost no forward pass."""
     width: Width = 192
     """Channels of the motion network."""
     dim: Width = 128
-    """Of the embeddings."""
+    """Dimensions of the embedding."""
     train: EmbedderTraining = EmbedderTraining()
 
 
 class MultiModality(Section):
-    """How different the motions for one text are: texts × repeats motions more."""
+    """How diverse the motions for one text are. Costs texts × repeats additional motions."""
 
     texts: Count = 100
-    """Texts that are drawn."""
+    """Number of texts, drawn from the cases."""
     repeats: Annotated[int, Field(ge=2, le=10_000), NUMBER] = 30
-    """Motions of each."""
+    """Motions generated per text."""
     pairs: Count = 10
-    """Pairs compared for each text."""
+    """Pairs of motions compared per text."""
 
 
 class Suite(Section):
-    """What is measured, on what, how: `motionllm eval SUITE --model RUN`."""
+    """What is measured, on which data, and how: `motionllm eval SUITE --model RUN`."""
 
     name: Name
-    """The default folder is runs/eval/NAME/MODEL."""
+    """Name of the suite; results go to runs/eval/NAME/MODEL by default."""
     version: Count = 1
-    """Raise it with every change that moves its numbers."""
+    """Raise it with every change that affects its results: results of different versions do not compare."""
     task: Literal["text_to_motion", "captioning", "questions", "prediction", "in_between", "tokenizer"]
-    """What the model does."""
+    """What the model is asked to do."""
     data: Source
-    """The data set that it is measured on."""
+    """The data set measured on."""
     split: Literal["train", "val", "test"] = "test"
-    """The split whose clips are the cases."""
+    """The split measured on."""
     cases: Count | None = None
-    """Clips of the split, from its start; null takes all."""
+    """Number of clips, from the start of the split; null takes all."""
     frames: tuple[Annotated[int, Field(ge=0), NUMBER], Annotated[int, Field(gt=0), NUMBER]] | None = None
-    """Shortest and longest clips that count."""
+    """[shortest, longest]: only clips within these lengths count; null is [4, no limit]."""
     captions: Literal["first", "drawn", "none"] = "first"
-    """Of a clip's captions the first, or one drawn in each replication; for prediction and in_between also none."""
+    """Use the `first` caption of a clip, or a random one per replication (`drawn`); `none`, for prediction and
+    in_between, gives no text."""
     length: Literal["own", "given"] = "own"
-    """Of a motion: the model's own stop, or the true clip's duration is given."""
+    """Length of generated motion: `own`, where the model stops, or `given`, the duration of the true clip."""
     shown: Literal["codes", "notation", "both"] | None = None
-    """Of captioning and questions: what the model is given of a clip; null is all that it was trained to read."""
+    """For captioning and questions: what the model sees of a clip; null is everything it was trained to read."""
     given: Annotated[float, Field(gt=0, lt=1), NUMBER] = 0.2
-    """The share of a clip that prediction and in_between start from."""
+    """For prediction and in_between: share of the clip that the model starts from."""
     embedder: Where = "default"
-    """A folder, a shipped name, or `standard:FOLDER`, where the standard evaluator lies."""
+    """Embedder to measure with: a folder, a shipped name, or `standard:FOLDER` with the field's standard evaluator."""
     group: Annotated[int, Field(ge=4, le=100_000), NUMBER] = 32
-    """Clips that R-Precision looks for the right one among."""
+    """Group size of R-Precision: the right clip is looked for among this many."""
     pairs: Count = 300
-    """Pairs of motions whose mean distance is Diversity."""
+    """Pairs of motions whose mean distance is the Diversity."""
     replications: Annotated[int, Field(gt=0, le=10_000), NUMBER] = 1
-    """How often all is measured, for an interval."""
+    """Number of repetitions with different seeds, for confidence intervals."""
     multimodality: MultiModality | None = None
+    """Measure how diverse the motions for one text are; null does not."""
     labels: Annotated[list[Text], Field(max_length=100)] = []
-    """Keys of labels.jsonl that a classifier trained on real train clips reads off motions."""
+    """Keys of labels.jsonl that a classifier, trained on real train clips, predicts from generated motion."""
     temperature: Annotated[float, Field(ge=0, le=100), NUMBER, AfterValidator(_temperature)] = 0.8
-    """Of sampling; 0 takes the likeliest token."""
+    """Sampling temperature; 0 always takes the most likely token."""
     top_p: TopP = 0.95
-    """Sample from the likeliest tokens that make up this share."""
+    """Nucleus sampling: sample from the most likely tokens that make up this probability."""
     guidance: Annotated[float, Field(ge=0, le=20), NUMBER] = 1.0
-    """Of text_to_motion, away from what the model does without the text; for adapters trained with `data.drop_text`."""
+    """For text_to_motion: scale of classifier-free guidance, for adapters trained with `data.drop_text`; 1 switches it
+    off."""
     plan: bool = True
-    """Of text_to_motion: an adapter that plans writes its plan first; false: no adapter does."""
+    """For text_to_motion: whether adapters that were trained to plan write a plan first."""
     best_of: Annotated[int, Field(gt=0, le=1000), NUMBER] = 1
-    """Motions made for each prompt; the model keeps one."""
+    """Motions generated per prompt, of which the model picks one."""
     batch: Batch = 64
-    """Prompts side by side."""
+    """Prompts processed at once; affects memory and speed, and which random numbers a prompt gets."""
     seed: Seed = 0
-    """Of everything that is drawn."""
+    """Seed of everything random."""
     expect: dict[str, tuple[float, float]] = {}
-    """{measure: [least, most]}: what real data must score, or the suite stops."""
+    """{measure: [lowest, highest]}: what real data must score, or the suite stops before measuring."""
     benchmark: Text | None = None
-    """The name under which others' numbers are published, where this is that benchmark."""
+    """Name under which results on this benchmark are published elsewhere; null if it is none."""
 
     @model_validator(mode="after")
     def _what_goes_together(self) -> Suite:

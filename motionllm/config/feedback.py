@@ -29,116 +29,123 @@ from motionllm.config.base import (
 
 
 class Sampling(Section):
-    """What is made to be judged."""
+    """Which results are generated to be judged."""
 
     prompts: Count = 64
-    """Prompts a round."""
+    """Prompts per round."""
     samples: Annotated[int, Field(ge=2, le=1000), NUMBER] = 8
-    """Results for each of them."""
+    """Results per prompt."""
     replies: Where | None = None
-    """A run from the same adapter, with the same prompts, whose first round's results are judged again in place of new
-    ones, so that judges and methods can be set side by side for one sampling."""
+    """A run with the same adapter and prompts whose first round is judged again instead of generating results, to
+    compare judges and methods on equal samples; null generates."""
     temperature: Annotated[float, Field(ge=0.01, le=100), NUMBER] = 1.0
-    """Of sampling."""
+    """Sampling temperature."""
     top_p: TopP = 1.0
-    """Sample from the likeliest tokens that make up this share."""
+    """Nucleus sampling: sample from the most likely tokens that make up this probability."""
     batch: Batch = 32
-    """Results made side by side."""
+    """Results generated at once."""
     seconds: Fraction = 0.0
-    """Share of motion prompts that state a duration, which the model's own stop is then judged by."""
+    """Share of motion prompts that state a duration, against which the end chosen by the model is judged."""
 
 
 class Learning(Section):
-    """How an adapter learns from its judged results: rounds of sampling, then steps on what was sampled."""
+    """How an adapter learns from judged results: rounds of sampling, each followed by optimizer steps on what was
+    sampled. A result is a unit of training; for `dpo`, a pair of results."""
 
     rounds: Annotated[int, Field(ge=0, le=1_000_000), NUMBER] = 1
-    """Rounds of sampling and learning; 0 measures alone."""
+    """Rounds of sampling and training; 0 only measures."""
     steps: Steps = 50
-    """Optimizer steps a round."""
+    """Optimizer steps per round."""
     minutes: Minutes | None = None
-    """Wall time, sampling included, after which the run ends with the step it is in."""
+    """Wall-clock minutes, sampling included, after which the run ends with its current step; null runs all rounds."""
     batch: Batch = 16
-    """Units a step: a result; for `dpo` a pair."""
+    """Units per step."""
     micro_batch: Batch = 8
-    """Units computed at once; it changes memory and speed alone."""
+    """Units computed at once; affects memory and speed only."""
     keep: Annotated[int, Field(gt=0, le=1000), NUMBER] = 1
-    """`rejection`: the best of a group, where better than the group's mean. `dpo`: pairs of a group, best with worst,
-    second best with second worst."""
+    """`rejection`: results learned from per prompt, the best ones, if better than the mean of the prompt's results.
+    `dpo`: pairs per prompt, best with worst, second best with second worst and so on."""
     least: Fraction = 0.5
-    """`rejection`: the least reward of what is learned from."""
+    """`rejection`: lowest reward of a result that is learned from."""
     margin: Fraction = 0.1
-    """`dpo`: by how much reward the two of a pair must differ."""
+    """`dpo`: smallest difference in reward within a pair."""
     beta: Weight = 0.1
-    """`dpo`: how much the margin between chosen and rejected counts."""
+    """`dpo`: scale of the log-ratio to the initial adapter; lower values allow it to move further away."""
     clip_ratio: Factor = 0.2
-    """`grpo`: how far the ratio to the sampling policy counts."""
+    """`grpo`: clip the probability ratio to the sampling policy to 1 ± this."""
     kl: Loss = 0.02
-    """Weight of the divergence from the adapter that was started from, per token."""
+    """Weight of the divergence from the initial adapter, per token."""
     truth: Fraction = 0.25
-    """True examples beside the judged ones, as a share of the batch."""
+    """Real examples added to each step, as a share of the batch; also their weight in the loss."""
     rehearsal: Fraction = 0.25
-    """Texts that the base itself writes, likewise, so that plain language stays."""
+    """Texts written by the base model added to each step, as a share of the batch and weight in the loss, so that it
+    keeps its plain language."""
     lr: Rate = 1e-4
-    """The learning rate after `warmup`."""
+    """Peak learning rate, reached after `warmup`."""
     rows_lr: Factor = 1.0
-    """Factor on the motion rows' rate."""
+    """Factor on the learning rate for the motion tokens' rows."""
     warmup: Warmup = 5
-    """Steps in which the rate rises; with `minutes`, a tenth of them at most."""
+    """Steps over which the learning rate rises; with `minutes`, a tenth of that time at most."""
     min_lr: Fraction = 0.1
-    """The rate's end, as a share of `lr`."""
+    """Final learning rate, as a share of `lr`."""
     clip: Weight = 1.0
-    """The gradient's norm is cut to this."""
+    """Largest norm of the gradient; larger ones are scaled down."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the computation; what is trained and the optimizer are float32 in any case."""
+    """Type of the computation; `auto` is bfloat16 where the hardware computes in it, else float32. Trained weights and
+    the optimizer are float32 in either case."""
     store: Literal["float32", "bfloat16"] = "float32"
-    """Type of the adapter's file at the end; bfloat16 halves it."""
+    """Type of the saved adapter's weights; bfloat16 halves the file."""
     save_every: Count = 10
     """Steps between checkpoints."""
     save_minutes: Minutes | None = 10.0
-    """Minutes after which a checkpoint is saved at the latest; null counts steps alone."""
+    """Save a checkpoint at least this often, in minutes; null counts steps alone."""
     seed: Seed = 0
-    """Of prompts, sampling and batches."""
+    """Seed of prompts, sampling and batches."""
 
 
 class Guards(Section):
-    """What is measured beside the reward, before and after, on prompts of the val split, and how much may be lost."""
+    """Limits on what may get worse while the reward rises, measured on prompts of the val split before and after
+    training."""
 
     embedder: Where | None = None
-    """The embedder that reports FID and diversity; never the one that judges."""
+    """The embedder that FID and diversity are measured with, which must differ from the one that judges; null measures
+    neither."""
     cases: Annotated[int, Field(ge=2, le=1_000_000), NUMBER] = 100
-    """Prompts."""
+    """Number of prompts."""
     every: Count = 1
     """Rounds between measurements."""
     fid: Loss = 0.05
-    """How much of FID may be gained, as a share."""
+    """Largest relative rise of FID."""
     diversity: Fraction = 0.10
-    """How much of diversity may be lost, as a share."""
+    """Largest relative fall of Diversity."""
     unseen: Fraction = 0.05
-    """How much a judge that training never saw may lose, as a share of its range."""
+    """Largest fall of a judge that is not part of the reward, as a share of its range."""
     plain: Loss = 0.05
-    """How much plain text's log-likelihood may lose, in nats per token."""
+    """Largest fall of the log-likelihood of plain text, in nats per token."""
     stop: bool = True
-    """End the run where a limit is passed; the adapter kept is then the one before."""
+    """End the run when a limit is passed; the adapter kept is the best one within the limits."""
 
 
 class Improvement(Section):
-    """An adapter that goes on from its own judged results: `motionllm improve RUN RECIPE`."""
+    """An adapter trained on its own judged results: `motionllm improve RUN RECIPE`."""
 
     name: Name = "improve"
-    """The default folder is runs/NAME."""
+    """Name of the run; its default folder is runs/NAME."""
     start: Where | None = None
-    """The adapter to go on from: a run, a folder or a shipped name. The command line gives it."""
+    """The adapter to start from (run, folder or shipped name); the command line sets it."""
     method: Literal["rejection", "dpo", "grpo"] = "rejection"
-    """Learn the best; pairs of better and worse; or all, by their advantage."""
+    """`rejection`: train on the best results. `dpo`: on pairs of a better and a worse result. `grpo`: on all results,
+    weighted by their advantage."""
     judges: Weights = {"agreement": 1.0}
-    """{judge: weight} of the judges that reward; by default how well motion keeps, event by event, to the plan that the
-    adapter writes, or where it writes none, to the notation of the real clip, which any data set of 22 joints has."""
+    """{judge: weight}: the judges whose weighted mean is the reward. The default, `agreement`, is how well motion
+    keeps, event by event, to the plan that the adapter wrote, or, where it writes none, to the notation of the real
+    clip, which any 22-joint data set has."""
     embedder: Where | None = None
-    """A text–motion embedder trained for the judges that need one."""
+    """A text–motion embedder for judges that need one; null where none does."""
     sources: Sources
-    """Data sets whose train split the prompts are of."""
+    """Data sets whose train splits give the prompts."""
     tasks: Weights = {"text_to_motion": 1.0}
-    """{task: weight} of the prompts."""
+    """{task: weight}: shares of the prompts."""
     sampling: Sampling = Sampling()
     train: Learning = Learning()
     guards: Guards = Guards()

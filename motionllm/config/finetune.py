@@ -30,47 +30,50 @@ from motionllm.config.base import (
 
 
 class Model(Section):
-    """The base and what it is taught motion with."""
+    """The base model and the motion tokens added to it."""
 
     base: Where = "builtin:smollm2-135m-instruct"
     """A causal LLM with a chat template: a hub name, a folder, or `builtin:…`."""
     tokenizer: Where = "default"
-    """A shipped motion tokenizer's name, a folder, or a tokenizer recipe (`.yaml`), which is then trained first, inside
-    the run."""
+    """A motion tokenizer: a shipped name, a folder, or a tokenizer recipe (`.yaml`), which the run then trains first.
+    """
     bpe: Count | None = None
-    """Merge frequent code sequences into so many further motion tokens, learned from the training clips."""
+    """Merge this many frequent code sequences, learned from the training clips, into additional motion tokens; null
+    merges none."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the base's weights; `auto` is bfloat16 where the machine computes in it, else float32."""
+    """Type of the base's weights; `auto` is bfloat16 where the hardware computes in it, else float32."""
     quantization: Literal["4bit", "8bit"] | None = None
-    """Hold the base in 4 or 8 bits by bitsandbytes (QLoRA); the adapter then merges into the dense base."""
+    """Hold the base in 4 or 8 bits by bitsandbytes (QLoRA); merging then uses the unquantized base. null does not
+    quantize."""
 
 
 class Adapter(Section):
-    """What is trained: LoRA on the linear layers and the motion tokens' rows, or every weight."""
+    """What is trained: LoRA on linear layers and the rows of the motion tokens, or all weights."""
 
     start: Where | None = None
-    """An adapter of the same base, motion tokenizer and shape to go on from: a folder, a run or a shipped name
-    (`default`). Fewer clips and steps are enough then."""
+    """An adapter to continue from (folder, run or shipped name such as `default`) with the same base, motion tokenizer
+    and shape; it needs fewer clips and steps. null starts a new one."""
     method: Literal["lora", "rslora", "dora", "full"] = "lora"
-    """`lora`; `rslora` (scaled by alpha / √rank, Kalajdzievski 2023: for ranks from 64 on); `dora` (magnitude apart
-    from direction, Liu et al. 2024: a third slower); `full`, every weight, whose run holds a whole model in the
-    adapter's place."""
+    """`lora`; `rslora`, scaled by alpha / √rank (Kalajdzievski 2023), for ranks of 64 and more; `dora`, magnitude apart
+    from direction (Liu et al. 2024), a third slower; `full` trains all weights, and the run holds a whole model in
+    place of an adapter."""
     rank: Annotated[int, Field(gt=0, le=8192), NUMBER] = 16
-    """Of LoRA's matrices; beyond the width of the base's layers it adds nothing."""
+    """Rank of the LoRA matrices; a rank beyond the layers' width adds nothing."""
     alpha: Annotated[int, Field(gt=0, le=1_000_000), NUMBER] = 32
     """LoRA's output is scaled by alpha / rank."""
     dropout: Dropout = 0.0
-    """Share of LoRA's inputs that is dropped in training."""
+    """Dropout on LoRA's inputs."""
     targets: Text | Annotated[list[Text], Field(min_length=1, max_length=1000)] = "all-linear"
-    """The layers that get LoRA: `all-linear`, a list of the ends of their names ([q_proj, v_proj]), or a regular
-    expression that fits their whole names."""
+    """The layers that get LoRA: `all-linear`, a list of suffixes of layer names ([q_proj, v_proj]), or a regular
+    expression that must match the whole name."""
     rows_init: Literal["noise", "codebook", "words", "mean"] = "words"
-    """What new rows start from: noise at the old rows' spread; that and the code's vector; besides, the words of the
-    captions where the code occurs; or the mean of all old rows."""
+    """Initial values of the motion tokens' rows. `noise`: noise with the spread of the existing rows. `codebook`: that
+    plus a projection of the code's vector. `words`: in addition, the mean of the words in captions of clips where the
+    code occurs. `mean`: the mean of all existing rows."""
     rows_lr: Factor = 4.0
-    """Multiplies the learning rate for the motion tokens' rows."""
+    """Factor on the learning rate for the motion tokens' rows."""
     rows_first: Warmup = 0
-    """Steps at the start in which the rows learn alone."""
+    """Steps at the start in which only the rows are trained."""
 
     @model_validator(mode="after")
     def _what_full_leaves_out(self) -> Adapter:
@@ -81,28 +84,27 @@ class Adapter(Section):
 
 
 class Notes(Section):
-    """How often motions carry their notation (docs/files.md), which is measured on the clip. Shares of the examples: of
-    the rest the model learns to work without.
-    """
+    """How often conversations carry the notation of a motion, text measured on the clip (docs/files.md). All values are
+    shares of examples; on the rest the model learns to do without it."""
 
     read: Fraction = 0.75
-    """Of the motions that are given (captions, questions), those that carry it."""
+    """Share of the motions in prompts (to caption or ask about) that come with their notation."""
     alone: Fraction = 0.25
-    """Of the motions that carry it, those that carry nothing else: their codes are left out."""
+    """Share of those that come as notation only, without codes."""
     told: Fraction = 0.0
-    """Of the captions, those in whose place the notation's own sentences stand (`Notation.sentences`): the model learns
-    to say what is measured, where people's captions leave out, guess and err."""
+    """Share of captions replaced by sentences from the notation, which say what is measured, where captions by people
+    are incomplete or wrong."""
     plan: Fraction = 0.75
-    """Of the motions that are written for a text, those that begin with it, as a plan that the codes follow."""
+    """Share of generated motions preceded by their notation, as a plan that the codes follow."""
     first: bool = True
-    """Whether the trained model plans whenever it makes motion; false: only where a plan is asked for (`plan=True`,
-    `--show-plan`) or given, as may serve until planning has been trained long enough."""
+    """Whether the trained model plans by default whenever it generates motion; false: only on request (`plan=True`,
+    `--show-plan`) or when given a plan, which may serve until planning is trained long enough."""
     sketch: Fraction = 0.0
-    """Of the plans, those that no codes follow: half the tokens, so that planning is learned from more clips."""
+    """Share of those plans without codes after them: half the tokens, so that planning is learned from more clips."""
 
 
 class Data(Section):
-    """What is learned from, and how it is put."""
+    """What is trained on, and how it is presented."""
 
     sources: Sources
     """Data sets."""
@@ -111,87 +113,87 @@ class Data(Section):
         "caption": 1.0,
         "question": 1.0,
     }
-    """{task: weight}: how often each is drawn."""
+    """{task: weight}: how often each task is drawn, relative to the others."""
     templates: Where = "default"
-    """A YAML file of phrasings, or the name of one in recipes/templates/."""
+    """Phrasings of the tasks: a YAML file, or the name of one in recipes/templates/."""
     system: Annotated[str, Field(max_length=20_000)] | None = None
-    """The system message of every conversation; null leaves it to the base's chat template."""
+    """System message of every conversation; null leaves it to the base's chat template."""
     max_length: Annotated[int, Field(ge=8, le=1_000_000), NUMBER] = 256
-    """Tokens of a packed row; a longer example is cut at its end."""
+    """Tokens per packed row; longer examples are truncated at the end."""
     packing: bool = True
-    """Several examples a row; without it a row an example, those of like length side by side."""
+    """Pack several examples into a row; off: one example per row, grouped by length."""
     notation: Notes | None = None
-    """Conversations with the notation of their motions, of 22 joints; null, the default, is codes alone."""
+    """How often motions carry their notation (22-joint data only); null uses codes alone."""
     drop_text: Dropout = 0.0
-    """Share of the text_to_motion examples whose text is left out, which is what guidance needs when motion is
-    generated."""
+    """Share of generation examples without the text, as classifier-free guidance needs."""
     corrupt: Dropout = 0.0
-    """Share of the codes of written motions that the model is shown as others while it learns to write on (T2M-GPT,
-    Zhang et al. 2023: in generation its own codes are not those of the data either)."""
+    """Share of the codes of motions to be generated that are replaced at random in the model's input (not in its
+    targets), so that it learns to continue after its own mistakes (T2M-GPT, Zhang et al. 2023)."""
 
 
 class Training(Section):
-    """How an adapter is trained: `steps`, or `minutes` of wall time, whichever ends first; the schedule follows
-    whichever is nearer its end.
-    """
+    """How an adapter is trained. Training ends after `steps` or after `minutes` of wall-clock time, whichever comes
+    first; the learning rate follows whichever is nearer its end."""
 
     steps: Steps = 1000
-    """Optimizer steps at most."""
+    """The largest number of optimizer steps."""
     minutes: Minutes | None = None
-    """Wall time of training after which it ends; null trains all steps."""
+    """Wall-clock minutes of training after which it ends; null trains all steps."""
     batch: Batch = 16
-    """Examples a step, over all processes."""
+    """Examples per step, over all processes."""
     micro_batch: Batch = 16
-    """Rows that one process computes at once; it changes memory and speed alone."""
+    """Rows that one process computes at once; affects memory and speed only."""
     lr: Rate = 5e-4
-    """The learning rate after `warmup`."""
+    """Peak learning rate, reached after `warmup`."""
     warmup: Warmup = 20
-    """Steps in which the rate rises; with `minutes`, a tenth of them at most."""
+    """Steps over which the learning rate rises; with `minutes`, a tenth of that time at most."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """How the rate falls after that, down to `min_lr`."""
+    """How the learning rate decays after that, down to `min_lr`."""
     min_lr: Fraction = 0.05
-    """The rate's end, as a share of `lr`."""
+    """Final learning rate, as a share of `lr`."""
     weight_decay: Decay = 0.01
-    """AdamW's; the motion rows have none."""
+    """Weight decay of AdamW; the motion tokens' rows have none."""
     clip: Weight = 1.0
-    """The gradient's norm is cut to this."""
+    """Largest norm of the gradient; larger ones are scaled down."""
     motion_loss: Literal["rows", "vocabulary"] = "rows"
-    """Softmax at motion places over the motion `rows` that the grammar allows there, or the whole `vocabulary`."""
+    """Softmax at motion positions over the motion tokens that the grammar allows there (`rows`), as in decoding, or
+    over the whole `vocabulary`."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the computation; what is trained and the optimizer are float32 in any case."""
+    """Type of the computation; `auto` is bfloat16 where the hardware computes in it, else float32. Trained weights and
+    the optimizer are float32 in either case."""
     checkpointing: bool = False
-    """Compute activations anew in the backward pass: a third slower, and much less memory."""
+    """Recompute activations in the backward pass: a third slower, far less memory."""
     shard: bool = False
-    """Each of several processes holds its share of weights, gradients and optimizer (FSDP2)."""
+    """With several processes, each holds a share of weights, gradients and optimizer state (FSDP2)."""
     validate_every: Count = 200
-    """Steps between validations; the adapter with the best loss is kept."""
+    """Steps between validations; the adapter with the lowest loss is kept."""
     validate_minutes: Minutes | None = None
-    """Minutes after which it is validated at the latest; null counts steps alone."""
+    """Validate at least this often, in minutes; null counts steps alone."""
     validate_examples: Annotated[int, Field(ge=0, le=100_000), NUMBER] = 128
-    """Held-out examples, the same every time; 0 keeps the newest adapter."""
+    """Held-out examples per validation, always the same; 0 validates nothing and keeps the last adapter."""
     patience: Count | None = None
-    """Validations without a better loss after which training ends; null trains to the end."""
+    """Validations without a lower loss after which training stops; null never stops early."""
     samples: Annotated[list[Text], Field(max_length=1000)] = []
-    """Texts whose motion is generated at every validation, into RUN/samples/."""
+    """Texts to generate motion for at every validation, into RUN/samples/."""
     save_every: Count = 100
     """Steps between checkpoints."""
     save_minutes: Minutes | None = 10.0
-    """Minutes after which a checkpoint is saved at the latest; null counts steps alone."""
+    """Save a checkpoint at least this often, in minutes; null counts steps alone."""
     keep: Annotated[int, Field(gt=0, le=1000), NUMBER] = 1
-    """The newest checkpoints that stay."""
+    """Number of latest checkpoints to keep."""
     store: Literal["float32", "bfloat16"] = "float32"
-    """Type of the adapter's file at the end; bfloat16 halves it."""
+    """Type of the saved adapter's weights; bfloat16 halves the file."""
     seed: Seed = 0
-    """Of the adapter's start, the examples' order and dropout."""
+    """Seed of initial weights, example order and dropout."""
     report_to: Literal["none", "tensorboard", "wandb", "trackio"] = "none"
-    """A tracker that loss and speed are logged to, besides log.jsonl."""
+    """A tracker to log loss and speed to, in addition to log.jsonl."""
 
 
 class Recipe(Section):
     """A fine-tuning run: `motionllm train RECIPE`."""
 
     name: Name = "run"
-    """The default folder is runs/NAME."""
+    """Name of the run; its default folder is runs/NAME."""
     model: Model = Model()
     adapter: Adapter = Adapter()
     data: Data

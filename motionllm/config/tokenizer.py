@@ -31,28 +31,29 @@ LARGEST_NETWORK = 1_000_000_000  # parameters: 16 GB with gradients and optimize
 
 
 class Network(Section):
-    """A motion tokenizer's network. A step of `down` frames becomes `split` × `groups` × `levels` codes."""
+    """A motion tokenizer's network. Each step of `down` frames becomes `split` × `groups` × `levels` codes."""
 
     width: Width = 256
     """Channels of the convolutions."""
     blocks: Annotated[int, Field(gt=0, le=256), NUMBER] = 4
-    """Residual blocks on each side of the quantizer."""
+    """Residual blocks in the encoder, and as many in the decoder."""
     quantizer: Literal["vq", "fsq", "lfq"] = "vq"
-    """`vq` (learned codebook), `fsq` (finite scalar quantization) or `lfq` (look-up free)."""
+    """`vq` (a learned codebook), `fsq` (finite scalar quantization) or `lfq` (look-up free quantization)."""
     split: Literal["none", "body"] = "none"
-    """One encoder for the whole body (`none`), or one for each half (`body`), with a code each."""
+    """`none`: one encoder for the whole body. `body`: one for legs and root and one for trunk and arms, each with a
+    code of its own."""
     groups: Annotated[int, Field(gt=0, le=64), NUMBER] = 1
-    """Groups of channels, each with a quantizer of its own."""
+    """Split the latent channels into this many groups, each quantized separately."""
     levels: Annotated[int, Field(gt=0, le=64), NUMBER] = 1
-    """Residual quantizers: each quantizes what the one before left over."""
+    """Residual quantizers: each quantizes what the previous one left over."""
     causal: bool = False
-    """The decoder sees no later code, so that frames can be had while codes are being written."""
+    """The decoder sees no later codes, so that frames can be shown while codes are still being generated."""
     codes: Annotated[int, Field(ge=2, le=262_144), NUMBER] = 512
-    """Entries of each codebook. All of them become rows of the language model."""
+    """Entries of each codebook; each becomes a row of the language model. fsq: one of FSQ_LEVELS; lfq: a power of 2."""
     code_dim: Annotated[int, Field(gt=0, le=8192), NUMBER] = 64
-    """Channels that are quantized."""
+    """Channels of the latent that is quantized."""
     down: Literal[2, 4, 8] = 4
-    """Frames a step."""
+    """Frames per step."""
 
     @model_validator(mode="after")
     def _fits_the_quantizer(self) -> Network:
@@ -76,77 +77,81 @@ class Network(Section):
 
 
 class Augmentation(Section):
-    """How windows are changed each time they are drawn; 0 leaves a change out."""
+    """Random changes of training windows, drawn anew each time; 0 switches a change off."""
 
     pace: Annotated[float, Field(ge=0, le=0.5), NUMBER] = 0.0
-    """Share by which a window runs faster or slower at most."""
+    """The largest relative change of a window's speed: 0.2 is up to 20 % slower or faster."""
     tilt: Annotated[float, Field(ge=0, le=45), NUMBER] = 0.0
-    """Degrees (root mean square) by which each bone is turned, the same way through the window, as suits, marker sets
-    and solvers set them; of the legs half."""
+    """Rotate every bone by an angle that is constant within the window, as different suits, marker sets and solvers do:
+    its root mean square in degrees, half as much for the legs."""
     halves: Fraction = 0.0
-    """Share of the windows whose trunk, arms and head are another window's."""
+    """Share of windows whose trunk, arms and head are taken from another window."""
     noise: Annotated[float, Field(ge=0, le=100), NUMBER] = 0.0
-    """Millimetres of noise at most, on every position."""
+    """Noise on joint positions, in millimetres: its standard deviation is drawn between 0 and this for each window."""
 
 
 class TokenizerTraining(Section):
-    """How a motion tokenizer is trained: the losses and their weights, each with its reason."""
+    """How a motion tokenizer is trained. Keys that name a loss are its weight; 0 switches it off."""
 
     steps: Steps = 2000
-    """Optimizer steps at most."""
+    """The largest number of optimizer steps."""
     minutes: Minutes | None = None
-    """Wall time after which training ends; null trains all steps."""
+    """Wall-clock minutes after which training ends; null trains all steps."""
     batch: Batch = 64
-    """Windows a step."""
+    """Windows per step."""
     window: Annotated[int, Field(ge=16, le=2000), NUMBER] = 64
-    """Frames of a window, a multiple of `network.down`. Shorter clips are left out."""
+    """Frames per window, a multiple of `network.down`. Shorter clips are not trained on."""
     lr: Rate = 1e-3
-    """The learning rate after `warmup`; it falls along a cosine."""
+    """Peak learning rate, reached after `warmup`; it then decays along a cosine to 5 %."""
     warmup: Warmup = 50
-    """Steps in which the rate rises; with `minutes`, a tenth of them at most."""
+    """Steps over which the learning rate rises; with `minutes`, a tenth of that time at most."""
     autoencode: Warmup = 400
-    """Steps before the codebook starts: started at once it collapses to a handful of codes."""
+    """`vq`: steps before quantization starts. With a codebook from the first step, all poses collapse to a handful of
+    codes."""
     encoder_lr: Fraction = 0.4
-    """Factor on the encoder's rate after that; 0, with `start`, keeps encoder and codebook as they are, and with them
-    every code, and trains the decoder alone."""
+    """Factor on the encoder's learning rate once quantization has started; the codebook's moving averages cannot follow
+    a faster encoder. 0 together with `start` freezes encoder and codebook, hence every code, and trains the decoder
+    alone."""
     features: Loss = 1.0
-    """All features, normalised."""
+    """Weight of the reconstruction error of all normalised features (smooth L1)."""
     limbs: bool = True
-    """Within `features`, count what is kept and shown for more: positions, of them hands and feet, and the root."""
+    """Within `features` and `velocity`, weight what is visible: positions, wrists and elbows above all, and the root.
+    Off: all features weigh the same."""
     velocity: Loss = 0.5
-    """Differences of the pose between frames, against jitter."""
+    """Weight of the error of pose changes from frame to frame, against jitter."""
     joints: Loss = 0.0
-    """Positions in metres, the error that reports measure."""
+    """Weight of the mean error of joint positions in metres, the error that reports measure."""
     path: Loss = 0.5
-    """Yaw and travel added up along the window, since a turn is a sum of small numbers."""
+    """Weight of the error of yaw and travel summed along the window: a turn is a sum of small values."""
     contact: Loss = 0.0
-    """Movement of feet that stand."""
+    """Weight of the movement, in metres per frame, of feet that stand in the data."""
     commitment: Loss = 1.0
-    """Encodings are drawn to their codes."""
+    """Weight that pulls encodings towards their codes."""
     cycle: Loss = 0.0
-    """What is decoded encodes to the same codes again."""
+    """Weight of the cross-entropy that decoded motion encodes to the same codes again, so that a model reads its own
+    motion as it wrote it."""
     augment: Augmentation = Augmentation()
-    """More from each window."""
+    """Random changes of the windows."""
     validate_every: Count = 1000
-    """Steps between validations, each of which saves a checkpoint; the best tokenizer is kept."""
+    """Steps between validations. Each saves a checkpoint; the tokenizer with the lowest error is kept."""
     save_minutes: Minutes | None = 10.0
-    """Minutes after which a checkpoint is saved at the latest; null leaves it to validations."""
+    """Save a checkpoint at least this often, in minutes; null saves only at validations."""
     patience: Count | None = None
-    """Validations without gain after which training stops; null trains to the end."""
+    """Validations without improvement after which training stops; null never stops early."""
     seed: Seed = 0
-    """Of weights and windows."""
+    """Seed of initial weights and window order."""
 
 
 class TokenizerRecipe(Section):
-    """A motion tokenizer: `motionllm tokenizer train RECIPE`."""
+    """Training of a motion tokenizer: `motionllm tokenizer train RECIPE`."""
 
     name: Name = "tokenizer"
-    """The default folder is runs/NAME."""
+    """Name of the run; its default folder is runs/NAME."""
     start: Where | None = None
-    """A tokenizer of the same network, causal or not, to go on from: a folder or a shipped name. Its normalisation is
-    kept and no autoencoder phase is run."""
+    """A tokenizer to continue from (folder or shipped name) with the same network; `causal` may differ. Its
+    normalisation is kept and `autoencode` is skipped. null starts from random weights."""
     sources: Sources
-    """Data sets whose train splits are learned from, and whose val splits are measured on."""
+    """Data sets: their train splits are trained on, their val splits measured on."""
     network: Network = Network()
     train: TokenizerTraining = TokenizerTraining()
 
@@ -158,50 +163,50 @@ class TokenizerRecipe(Section):
 
 
 class SmallLLM(Section):
-    """A Llama trained from scratch on motion tokens."""
+    """A small Llama trained from scratch on motion tokens, to compare tokenizers by."""
 
     layers: Annotated[int, Field(gt=0, le=200), NUMBER] = 4
     """Decoder layers."""
     width: Annotated[int, Field(gt=0, le=8192, multiple_of=64), NUMBER] = 192
-    """Channels."""
+    """Hidden size, a multiple of 64."""
     steps: Steps = 240
     """Optimizer steps."""
     batch: Batch = 16
-    """Windows a step."""
+    """Windows per step."""
     seconds: Annotated[float, Field(ge=0.5, le=600), NUMBER] = 8.0
-    """Of motion, in a window."""
+    """Length of a window, in seconds of motion."""
     lr: Rate = 1.5e-3
     """Learning rate."""
     seed: Seed = 0
-    """Of weights and windows."""
+    """Seed of initial weights and windows."""
 
 
 class AblationRow(Section):
     """A motion tokenizer to compare."""
 
     name: Name
-    """Of the row, and of its folder and result."""
+    """Name of the row, of its folder and of its result."""
     network: Network
     train: dict[str, Any] = {}
-    """Keys of a tokenizer's training that differ from the shared ones."""
+    """Overrides of the shared training settings; steps, minutes, batch and window cannot be overridden."""
     bpe: Count | None = None
-    """Merges of a motion BPE for the LLM."""
+    """Number of motion BPE merges for the language model; null uses codes as they are."""
     search: Annotated[int, Field(ge=0, le=100), NUMBER] = 0
-    """Sweeps in which codes are searched for."""
+    """Sweeps of code search when encoding; 0 takes the encoder's codes."""
     like: str | None = None
-    """The row before that has the same tokenizer, which is then not trained again."""
+    """Name of an earlier row whose tokenizer is reused instead of training one; null trains one."""
 
 
 class Ablation(Section):
-    """Motion tokenizers compared on one budget: `motionllm tokenizer ablation PLAN`."""
+    """Comparison of motion tokenizers on one budget: `motionllm tokenizer ablation PLAN`."""
 
     name: Name = "ablation"
-    """Of the comparison."""
+    """Name of the comparison."""
     tokenizer: TokenizerRecipe
-    """Data and training of every row."""
+    """Data and training shared by all rows."""
     llm: SmallLLM = SmallLLM()
     rows: Annotated[list[AblationRow], Field(min_length=1, max_length=1000)]
-    """The tokenizers; the first is the one that the others are set beside."""
+    """The tokenizers; the first is the baseline."""
 
     @model_validator(mode="after")
     def _rows_are_told_apart(self) -> Ablation:
