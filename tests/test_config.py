@@ -26,6 +26,7 @@ from motionllm.config import (
     load_recipe,
 )
 from motionllm.config.loading import _section_in
+from motionllm.config.reference import reference
 from motionllm.errors import RecipeError
 
 MINIMAL = "data: {sources: [{kind: builtin}]}\n"
@@ -125,6 +126,11 @@ def test_every_number_has_an_end_and_every_key_its_words() -> None:
                 if kind.get("type") in ("integer", "number") and "enum" not in kind:
                     assert kind.keys() & {"maximum", "exclusiveMaximum"}, (section, name)
                     assert kind.keys() & {"minimum", "exclusiveMinimum"}, (section, name)
+
+
+def test_the_reference_page_is_current() -> None:
+    page = Path(__file__).parents[1] / "docs" / "recipes.md"
+    assert page.read_text("utf-8") == reference(SCHEMAS), "motionllm recipes --reference > docs/recipes.md"
 
 
 @pytest.mark.parametrize("name", ["", " ", ".", "..", "a/b", "../a", "/a", "a\\b", "a\0b", "a\nb", "x" * 101, "C:a"])

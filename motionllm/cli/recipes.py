@@ -20,6 +20,9 @@ def recipes(
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON Schema of recipes, every key explained, for editors.")
     ] = False,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Print every key of every kind of recipe as Markdown: docs/recipes.md.")
+    ] = False,
     kind: Annotated[
         str, typer.Option(help="With --schema: train, improve, tokenizer, ablation, suite or embedder.")
     ] = "train",
@@ -27,6 +30,12 @@ def recipes(
 ) -> None:
     """List the shipped recipes; `recipes show NAME` prints one."""
     if ctx.invoked_subcommand is not None:
+        return
+    if reference:
+        from motionllm.config import SCHEMAS
+        from motionllm.config.reference import reference as page
+
+        print(page(SCHEMAS), end="")
         return
     if schema:
         from motionllm.config import SCHEMAS, json_schema
