@@ -40,8 +40,6 @@ class Examples:
         self.seed, self.drop_text, self.corrupt = seed, data.drop_text, data.corrupt
         self.alike: list[list[int]] | None = None  # for each piece, those that may stand in its place
         self.random = np.random.default_rng([seed, 1])
-        parts = renderer.vocab.parts if renderer.vocab else 1
-        self.filling = Draw(self.random, codes_per_second, parts, data.notation, clips)
         templates.check(data.tasks)
         self.pools: dict[str, list[np.ndarray]] = {}
         self.shares: dict[str, np.ndarray] = {}
@@ -57,6 +55,8 @@ class Examples:
         self.weights = weights / weights.sum()
         self.drawn: Counter[str] = Counter()  # by task and source
         self.orders: dict[str, tuple[int, np.ndarray]] = {}
+        parts = renderer.vocab.parts if renderer.vocab else 1
+        self.filling = Draw(self.random, codes_per_second, parts, data.notation, clips)
 
     def draw(self) -> tuple[str, Tokens]:
         """(task, tokens) of the next example."""

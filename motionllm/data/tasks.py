@@ -16,7 +16,7 @@ import numpy as np
 from motionllm.config import Notes
 from motionllm.data import edits
 from motionllm.data.changes import PACE, summary
-from motionllm.data.edits import Donors
+from motionllm.data.edit_kinds import Donors
 from motionllm.data.sources import at_pace, mirrored
 from motionllm.motion.notation import Notation
 

@@ -18,7 +18,8 @@ import numpy as np
 
 from motionllm.config import Source
 from motionllm.data import builtin
-from motionllm.data.edits import CHANGING, Donors, Edit, edited
+from motionllm.data.edit_kinds import CHANGING, Donors
+from motionllm.data.edits import Edit, edited
 from motionllm.data.sources import loaded, read
 from motionllm.errors import MotionLLMError
 from motionllm.model import MotionLM

@@ -20,7 +20,10 @@ from motionllm.data.changes import (
     shared,
     summary,
 )
-from motionllm.data.edits import _SAID, CHANGING, KINDS, REQUESTS, Donors, Edit, draw, edited
+from motionllm.data.edit_kinds import CHANGING, KINDS, Donors
+from motionllm.data.edit_requests import REQUESTS
+from motionllm.data.edit_words import WORDINGS
+from motionllm.data.edits import Edit, draw, edited
 from motionllm.errors import MotionLLMError
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import VERBS, Line, Notation, measure
@@ -214,7 +217,7 @@ def test_held_out_phrasings_are_in_no_training(notations: list[Notation], donors
 
 
 def test_every_verb_has_words() -> None:
-    assert set(_SAID) == set(VERBS)
+    assert set(WORDINGS) == set(VERBS)
 
 
 def test_an_act_has_its_arms_and_steps() -> None:

@@ -12,7 +12,8 @@ import pytest
 from motionllm.cli import main
 from motionllm.config import Notes, Source
 from motionllm.data.changes import mirrored
-from motionllm.data.edits import CHANGING, Edit
+from motionllm.data.edit_kinds import CHANGING
+from motionllm.data.edits import Edit
 from motionllm.errors import MotionLLMError
 from motionllm.eval.edits import clips_of, judged, requests
 from motionllm.model import MotionLM

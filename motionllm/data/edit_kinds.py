@@ -1,0 +1,372 @@
+"""The kinds of edits: each looks for something in a notation that it can change, and says how it may be asked for.
+
+A kind gives the key of its phrasings (`edit_requests`), what fills their placeholders, and the change in the words of
+`changes`; None where it does not apply: a clip without a turn has none to be turned the other way. What is to be added
+was measured on another clip, the donor. A new kind is a function here, its row in KINDS, and its phrasings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import numpy as np
+
+from motionllm.data.changes import (
+    CHANGES_POSTURE,
+    COUNTED,
+    FREE_HANDS,
+    LONG,
+    PACED,
+    Act,
+    acts,
+    alone,
+    heading,
+)
+from motionllm.data.edit_requests import REQUESTS
+from motionllm.data.edit_words import TIMES, WORDINGS, Words, act_words, times_words
+from motionllm.motion.notation import SMALL, VERBS, Notation
+
+SELDOM = ("side", "way", "count", "append", "while", "remove", "replace", "size", "order", "act pace")  # seldom apply
+
+
+@dataclass(frozen=True)
+class Donor:
+    """A clip whose only act may be put into another; caption: one of it, or ""."""
+
+    caption: str
+    notation: Notation
+    act: Act
+
+
+@dataclass
+class Donors:
+    """What edits take from: `every` clip (caption, notation), and by verb those of one short act."""
+
+    every: list[tuple[str, Notation]] = field(default_factory=list)
+    single: dict[str, list[Donor]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, clips: Iterable[tuple[str, str]]) -> Donors:
+        """Of (caption, notation's text)."""
+        donors = cls()
+        for caption, text in clips:
+            notation = Notation.parse(text)
+            donors.every.append((caption, notation))
+            own = acts(notation)
+            if len(own) == 1 and own[0].main.verb not in SMALL and len(own[0].rows) <= 5 and notation.seconds < 7:
+                donors.single.setdefault(own[0].main.verb, []).append(Donor(caption, notation, own[0]))
+        return donors
+
+    def lend(self, random: np.random.Generator, fits: Callable[[Donor], bool]) -> Donor | None:
+        """A donor that fits, its verb drawn before itself; of each verb a few are tried."""
+        for verb in random.permutation(sorted(self.single)).tolist():
+            some = self.single[verb]
+            for i in random.integers(len(some), size=4).tolist():
+                if fits(some[i]):
+                    return some[i]
+        return None
+
+
+NO_DONORS = Donors()
+# The key of its phrasings, what fills their placeholders, the change, and the donor of what is added.
+Asked = tuple[str, Words, str] | tuple[str, Words, str, Donor] | None
+Kind = Callable[[Notation, np.random.Generator, Donors], Asked]
+
+
+def _pick(found: Sequence[Act], random: np.random.Generator) -> Act | None:
+    """One of several acts, whose verb no other act of theirs has."""
+    verbs = [act.main.verb for act in found]
+    once = [act for act in found if verbs.count(act.main.verb) == 1]
+    return once[random.integers(len(once))] if once else None
+
+
+def _whole_pace(key: str) -> Kind:
+    """As a whole slower or faster: by half, or, as the key says, by much or a bit."""
+
+    def kind(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+        change = (key, key, f"much {key}", f"a bit {key}")[random.integers(4)]
+        return (change, {}, change) if old.seconds / PACED[change] > 1 else None
+
+    return kind
+
+
+def _mirror(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    return "mirror", {}, "mirror"
+
+
+def _side(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """An act with the other hand, arm, leg or foot, or with both."""
+    sided = [act for act in acts(old) if act.main.part]
+    act = _pick(sided, random)
+    if act is None:
+        return None
+    verb = act.main.verb
+    side, _, limb = act.main.part.partition(" ")
+    limb = limb.rstrip("s")
+    words = act_words(act) | {"limb": limb}
+    plural = f"both {limb}s"
+    if side == "both" or (plural in VERBS[verb].parts and random.random() < 0.25):
+        part = f"{('left', 'right')[random.integers(2)]} {limb}" if side == "both" else plural
+        return f"{'one' if side == 'both' else 'both'} side", words | {"part": part}, f"{verb} {part}"
+    other = {"left": "right", "right": "left"}[side]
+    key = "the other side" if len(sided) == 1 and random.random() < 0.6 else "the other side of"
+    if random.random() < 0.5:
+        return key, words, f"{verb} other side"
+    return f"{key} by name", words | {"part": f"{other} {limb}", "side": other, "was": side}, f"{verb} {other} {limb}"
+
+
+def _way(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """A turn, a curve or a way to the other side, or backward instead of forward."""
+    found = [act for act in acts(old) if heading(act.main)]
+    act = _pick(found, random)
+    if act is None:
+        return None
+    was = heading(act.main)
+    now = {"left": "right", "right": "left", "forward": "backward", "backward": "forward"}.get(was, "")
+    if not now:
+        return None
+    key = "the other way" if len(found) == 1 and random.random() < 0.5 else "the other way of"
+    if random.random() < 0.4:
+        return key, act_words(act), f"{act.main.verb} other way"
+    return f"{key} by name", act_words(act) | {"way": now, "was": was}, f"{act.main.verb} {now}"
+
+
+def _count(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """An act done more or fewer times."""
+    found = [act for act in acts(old) if act.main.verb in COUNTED]
+    act = _pick(found, random)
+    if act is None:
+        return None
+    was, words = act.main.count, act_words(act)
+    key = ("count", "count", "once more", "once less", "twice as often")[random.integers(5)]
+    change = f"{act.main.verb} {key}"
+    if key == "count":
+        now = int(random.integers(1, 7))
+        if now == was:
+            return None
+        change, words["times"] = f"{act.main.verb} x{now}", times_words(now, random)
+        key = "only once" if now == 1 else key
+    elif was > 6 or (key == "once less" and was < 2):
+        return None
+    if len(found) > 1 or random.random() < 0.5:
+        key += " of"
+    return key, words, change
+
+
+def _append(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """Something that is done after all."""
+    end = old.postures[1]
+    last = max((act.main.end, act.main.verb) for act in acts(old))[1] if old.lines else ""
+    donor = donors.lend(random, lambda d: d.notation.postures[0] == end and d.act.main.verb != last)
+    return _added("then", "then", donor, random) if donor else None
+
+
+def _prepend(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """Something that is done before all."""
+    begin = old.postures[0]
+    first = acts(old)[0].main.verb if old.lines else ""
+    donor = donors.lend(random, lambda d: d.notation.postures[1] == begin and d.act.main.verb != first)
+    return _added("first", "first", donor, random) if donor else None
+
+
+def _while(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """Something that the hands do while the legs go."""
+    every = acts(old)
+    going = [act for act in every if act.main.verb in ("walk", "run", "creep") and alone(act, every)]
+    act = _pick(going, random)
+    if act is None or len(going) > 1:
+        return None
+    donor = donors.lend(random, lambda d: d.act.main.verb in FREE_HANDS)
+    return _added("while", "meanwhile", donor, random, {"verb2": act.main.verb}) if donor else None
+
+
+def _remove(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """Without one of several acts."""
+    every = acts(old)
+    act = _pick(every, random)
+    return None if act is None or len(every) < 2 else ("without", act_words(act), f"no {act.main.verb}")
+
+
+def _replace(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """One act instead of another."""
+    every = acts(old)
+    act = _pick([a for a in every if alone(a, every) and a.main.verb not in CHANGES_POSTURE], random)
+    if act is None or any(a.main.verb in CHANGES_POSTURE for a in every) or old.postures[0] != old.postures[1]:
+        return None
+    last = act.end >= max(a.end for a in every)
+    verbs = {a.main.verb for a in every}
+    donor = donors.lend(
+        random,
+        lambda d: (
+            d.notation.postures[0] == old.postures[0]
+            and (last or d.notation.postures[1] == old.postures[1])
+            and d.act.main.verb not in verbs
+        ),
+    )
+    if donor is None:
+        return None
+    key = "instead" if len(every) == 1 and random.random() < 0.5 else "instead of"
+    return _added(key, f"{act.main.verb} becomes", donor, random, {"verb2": act.main.verb})
+
+
+def _last(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """Longer or shorter as a whole."""
+    key = ("longer", "shorter", "twice as long", "half as long", *["seconds"] * 4)[random.integers(8)]
+    if key != "seconds":
+        return key, {}, key
+    seconds = round(old.seconds * random.uniform(0.6, 1.8) * 2) / 2
+    if seconds < 1 or abs(seconds - old.seconds) < 0.25:
+        return None
+    words = {"seconds": f"{seconds:g}", "changed": "longer" if seconds > old.seconds else "shorter"}
+    return key, words, f"{seconds:.1f} s"
+
+
+def _act_lasts(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """One act longer or shorter, as fast as before."""
+    act = _pick([a for a in acts(old) if a.main.verb in LONG and a.main.end - a.main.start > 0.7], random)
+    if act is None:
+        return None
+    key, how = (("for longer", "longer"), ("not so long", "shorter"))[random.integers(2)]
+    return key, act_words(act), f"{act.main.verb} {how}"
+
+
+def _act_pace(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """One act faster or slower."""
+    every = acts(old)
+    act = _pick([a for a in every if alone(a, every) and a.main.end - a.main.start > 0.6], random)
+    if act is None or (len(every) < 2 and not act.main.speed):
+        return None
+    how = ("faster", "slower")[random.integers(2)]
+    return f"act {how}", act_words(act), f"{act.main.verb} {how}"
+
+
+def _size(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """A jump, bow, lean, climb or turn larger or smaller, an arm raised higher."""
+    sized = ("turn", "jump", "bow", "lean", "climb")
+    act = _pick([a for a in acts(old) if (a.main.verb in sized and a.main.size) or a.main.verb == "raise"], random)
+    if act is None:
+        return None
+    verb, words = act.main.verb, act_words(act)
+    how = ("more", "less")[random.integers(2)]
+    if verb == "raise":
+        return "raise higher", words | {"part": act.main.part}, f"{verb} more"
+    if verb == "turn":
+        size = (45, 90, 135, 180, 270, 360)[random.integers(6)]
+        if random.random() < 0.3:
+            return f"turn {'further' if how == 'more' else 'less'}", words, f"{verb} {how}"
+        if abs(size - act.main.size) < 30:
+            return None
+        key = {180: "turn around", 360: "turn all around"}.get(size, "turn to") if random.random() < 0.5 else "turn to"
+        return key, words | {"degrees": f"{size}"}, f"{verb} {size}"
+    if verb in ("jump", "climb"):
+        return "jump higher" if how == "more" else "jump lower", words, f"{verb} {how}"
+    return "lean further" if how == "more" else "lean less", words, f"{verb} {how}"
+
+
+def _order(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """Two acts, one after the other, the other way round."""
+    every = acts(old)
+    pairs = [
+        (a, b) for a, b in pairwise(every)
+        if b.start >= a.end - 0.1 and a.main.verb != b.main.verb and alone(a, every) and alone(b, every)
+        and not {a.main.verb, b.main.verb} & {*CHANGES_POSTURE, *SMALL}
+        and sum(x.main.verb in (a.main.verb, b.main.verb) for x in every) == 2
+    ]  # fmt: skip
+    if not pairs:
+        return None
+    a, b = pairs[random.integers(len(pairs))]
+    key = "exchange" if len(every) == 2 and random.random() < 0.5 else "exchange these"
+    return key, {"verb": b.main.verb, "verb2": a.main.verb}, f"{b.main.verb} before {a.main.verb}"
+
+
+def _pause(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """A rest at the end, before all, or between two acts."""
+    longer = int(random.integers(1, 4))
+    words = {"wait": ("a second", "two seconds", "three seconds")[longer - 1]}
+    if random.random() < 0.3:
+        words["wait"] = f"{longer} second{'s' * (longer > 1)}"
+    where = ("at the end", "first", "between")[random.integers(3)]
+    if where != "between":
+        return (
+            ("rest at the end" if where == "at the end" else "rest at the beginning"),
+            words,
+            f"wait {longer} s {where}",
+        )
+    every = acts(old)
+    pairs = [(a, b) for a, b in pairwise(every) if alone(a, every) and alone(b, every)]
+    pairs = [(a, b) for a, b in pairs if b.start > a.end and sum(x.main.verb == b.main.verb for x in every) == 1]
+    if not pairs:
+        return None
+    _, b = pairs[random.integers(len(pairs))]
+    return "rest between", words | {"verb": b.main.verb}, f"wait {longer} s before {b.main.verb}"
+
+
+def _anew(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """Something else: what is said after a motion need not be a change of it."""
+    if not donors.every:
+        return None
+    caption = donors.every[random.integers(len(donors.every))][0]
+    return ("anew", {"caption": caption}, "new") if caption else None
+
+
+def _ask(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    return "question", {}, "question"
+
+
+def _talk(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    return "talk", {}, "talk"
+
+
+def _added(
+    key: str, change: str, donor: Donor, random: np.random.Generator, more: Words | None = None
+) -> tuple[str, Words, str, Donor]:
+    """How a donor's act is asked for, with side and count now and then, and a way always where it is not forward; and
+    the change that says as much of it.
+    """
+    line = donor.act.main
+    wording = WORDINGS[line.verb]
+    tail, count = "", ""
+    told = replace(line, part="", count=1, pace="", speed=0.0)
+    if line.part and line.verb != "kneel" and random.random() < 0.7:
+        joint = {"hop": " on the", "stand on": " on the"}.get(line.verb, " with the")
+        tail = f"{joint} {line.part}".replace("the both", "both")
+        told = replace(told, part=line.part)
+    if line.verb == "turn":
+        around = "all the way around" if line.size >= 330 else "around" if 150 <= line.size <= 210 else ""
+        to_side = random.random() < 0.7 or not around
+        tail = f" {around}" * bool(around) + f"{' to the' if random.random() < 0.5 else ''} {line.way}" * to_side
+    elif line.verb in ("walk", "run") and abs(line.size) >= 270:
+        tail = " in a circle"
+    elif line.verb in ("walk", "run") and line.size:
+        tail = f" in a curve to the {'left' if line.size > 0 else 'right'}"
+    elif line.way in ("left", "right"):
+        tail = f" to the {line.way}{tail}"
+    elif line.way in ("backward", "up", "down") or (line.way and random.random() < 0.4):
+        tail = f" {line.way}{tail}"
+    if 1 < line.count < len(TIMES) and line.verb in COUNTED and random.random() < 0.6:
+        count = f" {times_words(line.count, random)}"
+        told = replace(told, count=line.count)
+    do, doing = wording.do, wording.doing
+    if line.verb == "stand on" and tail:
+        do, doing = "stand", "standing"
+    caption = donor.caption.strip().rstrip(".")
+    words = {"verb": line.verb, "do": do + tail + count, "doing": doing + tail + count} | (more or {})
+    # The caption says it in words of its own, which are then those of the change.
+    said_by_caption = (
+        len(caption.split()) < 16 and "then" not in caption and "," not in caption and random.random() < 0.3
+    )
+    if caption and said_by_caption and f"{key} by caption" in REQUESTS:
+        text = caption[0].lower() + caption[1:]
+        return f"{key} by caption", words | {"caption": text}, f"{change} {text}", donor
+    return key, words, f"{change} {Notation(line.end, donor.notation.postures, (told,)).sentence()}", donor
+
+
+KINDS: dict[str, Kind] = {
+    "slower": _whole_pace("slower"), "faster": _whole_pace("faster"), "mirror": _mirror, "side": _side, "way": _way,
+    "count": _count, "append": _append, "prepend": _prepend, "while": _while, "remove": _remove, "replace": _replace,
+    "duration": _last, "act duration": _act_lasts, "act pace": _act_pace, "size": _size, "order": _order,
+    "pause": _pause, "anew": _anew, "question": _ask, "talk": _talk,
+}  # fmt: skip
+CHANGING = tuple(kind for kind in KINDS if kind not in ("anew", "question", "talk"))
