@@ -70,7 +70,7 @@ def outputs(folder: Path) -> dict[str, Any]:
     run("train", str(folder / "golden.yaml"), "--out", str(folder / "run"))
     rows = [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     results["losses"] = [row.get("loss", row.get("validation")) for row in rows]
-    run("eval", "suite", "tokenizer", "cases=40", "data.clips=60", "--out", str(folder / "suite"))
+    run("eval", "suite", "tokenizer", "cases=40", "pairs=20", "data.clips=60", "--out", str(folder / "suite"))
     text = (folder / "suite" / "result.json").read_text(encoding="utf-8")
     results["suite"] = re.sub(r'"(seconds|date|versions|motionllm|commit)[^,}]*[,}]', "", text)
     return results
