@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import difflib
 import hashlib
 import importlib.util
 import inspect
@@ -32,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionLLMError, unknown
 from motionllm.files import read_json, tidy
 from motionllm.weights import fingerprint, of_folder, within
 
@@ -365,9 +364,8 @@ def _cached(name: str) -> Path:
 
 def _builtin_folder(name: str) -> Path:
     if name not in BUILTINS:
-        near = difflib.get_close_matches(name, BUILTINS, n=1)
-        hint = f"did you mean builtin:{near[0]}?" if near else f"there is {', '.join(f'builtin:{b}' for b in BUILTINS)}"
-        raise MotionLLMError(f"no built-in base model is called {name!r}: {hint}")
+        known = [f"builtin:{known}" for known in BUILTINS]
+        raise MotionLLMError(unknown("base model", f"builtin:{name}", known))
     builtin, folder = BUILTINS[name], _cached(name)
     if folder.is_dir():
         return folder

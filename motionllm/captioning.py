@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from motionllm.errors import MotionLLMError
+import numpy as np
+
+from motionllm.errors import MotionLLMError, each
 from motionllm.files import read_text
 from motionllm.model import MotionLM
 from motionllm.motion import Motion
@@ -86,11 +89,12 @@ def caption_files(
                 except Exception as error:  # of a file from outside, read by a library: it takes no other with it
                     log.debug("%s", files[name], exc_info=True)
                     failed[name] = f"{files[name]}: cannot be read ({type(error).__name__}: {str(error)[:200]})"
-            for name, said in _said(lm, clips, n, every).items():
-                if isinstance(said, MotionLLMError):
-                    failed[name] = str(said)
+            texts = each(partial(_describe, lm, n=n, every=every), list(clips.values())) if clips else []
+            for name, row in zip(clips, texts, strict=True):
+                if isinstance(row, MotionLLMError):
+                    failed[name] = str(row)
                 else:
-                    kept.write({"id": name, **said, "clip": hashes[name]})
+                    kept.write({"id": name, **row, "clip": hashes[name]})
             seen = min(start + batch, len(todo))
             bar.update(seen / len(todo), clips=seen - len(failed), failed=len(failed))
     return {"out": out, "captioned": len(todo) - len(failed), "kept": len(files) - len(todo), "failed": failed}
@@ -104,21 +108,11 @@ def _hash(file: Path) -> str | None:
         return None
 
 
-def _said(
-    lm: MotionLM, clips: dict[str, Any], n: int, every: float | None
-) -> dict[str, dict[str, Any] | MotionLLMError]:
-    """What is written of each clip (features), or why nothing can be; one that fails takes no other with it."""
-    if not clips:
-        return {}
-    try:
-        if every is not None:
-            return {name: {"timeline": lm.timeline(clip, every, max(every, 4.0))} for name, clip in clips.items()}
-        if n > 1:
-            several = {name: lm.captions(clip, n, seed=0) for name, clip in clips.items()}
-            return {name: {"caption": said[0], "captions": said} for name, said in several.items()}
-        captions = lm.caption_batch(list(clips.values()))
-        return {name: {"caption": said} for name, said in zip(clips, captions, strict=True)}
-    except MotionLLMError as error:
-        if len(clips) == 1:
-            return dict.fromkeys(clips, error)
-        return {name: said for one, clip in clips.items() for name, said in _said(lm, {one: clip}, n, every).items()}
+def _describe(lm: MotionLM, clips: Sequence[np.ndarray], n: int, every: float | None) -> list[dict[str, Any]]:
+    """What is written about each clip of features (T, D), as a row of the results."""
+    if every is not None:
+        return [{"timeline": lm.timeline(clip, every, max(every, 4.0))} for clip in clips]
+    if n > 1:
+        several = [lm.captions(clip, n, seed=0) for clip in clips]
+        return [{"caption": captions[0], "captions": captions} for captions in several]
+    return [{"caption": caption} for caption in lm.caption_batch(clips)]

@@ -8,9 +8,12 @@ traceback and exits with status 2. Any other exception is a defect of ours (stat
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class MotionLLMError(Exception):
@@ -43,6 +46,18 @@ def about(path: Path | str) -> Iterator[None]:
         raise type(error)(f"{path}: {error}") from None
 
 
+def each(call: Callable[..., Sequence[T]], *columns: Sequence[Any]) -> list[T | MotionLLMError]:
+    """call(*columns), one result per row. A batch that is refused is done row by row: one that fails gives its error,
+    and takes no other with it.
+    """
+    try:
+        return list(call(*columns))
+    except MotionLLMError as error:
+        if len(columns[0]) == 1:
+            return [error]
+        return [each(call, *([value] for value in row))[0] for row in zip(*columns, strict=True)]
+
+
 def check_text(text: str, what: str) -> None:
     """Raise MotionLLMError where a text, as a terminal or a pipe gave it, is not made of characters."""
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
@@ -51,8 +66,19 @@ def check_text(text: str, what: str) -> None:
 
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
     """ "no judge is called 'fact'; did you mean 'facts'?", or all there are where none is near."""
+    shown = str(name) if len(str(name)) <= 100 else f"{str(name)[:97]}..."
+    return f"no {what} is called {shown!r}; {hint(name, known)}"
+
+
+def hint(name: object, known: Iterable[str]) -> str:
+    """ "did you mean 'facts'?" for a name that is not among the known ones, or all of these where none is near."""
     known = sorted(known)
     near = difflib.get_close_matches(str(name)[:100], known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}" if known else "there are none"
-    shown = str(name) if len(str(name)) <= 100 else f"{str(name)[:97]}..."
-    return f"no {what} is called {shown!r}; {hint}"
+    return f"did you mean {near[0]!r}?" if near else f"there are {listed(known)}" if known else "there are none"
+
+
+def listed(names: Sequence[str], most: int = 60) -> str:
+    """Names for a message: some of a crowd's, and nothing in them that a terminal would obey."""
+    shown = ", ".join(name[:40] for name in names[:most])
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return "".join(c if c.isprintable() else "?" for c in shown) + more

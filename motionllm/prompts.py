@@ -6,12 +6,13 @@ import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from motionllm.errors import MotionLLMError, about, check_text
+from motionllm.errors import MotionLLMError, about, check_text, each
 from motionllm.files import parse_json, read_text
 from motionllm.model import BEST_OF, MotionLM, Seconds
 from motionllm.motion import Motion
@@ -106,7 +107,8 @@ def generate_files(
             assert lm is not None
             some = [p if p.seed is not None else replace(p, seed=secrets.randbelow(2**31))
                     for p in todo[start : start + batch]]  # fmt: skip
-            for prompt, made in zip(some, _made(lm, some, best_of, sampling), strict=True):
+            motions = partial(_generate, lm, best_of=best_of, sampling=sampling)
+            for prompt, made in zip(some, each(motions, some), strict=True):
                 row: dict[str, Any] = {key: value for key, value in asdict(prompt).items() if key != "plan" or value}
                 try:
                     if isinstance(made, MotionLLMError):
@@ -123,17 +125,11 @@ def generate_files(
             "failed": failed}  # fmt: skip
 
 
-def _made(lm: MotionLM, prompts: list[Prompt], best_of: int, sampling: dict[str, Any]) -> list[Motion | MotionLLMError]:
-    try:
-        seeds = [p.seed for p in prompts if p.seed is not None]
-        plans = [p.plan if p.plan is not None else sampling.get("plan") for p in prompts]
-        made = lm.generate_batch([p.text for p in prompts], [p.seconds for p in prompts], seeds, best_of=best_of,
-                                 **(sampling | {"plan": plans}))  # fmt: skip
-        return list(made)
-    except MotionLLMError as error:
-        if len(prompts) == 1:
-            return [error]
-        return [one for prompt in prompts for one in _made(lm, [prompt], best_of, sampling)]
+def _generate(lm: MotionLM, prompts: Sequence[Prompt], best_of: int, sampling: dict[str, Any]) -> list[Motion]:
+    seeds = [p.seed for p in prompts if p.seed is not None]
+    plans = [p.plan if p.plan is not None else sampling.get("plan") for p in prompts]
+    return lm.generate_batch([p.text for p in prompts], [p.seconds for p in prompts], seeds, best_of=best_of,
+                             **(sampling | {"plan": plans}))  # fmt: skip
 
 
 def _kept(prompt: Prompt, row: dict[str, Any] | None, folder: Path, suffix: str) -> bool:

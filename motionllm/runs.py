@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import threading
@@ -68,12 +69,17 @@ class Signals:
             raise KeyboardInterrupt
 
 
-def warm(step: int, warmup: int, spent: float = 0.0) -> float:
-    """The share of its rate that a step (from 0) has come to in warming up.
+def rate(
+    step: int, warmup: int, done: float = 0.0, spent: float = 0.0, least: float = 0.0, schedule: str = "cosine"
+) -> float:
+    """The learning rate of a step (from 0) as a share of the highest: it warms up, and falls to `least` by `schedule`.
 
-    warmup: steps it takes at most. spent: the share that is over of the minutes a run may take; 0 where it has none.
+    warmup: steps that warming up takes at most. done: the share of the run that is over. spent: the share that is over
+    of the minutes it may take; 0 where it may take any.
     """
-    return min(1.0, max((step + 1) / max(warmup, 1), spent / WARM))
+    fall = {"cosine": (1 + math.cos(math.pi * done)) / 2, "linear": 1 - done, "constant": 1.0}[schedule]
+    warm = min(1.0, max((step + 1) / max(warmup, 1), spent / WARM))
+    return warm * (least + (1 - least) * fall)
 
 
 @contextmanager

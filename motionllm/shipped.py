@@ -7,11 +7,10 @@ user gave, in the wheel, in the clone.
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Literal
 
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionLLMError, hint
 
 Kind = Literal["recipes", "tokenizer", "eval", "adapter", "templates", "embedders"]
 
@@ -55,11 +54,8 @@ def find(kind: Kind, name: str | Path) -> Path:
         for shipped in (root() / _FOLDER[kind] / f"{inside}{ending}" for ending in endings):
             if _fits(kind, shipped):
                 return shipped
-    there = names(kind)
-    near = difflib.get_close_matches(inside.name.removesuffix(".yaml")[:100], there, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    listed = f"shipped are {', '.join(there)}" if there else "none is shipped"
-    raise MotionLLMError(f"no {_CALLED[kind]} {shown!r}, neither as a path nor shipped: {hint}{listed}")
+    near = hint(inside.name.removesuffix(".yaml"), names(kind))
+    raise MotionLLMError(f"no {_CALLED[kind]} {shown!r}, neither as a path nor shipped; {near}")
 
 
 def names(kind: Kind) -> list[str]:

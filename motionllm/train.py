@@ -34,7 +34,7 @@ from motionllm.errors import MotionLLMError
 from motionllm.files import lock, make_folder, write_file, write_json, writing
 from motionllm.loss import cross_entropy
 from motionllm.model import MotionLM, bare, share_inputs
-from motionllm.runs import Log, Signals, Stopped, losses, on_full_disk, warm
+from motionllm.runs import Log, Signals, Stopped, losses, on_full_disk, rate
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tracking import Bar
 
@@ -128,10 +128,12 @@ def _train(
     if settings.checkpointing:
         lm.model.enable_input_require_grads()
         lm.model.gradient_checkpointing_enable({"use_reentrant": False})
-    rate = motion_tokenizer.codes_per_second
-    examples = Examples(clips["train"], recipe.data, templates, lm.renderer, rate, settings.seed)
-    held_out = _held_out(clips["val"], recipe, templates, lm, rate)
-    cut = check_length(Examples(clips["train"], recipe.data, templates, lm.renderer, rate, settings.seed), recipe.data)
+    codes_rate = motion_tokenizer.codes_per_second
+    examples = Examples(clips["train"], recipe.data, templates, lm.renderer, codes_rate, settings.seed)
+    held_out = _held_out(clips["val"], recipe, templates, lm, codes_rate)
+    cut = check_length(
+        Examples(clips["train"], recipe.data, templates, lm.renderer, codes_rate, settings.seed), recipe.data
+    )
     if cut and first:
         log.warning("%s", cut)
     known = [_made_of(recipe, lm) if first else {}]
@@ -235,7 +237,7 @@ def _train(
                 collate(mine[i : i + settings.micro_batch], pad) for i in range(0, len(mine), settings.micro_batch)
             ]
             supervised = sum(sum(t.supervised[1:]) for row in packed for t in row)
-            factor = _rate(settings, state["step"], progress, over)
+            factor = rate(state["step"], settings.warmup, progress, over, settings.min_lr, settings.schedule)
             for group in optimizer.param_groups:
                 group["lr"] = settings.lr * group["factor"] * factor
             sums = torch.zeros(3)  # losses of motion and text; processes that were asked to stop
@@ -407,12 +409,6 @@ def _shard(learner: _Learner, accelerator: Any) -> None:
     for layer in bare(learner.model).get_decoder().layers:
         fully_shard(layer, mesh=mesh)
     fully_shard(learner, mesh=mesh)
-
-
-def _rate(settings: Training, step: int, progress: float, over: float) -> float:
-    """The learning rate of a step as a share of train.lr. over: the share of the run's minutes that is."""
-    fall = {"cosine": (1 + math.cos(math.pi * progress)) / 2, "linear": 1 - progress, "constant": 1.0}
-    return warm(step, settings.warmup, over) * (settings.min_lr + (1 - settings.min_lr) * fall[settings.schedule])
 
 
 def _held_out(

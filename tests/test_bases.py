@@ -103,7 +103,7 @@ def test_truncated_weights_are_one_sentence(tiny_base: Path, copy_of) -> None:
         ("./nowhere", "there is no such folder"),
         ("/nowhere/at/all", "there is no such folder"),
         ("nobody/nothing", "check the name and the network"),
-        ("builtin:smollm2-135m", r"did you mean builtin:smollm2-135m-instruct\?"),
+        ("builtin:smollm2-135m", r"did you mean 'builtin:smollm2-135m-instruct'\?"),
     ],
 )
 def test_unknown_base_is_one_sentence(name: str, says: str) -> None:

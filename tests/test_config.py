@@ -56,7 +56,7 @@ def test_a_dumped_recipe_reads_back_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (MINIMAL + "train: {stps: 5, lr: fast}\n", ["train.stps", "did you mean `steps`", "train.lr", "'fast'"]),
+        (MINIMAL + "train: {stps: 5, lr: fast}\n", ["train.stps", "did you mean 'steps'", "train.lr", "'fast'"]),
         (MINIMAL + "trian: {steps: 5}\n", ["`trian`", "`train`"]),
         ("name: x\n", ["`data` is missing"]),
         ("data: {sources: []}\n", ["data.sources", "at least 1"]),

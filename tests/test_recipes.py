@@ -163,7 +163,7 @@ def test_tasks_that_answer_in_text_are_counted_as_text(words, tmp_path: Path) ->
     [
         ("train.report_to=trackio", "trackio"),
         ("data.templates=defalut", "did you mean 'default'"),
-        ("data.tasks={captoin: 1}", "did you mean `caption`"),
+        ("data.tasks={captoin: 1}", "did you mean 'caption'"),
         ("adapter.start=nowhere", "adapter.start: no adapter 'nowhere'"),
         ("adapter.start=default", "another model of the same shape"),
         ("adapter.targets=[q_prjo]", "fits no layer of the base; give all-linear or some of down_proj"),

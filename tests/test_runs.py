@@ -26,7 +26,7 @@ from motionllm.data.examples import Examples
 from motionllm.errors import WriteError
 from motionllm.feedback import improve
 from motionllm.files import lock
-from motionllm.runs import Log, Signals, Stopped, losses, on_full_disk, warm
+from motionllm.runs import Log, Signals, Stopped, losses, on_full_disk, rate
 
 LONG = 1_000_000  # steps
 
@@ -76,9 +76,11 @@ def test_a_launchers_echo_of_ctrl_c_is_no_second_one(monkeypatch: pytest.MonkeyP
 
 
 def test_warming_up_takes_its_steps_and_of_minutes_a_tenth_at_most() -> None:
-    assert [warm(step, 4) for step in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
-    assert warm(0, 0) == 1.0
-    assert warm(2, 20, spent=0.1) == 1.0 and warm(2, 20, spent=0.05) == pytest.approx(0.5) and warm(9, 20, 0.01) == 0.5
+    assert [rate(step, 4) for step in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    assert rate(0, 0) == 1.0 and rate(9, 20, spent=0.01) == 0.5
+    assert rate(2, 20, spent=0.1) == 1.0 and rate(2, 20, spent=0.05) == pytest.approx(0.5)
+    assert [rate(9, 1, done, least=0.2) for done in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.6, 0.2])
+    assert [rate(9, 1, 0.75, 0.0, 0.2, kind) for kind in ("linear", "constant")] == pytest.approx([0.4, 1.0])
 
 
 def test_a_log_has_each_line_once_and_whole(tmp_path: Path) -> None:
@@ -283,7 +285,7 @@ def test_a_diverged_tokenizer_is_not_saved(
 ) -> None:
     from motionllm.tokenizer import train as training
 
-    monkeypatch.setattr(training, "warm", lambda step, *_: math.inf if step == 12 else 1.0)
+    monkeypatch.setattr(training, "rate", lambda step, *_, **__: math.inf if step == 12 else 1.0)
     assert cli.main([*words("tokenizer", kept), "--out", str(tmp_path / "out")]) == 2
     assert "training has diverged" in capsys.readouterr().err
     state = torch.load(tmp_path / "out" / "checkpoint.pt", weights_only=True)

@@ -11,7 +11,6 @@ Results go to standard output, everything else to standard error. Exit status: 0
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import io
 import json
@@ -29,7 +28,7 @@ import typer
 import typer.core
 import typer.main
 
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionLLMError, unknown
 from motionllm.runs import Stopped
 
 # In the order of use; a verb whose file is not there is not offered.
@@ -104,9 +103,7 @@ class _Verbs(typer.core.TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in (there := self.list_commands(ctx)):
-            near = difflib.get_close_matches(cmd_name, there, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(there)}"
-            raise MotionLLMError(f"no verb is called {cmd_name!r}: {hint}")
+            raise MotionLLMError(unknown("verb", cmd_name, there))
         module = importlib.import_module(f"{__name__}.{cmd_name}")
         verb = getattr(module, "app", None)
         if verb is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import logging
 import re
@@ -17,7 +16,7 @@ from typing_extensions import TypeVar
 
 from motionllm.config.base import PLACEHOLDER, Section, Source
 from motionllm.config.finetune import Recipe
-from motionllm.errors import MotionFileError, RecipeError
+from motionllm.errors import MotionFileError, RecipeError, hint
 from motionllm.files import parse_yaml, read_yaml
 
 log = logging.getLogger(__name__)
@@ -180,9 +179,7 @@ def explain(item: Any, schema: type[BaseModel]) -> str:
     place = _place(item)
     if item["type"] == "extra_forbidden":
         known = _keys_at(schema, item["loc"][:-1])
-        near = difflib.get_close_matches(str(item["loc"][-1])[:100], known, 1, 0.5)
-        hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}"
-        return f"unknown key `{place}` ({hint})"
+        return f"unknown key `{place}` ({hint(item['loc'][-1], known)})"
     if item["type"] == "missing":
         return f"`{place}` is missing"
     given = "" if isinstance(item["input"], dict | list) else f", not {_short(repr(item['input']))}"

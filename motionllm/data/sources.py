@@ -36,13 +36,14 @@ log = logging.getLogger(__name__)
 class Caption:
     """A sentence about a clip from `start` to `end` seconds: 0 and 0 is the whole clip, an `end` of 0 its end.
 
-    where: the file and line it stands in, for messages.
+    where: the file and line it stands in, for messages. tokens: its words as "word/POS …", where the line has them.
     """
 
     text: str
     start: float = 0.0
     end: float = 0.0
     where: str = ""
+    tokens: str = ""
 
 
 def read(source: Source, split: str) -> list[Sample]:
@@ -377,7 +378,7 @@ def read_captions(path: Path) -> tuple[list[Caption], list[str]]:
         except ValueError as error:
             doubts.append(f"{where}: {error}")
         else:
-            captions.append(Caption(text, start, end, where))
+            captions.append(Caption(text, start, end, where, rest[0] if rest else ""))
     return captions, doubts
 
 

@@ -6,7 +6,6 @@ how often it is drawn against the task's others (1 where it is not given).
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 from collections.abc import Iterable, Mapping
@@ -20,7 +19,7 @@ import yaml
 from motionllm import shipped
 from motionllm.data.conversations import Message
 from motionllm.data.tasks import TASKS, Values, phrased
-from motionllm.errors import MotionFileError, RecipeError
+from motionllm.errors import MotionFileError, RecipeError, unknown
 from motionllm.files import read_yaml, write_file
 
 log = logging.getLogger(__name__)
@@ -89,9 +88,7 @@ class Templates:
         """Raise RecipeError for a task that is unknown, or for which there is no phrasing."""
         for task in tasks:
             if task not in TASKS:
-                near = difflib.get_close_matches(task, TASKS, 1, 0.5)
-                hint = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(TASKS)}"
-                raise RecipeError(f"data.tasks names an unknown task '{task}' ({hint}).")
+                raise RecipeError(f"data.tasks: {unknown('task', task, TASKS)}")
             if TASKS[task].fill:
                 self.phrasings(task)
 

@@ -19,7 +19,7 @@ from motionllm.config import Ablation, SmallLLM
 from motionllm.data.sources import read
 from motionllm.eval.metrics import frechet_distance
 from motionllm.files import lock, tidy, write_file, writing
-from motionllm.runs import on_full_disk
+from motionllm.runs import on_full_disk, rate
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.bpe import MotionBPE
 from motionllm.tokenizer.train import fit, report
@@ -170,7 +170,7 @@ def likelihood(
     for step in range(1, settings.steps + 1):
         begun = time.monotonic()
         for group in optimizer.param_groups:
-            group["lr"] = settings.lr * min(1, step / 20) * (1 + math.cos(math.pi * step / settings.steps)) / 2
+            group["lr"] = settings.lr * rate(step - 1, 20, step / settings.steps)
         batch = []
         for i in random.choice(len(shares), settings.batch, p=shares / shares.sum()):
             steps = max(len(codes["train"][i]) - window, 0) // tokenizer.parts

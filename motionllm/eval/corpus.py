@@ -22,7 +22,7 @@ import motionllm
 from motionllm.data import builtin
 from motionllm.data.builtin import Sample, Spec
 from motionllm.data.samples import Question
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionLLMError, each
 from motionllm.eval.text import caption_scores
 from motionllm.model import BEST_OF, Judge, MotionLM
 from motionllm.motion import Motion
@@ -70,7 +70,8 @@ def evaluate(
         begun, results = time.monotonic(), []
         for start in range(0, len(columns[0]), batch):
             rows = [column[start : start + batch] for column in columns]
-            results += each(call, start, *rows)
+            made = each(lambda numbers, *rows: call(numbers[0], *rows), range(start, start + len(rows[0])), *rows)
+            results += [None if isinstance(one, MotionLLMError) else one for one in made]
             done += len(rows[0])
             if progress:
                 progress(done / todo, **{what: len(results)})
@@ -96,7 +97,8 @@ def evaluate(
     named = [names_rightly(spec, text) for spec, text in zip(specs, heard, strict=True)]
     true = [Motion(builtin.joints(s, sample.labels["seed"])) for s, sample in zip(specs, samples, strict=True)]
     tokens = lm.motion_tokenizer
-    again = [each(lambda _, fs: [tokens.decode(tokens.encode(f)) for f in fs], 0, [f])[0] for f in features]
+    decoded = each(lambda clips: [tokens.decode(tokens.encode(clip)) for clip in clips], features)
+    again = [None if isinstance(one, MotionLLMError) else one for one in decoded]
     others = [*range(1, cases), 0]
     right = [
         answer is not None and builtin.right_answer(question, answer)
@@ -165,16 +167,6 @@ def evaluate(
             for i in range(min(cases, EXAMPLES))
         ],
     }
-
-
-def each(call: Callable[..., Sequence[Any]], first: int, *columns: Sequence[Any]) -> list[Any]:
-    """call(first, *columns), one result a row; a refused batch is done row by row, a row refused alone is None."""
-    try:
-        return list(call(first, *columns))
-    except MotionLLMError:
-        if len(columns[0]) == 1:
-            return [None]
-        return [each(call, first + i, *([v] for v in row))[0] for i, row in enumerate(zip(*columns, strict=True))]
 
 
 def _asks(spec: Spec) -> list[str]:

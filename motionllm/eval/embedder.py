@@ -31,7 +31,7 @@ from motionllm.errors import MotionLLMError, RecipeError
 from motionllm.eval.metrics import GROUP, r_precision
 from motionllm.files import check_format, lock, read_json, tidy, whole_folder, write_file, write_json
 from motionllm.motion.features import skeleton_of_dim
-from motionllm.runs import warm
+from motionllm.runs import rate
 
 log = logging.getLogger(__name__)
 
@@ -312,7 +312,7 @@ def _train(recipe: EmbedderRecipe, folder: Path, progress: Progress | None) -> E
         picked = random.choice(len(clips), min(settings.batch, len(clips)), replace=False, p=share)
         said = [place[clips[i].captions[random.integers(len(clips[i].captions))]] for i in picked]
         for group in optimizer.param_groups:
-            group["lr"] = settings.lr * warm(step, settings.warmup, spent) * (1 + math.cos(math.pi * done)) / 2
+            group["lr"] = settings.lr * rate(step, settings.warmup, done, spent)
         a = networks.texts(texts[said])
         b = networks.motions(*_padded([_cropped(motions[i], settings.crop, random) for i in picked]))
         # The scale is held under 100, or a few pairs take the whole gradient (Radford et al. 2021).

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
+from motionllm.data.sources import read_captions
 from motionllm.errors import MotionLLMError
 
 TAGS = ("VERB", "NOUN", "DET", "ADP", "NUM", "AUX", "PRON", "ADJ", "ADV",
@@ -211,14 +212,8 @@ def read_tagged(texts: Path) -> dict[str, list[str]]:
         raise MotionLLMError(
             f"There is no folder {texts}; the standard evaluator reads captions' parts of speech there."
         )
-    tagged = {}
-    for file in sorted(texts.glob("*.txt")):
-        for line in file.read_text(encoding="utf-8").splitlines():
-            caption, _, rest = line.strip().partition("#")
-            tokens = rest.partition("#")[0].split()
-            if caption.strip() and tokens:
-                tagged[caption.strip()] = tokens
-    return tagged
+    captions = (caption for file in sorted(texts.glob("*.txt")) for caption in read_captions(file)[0])
+    return {caption.text: caption.tokens.split() for caption in captions if caption.tokens.strip()}
 
 
 def _only(folder: Path, name: str) -> Path:

@@ -30,10 +30,10 @@ from motionllm.data import builtin
 from motionllm.data.builtin import Spec
 from motionllm.data.samples import Sample
 from motionllm.data.sources import read
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionLLMError, each
 from motionllm.eval import corpus, gaps, metrics
 from motionllm.eval.classifier import Classifier
-from motionllm.eval.corpus import draw_questions, each
+from motionllm.eval.corpus import draw_questions
 from motionllm.eval.embedder import Embedder
 from motionllm.eval.evaluator import StandardEvaluator
 from motionllm.eval.gaps import Gap
@@ -365,9 +365,10 @@ class _Run:
     made: int = 0  # rows it made, in this process
 
     def ask(self, call: Callable[..., Sequence[Any]], *columns: Sequence[Any]) -> list[Any]:
-        """call(first, *columns), a result a row, None where it failed."""
+        """call(first, *columns), one result per row, None where it failed."""
         begun = time.monotonic()
-        found = each(call, 0, *columns)
+        results = each(lambda numbers, *rows: call(numbers[0], *rows), range(len(columns[0])), *columns)
+        found = [None if isinstance(result, MotionLLMError) else result for result in results]
         self.seconds, self.made = self.seconds + time.monotonic() - begun, self.made + len(found)
         return found
 

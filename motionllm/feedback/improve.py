@@ -50,7 +50,7 @@ from motionllm.files import (
 from motionllm.loss import token_losses
 from motionllm.model import MotionLM, find_adapter
 from motionllm.results import adapter_hash
-from motionllm.runs import Log, Signals, Stopped, logged, losses, on_full_disk, warm
+from motionllm.runs import Log, Signals, Stopped, logged, losses, on_full_disk, rate
 from motionllm.stepping import pack
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tracking import Bar
@@ -171,10 +171,10 @@ def _improve(recipe: Improvement, run: Path, resume: bool, changed: bool, signal
                     in_round = state["step"] - number * settings.steps
                     drawn, beside = _drawn(recipe, lm, units, prompts, texts, number, in_round)
                     progress = max(state["step"] / total, _spent(state, settings))
-                    warmed = warm(state["step"], settings.warmup, _spent(state, settings))
-                    cosine = settings.min_lr + (1 - settings.min_lr) * (1 + math.cos(math.pi * progress)) / 2
+                    spent = _spent(state, settings)
+                    factor = rate(state["step"], settings.warmup, progress, spent, settings.min_lr)
                     for group in optimizer.param_groups:
-                        group["lr"] = settings.lr * group["factor"] * warmed * cosine
+                        group["lr"] = settings.lr * group["factor"] * factor
                     torch.manual_seed(
                         settings.seed * 1_000_003 + state["step"]
                     )  # of dropout, where the adapter has any
@@ -194,7 +194,7 @@ def _improve(recipe: Improvement, run: Path, resume: bool, changed: bool, signal
                     state["seconds"] += time.monotonic() - begun
                     state["over"] = _spent(state, settings) >= 1
                     journal.write({"step": state["step"], "seconds": round(state["seconds"], 1), "loss": loss,
-                                   "kl": drift, "norm": norm, "lr": settings.lr * warmed * cosine})  # fmt: skip
+                                   "kl": drift, "norm": norm, "lr": settings.lr * factor})  # fmt: skip
                     bar.update(state["step"] / total, round=number + 1, step=state["step"], loss=loss, kl=drift,
                                reward=told["reward"])  # fmt: skip
                     due = settings.save_minutes and time.monotonic() - saved >= 60 * settings.save_minutes

@@ -6,7 +6,6 @@ raises, says NaN or leaves its range stops the run: its name is said, and what i
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ import numpy as np
 from motionllm.data import builtin
 from motionllm.data.builtin import Part, Spec
 from motionllm.data.samples import Question, Sample
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionLLMError, unknown
 from motionllm.eval import metrics
 from motionllm.eval.corpus import checked, names_rightly
 from motionllm.eval.embedder import Embedder
@@ -263,9 +262,7 @@ class Panel:
     def __post_init__(self) -> None:
         for name in self.weights:
             if name not in JUDGES:
-                near = difflib.get_close_matches(name, JUDGES, 1, 0.5)
-                hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(JUDGES)}"
-                raise MotionLLMError(f"No judge is called {name!r}: {hint}")
+                raise MotionLLMError(unknown("judge", name, JUDGES))
             if JUDGES[name].embeds and self.embedder is None:
                 raise MotionLLMError(
                     f"The judge {name!r} compares embeddings; name a text–motion embedder that was trained for judging "

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionLLMError, listed
 from motionllm.motion import budget
 from motionllm.motion.bvh import Z_UP
-from motionllm.motion.rigs import RigMap, listed, side_and_part, to_humanml3d
+from motionllm.motion.rigs import RigMap, side_and_part, to_humanml3d
 
 _CENTRES = {"h": "hip", "k": "knee", "a": "ankle", "s": "shoulder", "e": "elbow", "w": "wrist"}  # LHJC, R_KJC …
 # Origins of the segments that Plug-in Gait writes beside the markers.
@@ -89,7 +89,7 @@ def _needed(labels: list[str]) -> dict[str, int]:
         missing.append("head")
     if missing:
         raise MotionLLMError(
-            f"has no joint centre for {', '.join(missing)} among its points ({listed(labels[:12])} …); "
+            f"has no joint centre for {', '.join(missing)} among its points ({listed(labels, 12)}); "
             "markers on the skin are not enough, export joint centres or a skeleton as BVH."
         )
     return places

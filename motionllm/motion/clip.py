@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.errors import MotionFileError, MotionLLMError, listed
 from motionllm.files import whole_stream
 from motionllm.motion import budget, features, feet, pictures, plausible, rigs
 from motionllm.motion.amass import AMASS, amass_joints, is_amass
@@ -391,7 +391,7 @@ def _load_npz(path: Path) -> Motion:
         joints, rate = amass_joints(read_npz(path, AMASS))
         return _seen(joints, rate, HUMANML3D, path.stem)
     if "joints" not in keys:
-        has = rigs.listed(keys[:20]) or "nothing"
+        has = listed(keys, 20) or "nothing"
         raise MotionFileError(
             f"{path}: has no 'joints' array (nor AMASS's 'poses' and 'trans'), only {has:.300}; "
             "save the joints under that name."

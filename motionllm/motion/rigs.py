@@ -9,7 +9,6 @@ spine joint) is placed from structure. What stays unclear is refused with the jo
 from __future__ import annotations
 
 import contextlib
-import difflib
 import itertools
 import os
 import re
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.errors import MotionFileError, MotionLLMError, listed, unknown
 from motionllm.files import read_yaml
 from motionllm.motion import plausible
 from motionllm.motion.bvh import BVH, UPRIGHT, rest_places
@@ -106,9 +105,7 @@ def load_rig(rig: Mapping[str, Any] | str | os.PathLike[str] | None) -> dict[str
     known = {*HUMANML3D.joints, "unit", "up"}
     for key in rig:
         if key not in known:
-            close = difflib.get_close_matches(str(key), known, 1)
-            hint = f"; did you mean {close[0]}?" if close else f"; the joints are {', '.join(HUMANML3D.joints)}."
-            raise MotionLLMError(f"Rig description: unknown key '{str(key)[:40]}'{hint}")
+            raise MotionLLMError(f"Rig description: {unknown('place', key, known)}")
         if key != "unit" and not isinstance(rig[key], str):
             raise MotionLLMError(f"Rig description: {key} is a name in the file, not '{str(rig[key])[:40]}'.")
     if rig.get("up", "y") not in UPRIGHT:
@@ -168,11 +165,7 @@ def map_rig(
     for place in HUMANML3D.joints:
         if place in rig:
             if rig[place] not in index:
-                close = difflib.get_close_matches(str(rig[place]), names, 3)
-                hint = f"the nearest names are {', '.join(close)}" if close else f"it has {listed(names)}"
-                raise MotionLLMError(
-                    f"Rig description: {place} is '{rig[place]}', but the file has no such joint; {hint}."
-                )
+                raise MotionLLMError(f"Rig description: {place}: {unknown('joint of the file', rig[place], names)}")
             given[place] = index[rig[place]]
     if all(place in index for place in HUMANML3D.joints):
         given = {place: index[place] for place in HUMANML3D.joints} | given
@@ -298,13 +291,6 @@ def _rise(names: Sequence[str], parents: Sequence[int], long: np.ndarray, arms: 
         if part is not None and long[part]:
             rise.append(part)
     return rise
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names for a message: all of a body's, some of a crowd's, and nothing in them that a terminal would obey."""
-    shown = ", ".join(name[:40] for name in names[:60])
-    more = f" and {len(names) - 60} more" if len(names) > 60 else ""
-    return "".join(c if c.isprintable() else "?" for c in shown) + more
 
 
 def _ancestors(j: int, parents: Sequence[int]) -> list[int]:

@@ -23,7 +23,7 @@ from motionllm.files import make_folder, whole_stream, write_file, write_json
 from motionllm.motion.agreement import Agreement, agreement, tally
 from motionllm.motion.features import canonical, features_to_joints, skeleton_of_dim
 from motionllm.motion.notation import measure
-from motionllm.runs import Log, Signals, Stopped, on_full_disk, warm
+from motionllm.runs import Log, Signals, Stopped, on_full_disk, rate
 from motionllm.tokenizer.augment import Augment
 from motionllm.tokenizer.tokenizer import MotionTokenizer
 
@@ -179,7 +179,7 @@ def _fit(
             if step == autoencode and autoencode:
                 network.start_codebooks(windows(16 * settings.batch))
             batch = windows(settings.batch)
-            lr = settings.lr * warm(step, settings.warmup, over) * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
+            lr = settings.lr * rate(step, settings.warmup, done, over, least=0.05)
             # Encodings must not move faster than the codebook's moving averages follow, or they crowd on a few codes.
             optimizer.param_groups[0]["lr"] = lr * (settings.encoder_lr if learned and step >= autoencode else 1.0)
             optimizer.param_groups[1]["lr"] = lr

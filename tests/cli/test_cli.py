@@ -46,7 +46,7 @@ def test_help_lists_the_verbs_that_there_are() -> None:
     ("argv", "status", "says"),
     [
         (["--version"], 0, ""),
-        (["recipse"], 2, "motionllm: error: no verb is called 'recipse': did you mean 'recipes'?\n"),
+        (["recipse"], 2, "motionllm: error: no verb is called 'recipse'; did you mean 'recipes'?\n"),
         (["recipes", "--nonsense"], 2, "--nonsense"),
         (["recipes", "show", "no-such-recipe"], 2, "motionllm: error: no recipe 'no-such-recipe'"),
     ],

@@ -370,7 +370,7 @@ def test_bad_runs_are_refused_and_leave_nothing(
     recipe = tmp_path / "r.yaml"
     recipe.write_text(dump_recipe(tiny_recipe(tiny_base, tiny_tokenizer)))
     out = tmp_path / "run"
-    assert "did you mean `steps`" in _refused(capsys, "train", recipe, "train.stps=3", "--out", out)
+    assert "did you mean 'steps'" in _refused(capsys, "train", recipe, "train.stps=3", "--out", out)
     assert "'many'" in _refused(capsys, "train", recipe, "train.steps=many", "--out", out)
     assert "no-such-base" in _refused(capsys, "train", recipe, f"model.base={tmp_path}/no-such-base", "--out", out)
     assert "no-such" in _refused(capsys, "train", recipe, "model.tokenizer=no-such", "--out", out)

@@ -216,7 +216,7 @@ def test_wrong_phrasings_are_refused_when_read(phrasing: object, words: str) -> 
 
 
 def test_tasks_are_checked_by_name() -> None:
-    with pytest.raises(RecipeError, match="did you mean `caption`"):
+    with pytest.raises(RecipeError, match="did you mean 'caption'"):
         Templates.load("default").check(["captoin"])
     with pytest.raises(RecipeError, match="no phrasing for the task 'length'"):
         Templates({"caption": [{"user": "{motion}", "assistant": "{caption}"}]}, "test").check(["text", "length"])

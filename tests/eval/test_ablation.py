@@ -86,7 +86,7 @@ def test_the_plan_that_ships_is_sound() -> None:
     [
         ({"rows": [{"name": "a", "network": {}}, {"name": "a", "network": {}}]}, "one name"),
         ({"rows": [{"name": "a", "network": {}, "like": "b"}]}, "no row before"),
-        ({"rows": [{"name": "a", "network": {"codez": 3}}]}, "did you mean `codes`"),
+        ({"rows": [{"name": "a", "network": {"codez": 3}}]}, "did you mean 'codes'"),
         ({"rows": [{"name": "a", "network": {}, "train": {"steps": 3}}]}, "row a sets steps"),
         ({"rows": [{"name": "a", "network": {}, "train": {"velocityy": 3}}]}, "row a: train: unknown key `velocityy`"),
     ],

@@ -297,7 +297,7 @@ def test_a_trained_run_by_command_line(
     assert cli.main(["eval", "text-to-motoin", "--model", "x"]) == 2
     assert "did you mean 'text-to-motion'" in capsys.readouterr().err
     assert cli.main(["eval", "questions", "grup=3"]) == 2
-    assert "did you mean `group`" in capsys.readouterr().err
+    assert "did you mean 'group'" in capsys.readouterr().err
     argv = ["eval", "captioning", *words, "--model", str(trained_run[0]), "--out", str(tmp_path / "b")]
     assert cli.main(argv) == 0
     assert "| R@1 ↑|" in capsys.readouterr().out.replace("|R@1", "| R@1")
