@@ -57,11 +57,11 @@ def test_a_dumped_recipe_reads_back_the_same(tmp_path: Path) -> None:
     ("text", "words"),
     [
         (MINIMAL + "train: {stps: 5, lr: fast}\n", ["train.stps", "did you mean 'steps'", "train.lr", "'fast'"]),
-        (MINIMAL + "trian: {steps: 5}\n", ["`trian`", "`train`"]),
+        (MINIMAL + "trian: {steps: 5}\n", ["`trian`", "'train'"]),
         ("name: x\n", ["`data` is missing"]),
         ("data: {sources: []}\n", ["data.sources", "at least 1"]),
         ("data: {sources: [{kind: humanml3d}]}\n", ["`path`"]),
-        ("data: {sources: [{kind: builtin, clip: 3}]}\n", ["data.sources.0.clip", "`clips`"]),
+        ("data: {sources: [{kind: builtin, clip: 3}]}\n", ["data.sources.0.clip", "'clips'"]),
         ("a: [1\n", ["not valid YAML"]),
         ("", ["holds no keys"]),
         ("[1]", ["holds no keys"]),

@@ -149,7 +149,7 @@ def test_doctor_reports_every_part_and_fails_for_what_is_missing(monkeypatch, tm
     assert "peft is missing" in found["packages", "fail"]
     assert "accelerate 0.1 is not >=" in found["packages", "fail"]
     assert "typer" in found["packages", "note"] and "(tried with 0.0.1)" in found["packages", "note"]
-    assert "none is shipped" in found["shipped tokenizer", "fail"]
+    assert "there are none" in found["shipped tokenizer", "fail"]
     assert "CPU build" in found["gpu", "note"]
     assert {"python", "base model", "cores"} <= {check["name"] for check in report["checks"]}
     assert "3 of" in err and err.startswith("motionllm: error: ")
