@@ -15,7 +15,7 @@ from motionllm.errors import MotionLLMError, each
 from motionllm.files import read_text
 from motionllm.model import MotionLM
 from motionllm.motion import Motion
-from motionllm.motion.clip import READ
+from motionllm.motion.formats import READERS
 from motionllm.results import content_hash, results
 from motionllm.tracking import Bar
 
@@ -32,16 +32,16 @@ def motion_files(folder: Path, ids: Path | None = None) -> dict[str, Path]:
     inner = next((folder / n for n in ("new_joints", "new_joint_vecs") if (folder / n).is_dir()), folder)
     if ids is None:
         # A link that leads nowhere is a file too: one that cannot be read, of which the user is to know.
-        files = sorted(p for p in inner.rglob("*") if p.suffix.lower() in READ and not os.path.isdir(p))
+        files = sorted(p for p in inner.rglob("*") if p.suffix.lower() in READERS and not os.path.isdir(p))
         named = {_id(p.relative_to(inner).with_suffix("")): p for p in files}
         if not files:
-            raise MotionLLMError(f"{inner} holds no motion file ({', '.join(READ)}).")
+            raise MotionLLMError(f"{inner} holds no motion file ({', '.join(READERS)}).")
         if len(named) < len(files):
             twice = next(p for p in files if p not in named.values())
             raise MotionLLMError(f"{twice} differs from another file by its suffix alone; keep one of the two.")
         return named
     names = [line.strip() for line in read_text(ids, "list of ids").split("\n") if line.strip()]
-    places = {name: [inner / f"{name}{suffix}" for suffix in READ] for name in names}
+    places = {name: [inner / f"{name}{suffix}" for suffix in READERS] for name in names}
     found = {name: next((p for p in some if os.path.isfile(p)), None) for name, some in places.items()}
     missing = [name for name, file in found.items() if file is None]
     if missing or not names:

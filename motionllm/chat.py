@@ -220,7 +220,7 @@ class Chat:
         return self.hold(Motion.load(path), path.name)
 
     def _save(self, name: str) -> Reply:
-        """/save NAME: the last motion, as .bvh .glb .html .npy .npz .png .gif .mp4, in the folder of the chat"""
+        """/save NAME: the last motion, as a motion file (wave.bvh, wave.glb, wave.html …) in the folder of the chat"""
         assert self.folder is not None
         if self.motion is None:
             raise MotionLLMError("There is no motion yet; say what a person does, or /load a clip.")

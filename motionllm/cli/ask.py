@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from motionllm.cli import emit
+from motionllm.motion.formats import READERS
 
 
 def ask(
-    clip: Annotated[Path, typer.Argument(help="A motion file: .bvh .npy .npz .c3d.")],
+    clip: Annotated[Path, typer.Argument(help=f"A motion file: {' '.join(READERS)}.")],
     question: Annotated[str, typer.Argument(help='For example "Which hand is raised?"')],
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

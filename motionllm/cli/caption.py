@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from motionllm.cli import emit
+from motionllm.motion.formats import READERS
 
 
 def caption(
-    clip: Annotated[Path, typer.Argument(help="A motion file (.bvh .npy .npz .c3d), or a folder of them.")],
+    clip: Annotated[Path, typer.Argument(help=f"A motion file ({' '.join(READERS)}), or a folder of them.")],
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
     out: Annotated[
         Path | None, typer.Option(help="For a folder: JSONL of {id, caption}, gone on with if it is there.")

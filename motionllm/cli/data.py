@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from motionllm.cli import CONTEXT, emit
+from motionllm.motion.formats import READERS, WRITERS
 
 app = typer.Typer(
     add_completion=False,
@@ -27,7 +28,7 @@ Rig = Annotated[Path | None, typer.Option(help="YAML that names the joints of a 
 
 @app.command("import", context_settings=CONTEXT)
 def import_(
-    folder: Annotated[Path, typer.Argument(help="A folder of .bvh, .npy or .npz files; sub-folders too.")],
+    folder: Annotated[Path, typer.Argument(help=f"A folder of motion files ({' '.join(READERS)}); sub-folders too.")],
     out: Annotated[Path, typer.Option(help="The data set's folder, in HumanML3D's layout.")],
     captions: Annotated[
         str | None,
@@ -97,7 +98,7 @@ def _tell(clip: Path, notes: Sequence[str]) -> None:
 @app.command(context_settings=CONTEXT)
 def convert(
     clip: Annotated[Path, typer.Argument(help="A motion file.")],
-    out: Annotated[Path, typer.Argument(help="What to write: .bvh .glb .html .npy .npz .png .gif .mp4.")],
+    out: Annotated[Path, typer.Argument(help=f"What to write: {' '.join(WRITERS)}.")],
     rig: Rig = None,
     canonical: Annotated[
         bool, typer.Option("--canonical", help="As models see it: 22 joints, 20 fps, target skeleton, facing +Z.")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from motionllm.cli import emit
+from motionllm.motion.formats import WRITERS
 
 
 def generate(
@@ -24,9 +25,7 @@ def generate(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="File to write: .bvh .glb .html .npy .npz .png .gif .mp4 (motion.bvh); with --prompts a folder."
-        ),
+        typer.Option(help=f"File to write: {' '.join(WRITERS)} (motion.bvh); with --prompts a folder."),
     ] = None,
     suffix: Annotated[str, typer.Option("--format", help="With --prompts: the suffix of the files.")] = ".bvh",
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
@@ -63,7 +62,6 @@ def generate(
     from motionllm.files import check_place, read_text
     from motionllm.model import MotionLM, parse_seconds
     from motionllm.motion import Motion
-    from motionllm.motion.clip import WRITTEN
     from motionllm.motion.notation import Notation
     from motionllm.prompts import generate_files, read_prompts
     from motionllm.results import made_by
@@ -74,8 +72,8 @@ def generate(
     wanted = None if seconds is None else parse_seconds(seconds)
     suffix = suffix if suffix.startswith(".") else f".{suffix}"
     target = out or Path("motions" if prompts else "motion.bvh")
-    if (suffix if prompts else target.suffix).lower() not in WRITTEN:
-        raise MotionFileError(f"{target}: a motion is written as {', '.join(WRITTEN)}; choose one of these suffixes.")
+    if (suffix if prompts else target.suffix).lower() not in WRITERS:
+        raise MotionFileError(f"{target}: a motion is written as {', '.join(WRITERS)}; choose one of these suffixes.")
     if prompts is not None:
         if batch < 1:
             raise MotionLLMError(f"--batch {batch} must be at least 1.")

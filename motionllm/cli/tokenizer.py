@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from motionllm.cli import CONTEXT, emit
+from motionllm.motion.formats import READERS, WRITERS
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Train a motion tokenizer, report on one, or use it alone."
@@ -173,7 +174,7 @@ def ablation(
 @app.command("encode", context_settings=CONTEXT)
 def encode(
     tokenizer: Name,
-    clip: Annotated[Path, typer.Argument(help="A motion file: .bvh .npy .npz .c3d.")],
+    clip: Annotated[Path, typer.Argument(help=f"A motion file: {' '.join(READERS)}.")],
     out: Annotated[Path | None, typer.Option(help="JSON to write; default: standard output.")] = None,
     search: Sweeps = 0,
 ) -> None:
@@ -201,7 +202,7 @@ def encode(
 def decode(
     tokenizer: Name,
     codes: Annotated[Path, typer.Argument(help="JSON that `tokenizer encode` wrote.")],
-    out: Annotated[Path, typer.Option(help="Motion file to write: .bvh .glb .html .npy .png .gif .mp4 …")],
+    out: Annotated[Path, typer.Option(help=f"Motion file to write: {' '.join(WRITERS)}.")],
     as_json: Json = False,
 ) -> None:
     """Turns codes back into a motion."""

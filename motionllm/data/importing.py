@@ -42,8 +42,8 @@ from motionllm.files import (
     writing,
 )
 from motionllm.motion import Motion
-from motionllm.motion.clip import READ
 from motionllm.motion.features import check_joints
+from motionllm.motion.formats import READERS
 from motionllm.motion.pictures import contact_sheet
 from motionllm.motion.rigs import load_rig
 from motionllm.motion.skeleton import HUMANML3D
@@ -111,7 +111,7 @@ def import_folder(
     files, refused = _found(folder, out)
     if not files:
         why = "".join(f"; {name} {reason}" for name, reason in itertools.islice(refused.items(), 3))
-        raise MotionLLMError(f"{folder} holds no motion file that can be read ({', '.join(READ)}){why}")
+        raise MotionLLMError(f"{folder} holds no motion file that can be read ({', '.join(READERS)}){why}")
     ids = _ids(folder, files)
     told = _captions(captions, folder, ids)
     if not told.captions:
@@ -152,7 +152,7 @@ def _found(folder: Path, out: Path) -> tuple[list[Path], dict[str, str]]:
         seen.add(place)
         folders.sort()
         for path in (Path(here, name) for name in names):
-            if path.suffix.lower() in READ:
+            if path.suffix.lower() in READERS:
                 if why := _unfit(path):
                     refused[_shown(folder, path)] = why
                 else:

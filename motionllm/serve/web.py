@@ -32,8 +32,8 @@ from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import lock
 from motionllm.model import MotionLM
 from motionllm.motion import Motion
-from motionllm.motion.clip import READ
 from motionllm.motion.confined import load_confined
+from motionllm.motion.formats import READERS
 from motionllm.motion.notation import Notation
 from motionllm.motion.page import box, fill, player, stored
 from motionllm.motion.skeleton import HUMANML3D
@@ -41,7 +41,7 @@ from motionllm.motion.skeleton import HUMANML3D
 LOOPBACK = "127.0.0.1"
 LONGEST_CLIP = 600.0  # seconds of a clip that is uploaded
 UPLOADS = 50  # of one visitor
-READERS = 2  # uploads that are read at a time
+UPLOADS = 2  # uploads that are read at a time
 WAITING = 256  # turns and uploads that may wait
 LINE = 2000  # characters
 FORMATS = (".bvh", ".glb", ".mp4", ".npy")
@@ -207,8 +207,8 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0) -> Any:
                 line = gr.Textbox(label="Say", elem_id="line", max_length=LINE, autofocus=True)
                 send = gr.Button("Send", variant="primary", elem_id="send")
                 gr.Examples([[example] for example in EXAMPLES], line)
-                given = gr.File(label=f"Talk about a clip of your own ({', '.join(READ)}, up to {megabytes:g} MB)",
-                                file_types=list(READ), elem_id="upload", height=150)  # fmt: skip
+                given = gr.File(label=f"Talk about a clip of your own ({', '.join(READERS)}, up to {megabytes:g} MB)",
+                                file_types=list(READERS), elem_id="upload", height=150)  # fmt: skip
             with gr.Column():
                 gr.HTML(f'<iframe title="the motion" sandbox="allow-scripts" srcdoc="{html.escape(_stage())}" '
                         'style="width: 100%; height: 420px; border: 0"></iframe>', elem_id="stage")  # fmt: skip
@@ -223,10 +223,10 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0) -> Any:
                 file = gr.File(label="The file", interactive=False, elem_id="file", height=80)
         for event in (line.submit, send.click):
             event(turn, [line, seconds, seed, candidates], [talk, clip, line], **one_at_a_time)
-        given.upload(upload, [given], [talk], concurrency_limit=READERS).then(
+        given.upload(upload, [given], [talk], concurrency_limit=UPLOADS).then(
             describe, None, [talk, clip], **one_at_a_time
         )
-        make.click(download, [suffix], [file], concurrency_limit=READERS)
+        make.click(download, [suffix], [file], concurrency_limit=UPLOADS)
         clip.change(None, [clip], None, js=_SHOW)
         page.unload(left)
     return page.queue(max_size=WAITING)
@@ -380,8 +380,8 @@ def _read(path: Path, megabytes: float, uploads: int) -> Motion:
     """The clip of an upload. Raises MotionLLMError for one too many, too big, too long, or that is no motion."""
     if uploads > UPLOADS:
         raise MotionLLMError(f"{UPLOADS} clips were given; reload the page for more.")
-    if path.suffix.lower() not in READ:
-        raise MotionFileError(f"{path.name}: motion is read from {', '.join(READ)}.")
+    if path.suffix.lower() not in READERS:
+        raise MotionFileError(f"{path.name}: motion is read from {', '.join(READERS)}.")
     if path.stat().st_size > megabytes * 1e6:
         raise MotionFileError(f"{path.name}: is {path.stat().st_size / 1e6:.0f} MB; {megabytes:g} are read.")
     motion = load_confined(path)

@@ -383,7 +383,7 @@ def test_elbows_and_knees_of_solved_rotations_are_hinges(walk, tpose):
             )
         world[j] = world[parent] @ Rotation.from_rotvec(angles).as_matrix()
     clip = Motion(joints)
-    bvh = clip._as_bvh()
+    bvh = clip.as_bvh()
     points, turns = bvh.world()
     np.testing.assert_allclose(points[:, [bvh.joints.index(n) for n in HUMANML3D.joints]], joints, atol=1e-4)
     for upper, middle, lower in (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")):
@@ -394,7 +394,7 @@ def test_elbows_and_knees_of_solved_rotations_are_hinges(walk, tpose):
             mean = axis.mean(0) / np.linalg.norm(axis.mean(0))
             stray = np.degrees(np.arccos(np.clip(axis @ mean, -1, 1)))
             assert np.percentile(stray, 95) < 5
-    straight = Motion(walk)._as_bvh()  # elbows about straight: no flips
+    straight = Motion(walk).as_bvh()  # elbows about straight: no flips
     local = straight.local()[1]
     steps = local[1:].transpose(0, 1, 3, 2) @ local[:-1]
     assert np.degrees(np.arccos(np.clip((np.trace(steps, axis1=-2, axis2=-1) - 1) / 2, -1, 1))).max() < 25
