@@ -210,8 +210,8 @@ class Chat:
 
     def motion_of(self, pieces: Sequence[np.ndarray]) -> Motion:
         """The motion that pieces of a turn are together."""
-        skeleton = self.lm.motion_tokenizer.skeleton
-        return Motion(np.concatenate(pieces), skeleton.fps, skeleton)
+        representation = self.lm.motion_tokenizer.representation
+        return Motion(np.concatenate(pieces), representation.fps, representation.skeleton)
 
     def _load(self, name: str) -> Reply:
         """/load CLIP: a motion file to talk about"""

@@ -28,7 +28,7 @@ from motionllm.data.samples import Question
 from motionllm.errors import MotionLLMError
 from motionllm.files import lock, make_folder, tidy, write_file, write_json
 from motionllm.motion import Motion
-from motionllm.motion.features import features_to_joints
+from motionllm.motion.representation import HUMANML3D_263
 from motionllm.runs import Stopped, logged, on_full_disk
 
 log = logging.getLogger(__name__)
@@ -259,7 +259,7 @@ def publish(
     rows = [row for _, row in logged(out / "run" / "log.jsonl")]
     clips = {
         "made": [[(m.joints, m.fps) for m in a.motions] for a in attempts],
-        "true": [(features_to_joints(sample.load()), 20.0) for sample in tasks.clips],
+        "true": [(HUMANML3D_263.decode(sample.load()), HUMANML3D_263.fps) for sample in tasks.clips],
     }
     write_file(out / "index.html", demo_page.page(content, clips, [row for row in rows if "loss" in row]))
     write_json(out / "demo.json", content)

@@ -34,7 +34,6 @@ from motionllm.errors import MotionLLMError
 from motionllm.files import whole_folder, write_file
 from motionllm.motion import Motion, grammar
 from motionllm.motion.agreement import agreement_of
-from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
 from motionllm.motion.skeleton import HUMANML3D
 from motionllm.stepping import pack
@@ -480,7 +479,7 @@ class MotionLM:
         features = self.motion_tokenizer.features(motion)
         if self.motion_tokenizer.skeleton is not HUMANML3D:
             raise MotionLLMError("Motion is measured on 22 joints, and this adapter's has KIT-ML's 21.")
-        return measure(features_to_joints(features), self.motion_tokenizer.skeleton.fps)
+        return measure(self.motion_tokenizer.representation.decode(features), self.motion_tokenizer.fps)
 
     def _drawn(
         self,
@@ -619,7 +618,7 @@ class MotionLM:
             self._prompt(conversation(template, values | {"caption": said}, answered=False), min(most, self._window))
             for said in (text.strip(), "")
         )
-        frames = max(1, round(float(low) * self.motion_tokenizer.skeleton.fps)) if exact and low is not None else None
+        frames = max(1, round(float(low) * self.motion_tokenizer.fps)) if exact and low is not None else None
         return _Order(text.strip(), prompt, bare, least - after, most - after, frames, seconds, begun, after)
 
     def _wanted(self, plan: Plan | Sequence[Plan], rows: int) -> list[Notation | bool]:
@@ -691,7 +690,7 @@ class MotionLM:
         """A plan of an order, of which nothing is written: as long as the motion is to be, and no longer than there is
         room for.
         """
-        rate, fps = self.motion_tokenizer.steps_per_second, self.motion_tokenizer.skeleton.fps
+        rate, fps = self.motion_tokenizer.steps_per_second, self.motion_tokenizer.fps
         if order.frames is not None:
             low = high = max(0.2, round(order.frames / fps, 1))
         else:
@@ -728,7 +727,7 @@ class MotionLM:
                 raise MotionLLMError(
                     f"The plan is {plan.seconds:g} s long, which is not more than the clips given; write it for all."
                 )
-            frames = round(seconds * self.motion_tokenizer.skeleton.fps)
+            frames = round(seconds * self.motion_tokenizer.fps)
             order = replace(order, least=steps, most=steps, frames=frames)
         if len(order.prompt) + len(ids) + 2 + min(order.most, self._window) * self.vocab.parts > self._limit:
             raise MotionLLMError(
@@ -860,7 +859,7 @@ class MotionLM:
         """
         down = self.motion_tokenizer.frames_per_step
         step = 1 / self.motion_tokenizer.steps_per_second
-        if not (step <= every <= window <= 2 * TRAINED / self.motion_tokenizer.skeleton.fps):
+        if not (step <= every <= window <= 2 * TRAINED / self.motion_tokenizer.fps):
             raise MotionLLMError(
                 f"Captions every {every:g} s of {window:g} s each were asked for; a step of motion is {step:g} s, "
                 "and each caption needs as many seconds as it stands for, and no more than about 20."
@@ -1063,7 +1062,7 @@ class MotionLM:
         else:
             codes = self.motion_tokenizer.encode(motion)
         seconds = len(codes) / self.motion_tokenizer.codes_per_second
-        if whole and seconds * self.motion_tokenizer.skeleton.fps > 2 * TRAINED:
+        if whole and seconds * self.motion_tokenizer.fps > 2 * TRAINED:
             log.warning("The clip is %.0f s long, more than twice what the model has seen.", seconds)
         return codes
 
@@ -1080,7 +1079,7 @@ class MotionLM:
             raise MotionLLMError("This adapter was trained without notation and reads codes alone; train with it.")
         if len(features) <= 5:  # too short to be measured
             return {"codes": codes}
-        notation = str(measure(features_to_joints(features), self.motion_tokenizer.skeleton.fps))
+        notation = str(measure(self.motion_tokenizer.representation.decode(features), self.motion_tokenizer.fps))
         return {"notation": notation} | ({"codes": codes} if self.shown == "both" else {})
 
     def _held(self, part: dict[str, Any]) -> tuple[Notation, np.ndarray]:

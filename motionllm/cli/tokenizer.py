@@ -74,8 +74,6 @@ def report(
     """Measures reconstruction error (MPJPE), code use and speed on data sets."""
     from motionllm.data import builtin
     from motionllm.data.sources import humanml3d
-    from motionllm.motion import Motion
-    from motionllm.motion.features import features_to_joints
     from motionllm.motion.pictures import contact_sheet
     from motionllm.tokenizer import MotionTokenizer
     from motionllm.tokenizer.train import report as measure
@@ -92,7 +90,7 @@ def report(
             for sample in samples[:: max(1, len(samples) // 4)][:4]:
                 features = sample.load()
                 codes = loaded.encode(features, search)
-                truth = Motion(features_to_joints(features), loaded.skeleton.fps, loaded.skeleton)
+                truth = loaded.representation.motion(features)
                 pairs += [(sample.id, truth), (f"decoded from {len(codes)} codes", loaded.decode(codes))]
         contact_sheet(pairs, picture, across=4)
         result["picture"] = picture

@@ -31,10 +31,12 @@ from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import make_folder, read_json, whole, write_json
 from motionllm.motion import Motion, signals
 from motionllm.motion import facts as measuring
-from motionllm.motion import features as representation
+from motionllm.motion import features as guo
 from motionllm.motion import notation as writing
+from motionllm.motion import representation as frames
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import measure_with_facts
+from motionllm.motion.representation import HUMANML3D_263
 from motionllm.tokenizer import MotionTokenizer
 
 VERSION = 2  # raise it when what is written for the same clip changes, or which clips serve a task
@@ -194,7 +196,7 @@ def _rows(
             for name, change in edits.items():
                 if len(changed := change(features)) >= tokenizer.frames_per_step:
                     edited[name] = tokenizer.encode(changed)
-            if _measured(source, noted) and features.shape[1] != 263:
+            if _measured(source, noted) and features.shape[1] != HUMANML3D_263.dim:
                 leave = (
                     "take `facts` out of `ask`"
                     if "facts" in source.ask
@@ -261,7 +263,7 @@ def _measured(source: Source, noted: bool) -> bool:
 
 
 def _key(source: Source, split: str, tokenizer: MotionTokenizer, edits: Sequence[str], noted: bool) -> str:
-    modules = [sources, chats, asking, measuring, representation]
+    modules = [sources, chats, asking, measuring, guo, frames]
     if source.more or _measured(source, noted):
         modules += [writing, signals]
     modules += [asked] if source.check else []

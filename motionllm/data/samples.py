@@ -27,7 +27,8 @@ def no_motion() -> np.ndarray:
 
 @dataclass
 class Sample:
-    """One clip. `load` returns its features (T, 263) or (T, 251), un-normalised; nothing is read before that.
+    """One clip. `load` returns its features (T, dim), un-normalised; nothing is read before that. Their representation
+    is HumanML3D's or KIT-ML's, by their width.
 
     captions: sentences that describe the whole clip. questions: with exact answers.
     labels: whatever else the source knows (content, style, the corpus' own specification).

@@ -27,7 +27,9 @@ from motionllm.data.samples import Sample
 from motionllm.errors import MotionFileError, MotionLLMError, about
 from motionllm.files import read_jsonl, read_text
 from motionllm.motion import Motion
-from motionllm.motion.features import features_to_joints, joints_to_features, mirror, skeleton_of_dim
+from motionllm.motion.features import features_to_joints, joints_to_features, mirror
+from motionllm.motion.representation import HUMANML3D_263, KIT_251, of_width
+from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
 
 log = logging.getLogger(__name__)
 
@@ -333,7 +335,8 @@ def _mirrored(sample: Sample) -> Sample:
 
 def mirrored(features: np.ndarray) -> np.ndarray:
     """Features (T, D) of the motion with left and right exchanged."""
-    return from_joints(mirror(features_to_joints(features), skeleton_of_dim(features.shape[1])))
+    skeleton = of_width(features.shape[1]).skeleton
+    return from_joints(mirror(features_to_joints(features), skeleton), skeleton)
 
 
 def at_pace(features: np.ndarray, pace: float) -> np.ndarray:
@@ -344,15 +347,14 @@ def at_pace(features: np.ndarray, pace: float) -> np.ndarray:
     places = np.arange(0, len(joints) - 1 + 1e-6, pace)
     low = np.minimum(places.astype(int), len(joints) - 2)
     share = (places - low)[:, None, None]
-    return from_joints((1 - share) * joints[low] + share * joints[low + 1])
+    return from_joints((1 - share) * joints[low] + share * joints[low + 1], of_width(features.shape[1]).skeleton)
 
 
-def from_joints(joints: np.ndarray) -> np.ndarray:
+def from_joints(joints: np.ndarray, skeleton: Skeleton = HUMANML3D) -> np.ndarray:
     """Features (T, D) of joints (T, J, 3) that came from features: those of T frames need a frame more, which goes on
     as the last two did.
     """
     more = np.concatenate([joints, 2 * joints[-1:] - joints[-2:-1]]).astype(np.float32)
-    skeleton = skeleton_of_dim(263 if joints.shape[1] == 22 else 251)
     return joints_to_features(more, uniform=False, skeleton=skeleton)
 
 
@@ -415,7 +417,7 @@ def _features(path: Path, start: float, end: float) -> np.ndarray:
         array = np.load(path, mmap_mode="r")
     except Exception:  # whatever NumPy raises for bytes that are no array
         raise MotionFileError(f"{path} cannot be read as a NumPy array; copy or convert it anew.") from None
-    if isinstance(array, np.ndarray) and array.ndim == 2 and array.shape[1] in (251, 263):
+    if isinstance(array, np.ndarray) and array.ndim == 2 and array.shape[1] in (HUMANML3D_263.dim, KIT_251.dim):
         features = np.array(array, np.float32)
         bad = ~np.isfinite(features).all(axis=1)
         if not len(features) or bad.any():
@@ -423,10 +425,9 @@ def _features(path: Path, start: float, end: float) -> np.ndarray:
             raise MotionFileError(f"{path}: holds {what}; convert the clip anew, or take it off the list.")
     else:
         motion = Motion.load(path)
-        human = motion.skeleton.name == "humanml3d"
         with about(path):
-            features = joints_to_features(motion.joints, uniform=human, skeleton=skeleton_of_dim(263 if human else 251))
+            features = (KIT_251 if motion.skeleton is KIT else HUMANML3D_263).encode(motion.joints)
     if start or end:
-        fps = skeleton_of_dim(features.shape[1]).fps
+        fps = of_width(features.shape[1]).fps
         features = features[int(start * fps) : int(end * fps) or None]
     return features

@@ -19,6 +19,7 @@ from motionllm.data.samples import Sample
 from motionllm.data.sources import at_pace, from_joints, loaded
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import VERBS, Notation, measure
+from motionllm.motion.representation import HUMANML3D_263
 
 LONGEST = 196  # frames of what is made of two clips: the longest that models are trained on
 BLEND = 10  # frames in which one clip gives way to the next
@@ -48,7 +49,11 @@ def varied(samples: Sequence[Sample], more: More, seed: int) -> list[Sample]:
     ]
     if not (more.joined or more.stacked):
         return made
-    clips = [(sample, features) for sample, features in loaded(told) if features.shape[1] == 263 and len(features) > 20]
+    clips = [
+        (sample, features)
+        for sample, features in loaded(told)
+        if features.shape[1] == HUMANML3D_263.dim and len(features) > 20
+    ]
     if len(clips) > 1 and more.joined:
         made += _joined(clips, more.joined, random)
     if len(clips) > 1 and more.stacked:
@@ -156,7 +161,7 @@ def _without_subject(caption: str) -> str:
 def _pose(features: np.ndarray) -> np.ndarray:
     """(22, 3) of one frame's features: joints about the root, in its heading."""
     root = np.array([0.0, features[3], 0.0])
-    return np.concatenate([root[None], features[4:67].reshape(21, 3)])
+    return np.concatenate([root[None], features[HUMANML3D_263.blocks["positions"]].reshape(21, 3)])
 
 
 def _yaw(joints: np.ndarray) -> np.ndarray:

@@ -101,14 +101,13 @@ def frechet_pose(tokenizer: MotionTokenizer, features: Sequence[np.ndarray], sea
     A pose is joints relative to the root in the heading frame, metres, and their velocities, metres a second: no
     embedder is in the way, so the numbers of all data sets are of one kind, and none is the evaluator's FID.
     """
-    joints, fps = len(tokenizer.skeleton.joints), tokenizer.skeleton.fps
+    representation = tokenizer.representation
     poses: list[list[np.ndarray]] = [[], []]
     for clip in features:
         made = tokenizer.decode_features(tokenizer.encode(clip, search))
         for found, of in zip(poses, (clip[: len(made)], made), strict=True):
-            pose = of[:, 3 : 3 * joints + 1].copy()
-            pose[:, 2::3] -= pose[:, :1]
-            found.append(np.concatenate([pose[:, 1:], np.gradient(pose[:, 1:], axis=0) * fps], axis=1))
+            pose = representation.pose(of)[:, 1:].reshape(len(of), -1)
+            found.append(np.concatenate([pose, np.gradient(pose, axis=0) * representation.fps], axis=1))
     return frechet_distance(*(np.concatenate(p) for p in poses))
 
 

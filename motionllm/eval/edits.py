@@ -26,6 +26,7 @@ from motionllm.model import MotionLM
 from motionllm.motion.agreement import RIGHT, Agreement, Row, agreement
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import SMALL, VERBS, Notation, measure
+from motionllm.motion.representation import HUMANML3D_263
 
 LONGEST = 10.0  # seconds of the clips that are edited
 # What a request need not say of an act that it adds, and words that say it.
@@ -152,9 +153,9 @@ def clips_of(source: Source, split: str, count: int = 1000) -> list[tuple[str, N
     """(caption, measured notation) of the clips of a split that are between 1 and LONGEST seconds."""
     found = []
     for sample, features in loaded(read(source, split)[:count]):
-        if features.shape[1] != 263:
+        if features.shape[1] != HUMANML3D_263.dim:
             raise MotionLLMError(f"Motion is measured on 22 joints, {source.path} has KIT-ML's 21; give another set.")
-        if 20 <= len(features) <= 20 * LONGEST:
+        if 1 <= len(features) / HUMANML3D_263.fps <= LONGEST:
             notation = measure(features_to_joints(features))
             if notation.lines:
                 found.append((sample.captions[0] if sample.captions else "", notation))

@@ -30,7 +30,7 @@ from motionllm.data.sources import read
 from motionllm.errors import MotionLLMError, RecipeError
 from motionllm.eval.metrics import GROUP, r_precision
 from motionllm.files import check_format, lock, read_json, tidy, whole_folder, write_file, write_json
-from motionllm.motion.features import skeleton_of_dim
+from motionllm.motion.representation import of_width
 from motionllm.runs import rate
 
 log = logging.getLogger(__name__)
@@ -80,8 +80,7 @@ class Networks(nn.Module):
 
 def _columns(dim: int) -> list[int]:
     """Root, joint positions and velocities: rotations follow from positions, their twist from nothing."""
-    joints = len(skeleton_of_dim(dim).joints)
-    return [*range(3 * joints + 1), *range(9 * joints - 5, 12 * joints - 5)]
+    return of_width(dim).columns("turn", "path", "height", "positions", "velocities").tolist()
 
 
 class Embedder:

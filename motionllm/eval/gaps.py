@@ -13,7 +13,8 @@ import numpy as np
 
 from motionllm.errors import MotionLLMError
 from motionllm.eval import metrics
-from motionllm.motion.features import features_to_joints, joints_to_features, skeleton_of_dim
+from motionllm.motion.features import features_to_joints, joints_to_features
+from motionllm.motion.representation import of_width
 
 UNIT = 4  # frames: clips and what is given of them are cut to the field's unit, so that no motion tokenizer drops any
 SHORTEST = 4 * UNIT  # frames of a clip
@@ -34,7 +35,7 @@ class Gap:
 
     @property
     def fps(self) -> float:
-        return skeleton_of_dim(self.features.shape[1]).fps
+        return of_width(self.features.shape[1]).fps
 
 
 def gap(features: np.ndarray, task: str, given: float, text: str) -> Gap:
@@ -87,8 +88,7 @@ class Clips:
 
     def __init__(self, clips: Sequence[np.ndarray]) -> None:
         self.clips = clips
-        joints = len(skeleton_of_dim(clips[0].shape[1]).joints)
-        self.kept = np.r_[0 : 3 * joints + 1, 9 * joints - 5 : 12 * joints - 5]  # root, positions, velocities
+        self.kept = of_width(clips[0].shape[1]).columns("turn", "path", "height", "positions", "velocities")
         self.std = np.concatenate([clip[:, self.kept] for clip in clips]).std(0) + 1e-3
 
     def nearest(self, gap: Gap) -> np.ndarray:
@@ -110,7 +110,7 @@ class Clips:
 
 def filled(gap: Gap, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(features, joints) of a clip whose gap was filled."""
-    skeleton = skeleton_of_dim(gap.features.shape[1])
+    skeleton = of_width(gap.features.shape[1]).skeleton
     return joints_to_features(joints, uniform=False, skeleton=skeleton), joints
 
 
@@ -126,7 +126,7 @@ def measures(gap: Gap, made: np.ndarray, true: np.ndarray) -> dict[str, float]:
     """
     laid, asked = metrics.laid_on(made, true, gap.first - 1), slice(gap.first, gap.last)
     around = made[max(0, gap.first - SEAM) : gap.last + SEAM]
-    skeleton = skeleton_of_dim(gap.features.shape[1])
+    skeleton = of_width(gap.features.shape[1]).skeleton
     return {
         "ade": metrics.ade(laid[asked], true[asked]),
         "fde": metrics.fde(laid[asked], true[asked]),

@@ -43,8 +43,9 @@ from motionllm.files import lock, make_folder, read_json, tidy, whole_stream, wr
 from motionllm.model import MotionLM, find_adapter
 from motionllm.motion import Motion
 from motionllm.motion.agreement import agreement_of
-from motionllm.motion.features import features_to_joints, skeleton_of_dim
+from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
+from motionllm.motion.representation import HUMANML3D_263, of_width
 from motionllm.results import adapter_hash
 from motionllm.runs import on_full_disk
 from motionllm.tokenizer import MotionTokenizer
@@ -67,12 +68,12 @@ class Case:
     @cached_property
     def notation(self) -> Notation | None:
         """What is measured on it; None of a body that is not of 22 joints, or a clip too short."""
-        measurable = self.features.shape[1] == 263 and len(self.features) > 5
+        measurable = self.features.shape[1] == HUMANML3D_263.dim and len(self.features) > 5
         return measure(features_to_joints(self.features), self.fps) if measurable else None
 
     @property
     def fps(self) -> float:
-        return skeleton_of_dim(self.features.shape[1]).fps
+        return of_width(self.features.shape[1]).fps
 
     @property
     def seconds(self) -> float:
@@ -230,8 +231,7 @@ class _Words:
 
 def _look(features: np.ndarray) -> np.ndarray:
     """What a clip looks like in one vector: mean and spread of its root, positions and velocities."""
-    joints = len(skeleton_of_dim(features.shape[1]).joints)
-    kept = np.r_[0 : 3 * joints + 1, 9 * joints - 5 : 12 * joints - 5]
+    kept = of_width(features.shape[1]).columns("turn", "path", "height", "positions", "velocities")
     return np.concatenate([features[:, kept].mean(0), features[:, kept].std(0)])
 
 
@@ -428,7 +428,7 @@ class _Motion:
         """What physics says of it, and how well it agrees with the notation of its case."""
         assert self.joints is not None
         if self.measures is None:
-            feet = [foot for _, foot in skeleton_of_dim(case.features.shape[1]).feet]
+            feet = [foot for _, foot in of_width(case.features.shape[1]).skeleton.feet]
             self.measures = {
                 "skating": metrics.foot_skating(self.joints, case.fps, feet),
                 "floating_mm": 1000 * metrics.floating(self.joints),
@@ -653,7 +653,7 @@ def _tokenizer(
         place = name
     tokenizer = MotionTokenizer.load(place if Path(place).is_dir() else name)
     rows, codes, again, failed = [], [], [], 0
-    fps, parents = tokenizer.skeleton.fps, tokenizer.skeleton.parents
+    fps, parents = tokenizer.fps, tokenizer.skeleton.parents
     feet = [foot for _, foot in tokenizer.skeleton.feet]
     for i, case in enumerate(cases):
         try:

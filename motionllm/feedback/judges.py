@@ -27,6 +27,7 @@ from motionllm.motion import Motion
 from motionllm.motion.agreement import Agreement, agreement_of
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation
+from motionllm.motion.representation import HUMANML3D_263
 
 Scores = dict[str, float | None]
 
@@ -196,7 +197,7 @@ def caption_facts(result: Result) -> float | None:
     if (claimed := asked(result.said)) is None:
         return 0.0  # a caption that claims nothing would else be safe
     features = sample.load()
-    if features.shape[1] != 263:
+    if features.shape[1] != HUMANML3D_263.dim:
         return None
     has = checked(claimed, Motion(features_to_joints(features)))
     return sum(has.values()) / len(has) if has else None

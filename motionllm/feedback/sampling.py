@@ -20,6 +20,8 @@ from motionllm.feedback.judges import Result
 from motionllm.model import TRAINED, MotionLM, drained
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
+from motionllm.motion.representation import HUMANML3D_263
+from motionllm.motion.skeleton import HUMANML3D
 
 PLACE = {"text_to_motion": "motion", "caption": "caption", "question": "answer"}  # what a task's answer holds
 
@@ -126,7 +128,9 @@ class Pool:
         if task == "text_to_motion":
             clips = [features, *(other.load() for other in samples[1:])]
             prompt.real = [
-                measure(features_to_joints(clip)) for clip in clips if clip.shape[1] == 263 and len(clip) > 5
+                measure(features_to_joints(clip))
+                for clip in clips
+                if clip.shape[1] == HUMANML3D_263.dim and len(clip) > 5
             ]
             noted = lm.plans and prompt.real
             values["motion"] = {"codes": codes, "notation": str(prompt.real[0])} if noted else codes
@@ -228,6 +232,6 @@ def look(lm: MotionLM, found: Result, codes: Sequence[int]) -> Result:
     """Fill in a result's motion from its codes: as decoded, as given, and that one's features."""
     decoded = lm.motion_tokenizer.decode(codes)
     found.joints = decoded.joints
-    found.motion = decoded.canonical() if decoded.joints.shape[1] == 22 else decoded
+    found.motion = decoded.canonical() if decoded.skeleton is HUMANML3D else decoded
     found.features = lm.motion_tokenizer.features(found.motion)
     return found

@@ -18,7 +18,7 @@ Layout for J joints (12 J − 1 numbers a frame):
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -30,16 +30,16 @@ _UP = np.array([0.0, 1.0, 0.0])
 _AHEAD = np.array([0.0, 0.0, 1.0])
 
 
-def skeleton_of_dim(dim: int) -> Skeleton:
-    """The skeleton whose feature frames are `dim` wide (263 or 251).
+def layout(joints: int) -> dict[str, slice]:
+    """The columns of each block of a frame of so many joints, as above."""
+    j = joints
+    return blocks(turn=1, path=2, height=1, positions=3 * (j - 1), rotations=6 * (j - 1), velocities=3 * j, contacts=4)
 
-    Raises MotionLLMError for any other width.
-    """
-    for skeleton in SKELETONS.values():
-        if skeleton.dim == dim:
-            return skeleton
-    known = " or ".join(f"{s.dim} ({s.name})" for s in SKELETONS.values())
-    raise MotionLLMError(f"Features are {dim} wide, but a feature frame has {known} numbers.")
+
+def blocks(**widths: int) -> dict[str, slice]:
+    """Columns side by side from 0, for blocks of such widths."""
+    stops = accumulate(widths.values())
+    return {name: slice(stop - width, stop) for (name, width), stop in zip(widths.items(), stops, strict=True)}
 
 
 def check_joints(joints: np.ndarray, skeleton: Skeleton = HUMANML3D, least: int = 2) -> np.ndarray:
@@ -71,7 +71,7 @@ def joints_to_features(joints: np.ndarray, uniform: bool = True, skeleton: Skele
     """
     positions = canonical(check_joints(joints, skeleton), uniform=uniform, skeleton=skeleton)
     heading = _headings(positions, skeleton)
-    features = np.empty((len(positions) - 1, skeleton.dim), np.float32)
+    features = np.empty((len(positions) - 1, layout(len(skeleton.joints))["contacts"].stop), np.float32)
     for a in range(0, len(features), _BLOCK):
         b = min(a + _BLOCK, len(features))
         _block(positions[a : b + 1], heading[a : b + 1], skeleton, features[a:b])
@@ -83,22 +83,22 @@ _BLOCK = 256  # frames
 
 def _block(positions: np.ndarray, heading: np.ndarray, skeleton: Skeleton, features: np.ndarray) -> None:
     """Write the features (n, 12 J − 1) of joints (n + 1, J, 3) whose headings (n + 1, 4) are known."""
-    count, frames = len(skeleton.joints), len(features)
+    frames, columns = len(features), layout(len(skeleton.joints))
     here = positions[:-1]
     moved = positions[1:] - here
     step = _multiply(heading[1:], _inverse(heading[:-1]))
     local = here[:, 1:].copy()
     local[..., 0] -= here[:, :1, 0]
     local[..., 2] -= here[:, :1, 2]
-    features[:, 0] = np.arcsin(np.clip(step[:, 2], -1, 1))
-    features[:, 1:3] = _rotate(heading[1:], moved[:, 0])[:, [0, 2]]
-    features[:, 3] = here[:, 0, 1]
-    features[:, 4 : 3 * count + 1] = _turn(heading[:-1], local).reshape(frames, -1)
+    features[:, columns["turn"]] = np.arcsin(np.clip(step[:, 2:3], -1, 1))
+    features[:, columns["path"]] = _rotate(heading[1:], moved[:, 0])[:, [0, 2]]
+    features[:, columns["height"]] = here[:, 0, 1:2]
+    features[:, columns["positions"]] = _turn(heading[:-1], local).reshape(frames, -1)
     rotations = _inverse_kinematics(here, heading[:-1], skeleton)
-    features[:, 3 * count + 1 : 9 * count - 5] = _six_d(rotations[:, 1:]).reshape(frames, -1)
-    features[:, 9 * count - 5 : 12 * count - 5] = _turn(heading[:-1], moved).reshape(frames, -1)
+    features[:, columns["rotations"]] = _six_d(rotations[:, 1:]).reshape(frames, -1)
+    features[:, columns["velocities"]] = _turn(heading[:-1], moved).reshape(frames, -1)
     feet = moved[:, [j for side in skeleton.feet for j in side]]
-    features[:, 12 * count - 5 :] = (feet**2).sum(-1) < skeleton.contact
+    features[:, columns["contacts"]] = (feet**2).sum(-1) < skeleton.contact
 
 
 def features_to_joints(features: np.ndarray, start: Root | None = None) -> np.ndarray:
@@ -111,8 +111,10 @@ def features_to_joints(features: np.ndarray, start: Root | None = None) -> np.nd
     features = np.asarray(features, np.float64)
     if features.ndim != 2:
         raise MotionLLMError(f"Features have shape {features.shape}, but (frames, 263) or (frames, 251) is needed.")
-    skeleton = skeleton_of_dim(features.shape[-1])
-    count = len(skeleton.joints)
+    counts = [len(skeleton.joints) for skeleton in SKELETONS.values()]
+    count = next((n for n in counts if layout(n)["contacts"].stop == features.shape[1]), 0)
+    if not count:
+        raise MotionLLMError(f"Features are {features.shape[1]} wide, but (frames, 263) or (frames, 251) is needed.")
     start = start or Root()
     # A step's yaw and displacement belong to the frame after it.
     yaw = start.yaw + np.concatenate([[0.0], np.cumsum(features[:, 0])])
@@ -126,7 +128,7 @@ def features_to_joints(features: np.ndarray, start: Root | None = None) -> np.nd
     start.yaw, start.x, start.z = float(yaw[-1]), float(path[-1, 0]), float(path[-1, 2])
     root = path[:-1]
     root[:, 1] = features[:, 3]
-    local = features[:, 4 : 3 * count + 1].reshape(len(features), count - 1, 3)
+    local = features[:, layout(count)["positions"]].reshape(len(features), count - 1, 3)
     joints = _turn(back[:-1], local)
     joints[..., 0] += root[:, None, 0]
     joints[..., 2] += root[:, None, 2]

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from motionllm.errors import MotionFileError, MotionLLMError, listed
-from motionllm.motion import budget, features, plausible, rigs
+from motionllm.motion import budget, plausible, rigs
 from motionllm.motion.amass import AMASS, amass_joints, is_amass
 from motionllm.motion.arrays import npz_keys, number, read_npy, read_npz
 from motionllm.motion.bvh import read_bvh
 from motionllm.motion.c3d_file import read_c3d
 from motionllm.motion.clip import Motion, joints_of
+from motionllm.motion.representation import REPRESENTATIONS, of_width
 from motionllm.motion.rigs import Rig
 from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
 
@@ -72,8 +73,9 @@ def _joints_from(array: np.ndarray, fps: float | None) -> tuple[np.ndarray, Skel
     shape = array.shape
     if array.dtype.kind not in "fiu":
         raise MotionLLMError(f"holds {array.dtype} values; joints or features are numbers: save them as a float array.")
-    if len(shape) == 2 and shape[1] in (HUMANML3D.dim, KIT.dim):
-        skeleton = features.skeleton_of_dim(shape[1])
+    if len(shape) == 2 and shape[1] in (r.dim for r in REPRESENTATIONS.values()):
+        representation = of_width(shape[1])
+        skeleton = representation.skeleton
         budget.check_clip(len(array), len(skeleton.joints), fps or skeleton.fps)
         bad = ~np.isfinite(array)
         if bad.any():
@@ -82,7 +84,7 @@ def _joints_from(array: np.ndarray, fps: float | None) -> tuple[np.ndarray, Skel
             )
         if np.abs(array).max() > budget.LARGEST:
             raise MotionLLMError("features hold numbers too large to be metres; repair or drop the clip.")
-        return _metres(features.features_to_joints(array), skeleton), skeleton
+        return _metres(representation.decode(array), skeleton), skeleton
     if shape[1:] in ((22, 3), (66,)):
         joints, skeleton = array.reshape(len(array), 22, 3), HUMANML3D
     elif shape[1:] == (52, 3):  # SMPL-H: the body's 22, then the fingers

@@ -22,7 +22,7 @@ class Skeleton:
     the rest pose of the feature representation. lengths: (J,) metres, root 0; None where unknown.
     face: (right hip, left hip, right shoulder, left shoulder), which give the heading.
     feet: ((left ankle, left toe), (right ankle, right toe)). leg: the two bones whose
-    length sets the scale between two bodies. fps: frames a second of its features.
+    length sets the scale between two bodies. fps: frames per second of the data set's files.
     contact: squared displacement per frame (metres²) under which a foot is in contact.
     unit: metres per unit of the data set's own files.
     """
@@ -47,11 +47,6 @@ class Skeleton:
             for a, b in pairwise(chain):
                 parents[b] = a
         return tuple(parents)
-
-    @property
-    def dim(self) -> int:
-        """Width of a feature frame: 12 J − 1 (263 for 22 joints, 251 for 21)."""
-        return 12 * len(self.joints) - 1
 
 
 def _axes(rows: str) -> np.ndarray:

@@ -398,11 +398,11 @@ def _clip(number: int, motion: Motion, done: bool) -> str:
 
 def _stage() -> str:
     """The page within the page: a figure that stands until it is told to move."""
-    standing = np.zeros((1, 22, 3))
+    standing = np.zeros((1, len(HUMANML3D.joints), 3))
     assert HUMANML3D.lengths is not None
     for joint, parent in enumerate(HUMANML3D.parents):
         if parent >= 0:
             standing[0, joint] = standing[0, parent] + HUMANML3D.axes[joint] * HUMANML3D.lengths[joint]
     standing[..., 1] -= standing[..., 1].min()
     template = Path(__file__).with_name("stage.html").read_text(encoding="utf-8")
-    return fill(template, {"box": box(0, "motion"), "clips": json.dumps([stored(standing, 20.0)]), **player()})
+    return fill(template, {"box": box(0, "motion"), "clips": json.dumps([stored(standing, HUMANML3D.fps)]), **player()})

@@ -17,22 +17,22 @@ import torch
 from torch import Tensor
 
 from motionllm.config import Augmentation
-from motionllm.motion.features import skeleton_of_dim
+from motionllm.motion.representation import Representation
 from motionllm.tokenizer.network import body_parts
 
 
 class Augment:
     """Draws windows anew. frames: how many a window needs to have, so that one of `window` frames can be made of it."""
 
-    def __init__(self, settings: Augmentation, dim: int, window: int) -> None:
+    def __init__(self, settings: Augmentation, representation: Representation, window: int) -> None:
         self.settings, self.window = settings, window
-        self.skeleton = skeleton_of_dim(dim)
+        self.skeleton = representation.skeleton
         self.joints = len(self.skeleton.joints)
         self.frames = math.ceil((window - 1) * (1 + settings.pace)) + 1
-        self.pose = slice(4, 3 * self.joints + 1)  # (J − 1, 3) positions, heights absolute, the rest from the root
-        self.speed = slice(9 * self.joints - 5, 12 * self.joints - 5)  # (J, 3)
-        self.contact = slice(12 * self.joints - 5, 12 * self.joints - 1)
-        self.upper = torch.tensor(body_parts(dim)[1])
+        self.pose = representation.blocks["positions"]  # (J − 1, 3), heights absolute, the rest from the root
+        self.speed = representation.blocks["velocities"]  # (J, 3)
+        self.contact = representation.blocks["contacts"]
+        self.upper = torch.tensor(body_parts(representation)[1])
         still = [not any(word in name for word in ("knee", "ankle", "foot", "heel")) for name in self.skeleton.joints]
         self.share = torch.tensor([1.0 if free else 0.5 for free in still])  # legs less: feet are to stand
 

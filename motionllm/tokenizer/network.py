@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from vector_quantize_pytorch import FSQ, LFQ, ResidualFSQ, ResidualLFQ, ResidualVQ, VectorQuantize
 
 from motionllm.config import FSQ_LEVELS, Network
-from motionllm.motion.features import skeleton_of_dim
+from motionllm.motion.representation import Representation
 
 
 class Convolution(nn.Module):
@@ -72,12 +72,13 @@ class MotionAutoencoder(nn.Module):
     it; `ahead` is 0 with `causal`, whose decoder can write while codes arrive.
     """
 
-    def __init__(self, dim: int, network: Network) -> None:
+    def __init__(self, representation: Representation, network: Network) -> None:
         super().__init__()
+        dim = representation.dim
         width, self.down, self.dim, self.codes = network.width, network.down, dim, network.codes
         self.groups, self.levels = network.groups, network.levels
         dilations = [3 ** (i % 3) for i in range(network.blocks)]
-        lower, upper = body_parts(dim)
+        lower, upper = body_parts(representation)
         self.seen = [lower, upper] if network.split == "body" else [sorted([*lower, *upper])]
         self.encoders = nn.ModuleList(
             nn.Sequential(
@@ -233,18 +234,24 @@ def _vectors(quantizer: Any, indices: Tensor) -> Tensor:
     return quantizer.get_output_from_indices(indices)
 
 
-def body_parts(dim: int) -> list[list[int]]:
+def body_parts(representation: Representation) -> list[list[int]]:
     """The feature dims an encoder sees, of the lower body with root and contacts, and of the upper body.
 
-    Rotations are left out: they follow from the positions and add only their own noise (PROTOCOL: unreliable).
+    Rotations that are not decoded are left out: they follow from the positions and add only their own noise.
     """
-    joints = skeleton_of_dim(dim).joints
-    count = len(joints)
-    lower: list[int] = [0, 1, 2, 3]
-    upper: list[int] = []
-    for number, name in enumerate(joints):
+    blocks = ("positions", "velocities", *({"rotations"} & set(representation.decoded)))
+    lower = {*representation.root.tolist(), *representation.columns("contacts").tolist()}
+    upper: set[int] = set()
+    for number, name in enumerate(representation.skeleton.joints):
         below = number == 0 or any(word in name for word in ("hip", "knee", "ankle", "heel", "foot"))
-        positions = range(4 + 3 * (number - 1), 4 + 3 * number) if number else ()
-        velocity = 9 * count - 5 + 3 * number
-        (lower if below else upper).extend([*positions, *range(velocity, velocity + 3)])
-    return [sorted([*lower, *range(12 * count - 5, 12 * count - 1)]), sorted(upper)]
+        for block in blocks:
+            (lower if below else upper).update(representation.of_joint(block, number))
+    return [sorted(lower), sorted(upper)]
+
+
+def moves(representation: Representation, features: Tensor) -> Tensor:
+    """(…, 3) of features (…, dim), un-normalised: half the change of heading, radians, and the root's way along x and z
+    in the heading frame, metres per frame.
+    """
+    turn, path = (features[..., representation.blocks[name]] for name in ("turn", "path"))
+    return torch.cat([turn, path], dim=-1)

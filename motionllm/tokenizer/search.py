@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionllm.tokenizer.network import MotionAutoencoder
+from motionllm.motion.representation import Representation
+from motionllm.tokenizer.network import MotionAutoencoder, moves
 
 APART = 8  # steps between codes that are tried at once: what a code does to frames further off hardly counts
 REACH = 3  # steps to each side by which a code is judged
@@ -17,17 +18,23 @@ LEVER = 0.3  # metres: how far joints are from the axis that a heading turns abo
 class Search:
     """Coordinate descent over the codes of one clip (Schroeder and Atal, "Code-excited linear prediction", 1985).
 
-    x: (1, T, dim) normalised features. mean, std: (dim,). joints: of the skeleton. Each step's code of each part is
+    x: (1, T, dim) normalised features. mean, std: (dim,). Each step's code of each part is
     tried against the `candidates` whose vectors are nearest to what the encoder says, and the one whose decoded frames
     are nearest to the clip's stays. Error, metres: the joints' distance with roots and headings moved together, and, by
     DRIFT, how far root and heading have gone astray since the window began.
     """
 
     def __init__(
-        self, network: MotionAutoencoder, x: Tensor, mean: Tensor, std: Tensor, joints: int, candidates: int = 8
+        self,
+        network: MotionAutoencoder,
+        representation: Representation,
+        x: Tensor,
+        mean: Tensor,
+        std: Tensor,
+        candidates: int = 8,
     ) -> None:
         self.network, self.mean, self.std, self.candidates = network, mean, std, candidates
-        self.pose = slice(4, 3 * joints + 1)
+        self.representation = representation
         self.encodings = network.encodings(x)
         self.truth = self._placed(x)
 
@@ -67,17 +74,17 @@ class Search:
     def _placed(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Joints (B, T, J − 1, 3) from the root in the heading frame; yaw and travel (B, steps, 3) of each step."""
         plain = x * self.std + self.mean
-        joints = plain[..., self.pose].unflatten(-1, (-1, 3))
-        height = F.pad(plain[..., 3:4], (1, 1))[..., None, :]
-        # Dim 0 is half the angle between two frames' headings.
-        moves = plain[..., :3] * torch.tensor([2 * LEVER, 1.0, 1.0])
-        return joints - height, moves.unflatten(1, (-1, self.network.down)).sum(2)
+        joints = plain[..., self.representation.blocks["positions"]].unflatten(-1, (-1, 3))
+        height = F.pad(plain[..., self.representation.height, None], (1, 1))[..., None, :]
+        # The change of heading is given as half the angle.
+        way = moves(self.representation, plain) * torch.tensor([2 * LEVER, 1.0, 1.0])
+        return joints - height, way.unflatten(1, (-1, self.network.down)).sum(2)
 
     def _errors(self, codes: Tensor) -> Tensor:
         """(B, steps) error of the window around each step."""
-        joints, moves = self._placed(self.network.decode(codes))
+        joints, way = self._placed(self.network.decode(codes))
         down, width = self.network.down, 2 * REACH + 1
         pose = (joints - self.truth[0]).norm(dim=-1).mean(-1).unflatten(1, (-1, down)).mean(-1)
         pose = F.avg_pool1d(pose[:, None], width, 1, REACH, count_include_pad=False)[:, 0]
-        missed = F.pad((moves - self.truth[1]).transpose(1, 2), (REACH, REACH)).unfold(2, width, 1)
+        missed = F.pad((way - self.truth[1]).transpose(1, 2), (REACH, REACH)).unfold(2, width, 1)
         return pose + DRIFT * missed.cumsum(-1).norm(dim=1).mean(-1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from motionllm.motion.features import Root, features_to_joints
+from motionllm.motion.features import Root
 
 if TYPE_CHECKING:
     from motionllm.tokenizer.tokenizer import MotionTokenizer
@@ -55,4 +55,4 @@ class Stream:
         window = window[: len(window) // parts * parts]
         features = self.tokenizer.decode_features(window)[(self.given - first) * down : (until - first) * down]
         self.given = until
-        return features_to_joints(features, self.root)
+        return self.tokenizer.representation.decode(features, self.root)

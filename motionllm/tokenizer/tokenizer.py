@@ -19,7 +19,8 @@ from motionllm.config import Network, drop_unknown
 from motionllm.errors import MotionLLMError
 from motionllm.files import check_format, read_json, whole_folder, write_json
 from motionllm.motion import Motion
-from motionllm.motion.features import features_to_joints, joints_to_features, skeleton_of_dim
+from motionllm.motion.representation import Representation, named, of_width
+from motionllm.motion.skeleton import Skeleton
 from motionllm.tokenizer.network import MotionAutoencoder
 from motionllm.tokenizer.search import Search
 from motionllm.tokenizer.streaming import Stream
@@ -33,17 +34,32 @@ class MotionTokenizer:
     """Motion ↔ codes.
 
     config: the network's settings. mean, std: (dim,) of the training features; they travel with the
-    weights, so that codes never depend on files left behind. dim: 263 (HumanML3D) or 251 (KIT-ML).
+    weights, so that codes never depend on files left behind. representation: what the features are; by default the one
+    whose frames are as wide as the mean.
     """
 
     def __init__(
-        self, config: Network, mean: np.ndarray, std: np.ndarray, network: MotionAutoencoder | None = None
+        self,
+        config: Network,
+        mean: np.ndarray,
+        std: np.ndarray,
+        network: MotionAutoencoder | None = None,
+        representation: Representation | None = None,
     ) -> None:
         self.config = config
         self.mean = np.asarray(mean, np.float32)
         self.std = np.asarray(std, np.float32)
-        self.skeleton = skeleton_of_dim(len(self.mean))
-        self.network = (network or MotionAutoencoder(len(self.mean), config)).eval()
+        self.representation = representation or of_width(len(self.mean))
+        self.network = (network or MotionAutoencoder(self.representation, config)).eval()
+
+    @property
+    def skeleton(self) -> Skeleton:
+        return self.representation.skeleton
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of what is encoded and decoded."""
+        return self.representation.fps
 
     @property
     def size(self) -> int:
@@ -66,7 +82,7 @@ class MotionTokenizer:
 
     @property
     def steps_per_second(self) -> float:
-        return self.skeleton.fps / self.config.down
+        return self.fps / self.config.down
 
     @property
     def codes_per_second(self) -> float:
@@ -98,15 +114,10 @@ class MotionTokenizer:
         Raises MotionLLMError for another body, too short a clip, NaN or infinity.
         """
         if isinstance(motion, Motion):
-            if len(motion) < 2:
-                raise MotionLLMError("The clip has 1 frame; motion needs at least 2.")
-            if self.skeleton.name == "humanml3d":
-                return joints_to_features(motion.canonical().joints)
-            joints = motion.resample(self.skeleton.fps).joints
-            return joints_to_features(joints, uniform=False, skeleton=self.skeleton)
+            return self.representation.encode(motion)
         array = np.asarray(motion)
         if array.ndim == 3:
-            return joints_to_features(array, uniform=self.skeleton.lengths is not None, skeleton=self.skeleton)
+            return self.representation.encode(array)
         if array.ndim != 2 or array.shape[1] != len(self.mean):
             raise MotionLLMError(
                 f"Features have shape {array.shape}, but this motion tokenizer reads (frames, {len(self.mean)})."
@@ -133,8 +144,8 @@ class MotionTokenizer:
         x = torch.from_numpy((features[:usable] - self.mean) / self.std)
         codes = self.network.encode(x[None])
         if search:
-            joints, tensors = len(self.skeleton.joints), (torch.from_numpy(self.mean), torch.from_numpy(self.std))
-            codes = Search(self.network, x[None], *tensors, joints)(codes, search)
+            tensors = torch.from_numpy(self.mean), torch.from_numpy(self.std)
+            codes = Search(self.network, self.representation, x[None], *tensors)(codes, search)
         return codes[0].numpy()
 
     @torch.inference_mode()
@@ -162,8 +173,8 @@ class MotionTokenizer:
         return codes
 
     def decode(self, codes: Sequence[int] | np.ndarray) -> Motion:
-        """Codes (n,) → Motion of n / parts · down frames at the skeleton's fps."""
-        return Motion(features_to_joints(self.decode_features(codes)), fps=self.skeleton.fps, skeleton=self.skeleton)
+        """Codes (n,) → Motion of n / parts · down frames."""
+        return self.representation.motion(self.decode_features(codes))
 
     def stream(self) -> Stream:
         """A decoder that takes codes as they come and gives joints as soon as they are final."""
@@ -173,7 +184,13 @@ class MotionTokenizer:
         """Write `config.json` and `model.safetensors` (half precision: see `round`). Replaces a folder at once."""
         with whole_folder(folder, keep=True) as beside:
             save_file(self._tensors(), beside / "model.safetensors")
-            config = {"format": FORMAT, "network": self.config.model_dump(), "dim": len(self.mean), "hash": self.hash}
+            config = {
+                "format": FORMAT,
+                "network": self.config.model_dump(),
+                "representation": self.representation.name,
+                "dim": len(self.mean),
+                "hash": self.hash,
+            }
             write_json(beside / "config.json", config)
 
     @classmethod
@@ -215,15 +232,18 @@ class MotionTokenizer:
             mean = shapes.get("mean", ())
             if len(mean) != 1 or mean != shapes.get("std"):
                 raise MotionLLMError("it has no normalisation")
-            skeleton_of_dim(mean[0])
+            name = config.get("representation")  # saved before there were names: by its width
+            representation = of_width(mean[0]) if name is None else named(name)
+            if representation.dim != mean[0]:
+                raise MotionLLMError(f"its weights are {mean[0]} wide, and {name} has {representation.dim} numbers")
             _check_sizes(network, shapes)
             tensors = weights.read(file)
             if not (tensors["std"] > 0).all():
                 raise MotionLLMError("its normalisation divides by 0")
-            model = MotionAutoencoder(mean[0], network)
+            model = MotionAutoencoder(representation, network)
             model.load_state_dict({key: value.float() if value.is_floating_point() else value
                                    for key, value in tensors.items() if key not in ("mean", "std")})  # fmt: skip
-            return cls(network, tensors["mean"].numpy(), tensors["std"].numpy(), model)
+            return cls(network, tensors["mean"].numpy(), tensors["std"].numpy(), model, representation)
         except Exception as error:  # foreign settings and weights, of which torch raises what it pleases
             first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
             raise MotionLLMError(f"The motion tokenizer in {folder} is damaged ({first}); train it anew.") from None

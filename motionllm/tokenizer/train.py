@@ -7,7 +7,6 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +20,27 @@ from motionllm.config import Augmentation, TokenizerRecipe, TokenizerTraining, d
 from motionllm.errors import MotionLLMError
 from motionllm.files import make_folder, whole_stream, write_file, write_json
 from motionllm.motion.agreement import Agreement, agreement, tally
-from motionllm.motion.features import canonical, features_to_joints, skeleton_of_dim
+from motionllm.motion.features import canonical
 from motionllm.motion.notation import measure
+from motionllm.motion.representation import Representation, of_width
+from motionllm.motion.skeleton import HUMANML3D
 from motionllm.runs import Log, Signals, Stopped, on_full_disk, rate
 from motionllm.tokenizer.augment import Augment
+from motionllm.tokenizer.network import moves
 from motionllm.tokenizer.tokenizer import MotionTokenizer
 
 Progress = Callable[..., None]
 CHECKPOINT = "checkpoint.pt"  # of a run that has not ended
 
 
-def normalisation(features: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and std (dim,) over all frames; std averaged within each group of dims, so that a joint that
-    hardly moves is not blown up to the weight of one that does.
+def normalisation(features: Sequence[np.ndarray], representation: Representation) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and std (dim,) over all frames; std averaged within each block, so that a joint that hardly moves is not
+    blown up to the weight of one that does.
     """
     stacked = np.concatenate(features).astype(np.float64)
     mean, std = stacked.mean(0), stacked.std(0)
-    joints = len(skeleton_of_dim(stacked.shape[1]).joints)
-    edges = [0, 1, 3, 4, 3 * joints + 1, 9 * joints - 5, 12 * joints - 5, 12 * joints - 1]
-    for a, b in pairwise(edges):
-        std[a:b] = max(std[a:b].mean(), 1e-4)
+    for block in representation.blocks.values():
+        std[block] = max(std[block].mean(), 1e-4)
     return mean.astype(np.float32), std.astype(np.float32)
 
 
@@ -95,11 +95,15 @@ def _fit(
             raise MotionLLMError(f"The tokenizer {recipe.start} has another network than the recipe; give its own.")
         if tokenizer.config.causal != recipe.network.causal:  # another decoder for the same codes
             weights_of = tokenizer.network.state_dict()
-            tokenizer = MotionTokenizer(recipe.network, tokenizer.mean, tokenizer.std)
+            tokenizer = MotionTokenizer(
+                recipe.network, tokenizer.mean, tokenizer.std, representation=tokenizer.representation
+            )
             tokenizer.network.load_state_dict(weights_of)
     else:
-        tokenizer = MotionTokenizer(recipe.network, *normalisation(train))
-    mean, std = tokenizer.mean, tokenizer.std
+        representation = of_width(train[0].shape[1])
+        mean, std = normalisation(train, representation)
+        tokenizer = MotionTokenizer(recipe.network, mean, std, representation=representation)
+    mean, std, representation = tokenizer.mean, tokenizer.std, tokenizer.representation
     frozen = settings.encoder_lr == 0 and bool(recipe.start)
     learned = recipe.network.quantizer == "vq"  # a codebook that has to be placed and followed
     autoencode = 0 if recipe.start or not learned else settings.autoencode
@@ -107,10 +111,10 @@ def _fit(
     network = tokenizer.network.to(device)
     clips = [torch.from_numpy((train[i] - mean) / std) for i in kept]
     starts = np.array([len(c) - settings.window + 1 for c in clips])
-    augment = Augment(settings.augment, len(mean), settings.window) if settings.augment != Augmentation() else None
+    augment = Augment(settings.augment, representation, settings.window) if settings.augment != Augmentation() else None
     share = starts * (np.asarray(weights)[kept] if weights is not None else 1.0)
     share = share / share.sum()
-    losses = _Losses(settings, mean, std, device)
+    losses = _Losses(settings, representation, mean, std, device)
     rest = [*network.decoder.parameters(), *(() if frozen else network.quantizers.parameters())]
     groups: list[dict[str, Any]] = [{"params": network.encoders.parameters()}, {"params": rest}]
     if frozen:
@@ -263,7 +267,7 @@ def _error(network: Any, features: Sequence[np.ndarray], tokenizer: MotionTokeni
         if usable := len(clip) // down * down:
             x = torch.from_numpy((clip[:usable] - tokenizer.mean) / tokenizer.std)[None].to(device)
             made = network(x)[0][0].float().cpu().numpy() * tokenizer.std + tokenizer.mean
-            total += float(_distances(clip[:usable], made).mean(-1).sum())
+            total += float(_distances(tokenizer.representation, clip[:usable], made).mean(-1).sum())
             frames += usable
     return 1000 * total / max(frames, 1)
 
@@ -284,7 +288,8 @@ def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray], search: i
     notation_kept, the share of the events of the clips' notations that are in those of what was decoded (verb, side and
     time; None without events), notation_agreement, the mean of `motion.agreement`, and notation, its `tally` by kind.
     """
-    names = tokenizer.skeleton.joints
+    representation = tokenizer.representation
+    names = representation.skeleton.joints
     by_joint, world, turned, counts = np.zeros(len(names)), 0.0, 0.0, np.zeros(tokenizer.size)
     frames, seconds, same, encoding, decoding = 0, 0.0, 0, 0.0, 0.0
     survived: list[Agreement] = []
@@ -300,15 +305,16 @@ def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray], search: i
         decoding += time.monotonic() - begun
         counts += np.bincount(codes, minlength=tokenizer.size)
         same += int((tokenizer.encode(made, search) == codes).sum())
-        true, again = features_to_joints(clip[:usable]), features_to_joints(made)
-        if len(names) == 22 and usable >= 5:
-            survived.append(agreement(measure(true), measure(canonical(again))))
+        true, again = representation.decode(clip[:usable]), representation.decode(made)
+        if representation.skeleton is HUMANML3D and usable >= 5:
+            truth, kept = (measure(joints, representation.fps) for joints in (true, canonical(again)))
+            survived.append(agreement(truth, kept))
         moved = true - again
         world += float(np.linalg.norm(moved, axis=-1).mean(-1).sum())
         turned += float(np.linalg.norm(moved - moved[:, :1], axis=-1).mean(-1).sum())
-        by_joint += _distances(clip[:usable], made).sum(0)
+        by_joint += _distances(representation, clip[:usable], made).sum(0)
         frames += usable
-        seconds += usable / tokenizer.skeleton.fps
+        seconds += usable / tokenizer.fps
     if not frames:
         raise MotionLLMError("No clip is long enough for one motion code; there is nothing to report on.")
     share = counts[counts > 0] / counts.sum()
@@ -341,18 +347,9 @@ def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray], search: i
     }
 
 
-def _distances(truth: np.ndarray, made: np.ndarray) -> np.ndarray:
+def _distances(representation: Representation, truth: np.ndarray, made: np.ndarray) -> np.ndarray:
     """(T, J) metres between joints of two clips of features, roots and headings moved together."""
-    width = 3 * len(skeleton_of_dim(truth.shape[1]).joints) + 1
-    # Features hold the pose in the heading frame: there the yaw is aligned with the root.
-    return np.linalg.norm(_local(truth, width) - _local(made, width), axis=-1)
-
-
-def _local(features: np.ndarray, width: int) -> np.ndarray:
-    """(T, J, 3) positions relative to the root in the heading frame; the root itself is 0."""
-    pose = features[:, 4:width].reshape(len(features), -1, 3).copy()
-    pose[..., 1] -= features[:, 3:4]
-    return np.concatenate([np.zeros_like(pose[:, :1]), pose], axis=1)
+    return np.linalg.norm(representation.pose(truth) - representation.pose(made), axis=-1)
 
 
 # Hands and feet move furthest and carry the meaning: which hand waves, which foot steps.
@@ -360,59 +357,68 @@ _LIMBS = {f"{side}_{part}": weight for side in ("left", "right")
           for part, weight in (("wrist", 3.0), ("elbow", 2.0), ("ankle", 1.3), ("foot", 1.3))}  # fmt: skip
 
 
-def _dim_weights(dim: int) -> Tensor:
+def _dim_weights(representation: Representation) -> Tensor:
     """Weight of each feature in the reconstruction loss, mean 1.
 
-    Positions and root are what is kept and shown. Joint velocities follow from them, and rotations are not
-    used to recover joints: they get just enough to be there for the metrics that read all features.
+    Root and positions are what is kept and shown. Velocities and contacts follow from them, and rotations that are not
+    decoded get just enough to be there for the metrics that read all features.
     """
-    joints = len(skeleton_of_dim(dim).joints)
-    weights = torch.ones(dim)
-    weights[:4] = 4.0
+    weights = torch.ones(representation.dim)
+    for name, weight in {"rotations": 0.03, "velocities": 0.1, "contacts": 0.1}.items():
+        if name not in representation.decoded:
+            weights[representation.columns(name)] = weight
     for name, weight in _LIMBS.items():
-        if name in (skeleton := skeleton_of_dim(dim)).joints:
-            first = 4 + 3 * (skeleton.joints.index(name) - 1)
-            weights[first : first + 3] = weight
-    weights[3 * joints + 1 : 9 * joints - 5] = 0.03
-    weights[9 * joints - 5 :] = 0.1
+        if name in representation.skeleton.joints:
+            weights[list(representation.of_joint("positions", representation.skeleton.joints.index(name)))] = weight
+    weights[representation.root] = 4.0
     return weights / weights.mean()
 
 
 class _Losses:
     """The terms of the reconstruction loss, each a mean: see `TokenizerTraining` for their weights and reasons."""
 
-    def __init__(self, settings: TokenizerTraining, mean: np.ndarray, std: np.ndarray, device: torch.device) -> None:
-        self.settings = settings
+    def __init__(
+        self,
+        settings: TokenizerTraining,
+        representation: Representation,
+        mean: np.ndarray,
+        std: np.ndarray,
+        device: torch.device,
+    ) -> None:
+        self.settings, self.representation = settings, representation
         self.mean, self.std = torch.from_numpy(mean).to(device), torch.from_numpy(std).to(device)
-        self.dims = (_dim_weights(len(mean)) if settings.limbs else torch.ones(len(mean))).to(device)
-        skeleton = skeleton_of_dim(len(mean))
-        self.joints = len(skeleton.joints)
+        self.dims = (_dim_weights(representation) if settings.limbs else torch.ones(len(mean))).to(device)
+        self.positions = representation.blocks["positions"]
+        # The root's height stands beside or among the positions.
+        self.pose = slice(min(representation.height, self.positions.start), self.positions.stop)
+        skeleton = representation.skeleton
         self.feet = [j for side in skeleton.feet for j in side]
 
     def __call__(self, output: Tensor, truth: Tensor) -> dict[str, Tensor]:
         """output, truth (B, T, dim), normalised."""
-        pose = slice(3, 3 * self.joints + 1)
+        pose = self.pose
         # Nearly L1: squared errors would spend the codes on rare acrobatics and blur what hands do in between.
         found = {"features": (F.smooth_l1_loss(output, truth, reduction="none", beta=0.1) * self.dims).mean()}
         made, wanted = (x[:, 1:, pose] - x[:, :-1, pose] for x in (output, truth))
         velocity = F.smooth_l1_loss(made, wanted, reduction="none", beta=0.1)
         found["velocity"] = (velocity * self.dims[pose]).mean()
         plain, true = (x * self.std + self.mean for x in (output, truth))
-        found["path"] = F.smooth_l1_loss(plain[..., :3].cumsum(1), true[..., :3].cumsum(1), beta=0.05)
+        made, wanted = (moves(self.representation, x).cumsum(1) for x in (plain, true))
+        found["path"] = F.smooth_l1_loss(made, wanted, beta=0.05)
         if self.settings.joints:
-            made, wanted = (x[..., 4 : pose.stop].unflatten(-1, (-1, 3)) for x in (plain, true))
+            made, wanted = (x[..., self.positions].unflatten(-1, (-1, 3)) for x in (plain, true))
             found["joints"] = (made - wanted).norm(dim=-1).mean()
         if self.settings.contact:
-            standing = true[:, :-1, 12 * self.joints - 5 :] > 0.5
+            standing = true[:, :-1, self.representation.blocks["contacts"]] > 0.5
             found["contact"] = (self._foot_moves(plain).norm(dim=-1) * standing).sum() / standing.sum().clamp(min=1)
         return found
 
     def _foot_moves(self, features: Tensor) -> Tensor:
         """(B, T − 1, 4, 3) metres that ankles and feet move from frame to frame, in the heading frame of the later."""
-        places = features[..., 4 : 3 * self.joints + 1].unflatten(-1, (-1, 3))[..., [j - 1 for j in self.feet], :]
+        places = features[..., self.positions].unflatten(-1, (-1, 3))[..., [j - 1 for j in self.feet], :]
         now, then = places[:, :-1], places[:, 1:]
-        yaw = 2 * features[:, :-1, 0, None]  # dim 0 is half the angle between the two headings
-        cosine, sine = torch.cos(yaw), torch.sin(yaw)
-        x = then[..., 0] + features[:, :-1, 1, None] - (cosine * now[..., 0] + sine * now[..., 2])
-        z = then[..., 2] + features[:, :-1, 2, None] - (cosine * now[..., 2] - sine * now[..., 0])
+        half, right, ahead = moves(self.representation, features)[:, :-1, :, None].unbind(-2)
+        cosine, sine = torch.cos(2 * half), torch.sin(2 * half)
+        x = then[..., 0] + right - (cosine * now[..., 0] + sine * now[..., 2])
+        z = then[..., 2] + ahead - (cosine * now[..., 2] - sine * now[..., 0])
         return torch.stack([x, then[..., 1] - now[..., 1], z], dim=-1)

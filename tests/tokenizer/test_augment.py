@@ -8,7 +8,8 @@ import torch
 
 from motionllm.config import Augmentation
 from motionllm.data import builtin
-from motionllm.motion.features import features_to_joints, skeleton_of_dim
+from motionllm.motion.features import features_to_joints
+from motionllm.motion.representation import HUMANML3D_263
 from motionllm.motion.skeleton import HUMANML3D
 from motionllm.tokenizer.augment import Augment
 from motionllm.tokenizer.network import body_parts
@@ -24,7 +25,7 @@ def windows() -> torch.Tensor:
 
 
 def changed(windows: torch.Tensor, seed: int = 0, **settings: float) -> torch.Tensor:
-    return Augment(Augmentation(**settings), 263, WINDOW)(windows, np.random.default_rng(seed))
+    return Augment(Augmentation(**settings), HUMANML3D_263, WINDOW)(windows, np.random.default_rng(seed))
 
 
 def speeds(features: torch.Tensor) -> np.ndarray:
@@ -53,7 +54,7 @@ def test_nothing_asked_for_changes_nothing(windows: torch.Tensor) -> None:
 
 
 def test_a_pace_is_the_same_motion_at_other_times(windows: torch.Tensor) -> None:
-    maker = Augment(Augmentation(pace=0.5), 263, WINDOW)
+    maker = Augment(Augmentation(pace=0.5), HUMANML3D_263, WINDOW)
     out = maker._at_pace(windows, torch.full((len(windows),), 0.5))
     assert torch.allclose(out[:, ::2][..., POSE], windows[:, : WINDOW // 2][..., POSE], atol=1e-6)
     assert torch.allclose(out[:, ::2][..., SPEED], windows[:, : WINDOW // 2][..., SPEED] / 2, atol=1e-6)
@@ -77,11 +78,11 @@ def test_tilted_bones_keep_their_lengths_and_their_angle(windows: torch.Tensor) 
 
 
 def test_halves_come_from_two_clips(windows: torch.Tensor) -> None:
-    lower, upper = body_parts(263)
+    lower, upper = body_parts(HUMANML3D_263)
     out, whole = changed(windows, halves=1.0), windows[:, :WINDOW]
     assert torch.equal(out[..., lower], whole[..., lower])
     other = whole.roll(1, 0)
-    names = skeleton_of_dim(263).joints
+    names = HUMANML3D_263.skeleton.joints
     wrist, height = 4 + 3 * (names.index("left_wrist") - 1), 3
     assert torch.allclose(out[..., wrist], other[..., wrist])
     assert torch.allclose(out[..., wrist + 1] - out[..., height], other[..., wrist + 1] - other[..., height], atol=1e-6)

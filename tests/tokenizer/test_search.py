@@ -13,6 +13,7 @@ from motionllm.cli import main
 from motionllm.config import Network
 from motionllm.data import builtin
 from motionllm.motion import Motion
+from motionllm.motion.representation import HUMANML3D_263
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.network import MotionAutoencoder
 from motionllm.tokenizer.search import Search
@@ -45,10 +46,10 @@ def test_the_shipped_tokenizer_loses_less(clips: list[np.ndarray]) -> None:
 )
 def test_searched_codes_decode_nearer(config: Network, clips: list[np.ndarray]) -> None:
     torch.manual_seed(0)
-    network = MotionAutoencoder(263, config)
+    network = MotionAutoencoder(HUMANML3D_263, config)
     if config.quantizer == "vq":
         network.start_codebooks(torch.randn(40, 32, 263))
-    tokenizer = MotionTokenizer(config, *normalisation(clips), network)
+    tokenizer = MotionTokenizer(config, *normalisation(clips, HUMANML3D_263), network)
     rng = np.random.default_rng(0)
     codes = (rng.integers(config.codes, size=(15, network.parts)) + np.arange(network.parts) * config.codes).flatten()
     motion = tokenizer.decode_features(codes)  # an untrained encoder cannot read it
@@ -62,13 +63,15 @@ def test_searched_codes_decode_nearer(config: Network, clips: list[np.ndarray]) 
 def test_what_was_decoded_is_found_again() -> None:
     torch.manual_seed(0)
     config = Network(width=16, blocks=1, codes=32, code_dim=8, split="body")
-    network = MotionAutoencoder(263, config)
+    network = MotionAutoencoder(HUMANML3D_263, config)
     network.start_codebooks(torch.randn(40, 32, 263))
     clips = [builtin.sample(i).load() for i in range(4)]
-    tokenizer = MotionTokenizer(config, *normalisation(clips), network)
+    tokenizer = MotionTokenizer(config, *normalisation(clips, HUMANML3D_263), network)
     truth = tokenizer.encode(clips[0][:16])
     x = network.decode(torch.from_numpy(truth)[None])
-    search = Search(network, x, torch.from_numpy(tokenizer.mean), torch.from_numpy(tokenizer.std), 22, candidates=32)
+    search = Search(
+        network, HUMANML3D_263, x, torch.from_numpy(tokenizer.mean), torch.from_numpy(tokenizer.std), candidates=32
+    )
     wrong = truth.copy()
     wrong[2] = (truth[2] + 5) % 32  # legs of the second step
     with torch.inference_mode():

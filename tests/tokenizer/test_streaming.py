@@ -8,6 +8,7 @@ import torch
 
 from motionllm.config import Network
 from motionllm.errors import MotionLLMError
+from motionllm.motion.representation import HUMANML3D_263
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.network import MotionAutoencoder
 
@@ -15,7 +16,7 @@ from motionllm.tokenizer.network import MotionAutoencoder
 def tokenizer(causal: bool, split: str = "body", levels: int = 1, blocks: int = 3) -> MotionTokenizer:
     torch.manual_seed(0)
     config = Network(width=16, blocks=blocks, split=split, levels=levels, codes=32, code_dim=8, causal=causal)
-    network = MotionAutoencoder(263, config)
+    network = MotionAutoencoder(HUMANML3D_263, config)
     network.start_codebooks(torch.randn(16, 32, 263))
     return MotionTokenizer(config, np.zeros(263, np.float32), np.full(263, 0.1, np.float32), network)
 

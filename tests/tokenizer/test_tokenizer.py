@@ -17,6 +17,7 @@ from motionllm.data.prepare import train_tokenizer
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
+from motionllm.motion.representation import HUMANML3D_263
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.network import MotionAutoencoder, body_parts
 from motionllm.tokenizer.train import CHECKPOINT, _Losses, fit, report
@@ -122,7 +123,7 @@ def test_codes_out_of_order_are_refused(tiny_tokenizer: Path, codes: list[int]) 
 
 def test_a_code_tells_of_its_half_of_the_body_alone(tiny_tokenizer: Path, clip: np.ndarray) -> None:
     tokenizer = MotionTokenizer.load(tiny_tokenizer)
-    lower, upper = body_parts(263)
+    lower, upper = body_parts(HUMANML3D_263)
     assert not set(lower) & set(upper)
     other = clip.copy()
     other[:, upper] = np.random.default_rng(0).normal(size=(len(clip), len(upper))) * tokenizer.std[upper] * 3
@@ -138,7 +139,7 @@ def test_a_code_tells_of_its_half_of_the_body_alone(tiny_tokenizer: Path, clip: 
 def test_every_quantizer_decodes_what_it_quantized(quantizer: str, split: str, groups: int, levels: int) -> None:
     torch.manual_seed(0)
     config = Network(width=16, blocks=1, quantizer=quantizer, split=split, groups=groups, levels=levels, codes=64, code_dim=8)  # fmt: skip  # noqa: E501
-    network = MotionAutoencoder(263, config)
+    network = MotionAutoencoder(HUMANML3D_263, config)
     x = torch.randn(2, 32, 263)
     if quantizer == "vq":
         network.start_codebooks(torch.randn(40, 32, 263))
@@ -160,7 +161,7 @@ def test_residual_levels_leave_less_over() -> None:
     windows, errors = torch.randn(64, 32, 263), []
     for levels in (1, 2, 4):
         torch.manual_seed(1)
-        network = MotionAutoencoder(263, Network(width=16, blocks=1, levels=levels, codes=64, code_dim=8))
+        network = MotionAutoencoder(HUMANML3D_263, Network(width=16, blocks=1, levels=levels, codes=64, code_dim=8))
         network.start_codebooks(windows)
         network.eval()
         with torch.no_grad():
@@ -270,7 +271,7 @@ def test_the_cycle_loss_teaches_what_decodes_alone(quantizer: Literal["vq", "fsq
     torch.manual_seed(0)
     codes = min(FSQ_LEVELS) if quantizer == "fsq" else 16
     network = MotionAutoencoder(
-        263, Network(quantizer=quantizer, width=16, blocks=1, levels=2, codes=codes, code_dim=8)
+        HUMANML3D_263, Network(quantizer=quantizer, width=16, blocks=1, levels=2, codes=codes, code_dim=8)
     )
     x = torch.randn(8, 32, 263)
     network.start_codebooks(x)
@@ -302,7 +303,7 @@ def test_a_frozen_encoder_keeps_every_code(tiny_tokenizer: Path, tmp_path: Path,
 
 def test_feet_that_stand_do_not_move_in_the_loss(clip: np.ndarray) -> None:
     mean, std = np.zeros(263, np.float32), np.ones(263, np.float32)
-    losses = _Losses(TokenizerTraining(contact=1.0, joints=1.0), mean, std, torch.device("cpu"))
+    losses = _Losses(TokenizerTraining(contact=1.0, joints=1.0), HUMANML3D_263, mean, std, torch.device("cpu"))
     feet = features_to_joints(clip)[:, [7, 10, 8, 11]]
     moved = np.linalg.norm(np.diff(feet, axis=0), axis=-1)
     assert losses._foot_moves(torch.from_numpy(clip)[None])[0].norm(dim=-1).numpy() == pytest.approx(moved, abs=1e-5)

@@ -1,0 +1,159 @@
+"""What a frame of features is: named blocks of numbers over a skeleton at a frame rate, from motion and back.
+
+A motion tokenizer stores its representation by name. To add one, derive a class with `encode` and `decode`, and list an
+instance in REPRESENTATIONS (CONTRIBUTING.md): everything else asks for blocks by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from motionllm.errors import MotionLLMError, unknown
+from motionllm.motion import features as guo
+from motionllm.motion.features import Root
+from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
+
+if TYPE_CHECKING:
+    from motionllm.motion.clip import Motion
+
+_SIZES = {"positions": 3, "velocities": 3, "rotations": 6}  # numbers per joint of the blocks that have a part per joint
+
+
+@dataclass(frozen=True, eq=False)
+class Representation:
+    """The layout of a feature frame.
+
+    name: what a tokenizer's config.json calls it. fps: frames per second. blocks: the columns of each block, side by
+    side from 0. Every representation has
+        turn        change of heading per frame: 1 number, half the angle in radians, or 6, a rotation (its two rows)
+        path        velocity of the root along x and z in the heading frame, metres per frame
+        positions   joints in the heading frame, x and z from the root, heights from the floor, metres
+    and may have
+        height      of the root, metres; else it stands in the root's position
+        rotations   of joints, 6-D (Zhou et al. 2019)
+        velocities  of joints in the heading frame, metres per frame
+        contacts    whether ankles and toes stand, in the order of `Skeleton.feet`
+    A block without a part for the root has one for each other joint. decoded: the blocks that `decode` reads; of a
+    tokenizer's losses they weigh most.
+    """
+
+    name: str
+    skeleton: Skeleton
+    fps: float
+    blocks: Mapping[str, slice]
+    decoded: tuple[str, ...] = ("turn", "path", "height", "positions")
+
+    def encode(self, motion: Motion | np.ndarray) -> np.ndarray:
+        """Features (T, dim) float32 of a Motion, resampled to `fps`, or of joints (T, J, 3) at it.
+
+        Raises MotionLLMError for another body, too short a clip, NaN or infinity.
+        """
+        raise NotImplementedError
+
+    def decode(self, features: np.ndarray, start: Root | None = None) -> np.ndarray:
+        """Features (T, dim) → joints (T, J, 3) float32, metres. The first frame stands at the XZ origin facing +Z, or
+        where `start` says, which is moved on, so that pieces given in order with one `Root` are pieces of the whole.
+        """
+        raise NotImplementedError
+
+    def pose(self, features: np.ndarray) -> np.ndarray:
+        """(T, J, 3) joints relative to the root, in the heading frame, metres."""
+        raise NotImplementedError
+
+    def motion(self, features: np.ndarray) -> Motion:
+        """The decoded clip."""
+        from motionllm.motion.clip import Motion
+
+        return Motion(self.decode(features), self.fps, self.skeleton)
+
+    @property
+    def dim(self) -> int:
+        """Numbers per frame."""
+        return max(block.stop for block in self.blocks.values())
+
+    @property
+    def height(self) -> int:
+        """The column of the root's height."""
+        return self.blocks["height"].start if "height" in self.blocks else self.blocks["positions"].start + 1
+
+    @property
+    def root(self) -> np.ndarray:
+        """The columns of heading, path and height."""
+        return np.sort(np.append(self.columns("turn", "path"), self.height))
+
+    def columns(self, *names: str) -> np.ndarray:
+        """The columns of some blocks, in the layout's order; of blocks that it lacks there are none."""
+        return np.sort(np.concatenate([np.arange(self.dim)[self.blocks[n]] for n in names if n in self.blocks]))
+
+    def of_joint(self, name: str, joint: int) -> range:
+        """The columns of one joint in a block; none where the block has no part for the joint, or there is no block."""
+        if name not in self.blocks:
+            return range(0)
+        block, size = self.blocks[name], _SIZES[name]
+        first = len(self.skeleton.joints) - (block.stop - block.start) // size  # 1 where the root has no part
+        start = block.start + size * (joint - first)
+        return range(start, start + size) if joint >= first else range(0)
+
+    def check(self, features: np.ndarray) -> np.ndarray:
+        """`features` as they are. Raises MotionLLMError for another shape."""
+        if features.ndim != 2 or features.shape[1] != self.dim:
+            raise MotionLLMError(f"Features have shape {features.shape}, but {self.name} has (frames, {self.dim}).")
+        return features
+
+
+@dataclass(frozen=True, eq=False)
+class Guo(Representation):
+    """The features of HumanML3D (263-d) and KIT-ML (251-d): see `motion.features`, of which this is the layout."""
+
+    blocks: Mapping[str, slice] = field(init=False)
+    fps: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "blocks", guo.layout(len(self.skeleton.joints)))
+        object.__setattr__(self, "fps", self.skeleton.fps)
+
+    def encode(self, motion: Motion | np.ndarray) -> np.ndarray:
+        uniform = self.skeleton.lengths is not None
+        if isinstance(motion, np.ndarray):
+            return guo.joints_to_features(motion, uniform=uniform, skeleton=self.skeleton)
+        if len(motion) < 2:
+            raise MotionLLMError("The clip has 1 frame; motion needs at least 2.")
+        # In canonical form twice, at float32 in between: codes of shipped adapters were made so, to the last bit.
+        joints = motion.canonical().joints if uniform else motion.resample(self.fps).joints
+        return guo.joints_to_features(joints, uniform=uniform, skeleton=self.skeleton)
+
+    def decode(self, features: np.ndarray, start: Root | None = None) -> np.ndarray:
+        return guo.features_to_joints(self.check(features), start)
+
+    def pose(self, features: np.ndarray) -> np.ndarray:
+        pose = features[:, self.blocks["positions"]].reshape(len(features), -1, 3).copy()
+        pose[..., 1] -= features[:, self.blocks["height"]]
+        return np.concatenate([np.zeros_like(pose[:, :1]), pose], axis=1)
+
+
+HUMANML3D_263 = Guo("humanml3d", HUMANML3D)
+KIT_251 = Guo("kit", KIT)
+REPRESENTATIONS: dict[str, Representation] = {r.name: r for r in (HUMANML3D_263, KIT_251)}
+
+
+def named(name: str) -> Representation:
+    """The representation of a name. Raises MotionLLMError where there is none."""
+    if name not in REPRESENTATIONS:
+        raise MotionLLMError(unknown("representation", name, REPRESENTATIONS))
+    return REPRESENTATIONS[name]
+
+
+def of_width(dim: int) -> Representation:
+    """The representation whose frames are `dim` wide: what arrays, and tokenizers saved without a name, go by.
+
+    Raises MotionLLMError for a width that none has.
+    """
+    for representation in REPRESENTATIONS.values():
+        if representation.dim == dim:
+            return representation
+    known = " or ".join(f"{r.dim} ({r.name})" for r in REPRESENTATIONS.values())
+    raise MotionLLMError(f"Features are {dim} wide, but a feature frame has {known} numbers.")
