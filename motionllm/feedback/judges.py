@@ -1,14 +1,19 @@
-"""Judges: named functions that score what a model made, each with a range and a unit. More is better, always.
+"""Judges: named functions that score what a model generated, each with a range and a unit. Higher is always better.
 
-A judge says None where it has nothing to judge by (a text of which no fact can be read, no duration asked). One that
-raises, says NaN or leaves its range stops the run: its name is said, and what it was given is kept for a look.
+A judge returns None where it has nothing to judge by (a text that names no known fact, no duration asked). One that
+raises, returns NaN or leaves its range stops the run: the error names it, and what it was given is kept to look at.
+
+A new judge is a function and a row of JUDGES; one's own needs no change here: `find_judge` imports "module:function".
 """
 
 from __future__ import annotations
 
+import importlib
 import math
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +253,34 @@ JUDGES = {judge.name: judge for judge in (
 )}  # fmt: skip
 
 
+def find_judge(name: str) -> Judge:
+    """The judge of that name: one of JUDGES, or one's own, "module:function".
+
+    The module is installed or lies in the working folder. The function takes a Result of the task text_to_motion and
+    returns a number from 0 to 1, or None; for another task, range or unit, name a Judge in the function's place.
+    Raises MotionLLMError for a name that is not known or cannot be imported.
+    """
+    if name in JUDGES:
+        return JUDGES[name]
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise MotionLLMError(unknown("judge", name, JUDGES))
+    if os.getcwd() not in sys.path:  # as with `python -m`: the command `motionllm` does not search it
+        sys.path.append(os.getcwd())
+    try:
+        own = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # whatever the module raises
+        raise MotionLLMError(
+            f"The judge {name!r} cannot be imported ({type(error).__name__}: {error}); write module:function, the "
+            "module installed or in this folder."
+        ) from error
+    if isinstance(own, Judge):
+        return replace(own, name=name)
+    if not callable(own):
+        raise MotionLLMError(f"The judge {name!r} is neither a function nor a Judge; name one of these.")
+    return Judge(name, "text_to_motion", own, attribute)
+
+
 @dataclass
 class Panel:
     """Judges with weights. failed: the folder where a result is kept that a judge fails on; None keeps nothing.
@@ -261,15 +294,13 @@ class Panel:
     judges: dict[str, Judge] = field(init=False)
 
     def __post_init__(self) -> None:
-        for name in self.weights:
-            if name not in JUDGES:
-                raise MotionLLMError(unknown("judge", name, JUDGES))
-            if JUDGES[name].embeds and self.embedder is None:
+        self.judges = {name: find_judge(name) for name in self.weights}
+        for name, judge in self.judges.items():
+            if judge.embeds and self.embedder is None:
                 raise MotionLLMError(
                     f"The judge {name!r} compares embeddings; name a text–motion embedder that was trained for judging "
                     "(`motionllm eval train-embedder`), not the one that reports."
                 )
-        self.judges = {name: JUDGES[name] for name in self.weights}
 
     def __call__(self, results: Sequence[Result]) -> list[Scores]:
         """What each judge of its task says of each result."""
@@ -291,7 +322,9 @@ class Panel:
 
     def reward(self, scores: Scores) -> float | None:
         """Mean over the judges that said something, by weight, each as a share of its range; None where none did."""
-        spoke = [(self.weights[name], JUDGES[name].share(value)) for name, value in scores.items() if value is not None]
+        spoke = [
+            (self.weights[name], self.judges[name].share(value)) for name, value in scores.items() if value is not None
+        ]
         if not spoke:
             return None
         return math.fsum(weight * share for weight, share in spoke) / math.fsum(weight for weight, _ in spoke)
@@ -308,9 +341,10 @@ class Panel:
         if self.failed:
             about = {"judge": judge.name, "what": what, "clips": [sample.id for sample in result.samples]}
             about |= {name: getattr(result, name) for name in ("task", "asked", "seconds", "said")}
-            write_json(self.failed / f"{judge.name}.json", about)
+            stem = judge.name.replace(":", ".")
+            write_json(self.failed / f"{stem}.json", about)
             if result.joints is not None:
-                np.save(self.failed / f"{judge.name}.npy", result.joints)
+                np.save(self.failed / f"{stem}.npy", result.joints)
             kept = f"; what it was given is kept in {self.failed}"
         return MotionLLMError(f"The judge {judge.name!r} {what} on {result.asked or result.task!r}{kept}.")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from motionllm.feedback.judges import JUDGES, Result, Scores
+from motionllm.feedback.judges import Result, Scores, find_judge
 from motionllm.files import write_file
 from motionllm.motion.pictures import contact_sheet
 
@@ -26,8 +26,8 @@ def write_report(run: Path, result: dict[str, Any], measured: Sequence[tuple[Res
     for kind in ("judges", "unseen"):
         for name, value in before[kind].items():
             note = "" if kind == "judges" else "not trained on"
-            note = "by the embedder that reports" if note and JUDGES[name].embeds else note
-            lines.append(_row(name, JUDGES[name].unit, value, after[kind][name], note))
+            note = "by the embedder that reports" if note and find_judge(name).embeds else note
+            lines.append(_row(name, find_judge(name).unit, value, after[kind][name], note))
     for name, title in _GUARDS.items():
         if name in before:
             note = f"base {result['plain_of_base']:.3f}" if name == "plain" else ""

@@ -173,6 +173,28 @@ def test_a_judge_that_fails_is_named_and_its_result_kept(
     assert json.loads((tmp_path / "broken.json").read_text())["asked"] == result.asked
 
 
+def test_judges_of_ones_own_are_imported_from_the_working_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "my_judges.py").write_text(
+        "from motionllm.feedback.judges import Judge\n"
+        "def short(result):\n    return 1 - min(1.0, result.motion.duration / 10)\n"
+        "long = Judge('long', 'text_to_motion', lambda result: result.motion.duration, 'seconds', 0.0, 40.0)\n"
+        "word = 'no judge'\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    result, weights = made(), {"my_judges:short": 1.0, "my_judges:long": 3.0}
+    assert result.motion
+    panel, seconds = Panel(weights), result.motion.duration
+    scores = panel([result])[0]
+    assert scores == {"my_judges:short": 1 - seconds / 10, "my_judges:long": seconds}
+    assert panel.reward(scores) == pytest.approx((1 - seconds / 10 + 3 * seconds / 40) / 4)
+    with pytest.raises(MotionLLMError, match="'my_judges:none' cannot be imported"):
+        Panel({"my_judges:none": 1.0})
+    with pytest.raises(MotionLLMError, match="neither a function nor a Judge"):
+        Panel({"my_judges:word": 1.0})
+
+
 def test_wrong_names_are_refused() -> None:
     with pytest.raises(MotionLLMError, match="did you mean 'physics'"):
         Panel({"phisics": 1.0})
