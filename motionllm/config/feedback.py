@@ -137,9 +137,9 @@ class Improvement(Section):
     """`rejection`: train on the best results. `dpo`: on pairs of a better and a worse result. `grpo`: on all results,
     weighted by their advantage."""
     judges: Weights = {"agreement": 1.0}
-    """{judge: weight}: the judges whose weighted mean is the reward; `module:function` names one's own (docs/feedback.md).
-    The default, `agreement`, is how well motion keeps, event by event, to the plan that the adapter wrote, or, where it
-    writes none, to the notation of the real clip, which any 22-joint data set has."""
+    """{judge: weight}: the judges whose weighted mean is the reward; `module:function` names one's own
+    (docs/feedback.md). The default, `agreement`, is how well motion keeps, event by event, to the plan that the adapter
+    wrote, or, where it writes none, to the notation of the real clip, which any 22-joint data set has."""
     embedder: Where | None = None
     """A text–motion embedder for judges that need one; null where none does."""
     sources: Sources
