@@ -38,8 +38,7 @@ class Draw:
 
     random: every random number comes from it, in the order that `fill` asks for them; another order gives other
     examples. parts: codes per step. notes: how often motions carry their notation. clips: the sources, from which
-    `donors` are taken. bare: leave the text out of this example, for guidance. several: whether one example may ask
-    several questions about its motion.
+    `donors` are taken. bare: leave the text out of this example, for guidance.
     """
 
     random: np.random.Generator
@@ -48,7 +47,6 @@ class Draw:
     notes: Notes | None = None
     clips: Sequence[Clips] = ()
     bare: bool = False
-    several: bool = True
 
     @cached_property
     def donors(self) -> Donors:
@@ -125,11 +123,8 @@ def _caption(clip: Clip, draw: Draw) -> list[Values]:
 def _question(clip: Clip, draw: Draw) -> list[Values]:
     """Several questions about one motion: they share its tokens, six answers for one encoding."""
     values, questions = _plain(clip, draw), clip.sample.questions
-    if draw.several:
-        drawn = draw.random.permutation(len(questions))[:QUESTIONS].tolist()
-    else:
-        drawn = [int(draw.random.integers(len(questions)))]
-    return [values | {"question": questions[i].text, "answer": questions[i].answer} for i in drawn]
+    drawn = (questions[i] for i in draw.random.permutation(len(questions))[:QUESTIONS].tolist())
+    return [values | {"question": one.text, "answer": one.answer} for one in drawn]
 
 
 def _prediction(clip: Clip, draw: Draw) -> list[Values]:

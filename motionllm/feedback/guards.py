@@ -57,7 +57,7 @@ class Watch:
         tasks = {prompt.task for prompt in prompts}
         unseen = [j for j in JUDGES.values() if j.task in tasks and (j.name not in panel.weights or j.embeds)]
         self.unseen = Panel({j.name: 1.0 for j in unseen if embedder or not j.embeds}, embedder, panel.failed)
-        moving = [prompt for prompt in prompts if prompt.task == "text_to_motion"]
+        moving = [prompt for prompt in prompts if prompt.moves]
         self.real = embedder.embed_motions([p.samples[0].load() for p in moving]) if embedder and moving else None
 
     def measure(self, lm: MotionLM) -> tuple[dict[str, Any], list[tuple[Result, Scores]]]:

@@ -35,7 +35,7 @@ from motionllm.feedback import objectives
 from motionllm.feedback.guards import Watch, fallen, plain_language, verdict
 from motionllm.feedback.judges import Panel, Scores
 from motionllm.feedback.report import write_report
-from motionllm.feedback.sampling import PLACE, Pool, Prompt, planned, rehearsal, replies, result
+from motionllm.feedback.sampling import Pool, Prompt, planned, rehearsal, replies, result
 from motionllm.files import (
     lock,
     make_folder,
@@ -487,7 +487,7 @@ def _drawn(
         drawn.append(units[order[at]])
     random = np.random.default_rng([settings.seed, number, 4, step])
     picked = random.choice(len(prompts), min(round(settings.truth * settings.batch), len(prompts)), replace=False)
-    truths = [prompts[i].tokens(lm, prompts[i].values[PLACE[prompts[i].task]]) for i in picked]
+    truths = [prompts[i].tokens(lm, prompts[i].truth) for i in picked]
     share = min(round(settings.rehearsal * settings.batch), len(texts))
     said = [texts[i] for i in random.choice(len(texts), share, replace=False)] if share else []
     return drawn, [(settings.truth, truths), (settings.rehearsal, said)]

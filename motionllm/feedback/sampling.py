@@ -11,19 +11,19 @@ import torch
 
 from motionllm import generate as decoding
 from motionllm.config import Source
+from motionllm.data.clips import Clip
 from motionllm.data.conversations import Tokens
 from motionllm.data.samples import Question, Sample
 from motionllm.data.sources import read
+from motionllm.data.tasks import TASKS, Draw, Values
 from motionllm.data.templates import conversation
 from motionllm.errors import MotionLLMError
-from motionllm.feedback.judges import Result
+from motionllm.feedback.judges import JUDGES, Result
 from motionllm.model import TRAINED, MotionLM, drained
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
 from motionllm.motion.representation import HUMANML3D_263
 from motionllm.motion.skeleton import HUMANML3D
-
-PLACE = {"text_to_motion": "motion", "caption": "caption", "question": "answer"}  # what a task's answer holds
 
 
 @dataclass
@@ -43,9 +43,19 @@ class Prompt:
     plan: str = ""
 
     @property
+    def moves(self) -> bool:
+        """Whether the reply is motion."""
+        return TASKS[self.task].moves
+
+    @property
     def asked(self) -> str:
-        """The text that asks; a caption's prompt has none but the motion."""
-        return str(self.values["caption"] if self.task == "text_to_motion" else self.values.get("question", ""))
+        """The text that asks; "" where nothing but motion is given."""
+        return " ".join(text for name in TASKS[self.task].given if isinstance(text := self.values[name], str))
+
+    @property
+    def truth(self) -> Any:
+        """The true reply."""
+        return self.values[TASKS[self.task].answer]
 
     def opening(self, lm: MotionLM) -> list[int]:
         """Ids up to the assistant's turn."""
@@ -56,11 +66,11 @@ class Prompt:
         the codes and the motion's end, or the text and the end of the turn. A plan is what the codes were drawn for,
         unless the reply holds its own, {"codes", "notation"}, as the true one does.
         """
-        moving, given = self.task == "text_to_motion", isinstance(reply, Mapping)
-        if moving and not given:
+        given = isinstance(reply, Mapping)
+        if self.moves and not given:
             reply = {"codes": reply, "notation": self.plan}
-        tokens = lm.renderer(conversation(self.template, self.values | {PLACE[self.task]: reply}))
-        if moving:
+        tokens = lm.renderer(conversation(self.template, self.values | {TASKS[self.task].answer: reply}))
+        if self.moves:
             start, end = tokens.ids.index(lm.vocab.start_id), tokens.ids.index(lm.vocab.end_id)
             tokens.supervised = [
                 start < i <= end and (given or id_ >= lm.vocab.text_size) for i, id_ in enumerate(tokens.ids)
@@ -79,9 +89,10 @@ class Pool:
         for sample in (sample for samples in self.sets for sample in samples):
             for caption in dict.fromkeys(sample.captions):
                 self.same.setdefault(caption, []).append(sample)
+        judged = dict.fromkeys(judge.task for judge in JUDGES.values())
         for task in tasks:
-            if task not in PLACE:
-                raise MotionLLMError(f"Feedback knows the tasks {', '.join(PLACE)}, not {task!r}.")
+            if task not in judged:
+                raise MotionLLMError(f"Feedback knows the tasks {', '.join(judged)}, not {task!r}.")
             if not any(_serves(task, sample) for samples in self.sets for sample in samples):
                 raise MotionLLMError(f"No clip of the {split} split has what the task {task!r} needs; leave it out.")
 
@@ -105,27 +116,28 @@ class Pool:
                 prompts.append(self._prompt(task, fitting[of][orders[of].pop()], random, seconds))
         return prompts
 
-    def _prompt(self, task: str, sample: Sample, random: np.random.Generator, seconds: float) -> Prompt:
-        features, lm = sample.load(), self.lm
+    def _prompt(self, name: str, sample: Sample, random: np.random.Generator, seconds: float) -> Prompt:
+        features, lm, task = sample.load(), self.lm, TASKS[name]
         codes = lm.motion_tokenizer.encode(features)
-        values: dict[str, Any] = {"seconds": len(codes) / lm.motion_tokenizer.codes_per_second}
-        states = task == "text_to_motion" and random.random() < seconds
-        templates = self.lm.templates.phrasings(task, states if task == "text_to_motion" else None)
+        rate = lm.motion_tokenizer.codes_per_second
+        states = task.moves and random.random() < seconds
+        templates = lm.templates.phrasings(name, states if task.moves else None)
         templates = [template for template in templates if len(template.turns) == 1]  # what is judged is one reply
         if not templates:
-            raise MotionLLMError(f"The templates have no phrasing of {task!r} in one turn; add one.")
+            raise MotionLLMError(f"The templates have no phrasing of {name!r} in one turn; add one.")
         template = templates[random.integers(len(templates))]
-        if task != "text_to_motion":
-            values["motion"] = lm._given(features)
-        if task == "question":
+        shown: Values = {"motion": lm._given(features)} if "motion" in task.given else {}
+        if name == "question":  # one alone, of which the judge is told the kind
             question = sample.questions[random.integers(len(sample.questions))]
-            values |= {"question": question.text, "answer": question.answer}
-            return Prompt(task, [sample], template, values, question)
-        caption = sample.captions[random.integers(len(sample.captions))]
+            shown |= {"seconds": len(codes) / rate, "question": question.text, "answer": question.answer}
+            return Prompt(name, [sample], template, shown, question)
+        assert task.fill
+        values = task.fill(Clip(sample, codes), Draw(random, rate, lm.vocab.parts))[0] | shown
+        caption = values.get("caption", "")
         values["caption"] = caption.strip()
         samples = [sample, *[other for other in self.same.get(caption, []) if other is not sample][:7]]
-        prompt = Prompt(task, samples, template, values, None, values["seconds"] if states else None)
-        if task == "text_to_motion":
+        prompt = Prompt(name, samples, template, values, None, values["seconds"] if states else None)
+        if task.moves:
             clips = [features, *(other.load() for other in samples[1:])]
             prompt.real = [
                 measure(features_to_joints(clip))
@@ -138,7 +150,8 @@ class Pool:
 
 
 def _serves(task: str, sample: Sample) -> bool:
-    return bool(sample.questions) if task == "question" else bool(sample.captions)
+    """Whether a clip that is not encoded yet has what a task needs."""
+    return TASKS[task].serves(Clip(sample, np.zeros(0, np.int64)), 1)
 
 
 def planned(
@@ -146,7 +159,7 @@ def planned(
 ) -> list[Prompt]:
     """The prompts, those for motion with a plan that the model writes, `batch` side by side, if it was trained to."""
     found = list(prompts)
-    mine = [i for i, prompt in enumerate(found) if lm.plans and prompt.task == "text_to_motion"]
+    mine = [i for i, prompt in enumerate(found) if lm.plans and prompt.moves]
     for start in range(0, len(mine), batch):
         rows = mine[start : start + batch]
         orders = [_order(lm, found[i]) for i in rows]
@@ -173,7 +186,7 @@ def replies(
     longest = int(TRAINED / lm.motion_tokenizer.frames_per_step)
     stop = lm.renderer.stop
     for moving in (True, False):
-        mine = [i for i, prompt in enumerate(prompts) if (prompt.task == "text_to_motion") == moving]
+        mine = [i for i, prompt in enumerate(prompts) if prompt.moves == moving]
         for start in range(0, len(mine), batch):
             rows = mine[start : start + batch]
             openings = [prompts[i].opening(lm) for i in rows]
@@ -221,7 +234,7 @@ def result(lm: MotionLM, prompt: Prompt, reply: Any) -> Result:
     """A reply as judges see it."""
     plans = [Notation.parse(prompt.plan)] if prompt.plan else prompt.real
     found = Result(prompt.task, prompt.asked, prompt.seconds, prompt.samples, plans, prompt.question)
-    if prompt.task == "text_to_motion":
+    if prompt.moves:
         look(lm, found, reply)
     else:
         found.said = reply

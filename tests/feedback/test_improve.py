@@ -26,7 +26,7 @@ from motionllm.feedback.improve import improve, learner, log_probs, snapshot
 from motionllm.feedback.judges import JUDGES, Judge, Panel
 from motionllm.feedback.ranking import Ranking
 from motionllm.feedback.report import compare
-from motionllm.feedback.sampling import PLACE, Pool, rehearsal
+from motionllm.feedback.sampling import Pool, rehearsal
 from motionllm.loss import cross_entropy
 from motionllm.model import MotionLM
 from motionllm.motion.agreement import agreement_of
@@ -156,7 +156,7 @@ def test_log_probs_are_those_of_the_loss(run: Path) -> None:
     sources = [Improvement(judges={"facts": 1.0}, sources=[{"kind": "builtin", "clips": 20}]).sources[0]]
     tasks = {"text_to_motion": 1.0, "caption": 1.0, "question": 1.0}
     prompts = Pool(sources, "train", tasks, lm).draw(7, [0])  # an odd one stands alone in its row
-    sequences = [prompt.tokens(lm, prompt.values[PLACE[prompt.task]]) for prompt in prompts]
+    sequences = [prompt.tokens(lm, prompt.truth) for prompt in prompts]
     with torch.no_grad():
         together = log_probs(lm, sequences)
         for tokens, found in zip(sequences, together, strict=True):
