@@ -21,7 +21,7 @@ from motionllm.eval.suites import FORMAT, GAPS, SAMPLES
 from motionllm.files import parse_json, read_json, read_text, read_yaml, write_file
 from motionllm.motion.page import box, fill, player, stored
 
-# (key of a result, heading, decimals, better: + more, − less, 0 neither)
+# (key of a result, heading, decimals, better: 1 more, −1 less, 0 neither); label_* stands for the suite's `labels`
 Column = tuple[str, str, int, int]
 FILLED: list[Column] = [
     ("ade", "ADE m", 3, -1), ("fde", "FDE m", 3, -1),
@@ -34,8 +34,7 @@ COLUMNS: dict[str, list[Column]] = {
         ("r1", "R@1", 3, 1), ("r2", "R@2", 3, 1), ("r3", "R@3", 3, 1), ("fid", "FID", 3, -1),
         ("mm_dist", "MM-Dist", 3, -1), ("diversity", "Diversity", 3, 0), ("multimodality", "MModality", 3, 0),
         ("asked", "asked", 3, 1), ("all_of", "all asked", 3, 1), ("agreement", "agreement", 3, 1),
-        ("label_content", "content", 3, 1), ("label_style", "style", 3, 1), ("skating", "skating", 3, -1),
-        ("floating_mm", "floating mm", 0, 0),
+        ("label_*", "", 3, 1), ("skating", "skating", 3, -1), ("floating_mm", "floating mm", 0, 0),
         ("jerk", "jerk m/s³", 0, 0), ("seconds", "seconds", 2, 0), ("failures", "failed", 0, -1),
     ],
     "captioning": [
@@ -43,7 +42,7 @@ COLUMNS: dict[str, list[Column]] = {
         ("bleu4", "BLEU-4", 3, 1), ("rouge_l", "ROUGE-L", 3, 1), ("cider", "CIDEr", 3, 1),
         ("bleu1 normalised", "BLEU-1 n.", 3, 1), ("bleu4 normalised", "BLEU-4 n.", 3, 1),
         ("similarity", "similarity", 3, 1), ("degenerate", "degenerate", 3, -1),
-        ("label_content", "content", 3, 1), ("label_style", "style", 3, 1), ("failures", "failed", 0, -1),
+        ("label_*", "", 3, 1), ("failures", "failed", 0, -1),
     ],
     "questions": [
         ("exact", "exact", 3, 1), ("normalised", "normalised", 3, 1), ("understood", "understood", 3, 1),
@@ -188,7 +187,9 @@ def _table(group: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) ->
                 differs = other.get("differs")
                 rows.append((f"{other['system']} (published){'*' if differs else ''}", other["scores"]))
                 notes.append(f"{other['system']}: {other['source']}" + (f". * {differs}" if differs else ""))
-    there = [column for column in COLUMNS[task] if any(column[0] in scores for _, scores in rows)]
+    labels: list[Column] = [(f"label_{key}", key, 3, 1) for key in protocol.get("labels", ())]
+    columns = [c for column in COLUMNS[task] for c in (labels if column[0] == "label_*" else [column])]
+    there = [column for column in columns if any(column[0] in scores for _, scores in rows)]
     arrows = {1: " ↑", -1: " ↓", 0: ""}
     return {
         "title": f"{protocol['suite']}, version {protocol['version']}",

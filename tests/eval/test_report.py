@@ -50,6 +50,14 @@ def test_rows_that_compare_stand_together() -> None:
     assert text.count("### s, version 1") == 3 and "| a (01234567) | 0.500 ± 0.010 | 1.250 ± 0.010 | 3 |" in text
 
 
+def test_each_label_of_a_suite_has_a_column() -> None:
+    one = result("a", 0.5, labels=["action", "style"])
+    one["made"] |= {"label_action": {"mean": 0.5, "ci95": 0.0}, "label_style": {"mean": 0.25, "ci95": 0.0}}
+    (table,) = report.tables([one])
+    assert table["headings"] == ["R@1 ↑", "FID ↓", "action ↑", "style ↑", "failed ↓"]
+    assert table["rows"][1][3:] == ["0.500", "0.250", "3"]
+
+
 def test_published_numbers_stand_beside_their_benchmark_alone(tmp_path: Path) -> None:
     file = tmp_path / "n.yaml"
     rows = [
