@@ -1,6 +1,6 @@
 """`motionllm data …`: motion files in and out, what they show, and what a recipe makes of its data.
 
-import, build-humanml3d, convert, facts, notate, view; preview and stats of a recipe.
+import, build-humanml3d, convert, facts, notate, gait, view; preview and stats of a recipe.
 """
 
 from __future__ import annotations
@@ -211,6 +211,40 @@ def notate(
     emit(result, as_json, "\n".join([text, *(f"failed: {error}" for error in failed.values())]))
     if failed:
         raise typer.Exit(2)
+
+
+@app.command(context_settings=CONTEXT)
+def gait(
+    clip: Annotated[Path, typer.Argument(help="A motion file of a walk.")],
+    report: Annotated[
+        Path | None, typer.Option(help="A page to write: figures, and the joints over the stride.")
+    ] = None,
+    age: Annotated[float | None, typer.Option(help="Years; with --sex, the usual speed is that of this age.")] = None,
+    sex: Annotated[str | None, typer.Option(help="female or male.")] = None,
+    rig: Rig = None,
+    as_json: Json = False,
+) -> None:
+    """Measures a walk: cadence, speed, steps, phases, symmetry, joint ranges. For research; not a medical device."""
+    from motionllm.errors import about
+    from motionllm.motion import Motion
+    from motionllm.motion.gait import LIMITS, NOT_A_DEVICE, table
+    from motionllm.motion.gait import gait as measure
+    from motionllm.motion.gait_page import write_gait_page
+
+    with about(clip):
+        motion = Motion.load(clip, rig)
+        _tell(clip, motion.notes)
+        body = motion.body()
+        result = measure(body.joints, body.fps)
+        values = {"clip": clip, **result.json(age, sex)}
+    if report is not None:
+        write_gait_page(result, report, clip.stem, age, sex)
+        values["report"] = report
+    head = ("", "both", "left", "right", "unit", "usual")
+    lines = [f"{row[0]:<16}{row[1]:>8}{row[2]:>8}{row[3]:>8}  {row[4]:<10}{row[5]}"
+             for row in (head, *table(result, age, sex))]  # fmt: skip
+    lines += [f"{len(result.strides)} strides, {result.left_out} left out", *LIMITS, NOT_A_DEVICE]
+    emit(values, as_json, "\n".join(lines))
 
 
 @app.command(context_settings=CONTEXT)

@@ -1,0 +1,331 @@
+"""Gait of a walk, from 22 joints: heel strikes, toe-offs, and what is counted between them. For research only.
+
+Events are found by the coordinates of the feet relative to the pelvis along the way (Zeni, Richards and Higginson 2008,
+Gait & Posture 27: a heel strikes where it is farthest ahead of the pelvis, a toe leaves the floor where it is farthest
+behind it), with the ankle in the place of the heel marker, which 22 joints do not have. There a foot still moves, or
+moves already, as fast as the pelvis; so a strike is moved on, and a toe-off back, to where it has three quarters of
+that speed. Definitions are in `FIGURES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from motionllm.errors import MotionLLMError
+
+NOT_A_DEVICE = "For research; not a medical device."
+RATE = 100.0  # frames per second that clips are interpolated to before events are looked for
+CUTOFF = 6.0  # Hz; the zero-lag low-pass filter usual for walking (Winter 2009)
+SLOWEST = 0.3  # m/s of the pelvis; slower is not walking
+SWING = 0.1  # m that a foot passes from behind the pelvis to before it, at least
+SHORTEST, LONGEST = 0.6, 2.5  # seconds of a stride
+SETTLED = 0.75  # of the walking speed: an ankle or toe slower than that is one of a foot on the floor
+REFINED = 0.08  # seconds after the peak within which a strike, before the trough a toe-off, is looked for
+STRAIGHT = 30.0  # degrees that the heading may change within a stride that is measured
+
+PELVIS, SPINE = 0, 9
+HIP, KNEE, ANKLE, TOE = (1, 2), (4, 5), (7, 8), (10, 11)
+SIDES = ("left", "right")
+
+# Name → (unit, what it is).
+FIGURES: dict[str, tuple[str, str]] = {
+    "cadence": ("steps/min", "60 divided by the mean step time"),
+    "speed": ("m/s", "mean stride length divided by mean stride time"),
+    "stride_time": ("s", "from a heel strike to the next one of the same foot"),
+    "step_time": ("s", "from a heel strike to the next one of the other foot"),
+    "stride_length": ("m", "between the ankle's places at two heel strikes of one foot, on the floor"),
+    "step_length": ("m", "from the other ankle's place at its heel strike to this one's at the next, along the stride"),
+    "step_width": ("m", "distance of an ankle's place from the line between the other ankle's two places around it"),
+    "stance": ("%", "share of the stride from heel strike to toe-off of the same foot"),
+    "swing": ("%", "the rest of the stride"),
+    "double_support": ("%", "share of the stride in which both feet are on the floor"),
+    "single_support": ("%", "share of the stride in which this foot alone is on the floor"),
+    "hip_range": ("°", "range of the thigh's angle to the vertical within the stride, in the plane of walking"),
+    "knee_range": ("°", "range of the angle between thigh and shank within the stride"),
+    "ankle_range": ("°", "range of the angle between shank and foot within the stride"),
+}
+
+# Healthy adults at their own pace, mean ± 1 SD or the range given. Perry and Burnfield 2010 (Gait Analysis, 2nd ed.):
+# cadence, stride, phases. Winter 1991 (The Biomechanics and Motor Control of Human Gait): ranges of joints.
+NORMS: dict[str, tuple[float, float]] = {
+    "cadence": (100, 125),
+    "stride_time": (0.96, 1.2),
+    "stride_length": (1.2, 1.6),
+    "step_width": (0.05, 0.13),
+    "stance": (58, 64),
+    "swing": (36, 42),
+    "double_support": (16, 28),
+    "single_support": (36, 42),
+    "hip_range": (36, 50),
+    "knee_range": (52, 68),
+    "ankle_range": (20, 36),
+}
+# m/s by decade of age from the twenties, men and women (Bohannon and Williams Andrews 2011, Physiotherapy 97).
+SPEEDS: dict[str, tuple[float, ...]] = {
+    "male": (1.358, 1.433, 1.434, 1.433, 1.339, 1.262, 0.968),
+    "female": (1.341, 1.337, 1.390, 1.313, 1.241, 1.132, 0.943),
+}
+SPREAD = 0.2  # m/s either way of these means that is called usual
+
+# What a report must say beside its figures.
+LIMITS = (
+    "22 joints have no heel: the ankle stands for it, and strikes come some hundredths of a second early or late.",
+    "Pelvis tilt and rotations in other planes are not known; the hip's angle is the thigh's to the vertical.",
+    "No forces are known: a foot that rests on the floor without weight counts as standing.",
+    "Captured at 20 frames per second, events are known to about 0.03 s; variability below that is the camera's.",
+)
+
+
+@dataclass(frozen=True)
+class Stride:
+    """One stride of one foot; times in seconds, lengths in metres, shares in percent.
+
+    values: those of FIGURES but cadence and speed. curves: (101,) degrees over the stride, for "hip", "knee", "ankle".
+    """
+
+    side: str
+    start: float
+    end: float
+    toe_off: float
+    values: Mapping[str, float]
+    curves: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Gait:
+    """Events and strides of a walk.
+
+    events: (seconds, side, "heel strike" or "toe-off") in order. left_out: strides found but not measured, for turning
+    or for an event missing within them.
+    """
+
+    events: tuple[tuple[float, str, str], ...]
+    strides: tuple[Stride, ...]
+    left_out: int
+
+    def of(self, side: str | None = None) -> list[Stride]:
+        return [stride for stride in self.strides if side in (None, stride.side)]
+
+    def mean(self, name: str, side: str | None = None) -> float:
+        """Mean of a figure over the strides of one side or of both; NaN where there is none."""
+        if name in ("cadence", "speed"):
+            step, stride = self.mean("step_time", side), self.mean("stride_time", side)
+            return 60 / step if name == "cadence" else self.mean("stride_length", side) / stride
+        values = [stride.values[name] for stride in self.of(side)]
+        return float(np.mean(values)) if values else float("nan")
+
+    @property
+    def asymmetry(self) -> float:
+        """|left − right| step time in percent of their mean: 0 is symmetric (Robinson, Herzog and Nigg 1987)."""
+        left, right = self.mean("step_time", "left"), self.mean("step_time", "right")
+        return 200 * abs(left - right) / (left + right)
+
+    @property
+    def variability(self) -> float:
+        """Standard deviation of the stride time in percent of its mean; NaN below three strides."""
+        times = [stride.values["stride_time"] for stride in self.strides]
+        return 100 * float(np.std(times, ddof=1) / np.mean(times)) if len(times) > 2 else float("nan")
+
+    def json(self, age: float | None = None, sex: str | None = None) -> dict[str, Any]:
+        """Every figure for both sides, left and right, with unit, definition and usual range; events and strides."""
+        usual = norms(age, sex)
+        figures = {
+            name: {
+                "both": _plain(self.mean(name)),
+                **{side: _plain(self.mean(name, side)) for side in SIDES},
+                "unit": unit,
+                "usual": usual.get(name),
+                "definition": text,
+            }
+            for name, (unit, text) in FIGURES.items()
+        }
+        return {
+            "note": NOT_A_DEVICE,
+            "strides": len(self.strides),
+            "left_out": self.left_out,
+            "figures": figures,
+            "step_time_asymmetry": _plain(self.asymmetry),
+            "stride_time_variability": _plain(self.variability),
+            "events": [{"seconds": round(t, 3), "side": side, "event": event} for t, side, event in self.events],
+            "limits": list(LIMITS),
+        }
+
+    def curve(self, joint: str, side: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """((101,) mean, (101,) standard deviation) in degrees over the stride; None without a stride of that side."""
+        curves = [stride.curves[joint] for stride in self.of(side)]
+        return (np.mean(curves, axis=0), np.std(curves, axis=0)) if curves else None
+
+
+def norms(age: float | None = None, sex: str | None = None) -> dict[str, tuple[float, float]]:
+    """Name → (low, high) of healthy adults; the speed by age and sex where both are known.
+
+    Raises MotionLLMError for an age below 20 or above 99, or a sex that the sources do not have.
+    """
+    if (age is None) != (sex is None):
+        raise MotionLLMError("Usual walking speeds go by age and sex together: give both, or neither.")
+    if age is None or sex is None:
+        return {**NORMS, "speed": (1.1, 1.6)}
+    if sex not in SPEEDS:
+        raise MotionLLMError(f"Usual walking speeds are known for female and male, not for '{sex}'.")
+    if not 20 <= age <= 99:
+        raise MotionLLMError(f"Usual walking speeds are known from 20 to 99 years, not for {age:g}.")
+    mean = SPEEDS[sex][min(int(age // 10) - 2, len(SPEEDS[sex]) - 1)]
+    return {**NORMS, "speed": (round(mean - SPREAD, 2), round(mean + SPREAD, 2))}
+
+
+def gait(joints: np.ndarray, fps: float) -> Gait:
+    """What is measured on a walk. joints: (T, 22, 3) in metres, Y up.
+
+    Raises MotionLLMError for other shapes, for less than a second, and where no stride of forward walking is found.
+    """
+    joints = np.asarray(joints, np.float64)
+    if joints.ndim != 3 or joints.shape[1:] != (22, 3):
+        raise MotionLLMError(f"Gait is measured on (T, 22, 3) joints, and these have shape {joints.shape}.")
+    if len(joints) / fps < 1.0:
+        raise MotionLLMError(f"A clip of {len(joints) / fps:.1f} s holds no stride; give 3 s of walking or more.")
+    body = _filtered(joints, fps)
+    flat = body[..., [0, 2]]
+    velocity = _smooth(np.gradient(flat[:, PELVIS], axis=0) * RATE, 0.25)
+    speed = np.linalg.norm(velocity, axis=1)
+    way = velocity / np.maximum(speed, 1e-6)[:, None]
+    across = flat[:, HIP[0]] - flat[:, HIP[1]]  # to the left; with Y up and Z forward, left is +X
+    ahead = np.stack([-across[:, 1], across[:, 0]], 1)
+    walks = (speed > SLOWEST) & ((ahead * way).sum(1) > 0)
+    heel = [((flat[:, j] - flat[:, PELVIS]) * way).sum(1) for j in ANKLE]
+    toe = [((flat[:, j] - flat[:, PELVIS]) * way).sum(1) for j in TOE]
+    ankles, toes = (((np.gradient(flat[:, j], axis=0) * RATE) * way[:, None]).sum(-1) for j in (ANKLE, TOE))
+    slow = SETTLED * speed
+    strikes = [_moved(_peaks(heel[side], walks), ankles[:, side] < slow, 1) for side in (0, 1)]
+    offs = [_moved(_peaks(-toe[side], walks), toes[:, side] < slow, -1) for side in (0, 1)]
+    angles = _angles(body, way)
+    strides: list[Stride] = []
+    left_out = 0
+    for side in (0, 1):
+        for first, last in pairwise(strikes[side]):
+            if not SHORTEST <= (last - first) / RATE <= LONGEST or not walks[first : last + 1].all():
+                continue
+            other = [t for t in strikes[1 - side] if first < t < last]
+            leaving = [t for t in offs[side] if first < t < last]
+            others = [t for t in offs[1 - side] if first < t < last]
+            turned = np.degrees(np.ptp(np.unwrap(np.arctan2(way[first : last + 1, 0], way[first : last + 1, 1]))))
+            # In this order: strike, the other's toe-off, the other's strike, toe-off.
+            whole = [len(x) == 1 for x in (other, leaving, others)]
+            if not all(whole) or not others[0] < other[0] < leaving[0] or turned > STRAIGHT:
+                left_out += 1
+                continue
+            strides.append(_stride(side, first, others[0], other[0], leaving[0], last, flat, way, angles))
+    if not strides:
+        raise MotionLLMError(
+            "No stride of walking forward was found: two heel strikes of one foot with the other's between them, "
+            f"faster than {SLOWEST:g} m/s and not turning by more than {STRAIGHT:g} degrees. Give a straight walk."
+        )
+    events = [(t / RATE, SIDES[side], "heel strike") for side in (0, 1) for t in strikes[side] if walks[t]]
+    events += [(t / RATE, SIDES[side], "toe-off") for side in (0, 1) for t in offs[side] if walks[t]]
+    return Gait(tuple(sorted(events)), tuple(sorted(strides, key=lambda s: s.start)), left_out)
+
+
+def _plain(value: float) -> float | None:
+    return None if np.isnan(value) else round(value, 4)
+
+
+def _filtered(joints: np.ndarray, fps: float) -> np.ndarray:
+    """The clip at RATE frames per second, without what is faster than CUTOFF."""
+    from scipy.interpolate import CubicSpline
+    from scipy.signal import butter, sosfiltfilt
+
+    times = np.arange(len(joints)) / fps
+    body = CubicSpline(times, joints, axis=0)(np.arange(0, times[-1], 1 / RATE))
+    return np.asarray(sosfiltfilt(butter(2, CUTOFF, fs=RATE, output="sos"), body, axis=0))
+
+
+def _smooth(values: np.ndarray, seconds: float) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter1d
+
+    return np.asarray(gaussian_filter1d(values, seconds * RATE, axis=0, mode="nearest"))
+
+
+def _peaks(values: np.ndarray, where: np.ndarray) -> list[int]:
+    """Frames of the maxima that stand out by a step's length."""
+    from scipy.signal import find_peaks
+
+    peaks, _ = find_peaks(values, prominence=SWING, distance=round(SHORTEST / 2 * RATE))
+    return [int(t) for t in peaks if where[t]]
+
+
+def _moved(frames: Sequence[int], slow: np.ndarray, step: int) -> list[int]:
+    """The frames, each moved on by `step` to the first one that is slow, within REFINED seconds; else as it was."""
+    most = round(REFINED * RATE)
+    near = [range(t, min(max(t + step * most, 0), len(slow) - 1), step) for t in frames]
+    return [next((u for u in span if slow[u]), t) for t, span in zip(frames, near, strict=True)]
+
+
+def _angles(body: np.ndarray, way: np.ndarray) -> dict[str, np.ndarray]:
+    """(T, 2) degrees, left and right: hip flexed forward, knee flexed, ankle flexed upward are positive."""
+    thigh = body[:, KNEE] - body[:, HIP]
+    shank = body[:, ANKLE] - body[:, KNEE]
+    foot = body[:, TOE] - body[:, ANKLE]
+    forward = (thigh[..., [0, 2]] * way[:, None]).sum(-1)
+    return {
+        "hip": np.degrees(np.arctan2(forward, -thigh[..., 1])),
+        "knee": _between(thigh, shank),
+        "ankle": 90 - _between(-shank, foot),
+    }
+
+
+def _between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    cosine = (a * b).sum(-1) / np.maximum(np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1), 1e-9)
+    return np.degrees(np.arccos(cosine.clip(-1, 1)))
+
+
+def _stride(
+    side: int,
+    first: int,
+    other_off: int,
+    other: int,
+    off: int,
+    last: int,
+    flat: np.ndarray,
+    way: np.ndarray,
+    angles: Mapping[str, np.ndarray],
+) -> Stride:
+    """The figures between two heel strikes of one foot; all but `side` are frames."""
+    here, there = flat[:, ANKLE[side]], flat[:, ANKLE[1 - side]]
+    whole = last - first
+    line = here[last] - here[first]
+    length = float(np.linalg.norm(line))
+    to_other = there[other] - here[first]
+    width = abs(float(line[0] * to_other[1] - line[1] * to_other[0])) / max(length, 1e-9)
+    double = (other_off - first) + (off - other)
+    at = np.linspace(first, last, 101)
+    curves = {name: np.interp(at, np.arange(len(values)), values[:, side]) for name, values in angles.items()}
+    values = {
+        "stride_time": whole / RATE,
+        "step_time": (last - other) / RATE,  # the step that this foot takes
+        "stride_length": length,
+        "step_length": float((here[last] - there[other]) @ line) / max(length, 1e-9),
+        "step_width": width,
+        "stance": 100 * (off - first) / whole,
+        "swing": 100 * (last - off) / whole,
+        "double_support": 100 * double / whole,
+        "single_support": 100 * (other - other_off) / whole,
+        **{f"{name}_range": float(np.ptp(curve)) for name, curve in curves.items()},
+    }
+    return Stride(SIDES[side], first / RATE, last / RATE, off / RATE, values, curves)
+
+
+def table(result: Gait, age: float | None = None, sex: str | None = None) -> list[Sequence[str]]:
+    """Rows of the figures: name, both sides, left, right, unit, usual range."""
+    usual = norms(age, sex)
+    rows: list[Sequence[str]] = []
+    for name, (unit, _) in FIGURES.items():
+        means = [result.mean(name), *(result.mean(name, side) for side in SIDES)]
+        digits = 0 if unit in ("%", "°", "steps/min") else 2
+        low_high = usual.get(name)
+        band = f"{low_high[0]:g} to {low_high[1]:g}" if low_high else ""
+        rows.append((name.replace("_", " "), *("–" if np.isnan(m) else f"{m:.{digits}f}" for m in means), unit, band))
+    return rows

@@ -1,0 +1,78 @@
+"""A page of a walk's figures, with the joints' course over the stride: one HTML file without scripts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from motionllm.files import write_file
+from motionllm.motion.gait import FIGURES, LIMITS, NOT_A_DEVICE, SIDES, Gait, norms, table
+
+JOINTS = ("hip", "knee", "ankle")
+LEFT, RIGHT, TOP, BOTTOM = 35, 290, 10, 160  # of a plot's frame, in the template's units
+
+
+def write_gait_page(
+    gait: Gait, path: str | os.PathLike[str], title: str, age: float | None = None, sex: str | None = None
+) -> None:
+    """Write the report. Raises MotionFileError where the folder cannot be written."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    folder = Path(__file__).parent
+    pages = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
+    usual = norms(age, sex)
+    rows = []
+    for name, cells in zip(FIGURES, table(gait, age, sex), strict=True):
+        low, high = usual.get(name, (-np.inf, np.inf))
+        value = gait.mean(name)
+        rows.append(dict(zip(("name", "both", "left", "right", "unit", "usual"), cells, strict=True))
+                    | {"definition": FIGURES[name][1], "out": not low <= value <= high})  # fmt: skip
+    text = pages.get_template("gait_page.html").render(
+        title=title,
+        note=NOT_A_DEVICE,
+        strides=len(gait.strides),
+        left_out=gait.left_out,
+        asymmetry=_percent(gait.asymmetry),
+        variability=_percent(gait.variability),
+        rows=rows,
+        person=f"{sex}, {age:g} years" if age is not None and sex else "",
+        plots=[_plot(gait, joint) for joint in JOINTS],
+        limits=LIMITS,
+    )
+    write_file(path, text)
+
+
+def _percent(value: float) -> str:
+    return "a share that so few strides do not tell" if np.isnan(value) else f"{value:.1f} %"
+
+
+def _plot(gait: Gait, joint: str) -> dict[str, Any]:
+    """What the template draws of a joint: ticks, and for each side a line and a band as SVG paths."""
+    curves = {side: found for side in SIDES if (found := gait.curve(joint, side)) is not None}
+    lows = [float((mean - spread).min()) for mean, spread in curves.values()]
+    highs = [float((mean + spread).max()) for mean, spread in curves.values()]
+    low, high = 10 * np.floor(min(lows) / 10), 10 * np.ceil(max(highs) / 10)
+
+    def y(value: Any) -> Any:
+        return np.round(BOTTOM - (value - low) / max(high - low, 1.0) * (BOTTOM - TOP), 1)
+
+    x = np.round(np.linspace(LEFT, RIGHT, 101), 1)
+
+    def path(values: np.ndarray, xs: np.ndarray = x) -> str:
+        return "L".join(f"{a:g} {b:g}" for a, b in zip(xs, y(values), strict=True))
+
+    sides = []
+    for side, (mean, spread) in curves.items():
+        band = f"M{path(mean + spread)}L{path((mean - spread)[::-1], x[::-1])}Z"
+        sides.append((side, f"M{path(mean)}", band))
+    step = 10 if high - low <= 50 else 20
+    spans = "; ".join(f"{side} from {mean.min():.0f} to {mean.max():.0f} degrees" for side, (mean, _) in curves.items())
+    return {
+        "name": joint,
+        "told": spans,
+        "ticks": [{"value": int(v), "y": float(y(v))} for v in np.arange(low, high + 1, step)],
+        "sides": sides,
+    }

@@ -1,0 +1,145 @@
+"""Gait: on a walker whose steps are known, figures and events come out; other clips are refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from motionllm import cli
+from motionllm.errors import MotionLLMError
+from motionllm.motion import Motion
+from motionllm.motion.gait import FIGURES, gait, norms
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+THIGH, SHANK, WIDTH, ANKLE_HEIGHT = 0.42, 0.42, 0.1, 0.08
+
+
+def walker(
+    speed: float = 1.25, stride: float = 1.1, stance: float = 0.62, seconds: float = 6.0, fps: float = 50.0,
+    late: float = 0.0, heading: float = 0.0,
+) -> tuple[np.ndarray, list[tuple[float, str, str]]]:  # fmt: skip
+    """((T, 22, 3) joints, the events of the middle of the clip). late: seconds by which the right foot's steps are."""
+    t = np.arange(0, seconds, 1 / fps)
+    joints = np.zeros((len(t), 22, 3))
+    joints[:, 0] = np.stack([np.zeros_like(t), np.full_like(t, 0.86), speed * t], 1)
+    for j, y in {3: 0.1, 6: 0.2, 9: 0.3, 12: 0.5, 15: 0.65}.items():
+        joints[:, j] = joints[:, 0] + (0, y, 0)
+    for j, (x, y) in {13: (0.07, 0.42), 16: (0.17, 0.42), 18: (0.18, 0.16), 20: (0.18, -0.08)}.items():
+        joints[:, j], joints[:, j + 1] = joints[:, 0] + (x, y, 0), joints[:, 0] + (-x, y, 0)
+    events = []
+    for k, (side, sign) in enumerate((("left", 1), ("right", -1))):
+        begin = (0.5 * stride + late) * k  # a heel strike; every stride later another
+        n, phase = np.divmod((t - begin) / stride, 1.0)
+        swing = np.clip((phase - stance) / (1 - stance), 0, 1)
+        travelled = n + swing**2 * (3 - 2 * swing)
+        ahead = 0.5 * stance * speed * stride + speed * begin
+        ankle = np.stack([np.full_like(t, sign * WIDTH / 2), ANKLE_HEIGHT + 0.1 * np.sin(np.pi * swing) ** 2,
+                          ahead + speed * stride * travelled], 1)  # fmt: skip
+        hip = joints[:, 0] + (sign * 0.09, -0.05, 0)
+        span = ankle - hip
+        reach = np.linalg.norm(span, axis=1, keepdims=True).clip(1e-6, THIGH + SHANK)
+        bend = np.sqrt(np.maximum(THIGH**2 - (reach / 2) ** 2, 0))
+        along = span / np.linalg.norm(span, axis=1, keepdims=True)
+        forward = np.cross(np.tile([1.0, 0, 0], (len(t), 1)), along) * -1
+        joints[:, 1 + k], joints[:, 7 + k], joints[:, 10 + k] = hip, ankle, ankle + np.array([0, -0.05, 0.14])
+        joints[:, 4 + k] = hip + along * reach / 2 + forward * bend
+        events += [(begin + i * stride, side, "heel strike") for i in range(-1, 9)]
+        events += [(begin + (i + stance) * stride, side, "toe-off") for i in range(-1, 9)]
+    c, s = np.cos(heading), np.sin(heading)
+    turned = joints @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
+    return turned, sorted(e for e in events if 1.2 < e[0] < seconds - 1.2)
+
+
+@pytest.mark.parametrize(("speed", "stride", "stance"), [(1.25, 1.1, 0.62), (0.8, 1.3, 0.66), (1.6, 1.0, 0.6)])
+@pytest.mark.parametrize("fps", [20.0, 50.0, 120.0])
+def test_the_figures_of_a_walker_that_is_known(speed: float, stride: float, stance: float, fps: float) -> None:
+    joints, events = walker(speed, stride, stance, fps=fps, heading=0.7)
+    result = gait(joints, fps)
+    assert result.mean("speed") == pytest.approx(speed, rel=0.02)
+    assert result.mean("cadence") == pytest.approx(120 / stride, rel=0.02)
+    assert result.mean("stride_length") == pytest.approx(speed * stride, rel=0.02)
+    assert result.mean("step_length") == pytest.approx(speed * stride / 2, rel=0.03)
+    assert result.mean("step_width") == pytest.approx(WIDTH, abs=0.01)
+    assert result.mean("stance") == pytest.approx(100 * stance, abs=5)
+    assert result.mean("stance") + result.mean("swing") == pytest.approx(100)
+    assert result.mean("single_support") + result.mean("double_support") == pytest.approx(result.mean("stance"), abs=1)
+    assert result.asymmetry < 2 and result.variability < 1
+    for seconds, side, name in events:
+        near = [t for t, s, n in result.events if (s, n) == (side, name)]
+        assert min(abs(t - seconds) for t in near) <= 0.05, f"{side} {name} at {seconds:.2f} s"
+
+
+def test_a_late_foot_is_an_asymmetry_and_changes_no_stride() -> None:
+    even, limping = (gait(walker(late=late)[0], 50.0) for late in (0.0, 0.08))
+    assert even.asymmetry < 2
+    assert limping.asymmetry == pytest.approx(200 * 0.16 / 1.1, abs=3)
+    assert limping.mean("stride_time") == pytest.approx(1.1, rel=0.02)
+
+
+def test_left_and_right_are_exchanged_in_a_mirrored_walk() -> None:
+    joints, _ = walker(late=0.08)
+    mirror = joints * (-1, 1, 1)
+    mirror[:, [1, 2, 4, 5, 7, 8, 10, 11, 13, 14, 16, 17, 18, 19, 20, 21]] = mirror[
+        :, [2, 1, 5, 4, 8, 7, 11, 10, 14, 13, 17, 16, 19, 18, 21, 20]
+    ]
+    one, other = gait(joints, 50.0), gait(mirror, 50.0)
+    for name in FIGURES:
+        assert one.mean(name, "left") == pytest.approx(other.mean(name, "right"), rel=1e-6), name
+
+
+def test_what_is_no_walk_is_refused() -> None:
+    joints, _ = walker()
+    still = np.repeat(joints[:1], 200, axis=0)
+    for clip, said in ((still, "No stride"), (joints[::-1].copy(), "No stride"), (joints[:20], "holds no stride")):
+        with pytest.raises(MotionLLMError, match=said):
+            gait(clip, 50.0)
+    with pytest.raises(MotionLLMError, match="shape"):
+        gait(joints[:, :21], 50.0)
+
+
+def test_usual_speeds_go_by_age_and_sex() -> None:
+    assert norms(75, "female")["speed"][0] < norms(25, "female")["speed"][0]
+    for age, sex, said in ((75, None, "both"), (12, "male", "20 to 99"), (40, "other", "female and male")):
+        with pytest.raises(MotionLLMError, match=said):
+            norms(age, sex)
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    joints, _ = walker(fps=20.0)
+    Motion(joints.astype(np.float32), 20.0).save(tmp_path / "walk.npy")
+    words = ["data", "gait", str(tmp_path / "walk.npy"), "--report", str(tmp_path / "gait.html"), "--json"]
+    assert cli.main(words) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["note"] == "For research; not a medical device."
+    assert values["figures"]["cadence"]["both"] == pytest.approx(109, abs=2)
+    page = (tmp_path / "gait.html").read_text(encoding="utf-8")
+    assert "not a medical device" in page and page.count("<figure>") == 3 and "<script" not in page
+    assert cli.main([*words, "--age", "30"]) == 2
+    assert "give both, or neither" in capsys.readouterr().err
+
+
+def test_real_walks_agree_with_feet_that_rest() -> None:
+    """Independent of the pelvis: a stride is from one landing of an ankle, slower than 0.5 m/s from then on, to the
+    next."""
+    if not (DATA / "cmu_trials").is_dir():
+        pytest.skip("shared/data/cmu_trials is not here")
+    errors = []
+    for name in ("02_01", "06_01", "07_01", "07_03", "07_06", "07_07", "08_01", "08_02", "08_03", "08_04"):
+        joints = np.load(DATA / "cmu_trials" / "new_joints" / f"{name}.npy")
+        result = gait(joints, 20.0)
+        for k, side in enumerate(("left", "right")):
+            place = joints[:, 7 + k][:, [0, 2]]
+            slow = np.linalg.norm(np.gradient(place, axis=0), axis=1) * 20 < 0.5
+            first = [i for i in range(1, len(slow) - 1) if slow[i] and slow[i + 1] and not slow[i - 1]]
+            rests = [np.median(place[i : i + 3], axis=0) for i in first]
+            lengths = [float(np.linalg.norm(b - a)) for a, b in pairwise(rests)]
+            times = np.diff(first) / 20
+            if len(lengths) and result.of(side):
+                errors.append((result.mean("stride_length", side) / np.mean(lengths) - 1,
+                               result.mean("stride_time", side) / np.mean(times) - 1))  # fmt: skip
+    assert len(errors) >= 15
+    assert np.abs(np.array(errors)).mean(0).max() < 0.05
