@@ -45,7 +45,6 @@ log = logging.getLogger(__name__)
 
 LONGEST = 60.0  # seconds of motion generated in one go
 BEST_OF = 8  # motions made for one that is given
-TRAINED = 196  # frames of the longest clips in the field's data sets
 MARGIN = 0.3  # seconds between what is kept of a motion that is changed and what is made anew
 LEAST = 0.5  # seconds that are worth keeping
 BODILY = -1.0  # of `MotionLM.bodily`: with the shipped adapter between 30 motions and 30 plain lines of no test
@@ -312,7 +311,7 @@ class MotionLM:
     ) -> Motion | list[Motion]:
         """Motion that does what `text` says; a list for n > 1.
 
-        seconds: exact duration to a frame; a pair bounds it; None leaves it to the model. Above TRAINED frames the
+        seconds: exact duration to a frame; a pair bounds it; None leaves it to the model. Above `window` seconds the
         model sees the last of them alone while it goes on. temperature 0 is greedy. best_of: how many are made for
         each one that is given, which is the one that `judge` scores highest, or else keeps best to the plan
         (`motion.agreement`), or without a plan the one of which the model would most likely say `text`; None: BEST_OF,
@@ -373,6 +372,11 @@ class MotionLM:
         codes, frames = (yield from self._drawn([text], [seconds], seed, temperature, best_of=best_of, start=start,
                                                 end=end, plan=plan))[0]  # fmt: skip
         return self._motion(codes, frames), np.array(codes, np.int64)
+
+    @property
+    def window(self) -> float:
+        """Seconds of the longest motion that the model sees at once: its recipe's, or those of its features' data."""
+        return self.recipe.data.window or self.motion_tokenizer.representation.longest
 
     @property
     def plans(self) -> bool:
@@ -859,10 +863,10 @@ class MotionLM:
         """
         down = self.motion_tokenizer.frames_per_step
         step = 1 / self.motion_tokenizer.steps_per_second
-        if not (step <= every <= window <= 2 * TRAINED / self.motion_tokenizer.fps):
+        if not (step <= every <= window <= 2 * self.window):
             raise MotionLLMError(
-                f"Captions every {every:g} s of {window:g} s each were asked for; a step of motion is {step:g} s, "
-                "and each caption needs as many seconds as it stands for, and no more than about 20."
+                f"Captions every {every:g} s of {window:g} s each were asked for; a step of motion is {step:g} s; "
+                f"each caption needs as many seconds as it stands for, and no more than about {2 * self.window:.0f}."
             )
         features = self.motion_tokenizer.features(motion)
         codes = self.motion_tokenizer.encode(features)
@@ -1004,8 +1008,8 @@ class MotionLM:
 
     @property
     def _window(self) -> int:
-        """Steps of the longest motion that the model has seen."""
-        return TRAINED // self.motion_tokenizer.frames_per_step
+        """Steps of `window`."""
+        return self.motion_tokenizer.steps(self.window)
 
     @property
     def _limit(self) -> int:
@@ -1062,7 +1066,7 @@ class MotionLM:
         else:
             codes = self.motion_tokenizer.encode(motion)
         seconds = len(codes) / self.motion_tokenizer.codes_per_second
-        if whole and seconds * self.motion_tokenizer.fps > 2 * TRAINED:
+        if whole and seconds > 2 * self.window:
             log.warning("The clip is %.0f s long, more than twice what the model has seen.", seconds)
         return codes
 

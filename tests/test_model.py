@@ -214,6 +214,12 @@ def test_given_codes_are_gone_on_from(lm: MotionLM) -> None:
         assert decoding.motions(lm.model, lm.vocab, [prompt_of(lm)], [6], [6], temperature=0, given=[start])[0] == whole
 
 
+def test_the_window_is_the_adapters(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (lm.window, lm._window) == (9.8, 49)
+    monkeypatch.setattr(lm.recipe.data, "window", 20.0)
+    assert (lm.window, lm._window) == (20.0, 100)
+
+
 def test_long_motions_go_on_from_their_last_steps(lm: MotionLM) -> None:
     parts, window, kept = lm.vocab.parts, 16, decoding.OVERLAP
     options = {"temperature": 0.0, "window": window}

@@ -120,6 +120,9 @@ class Data(Section):
     """System message of every conversation; null leaves it to the base's chat template."""
     max_length: Annotated[int, Field(ge=8, le=1_000_000), NUMBER] = 256
     """Tokens per packed row; longer examples are truncated at the end."""
+    window: Annotated[float, Field(ge=1, le=600), NUMBER] | None = None
+    """Seconds of the longest motions that the model sees at once; longer ones are generated in windows of this length.
+    null: 9.8, the longest clips of HumanML3D (15.7 with KIT-ML's features). Set it where training clips are longer."""
     packing: bool = True
     """Pack several examples into a row; off: one example per row, grouped by length."""
     notation: Notes | None = None

@@ -21,7 +21,7 @@ from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import VERBS, Notation, measure
 from motionllm.motion.representation import HUMANML3D_263
 
-LONGEST = 196  # frames of what is made of two clips: the longest that models are trained on
+LONGEST = round(HUMANML3D_263.longest * HUMANML3D_263.fps)  # frames of what is made of two clips
 BLEND = 10  # frames in which one clip gives way to the next
 NEAR = 0.15  # metres, mean over the joints: how unlike two poses may be that are blended
 TRIES = 12  # clips looked at for one that goes on from another

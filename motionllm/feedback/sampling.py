@@ -19,7 +19,7 @@ from motionllm.data.tasks import TASKS, Draw, Values
 from motionllm.data.templates import conversation
 from motionllm.errors import MotionLLMError
 from motionllm.feedback.judges import JUDGES, Result
-from motionllm.model import TRAINED, MotionLM, drained
+from motionllm.model import MotionLM, drained
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
 from motionllm.motion.representation import HUMANML3D_263
@@ -183,7 +183,7 @@ def replies(
     with a plan is as long as it.
     """
     made: list[Any] = [None] * len(prompts)
-    longest = int(TRAINED / lm.motion_tokenizer.frames_per_step)
+    longest = lm.motion_tokenizer.steps(lm.window)
     stop = lm.renderer.stop
     for moving in (True, False):
         mine = [i for i, prompt in enumerate(prompts) if prompt.moves == moving]

@@ -27,8 +27,8 @@ _SIZES = {"positions": 3, "velocities": 3, "rotations": 6}  # numbers per joint 
 class Representation:
     """The layout of a feature frame.
 
-    name: what a tokenizer's config.json calls it. fps: frames per second. blocks: the columns of each block, side by
-    side from 0. Every representation has
+    name: what a tokenizer's config.json calls it. fps: frames per second. longest: seconds of the longest clips of the
+    data sets that come in it. blocks: the columns of each block, side by side from 0. Every representation has
         turn        change of heading per frame: 1 number, half the angle in radians, or 6, a rotation (its two rows)
         path        velocity of the root along x and z in the heading frame, metres per frame
         positions   joints in the heading frame, x and z from the root, heights from the floor, metres
@@ -44,6 +44,7 @@ class Representation:
     name: str
     skeleton: Skeleton
     fps: float
+    longest: float
     blocks: Mapping[str, slice]
     decoded: tuple[str, ...] = ("turn", "path", "height", "positions")
 
@@ -111,10 +112,12 @@ class Guo(Representation):
 
     blocks: Mapping[str, slice] = field(init=False)
     fps: float = field(init=False)
+    longest: float = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "blocks", guo.layout(len(self.skeleton.joints)))
         object.__setattr__(self, "fps", self.skeleton.fps)
+        object.__setattr__(self, "longest", 196 / self.skeleton.fps)  # both data sets cut clips at 196 frames
 
     def encode(self, motion: Motion | np.ndarray) -> np.ndarray:
         uniform = self.skeleton.lengths is not None

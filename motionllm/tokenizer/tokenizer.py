@@ -84,6 +84,10 @@ class MotionTokenizer:
     def steps_per_second(self) -> float:
         return self.fps / self.config.down
 
+    def steps(self, seconds: float) -> int:
+        """Whole steps within so many seconds, to the frame."""
+        return round(seconds * self.fps) // self.config.down
+
     @property
     def codes_per_second(self) -> float:
         return self.steps_per_second * self.parts

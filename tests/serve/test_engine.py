@@ -28,7 +28,6 @@ from motionllm.data import builtin
 from motionllm.errors import MotionLLMError
 from motionllm.generate import OVERLAP
 from motionllm.merging import _plainly, merge
-from motionllm.model import TRAINED
 from motionllm.motion.notation import Notation
 
 served = pytest.mark.skipif(
@@ -114,7 +113,7 @@ def test_greedy_replies_are_those_of_the_model_loaded_here(
 
 @served
 def test_a_motion_longer_than_was_trained(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("motionllm.model.TRAINED", 60)  # 15 steps, gone on from the last 12
+    monkeypatch.setattr(lm.recipe.data, "window", 3.0)  # 15 steps, gone on from the last 12
     assert lm.generate("a person walks", seconds=4.0, seed=1).duration == pytest.approx(4.0)  # type: ignore[union-attr]
 
 
@@ -217,7 +216,7 @@ def test_an_engine_follows_a_plan_and_writes_none(folder: Path, fake: Callable[.
     assert lm.generate("walk", seed=1, best_of=1, plan=plan).duration == 12.0  # type: ignore[union-attr]
     read = [lm.tokenizer.decode(request["prompt"]).partition("<motion>")[2] for request in asked]
     assert read[0] == "9.8 s, standing to standing\n0.0-1.0 walk forward 1.2 m/s\n\n"
-    rate, seen = lm.motion_tokenizer.steps_per_second, TRAINED // lm.motion_tokenizer.frames_per_step
+    rate, seen = lm.motion_tokenizer.steps_per_second, lm.motion_tokenizer.steps(lm.window)
     part = Notation.parse(plan).between((seen - OVERLAP) / rate, 12.0)
     assert read[1].startswith(f"{part}\n\n<motion_") and len(read) == 2 and "clap x2" in read[1]
     assert lm.generate("walk", 1.0, plan=plan.replace("12.0", "1.0").partition("\n10")[0]).duration == 1.0  # type: ignore[union-attr]

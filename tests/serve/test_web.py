@@ -24,11 +24,13 @@ import torch
 from PIL import Image
 
 from motionllm import MotionLM, MotionTokenizer
+from motionllm.chat import Chat
 from motionllm.config import Network, Notes, Recipe
 from motionllm.data import builtin
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
+from motionllm.motion.skeleton import KIT
 from motionllm.serve import web
 
 if TYPE_CHECKING:
@@ -487,6 +489,11 @@ def test_a_motion_of_21_joints_is_shown_while_it_is_written(
                                Templates.load("default"))  # fmt: skip
     kit.model = kit.model.merge_and_unload().eval()
     kit.moves = lambda _: True
+    *pieces, reply = Chat(kit, seconds=2.0, seed=1, best_of=1).turn("a person bows")
+    motion = getattr(reply, "motion", None)
+    assert motion is not None and motion.skeleton is KIT and motion.duration == 2.0 and len(pieces) > 1
+    np.testing.assert_array_equal(np.concatenate([p for p in pieces if isinstance(p, np.ndarray)]), motion.joints)
+    assert (kit.window, kit._window) == (15.68, 49)
     with socket.socket() as free:
         free.bind((web.LOOPBACK, 0))
         port = free.getsockname()[1]
