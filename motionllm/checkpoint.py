@@ -1,7 +1,7 @@
-"""Checkpoints of a run: what training needs to go on as if it had never stopped.
+"""Checkpoints of a run: all state that training needs to continue as if it had never stopped.
 
-`checkpoint.pt` is the newest; with `keep` over 1 the ones before it stay as `checkpoint-STEP.pt`. To go on from an
-older one, copy it to `checkpoint.pt`.
+`checkpoint.pt` is the newest; with `keep` over 1, earlier ones are kept as `checkpoint-STEP.pt`. To resume from one of
+these, copy it to `checkpoint.pt`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FORMAT = 1
 
 
 def gather(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Trained parameters and optimizer state, on the CPU; sharded ones whole. Every process must call it."""
+    """Trained parameters and optimizer state, gathered on the CPU, sharded ones in full. Every process must call it."""
     trained = {name: whole(p).detach().cpu() for name, p in model.named_parameters() if p.requires_grad}
     state = optimizer.state_dict()
     state["state"] = {i: {key: whole(v) for key, v in values.items()} for i, values in state["state"].items()}
@@ -32,14 +32,14 @@ def gather(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str
 
 
 def frozen(model: torch.nn.Module) -> str:
-    """16 hex digits that tell the weights of one base from another's; pieces of them in bfloat16, in which bases of
-    another precision are the same. Where all are trained, call it before they are.
+    """16 hex digits that identify the frozen weights, by pieces of them in bfloat16, so that a base in another
+    precision has the same digits. With full fine-tuning, call it before training.
     """
     fixed = [(name, p) for name, p in model.named_parameters() if not p.requires_grad]
     digest = hashlib.sha256()
     for name, p in fixed or model.named_parameters():
-        if p.is_floating_point():  # a quantised one is packed as the machine has it
-            begun = p.detach().flatten()[: (p.numel() + 1) // 2]  # the rows of motion stand at the end
+        if p.is_floating_point():  # quantised tensors are packed differently per machine
+            begun = p.detach().flatten()[: (p.numel() + 1) // 2]  # without the motion rows, which are last
             piece = begun[:: max(1, len(begun) // 256)].to(torch.bfloat16).cpu()
             digest.update(name.encode())
             digest.update(piece.view(torch.int16).numpy().tobytes())
@@ -47,36 +47,36 @@ def frozen(model: torch.nn.Module) -> str:
 
 
 def whole(value: Any) -> Any:
-    """A sharded tensor put together from all processes; anything else as it is."""
+    """A sharded tensor, gathered from all processes; any other value unchanged."""
     return value.full_tensor() if hasattr(value, "full_tensor") else value
 
 
 def save(run: Path, state: dict[str, Any], keep: int = 1) -> None:
-    """What `gather` gave and plain values; the `keep` newest checkpoints stay.
+    """Save the output of `gather` and plain values; keep the `keep` newest checkpoints.
 
-    Raises WriteError where the disk is full; the checkpoint before is untouched then.
+    Raises WriteError where the disk is full; the previous checkpoint is then untouched.
     """
     with files.whole_stream(run / FILE) as stream:
         torch.save(state | {"format": FORMAT}, stream)
         if keep > 1 and (run / FILE).is_file():
             previous = torch.load(run / FILE, map_location="cpu", weights_only=True, mmap=True)["step"]
-            _link(run / FILE, run / f"checkpoint-{previous}.pt")  # at no moment is there none
+            _link(run / FILE, run / f"checkpoint-{previous}.pt")  # there is a complete checkpoint at every moment
     for path in list(_older(run).values())[keep - 1 :]:
         path.unlink()
 
 
 def _older(run: Path) -> dict[int, Path]:
-    """{step: file} of the checkpoints before the newest, newest first."""
+    """{step: file} of the checkpoints older than the newest, latest first."""
     found = {int(match[1]): path for path in run.glob("checkpoint-*.pt")
              if (match := re.fullmatch(r"checkpoint-(\d+)\.pt", path.name))}  # fmt: skip
     return dict(sorted(found.items(), reverse=True))
 
 
 def advice(run: Path, losses: dict[int, float], command: str) -> str:
-    """How to go on with a run whose loss has diverged: from the newest checkpoint that is from before it did.
+    """How to resume a run whose loss has diverged, from the newest checkpoint before it did.
 
-    losses: by step, the last that was computed too. One over half as high again as the first has diverged; that of a
-    step is by the weights of the step before. command: what goes on with the run.
+    losses: {step: loss}, the last one included. A loss over 1.5 times the first has diverged; the loss of a step is
+    computed with the weights of the step before. command: resumes the run.
     """
     first = losses[min(losses)] if losses else math.inf
     there = _older(run)
@@ -93,7 +93,7 @@ def advice(run: Path, losses: dict[int, float], command: str) -> str:
 
 
 def _link(path: Path, other: Path) -> None:
-    """A second name for a file, or a copy where the file system has no such thing."""
+    """A hard link to a file, or a copy where the file system has no hard links."""
     other.unlink(missing_ok=True)
     try:
         os.link(path, other)
@@ -102,9 +102,9 @@ def _link(path: Path, other: Path) -> None:
 
 
 def load(run: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Restore the newest checkpoint into model and optimizer; the plain values saved with it.
+    """Restore the newest checkpoint into model and optimizer; returns the plain values saved with it.
 
-    Raises MotionLLMError where there is none, it cannot be read, or it belongs to another model or an older version.
+    Raises MotionLLMError where there is none, it cannot be read, or it is from another model or an older version.
     """
     path = run / FILE
     if not path.is_file():
@@ -135,7 +135,7 @@ def load(run: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) ->
 
 
 def _as(value: torch.Tensor, parameter: Any) -> torch.Tensor:
-    """A whole tensor, sharded as the parameter is."""
+    """A full tensor, sharded like the parameter."""
     if not hasattr(parameter, "device_mesh"):
         return value
     from torch.distributed.tensor import distribute_tensor

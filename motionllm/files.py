@@ -1,7 +1,7 @@
-"""Files: written whole or not at all, read within bounds, and held by one process at a time.
+"""Files and folders: written completely or not at all, read within limits, locked by one process at a time.
 
-Whatever is written goes beside its place first, as `.NAME.THREAD.PID.part`, and is renamed when it is whole. A process
-that is killed leaves such a part behind; `tidy` removes those of processes that are gone.
+Output is first written beside its target, as `.NAME.THREAD.PID.part`, and renamed when complete. A killed process
+leaves such a part behind; `tidy` removes the parts of processes that no longer run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 
 from motionllm.errors import MotionFileError, MotionLLMError, WriteError
 
-LARGEST_TEXT = 256 << 20  # bytes of a text file (captions, prompts, conversations, JSON) that is read at once
+LARGEST_TEXT = 256 << 20  # bytes; the largest text file (captions, prompts, conversations, JSON) that is read at once
 _PART = re.compile(r"\..*\.(\d+)\.part(\.\w+)?")
 _ASIDE = ".aside"
 
@@ -33,8 +33,8 @@ _ASIDE = ".aside"
 
 @contextmanager
 def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A path beside `path`, with its suffix, to write to. At the end of the block it takes the place of `path`, which
-    until then is as it was; where the block fails it is removed.
+    """A temporary path beside `path`, with the same suffix, to write to. It replaces `path` at the end of the block; if
+    the block fails it is removed, and `path` is as before.
 
     Raises WriteError where the disk is full, or `path` cannot be written.
     """
@@ -44,7 +44,7 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         with writing(target):
             yield part
             with open(part, "rb+") as file:
-                os.fsync(file.fileno())  # a rename may reach the disk before what was written
+                os.fsync(file.fileno())  # a rename may reach the disk before the data does
             os.replace(part, target)
     finally:
         with contextlib.suppress(OSError):
@@ -59,16 +59,16 @@ def write_file(path: str | os.PathLike[str], content: bytes | str) -> None:
 
 @contextmanager
 def whole_stream(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """As `whole`, open for writing: NumPy would add a suffix to a path, and torch ends the process where its last write
-    to one fails.
+    """Like `whole`, but an open binary file: given a path, NumPy would add a suffix, and torch would end the process if
+    its last write fails.
     """
     with whole(path) as part, open(part, "wb") as stream:
         yield stream
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write a value as indented JSON, its folder made where it is not there. Raises WriteError where it cannot be
-    written, ValueError for NaN and infinity, which JSON does not have.
+    """Write a value as indented JSON, creating its folder if needed. Raises WriteError where it cannot be written,
+    ValueError for NaN and infinity, which JSON does not have.
     """
     with writing(Path(path)):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def write_jsonl(path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]])
 
 
 def check_place(path: str | os.PathLike[str]) -> None:
-    """Raise MotionFileError where no file can be written to `path`: said before the work on it, not after."""
+    """Raise MotionFileError where no file can be written to `path`, before work is spent on its content."""
     path = Path(path)
     if os.path.isdir(path):
         raise MotionFileError(f"{path} is a folder; give the name of a file.")
@@ -102,10 +102,11 @@ def check_place(path: str | os.PathLike[str]) -> None:
 
 @contextmanager
 def whole_folder(folder: str | os.PathLike[str], keep: bool = False) -> Iterator[Path]:
-    """A folder beside `folder` to write into. At the end of the block it takes the place of `folder`; where the block
-    fails it is removed, and `folder` is as it was.
+    """A temporary folder beside `folder` to write into. It replaces `folder` at the end of the block; if the block
+    fails it is removed, and `folder` is as before.
 
-    keep: files of an older `folder` that are not written anew stay. Raises WriteError as `whole` does.
+    keep: carry over files of the existing `folder` that are not written again. Raises WriteError as
+    `whole` does.
     """
     target = Path(folder)
     part, aside = _part(target), target.with_name(f".{target.name}{_ASIDE}")
@@ -125,7 +126,7 @@ def whole_folder(folder: str | os.PathLike[str], keep: bool = False) -> Iterator
             else:
                 restore(target)
                 if target.exists():
-                    target.rename(aside)  # still whole there, until the new one is in its place
+                    target.rename(aside)  # the old folder, complete, until the new one is in place
                 part.rename(target)
                 shutil.rmtree(aside, ignore_errors=True)
     finally:
@@ -133,9 +134,8 @@ def whole_folder(folder: str | os.PathLike[str], keep: bool = False) -> Iterator
 
 
 def make_folder(folder: str | os.PathLike[str]) -> None:
-    """A folder to write into: made where it is not there, rid of what killed processes left (see `tidy`).
-
-    Raises WriteError where it cannot be made.
+    """Create a folder to write into, or clean an existing one of parts left by killed processes (see `tidy`). Raises
+    WriteError where it cannot be created.
     """
     with writing(Path(folder)):
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -143,7 +143,9 @@ def make_folder(folder: str | os.PathLike[str]) -> None:
 
 
 def restore(folder: Path) -> None:
-    """Put back what a process killed while it replaced `folder` had set aside; remove it where it is superfluous."""
+    """Restore the old folder that a process set aside and, killed while replacing `folder`, did not remove; delete it
+    if `folder` exists.
+    """
     aside = folder.with_name(f".{folder.name}{_ASIDE}")
     if aside.is_dir() and not folder.exists():
         aside.rename(folder)
@@ -151,7 +153,7 @@ def restore(folder: Path) -> None:
 
 
 def tidy(folder: Path) -> None:
-    """Remove the parts in `folder`, and of it, that killed processes left; put back what they had set aside."""
+    """Remove parts that killed processes left in `folder` and beside it, and restore folders they had set aside."""
     folder = Path(os.path.abspath(folder))
     restore(folder)
     of_it = re.compile(rf"\.{re.escape(folder.name)}\.\d+\.part")
@@ -164,27 +166,27 @@ def tidy(folder: Path) -> None:
 
 
 def _part(target: Path, suffix: str = "") -> Path:
-    name = target.name.encode()[:150].decode(errors="ignore")  # file systems take 255 bytes
+    name = target.name.encode()[:150].decode(errors="ignore")  # file systems allow 255 bytes
     suffix = suffix if re.fullmatch(r"\.\w+", suffix) else ""
-    writer = f"{threading.get_ident():x}.{os.getpid()}"  # two threads may write one path: the later one stays
+    writer = f"{threading.get_ident():x}.{os.getpid()}"  # two threads may write the same path: the later one wins
     return target.with_name(f".{name}.{writer}.part{suffix}")
 
 
 @contextmanager
 def writing(target: Path) -> Iterator[None]:
-    """What writing to `target` raises, by Python, torch or safetensors, as one sentence (WriteError)."""
+    """Turn any error of writing to `target`, by Python, torch or safetensors, into a WriteError of one sentence."""
     try:
         yield
     except MotionLLMError:
         raise
     except Exception as error:
         disk = isinstance(error, OSError) or type(error).__name__ == "SafetensorError"
-        if not disk:  # torch says so in an error of its own, where it writes or closes what could not be written
+        if not disk:  # torch raises a RuntimeError of its own when a write or close fails
             if not isinstance(error, RuntimeError) or not re.search("PytorchStreamWriter|inline_container", str(error)):
                 raise
             error = error.__context__ if isinstance(error.__context__, OSError) else error
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:200]
-        if re.search(r"requested and \d+ written", reason):  # NumPy, which does not pass on why
+        if re.search(r"requested and \d+ written", reason):  # NumPy does not pass the reason on
             reason = f"no space left, or a quota is reached: {reason}"
         raise WriteError(f"{target}: cannot be written ({reason}); nothing was changed.") from None
 
@@ -223,9 +225,9 @@ def read_text(path: str | os.PathLike[str], what: str = "file", limit: int = LAR
 
 
 def parse_json(text: str, where: str) -> Any:
-    """JSON of a file of ours or a user's; `where` names it. Raises MotionFileError where it is not JSON.
+    """Parse JSON; `where` names its origin in errors. Raises MotionFileError where it is not JSON.
 
-    Nesting beyond Python's stack and the constants NaN and Infinity, which JSON has not, are refused too.
+    Nesting deeper than Python's stack, and the constants NaN and Infinity, which are not JSON, are refused too.
     """
 
     def constant(name: str) -> Any:
@@ -241,7 +243,7 @@ def parse_json(text: str, where: str) -> Any:
 
 
 def read_json(path: str | os.PathLike[str], what: str = "file") -> dict[str, Any]:
-    """A file that holds one JSON object. Raises MotionFileError where it does not."""
+    """Read a file that holds one JSON object. Raises MotionFileError where it does not."""
     value = parse_json(read_text(path, what), str(path))
     if not isinstance(value, dict):
         raise MotionFileError(f"{path}: is no {what}; it holds {type(value).__name__} where an object is needed.")
@@ -265,7 +267,7 @@ def read_jsonl(path: str | os.PathLike[str], what: str = "JSON lines file") -> l
 
 # -- YAML ---------------------------------------------------------------------------------------------------
 
-LARGEST_YAML = 4 << 20  # bytes; the pure Python reader takes seconds a megabyte
+LARGEST_YAML = 4 << 20  # bytes; the pure Python reader takes seconds per megabyte
 DEEPEST_YAML, MOST_YAML = 50, 100_000  # levels, and values with every alias written out
 _YAML_KINDS = (str, int, float, bool, type(None))
 
@@ -276,10 +278,11 @@ def read_yaml(path: str | os.PathLike[str], what: str = "YAML file") -> Any:
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """YAML of a user's, as dicts with text for keys, lists, text, numbers, booleans and None; `where` names it.
+    """Parse YAML into dicts with text keys, lists, text, numbers, booleans and None; `where` names its origin in
+    errors.
 
-    Raises MotionFileError where it is no YAML, gives a key twice, holds anything else (a date, a tag of Python's) or
-    is deeper or larger, aliases written out, than any file of ours.
+    Raises MotionFileError where it is not YAML, repeats a key, holds other types (a date, a Python tag), or is deeper
+    or larger, with aliases expanded, than any real recipe.
     """
     import yaml
 
@@ -292,7 +295,7 @@ def parse_yaml(text: str, where: str) -> Any:
         raise MotionFileError(
             f"{where}, line {line}: is not YAML text (it holds the character {error.character:#04x})."
         ) from None
-    except Exception as error:  # of text that is no YAML, PyYAML raises KeyError, TypeError and others besides its own
+    except Exception as error:  # on invalid text PyYAML raises KeyError, TypeError and others besides its own errors
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         at = f", line {mark.line + 1}" if mark and "\n" in text.strip() else ""
         said = [getattr(error, "context", None), getattr(error, "problem", None)]
@@ -325,13 +328,13 @@ def _yaml_loader() -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Refuses what is too deep, early, and a key that is given twice, of which YAML would keep the last."""
+        """Refuses deep nesting early, and repeated keys, of which YAML would keep the last."""
 
         depth = 0
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             self.depth += 1
-            if self.depth > DEEPEST_YAML + 2:  # its scanner takes seconds for some thousand brackets
+            if self.depth > DEEPEST_YAML + 2:  # its scanner takes seconds for a few thousand brackets
                 raise RecursionError
             node = super().compose_node(parent, index)
             self.depth -= 1
@@ -358,9 +361,9 @@ def _short(value: object) -> str:
 
 
 def check_format(stored: Any, newest: int, where: str | os.PathLike[str]) -> None:
-    """Raise MotionLLMError where what was stored is in a format newer than `newest`, the one this version writes.
+    """Raise MotionLLMError where an artefact's format is newer than `newest`, the one this version writes.
 
-    stored: the value under `format`; artefacts of the first version have none, which means 1.
+    stored: the artefact's `format` value; artefacts of the first version have none, which means 1.
     """
     if stored is None:
         return
@@ -378,14 +381,14 @@ def check_format(stored: Any, newest: int, where: str | os.PathLike[str]) -> Non
 
 @contextmanager
 def lock(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Hold `path`, a run's folder (made where it is not there) or an output file, for this process alone.
+    """Lock `path`, a run's folder (created if needed) or an output file, for this process.
 
-    The operating system frees the lock of a process that ends, however it ends. Raises MotionLLMError, naming the
-    holder, where another process has it, or WriteError where `path` cannot be written.
+    The operating system releases the lock when the process ends, however it ends. Raises MotionLLMError, naming the
+    holder, where another process holds it, and WriteError where `path` cannot be written.
     """
     target = Path(os.path.abspath(path))
     file = target.with_name(f".{target.name}.lock")
-    if os.path.isdir(target) and not os.access(target.parent, os.W_OK):  # a volume mounted at a place of the system's
+    if os.path.isdir(target) and not os.access(target.parent, os.W_OK):  # a volume mounted over a system folder
         file = target / ".lock"
     with writing(Path(path)):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -405,7 +408,7 @@ def _locked(file: Path, target: Path) -> Any:
         try:
             _try_lock(stream.fileno())
         except OSError as error:
-            if not isinstance(error, PermissionError | BlockingIOError):  # the file system knows no locks
+            if not isinstance(error, PermissionError | BlockingIOError):  # the file system has no locks
                 stream.close()
                 return None
             stream.seek(0)
@@ -416,7 +419,7 @@ def _locked(file: Path, target: Path) -> Any:
             ) from None
         try:
             same = os.path.samestat(os.stat(file), os.fstat(stream.fileno()))
-        except FileNotFoundError:  # its holder removed it between our opening and our locking it
+        except FileNotFoundError:  # its holder removed the file after we opened it and before we locked it
             same = False
         if same:
             break
@@ -440,6 +443,6 @@ def _try_lock(descriptor: int) -> None:
 
 
 def _alive(process: int) -> bool:
-    import psutil  # os.kill(…, 0), the usual way to ask, ends the process on Windows
+    import psutil  # os.kill(…, 0), the usual check, would end the process on Windows
 
     return psutil.pid_exists(process)

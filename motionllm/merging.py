@@ -1,7 +1,8 @@
-"""Merging: adapter and motion rows folded into the base, as an ordinary model folder that other engines load.
+"""Merging: folds adapter and motion rows into the base and writes an ordinary model folder that other engines load.
 
 The folder holds the merged weights, the tokenizer with its motion tokens, `motion_vocab.json` (which ids are motion),
-and the motion tokenizer in `tokenizer/`. It is read back and compared with the adapter before it gets its name.
+and the motion tokenizer in `tokenizer/`. It is read back and compared with the adapter before it is renamed to its
+final name.
 """
 
 from __future__ import annotations
@@ -19,17 +20,18 @@ from motionllm.files import whole_folder, write_file
 from motionllm.model import MotionLM
 from motionllm.vocab import MotionVocab, tied
 
-TOLERANCE = {"float32": 1e-3, "bfloat16": 0.6}  # of logits; bfloat16 rounds a logit of 20 to eighths, in every layer
+# Largest difference of logits that is accepted; bfloat16 rounds a logit of 20 to eighths, and rounds in every layer.
+TOLERANCE = {"float32": 1e-3, "bfloat16": 0.6}
 
 
 def merge(name: str | Path, out: Path, dtype: str = "float32", base: str | None = None) -> dict[str, Any]:
     """Write the merged model of an adapter (a folder, a run, a shipped name) into the new folder `out`.
 
-    dtype: "float32" or "bfloat16", of the stored weights; merged in float32 in any case. base: another place of the
-    same base model. Returns {"out", "dtype", "tied", "tokens", "logits_differ": the greatest difference of logits to
-    the adapter's on a text with a motion, "same_choice": share of places with the same likeliest token}.
-    Raises MotionLLMError where `out` is there already or cannot be written, or what was written does not answer as the
-    adapter does; nothing of it stays then.
+    dtype: "float32" or "bfloat16", the type of the stored weights; merging is in float32 in either case. base: another
+    location of the same base model. Returns {"out", "dtype", "tied", "tokens", "logits_differ": the largest difference
+    of logits from the adapter's on a text with a motion, "same_choice": share of positions with the same most likely
+    token}. Raises MotionLLMError where `out` exists or cannot be written, or where the written model does not answer as
+    the adapter does; it is then removed.
     """
     if dtype not in TOLERANCE:
         raise MotionLLMError(f"dtype {dtype!r} is not known: use float32 or bfloat16.")
@@ -84,8 +86,9 @@ def merge(name: str | Path, out: Path, dtype: str = "float32", base: str | None 
 
 
 def _plainly(config: Any, lm: MotionLM) -> Any:
-    """Which ids begin, end and pad, and nothing of how the base's makers sampled from it: engines would take a
-    penalty on repetition, say, for every request, and motion repeats itself."""
+    """A generation config with the begin, end and pad ids only, without the base's sampling defaults: engines would
+    apply a repetition penalty, for example, to every request, and motion repeats itself.
+    """
     from transformers import GenerationConfig
 
     ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]

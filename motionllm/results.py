@@ -1,6 +1,6 @@
-"""Results that a verb appends to a JSONL file and goes on with: each line names its "id" and what it was made by.
+"""Results appended to a JSONL file so that a verb can resume: each line has its "id" and what it was made by.
 
-Lines of another model, or of other settings, are never kept as this one's.
+Lines of another model, or of other settings, are never reused.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from motionllm.vocab import MotionVocab
 
 
 class Results:
-    """rows: {id: its last line} of what was made before. See `results`."""
+    """rows: {id: its last line} of earlier results. See `results`."""
 
     def __init__(self, path: Path, made_by: Mapping[str, Any]) -> None:
         self.path, self.made_by = path, dict(made_by)
@@ -42,7 +42,7 @@ class Results:
         self.log = Log(path, lambda row: True)
 
     def drop(self, ids: set[str]) -> None:
-        """Take the lines of these ids out of the file."""
+        """Remove the lines of these ids from the file."""
         if not ids & self.rows.keys():
             return
         self.rows = {name: row for name, row in self.rows.items() if name not in ids}
@@ -56,10 +56,10 @@ class Results:
 
 @contextmanager
 def results(path: Path, made_by: Mapping[str, Any]) -> Iterator[Results]:
-    """Hold `path` for this process, and what it has of these makers.
+    """Lock `path` for this process and read the results it already has.
 
-    made_by: what determines the results, as plain JSON values. Raises MotionLLMError where `path` is a folder, is in
-    use, cannot be written, is no such file, or was made by others.
+    made_by: everything that determines the results, as plain JSON values. Raises MotionLLMError where `path` is a
+    folder, is in use, cannot be written, is not such a file, or was made by another model or settings.
     """
     if os.path.isdir(path):  # Path.is_dir raises for names that are too long
         raise MotionLLMError(f"{path} is a folder; give --out the name of a file, as {path / 'captions.jsonl'}.")
@@ -72,16 +72,18 @@ def results(path: Path, made_by: Mapping[str, Any]) -> Iterator[Results]:
 
 
 def made_by(model: str | Path, **settings: Any) -> dict[str, Any]:
-    """What results are made by: the adapter's weights, the motion tokenizer, and settings. No model is loaded."""
+    """What determines results: hashes of the adapter's weights and the motion tokenizer, and settings. Loads no
+    model.
+    """
     tokenizer = MotionVocab.load(find_adapter(model)).tokenizer_hash
     return {"adapter": adapter_hash(model), "tokenizer": tokenizer, **settings}
 
 
 def adapter_hash(name: str | Path) -> str:
-    """What tells an adapter's weights apart, or a whole model's: the first 16 digits of their files' SHA-256."""
+    """Identifies an adapter's weights, or a whole model's: the first 16 digits of the SHA-256 of its files."""
     folder = find_adapter(name)
     files = [folder / "adapter_model.safetensors"]
-    if not files[0].is_file():  # a run with method full has a model's
+    if not files[0].is_file():  # a run with method full holds a whole model
         files = sorted(folder.glob("model*.safetensors")) or files
     try:
         return content_hash(*files)
@@ -90,7 +92,9 @@ def adapter_hash(name: str | Path) -> str:
 
 
 def content_hash(*files: Path) -> str:
-    """The first 16 digits of the SHA-256 of files, one after the other. Raises OSError where one cannot be read."""
+    """The first 16 digits of the SHA-256 of the files' concatenated content. Raises OSError where one cannot be
+    read.
+    """
     digest = hashlib.sha256()
     for path in files:
         with open(path, "rb") as file:
@@ -100,7 +104,7 @@ def content_hash(*files: Path) -> str:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    """The objects of the file, without what a killed process left of its last line."""
+    """The objects in the file, without an incomplete last line left by a killed process."""
     if not path.is_file():
         return []
     content = path.read_bytes()

@@ -1,4 +1,6 @@
-"""What every long run has: it is stopped without loss, says what a full disk left, and logs each line once."""
+"""What all long runs share: stopping without loss, advice when the disk is full, learning rates, and logs without
+duplicate lines.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,11 @@ from typing import Any
 from motionllm.errors import WriteError
 from motionllm.files import json_line, write_file, writing
 
-WARM = 0.1  # of the minutes of a run; a longer warm-up would leave a short one below its rate
+WARM = 0.1  # share of `minutes`; a longer warm-up would keep a short run below its learning rate
 
 
 class Stopped(SystemExit):
-    """A run that was asked to stop by a signal, and has kept what it had. message: how to go on; code: 128 + signal."""
+    """A run stopped by a signal after saving its state. message: how to resume. code: 128 + signal number."""
 
     def __init__(self, number: int, message: str = "") -> None:
         super().__init__(128 + number)
@@ -28,10 +30,10 @@ class Stopped(SystemExit):
 
 
 class Signals:
-    """Ctrl-C (SIGINT) and SIGTERM, which clusters send, for as long as the block lasts.
+    """Handle Ctrl-C (SIGINT) and SIGTERM, which clusters send, within the block.
 
-    Outside `finishing` they raise `Stopped` at once, saying `message`. Inside, the first is noted as `asked`, so that
-    the work in hand is finished and kept; a second Ctrl-C then ends the process at once.
+    Outside `finishing` they raise `Stopped` with `message` at once. Inside, the first one is noted in `asked`, so that
+    the current step can be finished and saved; a second Ctrl-C then ends the process at once.
     """
 
     def __init__(self, message: str) -> None:
@@ -39,8 +41,8 @@ class Signals:
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
-        if threading.current_thread() is threading.main_thread():  # no other may set handlers
-            for number in (signal.SIGINT, signal.SIGTERM):  # also where a script's `&` has had Ctrl-C ignored
+        if threading.current_thread() is threading.main_thread():  # other threads may not set handlers
+            for number in (signal.SIGINT, signal.SIGTERM):  # even where the shell ignores Ctrl-C for a background job
                 self.before[number] = signal.signal(number, self._take)
         return self
 
@@ -61,10 +63,10 @@ class Signals:
             raise Stopped(number, self.message)
         if not self.asked:
             self.asked, self.since = number, time.monotonic()
-            if int(os.environ.get("RANK", 0)) == 0:  # of several processes one speaks
+            if int(os.environ.get("RANK", 0)) == 0:  # only one of several processes prints
                 # Not by print: the signal may have come while something was being printed.
                 os.write(2, b"\nmotionllm: finishing this step, then saving; Ctrl-C stops at once\n")
-        # A launcher hands on to its processes the Ctrl-C that the terminal has given them already.
+        # A launcher forwards Ctrl-C to processes that have already received it from the terminal.
         elif number == signal.SIGINT and ("RANK" not in os.environ or time.monotonic() - self.since > 1):
             raise KeyboardInterrupt
 
@@ -72,10 +74,10 @@ class Signals:
 def rate(
     step: int, warmup: int, done: float = 0.0, spent: float = 0.0, least: float = 0.0, schedule: str = "cosine"
 ) -> float:
-    """The learning rate of a step (from 0) as a share of the highest: it warms up, and falls to `least` by `schedule`.
+    """Learning rate at a step (from 0) as a share of the peak: linear warm-up, then decay to `least` by `schedule`.
 
-    warmup: steps that warming up takes at most. done: the share of the run that is over. spent: the share that is over
-    of the minutes it may take; 0 where it may take any.
+    warmup: the largest number of warm-up steps. done: finished share of the run. spent: used share of the run's
+    minutes, which also bounds the warm-up; 0 without a time limit.
     """
     fall = {"cosine": (1 + math.cos(math.pi * done)) / 2, "linear": 1 - done, "constant": 1.0}[schedule]
     warm = min(1.0, max((step + 1) / max(warmup, 1), spent / WARM))
@@ -84,19 +86,19 @@ def rate(
 
 @contextmanager
 def on_full_disk(left: Callable[[], str]) -> Iterator[None]:
-    """A disk that is full also says what is left of the run and how to go on."""
+    """Add to a full disk's WriteError what is left of the run and how to resume it."""
     try:
         yield
     except WriteError as error:
-        what = error.args[-1]  # without what a run inside this one has said of itself
+        what = error.args[-1]  # without what an inner run has added
         raise WriteError(f"{what} {left()}", what) from None
 
 
 class Log:
-    """A JSONL file, one object a line, each written at once and whole.
+    """A JSONL file to which one complete line is appended at a time.
 
-    keep(row): which rows of an earlier process still hold; what a killed one left of a line goes too. By default all
-    stay as they are. Raises WriteError where the disk is full.
+    keep(row): whether a row of an earlier process is still valid; others, and a line cut off by a kill, are removed. By
+    default all rows are kept. Raises WriteError where the disk is full.
     """
 
     def __init__(self, path: Path, keep: Callable[[dict[str, Any]], bool] | None = None) -> None:
@@ -104,7 +106,7 @@ class Log:
         if keep:
             write_file(path, "".join(line for line, row in logged(path) if keep(row)))
         with writing(path):
-            self.file = open(path, "ab", buffering=0)  # noqa: SIM115 - open as long as the run
+            self.file = open(path, "ab", buffering=0)  # noqa: SIM115 - open until the run ends
 
     def write(self, row: Mapping[str, Any]) -> None:
         line = memoryview(json_line(row).encode())
@@ -122,12 +124,12 @@ class Log:
 
 
 def logged(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(line, row) of a log, or nothing where there is none. Lines that were cut are passed over."""
+    """(line, row) pairs of a log, none where there is no file. Incomplete lines are skipped."""
     if path.is_file():
         for line in path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
             try:
                 row = json.loads(line)
-            except ValueError:  # a version before wrote lines that a kill could cut
+            except ValueError:  # in earlier versions a kill could cut lines short
                 continue
             if isinstance(row, dict):
                 yield f"{line}\n", row

@@ -1,8 +1,7 @@
-"""Finds what ships beside the code: recipes, tokenizers, evaluation suites and the trained adapter.
+"""Finds the files that ship beside the code: recipes, tokenizers, evaluation suites and the trained adapter.
 
-The files lie in the folders recipes/, tokenizer/ and eval/ of the repository; a wheel carries
-the same folders as motionllm/_shipped/. A name is looked for in that order: as a path the
-user gave, in the wheel, in the clone.
+They are in the folders recipes/, tokenizer/ and eval/ of the repository; a wheel has the same folders in
+motionllm/_shipped/. A name is looked up in this order: as a path, in the wheel, in the clone.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _FOLDER: dict[Kind, str] = {
     "recipes": "recipes",
     "tokenizer": "tokenizer",
     "eval": "eval",
-    "adapter": "recipes/adapters",  # beside the recipes they were trained with
+    "adapter": "recipes/adapters",  # next to the recipes they were trained with
     "templates": "recipes/templates",
     "embedders": "eval/embedders",
 }
@@ -35,9 +34,9 @@ _CALLED: dict[Kind, str] = {
 def find(kind: Kind, name: str | Path) -> Path:
     """The file or folder called `name`: a path, else a shipped one ("demo", "demo.yaml" and "recipes/demo.yaml" alike).
 
-    Recipes and suites are files, with or without their suffix, adapters folders. A tokenizer's name is its
-    folder of weights; with .yaml ("default.yaml") it is the recipe that made it.
-    Raises MotionLLMError, naming what there is, where nothing is called so.
+    Recipes and suites are files, with or without suffix; adapters are folders. A tokenizer's name is its folder of
+    weights; with .yaml ("default.yaml") the recipe it was trained by. Raises MotionLLMError, listing the known names,
+    where there is nothing of that name.
     """
     shown = name if len(name := str(name)) <= 200 else f"{name[:197]}..."
     if "\0" in name or any(len(part.encode("utf-8", "replace")) > 255 for part in name.split("/")):
@@ -46,7 +45,7 @@ def find(kind: Kind, name: str | Path) -> Path:
         given = Path(name).expanduser()
         if _fits(kind, given):
             return given
-    except (OSError, RuntimeError) as error:  # a path of 5,000 bytes, a link to itself, the home of nobody
+    except (OSError, RuntimeError) as error:  # a path of 5,000 bytes, a link to itself, ~ of an unknown user
         raise MotionLLMError(f"{shown}: cannot be read ({getattr(error, 'strerror', None) or error}).") from None
     inside = given.relative_to(_FOLDER[kind]) if given.is_relative_to(_FOLDER[kind]) else given
     if not inside.is_absolute() and ".." not in inside.parts and inside.parts:
@@ -59,7 +58,7 @@ def find(kind: Kind, name: str | Path) -> Path:
 
 
 def names(kind: Kind) -> list[str]:
-    """The shipped names of a kind, sorted: stems of YAML files, and folders of weights (for a tokenizer both)."""
+    """Sorted names of a kind that ship: stems of YAML files, and folders of weights (for tokenizers both)."""
     folder = root() / _FOLDER[kind]
     if not folder.is_dir():
         return []
@@ -69,14 +68,14 @@ def names(kind: Kind) -> list[str]:
 
 
 def root() -> Path:
-    """The folder that holds recipes/, tokenizer/ and eval/: motionllm/_shipped in a wheel, else the clone."""
+    """The folder with recipes/, tokenizer/ and eval/: motionllm/_shipped in a wheel, else the clone."""
     package = Path(__file__).resolve().parent
     wheel = package / "_shipped"
     return wheel if wheel.is_dir() else package.parent
 
 
 def _fits(kind: Kind, path: Path) -> bool:
-    # By kind, so that a folder which merely is called as a recipe is (demo/ of `make demo`) does not hide it.
+    # By kind, so that a folder with a recipe's name (demo/ of `make demo`) does not hide the recipe.
     if kind == "tokenizer":
         return path.is_dir() or (path.suffix in (".yaml", ".yml") and path.is_file())
     return path.is_dir() if kind == "adapter" else path.is_file()

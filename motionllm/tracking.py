@@ -1,4 +1,4 @@
-"""What a verb shows while it goes on: a progress bar on standard error."""
+"""Progress of a verb: a progress bar on standard error."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 
 class Bar:
-    """A progress bar with named numbers and time left; plain lines now and then where there is no terminal.
+    """A progress bar with named numbers and the remaining time; without a terminal, a plain line from time to time.
 
-    `update(done, **numbers)`: done is the fraction finished.
+    `update(done, **numbers)`: done is the finished fraction.
     """
 
     def __init__(self, what: str, plain_every: float = 20.0) -> None:
@@ -21,7 +21,8 @@ class Bar:
         self.what, self.plain_every = what, plain_every
         console = Console(stderr=True)
         self.live = console.is_terminal
-        self.begun = self.said = self.first = 0.0  # from the first update on: loading is not part of the pace
+        # Timed from the first update (loading is not progress) and from its value (a resumed run does not start at 0).
+        self.begun = self.said = self.first = 0.0
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[numbers]}"), TimeRemainingColumn())  # fmt: skip  # noqa: E501
         self.progress = Progress(*columns, console=console, transient=False, disable=not self.live)
         self.task = self.progress.add_task(what, total=1.0, numbers="")
@@ -34,11 +35,11 @@ class Bar:
             self.progress.update(self.task, completed=done, numbers=text)
             return
         now = time.monotonic()
-        if not self.begun or done == self.first:  # a resumed run does not begin at 0; what goes before is no pace
+        if not self.begun or done == self.first:
             self.begun, self.first = now, done
         if now - self.said > self.plain_every or done >= 1:
             self.said = now
-            left = ""  # before anything is done there is no pace
+            left = ""  # no pace before the first progress
             if done > self.first:
                 left = f"  {(now - self.begun) * (1 - done) / (done - self.first) / 60:.1f} min left"
             print(f"{self.what} {100 * done:5.1f} %  {text}{left}", file=sys.stderr, flush=True)

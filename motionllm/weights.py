@@ -1,8 +1,8 @@
-"""Weights on disk: what safetensors files hold is known from their headers before any of it is read.
+"""Weights on disk: safetensors files are checked by their headers before any tensor is read.
 
-A header states names, types and shapes. It is checked against the file's own size here, so that a damaged or hostile
-file is refused with one sentence, and never asks for more memory than the file is large. Folders of models and
-adapters are read within themselves: links and index files that lead elsewhere are refused.
+A header states names, types and shapes. It is checked against the file's size, so that a damaged or hostile file is
+refused with one sentence and never allocates more memory than its size. Links and index files that lead out of a
+model's or adapter's folder are refused.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from typing import Any
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import read_json
 
-LARGEST_HEADER = 100_000_000  # bytes; what the safetensors library takes too
-SAMPLES, EACH = 8, 128  # pieces of a tensor that its fingerprint reads, and numbers of each
+LARGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library too
+SAMPLES, EACH = 8, 128  # a fingerprint reads this many pieces per tensor, of this many values each
 _BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
           "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Stored:
-    """One tensor of a file: its type in safetensors' terms, its shape, and the bytes it lies in (from, to)."""
+    """One tensor of a file: its type as safetensors names it, its shape, and its byte range (from, to)."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -41,9 +41,9 @@ class Stored:
 
 
 def header(path: Path) -> dict[str, Stored]:
-    """The tensors of a safetensors file by name, none of them read.
+    """The entries of a safetensors header by tensor name, without reading the tensors.
 
-    Raises MotionFileError where the file is missing, a Git LFS pointer, cut short, or no safetensors file.
+    Raises MotionFileError where the file is missing, a Git LFS pointer, truncated, or not a safetensors file.
     """
     try:
         with open(path, "rb") as file:
@@ -66,7 +66,7 @@ def header(path: Path) -> dict[str, Stored]:
                 shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
                 whole = all(type(n) is int and n >= 0 for n in (*shape, begin, end))
                 one = Stored(entry["dtype"], shape, (8 + length + begin, 8 + length + end))
-                known = _BYTES.get(one.dtype)  # types of less than a byte are left to the library
+                known = _BYTES.get(one.dtype)  # sub-byte types are left to the library
                 if not whole or end < begin or (known and end - begin != one.count * known):
                     raise ValueError(f"{name} is of {entry['dtype']} {list(shape)} in {end - begin} bytes")
                 if one.place[1] > size:
@@ -90,10 +90,10 @@ def read(path: Path, finite: bool = True) -> dict[str, Any]:
     header(path)
     try:
         tensors = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:  # what the header's checks above leave to the library
+    except (SafetensorError, OSError, ValueError) as error:  # what the checks of the header above leave to the library
         raise MotionFileError(f"{path} is damaged ({_first(error)}); copy it anew.") from None
     for name, tensor in tensors.items() if finite else ():
-        # In float32 no sum of what was ever learned overflows; looking at every number takes several times as long.
+        # A float32 sum of trained weights never overflows, and checking every value takes several times as long.
         if tensor.is_floating_point() and not torch.isfinite(tensor.sum(dtype=torch.float32)):
             raise MotionFileError(
                 f"{path} is damaged: {name[:200]} holds NaN or infinity; copy it anew, or train anew."
@@ -102,7 +102,7 @@ def read(path: Path, finite: bool = True) -> dict[str, Any]:
 
 
 def of_folder(folder: Path) -> dict[str, tuple[Path, Stored]] | None:
-    """The tensors of a model folder by name, with the file each lies in; None where it has no safetensors files.
+    """Tensors of a model folder by name, each with its file; None where the folder has no safetensors files.
 
     Raises MotionFileError for damaged files, and for an index that names files outside the folder.
     """
@@ -123,9 +123,9 @@ def of_folder(folder: Path) -> dict[str, tuple[Path, Stored]] | None:
 
 
 def within(folder: Path) -> None:
-    """Raise MotionLLMError where a file of a model's or an adapter's folder is a link that leads out of it.
+    """Raise MotionLLMError where a model or adapter folder holds a link that leads out of it.
 
-    In a hub cache the files of a snapshot are links into the repository's own `blobs`, which are read.
+    Links from a hub cache's snapshot into the repository's own `blobs` are allowed.
     """
     home = folder.resolve()
     repository = home.parent.parent if home.parent.name == "snapshots" else home
@@ -137,7 +137,7 @@ def within(folder: Path) -> None:
         if path.is_symlink():
             try:
                 target = path.resolve(strict=True)
-            except (OSError, RuntimeError):  # it dangles, or leads in a circle
+            except (OSError, RuntimeError):  # dangling, or a cycle
                 raise MotionLLMError(f"{path} is a link that leads nowhere; copy the folder with its files.") from None
             if not target.is_relative_to(repository):
                 raise MotionLLMError(
@@ -146,7 +146,7 @@ def within(folder: Path) -> None:
 
 
 def _files(folder: Path) -> Iterable[Path]:
-    """The entries of a folder and of the folders right below it: models and adapters have no deeper ones."""
+    """Entries of a folder and of its direct sub-folders: models and adapters nest no deeper."""
     for path in folder.iterdir():
         yield path
         if path.is_dir() and not path.is_symlink():
@@ -154,10 +154,10 @@ def _files(folder: Path) -> Iterable[Path]:
 
 
 def fingerprint(folder: Path) -> str | None:
-    """16 hex digits that tell one model's weights from another's; None where the folder has no safetensors files.
+    """16 hex digits that identify a model's weights; None where the folder has no safetensors files.
 
-    Of each tensor the name, the shape and a few pieces count, as bfloat16: copies in another precision or other shards
-    are the same model. An output matrix that is the input's is stored by some and not by others, and is left out.
+    Hashes each tensor's name, shape and a few pieces as bfloat16, so that copies in another precision or sharding count
+    as the same model. An output matrix tied to the input matrix is left out, since only some copies store it.
     """
     import torch
 
