@@ -227,7 +227,7 @@ def _check_config(folder: Path, settings: Adapter, vocab: MotionVocab) -> None:
 def _layers(folder: Path, tensors: dict[str, Any], base: Any) -> list[str]:
     """The layers of `base` that the tensors are for, by their whole names."""
     modules = dict(base.named_modules())
-    found = []
+    names = []
     for name, tensor in tensors.items():
         layer, part = _NAME.fullmatch(name).groups()  # type: ignore[union-attr]
         weight = getattr(modules.get(layer), "weight", None)
@@ -240,8 +240,8 @@ def _layers(folder: Path, tensors: dict[str, Any], base: Any) -> list[str]:
                 "give the base it was trained on."
             )
         if part == "lora_A.weight":
-            found.append(layer)
-    return found
+            names.append(layer)
+    return names
 
 
 @contextmanager

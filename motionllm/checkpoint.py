@@ -67,9 +67,9 @@ def save(run: Path, state: dict[str, Any], keep: int = 1) -> None:
 
 def _older(run: Path) -> dict[int, Path]:
     """{step: file} of the checkpoints older than the newest, latest first."""
-    found = {int(match[1]): path for path in run.glob("checkpoint-*.pt")
+    older = {int(match[1]): path for path in run.glob("checkpoint-*.pt")
              if (match := re.fullmatch(r"checkpoint-(\d+)\.pt", path.name))}  # fmt: skip
-    return dict(sorted(found.items(), reverse=True))
+    return dict(sorted(older.items(), reverse=True))
 
 
 def advice(run: Path, losses: dict[int, float], command: str) -> str:

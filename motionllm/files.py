@@ -298,8 +298,8 @@ def parse_yaml(text: str, where: str) -> Any:
     except Exception as error:  # on invalid text PyYAML raises KeyError, TypeError and others besides its own errors
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         at = f", line {mark.line + 1}" if mark and "\n" in text.strip() else ""
-        said = [getattr(error, "context", None), getattr(error, "problem", None)]
-        reason = ", ".join(filter(None, said)) or (error if isinstance(error, ValueError) else "a tag does not fit")
+        details = [getattr(error, "context", None), getattr(error, "problem", None)]
+        reason = ", ".join(filter(None, details)) or (error if isinstance(error, ValueError) else "a tag does not fit")
         raise MotionFileError(f"{where}{at}: is not valid YAML ({_short(reason)}).") from None
     waiting: list[tuple[Any, tuple[Any, ...]]] = [(value, ())]
     seen = 0

@@ -79,10 +79,10 @@ class _Projection(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
         (rows,) = ctx.saved_tensors
-        found = gradient.new_zeros(len(gradient), rows.shape[1])
+        hidden_gradient = gradient.new_zeros(len(gradient), rows.shape[1])
         for columns, block in zip(gradient.split(_Projection.BLOCK, 1), rows.split(_Projection.BLOCK), strict=True):
-            found.addmm_(columns, block.float())
-        return found, None
+            hidden_gradient.addmm_(columns, block.float())
+        return hidden_gradient, None
 
 
 def cross_entropy(

@@ -63,10 +63,10 @@ def merge(name: str | Path, out: Path, dtype: str = "float32", base: str | None 
             write_file(beside / "recipe.yaml", dump_recipe(apart.recipe))
             again = load_model(beside, dtype=torch.float32).eval()
             with torch.inference_mode():
-                found = again(ids).logits.float()
-            width = min(expected.shape[-1], found.shape[-1])
-            differ = float((expected[..., :width] - found[..., :width]).abs().max())
-            same = float((expected[..., :width].argmax(-1) == found[..., :width].argmax(-1)).float().mean())
+                read_back = again(ids).logits.float()
+            width = min(expected.shape[-1], read_back.shape[-1])
+            differ = float((expected[..., :width] - read_back[..., :width]).abs().max())
+            same = float((expected[..., :width].argmax(-1) == read_back[..., :width].argmax(-1)).float().mean())
             stored = load_tokenizer(beside)
             wrong = [
                 what

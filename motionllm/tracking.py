@@ -22,7 +22,7 @@ class Bar:
         console = Console(stderr=True)
         self.live = console.is_terminal
         # Timed from the first update (loading is not progress) and from its value (a resumed run does not start at 0).
-        self.begun = self.said = self.first = 0.0
+        self.begun = self.printed = self.first = 0.0
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[numbers]}"), TimeRemainingColumn())  # fmt: skip  # noqa: E501
         self.progress = Progress(*columns, console=console, transient=False, disable=not self.live)
         self.task = self.progress.add_task(what, total=1.0, numbers="")
@@ -37,8 +37,8 @@ class Bar:
         now = time.monotonic()
         if not self.begun or done == self.first:
             self.begun, self.first = now, done
-        if now - self.said > self.plain_every or done >= 1:
-            self.said = now
+        if now - self.printed > self.plain_every or done >= 1:
+            self.printed = now
             left = ""  # no pace before the first progress
             if done > self.first:
                 left = f"  {(now - self.begun) * (1 - done) / (done - self.first) / 60:.1f} min left"

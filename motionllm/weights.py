@@ -59,7 +59,7 @@ def header(path: Path) -> dict[str, Stored]:
             text = file.read(length)
     except OSError as error:
         raise MotionFileError(f"{path}: cannot be read ({error.strerror}).") from None
-    found = {}
+    tensors = {}
     try:
         for name, entry in json.loads(text).items():
             if name != "__metadata__":
@@ -71,11 +71,11 @@ def header(path: Path) -> dict[str, Stored]:
                     raise ValueError(f"{name} is of {entry['dtype']} {list(shape)} in {end - begin} bytes")
                 if one.place[1] > size:
                     raise ValueError("it is cut short")
-                found[name] = one
+                tensors[name] = one
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = str(error)[:100] if isinstance(error, ValueError) and "JSON" not in type(error).__name__ else "header"
         raise MotionFileError(f"{path} is damaged ({reason}); copy it anew.") from None
-    return found
+    return tensors
 
 
 def read(path: Path, finite: bool = True) -> dict[str, Any]:
