@@ -134,6 +134,13 @@ def _prediction(clip: Clip, draw: Draw) -> list[Values]:
     return [values | {"beginning": clip.codes[:cut]} | _answered("rest", clip.codes[cut:], draw)]
 
 
+def _forecast(clip: Clip, draw: Draw) -> list[Values]:
+    """The caption of the whole clip, told from its first quarter to three quarters."""
+    values, steps = _plain(clip, draw), len(clip.codes) // draw.parts
+    seen = int(draw.random.integers(max(1, steps // 4), steps - steps // 4)) * draw.parts
+    return [values | {"beginning": clip.codes[:seen]}]
+
+
 def _inbetween(clip: Clip, draw: Draw) -> list[Values]:
     """What lies between a sixth to a third of the clip at either end."""
     values, steps = _plain(clip, draw), len(clip.codes) // draw.parts
@@ -236,6 +243,13 @@ _RECORDS = (
         serves=lambda clip, parts: len(clip.codes) >= 6 * parts,
         fill=_inbetween,
         suite="in_between",
+    ),
+    Task(
+        name="forecast",
+        given=("beginning",),
+        answer="caption",
+        serves=lambda clip, parts: _captioned(clip, parts) and len(clip.codes) >= 4 * parts,
+        fill=_forecast,
     ),
     Task(name="length", given=("caption",), answer="seconds", serves=_captioned, fill=_length),
     _changed("mirror", mirrored),

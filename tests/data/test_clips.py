@@ -148,6 +148,9 @@ def test_every_answer_is_true_of_its_clip(
         elif task == "inbetween":
             assert np.array_equal(np.concatenate([shown[0], made[0], shown[1]]), clip.codes)
             assert min(len(shown[0]), len(made[0]), len(shown[1])) > 0
+        elif task == "forecast":
+            assert said[0]["text"] in clip.sample.captions
+            assert np.array_equal(shown[0], clip.codes[: len(shown[0])]) and 0 < len(shown[0]) < len(clip.codes)
         elif task == "length":
             assert said[0]["text"] == f"{len(clip.codes) / tokenizer.codes_per_second:.1f} seconds"
         else:
