@@ -298,7 +298,7 @@ def code_of(*modules: ModuleType) -> str:
     digest = hashlib.sha256()
     for module in modules:
         files = [f for folder in getattr(module, "__path__", ()) for f in sorted(Path(folder).rglob("*.py"))]
-        files = files or [Path(module.__file__ or "")]
+        files = files or [Path(getattr(module, "__file__", None) or "")]
         if not all(file.is_file() and file.suffix == ".py" for file in files):
             raise RuntimeError(f"The source code of {module.__name__} is not found.")
         for file in files:

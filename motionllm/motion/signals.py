@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from motionllm.errors import MotionLLMError
 
@@ -21,21 +22,12 @@ NECK, HEAD = 12, 15
 
 def gaussian_mean(x: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian mean over frames along axis 0, edges held; sigma in frames."""
-    if sigma < 0.3:
-        return x
-    r = max(1, round(3 * sigma))
-    k = np.exp(-0.5 * (np.arange(-r, r + 1) / sigma) ** 2)
-    k /= k.sum()
-    pad = np.concatenate([np.repeat(x[:1], r, 0), x, np.repeat(x[-1:], r, 0)])
-    return sum(w * pad[i : i + len(x)] for i, w in enumerate(k))
+    return gaussian_filter1d(x, sigma, axis=0, mode="nearest", truncate=3.0) if sigma >= 0.3 else x
 
 
 def running_mean(x: np.ndarray, width: int) -> np.ndarray:
     """Running mean over an odd number of frames along axis 0, edges held."""
-    r = max(0, width // 2)
-    pad = np.concatenate([np.repeat(x[:1], r, 0), x, np.repeat(x[-1:], r, 0)])
-    total = np.cumsum(np.concatenate([np.zeros_like(pad[:1]), pad]), 0)
-    return (total[2 * r + 1 :] - total[: -(2 * r + 1)]) / (2 * r + 1)
+    return uniform_filter1d(x, width, axis=0, mode="nearest")
 
 
 def stretches_where(mask: np.ndarray, shortest: int = 1, gap: int = 0) -> list[tuple[int, int]]:
@@ -67,8 +59,22 @@ def minima(x: np.ndarray, depth: float) -> list[int]:
     return found
 
 
+GROUND_SECONDS, GROUND = 1.5, 0.08  # both feet are over the floor for so long, by so much, m
+GROUND_TILT, GROUND_PELVIS = 60.0, 0.4  # degrees of the trunk; share of standing, of the pelvis over it
+
+
 class Signals:
-    """Everything the rules look at, computed once: (T,) or (T, 2) arrays, the body scaled to LEG."""
+    """Everything the rules look at, computed once on a body scaled to LEG; (T, 2) arrays are of the left and the right.
+
+    p: joints (T, 22, 3), m over the floor; local: about the pelvis, in the heading frame (left, up, forward);
+    yaw, hip_yaw: heading, radians; twist, look: of shoulders and head on the hips, degrees; tilt, bend: of the trunk
+    from upright, degrees, bend signed forward; flex: (T, 2) of the knees, degrees;
+    ground: m over the floor of what the feet stand on; pelvis: height over it, share of standing; rise: m/s;
+    foot, lift: (T, 2) m of the lower of toe and heel, and of the ankle, over where they stand;
+    feet: (T, 2, 2) floor places (x, z), m; foot_speed: (T, 2) m/s; middle, speed: of both feet, mean of 0.6 s;
+    root_speed, root_velocity: m/s of the pelvis, and (left, forward) in the heading frame, mean of 0.5 s;
+    hand, elbow: (T, 2, 3) m from the shoulder, outward, up, forward; reach: of the hand; hand_speed: about the pelvis.
+    """
 
     def __init__(self, joints: np.ndarray, fps: float) -> None:
         joints = np.asarray(joints)
@@ -155,13 +161,14 @@ class Signals:
         """(T,) metres over the floor of what the feet stand on: a step, a box, or a take that drifts upward.
 
         Longer than 1.5 s no body is in the air: what neither foot comes under then is not the floor. 0 where that is
-        under 8 cm, where the body is not upright, or its pelvis is not over it as over standing or squatting feet.
+        hardly higher, where the body is not upright, or its pelvis is not over it as over standing or squatting feet.
         """
-        r = self.frames(0.75)
+        r = self.frames(GROUND_SECONDS / 2)
         low = np.pad(self.p[:, TOE, 1].min(1), r, mode="edge")
         least = np.lib.stride_tricks.sliding_window_view(low, 2 * r + 1).min(1)
-        upright = np.lib.stride_tricks.sliding_window_view(np.pad(self.tilt, r, mode="edge"), 2 * r + 1).max(1) < 60
-        stood_on = (least > 0.08) & upright & (self.p[:, 0, 1] - least > 0.4 * STAND)
+        tilt = np.lib.stride_tricks.sliding_window_view(np.pad(self.tilt, r, mode="edge"), 2 * r + 1).max(1)
+        over = self.p[:, 0, 1] - least > GROUND_PELVIS * STAND
+        stood_on = (least > GROUND) & (tilt < GROUND_TILT) & over
         return running_mean(np.where(stood_on, least, 0.0), odd_frames(0.5 * self.fps))
 
     def frames(self, seconds: float) -> int:
@@ -185,23 +192,27 @@ def coverage(a: int, b: int, spans: list[tuple[int, int]]) -> float:
     return sum(max(0, min(b, d) - max(a, c)) for c, d in spans) / max(1, b - a)
 
 
-def posture(s: Signals, frame: int) -> str:
-    """What the body does at a frame.
+LOW_PELVIS, CROUCH_PELVIS = 0.72, 0.86  # shares of standing
+LIE_PELVIS, LIE_TILT = 0.4, 55.0  # degrees from upright
+KNEEL_KNEE = 0.17  # m over the ground
+SIT_TILT, FLOOR_PELVIS = 45.0, 0.35  # so low, an upright body sits on the floor
+SEAT_BEHIND, SEAT_FEET = 0.15, 0.6  # m: a pelvis behind the ankles, which are together
 
-    Low is a pelvis under 0.72 of standing: lying with the trunk over 55 degrees from upright and the pelvis under 0.4;
-    kneeling with a knee under 0.17 m; sitting with an upright trunk and the pelvis under 0.35, or 0.15 m behind the
-    ankles, which are within 0.6 m of each other; else crouching, as any other body with both knees bent and its pelvis
-    under 0.86.
+
+def posture(s: Signals, frame: int) -> str:
+    """What the body does at a frame: standing, crouching, sitting, kneeling or lying.
+
+    A crouch is a body with both knees bent and its pelvis low that does nothing else.
     """
     low = float(s.pelvis[frame])
-    if low > 0.72 and s.flex[frame].min() < BENT:
+    if low > LOW_PELVIS and s.flex[frame].min() < BENT:
         return "standing"
-    if low < 0.4 and s.tilt[frame] > 55:
+    if low < LIE_PELVIS and s.tilt[frame] > LIE_TILT:
         return "lying"
-    if low < 0.72:
+    if low < LOW_PELVIS:
         knee = s.p[frame, KNEE, 1].min() - s.ground[frame]
         feet = s.local[frame, ANKLE][:, [0, 2]]
-        seat = feet[:, 1].mean() > 0.15 and np.linalg.norm(feet[0] - feet[1]) < 0.6
-        sits = s.tilt[frame] < 45 and (low < 0.35 or seat)
-        return "kneeling" if knee < 0.17 else "sitting" if sits else "crouching"
-    return "standing" if low > 0.86 else "crouching"
+        seat = feet[:, 1].mean() > SEAT_BEHIND and np.linalg.norm(feet[0] - feet[1]) < SEAT_FEET
+        sits = s.tilt[frame] < SIT_TILT and (low < FLOOR_PELVIS or seat)
+        return "kneeling" if knee < KNEEL_KNEE else "sitting" if sits else "crouching"
+    return "standing" if low > CROUCH_PELVIS else "crouching"

@@ -277,6 +277,17 @@ def test_code_that_is_not_found_is_no_digest(monkeypatch: pytest.MonkeyPatch, tm
         module.__file__ = place
         with pytest.raises(RuntimeError, match="gone"):
             sources.code_of(module)
+    package = ModuleType("package")
+    package.__path__ = [str(tmp_path)]
+    with pytest.raises(RuntimeError, match="package"):
+        sources.code_of(package)
+    digests = set()
+    for content in ("a = 1", "a = 2"):  # of any file of a package
+        (tmp_path / "sub").mkdir(exist_ok=True)
+        (tmp_path / "__init__.py").write_text("")
+        (tmp_path / "sub" / "rules.py").write_text(content)
+        digests.add(sources.code_of(package))
+    assert len(digests) == 2
 
 
 def test_the_cache_notices_a_change_at_equal_size_and_time(

@@ -1,6 +1,7 @@
 """The measurement of motion, on bodies whose motion is written down here joint by joint."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 
 from motionllm import Motion
 from motionllm.errors import MotionLLMError
-from motionllm.motion.facts import facts
+from motionllm.motion.facts import arms, facts, legs, lowering, travel
+from motionllm.motion.skeleton import HUMANML3D
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 FPS = 20.0
@@ -192,3 +194,82 @@ def test_hands_and_turns_of_labelled_mocap_have_their_side() -> None:
     assert len(right["hand"]) == 100 and len(right["turn"]) == 50
     for kind, found in right.items():
         assert np.mean(found) >= 0.95, kind
+
+
+def posed(**joints: tuple | np.ndarray) -> np.ndarray:
+    """A body that stands for a second, has joints elsewhere for 1.5 s, and stands again."""
+    clip = still(70)
+    for name, place in joints.items():
+        clip[20:50, HUMANML3D.joints.index(name)] = place
+    return clip
+
+
+def sliding(speed: float) -> np.ndarray:
+    clip = still(60)
+    clip[..., 2] += np.arange(60)[:, None] / FPS * speed
+    return clip
+
+
+def bent(degrees: float) -> np.ndarray:
+    """A body whose trunk is bent forward for a second, the arms with it."""
+    clip, upper = still(60), [3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]
+    angle = np.radians(degrees) * np.clip(np.minimum(np.arange(60) - 15, 45 - np.arange(60)) / 5, 0, 1)
+    y, z = clip[:, upper, 1] - 0.96, clip[:, upper, 2].copy()
+    c, s = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    clip[:, upper, 1], clip[:, upper, 2] = 0.96 + c * y - s * z, s * y + c * z
+    return clip
+
+
+def turning(degrees: float) -> np.ndarray:
+    u = np.clip((np.arange(40) - 10) / 20, 0, 1)
+    return turned(still(40), np.radians(degrees) * u)
+
+
+def hands_at(out: float, up: float, forward: float) -> np.ndarray:
+    """Both hands so far from their shoulders, the elbows half-way."""
+    sides = (("left", 1), ("right", -1))
+    elbows = {f"{side}_elbow": (s * (0.2 + out / 2), 1.42 + up / 2, -0.03 + forward / 2) for side, s in sides}
+    return posed(**elbows, **{f"{side}_wrist": (s * (0.2 + out), 1.42 + up, -0.03 + forward) for side, s in sides})
+
+
+def hand_by_head(far: float) -> np.ndarray:
+    return posed(left_elbow=(0.24, 1.25, 0.2), left_wrist=(0, 1.58, 0.03 + far))
+
+
+def left_foot_up(lift: float, ahead: float = 0.0) -> np.ndarray:
+    """The left ankle over its place by so much, or so far ahead of the pelvis, the knee between ankle and hip."""
+    ankle, hip = np.array([0.08, 0.06 + lift, ahead]), STANDING[1]
+    return posed(left_knee=(ankle + hip) / 2, left_ankle=ankle, left_foot=ankle + np.array([0, -0.05, 0.13]))
+
+
+@pytest.mark.parametrize(
+    ("name", "clip_of", "threshold", "margin"),
+    [
+        ("run", sliding, travel.RUN_SPEED, 0.1),
+        ("walk", sliding, travel.TRAVEL_SPEED, 0.1),
+        ("turn", turning, travel.TURN_ANGLE, 6),
+        ("bow", lambda degrees: bent(degrees + 3.2), lowering.BOW_SIZE, 2),
+        ("arms out", lambda out: hands_at(out, 0, 0), arms.OUTWARD, 0.03),
+        ("hand up", lambda up: hands_at(0.1, up, 0.2), arms.HAND_UP, 0.03),
+        ("raise", lambda up: hands_at(0.1, up, 0.1), arms.OVER, 0.03),
+        ("lift", left_foot_up, travel.FOOT_UP, 0.03),
+        ("leg raised", left_foot_up, legs.LEG_UP, 0.03),
+    ],
+)
+def test_a_rule_holds_from_its_threshold_on(name: str, clip_of: Callable, threshold: float, margin: float) -> None:
+    assert facts(clip_of(threshold + margin)).of(name)
+    assert not facts(clip_of(threshold - margin)).of(name)
+
+
+def test_a_hand_is_at_the_mouth_within_a_distance() -> None:
+    assert facts(hand_by_head(arms.MOUTH_NEAR - 0.03)).of("hand at mouth")
+    assert not facts(hand_by_head(arms.MOUTH_NEAR + 0.03)).of("hand at mouth")
+
+
+def test_a_foot_ahead_kicks_only_where_it_is_up() -> None:
+    def kick(lift: float, ahead: float) -> list:
+        clip = left_foot_up(lift, ahead)
+        return facts(np.concatenate([clip[:30], clip[50:]])).of("kick")
+
+    assert [e.side for e in kick(legs.KICK_UP + 0.1, legs.KICK_AHEAD + 0.1)] == ["left"]
+    assert not kick(legs.KICK_UP - 0.05, legs.KICK_AHEAD + 0.1) and not kick(legs.KICK_UP + 0.1, legs.KICK_AHEAD - 0.1)

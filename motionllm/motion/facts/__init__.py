@@ -1,0 +1,106 @@
+"""What a clip of motion shows, measured: rules over joint positions, no learning, no corpus.
+
+`facts` works on any clip of the canonical 22 joints (mocap, procedural, decoded from codes): it
+reports duration, distance, speed, turning, posture and a list of events (jumps, steps, waves, claps,
+kicks …) with their times. Every rule stands in the docstring of the function that applies it, its
+thresholds above it. All lengths in rules are those of a body with legs of 0.826 m (HumanML3D's target
+skeleton); another body is scaled to it first. A rule asks for a margin over what a few centimetres of
+noise can do.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from motionllm.motion.facts.arms import arm_events, looks
+from motionllm.motion.facts.events import Event, Facts, direction_of, in_frame, spans_of
+from motionllm.motion.facts.legs import jumping_jacks, leg_events
+from motionllm.motion.facts.lowering import lowerings
+from motionllm.motion.facts.travel import flights, steps, travels, turns
+from motionllm.motion.signals import NECK, SIDES, Signals, odd_frames, posture, running_mean
+
+__all__ = ["Event", "Facts", "events_of", "facts", "facts_of"]
+
+ARM_EVENTS = ("raise", "wave", "throw", "punch", "clap", "arms out", "hands on hips", "hand at mouth", "jumping jack")
+LEG_EVENTS = ("kick", "leg raised", "march", "lift", "step", "hop")
+GONE = 0.3  # m from the first place: the clip has a direction
+TURNED = 30.0  # degrees from the first heading: it has a side
+
+
+def _peak_speed(s: Signals, e: Event) -> float:
+    """Peak speed of an event, from 0.5 s before it to 0.5 s after (mean of 0.25 s; kick 0.15 s, look 0.4 s).
+
+    Of the hand about the pelvis, of the foot, or for the whole body of the neck, m/s; of a look or a turn, degrees/s.
+    """
+    if e.name == "turn":
+        return abs(e.size) / max(e.end - e.start, 1 / s.fps)
+    a, b = max(0, int((e.start - 0.5) * s.fps)), min(len(s.p), int((e.end + 0.5) * s.fps) + 1)
+    sides = [SIDES.index(e.side)] if e.side in SIDES else [0, 1]
+    if e.name == "look":
+        pace = np.abs(np.gradient(running_mean(s.look, 3)))[:, None] * s.fps
+    elif e.name in ARM_EVENTS:
+        pace = s.hand_speed[:, sides]
+    elif e.name in LEG_EVENTS:
+        pace = s.foot_speed[:, [1 - k for k in sides] if e.name == "leg raised" else sides]
+        pace = np.hypot(pace, np.abs(np.gradient(s.lift, axis=0))[:, sides] * s.fps)
+    else:
+        pace = np.linalg.norm(np.gradient(s.p[:, NECK], axis=0), axis=1)[:, None] * s.fps
+    seconds = {"kick": 0.15, "look": 0.4}.get(e.name, 0.25)
+    return float(running_mean(pace, odd_frames(seconds * s.fps))[a:b].max(initial=0.0))
+
+
+def events_of(s: Signals) -> list[Event]:
+    """All events of a clip, with their speeds, by their start."""
+    leaps = flights(s)
+    gone, spans = travels(s, leaps)
+    turned, handled, kicked = turns(s, spans), arm_events(s), leg_events(s, spans, leaps)
+    busy = spans_of(s, [*turned, *handled, *kicked], "turn", "throw", "punch", "kick", before=0.3, after=0.3)
+    events = [*leaps, *gone, *steps(s, leaps), *turned, *lowerings(s, gone, leaps), *handled, *kicked]
+    events = jumping_jacks(s, [*events, *looks(s, busy)])
+    for e in events:
+        e.speed = e.speed or _peak_speed(s, e)
+    events.sort(key=lambda e: (e.start, e.end))
+    return events
+
+
+def facts(joints: np.ndarray, fps: float = 20.0) -> Facts:
+    """Measure a clip: (T, 22, 3) metres, Y up, the canonical joint order -> Facts.
+
+    The events are named walk, run, crouch walk, step, lift, turn, jump, hop, jumping jack, squat, bow, lunge,
+    reach down, sit, seated (from the first frame on), kneel, lie, stand up, hand up, raise, wave, throw, punch, clap,
+    arms out, hands on hips, hand at mouth, kick, leg raised, march and look; sorted by start.
+    direction: of all travel, in the frame of the first heading ("" where it goes nowhere); turn: net, degrees, + to the
+    left; busiest: the limb whose end travels most about the pelvis. Raises MotionLLMError for another shape,
+    under 5 frames, or values that are not finite.
+    """
+    s = Signals(joints, fps)
+    return facts_of(s, events_of(s), np.asarray(joints))
+
+
+def facts_of(s: Signals, events: list[Event], joints: np.ndarray) -> Facts:
+    """`facts` of a clip whose signals and events are known."""
+    fps = s.fps
+    root = joints[:, 0][:, [0, 2]].astype(np.float64)
+    pace = np.linalg.norm(np.diff(running_mean(root, odd_frames(0.3 * fps)), axis=0), axis=1) * fps
+    net = root[-1] - root[0]
+    away = float(np.hypot(*net))
+    ends = np.linalg.norm(np.diff(s.local[:, [20, 21, 7, 8]], axis=0), axis=2).sum(0)
+    jumps = [e for e in events if e.name in ("jump", "hop")]
+    turn = float(np.degrees(s.yaw[-1] - s.yaw[0]))
+    return Facts(
+        duration=round(len(joints) / fps, 3),
+        distance=float(pace.sum() / fps),
+        displacement=away,
+        mean_speed=float(pace.mean()),
+        top_speed=float(pace.max()),
+        direction=direction_of(*in_frame(net, s.yaw[0])) if away > GONE else "",
+        turn=turn,
+        turn_side="left" if turn > TURNED else "right" if turn < -TURNED else "",
+        jumps=len(jumps),
+        jump_height=max((e.size for e in jumps), default=0.0) * s.scale,
+        steps=sum(e.name == "step" for e in events),
+        start_posture=posture(s, 0),
+        end_posture=posture(s, len(joints) - 1),
+        busiest=("left arm", "right arm", "left leg", "right leg")[int(ends.argmax())],
+        events=events,
+    )

@@ -1,0 +1,211 @@
+"""Rules of `facts` for arms and head: the hands, relative to their shoulders (outward, up, forward), and looks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from motionllm.motion.facts.events import Event, Span, event, grouped
+from motionllm.motion.signals import (
+    HEAD,
+    SIDES,
+    WRIST,
+    Signals,
+    coverage,
+    minima,
+    odd_frames,
+    running_mean,
+    stretches_where,
+)
+
+
+def arm_events(s: Signals) -> list[Event]:
+    """What the hands do. One that throws is not raised meanwhile, and one that is raised or throws does not punch."""
+    thrown, throwing = _throws(s)
+    raised, raising = _raises(s, throwing)
+    waved, waving = _low_waves(s, [raising[k] + throwing[k] for k in (0, 1)])
+    punched = _punches(s, [raising[k] + waving[k] + throwing[k] for k in (0, 1)])
+    held = [*_arms_out(s), *_hands_on_hips(s), *_hands_at_mouth(s)]
+    return [*_hands_up(s), *thrown, *raised, *waved, *punched, *held, *_claps(s)]
+
+
+HANGING, HAND_UP, HAND_UP_SECONDS = -0.35, -0.15, 0.4  # m over the shoulder
+
+
+def _hands_up(s: Signals) -> list[Event]:
+    """hand up: near the shoulder's height and higher, in a clip where it also hangs, whatever else it does meanwhile.
+
+    size: how high, m.
+    """
+    up, found = s.hand[..., 1], []
+    for k, side in enumerate(SIDES):
+        if up[:, k].min() < HANGING:
+            for a, b in stretches_where(up[:, k] > HAND_UP, s.frames(HAND_UP_SECONDS), s.frames(0.2)):
+                found.append(event(s, "hand up", a, b, side=side, size=float(up[a:b, k].max())))
+    return found
+
+
+COCKED_UP, COCKED_FORWARD = -0.02, 0.08  # m: above the shoulder and not before it
+THROW_SPEED = 1.8  # m/s forward
+THROW_WAY, THROW_SECONDS = 0.42, 0.5  # m further forward, within so long of being behind
+THROW_END = -0.35  # m over the shoulder, where the hand is then at least
+
+
+def _throws(s: Signals) -> tuple[list[Event], list[list[Span]]]:
+    """throw: a hand goes fast from above and behind to the front, the first time in a clip; and the frames of each."""
+    found: list[Event] = []
+    spans: list[list[Span]] = [[], []]
+    for k, side in enumerate(SIDES):
+        up, forward = s.hand[:, k, 1], s.hand[:, k, 2]
+        cocked = (up > COCKED_UP) & (forward < COCKED_FORWARD)
+        speed = np.gradient(forward) * s.fps
+        for a, b in stretches_where(speed > THROW_SPEED, 1, s.frames(0.1)):
+            before, end = slice(max(0, a - s.frames(THROW_SECONDS)), a + 1), min(len(s.p) - 1, b)
+            gain = forward[end] - forward[before].min()
+            if cocked[before].any() and gain > THROW_WAY and up[end] > THROW_END:
+                c = np.flatnonzero(cocked[before])[0] + before.start
+                spans[k].append((c, min(len(s.p), b + s.frames(0.4))))
+                found.append(event(s, "throw", c, b, side=side, speed=float(speed[a:b].max())))
+                break
+    return found, spans
+
+
+RAISED, OVER = 0.1, 0.2  # m over the shoulder: that a hand waves there, and that it is raised
+WAVED = 0.15  # m over the shoulder, at least once
+RAISE_SECONDS = 0.25
+WAVE_WIDTH = 0.08  # m inward and out again
+
+
+def _swings(s: Signals, k: int, a: int, b: int) -> tuple[int, int]:
+    """How often a raised hand goes inward and out again, and outward and in again."""
+    x = s.hand[a:b, k, 0] - 0.5 * s.elbow[a:b, k, 0]
+    return len(minima(x, WAVE_WIDTH)), len(minima(-x, WAVE_WIDTH))
+
+
+def _raises(s: Signals, throwing: list[list[Span]]) -> tuple[list[Event], list[list[Span]]]:
+    """Raises and waves of a hand above its shoulder, and the frames of each hand.
+
+    wave: it goes in and out at least twice and once in 2 s; count: how often inward. raise: any other; size: how high,
+    m.
+    """
+    found: list[Event] = []
+    spans: list[list[Span]] = [[], []]
+    for k, side in enumerate(SIDES):
+        up = s.hand[:, k, 1]
+        for a, b in stretches_where(up > RAISED, s.frames(RAISE_SECONDS), s.frames(0.15)):
+            if coverage(a, b, throwing[k]) > 0.3:
+                continue
+            inward, outward = _swings(s, k, a, b)
+            often, high = max(inward, outward), float(up[a:b].max())
+            if often >= 2 and often > 0.5 * (b - a) / s.fps and high > WAVED:
+                found.append(event(s, "wave", a, b, side=side, count=inward))
+                spans[k].append((a, b))
+                continue
+            for c, d in stretches_where(up[a:b] > OVER, s.frames(RAISE_SECONDS), s.frames(0.15)):
+                found.append(event(s, "raise", a + c, a + d, side=side, size=high))
+                spans[k].append((a, b))
+    return found, spans
+
+
+LOW_WAVE, LOW_WAVE_SECONDS = -0.25, 0.6  # m over the shoulder
+POINTING_UP = 0.12  # m, the hand over its elbow
+
+
+def _low_waves(s: Signals, busy: list[list[Span]]) -> tuple[list[Event], list[list[Span]]]:
+    """wave of a lower hand that points up: twice each way and 0.7 times per second, or four times; and their frames."""
+    found: list[Event] = []
+    spans: list[list[Span]] = [[], []]
+    for k, side in enumerate(SIDES):
+        up = s.hand[:, k, 1]
+        pointing = (up - s.elbow[:, k, 1] > POINTING_UP) & (up > LOW_WAVE)
+        for a, b in stretches_where(pointing, s.frames(LOW_WAVE_SECONDS), s.frames(0.15)):
+            if coverage(a, b, busy[k]) > 0:
+                continue
+            inward, outward = _swings(s, k, a, b)
+            if min(inward, outward) >= (2 if max(inward, outward) > 0.7 * (b - a) / s.fps else 4):
+                found.append(event(s, "wave", a, b, side=side, count=inward))
+                spans[k].append((a, b))
+    return found, spans
+
+
+PUNCH_FORWARD, PUNCH_LEVEL = 0.41, 0.2  # m before the shoulder, and within this of its height
+BENT_BEFORE, BENT_AFTER = 0.38, 0.4  # m from the shoulder
+PUNCH_SECONDS, PUNCH_LONGEST = 0.6, 0.8  # from and to the bent arm; stretched
+
+
+def _punches(s: Signals, busy: list[list[Span]]) -> list[Event]:
+    """punch: from a bent arm to the front at the shoulder's height, and back; size: how far, m."""
+    found = []
+    for k, side in enumerate(SIDES):
+        forward, reach = s.hand[:, k, 2], s.reach[:, k]
+        out = (forward > PUNCH_FORWARD) & (np.abs(s.hand[:, k, 1]) < PUNCH_LEVEL)
+        for a, b in stretches_where(out, 1, 2):
+            before = reach[max(0, a - s.frames(PUNCH_SECONDS)) : a + 1].min()
+            after = reach[b - 1 : b + s.frames(PUNCH_SECONDS)].min()
+            short = b - a < s.frames(PUNCH_LONGEST)
+            if short and before < BENT_BEFORE and after < BENT_AFTER and coverage(a, b, busy[k]) == 0:
+                found.append(event(s, "punch", a, b, side=side, size=float(forward[a:b].max())))
+    return found
+
+
+OUTWARD, OUTWARD_LEVEL = 0.4, 0.26  # m
+
+
+def _arms_out(s: Signals) -> list[Event]:
+    """arms out: both hands far outward, at the shoulders' height."""
+    out = (s.hand[..., 0] > OUTWARD).all(1) & (np.abs(s.hand[..., 1]) < OUTWARD_LEVEL).all(1)
+    return [event(s, "arms out", a, b, side="both") for a, b in stretches_where(out, s.frames(0.3), 2)]
+
+
+HIP_NEAR, HIP_ELBOW, HIP_REACH, HIP_FORWARD, HIP_UP = 0.4, 0.1, 0.46, 0.22, -0.22  # m
+
+
+def _hands_on_hips(s: Signals) -> list[Event]:
+    """hands on hips: both hands near the pelvis, low and not far ahead, the elbows outward, the arms bent."""
+    near = np.linalg.norm(s.p[:, WRIST] - s.p[:, :1], axis=2) < HIP_NEAR
+    bent = (s.elbow[..., 0] > HIP_ELBOW) & (s.reach < HIP_REACH)
+    akimbo = near & bent & (s.hand[..., 2] < HIP_FORWARD) & (s.hand[..., 1] < HIP_UP)
+    stretches = stretches_where(akimbo.all(1), s.frames(0.35), s.frames(0.15))
+    return [event(s, "hands on hips", a, b, side="both") for a, b in stretches]
+
+
+MOUTH_NEAR, MOUTH_OVER, MOUTH_OUT = 0.25, 0.12, 0.05  # m from the head, over it, outward of the shoulder
+
+
+def _hands_at_mouth(s: Signals) -> list[Event]:
+    """hand at mouth: near the head, not over it."""
+    head, found = np.linalg.norm(s.p[:, WRIST] - s.p[:, None, HEAD], axis=2), []
+    for k, side in enumerate(SIDES):
+        not_over = s.p[:, WRIST[k], 1] < s.p[:, HEAD, 1] + MOUTH_OVER
+        mouth = (head[:, k] < MOUTH_NEAR) & not_over & (s.hand[:, k, 0] < MOUTH_OUT)
+        for a, b in stretches_where(mouth, s.frames(0.3), s.frames(0.15)):
+            found.append(event(s, "hand at mouth", a, b, side=side))
+    return found
+
+
+CLAP_APART, CLAP_WIDTH, CLAP_SECONDS = 0.2, 0.06, 0.9  # m that they meet within, from further apart; to the next
+CLAP_FORWARD, CLAP_UP = 0.1, -0.45  # m: before the chest
+
+
+def _claps(s: Signals) -> list[Event]:
+    """clap: the wrists come together before the chest, at least twice; count: those."""
+    apart = s.hands_apart
+    front = (s.hand[..., 2] > CLAP_FORWARD).all(1) & (s.hand[..., 1] > CLAP_UP).all(1)
+    meets = [i for i in minima(apart, CLAP_WIDTH) if apart[i] < CLAP_APART and front[i]]
+    groups = [g for g in grouped(meets, s.frames(CLAP_SECONDS)) if len(g) >= 2]
+    return [event(s, "clap", g[0], g[-1] + 1, side="both", count=len(g)) for g in groups]
+
+
+LOOK_HEAD, LOOK_SHOULDERS, LOOK_SECONDS = 35.0, 12.0, 0.35  # degrees from the hips, means of 0.3 s
+
+
+def looks(s: Signals, busy: list[Span]) -> list[Event]:
+    """look: head and shoulders turned the same way from the hips, not while busy. size: degrees, + to the left."""
+    look, twist = running_mean(s.look, odd_frames(0.3 * s.fps)), running_mean(s.twist, odd_frames(0.3 * s.fps))
+    found = []
+    for sign in (1, -1):
+        aside = (sign * look > LOOK_HEAD) & (sign * twist > LOOK_SHOULDERS)
+        for a, b in stretches_where(aside, s.frames(LOOK_SECONDS), s.frames(0.2)):
+            if coverage(a, b, busy) < 0.5:
+                size = float(look[a:b].mean())
+                found.append(event(s, "look", a, b, direction="left" if sign > 0 else "right", size=size))
+    return found

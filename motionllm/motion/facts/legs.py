@@ -1,0 +1,103 @@
+"""Rules of `facts` for the legs: kicks, a leg held up, marching, jumping jacks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from motionllm.motion.facts.events import Event, Span, event, grouped, spans_of
+from motionllm.motion.signals import ANKLE, SIDES, Signals, coverage, stretches_where
+
+STANDS = 0.12  # m, of the ankle of the other foot
+
+
+def leg_events(s: Signals, travel: list[Span], flights: list[Event]) -> list[Event]:
+    going = np.zeros(len(s.p), bool)
+    for a, b in travel:
+        going[a:b] = True
+    kicks, hops = _kicks(s, going), spans_of(s, flights)
+    kicked = spans_of(s, kicks)
+    return [*kicks, *_legs_raised(s, hops, kicked), *_marches(s, going, hops, kicked)]
+
+
+KICK_AHEAD, KICK_UP = 0.38, 0.18  # m before the pelvis, and of lift
+HIGH_KICK = 0.55  # m of lift: anywhere
+KICK_SECONDS, KICK_KNEE = 1.0, 85.0  # shorter; degrees: a knee that is drawn up is no kick
+KICK_ON_THE_WAY = 0.4  # m of lift, where the body travels
+
+
+def _kicks(s: Signals, going: np.ndarray) -> list[Event]:
+    """kick: a foot ahead and up, or high, the knee stretched, the other foot standing; size: its lift, m."""
+    found = []
+    for k, side in enumerate(SIDES):
+        standing = (s.lift[:, 1 - k] < STANDS) & (s.pelvis > 0.7)
+        ahead = (s.local[:, ANKLE[k], 2] > KICK_AHEAD) & (s.lift[:, k] > KICK_UP)
+        for a, b in stretches_where((ahead | (s.lift[:, k] > HIGH_KICK)) & standing, 1, s.frames(0.2)):
+            size, knee = float(s.lift[a:b, k].max()), float(s.flex[a:b, k].min())
+            in_place = size > KICK_ON_THE_WAY or going[a:b].mean() < 0.5
+            if b - a < s.frames(KICK_SECONDS) and knee < KICK_KNEE and in_place:
+                found.append(event(s, "kick", a, b, side=side, size=size))
+    return found
+
+
+LEG_UP, LEG_UP_SECONDS = 0.1, 0.9  # m of lift
+
+
+def _legs_raised(s: Signals, hops: list[Span], kicks: list[Span]) -> list[Event]:
+    """leg raised: a foot is held up, without hop or kick; side: the STANDING leg; size: lift, m."""
+    found = []
+    for k in (0, 1):
+        for a, b in stretches_where((s.lift[:, k] > LEG_UP) & (s.pelvis > 0.8), s.frames(LEG_UP_SECONDS), 2):
+            if coverage(a, b, hops) == 0 and coverage(a, b, kicks) == 0 and s.lift[a:b, 1 - k].max() < STANDS:
+                found.append(event(s, "leg raised", a, b, side=SIDES[1 - k], size=float(s.lift[a:b, k].max())))
+    return found
+
+
+MARCH_UP, MARCH_MEDIAN = 0.09, 0.13  # m of lift, of each and of most
+MARCH_SECONDS, MARCH_GAP, MARCH_TIMES = 1.0, 1.3, 3  # a foot is up for less; from one to the next; at least
+
+
+def _marches(s: Signals, going: np.ndarray, hops: list[Span], kicks: list[Span]) -> list[Event]:
+    """march: the feet are lifted in turn, in place; count: those."""
+    lifts = []
+    for k in (0, 1):
+        for a, b in stretches_where((s.lift[:, k] > MARCH_UP) & ~going, s.frames(0.1), 2):
+            if b - a < s.frames(MARCH_SECONDS) and coverage(a, b, hops) == 0 and coverage(a, b, kicks) == 0:
+                lifts.append(((a + b) // 2, k, float(s.lift[a:b, k].max())))
+    rows: list[list[tuple[int, int, float]]] = []
+    for lift in sorted(lifts):
+        at, k, _ = rows[-1][-1] if rows else (0, -1, 0.0)
+        if rows and k != lift[1] and lift[0] - at <= s.frames(MARCH_GAP):
+            rows[-1].append(lift)
+        else:
+            rows.append([lift])
+    rows = [row for row in rows if len(row) >= MARCH_TIMES and np.median([h for _, _, h in row]) > MARCH_MEDIAN]
+    return [event(s, "march", row[0][0], row[-1][0], count=len(row)) for row in rows]
+
+
+JACK_HANDS, JACK_FEET = 0.1, 0.3  # m over the shoulders, and between the ankles
+JACK_GAP = 2.5  # s from one to the next
+JACK_PARTS = ("jump", "raise", "wave", "arms out", "throw", "march", "clap", "squat")
+
+
+def jumping_jacks(s: Signals, events: list[Event]) -> list[Event]:
+    """The events with jumping jacks in place of the jumps, raises and others that they are made of.
+
+    jumping jack: both hands over the shoulders while the feet are apart, with a jump into it, at least twice; count:
+    those.
+    """
+    apart = np.abs(s.local[:, ANKLE[0], 0] - s.local[:, ANKLE[1], 0]) > JACK_FEET
+    jumps = [e for e in events if e.name == "jump"]
+    opened = [
+        (a + b) // 2
+        for a, b in stretches_where((s.hand[..., 1].min(1) > JACK_HANDS) & apart, 1, s.frames(0.15))
+        if any(e.start < b / s.fps + 0.1 and e.end > a / s.fps - 0.7 for e in jumps)
+    ]
+    result = list(events)
+    for group in grouped(opened, s.frames(JACK_GAP)):
+        if len(group) < 2:
+            continue
+        a, b = group[0] - s.frames(0.6), group[-1] + s.frames(0.7)
+        first, last = a - 0.25 * s.fps, b + 0.5 * s.fps
+        result = [e for e in result if not (e.name in JACK_PARTS and e.start * s.fps > first and e.end * s.fps < last)]
+        result.append(event(s, "jumping jack", max(0, a), min(len(s.p), b), count=len(group)))
+    return result

@@ -1,0 +1,118 @@
+"""Rules of `facts` for what lowers the body: sit, kneel, lie, squat, lunge, reach down, bow, and getting up again.
+
+Heights of the pelvis are shares of standing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from motionllm.motion.facts.events import Event, dips, event, spans_of
+from motionllm.motion.signals import (
+    ANKLE,
+    BENT,
+    KNEE,
+    SIDES,
+    WRIST,
+    Signals,
+    coverage,
+    minima,
+    running_mean,
+    stretches_where,
+)
+
+LOW, LOW_SECONDS = 0.9, 0.2  # pelvis: every such stretch is something
+AT_REST = 0.15  # m/s, the pelvis rises or sinks by less
+DOWN = 0.06  # pelvis over its lowest: down for good
+LIE_TILT, LIE_PELVIS, LIE_SECONDS = 60.0, 0.35, 0.25  # degrees of the trunk from upright
+KNEEL_KNEE, KNEEL_PELVIS, KNEEL_TILT, KNEEL_SECONDS = 0.17, 0.35, 55.0, 0.35  # m of the knee, pelvis above
+SIT_PELVIS, SIT_KNEE, SIT_TILT, SIT_SECONDS = 0.68, 0.25, 40.0, 0.5  # pelvis below, m both knees above
+SIT_BEHIND = 0.27  # m, the pelvis behind the ankles
+FLOOR_PELVIS, FLOOR_NEAR, FLOOR_TILT, FLOOR_SECONDS = 0.35, 0.4, 50.0, 0.6  # sitting on the floor
+LUNGE_APART, LUNGE_PELVIS = 0.5, 0.88  # m between the ankles fore and aft
+HAND_LOW, REACH_PELVIS, REACH_TILT = 0.5, 0.86, 30.0  # m of a wrist over the floor
+SQUAT_PELVIS, JUMP_PELVIS = 0.8, 0.65  # below; the second about a jump, which everybody bends for
+BOW_BEND, BOW_PELVIS, BOW_SIZE = 25.0, 0.8, 28.0  # degrees of the trunk forward, throughout and at most
+STRAIGHT_REACH = 70.0  # degrees of a bow that reaches down
+
+
+def lowerings(s: Signals, travel: list[Event], flights: list[Event]) -> list[Event]:
+    """What every stretch with a low pelvis is, and the bows.
+
+    side: of kneel that knee or "both", of lunge the front foot, of reach down the lower hand; size: the pelvis' lowest
+    share of standing, of a bow its degrees; count: the minima. stand up: the end of a sit, kneel or lie that ends; a
+    sit that lasts from the first frame on is "seated".
+    """
+    found: list[Event] = []
+    crouched, running = spans_of(s, travel, "crouch walk"), spans_of(s, travel, "run")
+    leaps = spans_of(s, flights, before=0.5, after=0.6)
+    for a, b in stretches_where(s.pelvis < LOW, s.frames(LOW_SECONDS), s.frames(0.15)):
+        if coverage(a, b, crouched) > 0.4 or coverage(a, b, running) > 0.7:
+            continue
+        lowering = _lowering(s, a, b, coverage(a, b, leaps) > 0.5)
+        if not lowering:
+            continue
+        found.append(lowering)
+        if lowering.name in ("sit", "kneel", "lie"):
+            # The event lasts until the body is down for good; getting up is its own.
+            low, least = s.pelvis[a:b], lowering.size
+            down = a + int(np.flatnonzero(low < least + DOWN)[-1])
+            lowering.end = round(down / s.fps, 3)
+            if b < len(s.p) - 1:
+                found.append(event(s, "stand up", down, b, size=least))
+            if a == 0 and low[0] < least + 0.1:
+                lowering.start, lowering.name = 0.0, "seated" if lowering.name == "sit" else lowering.name
+    return found + _bows(s, crouched, found + travel)
+
+
+def _lowering(s: Signals, a: int, b: int, jumped: bool) -> Event | None:
+    """The frames [a, b) of a low pelvis: the first that applies of lie, kneel, sit, lunge, reach down, squat."""
+    low, tilt, knees = s.pelvis[a:b], s.tilt[a:b], s.p[a:b, KNEE, 1]
+    at, least = int(low.argmin()), float(low.min())
+    still = np.abs(running_mean(s.rise, 3))[a:b] < AT_REST
+    if stretches_where((tilt > LIE_TILT) & (low < LIE_PELVIS), s.frames(LIE_SECONDS)):
+        return event(s, "lie", a, b, size=least)
+    over = (low > KNEEL_PELVIS) & (tilt < KNEEL_TILT) & still
+    sides = [SIDES[k] for k in (0, 1) if stretches_where((knees[:, k] < KNEEL_KNEE) & over, s.frames(KNEEL_SECONDS))]
+    if sides:
+        return event(s, "kneel", a, b, side="both" if len(sides) == 2 else sides[0], size=least)
+    behind = s.local[a:b, ANKLE, 2].mean(1) > SIT_BEHIND
+    seat = (low < SIT_PELVIS) & (knees.min(1) > SIT_KNEE) & (tilt < SIT_TILT) & still & behind
+    on_floor = least < FLOOR_PELVIS and tilt[at] < FLOOR_TILT and (low < FLOOR_NEAR).sum() > s.frames(FLOOR_SECONDS)
+    if stretches_where(seat, s.frames(SIT_SECONDS)) or on_floor:
+        return event(s, "sit", a, b, size=least)
+    apart = s.local[a:b, ANKLE[0], 2] - s.local[a:b, ANKLE[1], 2]
+    if np.abs(apart[low < least + 0.08]).max(initial=0) > LUNGE_APART and least < LUNGE_PELVIS:
+        front = int(np.sign(np.median(apart[low < least + 0.06])) < 0)
+        return event(s, "lunge", a, b, side=SIDES[front], count=dips(low, 0.1), size=least)
+    hand = s.p[a:b, WRIST, 1].min(1)
+    if least < REACH_PELVIS and hand.min() < HAND_LOW and tilt.max() > REACH_TILT:
+        return event(s, "reach down", a, b, side=_lower_hand(s.p[a:b]), size=least, count=dips(hand, 0.3))
+    if least < (JUMP_PELVIS if jumped else SQUAT_PELVIS) and s.flex[a:b][at].min() > BENT:
+        return event(s, "squat", a, b, size=least, count=dips(low, 0.1))
+    return None
+
+
+def _bows(s: Signals, crouched: list[tuple[int, int]], others: list[Event]) -> list[Event]:
+    """The trunk bends forward over straight legs, and is nothing else meanwhile: a bow, or far down a reach."""
+    bent = (s.bend > BOW_BEND) & (s.pelvis > BOW_PELVIS)
+    for a, b in crouched:
+        bent[a:b] = False
+    busy = spans_of(s, others)
+    found: list[Event] = []
+    for a, b in stretches_where(bent, s.frames(0.2), s.frames(0.1)):
+        if coverage(a, b, busy + spans_of(s, found)) > 0.5:
+            continue
+        most, hand = float(s.bend[a:b].max()), s.p[a:b, WRIST, 1].min(1)
+        if hand.min() < HAND_LOW and most > STRAIGHT_REACH:
+            side, least = _lower_hand(s.p[a:b]), float(s.pelvis[a:b].min())
+            found.append(event(s, "reach down", a, b, side=side, size=least, count=dips(hand, 0.3)))
+        elif most > BOW_SIZE:
+            found.append(event(s, "bow", a, b, size=most, count=max(1, len(minima(-s.bend[a:b], 12)))))
+    return found
+
+
+def _lower_hand(p: np.ndarray) -> str:
+    """Which hand is lower by 0.08 m, where either is at its lowest in frames (T, 22, 3); "both" where neither is."""
+    left, right = p[int(p[:, WRIST, 1].min(1).argmin()), WRIST, 1]
+    return "both" if abs(left - right) < 0.08 else SIDES[int(right < left)]

@@ -1,0 +1,151 @@
+"""Joints become lines: events and what the limbs do, merged, the most telling kept, paced and rounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from motionllm.motion.facts import Event, Facts, events_of, facts_of
+from motionllm.motion.notation.events import NAMES, event_lines
+from motionllm.motion.notation.limbs import circles, limbs
+from motionllm.motion.notation.text import Line, Notation
+from motionllm.motion.notation.verbs import RATES, TRAVEL, VERBS
+from motionllm.motion.signals import SIDES, Signals, posture
+
+DENSITY = 0.45  # lines per second
+LEAST = 3  # lines, of however short a clip
+AGAIN = 1.5  # s until the same again is a repetition of it, and not another event
+HELD = ("hold", "lean", "hands on hips", "hand to head", "stand on", "lift")
+INTERRUPTED = 0.5  # s for which what is held may be interrupted, and is no second time
+SIDE_STEP_PACES, STRAIGHT_REACH_PACES = (2.67, 3.5), (1.9, 2.84)  # as `Verb.usual`
+STRAIGHT_REACH = 0.78  # share of standing, of a pelvis over straight legs
+TURN_PACES = (18.0, 30.0)  # degrees/s more per 90 degrees: a whole turn goes faster than a quarter
+STRAIGHT = 30.0  # degrees: what turns less on the way is straight
+ANGLE_STEP, LEAST_ANGLE = 15.0, 8.0  # degrees
+
+
+def measure(joints: np.ndarray, fps: float = 20.0, density: float = DENSITY) -> Notation:
+    """The notation of a clip: joints (T, 22, 3) metres, Y up, the canonical order.
+
+    density: so many lines per second are written at most, and three more; the most telling stay. Raises MotionLLMError
+    for another shape, under 5 frames, or values that are not finite.
+    """
+    s = Signals(joints, fps)
+    return _notation(s, events_of(s), density)
+
+
+def measure_with_facts(joints: np.ndarray, fps: float = 20.0) -> tuple[Notation, Facts]:
+    """`measure` and `facts` of a clip, whose events are then found once."""
+    s = Signals(joints, fps)
+    events = events_of(s)
+    return _notation(s, events, DENSITY), facts_of(s, events, np.asarray(joints))
+
+
+def _notation(s: Signals, events: list[Event], density: float) -> Notation:
+    wound = circles(s)
+    lines = _merged([*event_lines(s, events, wound), *wound, *limbs(s, events, wound)])
+    room = LEAST + int(density * len(s.p) / s.fps)
+    kept = sorted(lines, key=lambda line: line.weight, reverse=True)[:room]
+    kept = sorted(kept, key=lambda line: (line.start, line.end, line.verb))
+    kept = [replace(line, pace=_pace(line, events)) for line in kept]
+    seconds = round(len(s.p) / s.fps, 1)
+    return Notation(seconds, (posture(s, 0), posture(s, len(s.p) - 1)), tuple(_rounded(kept, seconds)))
+
+
+def _merged(lines: Iterable[Line]) -> list[Line]:
+    """Lines in time: both sides at once as one, repetitions counted, travel the same way joined."""
+    result: list[Line] = []
+    for line in _both(sorted(lines, key=lambda x: (x.start, x.end, x.verb, x.part, x.way))):
+        same = [
+            i
+            for i, x in enumerate(result)
+            if x.verb == line.verb and x.way == line.way and (x.part == line.part or line.verb == "step")
+            if line.start - x.end < AGAIN and line.verb not in ("turn", "sit", "lie", "climb")
+        ]
+        if not same:
+            result.append(line)
+            continue
+        old = result[same[-1]]
+        part = old.part if old.part == line.part else ""
+        size, speed, count = max(old.size, line.size, key=abs), old.speed, old.count + line.count
+        if line.verb in TRAVEL:
+            lengths = old.end - old.start, line.end - line.start
+            size, count = old.size + line.size, 1
+            speed = (old.speed * lengths[0] + line.speed * lengths[1]) / max(sum(lengths), 1e-6)
+        elif line.verb in HELD and line.start - old.end < INTERRUPTED:
+            count = old.count
+        end = max(old.end, line.end)
+        result[same[-1]] = replace(old, end=end, part=part, size=size, speed=speed, count=count)
+    return result
+
+
+def _pace(line: Line, events: Iterable[Event]) -> str:
+    """Whether a line is done slowly or quickly, by the events of `facts` that it stands for."""
+    usual = VERBS[line.verb].usual
+    if not usual:
+        return ""
+    own = [
+        e
+        for e in events
+        if NAMES.get(e.name) == line.verb and e.start >= line.start - 0.01 and e.end <= line.end + 0.01
+        if not e.side or not line.part or e.side in line.part or line.part.startswith("both")
+    ]
+    if not own:
+        return ""
+    slow, quick = usual
+    if line.verb in RATES:
+        value = sum(e.count for e in own) / max(sum(e.end - e.start for e in own), 0.1)
+    elif line.verb == "bow":
+        value = float(np.median([e.size * e.count / max(e.end - e.start, 0.05) for e in own]))
+    else:
+        value = float(np.median([e.speed for e in own]))
+    if line.verb == "step" and line.way in SIDES:
+        slow, quick = SIDE_STEP_PACES
+    if line.verb == "bend down" and float(np.median([e.size for e in own])) > STRAIGHT_REACH:
+        slow, quick = STRAIGHT_REACH_PACES
+    if line.verb == "turn":
+        more = (abs(line.size) - 90) / 90
+        slow, quick = slow + more * TURN_PACES[0], quick + more * TURN_PACES[1]
+    return "slowly" if value <= slow else "quickly" if value >= quick else ""
+
+
+def _both(lines: Sequence[Line]) -> list[Line]:
+    """Lines of the left and of the right side that do the same over most of their time, as one of both."""
+    result: list[Line] = []
+    for line in lines:
+        words = line.part.split(" ")
+        plural = f"both {words[-1]}s"
+        for i, x in enumerate(result):
+            shared = min(x.end, line.end) - max(x.start, line.start)
+            if (
+                plural in VERBS[line.verb].parts
+                and x.verb == line.verb
+                and x.way == line.way
+                and {x.part, line.part} == {f"left {words[-1]}", f"right {words[-1]}"}
+                and shared > 0.5 * max(x.end - x.start, line.end - line.start, 0.1)
+            ):
+                count = max(x.count, line.count)
+                result[i] = Line(
+                    min(x.start, line.start), max(x.end, line.end), x.verb, plural, x.way, x.size, x.speed, count
+                )
+                break
+        else:
+            result.append(line)
+    return result
+
+
+def _rounded(lines: Iterable[Line], seconds: float) -> list[Line]:
+    """Times and speeds to 0.1, heights to 0.1 m, angles to ANGLE_STEP."""
+    result = []
+    for x in lines:
+        size = round(x.size, 1)
+        if VERBS[x.verb].size == "degrees":
+            least = STRAIGHT if x.verb in TRAVEL else LEAST_ANGLE
+            size = ANGLE_STEP * round(x.size / ANGLE_STEP) if abs(x.size) >= least else 0.0
+        start = min(round(x.start, 1), seconds)
+        end = min(max(round(x.end, 1), start), seconds)
+        speed = round(x.speed, 1) if VERBS[x.verb].speed else 0.0
+        result.append(replace(x, start=start, end=end, size=size if VERBS[x.verb].size else 0.0, speed=speed))
+    return sorted(result, key=lambda line: (line.start, line.end))

@@ -1,0 +1,86 @@
+"""A notation in plain English."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from motionllm.motion.notation.verbs import PACES, SMALL, TRAVEL, VERBS
+
+if TYPE_CHECKING:
+    from motionllm.motion.notation.text import Line, Notation
+
+_TIMES_WORDS = ("", "", "twice", "three times", "four times", "five times", "six times")
+
+
+def sentence_of(
+    notation: Notation,
+    clauses: int = 4,
+    subject: str = "a person",
+    between: str = ", ",
+    last: str = ", and ",
+) -> str:
+    """A sentence of at most so many clauses."""
+    lines = _told(notation)
+    best = sorted(lines, key=lambda line: line.weight, reverse=True)[:clauses]
+
+    def order(line: Line) -> tuple[bool, float, float]:
+        return line.verb != "dance", line.start, line.end
+
+    said = [clause for clause, _ in groupby(_clause(line) for line in sorted(best, key=order))]
+    start, end = notation.postures
+    verb = {"standing": "stands", "sitting": "sits", "kneeling": "kneels", "lying": "lies", "crouching": "crouches"}
+    if not said:
+        return f"{subject} {verb[start]} still" if start == end else f"{subject} goes from {start} to {end}"
+    if start == end and start in ("sitting", "kneeling", "lying") and not any(x.verb in _MOVES for x in best):
+        said = [verb[start], *said]
+    if len(said) == 1:
+        return f"{subject} {said[0]}"
+    return f"{subject} {between.join(said[:-1])}{' and then ' if len(said) == 2 else last}{said[-1]}"
+
+
+_MOVES = ("sit", "kneel", "lie", "stand up", "walk", "run", "crawl", "roll", "squat", "bend down")  # out of a posture
+
+
+def _told(notation: Notation) -> list[Line]:
+    """The lines a sentence is made of: without what is part of another event and, beside events, what limbs do."""
+    lines = [x for x in notation.lines if x.verb not in SMALL or x.verb == "lift"] or list(notation.lines)
+    if any(x.verb == "dance" for x in lines):  # its steps and turns are not told one by one
+        lines = [x for x in lines if x.verb not in ("turn", "kick", "lift", *TRAVEL)]
+    return [x for x in lines if not any(x.verb in _PARTS_OF.get(y.verb, ()) and _beside(x, y) for y in lines)]
+
+
+_PARTS_OF = {"throw": ("reach up",), "lift": ("bow",), "kick": ("lift",), "march": ("lift",), "stand on": ("lift",)}
+
+
+def _beside(a: Line, b: Line) -> bool:
+    """Whether two lines share time, or lie within 0.5 s of each other."""
+    return a.start < b.end + 0.5 and b.start < a.end + 0.5
+
+
+def _clause(line: Line) -> str:
+    verb, after = VERBS[line.verb].words
+    if line.verb == "stretch" and line.way == "out":
+        verb, after = "stretches", "the {part} out to the side" + ("s" if line.part.startswith("both") else "")
+    if line.verb == "march" and line.pace:
+        verb, after = ("jogs in place", "") if line.pace == PACES[1] else ("raises the knees one after the other", "")
+    way = line.way
+    part = line.part.replace("leg", "knee") if line.verb == "lift" else line.part
+    if line.verb in ("walk", "run", "creep") and line.way in ("left", "right"):
+        way = f"sideways to the {line.way}"
+    said = f"{verb} {after if _filled(after, line) else ''}".format(part=part, way=way)
+    words = [said.replace("the both", "both").strip()]
+    if line.verb == "turn" and line.size >= 150:
+        words.append("all the way around" if line.size >= 270 else "to face the other way")
+    if line.verb in TRAVEL and abs(line.size) >= 45:
+        words.append(
+            "in a circle" if abs(line.size) >= 270 else f"curving to the {'left' if line.size > 0 else 'right'}"
+        )
+    if line.count > 1 and line.verb not in ("step", "jumping jack", "twist", "march"):
+        words.append(_TIMES_WORDS[line.count] if line.count < len(_TIMES_WORDS) else "several times")
+    return " ".join(word for word in words if word)
+
+
+def _filled(words: str, line: Line) -> bool:
+    """Whether the line has what the words stand around."""
+    return ("{part}" not in words or bool(line.part)) and ("{way}" not in words or bool(line.way))
