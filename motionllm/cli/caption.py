@@ -15,13 +15,17 @@ def caption(
     clip: Annotated[Path, typer.Argument(help=f"A motion file ({' '.join(READERS)}), or a folder of them.")],
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
     out: Annotated[
-        Path | None, typer.Option(help="For a folder: JSONL of {id, caption}, gone on with if it is there.")
+        Path | None,
+        typer.Option(help="For a folder: JSONL of {id, caption}, resumed if it is there. Narrated: .vtt .srt .txt."),
     ] = None,
     ids: Annotated[Path | None, typer.Option(help="For a folder: a list of the ids to caption, as val.txt.")] = None,
     n: Annotated[int, typer.Option("-n", help="Captions of each clip: the likeliest first, the others drawn.")] = 1,
     every: Annotated[
         float | None, typer.Option(help="Seconds: what is done when, told at each of so many; for clips of any length.")
     ] = None,
+    narrate: Annotated[
+        bool, typer.Option("--narrate", help="Say what happens and when, from the notation; no model is loaded.")
+    ] = False,
     batch: Annotated[int, typer.Option(help="Clips decoded side by side.")] = 32,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -36,6 +40,9 @@ def caption(
 
     if n < 1 or batch < 1:
         raise MotionLLMError(f"-n {n} and --batch {batch} must be at least 1.")
+    if narrate:
+        _narrate(clip, out, as_json)
+        return
     if os.path.isdir(clip):
         files = motion_files(clip, ids)
         target = out or Path("captions.jsonl")
@@ -56,3 +63,23 @@ def caption(
     several = {"captions": captions} if n > 1 else {}
     result = {"clip": clip, "caption": captions[0], **several, "seconds": motion.duration}
     emit(result, as_json, text="\n".join(captions))
+
+
+def _narrate(clip: Path, out: Path | None, as_json: bool) -> None:
+    from motionllm.errors import MotionLLMError, about
+    from motionllm.files import write_file
+    from motionllm.motion import Motion
+    from motionllm.motion.narration import WRITERS, lines, narrate
+    from motionllm.motion.notation import measure
+
+    if clip.is_dir():
+        raise MotionLLMError(f"--narrate tells one clip at a time, and {clip} is a folder; give a file of it.")
+    if out is not None and out.suffix.lower() not in WRITERS:
+        raise MotionLLMError(f"A narration is written as {', '.join(WRITERS)}, not as '{out.suffix}' ({out}).")
+    with about(clip):
+        motion = Motion.load(clip)
+        cues = narrate(measure(motion.canonical().joints))
+    if out is not None:
+        write_file(out, WRITERS[out.suffix.lower()](cues))
+    result = {"clip": clip, "cues": [{"start": c.start, "end": c.end, "text": c.text} for c in cues], "out": out}
+    emit(result, as_json, lines(cues).rstrip() if out is None else str(out))

@@ -1,0 +1,110 @@
+"""What happens and when, for who listens in place of looking: cues of a notation, as WebVTT, SubRip or plain lines.
+
+Cues follow one another and each lasts as long as it takes to hear it, where the motion allows. What is repeated slowly
+enough is counted along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from motionllm.motion.notation import Line, Notation
+
+PACE = 18.0  # characters per second that a screen reader or a narrator speaks, and people read
+SHORTEST = 1.0  # seconds of a cue
+TOGETHER = 0.6  # seconds: events that begin within these are told in one cue
+COUNTED = 0.8  # seconds per repetition from which on it is counted along
+NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+
+@dataclass(frozen=True)
+class Cue:
+    """From start to end (seconds), this is said."""
+
+    start: float
+    end: float
+    text: str
+
+
+def narrate(notation: Notation) -> list[Cue]:
+    """The cues of a clip, in order and without overlap; the first begins at 0, the last ends with the clip."""
+    start, end = notation.postures
+    whole = notation.sentence()
+    if not notation.lines or whole.endswith("still"):
+        return [Cue(0.0, notation.seconds, _sentence(whole))]
+    told = [entry for group in _groups(notation.lines) for entry in _told(group, notation)]
+    if told[0][0] <= TOGETHER:  # the posture and what is done from it in one sentence
+        told[0] = 0.0, f"A {start} person {told[0][1][0].lower()}{told[0][1][1:]}"
+    else:
+        told.insert(0, (0.0, f"A person is {start}."))
+    if start != end:
+        told.append((max(line.end for line in notation.lines), f"Now {end}."))
+    return _spoken(told, notation.seconds)
+
+
+def _groups(lines: Sequence[Line]) -> list[list[Line]]:
+    """Lines that begin together."""
+    groups: list[list[Line]] = []
+    for line in lines:
+        if groups and line.start - groups[-1][0].start <= TOGETHER:
+            groups[-1].append(line)
+        else:
+            groups.append([line])
+    return groups
+
+
+def _told(group: Sequence[Line], notation: Notation) -> list[tuple[float, str]]:
+    """(seconds, text) of what begins together; the repetitions of a line that is alone and slow are counted."""
+    first = group[0]
+    part = Notation(notation.seconds, ("standing", "standing"), tuple(group))
+    text = part.sentence().removeprefix("a person ")
+    each = (first.end - first.start) / first.count
+    if len(group) > 1 or first.count < 2 or first.count > len(NUMBERS) or each < COUNTED:
+        return [(first.start, _sentence(text))]
+    counts = [(first.start + k * each, f"{NUMBERS[k].capitalize()}.") for k in range(1, first.count)]
+    return [(first.start, f"{_sentence(text)} One."), *counts]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _spoken(told: Sequence[tuple[float, str]], seconds: float) -> list[Cue]:
+    """Cues that follow one another: what there is no time to say alone is said with what comes before it."""
+    joined: list[tuple[float, str]] = []
+    for at, text in told:
+        if joined and at - joined[-1][0] < max(SHORTEST, len(joined[-1][1]) / PACE) and len(text.split()) > 1:
+            joined[-1] = joined[-1][0], f"{joined[-1][1]} {text}"
+        elif not joined or at > joined[-1][0]:
+            joined.append((at, text))
+    ends = [at for at, _ in joined[1:]] + [max(seconds, joined[-1][0] + SHORTEST)]
+    return [Cue(at, end, text) for (at, text), end in zip(joined, ends, strict=True)]
+
+
+def web_vtt(cues: Sequence[Cue]) -> str:
+    """A WebVTT file: https://www.w3.org/TR/webvtt1/."""
+    blocks = [f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{cue.text}" for cue in cues]
+    return "\n\n".join(["WEBVTT", *blocks]) + "\n"
+
+
+def sub_rip(cues: Sequence[Cue]) -> str:
+    """A SubRip (.srt) file."""
+    blocks = [
+        f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{cue.text}"
+        for number, cue in enumerate(cues, 1)
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def lines(cues: Sequence[Cue]) -> str:
+    return "\n".join(f"{cue.start:.1f} s: {cue.text}" for cue in cues) + "\n"
+
+
+WRITERS = {".vtt": web_vtt, ".srt": sub_rip, ".txt": lines}
+
+
+def _clock(seconds: float, point: str) -> str:
+    milliseconds = round(1000 * seconds)
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}{point}{rest % 1000:03d}"
