@@ -20,6 +20,7 @@ import numpy as np
 from motionllm.bases import cache_folder
 from motionllm.config import Source
 from motionllm.data import asked, chats, phrasing, sources, variants
+from motionllm.data import queries
 from motionllm.data import questions as asking
 from motionllm.data.asked import contradiction
 from motionllm.data.questions import Balance, fact_questions, label_questions, label_values, labels_asked
@@ -263,7 +264,7 @@ def _measured(source: Source, noted: bool) -> bool:
 
 
 def _key(source: Source, split: str, tokenizer: MotionTokenizer, edits: Sequence[str], noted: bool) -> str:
-    modules = [sources, chats, asking, measuring, guo, frames]
+    modules = [sources, chats, asking, queries, measuring, guo, frames]
     if source.more or _measured(source, noted):
         modules += [writing, signals]
     modules += [asked] if source.check else []

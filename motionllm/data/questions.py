@@ -8,79 +8,24 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from motionllm.data.queries import ASKED, NUMBERS, Query, doing, events, in_words, labelled
 from motionllm.data.samples import Question
 from motionllm.errors import MotionLLMError, unknown
 from motionllm.motion.facts import Facts
 from motionllm.motion.notation import POSTURES, VERBS, Line, Notation
 
-NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-
-# Verb of the notation → how a question names it (infinitive, gerund), and the events of `facts` near it.
-_VERBS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
-    "walk": (("walk",), ("walking",), ("run", "crouch walk", "step", "march")),
-    "run": (("run",), ("running",), ("walk", "crouch walk")),
-    "creep": (("walk in a crouch", "sneak"), ("walking in a crouch", "sneaking"),
-              ("walk", "run", "crouch walk", "squat", "lunge")),
-    "crawl": (("crawl", "go on hands and knees"), ("crawling", "going on hands and knees"),
-              ("lie", "kneel", "reach down")),
-    "climb": (("climb",), ("climbing",), ("step", "jump", "lift", "leg raised", "lie", "sit", "kneel")),
-    "step": (("step", "take single steps"), ("stepping", "taking single steps"),
-             ("walk", "run", "crouch walk", "step", "march")),
-    "turn": (("turn", "turn on the spot"), ("turning", "turning on the spot"),
-             ("turn", "walk", "run", "crouch walk", "look")),
-    "jump": (("jump", "jump with both feet"), ("jumping", "jumping with both feet"),
-             ("jump", "hop", "jumping jack", "run")),
-    "hop": (("hop", "hop on one leg"), ("hopping", "hopping on one leg"), ("jump", "hop", "jumping jack", "run")),
-    "dance": (("dance",), ("dancing",), ("step", "turn", "walk", "march")),
-    "jumping jack": (("do jumping jacks",), ("doing jumping jacks",), ("jump", "wave", "arms out", "jumping jack")),
-    "cartwheel": (("do a cartwheel",), ("doing a cartwheel",), ("lie", "reach down", "jump", "kick")),
-    "flip": (("do a flip",), ("doing a flip",), ("lie", "reach down", "jump", "kick")),
-    "roll": (("roll on the floor",), ("rolling on the floor",), ("lie", "reach down", "kneel", "sit", "squat")),
-    "squat": (("squat", "crouch down"), ("squatting", "crouching down"),
-              ("squat", "sit", "seated", "kneel", "lie", "lunge", "reach down", "jump", "crouch walk")),
-    "lunge": (("lunge", "do a lunge"), ("lunging", "doing a lunge"),
-              ("lunge", "squat", "kneel", "kick", "crouch walk", "run")),
-    "kneel": (("kneel", "kneel down"), ("kneeling", "kneeling down"),
-              ("kneel", "squat", "sit", "seated", "lie", "lunge")),
-    "sit": (("sit down",), ("sitting down",), ("sit", "seated", "squat", "kneel", "lie")),
-    "lie": (("lie down",), ("lying down",), ("lie", "sit", "kneel", "reach down")),
-    "stand up": (("stand up", "get up"), ("standing up", "getting up"),
-                 ("stand up", "sit", "seated", "squat", "kneel", "lie")),
-    "bend down": (("bend down", "reach down", "bend down to the floor"), ("bending down", "reaching down"),
-                  ("reach down", "bow", "squat", "kneel", "lie", "sit", "lunge", "crouch walk")),
-    "bow": (("bow", "bend forward"), ("bowing", "bending forward"), ("bow", "reach down", "sit", "stand up", "lie")),
-    "look": (("look to one side", "look aside"), ("looking to one side", "looking aside"),
-             ("look", "turn", "walk", "run")),
-    "wave": (("wave",), ("waving",), ("wave", "raise", "throw", "jumping jack", "hand up", "clap")),
-    "throw": (("throw something", "throw"), ("throwing something", "throwing"),
-              ("throw", "punch", "raise", "wave", "hand up")),
-    "punch": (("punch", "throw a punch"), ("punching", "throwing punches"), ("throw", "punch", "clap", "wave")),
-    "clap": (("clap", "clap the hands"), ("clapping", "clapping the hands"),
-             ("clap", "jumping jack", "wave", "arms out")),
-    "hands on hips": (("put the hands on the hips",), ("putting the hands on the hips",),
-                      ("hands on hips", "arms out")),
-    "hand to head": (("bring a hand to the head", "touch the head"), ("bringing a hand to the head",),
-                     ("hand at mouth", "raise", "wave", "throw", "hand up")),
-    "kick": (("kick",), ("kicking",), ("kick", "lift", "leg raised", "run", "march")),
-    "stand on": (("stand on one leg", "balance on one leg"), ("standing on one leg", "balancing on one leg"),
-                 ("leg raised", "kick", "march", "hop", "lift", "lunge")),
-    "march": (("march on the spot", "march in place"), ("marching on the spot", "marching in place"),
-              ("march", "walk", "run", "lift", "step")),
-    "reach up": (("raise a hand", "hold up a hand"), ("raising a hand", "holding up a hand"),
-                 ("raise", "wave", "throw", "jumping jack", "hand up", "punch")),
-}  # fmt: skip
-_PART_ASKED = {
+LIMBS = {
     "step": "foot", "hop": "leg", "lunge": "leg", "bend down": "hand", "wave": "hand", "throw": "hand", "punch": "hand",
     "hand to head": "hand", "kick": "leg", "stand on": "leg", "reach up": "hand",
 }  # fmt: skip
-_COUNTABLE = ("jump", "hop", "squat", "lunge", "bend down", "bow", "wave", "throw", "punch", "clap", "kick", "step",
-              "jumping jack", "march", "reach up", "cartwheel", "flip")  # fmt: skip
-_ONGOING = (
+COUNTABLE = ("jump", "hop", "squat", "lunge", "bend down", "bow", "wave", "throw", "punch", "clap", "kick", "step",
+             "jumping jack", "march", "reach up", "cartwheel", "flip")  # fmt: skip
+ONGOING = (
     "dance",
     "walk",
     "run",
@@ -93,259 +38,266 @@ _ONGOING = (
     "stand on",
     "hands on hips",
 )
+CLASSES = ("action", "content", "motion", "class")
+# What is asked, or one way of it that needs words of its own → texts. Their places: {do} and {doing} the verb, {x} and
+# {y} two that are done, {a} and {b} labels, {name} what a label is called, {bare} without "on one leg".
+TEXTS: dict[str, tuple[str, ...]] = {
+    "does": ("Does the person {do} at any time?", "Does anyone {do} in this motion?",
+             "Is the person {doing} at some point?", "Do you see the person {doing}?", "Can {doing} be seen here?",
+             "Does the person ever {do}?"),
+    "does with": ("Does the person {do} with the {side} {limb}?",
+                  "Is it the {side} {limb} that the person uses to {do}?"),
+    "does times": ("Does the person {do} exactly {times}?", "Is it true that the person is {doing} exactly {times}?"),
+    "is": ("Is the {name} {a}?", "Is this {a}?"),
+    "which": ("Which {name} is it, {a} or {b}?", "Is this {name} {a} or {b}?"),
+    "label": ("What is the {name} of this motion?",),
+    "what": ("What is the person doing?", "What does the person do?", "Which action is this?",
+             "What happens in the clip?", "Name the action."),
+    "count": ("How many times does the person {do}?", "How often does the person {do}?",
+              "Count how many times the person is {doing}."),
+    "count step": ("How many single steps does the person take?", "How many single steps are there?"),
+    "count march": ("How many steps are marched on the spot?",),
+    "count jumping jack": ("How many jumping jacks does the person do?", "What is the number of jumping jacks?"),
+    "side": ("Which {limb} does the person {do} with?", "With which {limb} does the person {do}?",
+             "Is it the left or the right {limb} that the person uses to {do}, or both?"),
+    "side on": ("Which leg does the person {bare} on?", "On which leg does the person {bare}?"),
+    "side lunge": ("Which leg is in front in the lunge?", "With which leg does the person lunge?"),
+    "side reach up": ("Which hand is raised?", "Which hand goes up?", "Does the left hand go up, the right, or both?"),
+    "way": ("Which way does the person {do}?", "In which direction does the person {do}?",
+            "In what direction is the person {doing}?"),
+    "way to": ("To which side does the person {verb}?", "Which way does the person {verb}?",
+               "Does the person {verb} to the left or to the right?"),
+    "way climb": ("Does the person climb up or down?", "Which way does the person climb?"),
+    "pace": ("Is the {doing} slow or fast?", "Does the person {do} slowly or quickly?",
+             "At what pace does the person {do}, slow or fast?"),
+    "speed": ("How fast does the person {do}?", "At what speed does the person {do}?",
+              "How fast is the {doing}, in metres per second?"),
+    "curve": ("To which side does the path curve while {doing}?",
+              "While {doing}, does the person curve to the left or to the right?"),
+    "degrees": ("By how many degrees does the person {verb}?", "How far does the person {verb}, in degrees?"),
+    "height": ("How high does the person {verb}?", "How many metres high is the {verb}?"),
+    "when": ("When does the person start {doing}?", "At what second does the {doing} begin?",
+             "How many seconds in does the person begin to {do}?"),
+    "span": ("From when to when is the person {doing}?", "Between which seconds does the person {do}?"),
+    "whole seconds of": ("For about how many seconds does the person {do}?",
+                         "About how many seconds does the {doing} last?"),
+    "first": ("What does the person do first?", "What comes first?", "What does the person begin with?",
+              "Which action happens first?"),
+    "last": ("What does the person do last?", "What happens last?", "What does the person do at the end?",
+             "Which action ends the clip?"),
+    "after": ("What does the person do after {doing}?", "What follows the {doing}?",
+              "What does the person do right after {doing}?"),
+    "first of": ("What comes first, {x} or {y}?", "Which is earlier, {x} or {y}?"),
+    "is before": ("Is the person {x} before {y}?",),
+    "at": ("What does the person do at {time} s?", "What happens at second {time}?",
+           "What is going on {time} seconds in?"),
+    "seconds": ("How long is the clip?", "How long does the motion last?",
+                "What is the length of the clip in seconds?"),
+    "whole seconds": ("How many seconds does it last, rounded?",
+                      "How many seconds long is the motion, in whole seconds?",
+                      "About how many seconds does it take?"),
+    "posture at start": ("How does it begin: standing, crouching, sitting, kneeling or lying?",
+                         "In what posture is the person at the start?",
+                         "What is the person's posture at the beginning?"),
+    "posture at end": ("How is the person at the end: standing, crouching, sitting, kneeling or lying?",
+                       "In what posture does the person end?", "What is the person's posture at the end?"),
+    "is at end": ("Is the person {posture} at the end?", "Does it end with the person {posture}?"),
+    "metres": ("About how many metres does the person go?", "Roughly how many metres are covered?",
+               "How far does the person get along the way, in metres?"),
+    "stay or move": ("Does the person stay in place or move away?",
+                     "Stay in place or move away: which does the person do?"),
+    "where": ("Which way does the person get, as they face at first?",
+              "Where does the person end up from where they faced at first?"),
+    "turned": ("To which side has the person turned by the end?",
+               "Has the person turned to the left or to the right in the end?"),
+    "degrees turned": ("By about how many degrees has the person turned?",
+                       "By about how many degrees does the heading change in all?"),
+}  # fmt: skip
+
+
+class Asking:
+    """Collects the questions on one clip: texts drawn from TEXTS, answers looked up by their queries."""
+
+    def __init__(self, notation: Notation, random: np.random.Generator) -> None:
+        self.notation, self.random = notation, random
+        self.asked: list[tuple[Question, Query]] = []
+
+    def __call__(self, kind: str, key: str, query: str, answer: str | None = None, **words: str) -> None:
+        """A question of a kind, unless the notation does not answer its query. answer: of the query `none`."""
+        parsed = Query.parse(query)
+        answer = answer or parsed.answer(self.notation)
+        if answer:
+            self.asked.append((Question(self.one(TEXTS[key]).format(**words), answer, kind), parsed))
+
+    def one(self, options: Sequence[str]) -> str:
+        return options[int(self.random.integers(len(options)))]
 
 
 def fact_questions(facts: Facts, notation: Notation, random: np.random.Generator) -> list[Question]:
     """What the notation of a clip answers, each in one of several phrasings: whether, what, first, last, before, after,
     when, how often, how long, how fast, how far, how high, which side, which way, in which posture.
 
-    The answers are words and numbers of its lines. `facts` of the same clip keep out a "no" that is near to a "yes",
-    and distances and turns that its lines do not bear out.
+    The answers are words and numbers of its lines, looked up by queries (`data.queries`). `facts` of the same clip keep
+    out a "no" that is near to a "yes", and distances and turns that its lines do not bear out.
     """
-    told = [x for x in notation.lines if x.verb in _VERBS]
+    return [question for question, _ in queried_questions(facts, notation, random)]
+
+
+def queried_questions(facts: Facts, notation: Notation, random: np.random.Generator) -> list[tuple[Question, Query]]:
+    """`fact_questions`, each with the query that gives its answer; `none` where a data set's label is asked for in the
+    same words.
+    """
+    lines = events(notation)
     by_verb: dict[str, list[Line]] = defaultdict(list)
-    for line in told:
+    for line in lines:
         by_verb[line.verb].append(line)
-    asked: list[Question] = []
-
-    def ask(kind: str, answer: str, *texts: str) -> None:
-        asked.append(Question(texts[int(random.integers(len(texts)))], answer, kind))
-
+    ask = Asking(notation, random)
     measured = {event.name for event in facts.events}
-    for verb, (infinitives, gerunds, near) in _VERBS.items():
-        if verb not in by_verb and measured & set(near):
-            continue
-        do, doing = _one(infinitives, random), _one(gerunds, random)
-        does = "yes" if verb in by_verb else "no"
-        ask("does", does, f"Does the person {do} at any time?", f"Does anyone {do} in this motion?",
-            f"Is the person {doing} at some point?", f"Do you see the person {doing}?", f"Can {doing} be seen here?",
-            f"Does the person ever {do}?")  # fmt: skip
-    for verb, lines in by_verb.items():
-        _ask_of_verb(verb, lines, ask, random)
-    _ask_order(told, ask)
-    _ask_named(told, measured, ask, random)
-    _ask_whole(notation, facts, told, ask, random)
-    return _shuffled(asked, random)
+    for verb, (infinitives, gerunds, near) in ASKED.items():
+        if verb in by_verb or not measured & set(near):
+            ask("does", "does", f"does {verb}", do=ask.one(infinitives), doing=ask.one(gerunds))
+    for verb, own in by_verb.items():
+        _ask_of_verb(verb, own, ask)
+    _ask_order(lines, ask)
+    _ask_named(lines, measured, ask)
+    _ask_whole(notation, facts, lines, ask)
+    return [ask.asked[i] for i in random.permutation(len(ask.asked))]
 
 
-Ask = Callable[..., None]
+def side_key(verb: str) -> str:
+    """The texts that ask for the side of a verb."""
+    return "side on" if verb in ("hop", "stand on") else f"side {verb}" if f"side {verb}" in TEXTS else "side"
 
 
-def _one(options: Sequence[str], random: np.random.Generator) -> str:
-    return options[int(random.integers(len(options)))]
-
-
-def _done(line: Line) -> str:
-    """How an answer names what a line says ("walk")."""
-    return _VERBS[line.verb][0][0]
-
-
-def _doing(line: Line) -> str:
-    return _VERBS[line.verb][1][0]
-
-
-def _ask_of_verb(verb: str, lines: list[Line], ask: Ask, random: np.random.Generator) -> None:
+def _ask_of_verb(verb: str, lines: list[Line], ask: Asking) -> None:
     """Side, count, way, size, speed, pace and times of one verb."""
-    do, doing = _one(_VERBS[verb][0], random), _one(_VERBS[verb][1], random)
+    random = ask.random
+    do, gerund = ask.one(ASKED[verb][0]), ask.one(ASKED[verb][1])
+    called = {"verb": verb, "do": do, "doing": gerund, "bare": do.removesuffix(" on one leg")}
     parts = {line.part for line in lines}
-    if verb in _PART_ASKED and len(parts) == 1 and (part := parts.pop()):
-        limb, side = _PART_ASKED[verb], part.split(" ")[0]
-        texts = [f"Which {limb} does the person {do} with?", f"With which {limb} does the person {do}?",
-                 f"Is it the left or the right {limb} that the person uses to {do}, or both?"]  # fmt: skip
-        if verb in ("hop", "stand on"):
-            bare = do.removesuffix(" on one leg")
-            texts = [f"Which leg does the person {bare} on?", f"On which leg does the person {bare}?"]
-        elif verb == "lunge":
-            texts = ["Which leg is in front in the lunge?", "With which leg does the person lunge?"]
-        elif verb == "reach up":
-            texts = ["Which hand is raised?", "Which hand goes up?", "Does the left hand go up, the right, or both?"]
-        ask("side", side, *texts)
+    if verb in LIMBS and len(parts) == 1 and (part := parts.pop()):
+        limb, side = LIMBS[verb], part.split(" ")[0]
+        ask("side", side_key(verb), f"side {verb}", limb=limb, **called)
         if side != "both" and verb not in ("hop", "stand on"):
-            guess = ("left", "right")[int(random.integers(2))]
-            ask("yesno", "yes" if guess == side else "no", f"Does the person {do} with the {guess} {limb}?",
-                f"Is it the {guess} {limb} that the person uses to {do}?")  # fmt: skip
+            guess = ask.one(("left", "right"))
+            ask("yesno", "does with", f"does {verb} {guess} {limb}", side=guess, limb=limb, **called)
     count = sum(line.count for line in lines)
-    if verb in _COUNTABLE and count < len(NUMBERS):
-        texts = [f"How many times does the person {do}?", f"How often does the person {do}?",
-                 f"Count how many times the person is {doing}."]  # fmt: skip
-        if verb in ("step", "march"):
-            texts = ["How many single steps does the person take?", "How many single steps are there?"]
-            texts = texts if verb == "step" else ["How many steps are marched on the spot?"]
-        elif verb == "jumping jack":
-            texts = ["How many jumping jacks does the person do?", "What is the number of jumping jacks?"]
-        ask("count", NUMBERS[count], *texts)
+    if verb in COUNTABLE and count < len(NUMBERS):
+        own = f"count {verb}" in TEXTS
+        ask("count", f"count {verb}" if own else "count", f"count {verb}", **called)
         up = count == 1 or (count + 1 < len(NUMBERS) and random.random() < 0.5)
         other = count + (1 if up else -1)
         guess_count = count if random.random() < 0.5 else other
-        if len(lines) == 1 and verb not in ("step", "march", "jumping jack"):
-            times = "once" if guess_count == 1 else "twice" if guess_count == 2 else f"{NUMBERS[guess_count]} times"
-            ask("yesno", "yes" if guess_count == count else "no", f"Does the person {do} exactly {times}?",
-                f"Is it true that the person is {doing} exactly {times}?")  # fmt: skip
-    ways = {line.way for line in lines}
-    if VERBS[verb].ways and len(ways) == 1 and (way := ways.pop()) and verb != "jump":
-        if verb in ("turn", "look"):
-            ask("way", way, f"To which side does the person {verb}?", f"Which way does the person {verb}?",
-                f"Does the person {verb} to the left or to the right?")  # fmt: skip
-        elif verb == "climb":
-            ask("way", way, "Does the person climb up or down?", "Which way does the person climb?")
-        else:
-            ask("way", way, f"Which way does the person {do}?", f"In which direction does the person {do}?",
-                f"In what direction is the person {doing}?")  # fmt: skip
-    pace = {line.pace for line in lines}
-    if len(pace) == 1 and (how := pace.pop()):
-        answer = "slow" if how == "slowly" else "fast"
-        ask("speed", answer, f"Is the {doing} slow or fast?", f"Does the person {do} slowly or quickly?",
-            f"At what pace does the person {do}, slow or fast?")  # fmt: skip
+        if len(lines) == 1 and not own:
+            ask("yesno", "does times", f"does {verb} x{guess_count}", times=times(guess_count), **called)
+    if VERBS[verb].ways and verb != "jump":
+        key = "way to" if verb in ("turn", "look") else "way climb" if verb == "climb" else "way"
+        ask("way", key, f"way {verb}", **called)
+    ask("speed", "pace", f"pace {verb}", **called)
     if len(lines) != 1:
         return
     line = lines[0]
     if VERBS[verb].speed and line.speed:
-        ask("pace", f"{line.speed:.1f} m/s", f"How fast does the person {do}?", f"At what speed does the person {do}?",
-            f"How fast is the {doing}, in metres per second?")  # fmt: skip
+        ask("pace", "speed", f"speed {verb}", **called)
     if VERBS[verb].speed and abs(line.size) >= 45:
-        ask("turn", "left" if line.size > 0 else "right", f"To which side does the path curve while {doing}?",
-            f"While {doing}, does the person curve to the left or to the right?")  # fmt: skip
-    if verb in ("turn", "bow") and line.size:
-        ask("degrees", f"{line.size:.0f} degrees", f"By how many degrees does the person {verb}?",
-            f"How far does the person {verb}, in degrees?")  # fmt: skip
-    if verb in ("jump", "climb") and line.size:
-        ask("height", f"{line.size:.1f} m", f"How high does the person {verb}?", f"How many metres high is the {verb}?")
+        ask("turn", "curve", f"curve {verb}", **called)
+    if verb in ("turn", "bow"):
+        ask("degrees", "degrees", f"degrees {verb}", **called)
+    if verb in ("jump", "climb"):
+        ask("height", "height", f"height {verb}", **called)
     if line.start > 0.3:
-        ask("when", f"{line.start:.1f} s", f"When does the person start {doing}?",
-            f"At what second does the {doing} begin?",
-            f"How many seconds in does the person begin to {do}?")  # fmt: skip
-    if verb in _ONGOING:
-        ask("when", f"from {line.start:.1f} to {line.end:.1f} s", f"From when to when is the person {doing}?",
-            f"Between which seconds does the person {do}?")  # fmt: skip
+        ask("when", "when", f"when {verb}", **called)
+    if verb in ONGOING:
+        ask("when", "span", f"span {verb}", **called)
         seconds = line.end - line.start
         if seconds >= 1 and abs(seconds - round(seconds)) < 0.3 and round(seconds) < len(NUMBERS):
-            ask("duration", NUMBERS[round(seconds)], f"For about how many seconds does the person {do}?",
-                f"About how many seconds does the {doing} last?")  # fmt: skip
+            ask("duration", "whole seconds of", f"whole seconds {verb}", **called)
 
 
-_CLASS = ("action", "content", "motion", "class")
+def times(count: int) -> str:
+    return "once" if count == 1 else "twice" if count == 2 else f"{in_words(count)} times"
 
 
-def _ask_named(told: Sequence[Line], measured: set[str], ask: Ask, random: np.random.Generator) -> None:
+def _ask_named(lines: Sequence[Line], measured: set[str], ask: Asking) -> None:
     """Which of two it is, as `label_questions` asks of labels: of the longest line, against the other side or limb of
     the same verb, or a verb that is not done nor near to what is done.
     """
-    if not told:
+    if not lines:
         return
-    main = max(told, key=lambda x: (x.end - x.start, x.count))
-    name = _labelled(main.verb, main.part, main.way, main.size)
+    random = ask.random
+    main = max(lines, key=lambda x: (x.end - x.start, x.count))
+    name = labelled(main.verb, main.part, main.way, main.size)
     same = [p for p in VERBS[main.verb].parts if p != main.part] if main.part else []
-    absent = [v for v, (_, _, near) in _VERBS.items() if v not in {x.verb for x in told} and not measured & set(near)]
-    others = [_labelled(main.verb, p, main.way, main.size) for p in same]
+    absent = [v for v, (_, _, near) in ASKED.items() if v not in {x.verb for x in lines} and not measured & set(near)]
+    others = [labelled(main.verb, p, main.way, main.size) for p in same]
     if main.verb in ("turn", "look") or (abs(main.size) >= 45 and VERBS[main.verb].speed):
         way = {"left": "right", "right": "left"}.get(main.way, main.way)
-        others.append(_labelled(main.verb, main.part, way, -main.size))
+        others.append(labelled(main.verb, main.part, way, -main.size))
     if absent and (not others or random.random() < 0.6):
-        verb = _one(absent, random)
+        verb = ask.one(absent)
         spec = VERBS[verb]
-        part = _one(spec.parts, random) if spec.parts else ""
-        others = [_labelled(verb, part, "" if part or not spec.ways else _one(spec.ways, random), 0.0)]
+        part = ask.one(spec.parts) if spec.parts else ""
+        others = [labelled(verb, part, "" if part or not spec.ways else ask.one(spec.ways))]
     others = [x for x in others if x != name]
-    if not others or sum(x.verb == main.verb for x in told) > 1:
+    if not others or sum(x.verb == main.verb for x in lines) > 1:
         return
-    other, kind = _one(others, random), _one(_CLASS, random)
+    other, called = ask.one(others), ask.one(CLASSES)
     a, b = sorted((name, other))
-    ask("label", name, f"Which {kind} is it, {a} or {b}?", f"Is this {kind} {a} or {b}?")
+    ask("label", "which", f"which {a} or {b}", name=called, a=a, b=b)
     guess = name if random.random() < 0.5 else other
-    ask("yesno", "yes" if guess == name else "no", f"Is the {kind} {guess}?", f"Is this {guess}?")
-    if len(told) == 1:
-        ask("label", name, f"What is the {kind} of this motion?")
+    ask("yesno", "is", f"is {guess}", name=called, a=guess)
+    if len(lines) == 1:
+        ask("label", "label", "none", name, name=called)
 
 
-def _labelled(verb: str, part: str, way: str, turn: float) -> str:
-    """A line in the words of a label: "wave left hand", "walk forward turn left"."""
-    curve = f"turn {'left' if turn > 0 else 'right'}" if VERBS[verb].speed and abs(turn) >= 45 else ""
-    return " ".join(word for word in (verb, part, way, curve) if word)
-
-
-def _ask_order(told: Sequence[Line], ask: Ask) -> None:
+def _ask_order(lines: Sequence[Line], ask: Asking) -> None:
     """What comes first, last, before, after, and at a second; of lines that are apart from one another."""
-    if len({x.verb for x in told}) < 2:
-        if told:
-            ask("action", _done(told[0]), "What is the person doing?", "What does the person do?",
-                "Which action is this?", "What happens in the clip?", "Name the action.")  # fmt: skip
+    if len({x.verb for x in lines}) < 2:
+        if lines:
+            ask("action", "what", "what")
         return
-    first, second = told[0], told[1]
-    if second.start - first.start > 0.4 and second.verb != first.verb:
-        ask("order", _done(first), "What does the person do first?", "What comes first?",
-            "What does the person begin with?", "Which action happens first?")  # fmt: skip
-    ends = sorted(told, key=lambda x: x.end)
-    last = ends[-1]
-    if last is told[-1] and last.end - ends[-2].end > 0.4 and last.verb != ends[-2].verb:
-        ask("order", _done(last), "What does the person do last?", "What happens last?",
-            "What does the person do at the end?", "Which action ends the clip?")  # fmt: skip
-    single = [x for x in told if sum(y.verb == x.verb for y in told) == 1]
+    ask("order", "first", "first")
+    ask("order", "last", "last")
+    single = [x for x in lines if sum(y.verb == x.verb for y in lines) == 1]
     for a in single:
-        after = [x for x in told if x.start >= a.end - 0.1 and x is not a]
-        meanwhile = [x for x in told if x is not a and x.start < a.end - 0.1 and x.end > a.end]
-        if after and not meanwhile and (len(after) == 1 or after[1].start - after[0].start > 0.4):
-            ask("order", _done(after[0]), f"What does the person do after {_doing(a)}?",
-                f"What follows the {_doing(a)}?",
-                f"What does the person do right after {_doing(a)}?")  # fmt: skip
+        ask("order", "after", f"after {a.verb}", doing=doing(a))
         for b in single:
-            if a.verb < b.verb and (a.end <= b.start + 0.05 or b.end <= a.start + 0.05):
-                x, y = sorted((_doing(a), _doing(b)))
-                early = a if a.start < b.start else b
-                ask("order", _doing(early), f"What comes first, {x} or {y}?", f"Which is earlier, {x} or {y}?")
-                ask("yesno", "yes" if a is early else "no",
-                    f"Is the person {_doing(a)} before {_doing(b)}?")  # fmt: skip
-    for a in told:
+            if a.verb < b.verb:
+                (x, first), (y, second) = sorted(((doing(a), a.verb), (doing(b), b.verb)))
+                ask("order", "first of", f"first {first} or {second}", x=x, y=y)
+                ask("yesno", "is before", f"is {a.verb} before {b.verb}", x=doing(a), y=doing(b))
+    for a in lines:
         if a.end - a.start >= 0.8:
             middle = round((a.start + a.end) / 2, 1)
-            if not any(x is not a and x.start - 0.2 < middle < x.end + 0.2 for x in told):
-                ask("at", _done(a), f"What does the person do at {middle:.1f} s?",
-                    f"What happens at second {middle:.1f}?", f"What is going on {middle:.1f} seconds in?")  # fmt: skip
+            if not any(x is not a and x.start - 0.2 < middle < x.end + 0.2 for x in lines):
+                ask("at", "at", f"at {middle:.1f}", time=f"{middle:.1f}")
 
 
-def _ask_whole(notation: Notation, facts: Facts, told: Sequence[Line], ask: Ask, random: np.random.Generator) -> None:
+def _ask_whole(notation: Notation, facts: Facts, lines: Sequence[Line], ask: Asking) -> None:
     """Of the whole clip: its seconds, postures, place, distance and turn."""
-    ask("seconds", f"{notation.seconds:.1f} s", "How long is the clip?", "How long does the motion last?",
-        "What is the length of the clip in seconds?")  # fmt: skip
+    ask("seconds", "seconds", "seconds")
     rounded = int(notation.seconds + 0.5)
     if abs(notation.seconds - rounded) < 0.4 and 1 <= rounded < len(NUMBERS):
-        ask("duration", NUMBERS[rounded], "How many seconds does it last, rounded?",
-            "How many seconds long is the motion, in whole seconds?",
-            "About how many seconds does it take?")  # fmt: skip
-    begins, ends = notation.postures
-    ask("posture", begins, "How does it begin: standing, crouching, sitting, kneeling or lying?",
-        "In what posture is the person at the start?", "What is the person's posture at the beginning?")  # fmt: skip
-    ask("posture", ends, "How is the person at the end: standing, crouching, sitting, kneeling or lying?",
-        "In what posture does the person end?", "What is the person's posture at the end?")  # fmt: skip
-    guess = ends if random.random() < 0.5 else POSTURES[int(random.integers(len(POSTURES)))]
-    ask("yesno", "yes" if guess == ends else "no", f"Is the person {guess} at the end?",
-        f"Does it end with the person {guess}?")  # fmt: skip
-    going = [x for x in told if VERBS[x.verb].speed]
+        ask("duration", "whole seconds", "whole seconds")
+    ask("posture", "posture at start", "posture at start")
+    ask("posture", "posture at end", "posture at end")
+    guess = notation.postures[1] if ask.random.random() < 0.5 else ask.one(POSTURES)
+    ask("yesno", "is at end", f"is {guess} at end", posture=guess)
+    going = [x for x in lines if VERBS[x.verb].speed]
     far = sum(x.speed * (x.end - x.start) for x in going)
     metres = round(facts.distance)
-    if abs(facts.distance - metres) < 0.3 and 1 <= metres < len(NUMBERS) and abs(far - facts.distance) < 0.25 * metres:
-        ask("distance", NUMBERS[metres], "About how many metres does the person go?",
-            "Roughly how many metres are covered?",
-            "How far does the person get along the way, in metres?")  # fmt: skip
-    steps = any(x.verb in ("step", "jump", "hop", "climb") for x in told)
-    if going and facts.displacement > 1.0:
-        ask("place", "move away", "Does the person stay in place or move away?",
-            "Stay in place or move away: which does the person do?")  # fmt: skip
-    elif not going and not steps and facts.displacement < 0.25 and facts.distance < 0.6:
-        ask("place", "stay in place", "Does the person stay in place or move away?",
-            "Stay in place or move away: which does the person do?")  # fmt: skip
-    ways = {x.way for x in going}
-    straight = not any(x.verb == "turn" for x in told) and all(abs(x.size) < 45 for x in going)
-    if len(ways) == 1 and straight and facts.direction in ways and facts.displacement > 0.6:
-        ask("way", facts.direction, "Which way does the person get, as they face at first?",
-            "Where does the person end up from where they faced at first?")  # fmt: skip
-    turn = sum(x.size * (1 if x.way == "left" else -1) for x in told if x.verb == "turn") + sum(x.size for x in going)
+    if abs(facts.distance - metres) < 0.3 and 1 <= metres < len(NUMBERS) and round(far) == metres:
+        ask("distance", "metres", "metres")
+    if (going and facts.displacement > 1.0) or (not going and facts.displacement < 0.25 and facts.distance < 0.6):
+        ask("place", "stay or move", "stay or move")
+    if facts.direction in {x.way for x in going} and facts.displacement > 0.6:
+        ask("way", "where", "where")
+    turn = sum(x.size * (1 if x.way == "left" else -1) for x in lines if x.verb == "turn") + sum(x.size for x in going)
     if abs(facts.turn) > 60 and abs(turn - facts.turn) < 40:
-        ask("turn", facts.turn_side, "To which side has the person turned by the end?",
-            "Has the person turned to the left or to the right in the end?")  # fmt: skip
+        ask("turn", "turned", "turned")
         quarters = round(abs(facts.turn) / 90)
         if abs(abs(facts.turn) - 90 * quarters) < 20 and 1 <= quarters <= 4 and abs(turn - facts.turn) < 20:
-            ask("turn", str(90 * quarters), "By about how many degrees has the person turned?",
-                "By about how many degrees does the heading change in all?")  # fmt: skip
+            ask("turn", "degrees turned", "degrees turned")
 
 
 # Labels of who moved and where it was kept: nothing that a motion shows.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from motionllm.config import Notes
-from motionllm.data import edits
+from motionllm.data import edits, inquiries
 from motionllm.data.changes import PACE, summary
 from motionllm.data.edit_kinds import Donors
 from motionllm.data.sources import at_pace, mirrored
@@ -169,6 +169,17 @@ def _request(clip: Clip, draw: Draw) -> Values:
     return {"plan": summary(edit.old), "request": request, "change": edit.change}
 
 
+def _query(clip: Clip, draw: Draw) -> list[Values]:
+    """Several questions, each with its query: most are of no clip, which they do not need; some of the clip's labels."""
+    drawn = []
+    labels = [question.text for question in clip.sample.questions if question.kind.startswith("label ")]
+    for _ in range(QUESTIONS):
+        asked = inquiries.draw(draw.random)
+        text = labels[draw.random.integers(len(labels))] if labels and asked.query == "none" else asked.text
+        drawn.append({"question": text, "query": asked.query})
+    return drawn
+
+
 def _changed(name: str, edited: Callable[[np.ndarray], np.ndarray], *optional: str) -> Task:
     """A task whose answer is the clip's features changed by `edited`."""
 
@@ -262,6 +273,15 @@ _RECORDS = (
         again="request",
         serves=lambda clip, parts: edits.editable(clip.notation),
         fill=_edit,
+        noted=True,
+    ),
+    Task(
+        name="query",
+        given=("question",),
+        answer="query",
+        again="question",
+        serves=lambda clip, parts: bool(clip.notation),
+        fill=_query,
         noted=True,
     ),
     # Conversations of the user's own, with motion and without.
