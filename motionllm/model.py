@@ -28,6 +28,7 @@ from motionllm.data.changes import OTHERWISE, added, changed, shared, summary
 from motionllm.data.clips import Clip
 from motionllm.data.conversations import Message, Renderer
 from motionllm.data.meaning import associations
+from motionllm.data.queries import Query
 from motionllm.data.templates import Templates, conversation
 from motionllm.engines import Engine
 from motionllm.errors import MotionLLMError
@@ -890,14 +891,43 @@ class MotionLM:
         return self.ask_batch([motion], [question])[0]
 
     def ask_batch(self, motions: Sequence[Motion | np.ndarray], questions: Sequence[str]) -> list[str]:
-        """One answer for each pair of motion and question, decoded side by side."""
+        """One answer for each pair of motion and question, decoded side by side.
+
+        An adapter that writes queries (`queries`) answers by them from the measured notation, exactly; what no query
+        asks, and what the notation does not say, it answers in its own words.
+        """
         if any(not q.strip() for q in questions):
             raise MotionLLMError("The question is empty; ask something about the motion.")
+        asked = [(self._given(m), q.strip()) for m, q in zip(motions, questions, strict=True)]
+        answers: list[str | None] = [None] * len(asked)
+        measured = [i for i, (part, _) in enumerate(asked) if part.get("notation")] if self.queries else []
+        for i, query in zip(measured, self.queried([asked[i][1] for i in measured]), strict=True):
+            answers[i] = query.answer(Notation.parse(asked[i][0]["notation"]))
         template = self.templates.phrasings("question")[0]
-        return self._say([
-            conversation(template, {"motion": self._given(m), "question": q.strip()}, answered=False)
-            for m, q in zip(motions, questions, strict=True)
-        ])  # fmt: skip
+        rest = [conversation(template, {"motion": part, "question": q}, answered=False)
+                for (part, q), answer in zip(asked, answers, strict=True) if answer is None]  # fmt: skip
+        own = iter(self._say(rest) if rest else [])
+        return [next(own) if answer is None else answer for answer in answers]
+
+    @property
+    def queries(self) -> bool:
+        """Whether answers are looked up in the notation: it is `shown`, and the model was trained to write queries of
+        it (the task `query`).
+        """
+        learned = self.recipe.data.tasks.get("query", 0) > 0 and bool(self.templates.tasks.get("query"))
+        return learned and self.shown != "codes"
+
+    def queried(self, questions: Sequence[str]) -> list[Query]:
+        """What questions ask of a notation; `none` for one whose answer no notation holds. No motion is needed.
+
+        The model writes freely: words that are no query, as "does juggle", are `none` too. Held to valid queries it
+        would name the nearest verb there is.
+        """
+        if not questions:
+            return []
+        template = self.templates.phrasings("query")[0]
+        texts = self._say([conversation(template, {"question": q}, answered=False) for q in questions])
+        return [Query.read(text) for text in texts]
 
     def chat(
         self,

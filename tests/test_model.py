@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import pickle
@@ -626,6 +627,42 @@ def test_captions_are_given_what_was_trained(lm: MotionLM, clip: np.ndarray, mon
     assert len(whole) == 4 and sum("codes" in part for part in whole) == 2
     assert all(np.array_equal(part["codes"], codes) for part in whole if "codes" in part)
     assert any("notation" in part and part["notation"] != notation for part in motions)
+
+
+def test_answers_are_looked_up_where_queries_were_learned(
+    lm: MotionLM, clip: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    written = {
+        "How long?": "seconds",
+        "Is it sad?": "none",
+        "Any juggling?": "does juggle",
+        "Count!": "count cartwheel",
+    }
+
+    def say(conversations):  # type: ignore[no-untyped-def]
+        lines = ["".join(part.get("text", "<motion>") for part in c[0]["content"]) for c in conversations]
+        asked.extend(lines)
+        return [next((w for q, w in written.items() if "<motion>" not in x and q in x), "free") for x in lines]
+
+    reader = copy.copy(lm)
+    reader.recipe = lm.recipe.model_copy(deep=True)
+    reader.recipe.data.notation = Notes(read=1.0)
+    reader.shown = "both"
+    monkeypatch.setattr(reader, "_say", say)
+    monkeypatch.setattr(
+        reader, "_given", lambda _: {"codes": np.zeros(2, np.int64), "notation": "3.1 s, lying to lying"}
+    )
+    assert not reader.queries
+    assert reader.ask_batch([clip] * 4, list(written)) == ["free"] * 4
+    assert len(asked) == 4 and all(x.startswith("<motion>") for x in asked)  # as ever
+    reader.recipe.data.tasks["query"] = 1.0
+    assert reader.queries
+    assert reader.ask_batch([clip] * 4, list(written)) == ["3.1 s", "free", "free", "free"]
+    assert len(asked) == 4 + 4 + 3
+    assert reader.ask(clip, "How long?") == "3.1 s" and len(asked) == 12  # nothing is left to say
+    reader.shown = "codes"
+    assert not reader.queries and reader.ask(clip, "How long?") == "free"
 
 
 def test_captions_are_checked_by_the_notation(lm: MotionLM, clip: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,7 @@ import numpy as np
 
 from motionllm.bases import cache_folder
 from motionllm.config import Source
-from motionllm.data import asked, chats, phrasing, sources, variants
-from motionllm.data import queries
+from motionllm.data import asked, chats, phrasing, queries, sources, variants
 from motionllm.data import questions as asking
 from motionllm.data.asked import contradiction
 from motionllm.data.questions import Balance, fact_questions, label_questions, label_values, labels_asked

@@ -80,8 +80,8 @@ _SYNONYMS = {
     "throw": "toss something | throw a ball | make a throw // hurl something",
     "punch": "box | hit | strike with the fist | punch someone // jab",
     "clap": "applaud | clap hands // clap both hands",
-    "hands on hips": "put hands on hips | rest the hands on the hips | have the hands on the hips // place hands on the "
-                     "hips",
+    "hands on hips": "put hands on hips | rest the hands on the hips | have the hands on the hips // place hands on "
+                     "the hips",
     "hand to head": "touch the face | raise a hand to the head | put a hand to the head | touch the mouth // hold a "
                     "hand to the face",
     "kick": "do a kick | kick something | kick a ball | make a kick // give a kick",

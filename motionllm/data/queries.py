@@ -94,6 +94,14 @@ class Query:
                 return Query(form, match.groups())
         raise MotionLLMError(f"{text[:60]!r} is no query; one is written like 'count kick' or 'side wave'.")
 
+    @staticmethod
+    def read(text: str) -> Query:
+        """The query that a model wrote; `none` for what is no query."""
+        try:
+            return Query.parse(text)
+        except MotionLLMError:
+            return Query()
+
     def answer(self, notation: Notation) -> str | None:
         """The exact answer, in the words of the questions on facts; None where the notation does not say."""
         return FORMS[self.form](notation, *self.words)

@@ -170,7 +170,7 @@ def _request(clip: Clip, draw: Draw) -> Values:
 
 
 def _query(clip: Clip, draw: Draw) -> list[Values]:
-    """Several questions, each with its query: most are of no clip, which they do not need; some of the clip's labels."""
+    """Several questions, each with its query. No clip is needed for them, only for questions about its labels."""
     drawn = []
     labels = [question.text for question in clip.sample.questions if question.kind.startswith("label ")]
     for _ in range(QUESTIONS):

@@ -12,13 +12,14 @@ import pytest
 from motionllm.config import Source
 from motionllm.data import builtin
 from motionllm.data.clips import encode
+from motionllm.data.queries import NUMBERS, Query
 from motionllm.data.questions import (
-    NUMBERS,
     Balance,
     fact_questions,
     label_questions,
     label_values,
     labels_asked,
+    queried_questions,
     words_of,
 )
 from motionllm.data.samples import Question
@@ -112,6 +113,22 @@ def test_every_answer_is_found_again(clips: Asked) -> None:
                           "seconds", "duration", "distance", "place", "posture"}  # fmt: skip
     for kind in ("count", "when", "pace", "degrees", "height", "seconds", "duration", "distance", "place", "turn"):
         assert checked[kind] >= 10, kind
+
+
+def test_every_answer_is_that_of_its_query() -> None:
+    random, asked = np.random.default_rng(0), 0
+    for index in range(60):
+        sample = builtin.sample(index, seed=5)
+        joints = builtin.joints(builtin.Spec.of(sample.labels["spec"]), sample.labels["seed"])
+        notation, facts = measure_with_facts(joints)
+        for question, query in queried_questions(facts, notation, random):
+            if re.fullmatch(r"What is the \w+ of this motion\?", question.text):  # a data set's label in general
+                assert query == Query("none") and question.kind == "label"
+                continue
+            assert Query.parse(str(query)) == query
+            assert query.answer(notation) == question.answer, question
+            asked += 1
+    assert asked > 1000
 
 
 DOING = {"punch": "punch", "kick": "kick", "wave": "wave", "clap": "clap", "squat": "squat", "jump": "jump"}

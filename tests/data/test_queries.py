@@ -1,0 +1,141 @@
+"""Queries: their text read back, exact answers, what is none; how people ask, and what training never sees of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from motionllm.data.inquiries import KINDS, draw
+from motionllm.data.queries import ASKED, FORMS, Query
+from motionllm.data.questions import TEXTS
+from motionllm.errors import MotionLLMError
+from motionllm.motion.notation import Notation
+
+BUSY = Notation.parse("""9.0 s, standing to sitting
+0.0-2.0 walk forward turning left 90 1.2 m/s
+2.5-3.4 wave both hands x3 quickly
+3.8-4.3 kick left leg
+4.9-5.4 kick right leg
+6.0-6.4 jump forward 0.3 m
+6.8-7.6 turn right 90
+8.0-8.8 sit slowly""")
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("does kick", "yes"),
+        ("does punch", "no"),
+        ("does wave left hand", "yes"),  # both do
+        ("is wave left hand", "no"),
+        ("is wave both hands", "yes"),
+        ("does kick x2", "yes"),
+        ("does wave x2", "no"),
+        ("is walk forward turn left", "yes"),
+        ("is walk forward turn right", "no"),
+        ("which sit or kneel left leg", "sit"),
+        ("which punch left hand or kneel left leg", None),
+        ("what", None),
+        ("count wave", "three"),
+        ("count kick", "two"),
+        ("count punch", None),
+        ("side wave", "both"),
+        ("side kick", "both"),
+        ("side sit", None),
+        ("way walk", "forward"),
+        ("way turn", "right"),
+        ("pace wave", "fast"),
+        ("pace kick", None),
+        ("speed walk", "1.2 m/s"),
+        ("speed run", None),
+        ("curve walk", "left"),
+        ("degrees turn", "90 degrees"),
+        ("height jump", "0.3 m"),
+        ("when kick", "3.8 s"),
+        ("span wave", "from 2.5 to 3.4 s"),
+        ("span kick", "from 3.8 to 4.3 s and from 4.9 to 5.4 s"),
+        ("seconds walk", "2.0 s"),
+        ("whole seconds walk", "two"),
+        ("whole seconds jump", None),
+        ("first", "walk"),
+        ("last", "sit down"),
+        ("after wave", "kick"),
+        ("after kick", None),  # which of the two?
+        ("before wave", "walk"),
+        ("before walk", None),
+        ("first wave or walk", "walking"),
+        ("first wave or punch", None),
+        ("is walk before wave", "yes"),
+        ("is sit before wave", "no"),
+        ("at 2.9", "wave"),
+        ("at 2.2", None),
+        ("seconds", "9.0 s"),
+        ("whole seconds", "nine"),
+        ("posture at start", "standing"),
+        ("posture at end", "sitting"),
+        ("is sitting at end", "yes"),
+        ("is sitting at start", "no"),
+        ("metres", "two"),
+        ("stay or move", "move away"),
+        ("does move", "yes"),
+        ("does stay", "no"),
+        ("where", None),  # it turns
+        ("turned", None),  # there and back
+        ("none", None),
+    ],
+)
+def test_answers_are_exact(text: str, answer: str | None) -> None:
+    query = Query.parse(text)
+    assert str(query) == text and query.answer(BUSY) == answer
+
+
+def test_a_still_clip_answers_what_it_can() -> None:
+    still = Notation.parse("0.4 s, lying to lying")
+    answers = {form: Query.parse(text).answer(still) for form, text in examples().items()}
+    assert {form for form, answer in answers.items() if answer} == {
+        "does {label}", "does {verb} x{count}", "is {label}", "seconds", "posture at start", "posture at end",
+        "is {posture} at start", "is {posture} at end", "stay or move", "does move", "does stay",
+    }  # fmt: skip
+    alone = Notation.parse("2.0 s, standing to standing\n0.5-1.5 clap x14\n1.6-1.9 clap")
+    assert Query.parse("what").answer(alone) == "clap"
+    assert Query.parse("first").answer(alone) == Query.parse("last").answer(alone) == "clap"
+    assert Query.parse("count clap").answer(alone) == "15"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "kick", "does juggle", "does kick left hand", "count", "at noon", "does lift", "first walk", "None"]
+)
+def test_what_is_no_query_is_refused(text: str) -> None:
+    with pytest.raises(MotionLLMError, match="is no query"):
+        Query.parse(text)
+    assert Query.read(text) == Query("none")
+
+
+def examples() -> dict[str, str]:
+    """A query of each form."""
+    words = {"verb": "walk", "label": "walk", "count": "2", "posture": "lying", "time": "0.2"}
+    return {form: form.format(**words) for form in FORMS}
+
+
+def test_every_query_can_be_asked_for_and_every_question_is_one() -> None:
+    assert {*TEXTS} - {"label"} <= {*KINDS}  # what facts answer is learned; a label is asked for in the same words
+    random = np.random.default_rng(0)
+    for held_out in (False, True):
+        asked = {kind: [draw(random, held_out, kind) for _ in range(20)] for kind in KINDS}
+        forms = {Query.parse(one.query).form for some in asked.values() for one in some}
+        assert forms == {*FORMS}
+        assert all("{" not in one.text and one.text.strip() for some in asked.values() for one in some)
+        assert {one.kind for one in asked["does"]} <= {"does", "none"}
+        assert {one.query.split(" ")[0] for one in asked["count"]} <= {"count", "none"}
+
+
+def test_some_words_are_never_trained() -> None:
+    for kind, spec in KINDS.items():
+        assert len(spec.held) >= 2 and len(spec.known) >= 6, kind
+        assert not {*spec.held} & {*spec.known}, kind
+    random = np.random.default_rng(0)
+    verbs = {draw(random, kind="does").query.removeprefix("does ") for _ in range(500)}
+    assert verbs == {*ASKED, "none"}
+    trained = {draw(random).text.lower().rstrip("?.") for _ in range(3000)}
+    held = {draw(random, held_out=True).text.lower().rstrip("?.") for _ in range(1000)}
+    assert len(trained) > 2000 and len(held & trained) < 20
