@@ -17,7 +17,9 @@ import numpy as np
 from motionllm import shipped
 from motionllm.errors import MotionLLMError
 from motionllm.eval import gaps
-from motionllm.eval.suites import FORMAT, GAPS, SAMPLES
+from motionllm.eval.contestants import GAPS
+from motionllm.eval.passes import SAMPLES
+from motionllm.eval.suites import FORMAT
 from motionllm.files import parse_json, read_json, read_text, read_yaml, write_file
 from motionllm.motion.page import box, fill, player, stored
 

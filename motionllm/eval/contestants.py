@@ -1,0 +1,206 @@
+"""What a suite measures: a model, or a baseline that puts training clips in its place."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from motionllm.config import Suite
+from motionllm.data.samples import Sample
+from motionllm.data.sources import read
+from motionllm.errors import MotionLLMError
+from motionllm.eval import gaps, metrics
+from motionllm.eval.gaps import Gap
+from motionllm.eval.text import normalised
+from motionllm.model import MotionLM, find_adapter
+from motionllm.motion import Motion
+from motionllm.motion.features import features_to_joints
+from motionllm.motion.notation import measure
+from motionllm.motion.representation import of_width
+from motionllm.results import adapter_hash
+from motionllm.tokenizer import MotionTokenizer
+
+GAPS = ("prediction", "in_between")  # the tasks that fill a clip
+Made = tuple[np.ndarray, np.ndarray]  # features (T, dim), joints (T, J, 3)
+
+
+class Contestant(Protocol):
+    """What is measured. `about` says which one it is, to the weights."""
+
+    name: str
+    about: dict[str, Any]
+
+    def motions(self, texts: Sequence[str], seconds: Sequence[float] | None, seed: int) -> list[Made]: ...
+
+    def fillings(self, asked: Sequence[Gap], seed: int) -> list[Made]: ...
+
+    def captions(self, features: Sequence[np.ndarray]) -> list[str]: ...
+
+    def answers(self, features: Sequence[np.ndarray], questions: Sequence[str]) -> list[str]: ...
+
+
+class Tokenizer:
+    """A motion tokenizer by itself, that of an adapter too."""
+
+    def __init__(self, name: str) -> None:
+        try:
+            place: str | Path = find_adapter(name) / "tokenizer"
+        except MotionLLMError:
+            place = name
+        self.name = name
+        self.motion_tokenizer = MotionTokenizer.load(place if Path(place).is_dir() else name)
+        self.about = {"model": name, "motion_tokenizer": self.motion_tokenizer.hash}
+
+
+class Model:
+    """An adapter, or with `untrained:` before its name its base without it."""
+
+    def __init__(self, name: str, suite: Suite) -> None:
+        self.name, self.suite = name, suite
+        untrained = name.startswith("untrained:")
+        of = name.removeprefix("untrained:")
+        self.lm = MotionLM.untrained(of) if untrained else MotionLM.load(of)
+        self.lm.shown = suite.shown or self.lm.shown
+        self.about = {
+            "model": name,
+            "adapter": None if untrained else adapter_hash(of),
+            "base": self.lm.recipe.model.base,
+            "motion_tokenizer": self.lm.motion_tokenizer.hash,
+        }
+
+    def motions(self, texts: Sequence[str], seconds: Sequence[float] | None, seed: int) -> list[Made]:
+        s = self.suite
+        return self._made(self.lm.generate_batch(texts, seconds, seed, s.temperature, s.top_p, s.best_of,
+                                                 guidance=s.guidance, plan=None if s.plan else False))  # fmt: skip
+
+    def fillings(self, asked: Sequence[Gap], seed: int) -> list[Made]:
+        s, ends = self.suite, [gap.features[gap.last :] for gap in asked]
+        return self._made(self.lm.generate_batch(
+            [gap.text for gap in asked], [len(gap.features) / gap.fps for gap in asked], seed, s.temperature, s.top_p,
+            s.best_of, start=[gap.features[: gap.first] for gap in asked], end=ends if len(ends[0]) else None,
+            plan=False,  # a clip is gone on with as it was trained: without
+        ))  # fmt: skip
+
+    def _made(self, motions: Sequence[Motion]) -> list[Made]:
+        return [(self.lm.motion_tokenizer.features(motion), motion.joints) for motion in motions]
+
+    def captions(self, features: Sequence[np.ndarray]) -> list[str]:
+        return self.lm.caption_batch(features)
+
+    def answers(self, features: Sequence[np.ndarray], questions: Sequence[str]) -> list[str]:
+        return self.lm.ask_batch(features, questions)
+
+
+class Baseline:
+    """Training clips in a model's place: `baseline:random` any one, `baseline:nearest` the one that is most alike.
+
+    To a text the clip with the nearest caption (cosine of TF-IDF over words), to a motion the caption of the clip
+    whose features have the nearest mean and spread, to what is given of a clip the one whose same frames are nearest:
+    none knows the embedder that scores it. Prediction and in-between have baselines without training besides, and
+    captioning has `baseline:notation`: the sentence that is measured on the motion, without any model.
+    """
+
+    def __init__(self, name: str, suite: Suite) -> None:
+        kinds = ["baseline:random", "baseline:nearest"]
+        if suite.task == "captioning":
+            kinds.append("baseline:notation")
+        if suite.task in GAPS:
+            kinds = ["baseline:hold", *(["baseline:linear"] if suite.task == "in_between" else []), "baseline:nearest"]
+        if name not in kinds:
+            raise MotionLLMError(f"There is no {name} of {suite.task}; baselines are {', '.join(kinds)}.")
+        self.name, self.nearest, self.about = name, name.endswith("nearest"), {"model": name}
+        self.suite = suite
+
+    # What a baseline does not need is not read.
+
+    @cached_property
+    def train(self) -> list[Sample]:
+        return [sample for sample in read(self.suite.data, "train") if sample.captions]
+
+    @cached_property
+    def lines(self) -> list[tuple[str, int]]:
+        """Every caption with the number of its clip."""
+        return [(caption, i) for i, sample in enumerate(self.train) for caption in sample.captions]
+
+    @cached_property
+    def words(self) -> _Words:
+        return _Words([caption for caption, _ in self.lines])
+
+    @cached_property
+    def looks(self) -> np.ndarray:
+        return np.stack([_look(sample.load()) for sample in self.train])
+
+    @cached_property
+    def clips(self) -> gaps.Clips:
+        return gaps.Clips([sample.load() for sample in self.train])
+
+    def motions(self, texts: Sequence[str], seconds: Sequence[float] | None, seed: int) -> list[Made]:
+        if self.nearest:
+            picked = [self.lines[i][1] for i in self.words.nearest(texts)]
+        else:
+            picked = np.random.default_rng(seed).integers(len(self.train), size=len(texts)).tolist()
+        found = [self.train[i].load() for i in picked]
+        return [(features, features_to_joints(features)) for features in found]
+
+    def fillings(self, asked: Sequence[Gap], seed: int) -> list[Made]:
+        if not self.nearest:
+            fill = gaps.hold if self.name == "baseline:hold" else gaps.linear
+            return [gaps.filled(gap, fill(gap)) for gap in asked]
+        return [gaps.filled(gap, gaps.from_clip(gap, self.clips.nearest(gap))) for gap in asked]
+
+    def captions(self, features: Sequence[np.ndarray]) -> list[str]:
+        if self.name == "baseline:notation":
+            return [measure(features_to_joints(clip)).sentence() for clip in features]
+        if not self.nearest:
+            # Drawn by the clip, so that a run that goes on draws as one that was never killed.
+            draws = [np.random.default_rng([self.suite.seed, zlib.crc32(clip.tobytes())]) for clip in features]
+            return [self.lines[draw.integers(len(self.lines))][0] for draw in draws]
+        mean, std = self.looks.mean(0), self.looks.std(0) + 1e-6
+        apart = metrics.distances((np.stack([_look(f) for f in features]) - mean) / std, (self.looks - mean) / std)
+        return [self.train[i].captions[0] for i in apart.argmin(1)]
+
+    def answers(self, features: Sequence[np.ndarray], questions: Sequence[str]) -> list[str]:
+        raise MotionLLMError("Every result on questions has its baselines inside (majority, text only); give a model.")
+
+
+class _Words:
+    """TF-IDF of captions, to find the nearest of them by."""
+
+    def __init__(self, captions: Sequence[str]) -> None:
+        bags = [Counter(normalised(caption).split()) for caption in captions]
+        counts = Counter(word for bag in bags for word in bag)
+        self.column = {word: i for i, word in enumerate(sorted(counts))}
+        self.weight = np.array([math.log((1 + len(bags)) / (1 + counts[word])) + 1 for word in self.column])
+        self.rows = self._rows(bags)
+
+    def nearest(self, texts: Sequence[str]) -> list[int]:
+        """The number of the nearest caption of each text; of several as near the first."""
+        return (self._rows([Counter(normalised(text).split()) for text in texts]) @ self.rows.T).argmax(1).tolist()
+
+    def _rows(self, bags: Sequence[Counter[str]]) -> np.ndarray:
+        rows = np.zeros((len(bags), len(self.column)), np.float32)
+        for i, bag in enumerate(bags):
+            for word, count in bag.items():
+                if word in self.column:
+                    rows[i, self.column[word]] = count * self.weight[self.column[word]]
+        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+
+
+def _look(features: np.ndarray) -> np.ndarray:
+    """What a clip looks like in one vector: mean and spread of its root, positions and velocities."""
+    kept = of_width(features.shape[1]).columns("turn", "path", "height", "positions", "velocities")
+    return np.concatenate([features[:, kept].mean(0), features[:, kept].std(0)])
+
+
+def contestant(name: str, suite: Suite) -> Any:
+    """A model, baseline or, for its task, motion tokenizer by name. Raises MotionLLMError where there is none."""
+    if suite.task == "tokenizer":
+        return Tokenizer(name)
+    return Baseline(name, suite) if name.startswith("baseline:") else Model(name, suite)

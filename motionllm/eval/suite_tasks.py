@@ -1,0 +1,294 @@
+"""The tasks of the suites: what each asks of a contestant, and what it measures of what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from motionllm.config import Suite
+from motionllm.data import builtin
+from motionllm.data.builtin import Spec
+from motionllm.data.sources import read
+from motionllm.errors import MotionLLMError
+from motionllm.eval import corpus, gaps, metrics
+from motionllm.eval.classifier import Classifier
+from motionllm.eval.corpus import draw_questions
+from motionllm.eval.embedder import Embedder
+from motionllm.eval.evaluator import StandardEvaluator
+from motionllm.eval.labels import label_scores
+from motionllm.eval.passes import SAMPLES, Case, Measured, Run, write_samples
+from motionllm.eval.text import caption_scores
+from motionllm.motion.features import features_to_joints
+
+WORDLESS = "a person moves"  # what is said of a clip that is to be filled where no caption is given
+
+
+def text_to_motion(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any]:
+    suite, more = run.suite, run.suite.multimodality
+    few = cases[: more.texts] if more else []
+    run.todo = suite.replications * len(cases) + (more.repeats * len(few) if more else 0)
+    true_seconds = [case.seconds for case in cases]
+    seconds = true_seconds if suite.length == "given" else None
+    classifiers = _classifiers(suite, run.embedder)
+    rows: dict[str, list[dict[str, Any]]] = {"real": [], "made": []}
+    shown: list[Measured] = []
+    lengths: list[float] = []
+    failed = 0
+    whole = [Measured(e, features_to_joints(case.features)) for e, case in zip(real, cases, strict=True)]
+    for number in range(suite.replications):
+        captions = captions_of(cases, suite, number)
+        text = run.embedder.embed_texts(captions)
+        made = run.motions("replication", number, captions, seconds)
+        shown = shown or made
+        failed += sum(m.joints is None for m in made)
+        for name, motions in (("real", whole), ("made", made)):
+            rows[name].append(_replication(run, cases, text, motions, real, number, classifiers))
+        lengths += [m.joints.shape[0] / case.fps - wanted for m, case, wanted in
+                    zip(made, cases, true_seconds, strict=True) if m.joints is not None]  # fmt: skip
+    result: dict[str, Any] = {name: _intervals(found) for name, found in rows.items()}
+    if lengths:
+        result["made"]["duration"] = metrics.duration_error(lengths, [0.0] * len(lengths))
+    if more:
+        captions = [case.sample.captions[0] for case in few]
+        asked = [case.seconds for case in few] if suite.length == "given" else None
+        passes = [run.motions("repeat", k, captions, asked) for k in range(more.repeats)]
+        whole_ = [row for row in zip(*passes, strict=True) if all(m.embedding is not None for m in row)]
+        if whole_:
+            stacked = np.stack([[m.embedding for m in row] for row in whole_])
+            draw = np.random.default_rng([suite.seed, 3])
+            result["made"]["multimodality"] = metrics.multimodality(stacked, draw, more.pairs)
+    result["failures"] = failed
+    write_samples(run.parts.parents[1] / "samples.npz", cases, shown)
+    return result | _probe_scores(classifiers)
+
+
+def _replication(
+    run: Run, cases: Sequence[Case], text: np.ndarray, motions: Sequence[Measured], real: np.ndarray, number: int,
+    classifiers: dict[str, Classifier],
+) -> dict[str, Any]:  # fmt: skip
+    """Every measure of one replication; a failed motion is a miss where there is something to hit."""
+    suite = run.suite
+    order = [i for i in np.random.default_rng([suite.seed, 2, number]).permutation(len(cases))
+             if motions[i].embedding is not None]  # fmt: skip
+    there = len(order) / len(cases)
+    if len(order) < max(suite.group, suite.pairs, 2):
+        raise MotionLLMError(
+            f"Only {len(order)} of {len(cases)} motions could be measured; suite {suite.name} ranks among "
+            f"{suite.group} and compares {suite.pairs} pairs."
+        )
+    found = np.stack([motions[i].embedding for i in order])  # type: ignore[misc]
+    precision = metrics.r_precision(text[order], found, group=suite.group) * there
+    row: dict[str, Any] = {f"r{k}": float(r) for k, r in enumerate(precision, 1)}
+    row |= {
+        "mm_dist": metrics.mm_dist(text[order], found),
+        "fid": metrics.frechet_distance(found, real),
+        "diversity": metrics.diversity(found, np.random.default_rng([suite.seed, 1, number]), suite.pairs),
+    }
+    measures = [motions[i].measure(cases[i]) for i in order]
+    # Of a clip too short for a notation nothing can be agreed with.
+    row |= {
+        key: float(np.mean([one[key] for one in measures if key in one]))
+        for key in dict.fromkeys(key for one in measures for key in one)
+    }
+    if "agreement" in row:
+        row["agreement"] *= there
+    for key, classifier in classifiers.items():
+        truth = [cases[i].sample.labels.get(key) for i in order]
+        row[f"label_{key}"] = there * float(np.mean([a == b for a, b in zip(classifier(found), truth, strict=True)]))
+    if suite.data.kind == "builtin" and suite.captions == "first":
+        specs = [Spec.of(case.sample.labels["spec"]) for case in cases]
+        checks = [motion.check(case) for motion, case in zip(motions, cases, strict=True)]
+        shares = corpus.shares(specs, checks)
+        row |= {name: shares[name] for name in ("asked", "all_of")}
+    return row
+
+
+def filling(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any]:
+    suite = run.suite
+    run.todo = suite.replications * len(cases)
+    true = [features_to_joints(case.features) for case in cases]
+    rows: dict[str, list[dict[str, Any]]] = {"real": [], "made": []}
+    shown: list[Measured] = []
+    failed = 0
+    for number in range(suite.replications):
+        said = [WORDLESS] * len(cases) if suite.captions == "none" else captions_of(cases, suite, number)
+        asked = [gaps.gap(c.features, suite.task, suite.given, text) for c, text in zip(cases, said, strict=True)]
+        made = run.passed("replication", number, lambda seed, some: run.contestant.fillings(some, seed), asked)
+        # One of another length than was asked for cannot be laid beside the truth, frame by frame.
+        made = [m if m.joints is not None and m.joints.shape == t.shape else Measured()
+                for m, t in zip(made, true, strict=True)]  # fmt: skip
+        shown = shown or made
+        failed += sum(m.joints is None for m in made)
+        whole = [Measured(e, t) for e, t in zip(real, true, strict=True)]
+        for name, motions in (("real", whole), ("made", made)):
+            there = [i for i, motion in enumerate(motions) if motion.joints is not None]
+            if len(there) < max(suite.pairs, 2):
+                raise MotionLLMError(
+                    f"Only {len(there)} of {len(cases)} clips could be filled; suite {suite.name} compares "
+                    f"{suite.pairs} pairs."
+                )
+            found = np.stack([motions[i].embedding for i in there])  # type: ignore[misc]
+            measured = [gaps.measures(asked[i], motions[i].joints, true[i]) for i in there]  # type: ignore[arg-type]
+            draw = np.random.default_rng([suite.seed, 1, number])
+            rows[name].append(
+                {key: float(np.mean([one[key] for one in measured])) for key in measured[0]}
+                | {
+                    "fid": metrics.frechet_distance(found, real),
+                    "diversity": metrics.diversity(found, draw, suite.pairs),
+                }
+            )
+    write_samples(run.parts.parents[1] / "samples.npz", cases, shown)
+    return {name: _intervals(found) for name, found in rows.items()} | {"failures": failed}
+
+
+def captioning(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any]:
+    run.todo = len(cases)
+    said = run.words("captions", run.contestant.captions, [case.features for case in cases])
+    heard = [text or "" for text in said]  # a failed caption says nothing
+    references = {case.sample.id: case.sample.captions for case in cases}
+    first = [case.sample.captions[0] for case in cases]
+    result: dict[str, Any] = {
+        "text": caption_scores(dict(zip(references, heard, strict=True)), references),
+        "failures": sum(text is None for text in said),
+        "examples": [
+            {"id": case.sample.id, "said": text, "true": case.sample.captions}
+            for case, text in list(zip(cases, said, strict=True))[: 2 * SAMPLES]
+        ],
+    }
+    for name, texts in (("real", first), ("made", heard)):
+        if isinstance(run.embedder, StandardEvaluator) and not set(texts) <= run.embedder.tagged.keys():
+            result[name] = None  # parts of speech are known of the data set's own captions alone
+            continue
+        order = np.random.default_rng([run.suite.seed, 2]).permutation(len(cases))
+        text = run.embedder.embed_texts(texts)
+        precision = metrics.r_precision(real[order], text[order], group=run.suite.group)
+        result[name] = {f"r{k}": float(r) for k, r in enumerate(precision, 1)}
+        result[name]["mm_dist"] = metrics.mm_dist(text, real)
+    if run.suite.labels:
+        train = read(run.suite.data, "train")
+        scores = label_scores(dict(zip(references, heard, strict=True)), train, [case.sample for case in cases])
+        result["labels"] = {
+            key: {"accuracy": scores["labels"][key]["accuracy"], "chance": scores["labels"][key]["chance"]}
+            for key in run.suite.labels
+            if key in scores["labels"]
+        }
+    return result
+
+
+def questions(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any]:
+    asked = draw_questions([case.sample for case in cases], run.suite.seed)
+    if not asked:
+        raise MotionLLMError(f"No clip of suite {run.suite.name} has questions; the built-in corpus has.")
+    run.todo = len(asked)
+    questions = [question for _, question in asked]
+    features = [cases[clip].features for clip, _ in asked]
+    said = run.words("answers", run.contestant.answers, features, [question.text for question in questions])
+    true, kinds = [q.answer for q in questions], [q.kind for q in questions]
+    known = [(q.text, q.answer, q.kind) for sample in read(run.suite.data, "train") for q in sample.questions]
+    blind = metrics.text_only_answers(known, [(q.text, q.kind) for q in questions])
+    right = [a is not None and builtin.right_answer(q, a) for q, a in zip(questions, said, strict=True)]
+    return {
+        "answers": metrics.answer_scores(said, true, kinds) | {"understood": sum(right) / len(right)},
+        "text_only": metrics.answer_scores(blind, true, kinds),
+        "failures": sum(answer is None for answer in said),
+    }
+
+
+def tokenizer(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any]:
+    """What a motion tokenizer keeps of the clips. One that is shorter than a step is a failure."""
+    tokenizer = run.contestant.motion_tokenizer
+    rows, codes, again, failed = [], [], [], 0
+    fps, parents = tokenizer.fps, tokenizer.skeleton.parents
+    feet = [foot for _, foot in tokenizer.skeleton.feet]
+    for i, case in enumerate(cases):
+        try:
+            code = tokenizer.encode(case.features)
+            features = tokenizer.decode_features(code)
+            embedding = run.embedder.embed_motions([features])[0]
+            made, true = features_to_joints(features), features_to_joints(case.features[: len(features)])
+            rows.append({
+                "root_aligned_mpjpe_mm": 1000 * metrics.root_aligned_mpjpe(made, true),
+                "mpjpe_mm": 1000 * metrics.mpjpe(made, true),
+                "pa_mpjpe_mm": 1000 * metrics.pa_mpjpe(made, true),
+                "acceleration_error": metrics.acceleration_error(made, true, fps),
+                "skating": metrics.foot_skating(made, fps, feet),
+                "penetration_mm": 1000 * metrics.floor_penetration(made),
+                "jerk": metrics.jerk(made, fps),
+                "bone_drift": metrics.bone_length_drift(made, parents),
+                "frames": len(made),
+            })  # fmt: skip
+        except MotionLLMError:
+            failed += 1
+            continue
+        codes.append(code)
+        again.append(embedding)
+        if run.progress:
+            run.progress((i + 1) / len(cases), clips=i + 1)
+    if len(rows) < 2:
+        raise MotionLLMError(f"{failed} of {len(cases)} clips cannot be tokenized; there is nothing to measure.")
+    # Over frames, as reconstruction is reported, not over clips.
+    frames = np.array([row.pop("frames") for row in rows])
+    found = {key: float(np.average([row[key] for row in rows], weights=frames)) for key in rows[0]}
+    found |= metrics.code_use(np.concatenate(codes), tokenizer.size)
+    found |= {"fid": metrics.frechet_distance(np.stack(again), real), "codes_per_second": tokenizer.codes_per_second}
+    return {"made": found | {"codes": tokenizer.size}, "failures": failed}
+
+
+def captions_of(cases: Sequence[Case], suite: Suite, number: int) -> list[str]:
+    """The captions of a replication."""
+    if suite.captions in ("first", "none"):
+        return [case.sample.captions[0] for case in cases]
+    draw = np.random.default_rng([suite.seed, 4, number])
+    return [case.sample.captions[draw.integers(len(case.sample.captions))] for case in cases]
+
+
+def _classifiers(suite: Suite, embedder: Embedder | StandardEvaluator) -> dict[str, Classifier]:
+    """A classifier of each label, trained on real train clips."""
+    if not suite.labels:
+        return {}
+    samples = read(suite.data, "train")
+    found = embedder.embed_motions([sample.load() for sample in samples])
+    result = {}
+    for key in suite.labels:
+        known = [i for i, sample in enumerate(samples) if isinstance(sample.labels.get(key), str)]
+        result[key] = Classifier.fit(found[known], [samples[i].labels[key] for i in known], key)
+    return result
+
+
+def _probe_scores(classifiers: dict[str, Classifier]) -> dict[str, Any]:
+    if not classifiers:
+        return {}
+    return {"classifiers": {key: {"classes": len(c.classes), "train": c.accuracy} for key, c in classifiers.items()}}
+
+
+def _intervals(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {key: metrics.interval([row[key] for row in rows]) for key in rows[0]}
+
+
+@dataclass(frozen=True)
+class SuiteTask:
+    """measure(run, cases, embeddings of the real clips): the result's own entries. settings: those of the suite that
+    bear on its numbers. optional: further ones with their usual values, which results name only where they differ.
+    """
+
+    measure: Callable[[Run, Sequence[Case], np.ndarray], dict[str, Any]]
+    settings: tuple[str, ...] = ()
+    optional: dict[str, Any] = field(default_factory=dict)
+
+
+_MADE = ("replications", "group", "pairs", "temperature", "top_p", "best_of", "batch")
+SUITE_TASKS = {
+    "text_to_motion": SuiteTask(
+        text_to_motion,
+        ("captions", "length", *_MADE, "labels"),
+        {"guidance": 1, "plan": True, "multimodality": None},
+    ),
+    "captioning": SuiteTask(captioning, ("group", "labels", "batch"), {"shown": None}),
+    "questions": SuiteTask(questions, ("batch",), {"shown": None}),
+    "prediction": SuiteTask(filling, ("captions", "given", *_MADE)),
+    "in_between": SuiteTask(filling, ("captions", "given", *_MADE)),
+    "tokenizer": SuiteTask(tokenizer),
+}
