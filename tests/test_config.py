@@ -14,7 +14,6 @@ from pydantic import BaseModel
 from motionllm import shipped
 from motionllm.config import (
     SCHEMAS,
-    Ablation,
     EmbedderRecipe,
     Improvement,
     Recipe,
@@ -115,7 +114,7 @@ def sections(schema: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 def test_every_number_has_an_end_and_every_key_its_words() -> None:
     found = {section for schema in SCHEMAS.values() for section in sections(schema)}
-    assert len(found) == 23
+    assert len(found) == 20
     for section in found:
         assert section.__doc__
         schema = section.model_json_schema()
@@ -145,7 +144,6 @@ def test_a_name_does_not_lead_out_of_its_folder(name: str, schema: type[Recipe])
     [
         ("recipes", "default", Recipe, "data.sources.1.path"),
         ("recipes", "improve-bandai", Improvement, "sources.0.path"),
-        ("tokenizer", "ablation.yaml", Ablation, "tokenizer.sources.1.path"),
         ("eval", "captioning-cmu", Suite, "data.path"),
         ("embedders", "bandai", EmbedderRecipe, "sources.0.path"),
     ],
@@ -177,7 +175,7 @@ def test_every_shipped_recipe_is_valid(kind: str) -> None:
     files = sorted((shipped.root() / kind).glob("*.yaml"))
     assert files
     for path in files:
-        schema: type = Ablation if path.stem == "ablation" else Recipe if kind == "recipes" else TokenizerRecipe
+        schema: type = Recipe if kind == "recipes" else TokenizerRecipe
         schema = Improvement if path.stem.startswith("improve-") else schema
         recipe = load_recipe(path, (), schema)
         assert recipe.name == path.stem

@@ -139,9 +139,6 @@ def recipes(tiny_base: Path, tiny_tokenizer: Path, tmp_path_factory: pytest.Temp
                   "adapter": {"rank": 4}, "data": {"sources": [source]},
                   "train": {"steps": 2, "batch": 2, "validate_examples": 2}},
         "tokenizer": {"name": "a", "sources": [source], "network": network, "train": fit},
-        "ablation": {"name": "a", "tokenizer": {"sources": [source], "train": fit},
-                     "llm": {"layers": 1, "width": 64, "steps": 2, "batch": 2, "seconds": 1},
-                     "rows": [{"name": "one", "network": network}]},
         "embedder": {"name": "a", "sources": [{"kind": "builtin", "clips": 96}], "base": str(tiny_base), "width": 8,
                      "dim": 8, "train": {"steps": 4, "batch": 8}},
         "suite": {"name": "a", "task": "tokenizer", "data": {"kind": "builtin", "clips": 100}, "cases": 4, "group": 4,
@@ -157,7 +154,6 @@ def _command(kind: str, file: Path, words: list[str], run: Path | None) -> list[
     return {
         "train": ["train", str(file), *words, "--dry-run"],
         "tokenizer": ["tokenizer", "train", str(file), *words],
-        "ablation": ["tokenizer", "ablation", str(file), *words],
         "embedder": ["eval", "train-embedder", str(file), *words],
         "suite": ["eval", str(file), *words, "--model", str(run)],
         "improve": ["improve", str(run), str(file), *words],
@@ -218,16 +214,16 @@ def test_broken_recipes(
 ) -> None:
     """Reading of all kinds, and --dry-run; what other verbs would run is left out."""
     from motionllm.data import prepare
-    from motionllm.eval import ablation, embedder, suites
+    from motionllm.eval import embedder, suites
     from motionllm.feedback import improve
 
     def stop(*_: Any, **__: Any) -> None:
         raise SystemExit(0)
 
-    for module, name in ((prepare, "train_tokenizer"), (ablation, "run"), (embedder, "train_embedder"),
+    for module, name in ((prepare, "train_tokenizer"), (embedder, "train_embedder"),
                          (suites, "run_suite"), (improve, "improve")):  # fmt: skip
         monkeypatch.setattr(module, name, stop)
-    kinds = ["train", "train", "tokenizer", "ablation", "embedder", "suite", "improve"]
+    kinds = ["train", "train", "tokenizer", "embedder", "suite", "improve"]
     _fuzz(recipes, kinds, COUNT or 70, tmp_path / "run", tmp_path, capsys, SEED)
 
 

@@ -23,9 +23,7 @@ def recipes(
     reference: Annotated[
         bool, typer.Option("--reference", help="Print every key of every kind of recipe as Markdown: docs/recipes.md.")
     ] = False,
-    kind: Annotated[
-        str, typer.Option(help="With --schema: train, improve, tokenizer, ablation, suite or embedder.")
-    ] = "train",
+    kind: Annotated[str, typer.Option(help="With --schema: train, improve, tokenizer, suite or embedder.")] = "train",
     as_json: Json = False,
 ) -> None:
     """List the shipped recipes; `recipes show NAME` prints one."""

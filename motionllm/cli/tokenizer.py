@@ -1,4 +1,4 @@
-"""`motionllm tokenizer train | report | bpe | ablation | encode | decode`: motion tokenizers."""
+"""`motionllm tokenizer train | report | bpe | encode | decode`: motion tokenizers."""
 
 from __future__ import annotations
 
@@ -142,31 +142,6 @@ def bpe(
         for row in rows
     )
     emit({"tokenizer": tokenizer, "codes_per_second": loaded.codes_per_second, "bpe": rows}, as_json, text)
-
-
-@app.command("ablation", context_settings=CONTEXT)
-def ablation(
-    plan: Annotated[Path, typer.Argument(help="A plan: data, budget, and the networks to compare.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="key=value words, e.g. llm.steps=100.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of results, one JSON a row; rows that are there are kept.")] = Path(
-        "runs/ablation"
-    ),
-    only: Annotated[str | None, typer.Option(help="Make this row alone.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Trains tokenizers on one budget, measures them and a small LLM on each, and prints the table."""
-    from motionllm.config import Ablation, find_recipe
-    from motionllm.errors import MotionLLMError
-
-    settings = find_recipe("tokenizer", plan, overrides or [], Ablation)
-    from motionllm.eval.ablation import run, table
-    from motionllm.tracking import Bar
-
-    if only and only not in (names := [row.name for row in settings.rows]):
-        raise MotionLLMError(f"{plan} has no row {only}; it has {', '.join(names)}.")
-    with Bar(settings.name) as bar:
-        results = run(settings, out, only, bar.update)
-    emit({"rows": results}, as_json, table(results))
 
 
 @app.command("encode", context_settings=CONTEXT)

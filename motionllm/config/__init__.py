@@ -14,11 +14,8 @@ from motionllm.config.finetune import Adapter, Data, Model, Notes, Recipe, Train
 from motionllm.config.loading import check_recipe, drop_unknown, dump_recipe, find_recipe, json_schema, load_recipe
 from motionllm.config.tokenizer import (
     FSQ_LEVELS,
-    Ablation,
-    AblationRow,
     Augmentation,
     Network,
-    SmallLLM,
     TokenizerRecipe,
     TokenizerTraining,
 )
@@ -27,7 +24,6 @@ SCHEMAS: dict[str, type[Section]] = {
     "train": Recipe,
     "improve": Improvement,
     "tokenizer": TokenizerRecipe,
-    "ablation": Ablation,
     "suite": Suite,
     "embedder": EmbedderRecipe,
 }
@@ -36,8 +32,6 @@ __all__ = [
     "FSQ_LEVELS",
     "PLACEHOLDER",
     "SCHEMAS",
-    "Ablation",
-    "AblationRow",
     "Adapter",
     "Augmentation",
     "Data",
@@ -54,7 +48,6 @@ __all__ = [
     "Recipe",
     "Sampling",
     "Section",
-    "SmallLLM",
     "Source",
     "Suite",
     "TokenizerRecipe",

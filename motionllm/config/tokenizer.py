@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from motionllm.config.base import (
     NUMBER,
@@ -23,7 +23,6 @@ from motionllm.config.base import (
     Where,
     Width,
 )
-from motionllm.config.loading import explain
 
 # Finite scalar quantization: steps of each latent dimension, whose product is the number of codes.
 FSQ_LEVELS = {64: (8, 8), 256: (8, 8, 4), 512: (8, 8, 8), 1024: (8, 8, 4, 4), 2048: (8, 8, 8, 4), 4096: (8, 8, 8, 8)}
@@ -160,74 +159,3 @@ class TokenizerRecipe(Section):
         if self.train.window % self.network.down:
             raise ValueError(f"`train.window` must be a multiple of `network.down`, {self.network.down}")
         return self
-
-
-class SmallLLM(Section):
-    """A small Llama trained from scratch on motion tokens, to compare tokenizers by."""
-
-    layers: Annotated[int, Field(gt=0, le=200), NUMBER] = 4
-    """Decoder layers."""
-    width: Annotated[int, Field(gt=0, le=8192, multiple_of=64), NUMBER] = 192
-    """Hidden size, a multiple of 64."""
-    steps: Steps = 240
-    """Optimizer steps."""
-    batch: Batch = 16
-    """Windows per step."""
-    seconds: Annotated[float, Field(ge=0.5, le=600), NUMBER] = 8.0
-    """Length of a window, in seconds of motion."""
-    lr: Rate = 1.5e-3
-    """Learning rate."""
-    seed: Seed = 0
-    """Seed of initial weights and windows."""
-
-
-class AblationRow(Section):
-    """A motion tokenizer to compare."""
-
-    name: Name
-    """Name of the row, of its folder and of its result."""
-    network: Network
-    train: dict[str, Any] = {}
-    """Overrides of the shared training settings; steps, minutes, batch and window cannot be overridden."""
-    bpe: Count | None = None
-    """Number of motion BPE merges for the language model; null uses codes as they are."""
-    search: Annotated[int, Field(ge=0, le=100), NUMBER] = 0
-    """Sweeps of code search when encoding; 0 takes the encoder's codes."""
-    like: str | None = None
-    """Name of an earlier row whose tokenizer is reused instead of training one; null trains one."""
-
-
-class Ablation(Section):
-    """Comparison of motion tokenizers on one budget: `motionllm tokenizer ablation PLAN`."""
-
-    name: Name = "ablation"
-    """Name of the comparison."""
-    tokenizer: TokenizerRecipe
-    """Data and training shared by all rows."""
-    llm: SmallLLM = SmallLLM()
-    rows: Annotated[list[AblationRow], Field(min_length=1, max_length=1000)]
-    """The tokenizers; the first is the baseline."""
-
-    @model_validator(mode="after")
-    def _rows_are_told_apart(self) -> Ablation:
-        names = [row.name for row in self.rows]
-        if len(set(names)) < len(names):
-            raise ValueError("two rows have one name")
-        for row in self.rows:
-            if row.like and row.like not in names[: names.index(row.name)]:
-                raise ValueError(f"row {row.name} is like {row.like}, which is no row before it")
-            if fixed := row.train.keys() & {"steps", "minutes", "batch", "window"}:
-                raise ValueError(f"row {row.name} sets {', '.join(sorted(fixed))}: the budget is one for all rows")
-            self.recipe(row)
-        return self
-
-    def recipe(self, row: AblationRow) -> TokenizerRecipe:
-        """The row's tokenizer, with its own network and training."""
-        try:
-            train = TokenizerTraining.model_validate(self.tokenizer.train.model_dump() | row.train)
-        except ValidationError as error:
-            first = explain(error.errors()[0], TokenizerTraining)
-            raise ValueError(f"row {row.name}: train: {first}") from None
-        if train.window % row.network.down:
-            raise ValueError(f"row {row.name}: `tokenizer.train.window` must be a multiple of its network's `down`")
-        return self.tokenizer.model_copy(update={"network": row.network, "train": train})

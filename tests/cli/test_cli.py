@@ -203,7 +203,7 @@ def test_a_console_that_lacks_characters_ends_no_verb(encoding: str, monkeypatch
     assert "no verb is called" in raw["stderr"].getvalue().decode(encoding)
 
 
-@pytest.mark.parametrize("kind", ["train", "improve", "tokenizer", "ablation", "suite", "embedder"])
+@pytest.mark.parametrize("kind", ["train", "improve", "tokenizer", "suite", "embedder"])
 def test_the_schema_of_recipes_explains_every_key(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["recipes", "--schema", "--kind", kind]) == 0
     schema = json.loads(capsys.readouterr().out)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from motionllm import shipped
-from motionllm.cli import main
-from motionllm.config import Ablation, SmallLLM, check_recipe, load_recipe
+from motionllm.config import check_recipe, load_recipe
 from motionllm.data import builtin
 from motionllm.errors import RecipeError
-from motionllm.eval.ablation import frechet_pose, likelihood
 from motionllm.tokenizer import MotionTokenizer
+
+FILE = Path(__file__).parents[1] / "dev" / "tokenizer_ablation.py"
+SPEC = importlib.util.spec_from_file_location("tokenizer_ablation", FILE)
+assert SPEC and SPEC.loader
+ablation: Any = importlib.util.module_from_spec(SPEC)
+sys.modules["tokenizer_ablation"] = ablation  # pydantic looks up the names in annotations there
+SPEC.loader.exec_module(ablation)
 
 PLAN = """
 tokenizer:
@@ -30,11 +37,11 @@ rows:
 
 def test_rows_are_made_once_and_set_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "plan.yaml").write_text(PLAN)
-    call = ["tokenizer", "ablation", str(tmp_path / "plan.yaml"), "--out", str(tmp_path / "out")]
-    assert main([*call, "--only", "two"]) == 0
+    call = [str(tmp_path / "plan.yaml"), "--out", str(tmp_path / "out")]
+    assert ablation.main([*call, "--only", "two"]) == 0
     before = (tmp_path / "out" / "two.json").stat().st_mtime_ns
     capsys.readouterr()
-    assert main(call) == 0
+    assert ablation.main(call) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("`")[1] for line in lines[2:]] == ["one", "two", "merged"]
     assert "(100 %)" in lines[2]
@@ -45,7 +52,7 @@ def test_rows_are_made_once_and_set_side_by_side(tmp_path: Path, capsys: pytest.
     assert (one["train"]["steps"], two["train"]["steps"]) == (30, 30)
     assert not two["train"]["limbs"] and "limbs" not in one["train"]
     assert merged["val"]["builtin"]["codes_per_second"] == two["val"]["builtin"]["codes_per_second"] == 10
-    assert main([*call, "--only", "three"]) == 2
+    assert ablation.main([*call, "--only", "three"]) == 2
 
 
 def test_a_language_model_learns_what_repeats(tiny_tokenizer: Path) -> None:
@@ -53,10 +60,10 @@ def test_a_language_model_learns_what_repeats(tiny_tokenizer: Path) -> None:
     step = np.tile([3, 17, 5, 21], 60)
     rng = np.random.default_rng(0)
     noise = [(rng.integers(16, size=(120, 2)) + np.array([0, 16])).flatten() for _ in range(20)]
-    settings = SmallLLM(layers=1, width=64, steps=80, batch=4, seconds=4, lr=5e-3)
+    settings = ablation.SmallLLM(layers=1, width=64, steps=80, batch=4, seconds=4, lr=5e-3)
     # 10 codes a second of ln 16 nats each, when nothing can be known beforehand.
-    known = likelihood(tokenizer, {"train": [step] * 4, "val": [step]}, settings)["nats_a_second"]
-    unknown = likelihood(tokenizer, {"train": noise, "val": noise[:3]}, settings)["nats_a_second"]
+    known = ablation.likelihood(tokenizer, {"train": [step] * 4, "val": [step]}, settings)["nats_a_second"]
+    unknown = ablation.likelihood(tokenizer, {"train": noise, "val": noise[:3]}, settings)["nats_a_second"]
     assert known < 0.3 * 10 * np.log(16)
     assert 0.9 * 10 * np.log(16) < unknown < 1.3 * 10 * np.log(16)
 
@@ -72,12 +79,12 @@ def test_poses_that_are_kept_are_at_no_distance(tiny_tokenizer: Path) -> None:
 
     kept = iter(reachable)
     perfect = Perfect(tokenizer.config, tokenizer.mean, tokenizer.std, tokenizer.network)
-    assert frechet_pose(perfect, reachable) == pytest.approx(0, abs=1e-6)
-    assert frechet_pose(tokenizer, clips) > 0.1
+    assert ablation.frechet_pose(perfect, reachable) == pytest.approx(0, abs=1e-6)
+    assert ablation.frechet_pose(tokenizer, clips) > 0.1
 
 
 def test_the_plan_that_ships_is_sound() -> None:
-    plan = load_recipe(shipped.find("tokenizer", "ablation.yaml"), schema=Ablation)
+    plan = load_recipe(FILE.with_suffix(".yaml"), schema=ablation.Ablation)
     assert plan.rows[0].network.codes == 512 and plan.rows[0].network.split == "none"
 
 
@@ -93,4 +100,4 @@ def test_the_plan_that_ships_is_sound() -> None:
 )
 def test_unsound_plans_are_refused(change: dict[str, object], words: str) -> None:
     with pytest.raises(RecipeError, match=words):
-        check_recipe({"tokenizer": {"sources": [{"kind": "builtin"}]}, **change}, Ablation, "plan")
+        check_recipe({"tokenizer": {"sources": [{"kind": "builtin"}]}, **change}, ablation.Ablation, "plan")

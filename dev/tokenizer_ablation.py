@@ -1,30 +1,112 @@
-"""Motion tokenizers compared on one budget: reconstruction, cost in tokens, and what a small LLM reaches on them."""
+"""Motion tokenizers compared on one budget: reconstruction, cost in tokens, and what a small LLM reaches on them.
+
+    python dev/tokenizer_ablation.py dev/tokenizer_ablation.yaml --out tokenizer/results
+
+Makes the rows that have no result in the folder yet, then prints the table of all. `key=value` words override the plan.
+"""
 
 from __future__ import annotations
 
-import json
+import argparse
 import math
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionllm.config import Ablation, SmallLLM
+from motionllm.config import Network, TokenizerRecipe, TokenizerTraining, load_recipe
+from motionllm.config.base import NUMBER, Batch, Count, Name, Rate, Section, Seed, Steps
+from motionllm.config.loading import explain
 from motionllm.data.sources import read
+from motionllm.errors import MotionLLMError
 from motionllm.eval.metrics import frechet_distance
-from motionllm.files import lock, tidy, write_file, writing
+from motionllm.files import lock, make_folder, read_json, write_json
 from motionllm.runs import on_full_disk, rate
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.bpe import MotionBPE
 from motionllm.tokenizer.train import fit, report
+from motionllm.tracking import Bar
 
 Progress = Callable[..., None]
+
+
+class SmallLLM(Section):
+    """A small Llama trained from scratch on motion tokens, to compare tokenizers by."""
+
+    layers: Annotated[int, Field(gt=0, le=200), NUMBER] = 4
+    """Decoder layers."""
+    width: Annotated[int, Field(gt=0, le=8192, multiple_of=64), NUMBER] = 192
+    """Hidden size, a multiple of 64."""
+    steps: Steps = 240
+    """Optimizer steps."""
+    batch: Batch = 16
+    """Windows per step."""
+    seconds: Annotated[float, Field(ge=0.5, le=600), NUMBER] = 8.0
+    """Length of a window, in seconds of motion."""
+    lr: Rate = 1.5e-3
+    """Learning rate."""
+    seed: Seed = 0
+    """Seed of initial weights and windows."""
+
+
+class AblationRow(Section):
+    """A motion tokenizer to compare."""
+
+    name: Name
+    """Name of the row, of its folder and of its result."""
+    network: Network
+    train: dict[str, Any] = Field(default_factory=dict)
+    """Overrides of the shared training settings; steps, minutes, batch and window cannot be overridden."""
+    bpe: Count | None = None
+    """Number of motion BPE merges for the language model; null uses codes as they are."""
+    search: Annotated[int, Field(ge=0, le=100), NUMBER] = 0
+    """Sweeps of code search when encoding; 0 takes the encoder's codes."""
+    like: str | None = None
+    """Name of an earlier row whose tokenizer is reused instead of training one; null trains one."""
+
+
+class Ablation(Section):
+    """Comparison of motion tokenizers on one budget: a plan is a recipe of this schema."""
+
+    name: Name = "ablation"
+    """Name of the comparison."""
+    tokenizer: TokenizerRecipe
+    """Data and training shared by all rows."""
+    llm: SmallLLM = SmallLLM()
+    rows: Annotated[list[AblationRow], Field(min_length=1, max_length=1000)]
+    """The tokenizers; the first is the baseline."""
+
+    @model_validator(mode="after")
+    def _rows_are_told_apart(self) -> Ablation:
+        names = [row.name for row in self.rows]
+        if len(set(names)) < len(names):
+            raise ValueError("two rows have one name")
+        for row in self.rows:
+            if row.like and row.like not in names[: names.index(row.name)]:
+                raise ValueError(f"row {row.name} is like {row.like}, which is no row before it")
+            if fixed := row.train.keys() & {"steps", "minutes", "batch", "window"}:
+                raise ValueError(f"row {row.name} sets {', '.join(sorted(fixed))}: the budget is one for all rows")
+            self.recipe(row)
+        return self
+
+    def recipe(self, row: AblationRow) -> TokenizerRecipe:
+        """The row's tokenizer, with its own network and training."""
+        try:
+            train = TokenizerTraining.model_validate(self.tokenizer.train.model_dump() | row.train)
+        except ValidationError as error:
+            first = explain(error.errors()[0], TokenizerTraining)
+            raise ValueError(f"row {row.name}: train: {first}") from None
+        if train.window % row.network.down:
+            raise ValueError(f"row {row.name}: `tokenizer.train.window` must be a multiple of its network's `down`")
+        return self.tokenizer.model_copy(update={"network": row.network, "train": train})
 
 
 def run(
@@ -40,9 +122,7 @@ def run(
 
 
 def _run(plan: Ablation, folder: Path, only: str | None, progress: Progress | None) -> list[dict[str, Any]]:
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    tidy(folder)
+    make_folder(folder)
     sources = plan.tokenizer.sources
     names = [Path(source.path).name if source.path else source.kind for source in sources]
     features: dict[str, list[list[np.ndarray]]] = {}
@@ -90,9 +170,9 @@ def _run(plan: Ablation, folder: Path, only: str | None, progress: Progress | No
                 for split, sets in features.items()
             }
             result["llm"] = likelihood(tokenizer, codes, plan.llm, row.bpe, lambda done: tell(0.5 + done / 2))
-            write_file(folder / f"{row.name}.json", json.dumps(result, indent=1) + "\n")
+            write_json(folder / f"{row.name}.json", result)
     there = [folder / f"{row.name}.json" for row in plan.rows]
-    return [json.loads(path.read_text(encoding="utf-8")) for path in there if path.is_file()]
+    return [read_json(path) for path in there if path.is_file()]
 
 
 def frechet_pose(tokenizer: MotionTokenizer, features: Sequence[np.ndarray], search: int = 0) -> float:
@@ -224,3 +304,26 @@ def table(results: Sequence[dict[str, Any]]) -> str:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("plan", type=Path, help="data, budget, and the networks to compare")
+    parser.add_argument("overrides", nargs="*", help="key=value words, e.g. llm.steps=100")
+    parser.add_argument("--out", type=Path, default=Path("runs/ablation"), help="folder of results, one JSON per row")
+    parser.add_argument("--only", help="make this row alone")
+    options = parser.parse_args(words)
+    try:
+        plan = load_recipe(options.plan, options.overrides, Ablation)
+        if options.only and options.only not in (names := [row.name for row in plan.rows]):
+            raise MotionLLMError(f"{options.plan} has no row {options.only}; it has {', '.join(names)}.")
+        with Bar(plan.name) as bar:
+            print(table(run(plan, options.out, options.only, bar.update)))
+    except MotionLLMError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
