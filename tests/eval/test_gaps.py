@@ -14,7 +14,7 @@ from motionllm import cli
 from motionllm.config import Suite, check_recipe
 from motionllm.data import builtin
 from motionllm.errors import MotionLLMError
-from motionllm.eval import gaps, metrics, suites
+from motionllm.eval import gaps, metrics, suite_tasks, suites
 from motionllm.eval.gaps import Gap
 from motionllm.eval.suites import run_suite
 from motionllm.motion.features import features_to_joints
@@ -165,7 +165,7 @@ def test_the_truth_has_no_error(task: str, tiny_embedder: Path, enters: Any, tmp
     assert max(real["ade"]["mean"], real["fde"]["mean"]) < 1e-12 and real["fid"]["mean"] < 1e-6
     assert made["ade"]["mean"] < 0.02 and made["fid"]["mean"] < 0.01 and result["failures"] == 0
     assert made["jerk"]["mean"] == pytest.approx(real["jerk"]["mean"], rel=0.2)
-    assert knowing.texts == {suites.WORDLESS} and result["protocol"]["captions"] == "none"
+    assert knowing.texts == {suite_tasks.WORDLESS} and result["protocol"]["captions"] == "none"
     enters(told := Knowing())
     first = run_suite(suite(tiny_embedder, task, captions="first"), "knowing", tmp_path / "b")
     assert len(told.texts) > 20 and first["protocol"] != result["protocol"]

@@ -17,7 +17,7 @@ from motionllm import cli
 from motionllm.config import Suite
 from motionllm.data import builtin
 from motionllm.errors import MotionLLMError
-from motionllm.eval import suites
+from motionllm.eval import contestants, suites
 from motionllm.eval.classifier import Classifier
 from motionllm.eval.suites import run_suite
 from motionllm.motion.features import features_to_joints
@@ -178,13 +178,13 @@ def test_captions_and_questions(tiny_embedder: Path, enters: Any, tmp_path: Path
 def test_baselines_are_training_clips(tiny_embedder: Path, tmp_path: Path) -> None:
     settings = suite(tiny_embedder, replications=1)
     train = builtin.corpus(60, SEED, "train")
-    nearest = suites.Baseline("baseline:nearest", settings)
+    nearest = contestants.Baseline("baseline:nearest", settings)
     texts = [train[i].captions[-1] for i in (3, 11)]
     for text, (features, joints) in zip(texts, nearest.motions(texts, None, 0), strict=True):
         assert any(text in s.captions and np.array_equal(s.load(), features) for s in train)
         assert len(joints) == len(features)
     assert nearest.captions([train[7].load()]) == [train[7].captions[0]]
-    anyone = suites.Baseline("baseline:random", settings)
+    anyone = contestants.Baseline("baseline:random", settings)
     clips = [sample.load() for sample in train[:12]]
     said = anyone.captions(clips)
     assert anyone.captions(clips[5:]) == said[5:] and len(set(said)) > 6  # by the clip, whatever came before
@@ -192,7 +192,7 @@ def test_baselines_are_training_clips(tiny_embedder: Path, tmp_path: Path) -> No
     for key in ("asked", "agreement"):
         assert rows["baseline:nearest"]["made"][key]["mean"] > rows["baseline:random"]["made"][key]["mean"]
     with pytest.raises(MotionLLMError, match="baselines are baseline:random, baseline:nearest"):
-        suites.Baseline("baseline:best", settings)
+        contestants.Baseline("baseline:best", settings)
     with pytest.raises(MotionLLMError, match="give a model"):
         nearest.answers([], [])
 
