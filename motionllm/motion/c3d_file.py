@@ -16,7 +16,8 @@ import numpy as np
 from motionllm.errors import MotionLLMError, listed
 from motionllm.motion import budget
 from motionllm.motion.bvh import Z_UP
-from motionllm.motion.rigs import RigMap, side_and_part, to_humanml3d
+from motionllm.motion.rig_body import to_humanml3d
+from motionllm.motion.rigs import RigMap, side_and_part
 
 _CENTRES = {"h": "hip", "k": "knee", "a": "ankle", "s": "shoulder", "e": "elbow", "w": "wrist"}  # LHJC, R_KJC …
 # Origins of the segments that Plug-in Gait writes beside the markers.

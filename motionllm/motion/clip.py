@@ -16,8 +16,10 @@ import numpy as np
 
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.motion import budget, features, feet, rigs
-from motionllm.motion.bvh import BVH, sample_times, solve_bvh
+from motionllm.motion.bvh import BVH, sample_times
+from motionllm.motion.bvh_writer import solve_bvh
 from motionllm.motion.formats import READERS, WRITERS, imported
+from motionllm.motion.rig_body import kit_to_humanml3d, to_humanml3d
 from motionllm.motion.rigs import Rig, RigMap
 from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
 
@@ -154,7 +156,7 @@ class Motion:
         if self.skeleton is HUMANML3D:
             return replace(self, bvh=None, places=None)
         if self.skeleton is KIT:
-            joints = rigs.kit_to_humanml3d(self.joints.astype(np.float64))
+            joints = kit_to_humanml3d(self.joints.astype(np.float64))
         else:
             positions, bvh, places = self.joints.astype(np.float64), self._own_bvh(), self.places
             ends = {} if bvh is None else bvh.end_sites()
@@ -165,7 +167,7 @@ class Motion:
                         if parent >= 0:
                             lengths[j] = np.median(np.linalg.norm(positions[:, j] - positions[:, parent], axis=-1))
                     places = rigs.map_rig(self.skeleton.joints, self.skeleton.parents, lengths, tuple(ends), {})
-                joints = rigs.to_humanml3d(positions, ends, places)
+                joints = to_humanml3d(positions, ends, places)
             except MotionLLMError as error:
                 raise MotionLLMError(f"{self.name}: {error}" if self.name else str(error)) from None
         return replace(self, joints=joints, skeleton=HUMANML3D, bvh=None, places=None)

@@ -16,8 +16,9 @@ from motionllm.errors import MotionFileError, MotionLLMError, listed
 from motionllm.motion import budget, plausible, rigs
 from motionllm.motion.amass import AMASS, amass_joints, is_amass
 from motionllm.motion.arrays import npz_keys, number, read_npy, read_npz
-from motionllm.motion.bvh import read_bvh
+from motionllm.motion.bvh_reader import read_bvh
 from motionllm.motion.c3d_file import read_c3d
+from motionllm.motion.calibration import calibrate
 from motionllm.motion.clip import Motion, joints_of
 from motionllm.motion.representation import REPRESENTATIONS, of_width
 from motionllm.motion.rigs import Rig
@@ -29,7 +30,7 @@ def load_bvh(path: Path, rig: Any) -> Motion:
 
     rig: HumanML3D joint → joint in the file, or a file that holds this, for a rig that is not recognised.
     """
-    bvh, places, notes = rigs.calibrate(read_bvh(path), rigs.load_rig(rig))
+    bvh, places, notes = calibrate(read_bvh(path), rigs.load_rig(rig))
     skeleton: Skeleton | Rig | None = rigs.saved_skeleton(bvh.joints)
     if skeleton is None:
         skeleton = Rig(path.stem, bvh.joints, bvh.parents, bvh.rest())

@@ -8,11 +8,10 @@ spine joint) is placed from structure. What stays unclear is refused with the jo
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +19,7 @@ import numpy as np
 
 from motionllm.errors import MotionFileError, MotionLLMError, listed, unknown
 from motionllm.files import read_yaml
-from motionllm.motion import plausible
-from motionllm.motion.bvh import BVH, UPRIGHT, rest_places
+from motionllm.motion.bvh import UPRIGHT
 from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
 
 # Words for each place, most telling first. "leg", "arm", "foot", "hand" and "shoulder" mean different
@@ -49,21 +47,6 @@ _HELPERS = {"ik", "pole", "roll", "share", "ctrl", "control", "target", "end", "
 _LEG, _ARM = ("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")
 _PER_SIDE = {"hip": "hip", "knee": "knee", "ankle": "ankle", "foot": "toe", "collar": "collar",
              "shoulder": "shoulder", "elbow": "elbow", "wrist": "wrist"}  # fmt: skip
-# Metres per unit, tried in this order: a body whose stature falls within the range decides. CMU's
-# mocap counts in inches / 0.45. Ranges overlap nowhere for an adult.
-_UNITS = (
-    ("centimetres", 0.01, 1.0, 2.6), ("metres", 1.0, 1.0, 2.6), ("CMU units", 0.0254 / 0.45, 1.4, 2.1),
-    ("inches", 0.0254, 1.4, 2.1), ("decimetres", 0.1, 1.4, 2.1), ("millimetres", 0.001, 1.0, 2.6),
-    ("feet", 0.3048, 1.4, 2.1),
-)  # fmt: skip
-_SIDES = ("left", "right")
-_LENGTHS = HUMANML3D.lengths if HUMANML3D.lengths is not None else np.zeros(22)
-_UPWARDS = np.cumsum(_LENGTHS[[3, 6, 9, 12]])  # pelvis to spine1, spine2, spine3 and neck
-_SPINE = ((0.08, 0.45), (0.2, 0.75), (0.4, 0.9))  # where rigs have spine1 to spine3 on the way from pelvis to neck
-_BROADER = 1.08
-_KNEES = ("left_knee", "right_knee")
-_STATURE_PER_LEG = 2.06  # stature over thigh + shin, on the HumanML3D target skeleton
-_STATURE = 1.70  # metres, for rigs in units of their own
 
 
 @dataclass(frozen=True, eq=False)
@@ -302,208 +285,11 @@ def _ancestors(j: int, parents: Sequence[int]) -> list[int]:
     return found
 
 
-def to_humanml3d(positions: np.ndarray, ends: Mapping[int, np.ndarray], mapping: RigMap) -> np.ndarray:
-    """Joint positions (T, J, 3) of a rig → (T, 22, 3), same units, Y up.
-
-    ends: End Site positions (T, 3) by joint. Placed from structure where the rig has none: toes (the
-    End Site of the foot, else ahead of the ankle, square to the shin), collars (0.4 of the way from neck
-    to shoulder, where CMU's clavicles have their middle), wrists, ankles and head (End Sites), the neck
-    (between the shoulders), the spine joints (along the chain from pelvis to neck).
-    """
-    places = mapping.places
-    body: dict[str, np.ndarray] = {place: positions[:, j] for place, j in places.items()}
-
-    def end(place: str) -> np.ndarray | None:
-        """The End Site of the joint at `place`, unless it lies on the joint itself."""
-        point = ends.get(places[place]) if place in places else None
-        if point is None or np.median(np.linalg.norm(point - body[place], axis=-1)) < 1e-3:
-            return None
-        return point
-
-    for place, carrier in (("left_wrist", "left_elbow"), ("right_wrist", "right_elbow"), ("left_ankle", "left_knee"),
-                           ("right_ankle", "right_knee"), ("head", "neck")):  # fmt: skip
-        if place not in body:
-            point = end(carrier)
-            if point is None:
-                raise MotionLLMError(f"The rig has no {place} and no End Site that could stand for it.")
-            body[place] = point
-    if mapping.lost_thorax:
-        chest = positions[:, mapping.spine[-1]]
-        thorax = chest - (positions[:, mapping.spine[-2]] if len(mapping.spine) > 1 else body["pelvis"])
-        moved = ["head", *(f"{side}_{p}" for side in ("left", "right") for p in ("shoulder", "elbow", "wrist"))]
-        body |= {"neck": chest + thorax} | {place: body[place] + thorax for place in moved}
-    if "neck" not in body:
-        body["neck"] = (body["left_shoulder"] + body["right_shoulder"]) / 2
-    _place_spine(body, [positions[:, j] for j in mapping.spine])
-    across = body["left_hip"] - body["right_hip"] + body["left_shoulder"] - body["right_shoulder"]
-    known = True
-    for side in ("left", "right"):
-        body[f"{side}_foot"] = _toe(body, side, across, [end(f"{side}_foot"), end(f"{side}_ankle")])
-        collar, shoulder = body.get(f"{side}_collar"), body[f"{side}_shoulder"]
-        width = np.linalg.norm(body["left_shoulder"] - body["right_shoulder"], axis=-1)
-        # Clavicles that start at the spine would give the collar no side of its own.
-        if collar is None or np.median(_lateral(collar - body["neck"], across) / np.maximum(width, 1e-9)) < 0.12:
-            known = False
-            collar = body["neck"] + 0.4 * (shoulder - body["neck"])
-        body[f"{side}_collar"] = collar
-    _keep_shoulders(body, known)
-    return np.stack([body[name] for name in HUMANML3D.joints], axis=1)
-
-
-def _length_of(body: Mapping[str, np.ndarray], a: str, b: str) -> float:
-    return float(np.median(np.linalg.norm(body[a] - body[b], axis=-1)))
-
-
-def _scale(body: Mapping[str, np.ndarray]) -> float:
-    """How much longer the legs are than the target skeleton's."""
-    bones = [_length_of(body, f"{s}_{a}", f"{s}_{b}") for s in _SIDES for a, b in itertools.pairwise(_LEG)]
-    return sum(bones) / 2 / float(_LENGTHS[list(HUMANML3D.leg)].sum())
-
-
-def _toe(
-    body: Mapping[str, np.ndarray], side: str, across: np.ndarray, ends: Sequence[np.ndarray | None]
-) -> np.ndarray:
-    """The toe: the rig's joint, or an End Site of the foot, unless it lies on the ankle or straight down the shin."""
-    ankle = body[f"{side}_ankle"]
-    shin = ankle - body[f"{side}_knee"]
-    length = np.linalg.norm(shin, axis=-1)
-    for toe in (body.get(f"{side}_foot"), *ends):
-        if toe is None:
-            continue
-        reach = np.linalg.norm(toe - ankle, axis=-1)
-        along = ((toe - ankle) * shin).sum(-1) / np.maximum(reach * length, 1e-9)
-        if np.median(reach) > 0.12 * np.median(length) and np.median(along) < 0.95:
-            return toe
-    ahead = np.cross(across, -shin)
-    ahead /= np.maximum(np.linalg.norm(ahead, axis=-1, keepdims=True), 1e-9)
-    return ankle + ahead * 0.34 * length[:, None]
-
-
-def _place_spine(body: dict[str, np.ndarray], spine: Sequence[np.ndarray]) -> None:
-    """Set spine1 to spine3 (and a pelvis that is none) from the joints of a rig between pelvis and neck.
-
-    A joint counts by its height between hips and neck. Where a rig's joints stand about where SMPL's do they are
-    taken; else the three are put along the line through them.
-    """
-    hips = (body["left_hip"] + body["right_hip"]) / 2
-    trunk = body["neck"] - hips
-    size = np.maximum((trunk**2).sum(-1), 1e-12)
-
-    def height(point: np.ndarray) -> float:
-        return float(np.median(((point - hips) * trunk).sum(-1) / size))
-
-    # A root below the hips (Daz), or at the waist, is no pelvis: it goes where CMU's stands.
-    rise = spine[0] - hips if spine else trunk
-    if spine and np.median(((body["pelvis"] - hips) * rise).sum(-1)) < -0.01 * np.median((rise**2).sum(-1)):
-        body["pelvis"] = hips + 0.46 * rise
-    elif height(body["pelvis"]) > 0.31:
-        body["pelvis"] = hips + 0.1 * trunk
-    low, kept = height(body["pelvis"]), [body["pelvis"]]
-    marks: list[float] = []
-    for point in spine:
-        mark = (height(point) - low) / max(1 - low, 1e-6)
-        if (marks[-1] if marks else 0.0) + 0.04 < mark < 0.96:
-            kept.append(point)
-            marks.append(mark)
-    chain = [*kept, body["neck"]]
-    if len(marks) == 2:  # the third of SMPL stands between the upper one and the neck
-        chain.insert(3, (chain[2] + chain[3]) / 2)
-        marks.append((marks[1] + 1) / 2)
-    usual = len(marks) == 3 and all(a <= m <= b for m, (a, b) in zip(marks, _SPINE, strict=True))
-    body["spine1"], body["spine2"], body["spine3"] = chain[1:4] if usual else _along(chain, _UPWARDS / _UPWARDS[-1])
-
-
-def _keep_shoulders(body: dict[str, np.ndarray], known: bool) -> None:
-    """Set the collars anew where they are not `known`, or would give the target too broad or narrow shoulders.
-
-    There the collar bones have lengths of their own: flat ones broaden the body, steep ones narrow it. Each collar is
-    put where two bones of its lengths meet; spine3, where the shoulders were wrong, as far below the neck as the
-    target's.
-    """
-    scale = _scale(body)
-    width = _length_of(body, "left_shoulder", "right_shoulder")
-    if not (scale > 0 and width > 0):
-        return
-    lengths = {side: _LENGTHS[[HUMANML3D.joints.index(f"{side}_{p}") for p in ("collar", "shoulder")]] * scale
-               for side in _SIDES}  # fmt: skip
-    reached = []
-    for side, (inner, outer) in lengths.items():
-        collar, shoulder = body[f"{side}_collar"], body[f"{side}_shoulder"]
-        reached.append(inner * _unit(collar - body["spine3"]) + outer * _unit(shoulder - collar))
-    ratio = float(np.median(np.linalg.norm(reached[0] - reached[1], axis=-1))) / width
-    if known and 1 / _BROADER <= ratio <= _BROADER:
-        return
-
-    def reach(spine3: np.ndarray) -> float:
-        spans = {s: float(np.median(np.linalg.norm(body[f"{s}_shoulder"] - spine3, axis=-1))) for s in _SIDES}
-        return max(spans[s] / sum(lengths[s]) for s in _SIDES)
-
-    if known or reach(body["spine3"]) > 0.98:
-        _lower_spine(body, scale, reach)
-    for side, (inner, outer) in lengths.items():
-        span = body[f"{side}_shoulder"] - body["spine3"]
-        distance = np.linalg.norm(span, axis=-1, keepdims=True)
-        along = _unit(span)
-        # Where the bones are too long or too short to meet, they lie in one line.
-        foot = np.clip((distance**2 + inner**2 - outer**2) / np.maximum(2 * distance, 1e-9), -inner, inner)
-        up = body["neck"] - body["spine3"]
-        square = _unit(up - (up * along).sum(-1, keepdims=True) * along)
-        body[f"{side}_collar"] = body["spine3"] + foot * along + np.sqrt(inner**2 - foot**2) * square
-
-
-def _lower_spine(body: dict[str, np.ndarray], scale: float, reach: Callable[[np.ndarray], float]) -> None:
-    """Set the spine joints so that spine3 is as far below the neck as the target's, or as high as it takes for the
-    collar bones to reach the shoulders bent (`reach` below 1)."""
-    chain = [body[p] for p in ("pelvis", "spine1", "spine2", "spine3", "neck")]
-    steps = [float(np.linalg.norm(b - a, axis=-1).mean()) for a, b in itertools.pairwise(chain)]
-    whole = max(sum(steps), 1e-9)
-    lowest = max(1 - float(_LENGTHS[12]) * scale / whole, 0.3)
-    for third in np.linspace(lowest, max(sum(steps[:3]) / whole, lowest), 8):
-        spine = _along(chain, np.array([*_UPWARDS[:3] / _UPWARDS[2] * third, 1]))
-        if reach(spine[2]) < 0.95:
-            break
-    body["spine1"], body["spine2"], body["spine3"] = spine
-
-
-def _unit(v: np.ndarray) -> np.ndarray:
-    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
-
-
-def _lateral(offset: np.ndarray, across: np.ndarray) -> np.ndarray:
-    unit = across / np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-9)
-    return np.abs((offset * unit).sum(-1))
-
-
-def _along(chain: list[np.ndarray], marks: np.ndarray) -> list[np.ndarray]:
-    """Points on a polyline of (T, 3) nodes at the fractions marks[:-1] of its mean length."""
-    steps = [float(np.linalg.norm(b - a, axis=-1).mean()) for a, b in itertools.pairwise(chain)]
-    reached = np.concatenate([[0.0], np.cumsum(steps)])
-    points = []
-    for mark in marks[:-1] * reached[-1]:
-        i = min(int(np.searchsorted(reached, mark, side="right")) - 1, len(steps) - 1)
-        weight = (mark - reached[i]) / max(steps[i], 1e-9)
-        points.append(chain[i] + weight * (chain[i + 1] - chain[i]))
-    return points
-
-
 def hinges(joints: Sequence[str], places: RigMap | None) -> set[int]:
     """The joints at the upper end of an upper arm or thigh, whose twist the bent elbow or knee tells."""
     if places is not None:
         return {j for place, j in places.places.items() if place.endswith(("_hip", "_shoulder"))}
     return {j for j, name in enumerate(joints) if name.endswith(("_hip", "_shoulder"))}
-
-
-def kit_to_humanml3d(joints: np.ndarray) -> np.ndarray:
-    """KIT-ML joints (T, 21, 3) → (T, 22, 3). `KIT.face` says which side of the body its joints lie on."""
-    at = {name: j for j, name in enumerate(KIT.joints)}
-    # The joint that stands first in `face` is the body's right hip, whatever its name.
-    named_right = KIT.joints[KIT.face[0]].split("_")[0]
-    sides = {"right": named_right, "left": "left" if named_right == "right" else "right"}
-    places = {"pelvis": at["root"], "neck": at["neck"], "head": at["head"]}
-    for side, named in sides.items():
-        for place in ("hip", "knee", "ankle", "foot", "shoulder", "elbow", "wrist"):
-            places[f"{side}_{place}"] = at[f"{named}_{place}"]
-    return to_humanml3d(joints, {}, RigMap(places, (at["belly"], at["chest"])))
 
 
 def saved_skeleton(joints: Sequence[str]) -> Skeleton | None:
@@ -512,107 +298,3 @@ def saved_skeleton(joints: Sequence[str]) -> Skeleton | None:
         if set(known.joints) <= set(joints) and all(n.removesuffix("_base") in known.joints for n in joints):
             return known
     return None
-
-
-def calibrate(bvh: BVH, rig: dict[str, Any]) -> tuple[BVH, RigMap | None, list[str]]:
-    """Set a file's unit and up axis, drop a T-pose put before the motion, map its rig and look at the body.
-
-    Returns the file, its map (None where its joints are not recognised and `rig` names none), and one
-    line about each decision. The unit is the one in which thigh + shin make an adult; a rig in units
-    of its own is scaled to 1.70 m. Up is the axis along which the body stands. A file seen in a mirror
-    is mirrored back. Raises MotionLLMError where the joints are no body (`plausible.inspect`).
-    """
-    notes: list[str] = []
-    positions = bvh.positions()
-    distance = np.zeros(len(bvh.joints))
-    for j, parent in enumerate(bvh.parents):
-        if parent >= 0:
-            distance[j] = np.median(np.linalg.norm(positions[:, j] - positions[:, parent], axis=-1))
-    try:
-        mapping: RigMap | None = map_rig(bvh.joints, bvh.parents, distance, tuple(bvh.ends), rig)
-    except MotionLLMError:
-        if set(rig) - {"unit", "up"}:
-            raise
-        mapping = None
-    if "unit" in rig:
-        unit = float(rig["unit"])
-    else:
-        unit, name = _unit_of(positions, distance, bvh.parents, mapping)
-        notes.append(f"units taken for {name}")
-    body = None
-    if saved_skeleton(bvh.joints) is KIT:
-        body = kit_to_humanml3d(positions[:, [bvh.joints.index(name) for name in KIT.joints]] * unit)
-    elif mapping is not None:
-        ends = {j: point * unit for j, point in bvh.end_sites().items()}
-        with contextlib.suppress(MotionLLMError):  # `Motion.body` will say it
-            body = to_humanml3d(positions * unit, ends, mapping)
-    up = rig.get("up", "")
-    if not up and body is not None and mapping is not None:
-        up, said = plausible.up_axis(body, _rest_axis(bvh, mapping))
-        notes += said
-    bvh = bvh.measured(unit, up or "y")
-    dropped = _rest_frames(bvh)
-    if dropped:
-        bvh = bvh.cut(dropped)
-        notes.append(f"{dropped} frame(s) of rest pose before the motion dropped")
-    if body is not None:
-        findings = plausible.inspect(body[dropped:], bvh.fps, up=bvh.up)
-        notes += findings.notes
-        if findings.mirrored:
-            bvh = bvh.mirrored()
-    return bvh, mapping, notes
-
-
-def _unit_of(
-    positions: np.ndarray, distance: np.ndarray, parents: Sequence[int], mapping: RigMap | None
-) -> tuple[float, str]:
-    """Metres per file unit, and what to call it."""
-    if mapping is not None and {"left_hip", "left_knee", "left_ankle"} <= set(mapping.places):
-        hip, knee, ankle = (positions[:, mapping.places[f"left_{p}"]] for p in ("hip", "knee", "ankle"))
-        leg = np.median(np.linalg.norm(hip - knee, axis=-1)) + np.median(np.linalg.norm(knee - ankle, axis=-1))
-        stature = float(leg) * _STATURE_PER_LEG
-    else:
-        # No names to go by: from the root, the two farthest limbs (arm and leg) reach about 1.3 statures.
-        reach = np.zeros(len(parents))
-        for j, parent in enumerate(parents):
-            if parent >= 0:
-                reach[j] = reach[parent] + distance[j]
-        stature = float(reach.max()) * 1.6
-    for name, unit, least, most in _UNITS:
-        if least <= stature * unit <= most:
-            return unit, name
-    if stature <= 0:
-        return 1.0, "metres (the body has no size)"
-    return _STATURE / stature, f"{_STATURE / stature:.4g} m, which makes the body {_STATURE:.2f} m tall"
-
-
-def _rest_axis(bvh: BVH, mapping: RigMap) -> str:
-    """The axis along which the rest pose stands, "" where the offsets make none: all bones along one line, say."""
-    places = mapping.places
-    rest = rest_places(bvh.offsets, bvh.parents)
-    upwards = rest[places.get("neck", places.get("head", 0))] - rest[[places[p] for p in _KNEES]].mean(0)
-    hips, shoulders = (rest[places[f"left_{p}"]] - rest[places[f"right_{p}"]] for p in ("hip", "shoulder"))
-    size = 0.03 * float(np.linalg.norm(upwards))
-    if np.linalg.norm(hips) < size or np.linalg.norm(shoulders) < size:
-        return ""
-    return plausible.lean(upwards)
-
-
-def _rest_frames(bvh: BVH) -> int:
-    """How many frames at the start are a rest pose put before the motion, and the way out of it.
-
-    A rest frame turns few joints and none by much; the motion starts after a jump of the joints, relative
-    to the root, far above the steps that follow. Some converters spread that jump over a few frames.
-    """
-    if len(bvh) < 24:
-        return 0
-    head = bvh.cut(0, 24)
-    turned = np.arccos(np.clip((np.trace(head.local()[1], axis1=-2, axis2=-1) - 1) / 2, -1, 1))
-    resting = (np.mean(turned < np.radians(3), axis=1) > 0.7) & (turned.max(1) < np.radians(30))
-    positions = head.positions()
-    steps = np.linalg.norm(np.diff(positions - positions[:, :1], axis=0), axis=-1).max(-1)
-    jump = steps > max(0.03, 3 * float(np.median(steps[10:])))
-    last = int(np.argmin(resting)) - 1 if not resting.all() else -1
-    if last < 0 or steps[last] < 0.1 or not jump[last]:
-        return 0
-    return last + 1 + int(np.argmin(jump[last + 1 :]))

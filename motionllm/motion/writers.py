@@ -10,7 +10,7 @@ import numpy as np
 from motionllm.errors import MotionLLMError
 from motionllm.files import whole_stream
 from motionllm.motion import pictures
-from motionllm.motion.bvh import write_bvh
+from motionllm.motion.bvh_writer import write_bvh
 from motionllm.motion.clip import METRES, Motion
 from motionllm.motion.glb import write_glb
 from motionllm.motion.page import write_page

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from motionllm.motion.bvh import BVH, euler, solve_bvh
+from motionllm.motion.bvh import BVH, euler
+from motionllm.motion.bvh_writer import solve_bvh
 from motionllm.motion.clip import rest_pose
 from motionllm.motion.skeleton import HUMANML3D
 

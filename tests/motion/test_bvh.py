@@ -13,7 +13,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from motionllm.errors import MotionFileError
-from motionllm.motion.bvh import BVH, euler, read_bvh, sample_times, solve_bvh, swing, write_bvh
+from motionllm.motion.bvh import BVH, euler, sample_times
+from motionllm.motion.bvh_reader import read_bvh
+from motionllm.motion.bvh_writer import solve_bvh, swing, write_bvh
 
 TWO_BONES = """HIERARCHY
 ROOT Hips

@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 import motionllm
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.motion import Motion, arrays, budget, features
-from motionllm.motion.bvh import solve_bvh, write_bvh
+from motionllm.motion.bvh_writer import solve_bvh, write_bvh
 from motionllm.motion.rigs import Rig
 from motionllm.motion.skeleton import HUMANML3D, KIT
 

@@ -11,7 +11,8 @@ import pytest
 
 from motionllm.errors import MotionFileError
 from motionllm.motion import Motion, confined
-from motionllm.motion.bvh import BVH, write_bvh
+from motionllm.motion.bvh import BVH
+from motionllm.motion.bvh_writer import write_bvh
 from motionllm.motion.confined import load_confined
 from motionllm.motion.rigs import Rig
 

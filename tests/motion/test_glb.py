@@ -15,7 +15,8 @@ from scipy.spatial.transform import Rotation
 
 from motionllm import Motion
 from motionllm.data import builtin
-from motionllm.motion.bvh import UPRIGHT, write_bvh
+from motionllm.motion.bvh import UPRIGHT
+from motionllm.motion.bvh_writer import write_bvh
 from motionllm.motion.glb import _side, write_glb
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

@@ -10,9 +10,12 @@ from scipy.spatial.transform import Rotation
 
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.motion import Motion, features
-from motionllm.motion.bvh import UPRIGHT, read_bvh, rest_places, solve_bvh, write_bvh
+from motionllm.motion.bvh import UPRIGHT, rest_places
+from motionllm.motion.bvh_reader import read_bvh
+from motionllm.motion.bvh_writer import solve_bvh, write_bvh
 from motionllm.motion.clip import rest_pose
-from motionllm.motion.rigs import RigMap, load_rig, map_rig, side_and_part, to_humanml3d
+from motionllm.motion.rig_body import to_humanml3d
+from motionllm.motion.rigs import RigMap, load_rig, map_rig, side_and_part
 from motionllm.motion.skeleton import HUMANML3D
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
