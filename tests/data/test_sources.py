@@ -17,9 +17,12 @@ from motionllm.data.examples import Examples, collate, pack
 from motionllm.data.sources import fingerprint, humanml3d, read, read_captions
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
-from motionllm.motion.features import joints_to_features
+from motionllm.motion.features import features_to_joints, joints_to_features
+from motionllm.motion.notation import measure
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.vocab import MotionVocab
+
+SAMPLE = Path(__file__).parent / "cmu"  # real motion, with its terms
 
 
 @pytest.fixture
@@ -47,6 +50,19 @@ def test_the_layout_is_read(folder: Path) -> None:
     assert samples["a"].load().shape == (79, 263)
     assert (samples["a#1"].load() == samples["a"].load()[20:50]).all()
     assert np.abs(samples["a"].load() - samples["b"].load()).max() < 1e-5
+
+
+def test_a_data_set_of_real_motion() -> None:
+    source = Source(kind="humanml3d", path=str(SAMPLE), captions=["labels"], exclude=["006859"])
+    samples = {sample.id: sample for sample in read(source, "train")}
+    assert set(samples) == {"005938", "008547", "004833"} and {s.id for s in read(source, "val")} == {
+        "012946",
+        "009863",
+    }
+    assert samples["005938"].captions[0] == "a person walks straight forward."
+    assert "kick" in samples["004833"].captions[0] != "soccer - kick ball"
+    written = {name: str(measure(features_to_joints(sample.load()))) for name, sample in samples.items()}
+    assert "walk forward 1.6 m/s" in written["005938"] and "walk left" in written["008547"]
 
 
 def test_excluded_ids_are_left_out(folder: Path) -> None:

@@ -3,6 +3,9 @@ motion as other tools write it: other names, axes, rest poses, units, and joints
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -159,3 +162,17 @@ def tpose() -> np.ndarray:
     for j in range(1, 22):
         joints[j] = joints[HUMANML3D.parents[j]] + direction[j] / np.linalg.norm(direction[j]) * HUMANML3D.lengths[j]
     return joints
+
+
+@pytest.fixture(scope="session")
+def take() -> Callable[[str], Path]:
+    """A real BVH file by its name: of the sample beside the tests, else of ../shared/data, where that is there."""
+
+    def find(name: str) -> Path:
+        repository = Path(__file__).parents[2]
+        for folder in (repository / "tests" / "data" / "cmu", repository.parent / "shared" / "data"):
+            if (path := folder / "bvh" / f"{name}.bvh").is_file():
+                return path
+        pytest.skip(f"{name}.bvh is not in the sample, and ../shared/data/bvh is not there")
+
+    return find

@@ -19,6 +19,7 @@ from motionllm.motion.rigs import RigMap, load_rig, map_rig, side_and_part
 from motionllm.motion.skeleton import HUMANML3D
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
+AMC = Path(__file__).parents[1] / "data" / "cmu" / "amc_02_01.npy"
 FILES = ["bandai1_walk_normal", "bandai2_wave_left", "cmu_cgspeed_07_12", "cmu_cgspeed_49_02", "cmu_daz_02_01",
          "cmu_daz_run", "cmu_iclone", "cmu_lawrennd", "fair1_dab", "rokoko_dance"]  # fmt: skip
 
@@ -215,11 +216,8 @@ def test_rig_file_that_is_no_mapping(tmp_path):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_real_files_give_plausible_bodies(name):
-    path = DATA / "bvh" / f"{name}.bvh"
-    if not path.is_file():
-        pytest.skip("shared/data/bvh is absent")
-    clip = Motion.load(path)
+def test_real_files_give_plausible_bodies(name, take):
+    clip = Motion.load(take(name))
     body = clip.body().joints.astype(np.float64)
     # Stature from bone lengths, whatever the pose: legs, spine, neck, plus about 0.12 m of foot height and crown.
     lengths = [np.median(np.linalg.norm(body[:, j] - body[:, HUMANML3D.parents[j]], axis=-1)) for j in range(1, 22)]
@@ -249,12 +247,11 @@ def test_bandai_walk_equals_the_published_conversion_of_the_same_take():
 
 
 @pytest.mark.parametrize(
-    ("name", "take", "millimetres"), [("cmu_cgspeed_49_02", "49_02", 15), ("cmu_daz_02_01", "02_01", 60)]
+    ("name", "reference", "millimetres"),
+    [("cmu_cgspeed_49_02", DATA / "cmu_trials/new_joints/49_02.npy", 15), ("cmu_daz_02_01", AMC, 60)],
 )
-def test_cmu_takes_agree_with_the_amc_of_the_same_take(name, take, millimetres):
-    path, reference = DATA / f"bvh/{name}.bvh", DATA / f"cmu_trials/new_joints/{take}.npy"
-    if not (path.is_file() and reference.is_file()):
-        pytest.skip("shared/data is absent")
+def test_cmu_takes_agree_with_the_amc_of_the_same_take(name, reference, millimetres, take):
+    path = take(name)
     places = {name: j for j, name in enumerate(HUMANML3D.joints) if "collar" not in name}
     published = to_humanml3d(np.load(reference).astype(np.float64), {}, RigMap(places, (3, 6, 9)))
     ours, theirs = Motion.load(path).canonical().joints, features.canonical(published)
@@ -421,11 +418,8 @@ def test_a_rig_is_kept_in_other_units_and_y_up(tmp_path, walk, tools, units):
         clip.save(tmp_path / "other.bvh", units="inch")
 
 
-def test_own_rotations_survive_loading_and_saving(tmp_path):
-    path = DATA / "bvh/cmu_lawrennd.bvh"
-    if not path.is_file():
-        pytest.skip("shared/data/bvh is absent")
-    clip = Motion.load(path)
+def test_own_rotations_survive_loading_and_saving(tmp_path, take):
+    clip = Motion.load(take("cmu_lawrennd"))
     clip.save(tmp_path / "again.bvh")
     np.testing.assert_allclose(read_bvh(tmp_path / "again.bvh").values, clip.bvh.values, atol=1e-6)
 
