@@ -4,7 +4,6 @@ motion as other tools write it: other names, axes, rest poses, units, and joints
 from __future__ import annotations
 
 from collections.abc import Callable
-
 from pathlib import Path
 from types import SimpleNamespace
 
