@@ -27,10 +27,11 @@ import numpy as np
 
 from motionllm.errors import MotionLLMError, about, check_text, unknown
 from motionllm.files import read_text
-from motionllm.model import BEST_OF, LONGEST, MotionLM, Seconds, parse_seconds
+from motionllm.model import LONGEST, MotionLM, Seconds, parse_seconds
 from motionllm.motion import Motion
 from motionllm.motion.notation import Notation
 from motionllm.motion.skeleton import HUMANML3D
+from motionllm.sampling import BEST_OF, Sampling
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +55,8 @@ class Reply:
 class Chat:
     """One person's conversation. lm may be shared by many; all that is remembered is here.
 
-    folder: where /save writes and /load looks first; None offers neither. best_of 1 gives pieces of a motion while
-    it is written.
+    folder: where /save writes and /load looks first; None offers neither. sampling: of motions; None: the adapter's
+    own. With best_of 1 there are pieces of a motion while it is written.
     """
 
     def __init__(
@@ -64,11 +65,11 @@ class Chat:
         folder: Path | None = None,
         seconds: Seconds = None,
         seed: int | None = None,
-        temperature: float = 0.8,
-        best_of: int = BEST_OF,
+        *,
+        sampling: Sampling | None = None,
     ) -> None:
         self.lm, self.folder, self.seconds, self.seed = lm, folder, seconds, seed
-        self.temperature, self.best_of = temperature, best_of
+        self.sampling = sampling or lm.sampling
         self.motion: Motion | None = None
         self.plan: Notation | None = (
             None  # that the motion follows; of one that follows none what is measured, if wanted
@@ -156,7 +157,7 @@ class Chat:
     def _change(self, old: Notation, change: str) -> Iterator[np.ndarray | Notation | Reply | None]:
         """The motion from the plan after a change, with the codes of what did not change."""
         assert self.motion is not None
-        new = yield from self.lm.replanning(old, change, self.seed, self.temperature)
+        new = yield from self.lm.replanning(old, change, self.seed, sampling=self.sampling)
         if self.codes is None:
             self.codes = self.lm.motion_tokenizer.encode(self.motion)
         yield from self._make(new.sentence(), None, new, *self.lm.kept(old, new, self.codes))
@@ -172,18 +173,21 @@ class Chat:
     ) -> Iterator[np.ndarray | Notation | Reply | None]:
         """The motion of a text, or of a plan; start, end: codes that it has there. anew: say that it is made anew."""
         if plan is None and self.lm.plans_first:
-            plan = yield from self.lm.planning(text, seconds, self.seed, self.temperature)
+            plan = yield from self.lm.planning(text, seconds, self.seed, sampling=self.sampling)
         if plan is not None:
             yield plan
         if end is not None and plan is not None:
             seconds = plan.seconds
-        settings = seconds, self.seed, self.temperature
-        if self.best_of > 1 or end is not None:
-            made, codes = yield from self.lm.generating(text, *settings, self.best_of, plan, start, end)
+        if (self.sampling.best_of or BEST_OF) > 1 or end is not None:
+            made, codes = yield from self.lm.generating(
+                text, seconds, self.seed, sampling=self.sampling, start=start, end=end, plan=plan
+            )
         else:
             pieces: list[np.ndarray] = []
             drawn: list[int] = []
-            for joints in self.lm.stream(text, *settings, start=start, plan=plan, made=drawn):
+            for joints in self.lm.stream(
+                text, seconds, self.seed, sampling=self.sampling, start=start, plan=plan, codes=drawn
+            ):
                 pieces.append(joints)
                 yield joints
             made, codes = self.motion_of(pieces), np.array(drawn)

@@ -26,8 +26,9 @@ from typing import Any
 
 import numpy as np
 
+from motionllm.decoding import OVERLAP, Request, Seed
 from motionllm.errors import MotionLLMError
-from motionllm.generate import OVERLAP, Opened, Seed
+from motionllm.sampling import GREEDY, Sampling
 from motionllm.vocab import MotionVocab
 
 KEY = "MOTIONLLM_API_KEY"  # the environment variable that holds the key of an engine which asks for one
@@ -54,7 +55,7 @@ class _Refused(MotionLLMError):
 
 
 class Engine:
-    """A served model, as `motionllm.generate` is a loaded one.
+    """A served model, as `motionllm.decoding` is a loaded one.
 
     url: up to and without `/v1`. name: of the model there; None: the one that is served. tokenizer: the merged
     model's own, which has the motion tokens. rows: of the model's output matrix. timeout: seconds for one reply.
@@ -102,54 +103,64 @@ class Engine:
 
     def motions(
         self,
-        prompts: Sequence[Sequence[int]],
-        least: Sequence[int],
-        most: Sequence[int],
+        requests: Sequence[Request],
+        sampling: Sampling,
+        *,
         seed: Seed = None,
-        given: Sequence[Sequence[int]] | None = None,
         window: int | None = None,
-        opened: Opened | None = None,
-        **sampling: Any,
     ) -> list[list[int]]:
-        """Codes of one motion for each prompt, the given ones included: as `generate.motions`, on the engine."""
+        """Codes of one motion for each request, the given ones included: as `decoding.motions`, on the engine.
+
+        Raises MotionLLMError where guidance is asked for, which no engine offers.
+        """
+        if sampling.guidance != 1:
+            raise MotionLLMError(f"{self.url} offers no guidance; leave it at 1, or load the adapter here.")
+        parts = self.vocab.parts
 
         def one(number: int) -> list[int]:
-            made = list(given[number]) if given else []
-            low, high = least[number] * self.vocab.parts, most[number] * self.vocab.parts
-            full = window * self.vocab.parts if window else high
-            shown, pieces = made[-full:] if len(made) < full else made[-OVERLAP * self.vocab.parts :], 0
-            while len(made) < high:
-                room = min(full - len(shown), high - len(made))
-                floor = min(room, max(0, low - len(made)))
+            request, codes = requests[number], list(requests[number].given)
+            min_codes, max_codes = request.min_steps * parts, request.max_steps * parts
+            full = window * parts if window else max_codes
+            shown, pieces = codes[-full:] if len(codes) < full else codes[-OVERLAP * parts :], 0
+            while len(codes) < max_codes:
+                room = min(full - len(shown), max_codes - len(codes))
+                least = min(room, max(0, min_codes - len(codes)))
                 start, *ids, _ = self.vocab.encode(np.array(shown, np.int64))
-                first = (len(made) - len(shown)) // self.vocab.parts
-                last = first + (len(shown) + room) // self.vocab.parts
-                prompt = [*prompts[number], start, *(opened(number, first, last) if opened else ()), *ids]
-                codes = self._codes(prompt, floor, room, [*_pair(seed, number), pieces], sampling)
-                made += codes
-                if len(codes) < room:
+                first = (len(codes) - len(shown)) // parts
+                last = first + (len(shown) + room) // parts
+                plan = request.plan_ids(first, last) if request.plan_ids else ()
+                prompt = [*request.prompt, start, *plan, *ids]
+                piece = self._codes(prompt, least, room, [*_pair(seed, number), pieces], sampling)
+                codes += piece
+                if len(piece) < room:
                     break
-                shown, pieces = made[-OVERLAP * self.vocab.parts :], pieces + 1
-            return made
+                shown, pieces = codes[-OVERLAP * parts :], pieces + 1
+            return codes
 
-        return self._all(one, len(prompts))
+        return self._all(one, len(requests))
 
     def texts(
-        self, prompts: Sequence[Sequence[int]], stop: int, longest: int = 64, seed: Seed = None, **sampling: Any
+        self,
+        prompts: Sequence[Sequence[int]],
+        stop: int,
+        sampling: Sampling = GREEDY,
+        *,
+        max_tokens: int = 64,
+        seed: Seed = None,
     ) -> list[str]:
         """A text reply for each prompt, in which no motion token can be."""
 
         def one(number: int) -> str:
-            wanted = self._sampling(sampling) | {"max": longest, "min": 0, "stop": stop, "barred": self.vocab.ids}
-            return self._complete(prompts[number], wanted, [*_pair(seed, number), 0])
+            wanted = {"max": max_tokens, "min": 0, "stop": stop, "barred": self.vocab.ids}
+            return self._complete(prompts[number], sampling, wanted, [*_pair(seed, number), 0])
 
         return self._all(one, len(prompts))
 
     def starts_motion(self, prompt: Sequence[int], stop: int) -> bool:
         """Whether the likeliest opening of a reply is a motion's."""
         barred = [i for i in self.vocab.ids if i != self.vocab.start_id]
-        wanted = {"temperature": 0.0, "max": 1, "min": 0, "stop": stop, "barred": barred}
-        return self._ids(self._complete(prompt, wanted, [0])) == [self.vocab.start_id]
+        wanted = {"max": 1, "min": 0, "stop": stop, "barred": barred}
+        return self._ids(self._complete(prompt, GREEDY, wanted, [0])) == [self.vocab.start_id]
 
     # -- within --------------------------------------------------------------------------------------------
 
@@ -157,12 +168,12 @@ class Engine:
         with ThreadPoolExecutor(SIDE_BY_SIDE if self.vllm else 1) as workers:
             return list(workers.map(one, range(count)))
 
-    def _codes(self, prompt: list[int], low: int, high: int, seed: list[int], sampling: dict[str, Any]) -> list[int]:
+    def _codes(self, prompt: list[int], low: int, high: int, seed: list[int], sampling: Sampling) -> list[int]:
         """`low` to `high` codes, in whole steps, after a prompt that ends within a motion."""
-        wanted = self._sampling(sampling) | {"max": high, "min": low, "stop": self.vocab.end_id, "motion": True}
+        wanted = {"max": high, "min": low, "stop": self.vocab.end_id, "motion": True}
         why = ""
-        for number in range(TRIES if wanted["temperature"] else 1):
-            ids = self._ids(self._complete(prompt, wanted, [*seed, number]))
+        for number in range(TRIES if sampling.temperature else 1):
+            ids = self._ids(self._complete(prompt, sampling, wanted, [*seed, number]))
             ids = ids[:-1] if ids[-1:] == [self.vocab.end_id] else ids
             codes = np.array(ids, np.int64) - self.vocab.first_id
             each = self.vocab.size // self.vocab.parts
@@ -184,16 +195,12 @@ class Engine:
         said = "".join(text.split())
         return list(self.tokenizer.encode(said, add_special_tokens=False)) if said else []
 
-    @staticmethod
-    def _sampling(given: dict[str, Any]) -> dict[str, Any]:
-        return {"temperature": 0.0, "top_p": 1.0, "top_k": 0} | given
-
-    def _complete(self, prompt: Sequence[int], wanted: dict[str, Any], seed: Sequence[int]) -> str:
+    def _complete(self, prompt: Sequence[int], sampling: Sampling, wanted: dict[str, Any], seed: Sequence[int]) -> str:
         """The text that follows a prompt."""
         words = np.random.SeedSequence(list(seed)).generate_state(1)
         body = {
             "seed": int(words[0] >> 1),
-            **(self._vllm(prompt, wanted) if self.vllm else self._plain(prompt, wanted)),
+            **(self._vllm if self.vllm else self._plain)(prompt, sampling, wanted),
         }
         if self.name is not None:
             body["model"] = self.name
@@ -203,14 +210,14 @@ class Engine:
         except (KeyError, IndexError, TypeError):
             raise MotionLLMError(f"{self.url} answered without a completion: {str(answer)[:200]}") from None
 
-    def _plain(self, prompt: Sequence[int], wanted: dict[str, Any]) -> dict[str, Any]:
+    def _plain(self, prompt: Sequence[int], sampling: Sampling, wanted: dict[str, Any]) -> dict[str, Any]:
         """A request to `transformers serve`."""
         settings: dict[str, Any] = NEUTRAL_PLAIN | {
             "max_new_tokens": wanted["max"], "min_new_tokens": wanted["min"], "eos_token_id": [wanted["stop"]],
-            "pad_token_id": self.tokenizer.pad_token_id, "do_sample": wanted["temperature"] >= 1e-4,
+            "pad_token_id": self.tokenizer.pad_token_id, "do_sample": sampling.temperature >= 1e-4,
         }  # fmt: skip
         if settings["do_sample"]:
-            settings |= {name: wanted[name] for name in ("temperature", "top_p", "top_k")}
+            settings |= {name: getattr(sampling, name) for name in ("temperature", "top_p", "top_k")}
         settings |= self._order if "motion" in wanted else {"suppress_tokens": wanted["barred"]}
         return {"prompt": self._written(prompt), "generation_config": json.dumps(settings)}
 
@@ -232,14 +239,14 @@ class Engine:
             **({"bad_words_ids": pairs} if pairs else {}),
         }
 
-    def _vllm(self, prompt: Sequence[int], wanted: dict[str, Any]) -> dict[str, Any]:
+    def _vllm(self, prompt: Sequence[int], sampling: Sampling, wanted: dict[str, Any]) -> dict[str, Any]:
         """A request to vLLM."""
         body: dict[str, Any] = NEUTRAL_VLLM | {
             "prompt": list(prompt), "max_tokens": wanted["max"], "min_tokens": wanted["min"],
-            "stop_token_ids": [wanted["stop"]], "skip_special_tokens": True, "temperature": wanted["temperature"],
+            "stop_token_ids": [wanted["stop"]], "skip_special_tokens": True, "temperature": sampling.temperature,
         }  # fmt: skip
-        if wanted["temperature"]:
-            body |= {"top_p": wanted["top_p"], "top_k": wanted["top_k"] or -1}
+        if sampling.temperature:
+            body |= {"top_p": sampling.top_p, "top_k": sampling.top_k or -1}
         if "motion" in wanted:
             codes = np.arange(self.vocab.size) + self.vocab.first_id
             step = "".join(

@@ -18,8 +18,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from motionllm import generate as decoding
-from motionllm import shipped, weights
+from motionllm import decoding, shipped, weights
 from motionllm.adapters import fresh_adapter, load_adapter, put, read_adapter
 from motionllm.bases import base_fingerprint, fast_dtype, load_base, load_config, load_tokenizer, probe
 from motionllm.config import Recipe, dump_recipe, load_recipe
@@ -37,6 +36,8 @@ from motionllm.motion import Motion, grammar
 from motionllm.motion.agreement import agreement_of
 from motionllm.motion.notation import Notation, measure
 from motionllm.motion.skeleton import HUMANML3D
+from motionllm.sampling import BEST_OF, GREEDY, Sampling
+from motionllm.spelling import Spelling, notations
 from motionllm.stepping import pack
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.bpe import MotionBPE
@@ -45,7 +46,6 @@ from motionllm.vocab import MotionVocab
 log = logging.getLogger(__name__)
 
 LONGEST = 60.0  # seconds of motion generated in one go
-BEST_OF = 8  # motions made for one that is given
 MARGIN = 0.3  # seconds between what is kept of a motion that is changed and what is made anew
 LEAST = 0.5  # seconds that are worth keeping
 BODILY = -1.0  # of `MotionLM.bodily`: with the shipped adapter between 30 motions and 30 plain lines of no test
@@ -61,6 +61,8 @@ T = TypeVar("T")
 
 # Exactly so long, or within bounds; None leaves it to the model.
 Seconds = float | tuple[float, float] | None
+# A clip for all rows, or one for each.
+Clips = Motion | np.ndarray | Sequence[Motion | np.ndarray] | None
 
 
 def drained(steps: Generator[None, None, T]) -> T:
@@ -106,6 +108,7 @@ class MotionLM:
         self._base: Any = None  # the base model itself, once `talk` needs it beside the merged one
         self.engine: Engine | None = None  # decodes in the model's place, which is None then
         self.limit = 0  # tokens that the engine's model takes
+        self.sampling = _sampling(recipe)  # where a caller says nothing
 
     # -- making, saving, loading ---------------------------------------------------------------------------
 
@@ -259,8 +262,14 @@ class MotionLM:
         lm = cls(None, tokenizer, vocab, MotionTokenizer.load(folder / "tokenizer"), templates, recipe)
         lm.engine = Engine(url, name, vocab, tokenizer, config.vocab_size, timeout, api_key)
         lm.limit = longest(config)
+        if lm.sampling.guidance != 1:
+            log.warning(
+                "%s offers no guidance, so motions are drawn without the adapter's own, %g.", url, lm.sampling.guidance
+            )
+            lm.sampling = replace(lm.sampling, guidance=1.0)
         # One step of motion tells a model that has other tokens, or none, before anyone waits for a clip.
-        lm._write([lm._order("a person stands", 1.0, [], []).prompt], [1], [1])
+        step = replace(lm._order("a person stands", 1.0, [], []), min_steps=1, max_steps=1)
+        lm._write([step], GREEDY)
         return lm
 
     def save(self, folder: str | Path, dtype: str = "float32", trained: dict[str, Any] | None = None) -> None:
@@ -300,36 +309,45 @@ class MotionLM:
         seconds: Seconds = None,
         n: int = 1,
         seed: int | None = None,
-        temperature: float = 0.8,
-        top_p: float = 0.95,
+        *,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        top_k: int | None = None,
+        guidance: float | None = None,
         best_of: int | None = None,
-        top_k: int = 0,
+        sampling: Sampling | None = None,
         start: Motion | np.ndarray | None = None,
         end: Motion | np.ndarray | None = None,
         judge: Judge | None = None,
-        guidance: float = 1.0,
         plan: Plan = None,
     ) -> Motion | list[Motion]:
         """Motion that does what `text` says; a list for n > 1.
 
         seconds: exact duration to a frame; a pair bounds it; None leaves it to the model. Above `window` seconds the
-        model sees the last of them alone while it goes on. temperature 0 is greedy. best_of: how many are made for
-        each one that is given, which is the one that `judge` scores highest, or else keeps best to the plan
-        (`motion.agreement`), or without a plan the one of which the model would most likely say `text`; None: BEST_OF,
-        or on an engine without judge and plan 1. The same seed gives the same motion.
+        model sees the last of them alone while it goes on. The same seed gives the same motion.
+        temperature: 0 is greedy. top_p, top_k: draw from the likeliest tokens alone. guidance: above 1, away from what
+        the model does without the text, at twice the cost; for adapters trained with `data.drop_text`. best_of: how
+        many are made for each one that is given, which is the one that `judge` scores highest, or else keeps best to
+        the plan (`motion.agreement`), or without a plan the one of which the model would most likely say `text`. What
+        of these five is None is taken from `sampling`, and where that is None from the adapter's own (`self.sampling`:
+        by default temperature 0.8, top_p 0.95, top_k 0 for all, guidance 1 for none, best_of 8, or 1 on an engine
+        without judge and plan).
         start: a clip that the motion begins with; end: one that it ends with, of several ways to it the one that `end`
         follows most likely. Both count in `seconds`, come back as the motion tokenizer keeps them, and `end` is where
-        the way to it leads. guidance: above 1, away from what the model does without the text, at twice the cost; for
-        adapters trained with `data.drop_text`. plan: the notation that the motion is to follow, or its text, which then
-        says the duration too; None: one that the model writes first, where it was trained to (`plans`); False: none.
-        All candidates follow one plan. Raises MotionLLMError for an empty text, a duration not within 0.2 to
-        60 s or not above that of the clips, `end` without an exact one, guidance of an adapter that has none, or a plan
-        that is no notation, is not as long as `seconds`, or is given to an adapter that follows none.
+        the way to it leads. plan: the notation that the motion is to follow, or its text, which then says the duration
+        too; None: one that the model writes first, where it was trained to (`plans`); False: none. All candidates
+        follow one plan. Raises MotionLLMError for an empty text, a duration not within 0.2 to 60 s or not above that of
+        the clips, `end` without an exact one, guidance of an adapter that has none, or a plan that is no notation, is
+        not as long as `seconds`, or is given to an adapter that follows none.
         """
         if n < 1:
             raise MotionLLMError(f"n is {n}; ask for at least one motion.")
-        settings = (seed, temperature, top_p, best_of, top_k, start, end, judge, guidance, plan)
-        motions = self.generate_batch([text] * n, [seconds] * n, *settings)
+        sampling = (sampling or self.sampling).but(
+            temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance, best_of=best_of
+        )
+        motions = self.generate_batch(
+            [text] * n, [seconds] * n, seed, sampling=sampling, start=start, end=end, judge=judge, plan=plan
+        )
         return motions if n > 1 else motions[0]
 
     def generate_batch(
@@ -337,41 +355,44 @@ class MotionLM:
         texts: Sequence[str],
         seconds: Sequence[Seconds] | None = None,
         seed: int | Sequence[int] | None = None,
-        temperature: float = 0.8,
-        top_p: float = 0.95,
+        *,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        top_k: int | None = None,
+        guidance: float | None = None,
         best_of: int | None = None,
-        top_k: int = 0,
-        start: Motion | np.ndarray | Sequence[Motion | np.ndarray] | None = None,
-        end: Motion | np.ndarray | Sequence[Motion | np.ndarray] | None = None,
+        sampling: Sampling | None = None,
+        start: Clips = None,
+        end: Clips = None,
         judge: Judge | None = None,
-        guidance: float = 1.0,
         plan: Plan | Sequence[Plan] = None,
     ) -> list[Motion]:
-        """One Motion a text, decoded side by side. See `generate`. seed: one for all, or one a text, which then gives
-        what `generate` gives for that text and seed. start, end: a clip for all, or one a text (a Motion, joints,
-        features, or codes). plan: one for all, or one a text.
+        """One Motion per text, decoded side by side. See `generate`. seed: one for all, or one per text, which then
+        gives what `generate` gives for that text and seed. start, end: a clip for all, or one per text (a Motion,
+        joints, features, or codes). plan: one for all, or one per text.
         """
-        made = drained(
-            self._drawn(texts, seconds, seed, temperature, top_p, best_of, top_k, start, end, judge, guidance, plan)
+        sampling = (sampling or self.sampling).but(
+            temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance, best_of=best_of
         )
-        return [self._motion(*one) for one in made]
+        drawn = drained(self._drawn(texts, seconds, seed, sampling, start=start, end=end, judge=judge, plan=plan))
+        return [self._motion(codes, frames) for codes, frames in drawn]
 
     def generating(
         self,
         text: str,
         seconds: Seconds = None,
         seed: int | None = None,
-        temperature: float = 0.8,
-        best_of: int | None = None,
-        plan: Plan = None,
+        *,
+        sampling: Sampling | None = None,
         start: Motion | np.ndarray | None = None,
         end: Motion | np.ndarray | None = None,
+        plan: Plan = None,
     ) -> Generator[None, None, tuple[Motion, np.ndarray]]:
         """`generate` for who may change their mind: yields after each step of decoding, and returns the motion and its
         codes (n,). It ends where it is closed.
         """
-        codes, frames = (yield from self._drawn([text], [seconds], seed, temperature, best_of=best_of, start=start,
-                                                end=end, plan=plan))[0]  # fmt: skip
+        steps = self._drawn([text], [seconds], seed, sampling or self.sampling, start=start, end=end, plan=plan)
+        ((codes, frames),) = yield from steps
         return self._motion(codes, frames), np.array(codes, np.int64)
 
     @property
@@ -395,9 +416,11 @@ class MotionLM:
         text: str,
         seconds: Seconds = None,
         seed: int | None = None,
-        temperature: float = 0.8,
-        top_p: float = 0.95,
-        top_k: int = 0,
+        *,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        top_k: int | None = None,
+        sampling: Sampling | None = None,
         start: Motion | np.ndarray | None = None,
     ) -> Notation:
         """The plan that `generate` begins with for the same text, seconds, seed, sampling and start.
@@ -405,25 +428,24 @@ class MotionLM:
         Given to `generate` or `stream` with these, the motion is the one that they make without it. Raises what
         `generate` raises, and MotionLLMError where the adapter was not trained to plan.
         """
-        return drained(self.planning(text, seconds, seed, temperature, top_p, top_k, start))
+        sampling = (sampling or self.sampling).but(temperature=temperature, top_p=top_p, top_k=top_k)
+        return drained(self.planning(text, seconds, seed, sampling=sampling, start=start))
 
     def planning(
         self,
         text: str,
         seconds: Seconds = None,
         seed: int | None = None,
-        temperature: float = 0.8,
-        top_p: float = 0.95,
-        top_k: int = 0,
+        *,
+        sampling: Sampling | None = None,
         start: Motion | np.ndarray | None = None,
     ) -> Generator[None, None, Notation]:
         """`plan` for who may change their mind: yields after each token. It ends where it is closed."""
         wanted = self._wanted(True, 1)
         order = self._order(text, seconds, self._clips(start, 1)[0], [])
-        orders = yield from self._planned([order], wanted, seed, _sampling(temperature, top_p, top_k))
-        plan = orders[0].plan
-        assert plan is not None
-        return plan
+        (order,) = yield from self._planned([order], wanted, seed, sampling or self.sampling)
+        assert order.plan is not None
+        return order.plan
 
     @property
     def edits(self) -> bool:
@@ -451,20 +473,22 @@ class MotionLM:
         ]
         return self._say(asked)
 
-    def replan(self, plan: Notation, change: str, seed: int | None = None, temperature: float = 0.8) -> Notation:
-        """The plan after a change; what it adds is planned as the motion of a text is, by seed and temperature.
+    def replan(
+        self, plan: Notation, change: str, seed: int | None = None, *, sampling: Sampling | None = None
+    ) -> Notation:
+        """The plan after a change; what it adds is planned as the motion of a text is, by seed and sampling.
 
         Raises MotionLLMError for what is no change, or cannot be made of this motion.
         """
-        return drained(self.replanning(plan, change, seed, temperature))
+        return drained(self.replanning(plan, change, seed, sampling=sampling))
 
     def replanning(
-        self, plan: Notation, change: str, seed: int | None = None, temperature: float = 0.8
+        self, plan: Notation, change: str, seed: int | None = None, *, sampling: Sampling | None = None
     ) -> Generator[None, None, Notation]:
         """`replan` for who may change their mind: yields after each token. It ends where it is closed."""
         text, more = added(change), Notation(0.2, ("standing", "standing"))
         if text:
-            more = yield from self.planning(text, None, seed, temperature)
+            more = yield from self.planning(text, None, seed, sampling=sampling)
         return changed(plan, change, lambda _: more)
 
     def kept(self, old: Notation, new: Notation, codes: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -491,55 +515,47 @@ class MotionLM:
         texts: Sequence[str],
         seconds: Sequence[Seconds] | None,
         seed: int | Sequence[int] | None,
-        temperature: float,
-        top_p: float = 0.95,
-        best_of: int | None = None,
-        top_k: int = 0,
-        start: Motion | np.ndarray | Sequence[Motion | np.ndarray] | None = None,
-        end: Motion | np.ndarray | Sequence[Motion | np.ndarray] | None = None,
+        sampling: Sampling,
+        *,
+        start: Clips = None,
+        end: Clips = None,
         judge: Judge | None = None,
-        guidance: float = 1.0,
         plan: Plan | Sequence[Plan] = None,
     ) -> Generator[None, None, list[tuple[list[int], int | None]]]:
-        """Codes of what `generate_batch` returns, and where each is cut, with a pause after each step of decoding."""
+        """Codes of what `generate_batch` returns, and where each is cut; yields after each step of decoding."""
         wanted = self._wanted(plan, len(texts))
         ranks = judge is not None or all(wanted) or not self.engine
-        if best_of is None:
-            best_of = BEST_OF if ranks else 1
-        if best_of < 1:
-            raise MotionLLMError(f"best_of is {best_of}; at least one motion is made for each that is given.")
-        best_of = best_of if temperature else 1  # greedy ones are all the same
+        best_of = sampling.best_of or (BEST_OF if ranks else 1)
+        if not sampling.temperature:
+            best_of = 1  # greedy ones are all the same
         if best_of > 1 and not ranks:
             assert self.engine
             raise MotionLLMError(
                 f"{self.engine.url} gives no likelihoods to rank by; give best_of=1, a judge, or a plan."
             )
-        sampling = _sampling(temperature, top_p, top_k)
-        given, rest = (self._clips(clip, len(texts)) for clip in (start, end))
-        asked = seconds if seconds is not None else [None] * len(texts)
-        orders = [self._order(*row) for row in zip(texts, asked, given, rest, strict=True)]
+        self._check_guidance(sampling)
+        begins, ends = (self._clips(clip, len(texts)) for clip in (start, end))
+        lengths = seconds if seconds is not None else [None] * len(texts)
+        orders = [self._order(*row) for row in zip(texts, lengths, begins, ends, strict=True)]
         orders = yield from self._planned(orders, wanted, seed, sampling)
         many = [order for order in orders for _ in range(best_of)]
-        begun, after = ([codes for codes in clips for _ in range(best_of)] for clips in (given, rest))
-        if isinstance(seed, Sequence):
-            seed = [(s, i) for s in seed for i in range(best_of)]  # type: ignore[misc]
-        bounds = ([o.least for o in many], [o.most for o in many])
-        sampling |= self._guided(guidance, many)
-        sampling |= {"seed": seed, "given": begun, "opened": self._opened(many)}
-        made = yield from self._written([o.prompt for o in many], *bounds, **sampling)
+        seeds = [(s, i) for s in seed for i in range(best_of)] if isinstance(seed, Sequence) else seed
+        drawn = yield from self._written(many, sampling, seed=seeds)
         if best_of > 1:
+            after = [codes for codes in ends for _ in range(best_of)]
+            whole = [[*codes, *end] for codes, end in zip(drawn, after, strict=True)]
             scores: Sequence[Any]
             if judge:
-                scores = judge([order.text for order in many], [[*c, *r] for c, r in zip(made, after, strict=True)])
+                scores = judge([order.text for order in many], whole)
             elif any(after) and not self.engine:
-                scores = self._follows(many, made, after)
+                scores = self._follows(many, drawn, after)
             else:
-                scores = self._keeps(many, [[*c, *r] for c, r in zip(made, after, strict=True)])
-            groups = [range(first, first + best_of) for first in range(0, len(made), best_of)]
-            made = [made[max(group, key=scores.__getitem__)] for group in groups]
-        return [([*c, *r], o.frames) for c, r, o in zip(made, rest, orders, strict=True)]
+                scores = self._keeps(many, whole)
+            groups = [range(first, first + best_of) for first in range(0, len(drawn), best_of)]
+            drawn = [drawn[max(group, key=scores.__getitem__)] for group in groups]
+        return [([*codes, *end], order.frames) for codes, end, order in zip(drawn, ends, orders, strict=True)]
 
-    def _clips(self, clip: Motion | np.ndarray | Sequence[Motion | np.ndarray] | None, rows: int) -> list[list[int]]:
+    def _clips(self, clip: Clips, rows: int) -> list[list[int]]:
         """The codes of a clip for each of the rows; none where there is no clip."""
         if clip is None:
             return [[]] * rows
@@ -554,38 +570,40 @@ class MotionLM:
         text: str,
         seconds: Seconds = None,
         seed: int | None = None,
-        temperature: float = 0.8,
-        top_p: float = 0.95,
-        top_k: int = 0,
+        *,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        top_k: int | None = None,
+        guidance: float | None = None,
+        sampling: Sampling | None = None,
         start: Motion | np.ndarray | None = None,
         plan: Plan = None,
-        made: list[int] | None = None,
+        codes: list[int] | None = None,
     ) -> Iterator[np.ndarray]:
         """Pieces of joints (k, 22, 3) in metres, as they are made: `Motion` of them all is the clip.
 
         Its `canonical()` is the motion that `generate` gives for the same seed and best_of 1; the pieces themselves
         stand where the motion tokenizer has put them, because the floor is known at the end alone. To have the plan
-        before the frames, ask for it by `plan` and give it here. made: a list that the codes are put into.
+        before the frames, ask for it by `plan` and give it here. codes: a list that the codes are put into.
         """
-        sampling = _sampling(temperature, top_p, top_k)
+        sampling = (sampling or self.sampling).but(temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance)
+        self._check_guidance(sampling)
         wanted = self._wanted(plan, 1)
         given = [] if start is None else self._codes(start).tolist()
         (order,) = drained(self._planned([self._order(text, seconds, given, [])], wanted, seed, sampling))
-        asked = ([order.prompt], [order.least], [order.most])
-        options: dict[str, Any] = {**sampling, "seed": seed, "given": [given], "opened": self._opened([order])}
         if self.engine:
-            places = iter([[tuple(codes[len(given) :])] for codes in self._write(*asked, **options)])
+            places = iter([[tuple(whole[len(given) :])] for whole in self._write([order], sampling, seed=seed)])
         else:
-            places = decoding.places(self.model, self.vocab, *asked, **options, window=self._window)
-        return self._pieces(given, places, order.frames, [] if made is None else made)
+            places = decoding.places(self.model, self.vocab, [order], sampling, seed=seed, window=self._window)
+        return self._pieces(given, places, order.frames, [] if codes is None else codes)
 
     def _pieces(
-        self, given: list[int], places: Iterator[list[tuple[int, ...]]], frames: int | None, made: list[int]
+        self, given: list[int], places: Iterator[list[tuple[int, ...]]], frames: int | None, codes: list[int]
     ) -> Iterator[np.ndarray]:
         decoder, left = self.motion_tokenizer.stream(), frames if frames is not None else sys.maxsize
-        for codes in chain([given] if given else [], (drawn for (drawn,) in places)):
-            made.extend(codes)
-            joints = decoder.push(codes)[:left]
+        for some in chain([given] if given else [], (drawn for (drawn,) in places)):
+            codes.extend(some)
+            joints = decoder.push(some)[:left]
             left -= len(joints)
             if len(joints):
                 yield joints
@@ -619,12 +637,15 @@ class MotionLM:
             )
         template = self.templates.phrasings("text_to_motion", seconds=exact)[0]
         values = {"seconds": min(least, self._window) / rate}
-        prompt, bare = (
+        prompt, unconditional = (
             self._prompt(conversation(template, values | {"caption": said}, answered=False), min(most, self._window))
             for said in (text.strip(), "")
         )
         frames = max(1, round(float(low) * self.motion_tokenizer.fps)) if exact and low is not None else None
-        return _Order(text.strip(), prompt, bare, least - after, most - after, frames, seconds, begun, after)
+        return _Order(
+            prompt, least - after, most - after, given, unconditional, text=text.strip(), frames=frames,
+            seconds=seconds, after=after,
+        )  # fmt: skip
 
     def _wanted(self, plan: Plan | Sequence[Plan], rows: int) -> list[Notation | bool]:
         """For each row the plan given, or whether the model writes one. Raises MotionLLMError for a plan that cannot be
@@ -658,7 +679,7 @@ class MotionLM:
         orders: Sequence[_Order],
         wanted: Sequence[Notation | bool],
         seed: int | Sequence[int] | None,
-        sampling: dict[str, Any],
+        sampling: Sampling,
         tries: int = PLANS,
     ) -> Generator[None, None, list[_Order]]:
         """The orders, each with the plan that is wanted, with a pause after each token. Where none is given, up to
@@ -668,16 +689,15 @@ class MotionLM:
         own = [i for i, one in enumerate(wanted) if one is True]
         if own:
             asks = {i: asked(orders[i].text) for i in own}
-            rows = [(i, n) for i in own for n in range(tries if asks[i] and sampling["temperature"] else 1)]
+            rows = [(i, n) for i in own for n in range(tries if asks[i] and sampling.temperature else 1)]
             # Of the request alone, so that it is the same in any batch, and none of those of its motions.
             seeds: Any = None
             if seed is not None:
                 each = [(seed[i], 0) if isinstance(seed, Sequence) else (seed, i) for i, _ in rows]
                 seeds = [(*pair, PLANNING, *([n] if n else [])) for pair, (_, n) in zip(each, rows, strict=True)]
-            texts = yield from decoding.writing(
-                self.model, self.vocab, self._spelling, [[*orders[i].prompt, self.vocab.start_id] for i, _ in rows],
-                [self._blank(orders[i]) for i, _ in rows], **sampling, seed=seeds,
-            )  # fmt: skip
+            prompts = [[*orders[i].prompt, self.vocab.start_id] for i, _ in rows]
+            blanks = [self._blank(orders[i]) for i, _ in rows]
+            texts = yield from notations(self.model, self.vocab, self._spelling, prompts, blanks, sampling, seed=seeds)
             best: dict[int, float] = {}
             for (i, _), text in zip(rows, texts, strict=True):
                 plan = Notation.parse(text)
@@ -688,8 +708,8 @@ class MotionLM:
         ]
 
     @cached_property
-    def _spelling(self) -> decoding.Spelling:
-        return decoding.Spelling(self.tokenizer, self.vocab.text_size)
+    def _spelling(self) -> Spelling:
+        return Spelling(self.tokenizer, self.vocab.text_size)
 
     def _blank(self, order: _Order) -> grammar.Writing:
         """A plan of an order, of which nothing is written: as long as the motion is to be, and no longer than there is
@@ -700,12 +720,12 @@ class MotionLM:
             low = high = max(0.2, round(order.frames / fps, 1))
         else:
             bounds = _bounds(order.seconds)
-            low = order.least / rate if bounds[0] is None else bounds[0]
-            high = order.most / rate if bounds[1] is None else bounds[1]
+            low = order.min_steps / rate if bounds[0] is None else bounds[0]
+            high = order.max_steps / rate if bounds[1] is None else bounds[1]
             low = int(np.ceil(round(low * 10, 6))) / 10
             high = max(low, int(np.floor(round(high * 10, 6))) / 10)
         first, line = grammar.longest()
-        room = self._limit - len(order.prompt) - 2 - min(order.most, self._window) * self.vocab.parts
+        room = self._limit - len(order.prompt) - 2 - min(order.max_steps, self._window) * self.vocab.parts
         if room < first + len(grammar.END):
             raise MotionLLMError(
                 f"What was given is {len(order.prompt)} tokens long, which leaves no room for a plan; shorten it, or "
@@ -728,40 +748,30 @@ class MotionLM:
         if order.frames is None:
             seconds = plan.seconds if low is None or high is None else min(max(plan.seconds, low), high)
             steps = int(np.ceil(round(seconds * self.motion_tokenizer.steps_per_second, 6))) - order.after
-            if steps <= order.begun:
+            if steps <= len(order.given) // self.vocab.parts:
                 raise MotionLLMError(
                     f"The plan is {plan.seconds:g} s long, which is not more than the clips given; write it for all."
                 )
             frames = round(seconds * self.motion_tokenizer.fps)
-            order = replace(order, least=steps, most=steps, frames=frames)
-        if len(order.prompt) + len(ids) + 2 + min(order.most, self._window) * self.vocab.parts > self._limit:
+            order = replace(order, min_steps=steps, max_steps=steps, frames=frames)
+        if len(order.prompt) + len(ids) + 2 + min(order.max_steps, self._window) * self.vocab.parts > self._limit:
             raise MotionLLMError(
                 f"The plan is {len(ids)} tokens long, but the base model takes {self._limit} with all; shorten it."
             )
-        return replace(order, plan=plan, ids=ids)
-
-    def _opened(self, orders: Sequence[_Order]) -> decoding.Opened | None:
-        """What decoding shows of each order's plan; None where there are none. Of motions longer than the model has
-        seen it is the part that belongs to the steps shown.
-        """
-        if not any(order.plan for order in orders):
-            return None
         rate = self.motion_tokenizer.steps_per_second
 
-        def opened(number: int, first: int, last: int) -> Sequence[int]:
-            order = orders[number]
-            if order.plan is None or (first == 0 and last >= order.most):
-                return order.ids
-            return self.renderer.notation(str(order.plan.between(first / rate, last / rate)))
+        def plan_ids(first: int, last: int) -> Sequence[int]:
+            """Of motions longer than the model has seen, the part of the plan that belongs to the steps shown."""
+            if first == 0 and last >= order.max_steps:
+                return ids
+            return self.renderer.notation(str(plan.between(first / rate, last / rate)))
 
-        return opened
+        return replace(order, plan=plan, plan_ids=plan_ids)
 
-    def _guided(self, guidance: float, orders: Sequence[_Order]) -> dict[str, Any]:
-        """What decoding is told of guidance. Raises MotionLLMError where it is out of bounds or cannot be had."""
-        if guidance == 1:
-            return {}
-        if not 0 <= guidance <= 20:
-            raise MotionLLMError(f"guidance {guidance:g} must be within 0 to 20; 1 is none.")
+    def _check_guidance(self, sampling: Sampling) -> None:
+        """Raise MotionLLMError where there is no guidance to be had, and some is asked for."""
+        if sampling.guidance == 1:
+            return
         if self.engine:
             raise MotionLLMError(f"{self.engine.url} offers no guidance; leave it at 1, or load the adapter here.")
         if not self.recipe.data.drop_text:
@@ -769,7 +779,6 @@ class MotionLM:
                 "This adapter never saw a motion without its text, so there is nothing to guide it by: leave guidance "
                 "at 1, or train with data.drop_text=0.1."
             )
-        return {"guidance": guidance, "bare": [order.bare for order in orders]}
 
     def _keeps(self, orders: Sequence[_Order], made: Sequence[list[int]]) -> list[tuple[float, float]]:
         """How well each motion (codes) keeps to its order's plan, and where there is none, or two of an order keep to
@@ -799,11 +808,11 @@ class MotionLM:
     def _follows(self, orders: Sequence[_Order], made: Sequence[list[int]], rest: Sequence[list[int]]) -> list[float]:
         """Log-likelihood that each motion (codes) goes on to its `rest`."""
         shown = [codes[-self._window * self.vocab.parts :] for codes in made]
-        opened, prompts = self._opened(orders), []
-        for number, (order, codes, some) in enumerate(zip(orders, made, shown, strict=True)):
+        prompts = []
+        for order, codes, some in zip(orders, made, shown, strict=True):
             first, last = ((len(codes) - len(some)) // self.vocab.parts, len(codes) // self.vocab.parts)
             start, *ids, _ = self.vocab.encode(np.array(some))
-            prompts.append([*order.prompt, start, *(opened(number, first, last) if opened else ()), *ids])
+            prompts.append([*order.prompt, start, *(order.plan_ids(first, last) if order.plan_ids else ()), *ids])
         replies = [self.vocab.encode(np.array(codes))[1:-1] for codes in rest]
         return decoding.motion_likelihoods(self.model, self.vocab, prompts, replies)
 
@@ -816,6 +825,7 @@ class MotionLM:
         motion: Motion | np.ndarray,
         n: int,
         seed: int | None = None,
+        *,
         temperature: float = 0.7,
         top_p: float = 0.95,
         top_k: int = 0,
@@ -823,11 +833,11 @@ class MotionLM:
         """n sentences: first that of `caption`, then n − 1 that are drawn."""
         if n < 1:
             raise MotionLLMError(f"n is {n}; ask for at least one caption.")
-        sampling = _sampling(temperature, top_p, top_k)
+        sampling = Sampling(temperature=temperature, top_p=top_p, top_k=top_k)
         template = self.templates.phrasings("caption")[0]
         part = self._given(motion)
         messages = conversation(template, {"motion": part}, answered=False)
-        drawn = self._say([messages] * (n - 1), seed=seed, **sampling) if n > 1 else []
+        drawn = self._say([messages] * (n - 1), sampling, seed=seed) if n > 1 else []
         return [*self._captions([part]), *drawn]
 
     def caption_batch(self, motions: Sequence[Motion | np.ndarray]) -> list[str]:
@@ -934,9 +944,12 @@ class MotionLM:
         messages: Sequence[Message],
         seconds: Seconds = None,
         seed: int | None = None,
-        temperature: float = 0.8,
-        top_p: float = 0.95,
-        top_k: int = 0,
+        *,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        top_k: int | None = None,
+        guidance: float | None = None,
+        sampling: Sampling | None = None,
         plan: Plan = None,
     ) -> Message:
         """The assistant's next message in the parts format: text, or a motion under the key "motion", with its codes
@@ -947,7 +960,8 @@ class MotionLM:
         motion of that duration. plan: as `generate` has it; one that is given asks for a motion. Text where there is no
         motion in the conversation is the base model's own (`talk`).
         """
-        sampling = _sampling(temperature, top_p, top_k)
+        sampling = (sampling or self.sampling).but(temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance)
+        self._check_guidance(sampling)
         wanted = self._wanted(plan, 1)
         asked = seconds is not None or isinstance(wanted[0], Notation)
         if not asked and self.edits and (shown := _shown(messages)):
@@ -955,23 +969,24 @@ class MotionLM:
             old, codes = self._held(part)
             change = self.changes([old], [line])[0]
             if change not in OTHERWISE:
-                new = self.replan(old, change, seed, temperature)
-                row = [new.sentence()], [new.seconds], seed, temperature, top_p, 1, top_k, *self.kept(old, new, codes)
-                made, frames = drained(self._drawn(*row, None, 1.0, new))[0]
-                return _moved(self._motion(made, frames), made, new)
+                new = self.replan(old, change, seed, sampling=sampling)
+                start, end = self.kept(old, new, codes)
+                steps = self._drawn([new.sentence()], [new.seconds], seed, sampling.but(best_of=1),
+                                    start=start, end=end, plan=new)  # fmt: skip
+                ((drawn, frames),) = drained(steps)
+                return _moved(self._motion(drawn, frames), drawn, new)
             asked = change == "new"
         elif not asked:
             asked = self.moves(messages)
         if not asked:
             if all(_is_text(m) for m in messages):
-                return _said(self.talk(messages, seed, temperature, top_p, top_k))
-            return _said(self._say([[self._encoded(m) for m in messages]], longest=256, seed=seed, **sampling)[0])
+                return _said(self.talk(messages, seed, sampling=sampling))
+            return _said(self._say([[self._encoded(m) for m in messages]], sampling, seed=seed, max_tokens=256)[0])
         prompt = self._prompt([self._encoded(m) for m in messages], self._window)
         order = self._order("a person moves", seconds, [], [])  # for its bounds: the prompt is the conversation
         (order,) = drained(self._planned([replace(order, prompt=prompt)], wanted, seed, sampling))
-        opened = self._opened([order])
-        made = self._write([prompt], [order.least], [order.most], **sampling, seed=seed, opened=opened)[0]
-        return _moved(self._motion(made, order.frames), made, order.plan)
+        (drawn,) = self._write([order], sampling, seed=seed)
+        return _moved(self._motion(drawn, order.frames), drawn, order.plan)
 
     def moves(self, messages: Sequence[Message]) -> bool:
         """Whether the next message is to be a motion: the model would open it with one, and a line that comes without
@@ -1009,12 +1024,15 @@ class MotionLM:
         self,
         messages: Sequence[Message],
         seed: int | None = None,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        top_k: int = 0,
+        *,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        top_k: int | None = None,
+        sampling: Sampling | None = None,
         longest: int = 256,
     ) -> str:
-        """What the base model itself answers to a conversation of text alone: no adapter, its own system message.
+        """What the base model itself answers to a conversation of text alone: no adapter, its own system message; by
+        default greedily.
 
         Its weights are loaded beside the merged ones at the first call; an adapter that is not merged is switched off.
         """
@@ -1023,11 +1041,12 @@ class MotionLM:
                 f"{self.engine.url} serves the merged model alone, and words without motion are the base's; "
                 "ask about a clip, or load the adapter here."
             )
-        sampling = _sampling(temperature, top_p, top_k)
+        sampling = (sampling or GREEDY).but(temperature=temperature, top_p=top_p, top_k=top_k)
         prompt = self._prompt(messages, renderer=Renderer(self.tokenizer, None, template=self.renderer.template))
         with self._without_adapter() as base:
-            ids = decoding.texts(base, self.vocab, [prompt], self._stop, longest, **sampling, seed=seed,
-                                 loops=True)[0]  # fmt: skip
+            (ids,) = decoding.texts(
+                base, self.vocab, [prompt], self._stop, sampling, max_tokens=longest, seed=seed, loops=True
+            )
         return self._text(ids)
 
     # -- within --------------------------------------------------------------------------------------------
@@ -1133,30 +1152,38 @@ class MotionLM:
         return motion.canonical() if motion.skeleton is HUMANML3D else motion
 
     def _write(
-        self, prompts: Sequence[Sequence[int]], least: Sequence[int], most: Sequence[int], **options: Any
+        self, orders: Sequence[decoding.Request], sampling: Sampling, *, seed: decoding.Seed = None
     ) -> list[list[int]]:
         """Codes of motions, by the model or the engine. See `decoding.motions`."""
-        return drained(self._written(prompts, least, most, **options))
+        return drained(self._written(orders, sampling, seed=seed))
 
     def _written(
-        self, prompts: Sequence[Sequence[int]], least: Sequence[int], most: Sequence[int], **options: Any
+        self, orders: Sequence[decoding.Request], sampling: Sampling, *, seed: decoding.Seed = None
     ) -> Generator[None, None, list[list[int]]]:
-        """What `_write` returns, with a pause after each step; an engine makes all in one."""
-        options["window"] = self._window
+        """What `_write` returns; yields after each step, and an engine makes all in one."""
         if self.engine:
-            return self.engine.motions(prompts, least, most, **options)
-        made = [list(codes) for codes in options.get("given") or [()] * len(prompts)]
-        for place in decoding.places(self.model, self.vocab, prompts, least, most, **options):
-            for codes, drawn in zip(made, place, strict=True):
+            return self.engine.motions(orders, sampling, seed=seed, window=self._window)
+        motions = [list(order.given) for order in orders]
+        for place in decoding.places(self.model, self.vocab, orders, sampling, seed=seed, window=self._window):
+            for codes, drawn in zip(motions, place, strict=True):
                 codes.extend(drawn)
             yield
-        return made
+        return motions
 
-    def _say(self, conversations: Sequence[Sequence[Message]], **options: Any) -> list[str]:
+    def _say(
+        self,
+        conversations: Sequence[Sequence[Message]],
+        sampling: Sampling = GREEDY,
+        *,
+        seed: decoding.Seed = None,
+        max_tokens: int = 64,
+    ) -> list[str]:
         prompts = [self._prompt(c) for c in conversations]
+        options: dict[str, Any] = {"seed": seed, "max_tokens": max_tokens}
         if self.engine:
-            return [text.strip() for text in self.engine.texts(prompts, self._stop, **options)]
-        return [self._text(ids) for ids in decoding.texts(self.model, self.vocab, prompts, self._stop, **options)]
+            return [text.strip() for text in self.engine.texts(prompts, self._stop, sampling, **options)]
+        replies = decoding.texts(self.model, self.vocab, prompts, self._stop, sampling, **options)
+        return [self._text(ids) for ids in replies]
 
     def _text(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
@@ -1173,23 +1200,16 @@ class MotionLM:
 
 
 @dataclass(frozen=True)
-class _Order:
-    """One motion to be decoded: its text, the ids that ask for it, `bare` those that ask for one without saying which,
-    bounds of its steps, and where it is cut; the seconds asked for, and the steps of the clips that it begins with and
-    that come after; the plan that it follows, and its ids.
+class _Order(decoding.Request):
+    """A request with what was asked for. text: what the person does. frames: the motion is cut to so many, or None.
+    seconds: asked for. after: steps of the clip that it ends with, which no bound counts. plan: that it follows.
     """
 
-    text: str
-    prompt: list[int]
-    bare: list[int]
-    least: int
-    most: int
-    frames: int | None
+    text: str = ""
+    frames: int | None = None
     seconds: Seconds = None
-    begun: int = 0
     after: int = 0
     plan: Notation | None = None
-    ids: Sequence[int] = ()
 
 
 def _bounds(seconds: Seconds) -> tuple[float | None, float | None]:
@@ -1223,16 +1243,6 @@ def _moved(motion: Motion, codes: Sequence[int], plan: Notation | None) -> Messa
 
 def _said(text: str) -> Message:
     return {"role": "assistant", "content": [{"type": "text", "text": text}]}
-
-
-def _sampling(temperature: float, top_p: float, top_k: int) -> dict[str, Any]:
-    """The three as decoding takes them. Raises MotionLLMError for one out of bounds."""
-    if not 0 <= temperature <= 100 or not 0 < top_p <= 1 or top_k < 0:
-        raise MotionLLMError(
-            f"temperature {temperature} must be within 0 to 100, top_p {top_p} within 0 to 1, and top_k {top_k} "
-            "at least 0, which keeps all."
-        )
-    return {"temperature": temperature, "top_p": top_p, "top_k": top_k}
 
 
 def share_inputs(model: Any) -> None:
@@ -1303,6 +1313,18 @@ def find_adapter(name: str | Path) -> Path:
     if (given / "adapter").is_dir():
         return given / "adapter"
     return given if given.is_dir() else shipped.find("adapter", str(name))
+
+
+def own_sampling(name: str | Path) -> Sampling:
+    """How motion is drawn by an adapter (a folder, a run or a shipped name) where nothing is said, without loading it.
+
+    Raises MotionLLMError where there is no such adapter.
+    """
+    return _sampling(load_recipe(find_adapter(name) / "recipe.yaml", saved=True))
+
+
+def _sampling(recipe: Recipe) -> Sampling:
+    return Sampling().but(**recipe.sampling.model_dump()) if recipe.sampling else Sampling()
 
 
 _METHODS = {"lora": "LoRA", "rslora": "rank-stabilised LoRA", "dora": "DoRA"}

@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from motionllm.errors import MotionLLMError, about, check_text, each
 from motionllm.files import parse_json, read_text
-from motionllm.model import BEST_OF, MotionLM, Seconds
+from motionllm.model import MotionLM, Plan, Seconds
 from motionllm.motion import Motion
 from motionllm.motion.notation import Notation
 from motionllm.results import results
+from motionllm.sampling import BEST_OF, Sampling
 from motionllm.tracking import Bar
 
 REPORT = "report.jsonl"
@@ -83,23 +84,34 @@ def read_prompts(path: Path, seconds: Seconds = None, seed: int | None = None) -
 
 
 def generate_files(
-    load: Callable[[], MotionLM], made_by: Mapping[str, Any], prompts: list[Prompt], folder: Path,
-    suffix: str = ".bvh", batch: int = 8, best_of: int = BEST_OF, lock_feet: bool = False, **sampling: Any,
-) -> dict[str, Any]:  # fmt: skip
+    load: Callable[[], MotionLM],
+    made_by: Mapping[str, Any],
+    prompts: list[Prompt],
+    folder: Path,
+    sampling: Sampling,
+    *,
+    suffix: str = ".bvh",
+    batch: int = 8,
+    lock_feet: bool = False,
+    plan: Literal[False] | None = None,
+) -> dict[str, Any]:
     """Make a file `ID.suffix` in the folder for each prompt, and a line of report.jsonl: its prompt with the seed,
     and the file, its seconds, or the error.
 
     What the report has already, for the same prompt, by the same makers and with a file that is still there, is kept.
     The same seed makes the same motion as `MotionLM.generate` does.
 
-    load: the model, called once nothing else is to be refused. made_by: see `results.made_by`. Raises MotionLLMError
-    where the folder is in use, cannot be written, or has the motions of another model.
+    load: the model, called once nothing else is to be refused. made_by: see `results.made_by`. plan: of prompts that
+    have none of their own, as `MotionLM.generate` has it. Raises MotionLLMError where the folder is in use, cannot be
+    written, or has the motions of another model.
     """
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise MotionLLMError(f"{folder} is a file; many prompts need the name of a folder as --out.")
     failed: dict[str, str] = {}
     seconds = 0.0
-    by = {**made_by, **sampling, "best_of": best_of, "lock_feet": lock_feet}
+    by = {**made_by, **asdict(sampling), "best_of": sampling.best_of or BEST_OF, "lock_feet": lock_feet}
+    if plan is False:
+        by["plan"] = False
     with results(folder / REPORT, by) as report, Bar("generate") as bar:
         todo = [p for p in prompts if not _kept(p, report.rows.get(p.id), folder, suffix)]
         lm = load() if todo else None
@@ -107,7 +119,7 @@ def generate_files(
             assert lm is not None
             some = [p if p.seed is not None else replace(p, seed=secrets.randbelow(2**31))
                     for p in todo[start : start + batch]]  # fmt: skip
-            motions = partial(_generate, lm, best_of=best_of, sampling=sampling)
+            motions = partial(_generate, lm, sampling=sampling, plan=plan)
             for prompt, made in zip(some, each(motions, some), strict=True):
                 row: dict[str, Any] = {key: value for key, value in asdict(prompt).items() if key != "plan" or value}
                 try:
@@ -125,11 +137,11 @@ def generate_files(
             "failed": failed}  # fmt: skip
 
 
-def _generate(lm: MotionLM, prompts: Sequence[Prompt], best_of: int, sampling: dict[str, Any]) -> list[Motion]:
+def _generate(lm: MotionLM, prompts: Sequence[Prompt], sampling: Sampling, plan: Literal[False] | None) -> list[Motion]:
     seeds = [p.seed for p in prompts if p.seed is not None]
-    plans = [p.plan if p.plan is not None else sampling.get("plan") for p in prompts]
-    return lm.generate_batch([p.text for p in prompts], [p.seconds for p in prompts], seeds, best_of=best_of,
-                             **(sampling | {"plan": plans}))  # fmt: skip
+    plans: list[Plan] = [p.plan if p.plan is not None else plan for p in prompts]
+    seconds = [p.seconds for p in prompts]
+    return lm.generate_batch([p.text for p in prompts], seconds, seeds, sampling=sampling, plan=plans)
 
 
 def _kept(prompt: Prompt, row: dict[str, Any] | None, folder: Path, suffix: str) -> bool:

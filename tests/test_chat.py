@@ -22,6 +22,7 @@ from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
 from motionllm.motion.notation import Notation
 from motionllm.motion.terminal import drawings
+from motionllm.sampling import Sampling
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def chat(lm: MotionLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Chat:
     """A conversation in tmp_path/work, about motion wherever the line is no question."""
     monkeypatch.setattr(lm, "moves", lambda messages: not messages[-1]["content"].endswith("?"))
     (tmp_path / "work").mkdir()
-    return Chat(lm, tmp_path / "work", seconds=1.5, seed=3, best_of=2)
+    return Chat(lm, tmp_path / "work", seconds=1.5, seed=3, sampling=Sampling(best_of=2))
 
 
 def wave() -> Motion:
@@ -65,7 +66,7 @@ def editing(trained_run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.
     lm.recipe.data.notation, lm.recipe.data.tasks["edit"] = Notes(), 1.0
     monkeypatch.setattr(lm, "moves", lambda messages: not _words(messages).endswith("?"))
     (tmp_path / "old.txt").write_text(OLD)
-    return Chat(lm, tmp_path, seed=3, best_of=2)
+    return Chat(lm, tmp_path, seed=3, sampling=Sampling(best_of=2))
 
 
 def _words(messages: list[dict[str, Any]]) -> str:
@@ -76,7 +77,7 @@ def _words(messages: list[dict[str, Any]]) -> str:
 def _becomes(chat: Chat, monkeypatch: pytest.MonkeyPatch, change: str, plan: str = "") -> None:
     """Let the model understand every line as this change; plan: the next one."""
 
-    def replanning(*_: object) -> Generator[None, None, Notation]:
+    def replanning(*_: object, **__: object) -> Generator[None, None, Notation]:
         yield
         return Notation.parse(plan)
 
@@ -134,7 +135,7 @@ def test_a_wrong_plan_is_refused_in_a_sentence(editing: Chat, tmp_path: Path, te
 def test_codes_stay_where_the_plan_does(
     editing: Chat, monkeypatch: pytest.MonkeyPatch, new: str, begin: float, end: float, best_of: int
 ) -> None:
-    editing.best_of = best_of
+    editing.sampling = Sampling(best_of=best_of)
     editing.say("/plan old.txt")
     old = editing.codes
     assert old is not None
@@ -236,7 +237,7 @@ def test_a_seed_repeats_a_turn(chat: Chat) -> None:
 
 
 def test_pieces_come_before_the_reply(chat: Chat) -> None:
-    chat.best_of = 1
+    chat.sampling = Sampling(best_of=1)
     *pieces, reply = chat.turn("a person bows")
     assert isinstance(reply, Reply) and reply.motion is not None
     assert all(isinstance(piece, np.ndarray) for piece in pieces)
@@ -425,7 +426,7 @@ def test_talk_is_answered_in_words_and_what_a_body_does_is_shown(capsys: pytest.
 def test_a_line_is_talk_where_it_is_no_caption(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = [{"role": "user", "content": [{"type": "motion", "motion": wave()}, {"type": "text", "text": "Go on"}]}]
     for opens, score, moves in ((True, 9.0, True), (True, -9.0, False), (False, 9.0, False)):
-        monkeypatch.setattr("motionllm.generate.starts_motion", lambda *_, o=opens: o)
+        monkeypatch.setattr("motionllm.decoding.starts_motion", lambda *_, o=opens: o)
         monkeypatch.setattr(lm, "bodily", lambda _, s=score: s)
         assert lm.moves([{"role": "user", "content": "Hello"}]) is moves
         assert lm.moves(clip) is opens  # about a clip the model alone decides: it was trained on such turns
@@ -436,6 +437,6 @@ def test_the_score_of_a_line_is_of_its_tokens(lm: MotionLM, monkeypatch: pytest.
     assert lm.bodily("a person waves.") == lm.bodily("a person waves")
     monkeypatch.setattr(lm, "_base", lm.model)
     rated = iter([-6.0, -30.0])
-    monkeypatch.setattr("motionllm.generate.likelihoods", lambda *_: [next(rated)])
+    monkeypatch.setattr("motionllm.decoding.likelihoods", lambda *_: [next(rated)])
     count = len(lm.tokenizer.encode("a person waves", add_special_tokens=False))
     assert lm.bodily("a person waves") == pytest.approx(24 / count)

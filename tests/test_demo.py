@@ -239,11 +239,11 @@ def tiny(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Re
 
 
 def test_the_whole_demo_on_a_tiny_model(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from motionllm import generate
+    from motionllm import decoding
     from motionllm.train import train
 
     # An untrained model loops; kept from it, it takes second choices, which are so near that merging decides them.
-    monkeypatch.setattr(generate, "repeating", lambda ids: [])
+    monkeypatch.setattr(decoding, "repeating", lambda ids: [])
 
     train(tiny, tmp_path / "adapter")
     out = tmp_path / "demo"

@@ -431,7 +431,8 @@ def test_examples_are_packed_where_they_stay_apart(family: str, base_of: Callabl
 
 @pytest.mark.parametrize("family", ["opt", "falcon", "falcon-alibi", "bloom", "gemma3", "neox", "phi4"])
 def test_replies_side_by_side_are_those_of_each_alone(family: str, base_of: Callable[[str], Path]) -> None:
-    from motionllm import generate
+    from motionllm import decoding
+    from motionllm.sampling import GREEDY
 
     tokenizer = load_base_tokenizer(base_of(family))
     vocab = MotionVocab.add(copy.deepcopy(tokenizer), 32, "x", 2)
@@ -441,10 +442,11 @@ def test_replies_side_by_side_are_those_of_each_alone(family: str, base_of: Call
         tokenizer.encode(s, add_special_tokens=False) for s in ("a person walks", "a person jumps and sits", "x")
     ]
     stop = tokenizer.eos_token_id
-    together = generate.texts(model, vocab, prompts, stop, longest=8)
-    assert together == [generate.texts(model, vocab, [p], stop, longest=8)[0] for p in prompts]
-    motions = generate.motions(model, vocab, prompts, [4] * 3, [4] * 3, temperature=0)
-    assert motions == [generate.motions(model, vocab, [p], [4], [4], temperature=0)[0] for p in prompts]
+    together = decoding.texts(model, vocab, prompts, stop, max_tokens=8)
+    assert together == [decoding.texts(model, vocab, [p], stop, max_tokens=8)[0] for p in prompts]
+    requests = [decoding.Request(prompt, 4, 4) for prompt in prompts]
+    motions = decoding.motions(model, vocab, requests, GREEDY)
+    assert motions == [decoding.motions(model, vocab, [request], GREEDY)[0] for request in requests]
 
 
 def test_a_base_is_described(base_of: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -493,12 +495,12 @@ def test_a_caption_learned_comes_back_and_ends(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from motionllm import generate
+    from motionllm import decoding
     from motionllm.merging import merge
 
     made: list[list[int]] = []
-    real = generate.texts
-    monkeypatch.setattr(generate, "texts", lambda *a, **k: made.extend(found := real(*a, **k)) or found)
+    real = decoding.texts
+    monkeypatch.setattr(decoding, "texts", lambda *a, **k: made.extend(found := real(*a, **k)) or found)
     lm, clip = _overfitted(family, base_of(family), tiny_tokenizer, tiny_recipe, tmp_path, "a person waves")
     assert lm.caption(clip) == "a person waves"
     assert made == [lm.renderer.template.text("a person waves")]  # the end is not seen, and nothing follows it

@@ -11,13 +11,13 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "motionllm"
 LAYERS = [
-    {"errors", "files", "runs", "weights", "config", "shipped", "bases"},
+    {"errors", "files", "runs", "weights", "config", "shipped", "bases", "sampling"},
     {"motion"},
     {"tokenizer"},
     {"vocab"},
     {"data"},
     {"loss", "stepping"},
-    {"generate"},
+    {"cached", "decoding", "spelling"},
     {"engines", "adapters"},
     {"model"},
     {"checkpoint", "tracking", "results"},

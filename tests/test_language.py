@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from motionllm import MotionLM
-from motionllm import generate as decoding
+from motionllm import MotionLM, decoding
 from motionllm.bases import load_base
 from motionllm.data.conversations import Renderer
 
@@ -22,7 +21,7 @@ def test_plain_questions_are_answered_in_the_bases_language(capsys: pytest.Captu
     lm.vocab.attach(base)
     render = Renderer(lm.tokenizer, None)
     prompts = [render([{"role": "user", "content": question}], reply=True).ids for question in QUESTIONS]
-    answers = [[*ids, lm._stop] for ids in decoding.texts(base, lm.vocab, prompts, lm._stop, longest=40)]
+    answers = [[*ids, lm._stop] for ids in decoding.texts(base, lm.vocab, prompts, lm._stop, max_tokens=40)]
     count = sum(map(len, answers))
 
     def nats(model: Any) -> float:

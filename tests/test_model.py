@@ -7,23 +7,29 @@ import json
 import os
 import pickle
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
-from motionllm import generate as decoding
-from motionllm.config import Notes
+from motionllm import decoding
+from motionllm.config import Notes, Recipe, check_recipe
 from motionllm.data import builtin
 from motionllm.data.conversations import Renderer
+from motionllm.decoding import Request
 from motionllm.errors import MotionLLMError
-from motionllm.model import MotionLM
+from motionllm.model import MotionLM, own_sampling
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
+from motionllm.sampling import GREEDY, Sampling
 from motionllm.tokenizer import MotionTokenizer
 
 
@@ -66,7 +72,7 @@ def test_hostile_prompts_still_give_motion(lm: MotionLM, text: str) -> None:
 
 def test_text_replies_hold_no_motion_token(lm: MotionLM, clip: np.ndarray) -> None:
     prompt = lm.renderer([{"role": "user", "content": "hello"}], reply=True).ids
-    ids = decoding.texts(lm.model, lm.vocab, [prompt] * 4, -1, longest=40, temperature=3.0, seed=0)
+    ids = decoding.texts(lm.model, lm.vocab, [prompt] * 4, -1, Sampling(temperature=3.0), max_tokens=40, seed=0)
     assert all(i < lm.vocab.text_size for row in ids for i in row)
     assert isinstance(lm.caption(clip), str)
     assert isinstance(lm.ask(clip, "Which hand?"), str)
@@ -110,7 +116,7 @@ def test_the_best_of_several_is_the_likeliest(lm: MotionLM, monkeypatch: pytest.
 
 def test_the_cache_changes_nothing(lm: MotionLM) -> None:
     prompt = lm.renderer([{"role": "user", "content": "a person walks"}], reply=True).ids
-    codes = decoding.motions(lm.model, lm.vocab, [prompt], [3], [3], temperature=0)[0]
+    codes = decoding.motions(lm.model, lm.vocab, [Request(prompt, 3, 3)], GREEDY)[0]
     ids = torch.tensor([[*prompt, *lm.vocab.encode(np.array(codes))]])
     with torch.no_grad():
         scores = lm.model(ids).logits[0, len(prompt) : -2, lm.vocab.first_id : lm.vocab.first_id + lm.vocab.size]
@@ -122,7 +128,8 @@ def test_the_cache_changes_nothing(lm: MotionLM) -> None:
 def test_codes_come_in_steps_of_their_parts(lm: MotionLM) -> None:
     prompt = lm.renderer([{"role": "user", "content": "a person walks"}], reply=True).ids
     each = lm.vocab.size // lm.vocab.parts
-    made = decoding.motions(lm.model, lm.vocab, [prompt] * 8, [1] * 8, [9] * 8, temperature=3.0, seed=0)
+    hot = Sampling(temperature=3.0, top_p=1.0)
+    made = decoding.motions(lm.model, lm.vocab, [Request(prompt, 1, 9)] * 8, hot, seed=0)
     for codes in made:
         assert len(codes) % lm.vocab.parts == 0
         assert [c // each for c in codes] == [i % lm.vocab.parts for i in range(len(codes))]
@@ -134,14 +141,13 @@ def prompt_of(lm: MotionLM, text: str = "a person walks") -> list[int]:
 
 
 def test_the_likeliest_codes_alone_are_drawn(lm: MotionLM) -> None:
-    greedy = decoding.motions(lm.model, lm.vocab, [prompt_of(lm)], [6], [6], temperature=0)
-    for kept in ({"top_k": 1}, {"top_p": 1e-6}):
-        assert decoding.motions(lm.model, lm.vocab, [prompt_of(lm)], [6], [6], 2.0, **kept) == greedy  # type: ignore[arg-type]
+    requests = [Request(prompt_of(lm), 6, 6)]
+    greedy = decoding.motions(lm.model, lm.vocab, requests, GREEDY)
+    for kept in (Sampling(temperature=2.0, top_p=1.0, top_k=1), Sampling(temperature=2.0, top_p=1e-6)):
+        assert decoding.motions(lm.model, lm.vocab, requests, kept) == greedy
+    three = Sampling(temperature=5.0, top_p=1.0, top_k=3)
     first = {
-        codes[0]
-        for codes in decoding.motions(
-            lm.model, lm.vocab, [prompt_of(lm)] * 40, [1] * 40, [1] * 40, 5.0, top_k=3, seed=0
-        )
+        codes[0] for codes in decoding.motions(lm.model, lm.vocab, [Request(prompt_of(lm), 1, 1)] * 40, three, seed=0)
     }
     assert len(first) == 3
 
@@ -150,24 +156,45 @@ def test_guidance_goes_from_what_is_done_without_the_text(lm: MotionLM, monkeypa
     with pytest.raises(MotionLLMError, match="drop_text"):
         lm.generate("a person waves", 1.0, guidance=2.0)
     monkeypatch.setattr(lm.recipe.data, "drop_text", 0.1)
-    orders = [lm._order(text, 1.4, [], []) for text in ("a person waves with both hands", "he sits")]
-    own, bare = [order.prompt for order in orders], [order.bare for order in orders]
-    bounds = ([order.least for order in orders], [order.most for order in orders])
+    own = [lm._order(text, 1.4, [], []) for text in ("a person waves with both hands", "he sits")]
+    bare = [replace(order, prompt=order.unconditional, unconditional=order.prompt) for order in own]
 
-    def drawn(prompts: list[list[int]], guidance: float = 1.0, away: list[list[int]] = bare) -> list[list[int]]:
-        return decoding.motions(lm.model, lm.vocab, prompts, *bounds, seed=1, guidance=guidance, bare=away)
+    def drawn(requests: Sequence[Request], guidance: float = 1.0) -> list[list[int]]:
+        sampling: Any = SimpleNamespace(temperature=1.0, top_p=1.0, top_k=0, guidance=guidance)
+        return decoding.motions(lm.model, lm.vocab, requests, sampling, seed=1)
 
     assert drawn(own, 0.0) == drawn(bare) and drawn(own, 1.0 + 1e-9) == drawn(own)
     # The tiny model hardly minds whether there is a text; far enough, what it minds decides, in both directions.
-    assert len({str(made) for made in (drawn(own), drawn(own, 1e5), drawn(bare, 1e5, own))}) == 3
+    assert len({str(made) for made in (drawn(own), drawn(own, 1e5), drawn(bare, 1e5))}) == 3
     assert lm.generate("he sits", 1.0, guidance=3.0, seed=1).duration == pytest.approx(1.0)  # type: ignore[union-attr]
     with pytest.raises(MotionLLMError, match="within 0 to 20"):
         lm.generate("a person waves", 1.0, guidance=-1.0)
 
 
+def test_an_adapter_is_drawn_from_as_its_recipe_says_where_the_caller_says_nothing(
+    lm: MotionLM, trained_run: tuple[Path, Path], tmp_path: Path
+) -> None:
+    assert lm.sampling == Sampling() == own_sampling(trained_run[0])
+    folder = shutil.copytree(trained_run[0] / "adapter", tmp_path / "adapter")
+    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
+    recipe["sampling"] = {"temperature": 1.5, "guidance": 3.0, "best_of": 2}
+    with pytest.raises(MotionLLMError, match="drop_text"):
+        check_recipe(recipe, Recipe, "test")
+    recipe["data"]["drop_text"] = 0.1
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    own = MotionLM.load(folder)
+    assert own.sampling == own_sampling(folder) == Sampling(temperature=1.5, guidance=3.0, best_of=2)
+    said = {"temperature": 1.5, "guidance": 3.0, "sampling": Sampling()}
+    joints = [own.generate("bow", 1.0, seed=1, **options).joints  # type: ignore[arg-type, union-attr]
+              for options in ({}, said | {"best_of": 2}, {"temperature": 0.8, "guidance": 1.0})]  # fmt: skip
+    assert np.array_equal(joints[0], joints[1]) and not np.array_equal(joints[0], joints[2])
+    streamed = [np.concatenate(list(own.stream("bow", 1.0, seed=1, **options))) for options in ({}, said)]  # type: ignore[arg-type]
+    assert np.array_equal(*streamed)
+
+
 def test_draws_have_the_models_shares() -> None:
     scores = torch.tensor([0.5, 0.0, 0.3, 0.2]).log().expand(4000, 4)
-    drawn = decoding._draw(scores, 1.0, 1.0, 0, decoding._randoms(0, 4000))
+    drawn = decoding.draw(scores, Sampling(temperature=1.0, top_p=1.0), decoding.generators(0, 4000))
     shares = torch.bincount(drawn, minlength=4) / 4000
     assert shares[1] == 0
     assert torch.allclose(shares, torch.tensor([0.5, 0.0, 0.3, 0.2]), atol=0.04)  # five standard deviations
@@ -175,7 +202,7 @@ def test_draws_have_the_models_shares() -> None:
 
 def test_a_seed_is_a_texts_own(lm: MotionLM) -> None:
     texts, seeds = ["a person walks", "bow", "someone jumps twice"], [7, 8, 7]
-    together = lm.generate_batch(texts, [1.5, 2.0, 1.0], seeds, 1.0, best_of=2)
+    together = lm.generate_batch(texts, [1.5, 2.0, 1.0], seeds, temperature=1.0, best_of=2)
     for text, seconds, seed, motion in zip(texts, [1.5, 2.0, 1.0], seeds, together, strict=True):
         alone = lm.generate(text, seconds, seed=seed, temperature=1.0, best_of=2)
         assert np.abs(alone.joints - motion.joints).max() < 1e-4  # type: ignore[union-attr]
@@ -184,7 +211,7 @@ def test_a_seed_is_a_texts_own(lm: MotionLM) -> None:
 def test_each_text_has_clips_of_its_own(lm: MotionLM, clip: np.ndarray) -> None:
     texts, seconds, seeds = ["a person walks", "bow", "jump"], [2.0, 2.4, 1.8], [3, 4, 5]
     starts, ends = [clip[:8], clip[4:20], clip[:4]], [clip[-12:], clip[-8:], clip[-16:]]
-    together = lm.generate_batch(texts, seconds, seeds, 1.0, best_of=2, start=starts, end=ends)
+    together = lm.generate_batch(texts, seconds, seeds, temperature=1.0, best_of=2, start=starts, end=ends)
     for text, long, seed, start, end, motion in zip(texts, seconds, seeds, starts, ends, together, strict=True):
         alone = lm.generate(text, long, seed=seed, temperature=1.0, best_of=2, start=start, end=end)
         assert np.abs(alone.joints - motion.joints).max() < 1e-4  # type: ignore[union-attr]
@@ -194,10 +221,10 @@ def test_each_text_has_clips_of_its_own(lm: MotionLM, clip: np.ndarray) -> None:
 
 def test_motions_that_have_ended_leave_the_batch(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[int] = []
-    step = decoding._Decoder.step
-    monkeypatch.setattr(decoding._Decoder, "step", lambda self, ids: rows.append(len(ids)) or step(self, ids))
+    step = decoding.CachedModel.step
+    monkeypatch.setattr(decoding.CachedModel, "step", lambda self, ids: rows.append(len(ids)) or step(self, ids))
     texts = ["walk", "a person jumps twice", "bow", "a person sits down on the floor"]
-    lm.generate_batch(texts, [0.4, 3.0, 1.0, 2.0], 0, 1.0, best_of=1)
+    lm.generate_batch(texts, [0.4, 3.0, 1.0, 2.0], 0, temperature=1.0, best_of=1)
     assert rows == sorted(rows, reverse=True) and set(rows) == {4, 3, 2, 1}
 
 
@@ -209,10 +236,11 @@ def test_a_range_bounds_the_duration(lm: MotionLM) -> None:
 
 
 def test_given_codes_are_gone_on_from(lm: MotionLM) -> None:
-    whole = decoding.motions(lm.model, lm.vocab, [prompt_of(lm)], [6], [6], temperature=0)[0]
+    request = Request(prompt_of(lm), 6, 6)
+    whole = decoding.motions(lm.model, lm.vocab, [request], GREEDY)[0]
     for steps in (1, 4, 6):
         start = whole[: steps * lm.vocab.parts]
-        assert decoding.motions(lm.model, lm.vocab, [prompt_of(lm)], [6], [6], temperature=0, given=[start])[0] == whole
+        assert decoding.motions(lm.model, lm.vocab, [replace(request, given=start)], GREEDY)[0] == whole
 
 
 def test_the_window_is_the_adapters(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,15 +251,14 @@ def test_the_window_is_the_adapters(lm: MotionLM, monkeypatch: pytest.MonkeyPatc
 
 def test_long_motions_go_on_from_their_last_steps(lm: MotionLM) -> None:
     parts, window, kept = lm.vocab.parts, 16, decoding.OVERLAP
-    options = {"temperature": 0.0, "window": window}
-    whole = decoding.motions(lm.model, lm.vocab, [prompt_of(lm)], [23], [23], **options)[0]  # type: ignore[arg-type]
+    prompt = prompt_of(lm)
+    whole = decoding.motions(lm.model, lm.vocab, [Request(prompt, 23, 23)], GREEDY, window=window)[0]
     assert len(whole) == 23 * parts
-    at, made = window, decoding.motions(lm.model, lm.vocab, [prompt_of(lm)], [window], [window], temperature=0)[0]
+    at, made = window, decoding.motions(lm.model, lm.vocab, [Request(prompt, window, window)], GREEDY)[0]
     while at < 23:
         more = min(window - kept, 23 - at)
-        length = [kept + more]
-        made += decoding.motions(lm.model, lm.vocab, [prompt_of(lm)], length, length, temperature=0,
-                                 given=[made[-kept * parts :]])[0][kept * parts :]  # fmt: skip
+        request = Request(prompt, kept + more, kept + more, given=made[-kept * parts :])
+        made += decoding.motions(lm.model, lm.vocab, [request], GREEDY)[0][kept * parts :]
         at += more
     assert whole == made
     motion = lm.generate("a person walks", 23.4, seed=0, best_of=2)
@@ -297,13 +324,13 @@ def test_a_stream_is_the_motion_in_pieces(lm: MotionLM, seconds: float | tuple[f
 
 
 def test_a_stream_gives_frames_before_the_motion_has_ended(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn, real = [0], decoding._draw
+    drawn, real = [0], decoding.draw
 
     def draw(*given: object) -> torch.Tensor:
         drawn[0] += 1
         return real(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(decoding, "_draw", draw)
+    monkeypatch.setattr(decoding, "draw", draw)
     stream = lm.stream("a person walks", 8.0, seed=4)
     assert len(next(stream)) == 4
     assert drawn[0] < 20 * lm.vocab.parts  # of 40 steps
@@ -586,7 +613,7 @@ def test_no_text_repeats_itself_without_end(lm: MotionLM, monkeypatch: pytest.Mo
 
     prompt = lm.renderer([{"role": "user", "content": "hello"}], reply=True).ids
     monkeypatch.setattr(decoding, "logits", looping)
-    (said,) = decoding.texts(lm.model, lm.vocab, [prompt], -1, longest=200)
+    (said,) = decoding.texts(lm.model, lm.vocab, [prompt], -1, max_tokens=200)
     for size in range(2, decoding.LONGEST_LOOP + 1):
         assert not any(said[i : i + size] == said[i + size : i + 2 * size] == said[i + 2 * size : i + 3 * size]
                        for i in range(len(said) - 3 * size + 1))  # fmt: skip

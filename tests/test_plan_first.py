@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from motionllm import generate as decoding
+from motionllm import decoding, spelling
 from motionllm.chat import Chat, Reply
 from motionllm.cli import main
 from motionllm.config import Notes
@@ -22,6 +23,7 @@ from motionllm.model import MotionLM, drained
 from motionllm.motion import Motion, grammar
 from motionllm.motion.agreement import agreement
 from motionllm.motion.notation import Notation, measure
+from motionllm.sampling import Sampling
 
 OWN = "2.0 s, standing to standing\n0.0-1.0 walk forward 1.2 m/s\n1.2-1.8 wave right hand x2"
 HOSTILE = [
@@ -56,8 +58,9 @@ def write(lm: MotionLM, many: int) -> None:
         prompts = [[*lm.renderer([{"role": "user", "content": t}], reply=True).ids, lm.vocab.start_id] for t in texts]
         bounds = [np.sort(rng.integers(2, 200, 2)) / 10 for _ in texts]
         bounds = [(low, low) if i % 2 else (low, high) for i, (low, high) in enumerate(bounds)]
-        made = drained(decoding.writing(lm.model, lm.vocab, lm._spelling, prompts,
-                                        [grammar.begin(*b, most=3) for b in bounds], 1.0, seed=number))  # fmt: skip
+        blanks = [grammar.begin(*b, most=3) for b in bounds]
+        hot = Sampling(temperature=1.0, top_p=1.0)
+        made = drained(spelling.notations(lm.model, lm.vocab, lm._spelling, prompts, blanks, hot, seed=number))
         for text, (low, high) in zip(made, bounds, strict=True):
             notation = Notation.parse(text)
             assert text == str(notation) + grammar.END
@@ -121,13 +124,13 @@ def test_a_batch_of_plans_is_its_members_alone(lm: MotionLM) -> None:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """The prompts that decoders are begun with, as they are."""
     prompts_read: list[list[int]] = []
-    decoder = decoding._Decoder
+    decoder = decoding.CachedModel
 
     def watched(model: Any, prompts: Any) -> Any:
         prompts_read.extend([list(p) for p in prompts])
         return decoder(model, prompts)
 
-    monkeypatch.setattr(decoding, "_Decoder", watched)
+    monkeypatch.setattr(decoding, "CachedModel", watched)
     return prompts_read
 
 
@@ -145,19 +148,19 @@ def test_codes_are_drawn_after_the_plan(lm: MotionLM, read: list[list[int]]) -> 
 def test_a_long_motion_sees_the_part_of_its_plan(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = Notation.parse("25.0 s, standing to sitting\n0.0-9.0 walk\n12.0-14.0 clap x4\n20.0-21.0 sit")
     shown: list[tuple[int, int, str]] = []
-    opened = lm._opened
+    following = lm._following
 
-    def watched(orders: Any) -> Any:
-        inner = opened(orders)
+    def watched(*given: Any) -> Any:
+        order = following(*given)
 
-        def told(number: int, first: int, last: int) -> Any:
-            ids = inner(number, first, last)  # type: ignore[misc]
+        def plan_ids(first: int, last: int) -> Any:
+            ids = order.plan_ids(first, last)  # type: ignore[misc]
             shown.append((first, last, lm.tokenizer.decode(ids)))
             return ids
 
-        return told
+        return replace(order, plan_ids=plan_ids)
 
-    monkeypatch.setattr(lm, "_opened", watched)
+    monkeypatch.setattr(lm, "_following", watched)
     motion = one(lm.generate("a person walks", seed=1, best_of=1, plan=plan))
     assert motion.duration == 25.0
     rate = lm.motion_tokenizer.steps_per_second
@@ -174,7 +177,8 @@ def test_guidance_knows_neither_text_nor_plan(
     monkeypatch.setattr(lm.recipe.data, "drop_text", 0.1)
     lm.generate("a person walks", seed=1, best_of=1, plan=OWN, guidance=2.0)
     order = lm._order("a person walks", None, [], [])
-    assert read == [[*order.prompt, lm.vocab.start_id, *lm.renderer.notation(OWN)], [*order.bare, lm.vocab.start_id]]
+    start = lm.vocab.start_id
+    assert read == [[*order.prompt, start, *lm.renderer.notation(OWN)], [*order.unconditional, start]]
 
 
 def test_a_plan_is_for_the_whole_motion_with_its_clips(lm: MotionLM) -> None:
@@ -201,7 +205,7 @@ def test_chat_replies_with_a_planned_motion(lm: MotionLM) -> None:
 def test_a_turn_of_a_chat_tells_the_plan_first(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lm, "moves", lambda messages: True)
     for best_of in (1, 2):
-        chat = Chat(lm, seconds=2.0, seed=5, best_of=best_of)
+        chat = Chat(lm, seconds=2.0, seed=5, sampling=Sampling(best_of=best_of))
         told = [event for event in chat.turn("a person walks") if event is not None]
         assert told[0] == chat.plan == lm.plan("a person walks", 2.0, seed=5)
         assert isinstance(told[-1], Reply) and not told[-1].failed
@@ -212,7 +216,7 @@ def test_a_turn_of_a_chat_tells_the_plan_first(lm: MotionLM, monkeypatch: pytest
 def test_one_who_changes_their_mind_is_asked_during_the_plan(lm: MotionLM) -> None:
     steps = lm.planning("a person walks", 2.0, seed=1)
     assert sum(1 for _ in until(steps)) > 10
-    generating = lm.generating("a person walks", 2.0, seed=1, best_of=1)
+    generating = lm.generating("a person walks", 2.0, seed=1, sampling=Sampling(best_of=1))
     assert sum(1 for _ in until(generating)) > 10 + 10
 
 
@@ -285,15 +289,15 @@ def test_tokens_are_those_that_a_notation_is_written_with(
     from motionllm.bases import load_tokenizer
 
     tokenizer = load_tokenizer(str(tiny_base_pieces if pieces else tiny_base))
-    spelling = decoding.Spelling(tokenizer, len(tokenizer))
-    assert not {*tokenizer.all_special_ids} & {*spelling.ids}
-    texts = dict(zip(spelling.ids, spelling.texts, strict=True))
+    own = spelling.Spelling(tokenizer, len(tokenizer))
+    assert not {*tokenizer.all_special_ids} & {*own.ids}
+    texts = dict(zip(own.ids, own.texts, strict=True))
     ids = tokenizer.encode("\n0.0-1.4 walk forward turning left 45 1.2 m/s x2", add_special_tokens=False)
     state = grammar.begin(4.0, 4.0).after("4.0 s, standing to standing")
     assert {*ids[2:]} <= texts.keys()
     assert state is not None
-    allowed = {spelling.texts[n] for n in spelling.allowed(state)}
-    assert allowed == {text for text in spelling.texts if state.after(text) is not None} >= {"\n"}
+    allowed = {own.texts[n] for n in own.allowed(state)}
+    assert allowed == {text for text in own.texts if state.after(text) is not None} >= {"\n"}
 
 
 # -- the best of several -----------------------------------------------------------------------------------------
@@ -317,13 +321,13 @@ def test_the_best_of_several_keeps_best_to_the_plan(lm: MotionLM, monkeypatch: p
 
 def test_candidates_share_a_plan_that_is_drawn_once(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    writing = decoding.writing
+    notations = spelling.notations
 
-    def watched(model: Any, vocab: Any, spelling: Any, prompts: Any, *rest: Any, **options: Any) -> Any:
+    def watched(model: Any, vocab: Any, own: Any, prompts: Any, *rest: Any, **options: Any) -> Any:
         asked.append(len(prompts))
-        return writing(model, vocab, spelling, prompts, *rest, **options)
+        return notations(model, vocab, own, prompts, *rest, **options)
 
-    monkeypatch.setattr(decoding, "writing", watched)
+    monkeypatch.setattr("motionllm.model.notations", watched)
     plans = [None, "1.0 s, standing to standing", False]
     lm.generate_batch(["walk", "run", "jump"], [1.0] * 3, seed=1, best_of=3, plan=plans)
     assert len(asked) == 1  # its tries are drawn side by side
@@ -450,8 +454,8 @@ def test_blank_lines_that_were_added_as_tokens_end_a_plan(tiny_base: Path) -> No
     tokenizer = load_tokenizer(str(tiny_base))
     tokenizer.add_tokens(["\n\n", "walk<x>"])
     tokenizer.add_special_tokens({"additional_special_tokens": ["walk"]})
-    spelling = decoding.Spelling(tokenizer, len(tokenizer))
-    assert "\n\n" in spelling.texts and not {"walk", "walk<x>"} & {*spelling.texts}
+    own = spelling.Spelling(tokenizer, len(tokenizer))
+    assert "\n\n" in own.texts and not {"walk", "walk<x>"} & {*own.texts}
 
 
 def one(made: Motion | list[Motion]) -> Motion:

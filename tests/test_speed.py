@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from motionllm import MotionLM, shipped
-from motionllm import generate as decoding
+from motionllm import MotionLM, decoding, shipped
 from motionllm.config import Notes, Suite, load_recipe
 from motionllm.data import builtin
 from motionllm.motion.grammar import Writing
+from motionllm.sampling import Sampling
 
 TEXT, SECONDS = "a person walks forward and waves with the left hand", 6.0
 
@@ -36,13 +36,12 @@ def test_motion_seconds_a_second(capsys: pytest.CaptureFixture[str]) -> None:
     sixteen = clock(lambda: lm.generate_batch([TEXT] * 16, [SECONDS] * 16, 1, best_of=1))
     codes = int(SECONDS * lm.motion_tokenizer.codes_per_second)
     order = lm._order(TEXT, SECONDS, [], [])
-    bounds = ([order.prompt], [order.least], [order.most])
     ids = torch.tensor([[*order.prompt, lm.vocab.start_id]])
     length: dict[str, Any] = {"min_new_tokens": codes, "max_new_tokens": codes}
     length |= {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "pad_token_id": 0}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # processor time of one thread, which nothing else that runs here adds to
-    ours = clock(lambda: decoding.motions(lm.model, lm.vocab, *bounds, 0.8, 0.95, seed=1), timer=time.process_time)
+    ours = clock(lambda: decoding.motions(lm.model, lm.vocab, [order], Sampling(), seed=1), timer=time.process_time)
     plain = clock(lambda: lm.model.generate(ids, **length), timer=time.process_time)
     torch.set_num_threads(threads)
     first = {}
@@ -96,12 +95,13 @@ def test_an_evaluation_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
     """
     lm, suite = MotionLM.load("default"), load_recipe(shipped.find("eval", "text-to-motion"), (), Suite)
     texts = [sample.captions[0] for sample in builtin.corpus(300, suite.data.seed, suite.split)]
+    sampling = Sampling(temperature=suite.temperature, top_p=suite.top_p, best_of=suite.best_of)
     spent = {1: 0.0, suite.batch: 0.0}
     made = dict.fromkeys(spent, 0.0)
 
     def run(batch: int, prompts: list[str], seed: int) -> None:
         begun = time.process_time()
-        motions = lm.generate_batch(prompts, None, seed, suite.temperature, suite.top_p, suite.best_of)
+        motions = lm.generate_batch(prompts, None, seed, sampling=sampling)
         spent[batch] += time.process_time() - begun
         made[batch] += sum(motion.duration for motion in motions)
 

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from motionllm import generate as decoding
-from motionllm import stepping
+from motionllm import decoding, stepping
 from motionllm.bases import load_base
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN here")
@@ -26,7 +25,7 @@ def model(request: pytest.FixtureRequest, tiny_base: Path, tiny_base_untied: Pat
 def hidden(model: Any, prompts: list[list[int]], ids: list[list[int]]) -> torch.Tensor:
     """(steps, n, d) after the prompts and after each id put behind them."""
     with torch.inference_mode():
-        decoder = decoding._Decoder(model, prompts)
+        decoder = decoding.CachedModel(model, prompts)
         return torch.stack([decoder.start(), *(decoder.step(torch.tensor(step)) for step in ids)])
 
 
@@ -56,7 +55,7 @@ def test_several_tokens_at_once_are_those_one_by_one(
         stepping.pack(model.get_decoder())
     prompts, more = [[5, 6, 7], [9], [4, 5]][:rows], [[[10, 11, 12], [20], [30, 31]], [[13], [21], [32, 33]]]
     with torch.inference_mode():
-        together = decoding._Decoder(model, prompts)
+        together = decoding.CachedModel(model, prompts)
         together.start()
         for step in more:
             most = max(len(ids) for ids in step[:rows])
@@ -66,7 +65,7 @@ def test_several_tokens_at_once_are_those_one_by_one(
             )
             for row in range(rows):
                 before = [one for earlier in more[: more.index(step)] for one in earlier[row]]
-                alone = decoding._Decoder(model, [prompts[row]])
+                alone = decoding.CachedModel(model, [prompts[row]])
                 expected = [alone.start(), *(alone.step(torch.tensor([one])) for one in [*before, *step[row]])][-1]
                 torch.testing.assert_close(hidden_[row], expected[0], rtol=1e-5, atol=1e-5)
 
@@ -78,7 +77,7 @@ def test_rows_may_leave(model: Any) -> None:
         if fast:
             stepping.pack(model.get_decoder())
         with torch.inference_mode():
-            decoder = decoding._Decoder(model, prompts)
+            decoder = decoding.CachedModel(model, prompts)
             decoder.start()
             decoder.step(torch.tensor(steps[0]))
             decoder.keep(torch.tensor([0, 2]))
@@ -103,7 +102,7 @@ def test_what_prompts_share_is_read_once(model: Any, fast: bool, monkeypatch: py
         ], dim=1)  # fmt: skip
         if fast:
             stepping.pack(model.get_decoder())
-        decoder = decoding._Decoder(model, prompts)
+        decoder = decoding.CachedModel(model, prompts)
         assert (len(decoder.begin), len(decoder.read)) == (shared, read)
         torch.testing.assert_close(hidden(model, prompts, steps), alone, rtol=1e-5, atol=1e-5)
         if fast:
@@ -112,9 +111,9 @@ def test_what_prompts_share_is_read_once(model: Any, fast: bool, monkeypatch: py
 
 def test_rows_that_end_leave_their_places_to_the_last() -> None:
     open_ = torch.tensor([True, False, True, True, False, True])
-    assert decoding._moved_up(open_).tolist() == [0, 5, 2, 3]
-    assert decoding._moved_up(~open_).tolist() == [4, 1]
-    assert decoding._moved_up(open_ | True).tolist() == list(range(6))
+    assert decoding.front_rows(open_).tolist() == [0, 5, 2, 3]
+    assert decoding.front_rows(~open_).tolist() == [4, 1]
+    assert decoding.front_rows(open_ | True).tolist() == list(range(6))
 
 
 def test_without_the_operators_the_layers_serve(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,9 @@ def test_a_thousand_motions_are_whole_and_as_long_as_asked() -> None:
         texts, seconds = [text for text, _ in some], [wanted for _, wanted in some]
         try:
             # What is malformed does not decode: the motion tokenizer takes whole steps of codes in order alone.
-            motions = lm.generate_batch(texts, seconds, range(start, start + batch), 1.0, 1.0, best_of=1)
+            motions = lm.generate_batch(
+                texts, seconds, range(start, start + batch), temperature=1.0, top_p=1.0, best_of=1
+            )
         except MotionLLMError as error:
             refused.append(str(error))
             continue

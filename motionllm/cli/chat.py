@@ -24,10 +24,15 @@ def chat(
         str | None, typer.Option(help="How long motions are: 4, or 2-4; default: the model decides.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same motion.")] = None,
-    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.8,
+    temperature: Annotated[
+        float | None, typer.Option(help="0 is greedy; default: the adapter's own, else 0.8.")
+    ] = None,
     best_of: Annotated[
-        int, typer.Option(help="Motions made, of which the one that the model describes best by the text is kept.")
-    ] = 8,
+        int | None,
+        typer.Option(
+            help="Motions made, of which the model keeps the one that fits best; default: the adapter's own, else 8."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print each reply as a line of JSON.")] = False,
 ) -> None:
     """Say what a person does, watch it, ask about it, change it. Over a pipe, exit status 2 where a line failed."""
@@ -44,7 +49,8 @@ def chat(
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # a line that is not UTF-8 is one that fails, not the last one
     live = sys.stdin.isatty()
-    talk = Chat(MotionLM.load(model, tokenizer=tokenizer), folder, wanted, seed, temperature, best_of)
+    lm = MotionLM.load(model, tokenizer=tokenizer)
+    talk = Chat(lm, folder, wanted, seed, sampling=lm.sampling.but(temperature=temperature, best_of=best_of))
 
     def show(reply: Reply) -> None:
         if as_json:

@@ -208,7 +208,8 @@ def builtin(
 
         ranking = Ranking.of(lm, judge)
     with Bar("eval builtin") as bar:
-        measured = evaluate(lm, cases, seed, progress=bar.update, best_of=best_of, judge=ranking)
+        sampling = lm.sampling.but(best_of=best_of)
+        measured = evaluate(lm, cases, seed, progress=bar.update, sampling=sampling, judge=ranking)
     result = {"model": model, "untrained": untrained, "adapter": adapter, "judges": judge, **measured}
     if ranking:
         result["judged"] = ranking.told(best_of)
@@ -245,7 +246,7 @@ def edits(
     asked = editing.requests(editing.clips_of(source, split if data else "test"), cases, seed)
     lm = MotionLM.load(model)
     with Bar("eval edits") as bar:
-        measured = editing.evaluate(lm, asked, seed, not plans, best_of, progress=bar.update)
+        measured = editing.evaluate(lm, asked, seed, not plans, lm.sampling.but(best_of=best_of), progress=bar.update)
     result = {"model": model, "adapter": adapter_hash(model), "data": str(data or "builtin"), "seed": seed, **measured}
     shown = {name: value for name, value in result.items() if name != "cases"}
     emit(shown, as_json, text=editing.table(result))

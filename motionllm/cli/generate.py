@@ -30,15 +30,28 @@ def generate(
     suffix: Annotated[str, typer.Option("--format", help="With --prompts: the suffix of the files.")] = ".bvh",
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same motion.")] = None,
-    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.8,
-    top_p: Annotated[float, typer.Option(help="Share of the likeliest codes that are drawn from.")] = 0.95,
+    temperature: Annotated[
+        float | None, typer.Option(help="0 is greedy; default: the adapter's own, else 0.8.")
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(help="Share of the likeliest codes that are drawn from; default: the adapter's own, else 0.95."),
+    ] = None,
     top_k: Annotated[int, typer.Option(help="Number of the likeliest codes that are drawn from; 0: all.")] = 0,
     best_of: Annotated[
-        int, typer.Option(help="Motions made; kept is the one nearest to the plan, or that the model says the text of.")
-    ] = 8,
+        int | None,
+        typer.Option(
+            help="Motions made; kept is the one nearest to the plan, or that the model says the text of; "
+            "default: the adapter's own, else 8."
+        ),
+    ] = None,
     guidance: Annotated[
-        float, typer.Option(help="Above 1: closer to the text; for adapters trained with data.drop_text.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            help="Above 1: closer to the text; for adapters trained with data.drop_text; default: the adapter's own, "
+            "else 1."
+        ),
+    ] = None,
     start: Annotated[Path | None, typer.Option(help="A clip that the motion begins with.")] = None,
     end: Annotated[Path | None, typer.Option(help="A clip that it ends with; needs --seconds, clips included.")] = None,
     batch: Annotated[int, typer.Option(help="With --prompts: how many are decoded side by side.")] = 8,
@@ -60,11 +73,12 @@ def generate(
     """Generates a motion that does what the text says. With --prompts, exit status 2 where some could not be made."""
     from motionllm.errors import MotionFileError, MotionLLMError, about, check_text
     from motionllm.files import check_place, read_text
-    from motionllm.model import MotionLM, parse_seconds
+    from motionllm.model import MotionLM, own_sampling, parse_seconds
     from motionllm.motion import Motion
     from motionllm.motion.notation import Notation
     from motionllm.prompts import generate_files, read_prompts
     from motionllm.results import made_by
+    from motionllm.sampling import BEST_OF
 
     # All that can be wrong is said before a model is loaded.
     if (text is None) == (prompts is None):
@@ -74,6 +88,9 @@ def generate(
     target = out or Path("motions" if prompts else "motion.bvh")
     if (suffix if prompts else target.suffix).lower() not in WRITERS:
         raise MotionFileError(f"{target}: a motion is written as {', '.join(WRITERS)}; choose one of these suffixes.")
+    sampling = own_sampling(model).but(
+        temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance, best_of=best_of
+    )
     if prompts is not None:
         if batch < 1:
             raise MotionLLMError(f"--batch {batch} must be at least 1.")
@@ -82,10 +99,10 @@ def generate(
                 "--start, --end, --judge, --plan and --show-plan go with one text; leave them out with --prompts "
                 '(a row may have its "plan").'
             )
-        given = read_prompts(prompts, wanted, seed)
-        report = generate_files(lambda: MotionLM.load(model), made_by(model), given, target, suffix, batch, best_of,
-                                lock_feet, temperature=temperature, top_p=top_p, top_k=top_k,
-                                guidance=guidance, **({"plan": False} if no_plan else {}))  # fmt: skip
+        report = generate_files(
+            lambda: MotionLM.load(model), made_by(model), read_prompts(prompts, wanted, seed), target, sampling,
+            suffix=suffix, batch=batch, lock_feet=lock_feet, plan=False if no_plan else None,
+        )  # fmt: skip
         lines = [f"{report['made']} motions made ({report['seconds']:.0f} s), {report['kept']} kept, in {target}",
                  *(f"failed {name}: {why}" for name, why in report["failed"].items())]  # fmt: skip
         emit(report, as_json, "\n".join(lines))
@@ -110,14 +127,12 @@ def generate(
         ranking = Ranking.of(lm, judge, embedder)
     begun = time.monotonic()
     if follows is None and (lm.plans_first or show_plan):
-        follows = lm.plan(text, wanted, seed, temperature, top_p, top_k, first)
+        follows = lm.plan(text, wanted, seed, sampling=sampling, start=first)
     if ranking and isinstance(follows, Notation):
         ranking.plan = follows
     if show_plan and not as_json:
         typer.echo(str(follows) + "\n")
-    motion = lm.generate(
-        text, wanted, 1, seed, temperature, top_p, best_of, top_k, first, last, ranking, guidance, follows
-    )
+    motion = lm.generate(text, wanted, seed=seed, sampling=sampling, start=first, end=last, judge=ranking, plan=follows)
     assert isinstance(motion, Motion)
     result: dict[str, Any] = {
         "out": target,
@@ -129,7 +144,10 @@ def generate(
     if isinstance(follows, Notation):
         result["plan"] = str(follows)
     if ranking:
-        result["judged"] = {"generation_seconds": round(time.monotonic() - begun, 2), **ranking.told(best_of)}
+        result["judged"] = {
+            "generation_seconds": round(time.monotonic() - begun, 2),
+            **ranking.told(sampling.best_of or BEST_OF),
+        }
     motion = motion.lock_feet() if lock_feet else motion
     motion.save(target)
     emit(result if as_json else {key: value for key, value in result.items() if key != "plan"}, as_json)

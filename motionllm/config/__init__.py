@@ -10,7 +10,7 @@ from __future__ import annotations
 from motionllm.config.base import PLACEHOLDER, More, Section, Source
 from motionllm.config.evaluation import EmbedderRecipe, EmbedderTraining, MultiModality, Suite
 from motionllm.config.feedback import Guards, Improvement, Learning, Sampling
-from motionllm.config.finetune import Adapter, Data, Model, Notes, Recipe, Training
+from motionllm.config.finetune import Adapter, Data, Model, Notes, Recipe, SamplingDefaults, Training
 from motionllm.config.loading import check_recipe, drop_unknown, dump_recipe, find_recipe, json_schema, load_recipe
 from motionllm.config.tokenizer import (
     FSQ_LEVELS,
@@ -47,6 +47,7 @@ __all__ = [
     "Notes",
     "Recipe",
     "Sampling",
+    "SamplingDefaults",
     "Section",
     "Source",
     "Suite",

@@ -36,6 +36,12 @@ def _number(value: Any) -> Any:
     return value
 
 
+def _temperature(value: float) -> float:
+    if 0 < value < 0.01:
+        raise ValueError("give 0, the likeliest token always, or 0.01 and more")
+    return value
+
+
 _PARTS = re.compile(r"[/\\]").split
 NUMBER = BeforeValidator(_number)
 Name = Annotated[str, AfterValidator(_name)]
@@ -53,7 +59,10 @@ Loss = Annotated[float, Field(ge=0, le=10_000), NUMBER]
 Decay = Annotated[float, Field(ge=0, le=10), NUMBER]
 Dropout = Annotated[float, Field(ge=0, lt=1), NUMBER]
 Fraction = Annotated[float, Field(ge=0, le=1), NUMBER]
+Temperature = Annotated[float, Field(ge=0, le=100), NUMBER, AfterValidator(_temperature)]
 TopP = Annotated[float, Field(gt=0, le=1), NUMBER]
+Guidance = Annotated[float, Field(ge=0, le=20), NUMBER]
+BestOf = Annotated[int, Field(gt=0, le=1000), NUMBER]
 Factor = Annotated[float, Field(gt=0, le=1000), NUMBER]
 Width = Annotated[int, Field(gt=0, le=8192), NUMBER]
 Weights = Annotated[dict[str, Weight], Field(min_length=1, max_length=100)]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from motionllm.config.base import (
     NUMBER,
     Batch,
+    BestOf,
     Count,
     Decay,
     Dropout,
     Fraction,
+    Guidance,
     Minutes,
     Name,
     Rate,
@@ -21,18 +23,13 @@ from motionllm.config.base import (
     Source,
     Sources,
     Steps,
+    Temperature,
     Text,
     TopP,
     Warmup,
     Where,
     Width,
 )
-
-
-def _temperature(value: float) -> float:
-    if 0 < value < 0.01:
-        raise ValueError("give 0, the likeliest token always, or 0.01 and more")
-    return value
 
 
 class EmbedderTraining(Section):
@@ -129,16 +126,16 @@ class Suite(Section):
     """Measure how diverse the motions for one text are; null does not."""
     labels: Annotated[list[Text], Field(max_length=100)] = []
     """Keys of labels.jsonl that a classifier, trained on real train clips, predicts from generated motion."""
-    temperature: Annotated[float, Field(ge=0, le=100), NUMBER, AfterValidator(_temperature)] = 0.8
+    temperature: Temperature = 0.8
     """Sampling temperature; 0 always takes the most likely token."""
     top_p: TopP = 0.95
     """Nucleus sampling: sample from the most likely tokens that make up this probability."""
-    guidance: Annotated[float, Field(ge=0, le=20), NUMBER] = 1.0
+    guidance: Guidance = 1.0
     """For text_to_motion: scale of classifier-free guidance, for adapters trained with `data.drop_text`; 1 switches it
     off."""
     plan: bool = True
     """For text_to_motion: whether adapters that were trained to plan write a plan first."""
-    best_of: Annotated[int, Field(gt=0, le=1000), NUMBER] = 1
+    best_of: BestOf = 1
     """Motions generated per prompt, of which the model picks one."""
     batch: Batch = 64
     """Prompts processed at once; affects memory and speed, and which random numbers a prompt gets."""

@@ -9,11 +9,13 @@ from pydantic import Field, model_validator
 from motionllm.config.base import (
     NUMBER,
     Batch,
+    BestOf,
     Count,
     Decay,
     Dropout,
     Factor,
     Fraction,
+    Guidance,
     Minutes,
     Name,
     Rate,
@@ -21,7 +23,9 @@ from motionllm.config.base import (
     Seed,
     Sources,
     Steps,
+    Temperature,
     Text,
+    TopP,
     Warmup,
     Weight,
     Weights,
@@ -192,6 +196,19 @@ class Training(Section):
     """A tracker to log loss and speed to, in addition to log.jsonl."""
 
 
+class SamplingDefaults(Section):
+    """How the adapter's motions are sampled wherever the caller does not say; saved with the adapter."""
+
+    temperature: Temperature | None = None
+    """Sampling temperature; 0 always takes the most likely token; null is 0.8."""
+    top_p: TopP | None = None
+    """Sample from the most likely tokens that make up this share of the probability; null is 0.95."""
+    guidance: Guidance | None = None
+    """Scale of classifier-free guidance; needs `data.drop_text`; null is 1, which switches it off."""
+    best_of: BestOf | None = None
+    """Motions generated for each one that is kept; null is 8."""
+
+
 class Recipe(Section):
     """A fine-tuning run: `motionllm train RECIPE`."""
 
@@ -201,9 +218,15 @@ class Recipe(Section):
     adapter: Adapter = Adapter()
     data: Data
     train: Training = Training()
+    sampling: SamplingDefaults | None = None
+    """Defaults of sampling; null leaves motionllm's own."""
 
     @model_validator(mode="after")
     def _what_goes_together(self) -> Recipe:
+        if self.sampling and self.sampling.guidance not in (None, 1) and not self.data.drop_text:
+            raise ValueError(
+                "`sampling.guidance` needs an adapter that learns motion without text: `data.drop_text: 0.1`"
+            )
         if self.adapter.method == "full" and self.model.quantization:
             raise ValueError("`model.quantization` freezes the weights that `adapter.method: full` is to train")
         if self.adapter.method == "full" and self.model.dtype == "bfloat16":

@@ -6,6 +6,7 @@ import math
 import zlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +26,7 @@ from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import measure
 from motionllm.motion.representation import of_width
 from motionllm.results import adapter_hash
+from motionllm.sampling import Sampling
 from motionllm.tokenizer import MotionTokenizer
 
 GAPS = ("prediction", "in_between")  # the tasks that fill a clip
@@ -68,6 +70,9 @@ class Model:
         of = name.removeprefix("untrained:")
         self.lm = MotionLM.untrained(of) if untrained else MotionLM.load(of)
         self.lm.shown = suite.shown or self.lm.shown
+        self.sampling = Sampling(  # the suite's, not the adapter's own: all contestants are drawn alike
+            temperature=suite.temperature, top_p=suite.top_p, guidance=suite.guidance, best_of=suite.best_of
+        )
         self.about = {
             "model": name,
             "adapter": None if untrained else adapter_hash(of),
@@ -76,17 +81,21 @@ class Model:
         }
 
     def motions(self, texts: Sequence[str], seconds: Sequence[float] | None, seed: int) -> list[Made]:
-        s = self.suite
-        return self._made(self.lm.generate_batch(texts, seconds, seed, s.temperature, s.top_p, s.best_of,
-                                                 guidance=s.guidance, plan=None if s.plan else False))  # fmt: skip
+        plan = None if self.suite.plan else False
+        return self._made(self.lm.generate_batch(texts, seconds, seed, sampling=self.sampling, plan=plan))
 
     def fillings(self, asked: Sequence[Gap], seed: int) -> list[Made]:
-        s, ends = self.suite, [gap.features[gap.last :] for gap in asked]
-        return self._made(self.lm.generate_batch(
-            [gap.text for gap in asked], [len(gap.features) / gap.fps for gap in asked], seed, s.temperature, s.top_p,
-            s.best_of, start=[gap.features[: gap.first] for gap in asked], end=ends if len(ends[0]) else None,
+        ends = [gap.features[gap.last :] for gap in asked]
+        motions = self.lm.generate_batch(
+            [gap.text for gap in asked],
+            [len(gap.features) / gap.fps for gap in asked],
+            seed,
+            sampling=replace(self.sampling, guidance=1.0),
+            start=[gap.features[: gap.first] for gap in asked],
+            end=ends if len(ends[0]) else None,
             plan=False,  # a clip is gone on with as it was trained: without
-        ))  # fmt: skip
+        )
+        return self._made(motions)
 
     def _made(self, motions: Sequence[Motion]) -> list[Made]:
         return [(self.lm.motion_tokenizer.features(motion), motion.joints) for motion in motions]

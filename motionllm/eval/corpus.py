@@ -24,11 +24,11 @@ from motionllm.data.builtin import Sample, Spec
 from motionllm.data.samples import Question
 from motionllm.errors import MotionLLMError, each
 from motionllm.eval.text import caption_scores
-from motionllm.model import BEST_OF, Judge, MotionLM
+from motionllm.model import Judge, MotionLM
 from motionllm.motion import Motion
+from motionllm.sampling import BEST_OF, Sampling
 
 SPLIT = "test"
-TEMPERATURE, TOP_P = 0.8, 0.95  # those of MotionLM.generate
 EXAMPLES = 8
 KINDS = ("action", "side", "direction", "count", "speed", "order")
 ALL_OF = ("action", "side", "direction")
@@ -40,16 +40,16 @@ def evaluate(
     seed: int = 0,
     batch: int = 32,
     progress: Callable[..., None] | None = None,
-    best_of: int = BEST_OF,
+    sampling: Sampling | None = None,
     judge: Judge | None = None,
 ) -> dict[str, Any]:
     """Generation, captions and answers of a model on the first `cases` clips of the held-out split of corpus `seed`.
 
     Generation: the clip's first caption is the prompt; the model stops by itself, and it or `judge`, which sees no more
-    than the prompt, keeps one of `best_of`. Shares of cases where the motion has what the prompt asks, each over the
-    cases that ask for it: "action" … "order"; "asked": of all actions, sides and directions asked for, those that are
-    there; "facts": of all that is asked for; "all_of": the action and, where asked, its side and direction, at once;
-    "everything": all that is asked.
+    than the prompt, keeps one of `sampling.best_of` (None: of BEST_OF). Shares of cases where the motion has what the
+    prompt asks, each over the cases that ask for it: "action" … "order"; "asked": of all actions, sides and directions
+    asked for, those that are there; "facts": of all that is asked for; "all_of": the action and, where asked, its side
+    and direction, at once; "everything": all that is asked.
     Captions of the true motion: "action" (all actions named, no other, in order), "side", "direction", "all_of";
     "text": BLEU, ROUGE-L and CIDEr against the clip's captions. Answers: one question of each kind drawn a clip,
     beside it what always giving the commonest answer of its kind would score.
@@ -58,6 +58,7 @@ def evaluate(
     """
     if cases < 2 or batch < 1:
         raise MotionLLMError(f"{cases} cases in batches of {batch}: give at least 2 cases and batches of at least 1.")
+    sampling = (sampling or Sampling()).but(best_of=BEST_OF if not sampling or not sampling.best_of else None)
     samples = builtin.corpus(cases, seed, SPLIT)
     specs = [Spec.of(sample.labels["spec"]) for sample in samples]
     features = [sample.load() for sample in samples]
@@ -81,7 +82,7 @@ def evaluate(
     prompts = [sample.captions[0] for sample in samples]
     made = run(
         "generation",
-        lambda first, texts: lm.generate_batch(texts, None, seed + first, TEMPERATURE, TOP_P, best_of, judge=judge),
+        lambda first, texts: lm.generate_batch(texts, None, seed + first, sampling=sampling, judge=judge),
         prompts,
     )
     said = run("captions", lambda _, motions: lm.caption_batch(motions), features)
@@ -112,7 +113,12 @@ def evaluate(
         "seed": seed,
         "batch": batch,
         "decoding": {
-            "motion": {"temperature": TEMPERATURE, "top_p": TOP_P, "best_of": best_of},
+            "motion": {
+                "temperature": sampling.temperature,
+                "top_p": sampling.top_p,
+                **({"guidance": sampling.guidance} if sampling.guidance != 1 else {}),
+                "best_of": sampling.best_of,
+            },
             "text": "greedy" if lm.shown == "codes" else "captions checked by the notation, answers greedy",
             "length": "own stop",
         },

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from motionllm.motion.agreement import RIGHT, Agreement, Row, agreement
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import SMALL, VERBS, Notation, measure
 from motionllm.motion.representation import HUMANML3D_263
+from motionllm.sampling import Sampling
 
 LONGEST = 10.0  # seconds of the clips that are edited
 # What a request need not say of an act that it adds, and words that say it.
@@ -167,26 +168,25 @@ def evaluate(
     edits: Sequence[Edit],
     seed: int = 0,
     motions: bool = True,
-    best_of: int = 1,
-    temperature: float = 0.8,
+    sampling: Sampling | None = None,
     batch: int = 16,
     progress: Callable[..., None] | None = None,
 ) -> dict[str, Any]:
     """Shares of edits that are right, by kind: in the plan, and in the motion made from it, measured.
 
-    Returns {"kinds": {kind: {"requests", "plan": {"change", "rest", "right"}, "motion": the same}}, "all": the same,
-    "cases": each with what it was and became}. Raises MotionLLMError where the adapter cannot change a plan.
+    sampling: None: motionllm's own, one motion for each plan. Returns {"sampling", "kinds": {kind: {"requests",
+    "plan": {"change", "rest", "right"}, "motion": the same}}, "all": the same, "cases": each with what it was and
+    became}. Raises MotionLLMError where the adapter cannot change a plan.
     """
+    sampling = sampling or Sampling(best_of=1)
     cases: list[dict[str, Any]] = []
     for start in range(0, len(edits), batch):
         some = edits[start : start + batch]
         changes = lm.changes([e.old for e in some], [e.request for e in some])
-        plans = [_planned(lm, e.old, change, seed, temperature) for e, change in zip(some, changes, strict=True)]
+        plans = [_planned(lm, e.old, change, seed, sampling) for e, change in zip(some, changes, strict=True)]
         made: list[Notation | None] = [None] * len(some)
         if motions:
-            clips = lm.generate_batch(
-                [p.sentence() for p in plans], None, seed, temperature, best_of=best_of, plan=plans
-            )
+            clips = lm.generate_batch([p.sentence() for p in plans], None, seed, sampling=sampling, plan=plans)
             made = [measure(clip.joints, clip.fps) if len(clip) >= 5 else None for clip in clips]
         for edit, change, plan, motion in zip(some, changes, plans, made, strict=True):
             case: dict[str, Any] = {
@@ -201,13 +201,18 @@ def evaluate(
     kinds: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for case in cases:
         kinds[case["kind"]].append(case)
-    return {"all": _shares(cases), "kinds": {kind: _shares(some) for kind, some in kinds.items()}, "cases": cases}
+    return {
+        "sampling": asdict(sampling),
+        "all": _shares(cases),
+        "kinds": {kind: _shares(some) for kind, some in kinds.items()},
+        "cases": cases,
+    }
 
 
-def _planned(lm: MotionLM, old: Notation, change: str, seed: int, temperature: float) -> Notation:
+def _planned(lm: MotionLM, old: Notation, change: str, seed: int, sampling: Sampling) -> Notation:
     """The plan after a change; the old one where it cannot be had, which is then wrong."""
     try:
-        return lm.replan(old, change, seed, temperature)
+        return lm.replan(old, change, seed, sampling=sampling)
     except MotionLLMError:
         return old
 

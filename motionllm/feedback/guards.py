@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from motionllm import generate as decoding
+from motionllm import decoding
 from motionllm.config import Guards
 from motionllm.eval import metrics
 from motionllm.eval.embedder import Embedder
@@ -19,6 +19,7 @@ from motionllm.feedback.judges import JUDGES, Judge, Panel, Result, Scores, agre
 from motionllm.feedback.sampling import Prompt, planned, replies, result
 from motionllm.model import MotionLM
 from motionllm.motion.agreement import tally
+from motionllm.sampling import Sampling
 
 # Plain language that is about no motion: what a model that only ever sees motion forgets first.
 PLAIN = (
@@ -49,11 +50,17 @@ class Watch:
     """
 
     def __init__(
-        self, prompts: Sequence[Prompt], panel: Panel, embedder: Embedder | None, batch: int, seed: int,
-        temperature: float, top_p: float,
-    ) -> None:  # fmt: skip
+        self,
+        prompts: Sequence[Prompt],
+        panel: Panel,
+        embedder: Embedder | None,
+        sampling: Sampling,
+        *,
+        batch: int,
+        seed: int,
+    ) -> None:
         self.prompts, self.panel, self.embedder = prompts, panel, embedder
-        self.batch, self.seed, self.temperature, self.top_p = batch, seed, temperature, top_p
+        self.sampling, self.batch, self.seed = sampling, batch, seed
         tasks = {prompt.task for prompt in prompts}
         unseen = [j for j in JUDGES.values() if j.task in tasks and (j.name not in panel.weights or j.embeds)]
         self.unseen = Panel({j.name: 1.0 for j in unseen if embedder or not j.embeds}, embedder, panel.failed)
@@ -66,9 +73,8 @@ class Watch:
         {"reward", "judges": {name: mean}, "unseen": {name: mean}, "fid", "diversity", "mm_dist", "plain", "seconds",
         "events"}; seconds: mean duration of the motions; events: which kinds of event fail (`motion.agreement.tally`).
         """
-        settings = (self.temperature, self.top_p, self.batch, self.seed)
-        prompts = planned(lm, self.prompts, *settings)
-        made = replies(lm, prompts, *settings)
+        prompts = planned(lm, self.prompts, self.sampling, batch=self.batch, seed=self.seed)
+        made = replies(lm, prompts, self.sampling, batch=self.batch, seed=self.seed)
         results = [result(lm, prompt, reply) for prompt, reply in zip(prompts, made, strict=True)]
         scores, others = self.panel(results), self.unseen(results)
         rewards = [reward for score in scores if (reward := self.panel.reward(score)) is not None]

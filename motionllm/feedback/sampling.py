@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from motionllm import generate as decoding
+from motionllm import decoding
 from motionllm.config import Source
 from motionllm.data.clips import Clip
 from motionllm.data.conversations import Tokens
@@ -24,6 +24,7 @@ from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
 from motionllm.motion.representation import HUMANML3D_263
 from motionllm.motion.skeleton import HUMANML3D
+from motionllm.sampling import Sampling
 
 
 @dataclass
@@ -154,16 +155,13 @@ def _serves(task: str, sample: Sample) -> bool:
     return TASKS[task].serves(Clip(sample, np.zeros(0, np.int64)), 1)
 
 
-def planned(
-    lm: MotionLM, prompts: Sequence[Prompt], temperature: float, top_p: float, batch: int, seed: int
-) -> list[Prompt]:
+def planned(lm: MotionLM, prompts: Sequence[Prompt], sampling: Sampling, *, batch: int, seed: int) -> list[Prompt]:
     """The prompts, those for motion with a plan that the model writes, `batch` side by side, if it was trained to."""
     found = list(prompts)
     mine = [i for i, prompt in enumerate(found) if lm.plans and prompt.moves]
     for start in range(0, len(mine), batch):
         rows = mine[start : start + batch]
         orders = [_order(lm, found[i]) for i in rows]
-        sampling = {"temperature": temperature, "top_p": top_p}
         written = drained(lm._planned(orders, [True] * len(rows), [seed + i for i in rows], sampling, tries=1))
         for i, order in zip(rows, written, strict=True):
             found[i] = replace(found[i], plan=str(order.plan))
@@ -176,9 +174,7 @@ def _order(lm: MotionLM, prompt: Prompt) -> Any:
     return lm._following(order, Notation.parse(prompt.plan)) if prompt.plan else order
 
 
-def replies(
-    lm: MotionLM, prompts: Sequence[Prompt], temperature: float, top_p: float, batch: int, seed: int
-) -> list[Any]:
+def replies(lm: MotionLM, prompts: Sequence[Prompt], sampling: Sampling, *, batch: int, seed: int) -> list[Any]:
     """What the model replies to each prompt, `batch` side by side: codes [int], or text. It stops by itself; a motion
     with a plan is as long as it.
     """
@@ -189,18 +185,13 @@ def replies(
         mine = [i for i, prompt in enumerate(prompts) if prompt.moves == moving]
         for start in range(0, len(mine), batch):
             rows = mine[start : start + batch]
-            openings = [prompts[i].opening(lm) for i in rows]
-            settings: Any = {"temperature": temperature, "top_p": top_p, "seed": seed + start}
             if moving:
                 orders = [_order(lm, prompts[i]) for i in rows]
-                least, most = (
-                    [getattr(o, bound) if o.plan else free for o in orders]
-                    for bound, free in (("least", 2), ("most", longest))
-                )
-                settings["opened"] = lm._opened(orders)
-                drawn = decoding.motions(lm.model, lm.vocab, openings, least, most, **settings)
+                orders = [o if o.plan else replace(o, min_steps=2, max_steps=longest) for o in orders]
+                drawn = decoding.motions(lm.model, lm.vocab, orders, sampling, seed=seed + start)
             else:
-                drawn = decoding.texts(lm.model, lm.vocab, openings, stop, **settings)
+                openings = [prompts[i].opening(lm) for i in rows]
+                drawn = decoding.texts(lm.model, lm.vocab, openings, stop, sampling, seed=seed + start)
             for i, one in zip(rows, drawn, strict=True):
                 made[i] = (
                     [int(c) for c in one] if moving else lm.tokenizer.decode(one, skip_special_tokens=True).strip()

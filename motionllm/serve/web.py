@@ -124,7 +124,7 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0) -> Any:
     def turn(line: str, seconds: str, seed: str, candidates: float, request: Any) -> Iterator[tuple[Any, ...]]:
         who = visitors[request.session_hash]
         chat = who.chat
-        chat.best_of = int(candidates)
+        chat.sampling = chat.sampling.but(best_of=int(candidates))
         who.say(line[:LINE], "user")
         yield who.shown, gr.skip(), ""
         pieces: list[np.ndarray] = []
@@ -216,7 +216,9 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0) -> Any:
                     seconds = gr.Textbox(label="Seconds", placeholder="4, 2-4, or as it likes", max_length=12,
                                          elem_id="seconds")  # fmt: skip
                     seed = gr.Textbox(label="Seed", placeholder="anew each time", max_length=18, elem_id="seed")
-                    candidates = gr.Slider(1, 8, 1, step=1, label="Best of (1 is shown while it is written)")
+                    candidates = gr.Slider(
+                        1, 8, min(8, lm.sampling.best_of or 1), step=1, label="Best of (1 is shown while it is written)"
+                    )
                 with gr.Row():
                     suffix = gr.Radio(list(FORMATS), value=FORMATS[0], label="Download as", elem_id="suffix")
                     make = gr.Button("Make the file", elem_id="make")

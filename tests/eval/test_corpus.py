@@ -24,6 +24,7 @@ from motionllm.model import Judge, MotionLM
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
 from motionllm.results import adapter_hash
+from motionllm.sampling import Sampling
 
 CASES = 24
 
@@ -48,9 +49,8 @@ class Truthful:
         return self.samples[(index + self.shift) % len(self.samples)]
 
     def generate_batch(
-        self, texts: Sequence[str], seconds: None, seed: int, temperature: float, top_p: float, best_of: int,
-        top_k: int = 0, start: None = None, end: None = None, judge: Judge | None = None,
-    ) -> list[Motion]:  # fmt: skip
+        self, texts: Sequence[str], seconds: None, seed: int, *, sampling: Sampling, judge: Judge | None = None
+    ) -> list[Motion]:
         self.batches.append(len(texts))
         if judge:
             judge(texts, [[0]] * len(texts))

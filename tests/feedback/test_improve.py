@@ -268,7 +268,7 @@ def test_a_snapshot_says_what_the_learner_says(run: Path) -> None:
     clip = np.zeros((24, 22, 3), np.float32) + np.linspace(0, 1, 22)[None, :, None]
     lm.model.eval()
     prompts = [[lm.vocab.start_id], lm.tokenizer.encode("walk")]
-    from motionllm.generate import likelihoods
+    from motionllm.decoding import likelihoods
 
     reply = [lm.tokenizer.encode(" a person walks")] * 2
     assert likelihoods(lm.model, lm.vocab, prompts, reply) == pytest.approx(

@@ -25,10 +25,11 @@ from motionllm import Motion, MotionLM
 from motionllm.chat import Chat
 from motionllm.config import Notes
 from motionllm.data import builtin
+from motionllm.decoding import OVERLAP
 from motionllm.errors import MotionLLMError
-from motionllm.generate import OVERLAP
 from motionllm.merging import _plainly, merge
 from motionllm.motion.notation import Notation
+from motionllm.sampling import GREEDY, Sampling
 
 served = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("fastapi", "uvicorn", "openai")),
@@ -120,7 +121,7 @@ def test_a_motion_longer_than_was_trained(lm: MotionLM, monkeypatch: pytest.Monk
 @served
 def test_a_conversation_over_an_engine(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lm, "moves", lambda messages: not messages[-1]["content"].endswith("?"))
-    chat = Chat(lm, seconds=1.0, seed=1, best_of=1)
+    chat = Chat(lm, seconds=1.0, seed=1, sampling=Sampling(best_of=1))
     assert chat.say("Why?").failed  # the base's own words are not served
     assert chat.say("a person bows").motion is not None
     assert not chat.say("What does the person do?").failed
@@ -238,7 +239,7 @@ def test_every_request_undoes_what_a_base_was_sampled_with(folder: Path, fake: C
     for request, own in zip(asked[-2:], wanted, strict=True):
         assert {name: request.get(name) for name in (neutral | own)} == neutral | own
     assert lm.engine is not None
-    plain = lm.engine._plain(asked[-1]["prompt"][-1:], {"max": 2, "min": 2, "stop": 2, "temperature": 0, "barred": []})
+    plain = lm.engine._plain(asked[-1]["prompt"][-1:], GREEDY, {"max": 2, "min": 2, "stop": 2, "barred": []})
     assert json.loads(plain["generation_config"])["repetition_penalty"] == 1
 
 

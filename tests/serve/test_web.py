@@ -343,8 +343,8 @@ def slowly(lm: Any, monkeypatch: pytest.MonkeyPatch, pause: float) -> list[int]:
     """Let several motions at once take long; the list gets the number of steps of each turn that has ended."""
     generating, ended = lm.generating, []
 
-    def waits(*given: Any) -> Any:
-        steps, count = generating(*given), 0
+    def waits(*given: Any, **more: Any) -> Any:
+        steps, count = generating(*given, **more), 0
         try:
             while True:
                 try:

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from motionllm import generate as decoding
+from motionllm import decoding
 from motionllm.config import Recipe
+from motionllm.decoding import Request
 from motionllm.errors import MotionLLMError
 from motionllm.loss import cross_entropy
 from motionllm.model import MotionLM
+from motionllm.sampling import Sampling
 from motionllm.tokenizer.bpe import MotionBPE
 from motionllm.train import train
 from motionllm.vocab import BPE_FILE, MotionVocab
@@ -111,13 +113,13 @@ def merged(
 
 def test_a_model_with_merged_tokens_generates_exact_lengths(merged: MotionLM) -> None:
     assert len(merged.vocab.pieces) == merged.vocab.size + 20
-    prompts = [[1, 2, 3]] * 12
+    hot = Sampling(temperature=1.5, top_p=1.0)
     for steps in (1, 3, 10):
-        made = decoding.motions(merged.model, merged.vocab, prompts, [steps] * 12, [steps] * 12, 1.5, seed=0)
+        made = decoding.motions(merged.model, merged.vocab, [Request([1, 2, 3], steps, steps)] * 12, hot, seed=0)
         assert {len(codes) for codes in made} == {steps * merged.vocab.parts}
         for codes in made:
             merged.motion_tokenizer.check(codes)
-    made = decoding.motions(merged.model, merged.vocab, prompts, [2] * 12, [9] * 12, 1.5, seed=1)
+    made = decoding.motions(merged.model, merged.vocab, [Request([1, 2, 3], 2, 9)] * 12, hot, seed=1)
     assert all(2 <= len(codes) // merged.vocab.parts <= 9 for codes in made)
     assert isinstance(merged.caption(merged.generate("a person walks", seconds=1.0, seed=0)), str)
 

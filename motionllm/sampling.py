@@ -1,0 +1,57 @@
+"""How tokens are drawn: one set of numbers, checked in one place, from the caller down to the decoder or the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypedDict
+
+from motionllm.errors import MotionLLMError
+
+BEST_OF = 8  # motions made for each one that is given
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """temperature: 0 is greedy. top_p: draw from the likeliest tokens that make up this share. top_k: draw from so many
+    of the likeliest; 0: from all. guidance: of motions, the weight of classifier-free guidance (Ho and Salimans 2022);
+    1 is none, above it motions keep closer to their text. best_of: motions made for each one that is given; None:
+    BEST_OF where they can be ranked, else 1.
+
+    A seed is no part of it: an adapter's recipe keeps its own sampling, and each call has another seed. Raises
+    MotionLLMError for a number out of bounds.
+    """
+
+    temperature: float = 0.8
+    top_p: float = 0.95
+    top_k: int = 0
+    guidance: float = 1.0
+    best_of: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature <= 100 or not 0 < self.top_p <= 1 or self.top_k < 0:
+            raise MotionLLMError(
+                f"temperature {self.temperature} must be within 0 to 100, top_p {self.top_p} within 0 to 1, and top_k "
+                f"{self.top_k} at least 0, which keeps all."
+            )
+        if not 0 <= self.guidance <= 20:
+            raise MotionLLMError(f"guidance {self.guidance:g} must be within 0 to 20; 1 is none.")
+        if self.best_of is not None and self.best_of < 1:
+            raise MotionLLMError(f"best_of is {self.best_of}; at least one motion is made for each that is given.")
+
+    def but(self, **options: object) -> Sampling:
+        """The same with those options that are not None. Raises MotionLLMError for a number out of bounds."""
+        given = {name: value for name, value in options.items() if value is not None}
+        return replace(self, **given) if given else self  # type: ignore[arg-type]
+
+
+GREEDY = Sampling(temperature=0.0, top_p=1.0)
+
+
+class Options(TypedDict, total=False):
+    """`Sampling` as keywords of a call; None, as leaving out, takes the caller's default."""
+
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    guidance: float | None
+    best_of: int | None
