@@ -468,12 +468,12 @@ def test_of_several_plans_the_one_that_has_what_is_asked_is_followed(
 ) -> None:
     drawn = ["wave right hand", "walk forward 1.2 m/s", "wave left hand", "wave left hand x2"]
 
-    def writing(model, vocab, spelling, prompts, blanks, **_):  # type: ignore[no-untyped-def]
+    def notations(model, vocab, own, prompts, blanks, *_, **__):  # type: ignore[no-untyped-def]
         yield
         assert len({tuple(prompt) for prompt in prompts}) == 1
         return [f"2.0 s, standing to standing\n0.0-2.0 {line}" for line in drawn[: len(prompts)]]
 
-    monkeypatch.setattr(decoding, "writing", writing)
+    monkeypatch.setattr("motionllm.model.notations", notations)
     assert str(lm.plan("a person waves the left hand", 2.0, seed=0).lines[0]) == "0.0-2.0 wave left hand"
     assert lm.plan("a person waves the left hand twice", 2.0, seed=0).lines[0].count == 2
     for text, temperature in (("hello", 0.8), ("a person waves the left hand", 0.0)):  # nothing asked; all are the same
