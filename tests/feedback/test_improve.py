@@ -230,11 +230,11 @@ def test_an_adapter_that_plans_is_judged_by_its_plans_and_learns_to_follow_them(
         assert [score["agreement"] for score in group["scores"]] == pytest.approx(judged)
     real, calls = improving.replies, [0]
 
-    def dies(*args: Any) -> Any:
+    def dies(*args: Any, **more: Any) -> Any:
         calls[0] += 1
         if calls[0] == 2:  # the first batch of replies is kept, with its plans
             raise KeyboardInterrupt
-        return real(*args)
+        return real(*args, **more)
 
     monkeypatch.setattr(improving, "replies", dies)
     with pytest.raises(KeyboardInterrupt):
