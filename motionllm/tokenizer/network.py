@@ -5,16 +5,14 @@ Shapes are (batch, time, channels) throughout.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
-from vector_quantize_pytorch import FSQ, LFQ, ResidualFSQ, ResidualLFQ, ResidualVQ, VectorQuantize
 
-from motionllm.config import FSQ_LEVELS, Network
+from motionllm.config import Network
 from motionllm.motion.representation import Representation
+from motionllm.tokenizer.quantizers import QUANTIZERS
 
 
 class Convolution(nn.Module):
@@ -95,7 +93,8 @@ class MotionAutoencoder(nn.Module):
             nn.ReLU(),
             Convolution(width, self.down * dim, 3, causal=causal),
         )
-        self.quantizers = nn.ModuleList(_quantizer(network) for _ in range(len(self.seen) * self.groups))
+        self.kind, channels = QUANTIZERS[network.quantizer], network.code_dim // network.groups
+        self.quantizers = nn.ModuleList(self.kind.build(network, channels) for _ in range(len(self.seen) * self.groups))
         convolutions = [m for m in self.decoder.modules() if isinstance(m, Convolution)]
         self.behind, self.ahead = sum(c.before for c in convolutions), sum(c.after for c in convolutions)
 
@@ -141,8 +140,8 @@ class MotionAutoencoder(nn.Module):
         found = []
         for place, (quantizer, z) in enumerate(zip(self.quantizers, self.encodings(x, learn=False), strict=True)):
             left, share = z.float(), each[..., place * self.levels : (place + 1) * self.levels]
-            if not isinstance(quantizer, VectorQuantize | ResidualVQ):
-                wanted = _vectors(quantizer, share).detach()
+            if not self.kind.codebook:
+                wanted = self.kind.vectors(quantizer, share).detach()
                 found.append(F.mse_loss(left, wanted) / wanted.pow(2).mean().clamp(min=1e-6))
                 continue
             for level in range(self.levels):
@@ -162,11 +161,8 @@ class MotionAutoencoder(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """(B, T, dim) → codes (B, n)."""
-        codes = []
-        for quantizer, z in zip(self.quantizers, self.encodings(x), strict=True):
-            frozen = {"freeze_codebook": True} if isinstance(quantizer, VectorQuantize | ResidualVQ) else {}
-            codes.append(quantizer(z, **frozen)[1])
-        return self._flat(codes)
+        frozen = {"freeze_codebook": True} if self.kind.codebook else {}
+        return self._flat([q(z, **frozen)[1] for q, z in zip(self.quantizers, self.encodings(x), strict=True)])
 
     def decode(self, codes: Tensor) -> Tensor:
         """(B, n) codes → (B, n / parts · down, dim)."""
@@ -188,50 +184,16 @@ class MotionAutoencoder(nn.Module):
     def _dequantized(self, codes: Tensor) -> list[Tensor]:
         each = codes.unflatten(1, (-1, self.parts)) - torch.arange(self.parts, device=codes.device) * self.codes
         shares = each.split(self.levels, dim=-1)
-        return [_vectors(quantizer, share) for quantizer, share in zip(self.quantizers, shares, strict=True)]
+        return [self.kind.vectors(quantizer, share) for quantizer, share in zip(self.quantizers, shares, strict=True)]
 
     def _level(self, quantizer: nn.Module, level: int) -> Tensor:
         """(codes, code_dim / groups): the vectors of one level, without gradients."""
         indices = torch.full((1, self.codes, self.levels), -1, device=next(self.parameters()).device)
         indices[0, :, level] = torch.arange(self.codes)
-        return _vectors(quantizer, indices)[0].detach()
+        return self.kind.vectors(quantizer, indices)[0].detach()
 
     def _unfold(self, z: list[Tensor]) -> Tensor:
         return self.decoder(torch.cat(z, dim=-1)).reshape(z[0].shape[0], -1, self.dim)
-
-
-def _quantizer(network: Network) -> nn.Module:
-    dim, levels = network.code_dim // network.groups, network.levels
-    if network.quantizer == "fsq":
-        grid = list(FSQ_LEVELS[network.codes])
-        return FSQ(grid, dim=dim) if levels == 1 else ResidualFSQ(levels=grid, num_quantizers=levels, dim=dim)
-    if network.quantizer == "lfq":
-        options = {
-            "codebook_size": network.codes,
-            "dim": dim,
-            "entropy_loss_weight": 0.1,
-            "commitment_loss_weight": 0.25,
-        }
-        return LFQ(**options) if levels == 1 else ResidualLFQ(num_quantizers=levels, **options)
-    options = {
-        "dim": dim,
-        "codebook_size": network.codes,
-        "decay": 0.95,
-        "kmeans_init": True,
-        "kmeans_iters": 10,
-        "threshold_ema_dead_code": 0.3,  # codes a batch; a code below it is dead and restarts at a sample
-        "commitment_weight": 1.0,  # weighted by the recipe, in the loss
-    }
-    return VectorQuantize(**options) if levels == 1 else ResidualVQ(num_quantizers=levels, **options)
-
-
-def _vectors(quantizer: Any, indices: Tensor) -> Tensor:
-    """Indices (B, T, levels), −1 where a level adds nothing → vectors (B, T, dim)."""
-    if isinstance(quantizer, VectorQuantize):
-        return quantizer.get_output_from_indices(indices[..., 0])
-    if isinstance(quantizer, FSQ | LFQ):
-        return quantizer.indices_to_codes(indices[..., 0])
-    return quantizer.get_output_from_indices(indices)
 
 
 def body_parts(representation: Representation) -> list[list[int]]:

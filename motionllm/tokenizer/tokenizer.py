@@ -22,6 +22,7 @@ from motionllm.motion import Motion
 from motionllm.motion.representation import Representation, named, of_width
 from motionllm.motion.skeleton import Skeleton
 from motionllm.tokenizer.network import MotionAutoencoder
+from motionllm.tokenizer.quantizers import QUANTIZERS
 from motionllm.tokenizer.search import Search
 from motionllm.tokenizer.streaming import Stream
 
@@ -302,7 +303,7 @@ def _check_sizes(network: Network, shapes: dict[str, tuple[int, ...]]) -> None:
         if getattr(network, key) != value:
             raise MotionLLMError(f"network.{key} is {str(getattr(network, key))[:50]}, and its weights give {value}")
     total = sum(math.prod(shape) for shape in shapes.values())
-    most = {"codes": total if network.quantizer == "vq" else 1 << 16, "groups": 64, "levels": 64}
+    most = {"codes": total if QUANTIZERS[network.quantizer].codebook else 1 << 16, "groups": 64, "levels": 64}
     for key, value in most.items():
         if getattr(network, key) > value:
             raise MotionLLMError(f"network.{key} is {str(getattr(network, key))[:50]}, which its weights do not hold")

@@ -27,6 +27,7 @@ from motionllm.motion.skeleton import HUMANML3D
 from motionllm.runs import Log, Signals, Stopped, on_full_disk, rate
 from motionllm.tokenizer.augment import Augment
 from motionllm.tokenizer.network import moves
+from motionllm.tokenizer.quantizers import QUANTIZERS
 from motionllm.tokenizer.tokenizer import MotionTokenizer
 
 Progress = Callable[..., None]
@@ -105,7 +106,7 @@ def _fit(
         tokenizer = MotionTokenizer(recipe.network, mean, std, representation=representation)
     mean, std, representation = tokenizer.mean, tokenizer.std, tokenizer.representation
     frozen = settings.encoder_lr == 0 and bool(recipe.start)
-    learned = recipe.network.quantizer == "vq"  # a codebook that has to be placed and followed
+    learned = QUANTIZERS[recipe.network.quantizer].codebook  # to be placed by k-means, and followed
     autoencode = 0 if recipe.start or not learned else settings.autoencode
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = tokenizer.network.to(device)
