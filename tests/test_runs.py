@@ -24,7 +24,7 @@ from motionllm.config import Recipe, dump_recipe
 from motionllm.data import sources
 from motionllm.data.examples import Examples
 from motionllm.errors import WriteError
-from motionllm.feedback import improve
+from motionllm.feedback import improve, rounds
 from motionllm.files import lock
 from motionllm.runs import Log, Signals, Stopped, losses, on_full_disk, rate
 
@@ -194,7 +194,7 @@ def whole(kept: Path) -> Callable[[str], Path]:
 MOMENTS = {
     "train": [(Examples, "draw_from", 300), (checkpoint, "save", 1)],  # 256 are drawn before the first step
     "tokenizer": [(torch.optim.Adam, "step", 4), (torch.optim.Adam, "step", 17)],
-    "improve": [(improve, "replies", 1), (improve, "_backward", 2), (improve, "_backward", 7)],
+    "improve": [(rounds, "replies", 1), (improve, "backward", 2), (improve, "backward", 7)],
 }
 
 

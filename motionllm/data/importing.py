@@ -8,33 +8,29 @@ clip. What is already there from the same file is not done again; a file that wa
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import itertools
 import os
 import re
-import stat
-import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from motionllm import motion as reading
-from motionllm.data.sources import Caption, code_of, read_captions, span
+from motionllm.data.import_captions import CaptionTable, collect, lines_of, one_line
+from motionllm.data.import_files import digest, find_files, ids_of, prefixes_of, shown
+from motionllm.data.sources import code_of
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import (
     lock,
     make_folder,
-    parse_json,
-    read_jsonl,
     read_text,
     write_file,
     write_json,
@@ -65,15 +61,6 @@ class Taken:
     leg: float = 0.0
     notes: tuple[str, ...] = ()
     error: str = ""
-
-
-@dataclass
-class _Told:
-    """Captions by id of the file they are of, and what is wrong: with those of a file, and with others."""
-
-    captions: dict[str, list[Caption]]
-    doubts: dict[str, list[str]]
-    unused: list[str]
 
 
 def import_folder(
@@ -108,14 +95,14 @@ def import_folder(
     if not longest >= 1:
         raise MotionLLMError(f"longest is {longest} seconds; pieces of at least 1 second are needed.")
     load_rig(rig)
-    files, refused = _found(folder, out)
+    files, refused = find_files(folder, out)
     if not files:
         why = "".join(f"; {name} {reason}" for name, reason in itertools.islice(refused.items(), 3))
         raise MotionLLMError(f"{folder} holds no motion file that can be read ({', '.join(READERS)}){why}")
-    ids = _ids(folder, files)
-    told = _captions(captions, folder, ids)
-    if not told.captions:
-        doubts = [*itertools.chain(*told.doubts.values()), *told.unused]
+    ids = ids_of(folder, files)
+    table = collect(captions, folder, ids)
+    if not table.captions:
+        doubts = [*itertools.chain(*table.doubts.values()), *table.unused]
         raise MotionLLMError(
             f"No file of {folder} has a caption{f' ({doubts[0]})' if doubts else ''}; give --captions FILE (CSV or "
             "JSONL), --captions names, or a NAME.txt beside each file."
@@ -125,7 +112,7 @@ def import_folder(
             make_folder(out / name)
         try:
             rows = _convert_all(folder, ids, out, rig, longest, workers, progress)
-            return _write(ids, rows, told, refused, out, (val, test))
+            return _write(ids, rows, table, refused, out, (val, test))
         except MotionFileError as error:
             raise MotionFileError(
                 f"{error} What was imported until then is kept: make room, and give the same command again."
@@ -133,104 +120,6 @@ def import_folder(
 
 
 # -- the files ----------------------------------------------------------------------------------------------
-
-
-def _found(folder: Path, out: Path) -> tuple[list[Path], dict[str, str]]:
-    """The motion files under `folder`, links to folders followed once, and what cannot be read, with the reason."""
-    files: list[Path] = []
-    refused: dict[str, str] = {}
-
-    def unreadable(error: OSError) -> None:
-        refused[_shown(folder, Path(error.filename))] = f"cannot be read ({error.strerror})."
-
-    seen = {_place(out)} if out.is_dir() else set()
-    for here, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
-        place = _place(Path(here))
-        if place in seen:  # a link to a folder above it, or the data set itself
-            folders.clear()
-            continue
-        seen.add(place)
-        folders.sort()
-        for path in (Path(here, name) for name in names):
-            if path.suffix.lower() in READERS:
-                if why := _unfit(path):
-                    refused[_shown(folder, path)] = why
-                else:
-                    files.append(path)
-    return sorted(files), refused
-
-
-def _place(folder: Path) -> tuple[int, int]:
-    found = folder.stat()
-    return found.st_dev, found.st_ino
-
-
-def _unfit(path: Path) -> str:
-    """Why a path is no file that can be opened; nothing is opened, as that would wait for a FIFO's other end."""
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        where = " (it is a link that leads nowhere)" if path.is_symlink() else ""
-        return f"cannot be read: {error.strerror}{where}."
-    return "" if stat.S_ISREG(mode) else "is not a regular file."
-
-
-def _shown(folder: Path, path: Path) -> str:
-    """A path below the folder in a form that every file and terminal takes: one line, valid UTF-8."""
-    name = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
-
-
-def _ids(folder: Path, files: Sequence[Path]) -> dict[Path, str]:
-    """An id for each file: its name, with its folders before it where names repeat, and its suffix where those do too.
-
-    Where ids meet even so (`walk 1`, `walk_1`), all but one get a digest of their path. Ids that differ in case alone
-    meet as well: on many disks they are one file.
-    """
-    named = {}
-    for file in files:
-        inside = file.relative_to(folder)
-        named[file] = [_id(file.stem), _id(str(inside.with_suffix(""))), _id(str(inside))]
-    counts = [Counter(_folded(names[k]) for names in named.values()) for k in range(3)]
-    chosen = {f: next((n[k] for k in range(3) if counts[k][_folded(n[k])] == 1), n[1]) for f, n in named.items()}
-    ids: dict[Path, str] = {}
-    used: set[str] = set()
-    for file in sorted(files, key=lambda f: (chosen[f] != f.stem, f)):  # who is called so keeps the name
-        name = chosen[file]
-        while _folded(name) in used:
-            name = f"{chosen[file]}-{_digest(f'{os.fsencode(file.relative_to(folder))!r} {name}')[:8]}"
-        used.add(_folded(name))
-        ids[file] = name
-    return {file: ids[file] for file in files}
-
-
-def _id(name: str) -> str:
-    """A name as it can stand in a list, and as a file on any disk."""
-    plain = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", name)).strip(".") or "_"
-    if len(plain.encode()) > 120:
-        plain = f"{plain.encode()[:100].decode(errors='ignore')}-{_digest(plain)[:8]}"
-    return plain
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _prefixes(ids: Mapping[Path, str]) -> dict[Path, str]:
-    """What the ids of a file's pieces begin with, before their number: no piece is called as a file or another's is."""
-    numbered = {match[1] for name in ids.values() if (match := re.fullmatch(r"(.*?)\d+", _folded(name)))}
-    prefixes: dict[Path, str] = {}
-    for file, name in ids.items():
-        prefix = f"{name}_"
-        while _folded(prefix) in numbered:
-            prefix += "_"
-        numbered.add(_folded(prefix))
-        prefixes[file] = prefix
-    return prefixes
 
 
 def _split(name: str, val: float, test: float) -> str:
@@ -253,13 +142,13 @@ def _convert_all(
     """What each file gave, by id; files that were converted before in the same way are not read again."""
     journal = out / ".import.jsonl"
     earlier = _earlier(journal)
-    prefixes = _prefixes(ids)
+    prefixes = prefixes_of(ids)
     how = f"{read_text(rig) if rig else ''} {longest} {code_of(reading)}"
     rows: dict[str, dict[str, Any]] = {}
     todo: list[tuple[str, str, Job]] = []
     for file, name in ids.items():
-        source = _shown(folder, file)
-        mark = _digest(f"{source} {prefixes[file]} {_state(file)} {how}")[:16]
+        source = shown(folder, file)
+        mark = digest(f"{source} {prefixes[file]} {_state(file)} {how}")[:16]
         row = earlier.get(name)
         if row and row["mark"] == mark and all((out / "new_joints" / f"{i}.npy").is_file() for i in row["clips"]):
             rows[name] = row
@@ -337,161 +226,17 @@ def _convert(job: Job) -> Taken:
         edges = np.linspace(0, len(clip), count + 1).round().astype(int)
         pieces = [Motion(clip.joints[a:b]).canonical() for a, b in itertools.pairwise(edges)]
     except MotionLLMError as error:
-        return Taken(name, error=_line(str(error).removeprefix(f"{file}: ")))
+        return Taken(name, error=one_line(str(error).removeprefix(f"{file}: ")))
     except Exception as error:  # one file, whatever it holds, must not end the import of the others
-        return Taken(name, error=_line(f"cannot be read ({type(error).__name__}: {error})."))
+        return Taken(name, error=one_line(f"cannot be read ({type(error).__name__}: {error})."))
     clips = (name,) if count == 1 else tuple(f"{prefix}{n}" for n in range(1, count + 1))
     for clip_name, piece in zip(clips, pieces, strict=True):
         piece.save(Path(out) / "new_joints" / f"{clip_name}.npy")
-    notes = tuple(_line(note) for note in motion.notes)
+    notes = tuple(one_line(note) for note in motion.notes)
     return Taken(name, clips, tuple(len(piece) for piece in pieces), body.leg, notes)
 
 
-def _line(text: str) -> str:
-    """One line of valid UTF-8: file names and the messages of libraries may be neither."""
-    return " ".join(text.encode("utf-8", "backslashreplace").decode().split())[:500]
-
-
 # -- captions -----------------------------------------------------------------------------------------------
-
-
-def _captions(given: Path | str | None, folder: Path, ids: Mapping[Path, str]) -> _Told:
-    """Captions from whichever source was named."""
-    told = _Told({}, defaultdict(list), [])
-    if given is None:
-        for file, name in ids.items():
-            if (beside := file.with_suffix(".txt")).is_file():
-                try:
-                    lines, told.doubts[name] = read_captions(beside)
-                except MotionFileError as error:
-                    told.doubts[name] = [_line(str(error).rstrip("."))]
-                    continue
-                _tell(told, name, lines)
-    elif str(given) == "names":
-        for file, name in ids.items():
-            _tell(told, name, [Caption(_words(file.stem))])
-    else:
-        _from_rows(told, Path(given), folder, ids)
-    return told
-
-
-def _tell(told: _Told, name: str, captions: Iterable[Caption]) -> None:
-    cleaned = [replace(c, text=text) for c in captions if (text := _clean(c.text))]
-    if cleaned:
-        told.captions.setdefault(name, []).extend(cleaned)
-
-
-def _from_rows(told: _Told, path: Path, folder: Path, ids: Mapping[Path, str]) -> None:
-    if not path.is_file():
-        raise MotionLLMError(f"There is no file of captions {path}; give a CSV or JSONL file, or `names`.")
-    # What a row may call a file by, in the order in which it is looked for.
-    ways: list[Callable[[Path], str]] = [
-        lambda f: f.relative_to(folder).as_posix(),
-        lambda f: f.relative_to(folder).with_suffix("").as_posix(),
-        lambda f: f.name,
-        lambda f: f.stem,
-        lambda f: ids[f],
-    ]
-    tables: list[dict[str, list[Path]]] = []
-    for way in ways:
-        tables.append(defaultdict(list))
-        for file in ids:
-            tables[-1][unicodedata.normalize("NFC", way(file))].append(file)
-    exact = {ways[0](file): [file] for file in ids}
-    for number, row in _rows(path):
-        where = f"{path}, line {number}"
-        named = [k for k in ("file", "id", "clip", "name", "path") if k in row]
-        spoken = [k for k in ("captions", "caption", "text") if k in row]
-        if not named or not spoken:
-            raise MotionLLMError(f"{where}: needs `file` and `caption`, has {', '.join(map(str, row)) or 'nothing'}.")
-        called = next((str(row[k]).strip() for k in named if row[k]), "")
-        key = called.replace("\\", "/").removeprefix("./")
-        composed = unicodedata.normalize("NFC", key)  # an accent may be a character of its own on one side alone
-        found = exact.get(key) or next((table[composed] for table in tables if composed in table), [])
-        if not found:
-            told.unused.append(f"{where}: {called[:100]!r} is no file of {folder}" if called else f"{where}: no file")
-            continue
-        if len(found) > 1:
-            a, b = (f.relative_to(folder).as_posix() for f in found[:2])
-            raise MotionLLMError(f"{where}: {called!r} may be {a} or {b}; write which, with its folder and suffix.")
-        name = ids[found[0]]
-        if "" in row:
-            told.doubts[name].append(f"{where}: has more fields than the first line; quote what holds a comma")
-            continue
-        try:
-            start, end = span(row.get("from"), row.get("to"))
-        except ValueError as error:
-            told.doubts[name].append(f"{where}: {error}")
-            continue
-        texts = next((row[k] for k in spoken if row[k]), "")
-        texts = texts if isinstance(texts, list) else [texts]
-        if not any(_clean(str(text)) for text in texts):
-            told.doubts[name].append(f"{where}: has no caption")
-        _tell(told, name, [Caption(str(text), start, end, where) for text in texts])
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, values by column) of a CSV, JSONL or JSON file; what a CSV row has too many is under ""."""
-    text = read_text(path, "file of captions")
-    if path.suffix.lower() in (".jsonl", ".json"):
-        whole = parse_json(text, str(path)) if text.lstrip().startswith("[") else None
-        rows = read_jsonl(path, "file of captions") if whole is None else list(enumerate(whole, 1))
-        for number, row in rows:
-            if not isinstance(row, dict):
-                raise MotionLLMError(f"{path}, entry {number}: expected a JSON object with `file` and `caption`.")
-            yield number, row
-        return
-    header = text.split("\n", 1)[0]
-    delimiter = next((d for d in ",;\t" if d in header), ",")  # spreadsheets write ; where a comma is the decimal point
-    reader = csv.DictReader(io.StringIO(text), restkey="", delimiter=delimiter)
-    try:
-        if not reader.fieldnames:
-            raise MotionLLMError(f"The captions {path} are empty; the first line names the columns, file,caption.")
-        for row in reader:
-            yield reader.line_num, {(key or "").strip().lower(): value for key, value in row.items()}
-    except csv.Error as error:
-        raise MotionLLMError(f"{path}, line {reader.line_num}: is not CSV ({error}).") from None
-
-
-def _texts(captions: Iterable[Caption], frames: Sequence[int]) -> tuple[list[str], list[str]]:
-    """The captions of each piece in HumanML3D's lines, their seconds moved into the piece; what cannot be used."""
-    lengths = [count / HUMANML3D.fps for count in frames]
-    begun = [sum(lengths[:k]) for k in range(len(lengths))]
-    total = sum(lengths)
-    lines: list[list[str]] = [[] for _ in frames]
-    doubts = []
-    for caption in captions:
-        if not caption.start and not caption.end:
-            for piece in lines:
-                piece.append(f"{caption.text}##0.0#0.0")
-            continue
-        start, end = caption.start, caption.end or total
-        where = f"{caption.where}: " if caption.where else ""
-        if start >= total:
-            doubts.append(f"{where}it begins at {start:g} s, the clip ends at {total:g} s")
-            continue
-        if end > total + 0.5:
-            doubts.append(f"{where}it ends at {end:g} s, the clip at {total:g} s: taken to the clip's end")
-        parts = [(max(start - b, 0.0), min(end - b, length)) for b, length in zip(begun, lengths, strict=True)]
-        if all(b - a <= 0.5 for a, b in parts):
-            doubts.append(f"{where}it is of {min(end, total) - start:.2f} s; half a second is the least")
-        for piece, (a, b) in zip(lines, parts, strict=True):
-            if b - a > 0.5:
-                piece.append(f"{caption.text}##{a:.2f}#{b:.2f}")
-    mute = sum(not piece for piece in lines)
-    if 0 < mute < len(lines):
-        doubts.append(f"{mute} of {len(lines)} pieces without a caption left out")
-    return ["".join(f"{line}\n" for line in piece) for piece in lines], doubts
-
-
-def _clean(text: str) -> str:
-    return " ".join(text.encode("utf-8", "replace").decode().replace("#", " ").split())
-
-
-def _words(stem: str) -> str:
-    """A file's name as words: `WalkTurn_left-01` → "walk turn left"."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"[\W_]+", " ", stem))
-    return " ".join(word for word in spaced.lower().split() if not any(c.isdigit() for c in word))
 
 
 # -- the data set -------------------------------------------------------------------------------------------
@@ -500,7 +245,7 @@ def _words(stem: str) -> str:
 def _write(
     ids: Mapping[Path, str],
     rows: Mapping[str, dict[str, Any]],
-    told: _Told,
+    table: CaptionTable,
     refused: dict[str, str],
     out: Path,
     shares: tuple[float, float],
@@ -517,8 +262,8 @@ def _write(
         if row["error"]:
             refused[source] = row["error"]
             continue
-        texts, doubts = _texts(told.captions.get(name, ()), row["frames"])
-        doubts = [*told.doubts.get(name, ()), *doubts]
+        texts, doubts = lines_of(table.captions.get(name, ()), row["frames"])
+        doubts = [*table.doubts.get(name, ()), *doubts]
         if not any(texts):
             refused[source] = f"has no caption that can be used: {'; '.join(doubts)}." if doubts else "has no caption."
             continue
@@ -551,11 +296,11 @@ def _write(
         "seconds": round(seconds, 1),
         "refused": refused,
         "notes": notes,
-        "unused": told.unused,
+        "unused": table.unused,
     }
     write_json(out / "import.json", report)
-    shown = [(title, Motion.load(out / "new_joints" / f"{name}.npy")) for title, name in _chosen(suspects)]
-    contact_sheet(shown, out / "contact.png")
+    clips = [(title, Motion.load(out / "new_joints" / f"{name}.npy")) for title, name in _chosen(suspects)]
+    contact_sheet(clips, out / "contact.png")
     return report
 
 

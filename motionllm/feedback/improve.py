@@ -8,68 +8,46 @@ killed goes on to the same adapter.
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from motionllm import checkpoint
-from motionllm.bases import fast_dtype, takes_positions
-from motionllm.config import Improvement, dump_recipe, load_recipe
+from motionllm.config import Improvement, dump_recipe
 from motionllm.data.conversations import Tokens
-from motionllm.data.examples import collate
 from motionllm.data.sources import fingerprints
-from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.eval.embedder import Embedder
-from motionllm.feedback import objectives
 from motionllm.feedback.guards import Watch, fallen, plain_language, verdict
-from motionllm.feedback.judges import Panel, Scores
+from motionllm.feedback.judges import Panel
+from motionllm.feedback.learner import learner, snapshot
 from motionllm.feedback.report import write_report
-from motionllm.feedback.sampling import Pool, Prompt, planned, rehearsal, replies, result
+from motionllm.feedback.rounds import resuming, sampled, summary, units_of
+from motionllm.feedback.sampling import Pool, rehearsal
+from motionllm.feedback.step import backward, draw, remember
 from motionllm.files import (
     lock,
     make_folder,
     read_json,
-    read_jsonl,
-    whole_stream,
     write_file,
     write_json,
-    write_jsonl,
     writing,
 )
-from motionllm.loss import token_losses
-from motionllm.model import MotionLM, find_adapter
+from motionllm.model import MotionLM
 from motionllm.results import adapter_hash
-from motionllm.runs import Log, Signals, Stopped, logged, losses, on_full_disk, rate
+from motionllm.runs import Log, Signals, Stopped, losses, on_full_disk, rate
 from motionllm.sampling import Sampling
-from motionllm.stepping import pack
-from motionllm.tokenizer import MotionTokenizer
 from motionllm.tracking import Bar
-from motionllm.vocab import MotionVocab
 
 log = logging.getLogger(__name__)
 
 TEXTS = 128  # texts to rehearse, at most: a quarter of a minute of a CPU core, and no step sees one often
-
-
-@dataclass
-class Unit:
-    """What one gradient is made of: a sequence and its advantage, or for DPO the chosen and the rejected one."""
-
-    sequences: list[Tokens]
-    advantage: float = 1.0
-    old: list[Tensor] = field(default_factory=list)
-    reference: list[Tensor] = field(default_factory=list)
 
 
 def improve(recipe: Improvement, run: Path, resume: bool = False, changed: bool = False) -> dict[str, Any]:
@@ -85,14 +63,10 @@ def improve(recipe: Improvement, run: Path, resume: bool = False, changed: bool 
         raise MotionLLMError("An improvement goes on from an adapter; give the run, the folder or the shipped name.")
     with (
         lock(run),
-        on_full_disk(lambda: f"Make room; what was made and learned is whole, and goes on with {_resuming(run)}"),
+        on_full_disk(lambda: f"Make room; what was made and learned is whole, and goes on with {resuming(run)}"),
         Signals("Stopped before anything was made.") as signals,
     ):
         return _improve(recipe, run, resume, changed, signals)
-
-
-def _resuming(run: Path) -> str:
-    return f"motionllm improve --resume {run}"
 
 
 def _improve(recipe: Improvement, run: Path, resume: bool, changed: bool, signals: Signals) -> dict[str, Any]:
@@ -105,7 +79,7 @@ def _improve(recipe: Improvement, run: Path, resume: bool, changed: bool, signal
     make_folder(run)
     make_folder(run / "rounds")
     write_file(run / "recipe.yaml", dump_recipe(recipe))
-    signals.message = f"Stopped; what was made and learned is kept, and goes on with {_resuming(run)}"
+    signals.message = f"Stopped; what was made and learned is kept, and goes on with {resuming(run)}"
     held_out = Pool(recipe.sources, "val", recipe.tasks, lm).draw(guards.cases, [settings.seed, 0, 1],
                                                                  recipe.sampling.seconds)  # fmt: skip
     if "agreement" in panel.judges and not lm.plans and not any(prompt.real for prompt in held_out):
@@ -152,26 +126,26 @@ def _improve(recipe: Improvement, run: Path, resume: bool, changed: bool, signal
             assert pool
             prompts = pool.draw(recipe.sampling.prompts, [settings.seed, number, 2], recipe.sampling.seconds)
             with signals.finishing():
-                groups = _sampled(recipe, lm, panel, prompts, number, run, bar, signals)
-            told = _told(groups, panel)
-            units = _units(recipe, lm, prompts, groups, number)
-            row = {"round": number + 1, "units": len(units), **told}
+                groups = sampled(recipe, lm, panel, prompts, number, run, bar, signals)
+            means = summary(groups, panel)
+            units = units_of(recipe, lm, prompts, groups, number)
+            row = {"round": number + 1, "units": len(units), **means}
             if state["step"] == number * settings.steps:
                 journal.write(row)
-            log.info("round %d: reward %.3f (best of each %.3f), %s; %d units", number + 1, told["reward"],
-                     told["best"], ", ".join(f"{k} {v:.3f}" for k, v in told["judges"].items() if v is not None),
+            log.info("round %d: reward %.3f (best of each %.3f), %s; %d units", number + 1, means["reward"],
+                     means["best"], ", ".join(f"{k} {v:.3f}" for k, v in means["judges"].items() if v is not None),
                      len(units))  # fmt: skip
             if not units:
                 log.warning("No group of round %d has results to choose between; the run ends here.", number + 1)
                 state["over"] = True
                 break
-            _remember(recipe, lm, units, start, run / "rounds" / f"{number:03d}.pt")
+            remember(recipe, lm, units, start, run / "rounds" / f"{number:03d}.pt")
             lm.model.train()
             with signals.finishing():
                 while state["step"] < (number + 1) * settings.steps and not state["over"]:
                     begun = time.monotonic()
                     in_round = state["step"] - number * settings.steps
-                    drawn, beside = _drawn(recipe, lm, units, prompts, texts, number, in_round)
+                    drawn, beside = draw(recipe, lm, units, prompts, texts, number, in_round)
                     progress = max(state["step"] / total, _spent(state, settings))
                     spent = _spent(state, settings)
                     factor = rate(state["step"], settings.warmup, progress, spent, settings.min_lr)
@@ -180,11 +154,11 @@ def _improve(recipe: Improvement, run: Path, resume: bool, changed: bool, signal
                     torch.manual_seed(
                         settings.seed * 1_000_003 + state["step"]
                     )  # of dropout, where the adapter has any
-                    loss, drift = _backward(recipe, lm, drawn, beside)
+                    loss, drift = backward(recipe, lm, drawn, beside)
                     norm = float(torch.nn.utils.clip_grad_norm_(parameters.values(), settings.clip))
                     if not math.isfinite(loss) or not math.isfinite(norm):  # a step by these would spoil every weight
                         known = losses(run / "log.jsonl") | {state["step"] + 1: loss}
-                        how = checkpoint.advice(run, known, _resuming(run))
+                        how = checkpoint.advice(run, known, resuming(run))
                         raise MotionLLMError(
                             f"The loss is {loss} and the gradient's norm {norm} at step {state['step'] + 1}: training "
                             f"has diverged. Lower train.lr in {run}/recipe.yaml; then {how}."
@@ -198,7 +172,7 @@ def _improve(recipe: Improvement, run: Path, resume: bool, changed: bool, signal
                     journal.write({"step": state["step"], "seconds": round(state["seconds"], 1), "loss": loss,
                                    "kl": drift, "norm": norm, "lr": settings.lr * factor})  # fmt: skip
                     bar.update(state["step"] / total, round=number + 1, step=state["step"], loss=loss, kl=drift,
-                               reward=told["reward"])  # fmt: skip
+                               reward=means["reward"])  # fmt: skip
                     due = settings.save_minutes and time.monotonic() - saved >= 60 * settings.save_minutes
                     ends = state["step"] == (number + 1) * settings.steps or state["over"]  # measuring may take long
                     if due or ends or signals.asked or state["step"] % settings.save_every == 0:
@@ -208,7 +182,7 @@ def _improve(recipe: Improvement, run: Path, resume: bool, changed: bool, signal
                         raise Stopped(
                             signals.asked,
                             f"Stopped after step {state['step']}, whose checkpoint is saved; go "
-                            f"on with {_resuming(run)}",
+                            f"on with {resuming(run)}",
                         )
             state["round"] += 1
             last = state["over"] or state["round"] == settings.rounds
@@ -263,281 +237,7 @@ def _improve(recipe: Improvement, run: Path, resume: bool, changed: bool, signal
     return outcome
 
 
-def learner(name: str) -> MotionLM:
-    """An adapter to go on from, with its weights trainable. See `MotionLM.create`."""
-    folder = find_adapter(name)
-    settings = load_recipe(folder / "recipe.yaml", saved=True)
-    if settings.adapter.method == "full":
-        raise MotionLLMError(
-            f"{folder} holds a whole model; feedback goes on from an adapter: train one (method lora)."
-        )
-    settings.adapter.start = str(folder)
-    tokenizer, templates = MotionTokenizer.load(folder / "tokenizer"), Templates.load_saved(folder / "templates.yaml")
-    lm = MotionLM.create(settings, tokenizer, templates, bpe=MotionVocab.load(folder).bpe)
-    if torch.cuda.is_available():
-        lm.model = lm.model.to("cuda")
-    return lm
-
-
-def snapshot(lm: MotionLM) -> MotionLM:
-    """The model as it stands, merged as `MotionLM.load` would: what samples is what would be given away."""
-    if lm.recipe.model.quantization:  # cannot be merged in place
-        lm.model.eval()
-        return lm
-    merged = copy.deepcopy(lm.model).float().merge_and_unload().eval()
-    dtype = fast_dtype() if lm.recipe.model.dtype == "auto" else lm.recipe.model.dtype
-    merged = merged.to(getattr(torch, dtype))
-    pack(merged.get_decoder())
-    return MotionLM(merged, lm.tokenizer, lm.vocab, lm.motion_tokenizer, lm.templates, lm.recipe)
-
-
-def log_probs(lm: MotionLM, sequences: Sequence[Tokens]) -> list[Tensor]:
-    """(n,) log-probabilities, in nats, of each sequence's supervised tokens, over the rows the grammar allows."""
-    # The longest shares a row with the shortest, and so on: a quarter would else be padding.
-    order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i].ids))
-    rows = [list(dict.fromkeys((order[i], order[-1 - i]))) for i in range((len(order) + 1) // 2)]
-    if not lm.recipe.data.packing:  # as of a base whose packed examples would see each other
-        rows = [[i] for i in order]
-    batch = collate([[sequences[i] for i in row] for row in rows], lm.tokenizer.pad_token_id or 0)
-    base = lm.model.get_base_model()
-    device = base.device
-    body = base.get_decoder()
-    places = {"position_ids": batch.positions.to(device)} if takes_positions(body) else {}
-    hidden = body(input_ids=batch.ids.to(device), **places, use_cache=False).last_hidden_state
-    losses, _ = token_losses(hidden, batch.targets.to(device), base, lm.vocab)
-    placed = [i for row in rows for i in row]
-    found = (-losses).split([sum(sequences[i].supervised[1:]) for i in placed])
-    return [one for _, one in sorted(zip(placed, found, strict=True), key=lambda pair: pair[0])]
-
-
 # -- a round ---------------------------------------------------------------------------------------------------
-
-
-def _sampled(
-    recipe: Improvement,
-    lm: MotionLM,
-    panel: Panel,
-    prompts: list[Prompt],
-    number: int,
-    run: Path,
-    bar: Bar,
-    signals: Signals,
-) -> list[dict[str, Any]]:
-    """A group a prompt: {"task", "clip", "asked", "plan", "replies", "scores", "rewards"}; None where no judge spoke.
-
-    The plan, which the prompt then has too, is one for all replies, so that they differ in how they keep to it.
-    Kept line by line in `rounds/NNN.jsonl`; what is there already is not made again.
-    """
-    sampling = recipe.sampling
-    path = run / "rounds" / f"{number:03d}.jsonl"
-    groups = [group for _, group in logged(path)]
-    each = max(1, sampling.batch // sampling.samples)  # groups made side by side
-    if len(groups) < len(prompts):
-        groups = groups[: len(groups) // each * each]
-    _follow(prompts, groups)
-    if len(groups) < len(prompts):
-        given = _given(recipe, prompts) if sampling.replies and number == 0 else None
-        if given:
-            _follow(prompts, given)
-        policy = lm if given else snapshot(lm)
-        write_jsonl(path, groups)
-        lines = Log(path)
-        for first in range(len(groups), len(prompts), each):
-            seed = ((recipe.train.seed * 7_919 + number) * 1_000_003 + first) % 2**31
-            drawing = Sampling(temperature=sampling.temperature, top_p=sampling.top_p)
-            if not given:
-                prompts[first : first + each] = planned(
-                    policy, prompts[first : first + each], drawing, batch=sampling.batch, seed=seed
-                )
-            mine = prompts[first : first + each]
-            many = [prompt for prompt in mine for _ in range(sampling.samples)]
-            if given:
-                made = [reply for group in given[first : first + each] for reply in group["replies"]]
-            else:
-                made = replies(policy, many, drawing, batch=sampling.batch, seed=seed)
-            scores = panel([result(policy, prompt, reply) for prompt, reply in zip(many, made, strict=True)])
-            for i, prompt in enumerate(mine):
-                own = slice(i * sampling.samples, (i + 1) * sampling.samples)
-                group = {"task": prompt.task, "clip": prompt.samples[0].id, "asked": prompt.asked,
-                         **({"plan": prompt.plan} if prompt.plan else {}), "replies": made[own], "scores": scores[own],
-                         "rewards": [panel.reward(score) for score in scores[own]]}  # fmt: skip
-                groups.append(group)
-                lines.write(group)
-            told = _told(groups, panel)
-            by_judge = {name: value for name, value in told["judges"].items() if value is not None}
-            bar.update(number / max(recipe.train.rounds, 1), round=number + 1,
-                       sampled=f"{len(groups)}/{len(prompts)}", reward=told["reward"], **by_judge)  # fmt: skip
-            if signals.asked:
-                raise Stopped(
-                    signals.asked,
-                    f"Stopped after {len(groups)} of {len(prompts)} prompts of round "
-                    f"{number + 1}, all kept; go on with {_resuming(run)}",
-                )
-        lines.close()
-    return groups
-
-
-def _follow(prompts: list[Prompt], groups: Sequence[dict[str, Any]]) -> None:
-    """Give the prompts of groups that are there the plans that their replies follow."""
-    for i, group in enumerate(groups):
-        prompts[i] = replace(prompts[i], plan=group.get("plan", ""))
-
-
-def _given(recipe: Improvement, prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
-    """The first round's groups of the run `sampling.replies`, one a prompt."""
-    run = Path(recipe.sampling.replies or "")
-    try:
-        sampler = read_json(run / "before.json")["adapter"]
-        groups = [group for _, group in read_jsonl(run / "rounds" / "000.jsonl")]
-    except (MotionLLMError, KeyError) as error:
-        raise MotionLLMError(
-            f"{run} has no first round to judge again ({error}); give a run that has sampled."
-        ) from None
-    theirs = [(group["task"], group["clip"], group["asked"], len(group["replies"])) for group in groups]
-    ours = [(prompt.task, prompt.samples[0].id, prompt.asked, recipe.sampling.samples) for prompt in prompts]
-    if theirs != ours or sampler != adapter_hash(recipe.start or ""):
-        raise MotionLLMError(
-            f"The replies in {run} are of another adapter or of other prompts; keep its start, sources, tasks, sampling"
-            " and seed."
-        )
-    return groups
-
-
-def _told(groups: Sequence[dict[str, Any]], panel: Panel) -> dict[str, Any]:
-    """{"reward": mean of all, "best": mean of each group's best, "judges": {name: mean}}."""
-    judged = [[r for r in group["rewards"] if r is not None] for group in groups]
-    judged = [rewards for rewards in judged if rewards]
-    scores: list[Scores] = [score for group in groups for score in group["scores"]]
-    means: dict[str, float | None] = {}
-    for name in panel.judges:
-        said = [value for score in scores if (value := score.get(name)) is not None]
-        means[name] = float(np.mean(said)) if said else None
-    return {
-        "reward": float(np.mean([r for rewards in judged for r in rewards])) if judged else 0.0,
-        "best": float(np.mean([max(rewards) for rewards in judged])) if judged else 0.0,
-        "judges": means,
-    }
-
-
-def _units(
-    recipe: Improvement, lm: MotionLM, prompts: Sequence[Prompt], groups: Sequence[dict[str, Any]], number: int
-) -> list[Unit]:
-    """What the groups teach by the recipe's method; no more than the steps of the round will see."""
-    settings, units = recipe.train, []
-    for prompt, group in zip(prompts, groups, strict=True):
-        spoken = [i for i, reward in enumerate(group["rewards"]) if reward is not None and group["replies"][i]]
-        rewards = [group["rewards"][i] for i in spoken]
-        if not rewards:
-            continue
-        sequences = [prompt.tokens(lm, group["replies"][i]) for i in spoken]
-        if recipe.method == "rejection":
-            units += [Unit([sequences[i]]) for i in objectives.best(rewards, settings.keep, settings.least)]
-        elif recipe.method == "dpo":
-            for top, low in objectives.pairs(rewards, settings.keep, settings.margin):
-                units.append(Unit([sequences[top], sequences[low]]))
-        else:
-            gains = objectives.advantages(rewards)
-            units += [Unit([s], float(gain)) for s, gain in zip(sequences, gains, strict=True) if gain]
-    if len(units) > (seen := settings.steps * settings.batch):
-        random = np.random.default_rng([settings.seed, number, 5])
-        units = [units[i] for i in sorted(random.choice(len(units), seen, replace=False).tolist())]
-    return units
-
-
-def _remember(recipe: Improvement, lm: MotionLM, units: Sequence[Unit], start: dict[str, Tensor], file: Path) -> None:
-    """Fill in the log-probabilities that do not change within a round: those of the sampling policy, and those of the
-    adapter that was started from. Kept as a file, because a resumed run has another policy by then.
-    """
-    needs_old = recipe.method == "grpo"
-    needs_reference = recipe.method == "dpo" or recipe.train.kl > 0
-    if file.is_file():
-        stored = torch.load(file, map_location="cpu", weights_only=True)
-    else:
-        lm.model.eval()
-        stored = {"old": _frozen(recipe, lm, units) if needs_old else []}
-        with _weights(lm.model, start):
-            stored["reference"] = _frozen(recipe, lm, units) if needs_reference else []
-        with whole_stream(file) as stream:
-            torch.save(stored, stream)
-    for name, found in stored.items():
-        for unit, these in zip(units, found, strict=False):
-            setattr(unit, name, these)
-
-
-@torch.no_grad()
-def _frozen(recipe: Improvement, lm: MotionLM, units: Sequence[Unit]) -> list[list[Tensor]]:
-    found: list[list[Tensor]] = []
-    for i in range(0, len(units), recipe.train.micro_batch):
-        some = units[i : i + recipe.train.micro_batch]
-        with _autocast(recipe, lm):
-            rows = iter(log_probs(lm, [tokens for unit in some for tokens in unit.sequences]))
-        found += [[next(rows).cpu() for _ in unit.sequences] for unit in some]
-    return found
-
-
-def _drawn(
-    recipe: Improvement, lm: MotionLM, units: Sequence[Unit], prompts: Sequence[Prompt], texts: Sequence[Tokens],
-    number: int, step: int,
-) -> tuple[list[Unit], list[tuple[float, list[Tokens]]]]:  # fmt: skip
-    """The units of a step, and what stands beside them with its weight: true examples, and texts to rehearse. Every
-    unit comes once before any twice; seed, round and step alone decide.
-    """
-    settings = recipe.train
-    count = min(settings.batch, len(units))
-    drawn = []
-    for place in range(step * count, (step + 1) * count):
-        turn, at = divmod(place, len(units))
-        order = np.random.default_rng([settings.seed, number, 3, turn]).permutation(len(units))
-        drawn.append(units[order[at]])
-    random = np.random.default_rng([settings.seed, number, 4, step])
-    picked = random.choice(len(prompts), min(round(settings.truth * settings.batch), len(prompts)), replace=False)
-    truths = [prompts[i].tokens(lm, prompts[i].truth) for i in picked]
-    share = min(round(settings.rehearsal * settings.batch), len(texts))
-    said = [texts[i] for i in random.choice(len(texts), share, replace=False)] if share else []
-    return drawn, [(settings.truth, truths), (settings.rehearsal, said)]
-
-
-def _backward(
-    recipe: Improvement, lm: MotionLM, units: list[Unit], beside: list[tuple[float, list[Tokens]]]
-) -> tuple[float, float]:
-    """Gradients of one step; (loss, divergence from the start in nats a token, where it was computed).
-
-    Of tokens the mean over the whole step, of pairs the mean over pairs; never by micro-batch.
-    """
-    settings = recipe.train
-    units = sorted(units, key=lambda unit: -len(unit.sequences[0].ids))  # neighbours are alike: little is padded
-    tokens = sum(sum(t.supervised[1:]) for unit in units for t in unit.sequences)
-    total = apart = 0.0
-    for i in range(0, len(units), settings.micro_batch):
-        some = units[i : i + settings.micro_batch]
-        with _autocast(recipe, lm):
-            rows = iter(log_probs(lm, [t for unit in some for t in unit.sequences]))
-        loss = drift = torch.zeros((), device=lm.model.device)
-        for unit in some:
-            new = [next(rows) for _ in unit.sequences]
-            reference = [r.to(new[0].device) for r in unit.reference]
-            if recipe.method == "dpo":
-                pair = objectives.dpo((new[0], new[1]), (reference[0], reference[1]), settings.beta)
-                loss = loss + pair / len(units)
-            elif recipe.method == "grpo":
-                old = unit.old[0].to(new[0].device)
-                loss = loss + objectives.clipped(new[0], old, unit.advantage, settings.clip_ratio) / tokens
-            else:
-                loss = loss - new[0].sum() / tokens
-            for n, r in zip(new, reference, strict=False):
-                drift = drift + objectives.divergence(n, r) / tokens
-        loss = loss + settings.kl * drift
-        loss.backward()
-        total, apart = total + float(loss.detach()), apart + float(drift.detach())
-    for weight, sequences in beside:
-        supervised = sum(sum(t.supervised[1:]) for t in sequences)
-        for i in range(0, len(sequences), settings.micro_batch):
-            with _autocast(recipe, lm):
-                rows_ = log_probs(lm, sequences[i : i + settings.micro_batch])
-            loss = -weight * torch.cat(rows_).sum() / supervised
-            loss.backward()
-            total += float(loss.detach())
-    return total, apart
 
 
 def _save(run: Path, lm: MotionLM, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
@@ -549,28 +249,9 @@ def _holds(row: dict[str, Any], state: dict[str, Any], steps: int) -> bool:
     """Whether a row of the log is from before the state that a run goes on from; the others are written again."""
     if "step" in row:
         return bool(row["step"] <= state["step"])
-    # Of a round: told before its first step, its guards after its last.
+    # A round is logged before its first step, its guards after its last.
     done = row["round"] <= state["round"] if "guards" in row else (row["round"] - 1) * steps < state["step"]
     return bool(done)
-
-
-@contextmanager
-def _weights(model: Any, weights: dict[str, Tensor]) -> Iterator[None]:
-    """The trained parameters exchanged for others of the same names, for as long as it lasts."""
-    parameters = {name: p for name, p in model.named_parameters() if name in weights}
-    own = {name: p.data for name, p in parameters.items()}
-    try:
-        for name, p in parameters.items():
-            p.data = weights[name]
-        yield
-    finally:
-        for name, p in parameters.items():
-            p.data = own[name]
-
-
-def _autocast(recipe: Improvement, lm: MotionLM) -> Any:
-    precision = fast_dtype() if recipe.train.precision == "auto" else recipe.train.precision
-    return torch.autocast(lm.model.device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def _spent(state: dict[str, Any], settings: Any) -> float:

@@ -14,6 +14,7 @@ import pytest
 
 from motionllm import Motion, cli, files
 from motionllm.data import builtin, importing
+from motionllm.data.import_files import ids_of
 from motionllm.data.importing import import_folder
 from motionllm.data.sources import humanml3d
 from motionllm.errors import MotionFileError, MotionLLMError
@@ -208,9 +209,9 @@ def test_no_clip_is_lost_where_names_meet(
 
 def test_ids_hang_on_names_alone(tmp_path: Path) -> None:
     files = list(numbered(tmp_path, 7, 40))
-    assert importing._ids(tmp_path, files) == importing._ids(tmp_path, files[::-1])
+    assert ids_of(tmp_path, files) == ids_of(tmp_path, files[::-1])
     plain = [tmp_path / "walk 1.npy", tmp_path / "walk_1.npy"]
-    assert importing._ids(tmp_path, plain)[plain[1]] == "walk_1"  # the one that is called so
+    assert ids_of(tmp_path, plain)[plain[1]] == "walk_1"  # the one that is called so
 
 
 def test_a_name_that_may_be_two_files_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -21,9 +21,11 @@ from motionllm.config import Guards, Improvement, check_recipe
 from motionllm.data.examples import collate
 from motionllm.errors import MotionLLMError
 from motionllm.feedback import improve as improving
+from motionllm.feedback import rounds
 from motionllm.feedback.guards import fallen, verdict
-from motionllm.feedback.improve import improve, learner, log_probs, snapshot
+from motionllm.feedback.improve import improve
 from motionllm.feedback.judges import JUDGES, Judge, Panel
+from motionllm.feedback.learner import learner, log_probs, snapshot
 from motionllm.feedback.ranking import Ranking
 from motionllm.feedback.report import compare
 from motionllm.feedback.sampling import Pool, rehearsal
@@ -96,8 +98,8 @@ def test_a_reward_rises_on_a_toy(toy: None, recipe: Make, tmp_path: Path, method
         tmp_path / "run",
     )  # fmt: skip
     assert found["after"]["reward"] > found["before"]["reward"] + 0.04, found["verdict"]
-    rounds = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    rewards = [row["reward"] for row in rounds if "reward" in row]
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    rewards = [row["reward"] for row in rows if "reward" in row]
     assert len(rewards) == 3
     report = (tmp_path / "run" / "report.md").read_text()
     assert found["verdict"] in report and "brief" in report and (tmp_path / "run" / "worst" / "brief.png").is_file()
@@ -112,8 +114,8 @@ def test_killed_and_resumed_gives_the_same_adapter(
 ) -> None:
     settings = recipe(method=method, sampling={"batch": 8}, train={"kl": 0.1})
     whole = improve(settings, tmp_path / "whole")
-    name, when = ("replies", 4) if killed == "while sampling" else ("_backward", 5)
-    real, calls = getattr(improving, name), [0]
+    module, name, when = (rounds, "replies", 4) if killed == "while sampling" else (improving, "backward", 5)
+    real, calls = getattr(module, name), [0]
 
     def dies(*args: Any, **more: Any) -> Any:
         calls[0] += 1
@@ -121,7 +123,7 @@ def test_killed_and_resumed_gives_the_same_adapter(
             raise KeyboardInterrupt
         return real(*args, **more)
 
-    monkeypatch.setattr(improving, name, dies)
+    monkeypatch.setattr(module, name, dies)
     with pytest.raises(KeyboardInterrupt):
         improve(settings, tmp_path / "killed")
     assert (tmp_path / "killed" / checkpoint.FILE).is_file()
@@ -228,7 +230,7 @@ def test_an_adapter_that_plans_is_judged_by_its_plans_and_learns_to_follow_them(
         assert all(abs(motion.duration - plan.seconds) < 0.2 for motion in motions)
         judged = [agreement_of(plan, motion.joints, motion.fps).score for motion in motions]
         assert [score["agreement"] for score in group["scores"]] == pytest.approx(judged)
-    real, calls = improving.replies, [0]
+    real, calls = rounds.replies, [0]
 
     def dies(*args: Any, **more: Any) -> Any:
         calls[0] += 1
@@ -236,7 +238,7 @@ def test_an_adapter_that_plans_is_judged_by_its_plans_and_learns_to_follow_them(
             raise KeyboardInterrupt
         return real(*args, **more)
 
-    monkeypatch.setattr(improving, "replies", dies)
+    monkeypatch.setattr(rounds, "replies", dies)
     with pytest.raises(KeyboardInterrupt):
         improve(settings, tmp_path / "killed")
     resumed = improve(settings, tmp_path / "killed", resume=True)
@@ -334,13 +336,13 @@ def test_no_rounds_judge_alone(recipe: Make, tmp_path: Path) -> None:
 
 def test_replies_are_judged_again(toy: None, recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     improve(recipe(train={"rounds": 1}), tmp_path / "first")
-    real, sampled = improving.replies, [0]
+    real, sampled = rounds.replies, [0]
 
     def counted(*args: Any, **more: Any) -> Any:
         sampled[0] += 1
         return real(*args, **more)
 
-    monkeypatch.setattr(improving, "replies", counted)
+    monkeypatch.setattr(rounds, "replies", counted)
     again = recipe(train={"rounds": 1}, judges={"brief": 1.0}, method="dpo",
                    sampling={"replies": str(tmp_path / "first")})  # fmt: skip
     improve(again, tmp_path / "again")

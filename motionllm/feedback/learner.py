@@ -1,0 +1,68 @@
+"""The adapter that an improvement trains: loaded, as it would be given away, and the log-probabilities of its words."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from motionllm.bases import fast_dtype, takes_positions
+from motionllm.config import load_recipe
+from motionllm.data.conversations import Tokens
+from motionllm.data.examples import collate
+from motionllm.data.templates import Templates
+from motionllm.errors import MotionLLMError
+from motionllm.loss import token_losses
+from motionllm.model import MotionLM, find_adapter
+from motionllm.stepping import pack
+from motionllm.tokenizer import MotionTokenizer
+from motionllm.vocab import MotionVocab
+
+
+def learner(name: str) -> MotionLM:
+    """An adapter to go on from, with its weights trainable. See `MotionLM.create`."""
+    folder = find_adapter(name)
+    settings = load_recipe(folder / "recipe.yaml", saved=True)
+    if settings.adapter.method == "full":
+        raise MotionLLMError(
+            f"{folder} holds a whole model; feedback goes on from an adapter: train one (method lora)."
+        )
+    settings.adapter.start = str(folder)
+    tokenizer, templates = MotionTokenizer.load(folder / "tokenizer"), Templates.load_saved(folder / "templates.yaml")
+    lm = MotionLM.create(settings, tokenizer, templates, bpe=MotionVocab.load(folder).bpe)
+    if torch.cuda.is_available():
+        lm.model = lm.model.to("cuda")
+    return lm
+
+
+def snapshot(lm: MotionLM) -> MotionLM:
+    """The model as it stands, merged as `MotionLM.load` would: what samples is what would be given away."""
+    if lm.recipe.model.quantization:  # cannot be merged in place
+        lm.model.eval()
+        return lm
+    merged = copy.deepcopy(lm.model).float().merge_and_unload().eval()
+    dtype = fast_dtype() if lm.recipe.model.dtype == "auto" else lm.recipe.model.dtype
+    merged = merged.to(getattr(torch, dtype))
+    pack(merged.get_decoder())
+    return MotionLM(merged, lm.tokenizer, lm.vocab, lm.motion_tokenizer, lm.templates, lm.recipe)
+
+
+def log_probs(lm: MotionLM, sequences: Sequence[Tokens]) -> list[Tensor]:
+    """(n,) log-probabilities, in nats, of each sequence's supervised tokens, over the rows the grammar allows."""
+    # The longest shares a row with the shortest, and so on: a quarter would else be padding.
+    order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i].ids))
+    rows = [list(dict.fromkeys((order[i], order[-1 - i]))) for i in range((len(order) + 1) // 2)]
+    if not lm.recipe.data.packing:  # as of a base whose packed examples would see each other
+        rows = [[i] for i in order]
+    batch = collate([[sequences[i] for i in row] for row in rows], lm.tokenizer.pad_token_id or 0)
+    base = lm.model.get_base_model()
+    device = base.device
+    body = base.get_decoder()
+    places = {"position_ids": batch.positions.to(device)} if takes_positions(body) else {}
+    hidden = body(input_ids=batch.ids.to(device), **places, use_cache=False).last_hidden_state
+    losses, _ = token_losses(hidden, batch.targets.to(device), base, lm.vocab)
+    placed = [i for row in rows for i in row]
+    found = (-losses).split([sum(sequences[i].supervised[1:]) for i in placed])
+    return [one for _, one in sorted(zip(placed, found, strict=True), key=lambda pair: pair[0])]

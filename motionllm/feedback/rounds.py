@@ -1,0 +1,174 @@
+"""A round of an improvement: prompts are replied to, the replies judged and kept, and made into units to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from motionllm.config import Improvement
+from motionllm.data.conversations import Tokens
+from motionllm.errors import MotionLLMError
+from motionllm.feedback import objectives
+from motionllm.feedback.judges import Panel, Scores
+from motionllm.feedback.learner import snapshot
+from motionllm.feedback.sampling import Prompt, planned, replies, result
+from motionllm.files import (
+    read_json,
+    read_jsonl,
+    write_jsonl,
+)
+from motionllm.model import MotionLM
+from motionllm.results import adapter_hash
+from motionllm.runs import Log, Signals, Stopped, logged
+from motionllm.sampling import Sampling
+from motionllm.tracking import Bar
+
+
+@dataclass
+class Unit:
+    """What one gradient is made of: a sequence and its advantage, or for DPO the chosen and the rejected one."""
+
+    sequences: list[Tokens]
+    advantage: float = 1.0
+    old: list[Tensor] = field(default_factory=list)
+    reference: list[Tensor] = field(default_factory=list)
+
+
+def resuming(run: Path) -> str:
+    return f"motionllm improve --resume {run}"
+
+
+def sampled(
+    recipe: Improvement,
+    lm: MotionLM,
+    panel: Panel,
+    prompts: list[Prompt],
+    number: int,
+    run: Path,
+    bar: Bar,
+    signals: Signals,
+) -> list[dict[str, Any]]:
+    """A group a prompt: {"task", "clip", "asked", "plan", "replies", "scores", "rewards"}; None where no judge spoke.
+
+    The plan, which the prompt then has too, is one for all replies, so that they differ in how they keep to it.
+    Kept line by line in `rounds/NNN.jsonl`; what is there already is not made again.
+    """
+    sampling = recipe.sampling
+    path = run / "rounds" / f"{number:03d}.jsonl"
+    groups = [group for _, group in logged(path)]
+    each = max(1, sampling.batch // sampling.samples)  # groups made side by side
+    if len(groups) < len(prompts):
+        groups = groups[: len(groups) // each * each]
+    _follow(prompts, groups)
+    if len(groups) < len(prompts):
+        given = _given(recipe, prompts) if sampling.replies and number == 0 else None
+        if given:
+            _follow(prompts, given)
+        policy = lm if given else snapshot(lm)
+        write_jsonl(path, groups)
+        lines = Log(path)
+        for first in range(len(groups), len(prompts), each):
+            seed = ((recipe.train.seed * 7_919 + number) * 1_000_003 + first) % 2**31
+            drawing = Sampling(temperature=sampling.temperature, top_p=sampling.top_p)
+            if not given:
+                prompts[first : first + each] = planned(
+                    policy, prompts[first : first + each], drawing, batch=sampling.batch, seed=seed
+                )
+            mine = prompts[first : first + each]
+            many = [prompt for prompt in mine for _ in range(sampling.samples)]
+            if given:
+                made = [reply for group in given[first : first + each] for reply in group["replies"]]
+            else:
+                made = replies(policy, many, drawing, batch=sampling.batch, seed=seed)
+            scores = panel([result(policy, prompt, reply) for prompt, reply in zip(many, made, strict=True)])
+            for i, prompt in enumerate(mine):
+                own = slice(i * sampling.samples, (i + 1) * sampling.samples)
+                group = {"task": prompt.task, "clip": prompt.samples[0].id, "asked": prompt.asked,
+                         **({"plan": prompt.plan} if prompt.plan else {}), "replies": made[own], "scores": scores[own],
+                         "rewards": [panel.reward(score) for score in scores[own]]}  # fmt: skip
+                groups.append(group)
+                lines.write(group)
+            means = summary(groups, panel)
+            by_judge = {name: value for name, value in means["judges"].items() if value is not None}
+            bar.update(number / max(recipe.train.rounds, 1), round=number + 1,
+                       sampled=f"{len(groups)}/{len(prompts)}", reward=means["reward"], **by_judge)  # fmt: skip
+            if signals.asked:
+                raise Stopped(
+                    signals.asked,
+                    f"Stopped after {len(groups)} of {len(prompts)} prompts of round "
+                    f"{number + 1}, all kept; go on with {resuming(run)}",
+                )
+        lines.close()
+    return groups
+
+
+def _follow(prompts: list[Prompt], groups: Sequence[dict[str, Any]]) -> None:
+    """Give the prompts of groups that are there the plans that their replies follow."""
+    for i, group in enumerate(groups):
+        prompts[i] = replace(prompts[i], plan=group.get("plan", ""))
+
+
+def _given(recipe: Improvement, prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
+    """The first round's groups of the run `sampling.replies`, one a prompt."""
+    run = Path(recipe.sampling.replies or "")
+    try:
+        sampler = read_json(run / "before.json")["adapter"]
+        groups = [group for _, group in read_jsonl(run / "rounds" / "000.jsonl")]
+    except (MotionLLMError, KeyError) as error:
+        raise MotionLLMError(
+            f"{run} has no first round to judge again ({error}); give a run that has sampled."
+        ) from None
+    theirs = [(group["task"], group["clip"], group["asked"], len(group["replies"])) for group in groups]
+    ours = [(prompt.task, prompt.samples[0].id, prompt.asked, recipe.sampling.samples) for prompt in prompts]
+    if theirs != ours or sampler != adapter_hash(recipe.start or ""):
+        raise MotionLLMError(
+            f"The replies in {run} are of another adapter or of other prompts; keep its start, sources, tasks, sampling"
+            " and seed."
+        )
+    return groups
+
+
+def summary(groups: Sequence[dict[str, Any]], panel: Panel) -> dict[str, Any]:
+    """{"reward": mean of all, "best": mean of each group's best, "judges": {name: mean}}."""
+    judged = [[r for r in group["rewards"] if r is not None] for group in groups]
+    judged = [rewards for rewards in judged if rewards]
+    scores: list[Scores] = [score for group in groups for score in group["scores"]]
+    means: dict[str, float | None] = {}
+    for name in panel.judges:
+        said = [value for score in scores if (value := score.get(name)) is not None]
+        means[name] = float(np.mean(said)) if said else None
+    return {
+        "reward": float(np.mean([r for rewards in judged for r in rewards])) if judged else 0.0,
+        "best": float(np.mean([max(rewards) for rewards in judged])) if judged else 0.0,
+        "judges": means,
+    }
+
+
+def units_of(
+    recipe: Improvement, lm: MotionLM, prompts: Sequence[Prompt], groups: Sequence[dict[str, Any]], number: int
+) -> list[Unit]:
+    """What the groups teach by the recipe's method; no more than the steps of the round will see."""
+    settings, units = recipe.train, []
+    for prompt, group in zip(prompts, groups, strict=True):
+        spoken = [i for i, reward in enumerate(group["rewards"]) if reward is not None and group["replies"][i]]
+        rewards = [group["rewards"][i] for i in spoken]
+        if not rewards:
+            continue
+        sequences = [prompt.tokens(lm, group["replies"][i]) for i in spoken]
+        if recipe.method == "rejection":
+            units += [Unit([sequences[i]]) for i in objectives.best(rewards, settings.keep, settings.least)]
+        elif recipe.method == "dpo":
+            for top, low in objectives.pairs(rewards, settings.keep, settings.margin):
+                units.append(Unit([sequences[top], sequences[low]]))
+        else:
+            gains = objectives.advantages(rewards)
+            units += [Unit([s], float(gain)) for s, gain in zip(sequences, gains, strict=True) if gain]
+    if len(units) > (seen := settings.steps * settings.batch):
+        random = np.random.default_rng([settings.seed, number, 5])
+        units = [units[i] for i in sorted(random.choice(len(units), seen, replace=False).tolist())]
+    return units
