@@ -931,10 +931,15 @@ class MotionLM:
         """What questions ask of a notation; `none` for one whose answer no notation holds. No motion is needed.
 
         The model writes freely: words that are no query, as "does juggle", are `none` too. Held to valid queries it
-        would name the nearest verb there is.
+        would name the nearest verb there is. Raises MotionLLMError where it was not trained to (`queries`).
         """
         if not questions:
             return []
+        if not self.queries:
+            raise MotionLLMError(
+                "This adapter looks no answers up: it was not trained with `data.notation` and the task `query`, or it "
+                "is shown codes alone. Ask about a motion instead (`ask`)."
+            )
         template = self.templates.phrasings("query")[0]
         texts = self._say([conversation(template, {"question": q}, answered=False) for q in questions])
         return [Query.read(text) for text in texts]

@@ -680,7 +680,8 @@ def test_answers_are_looked_up_where_queries_were_learned(
     monkeypatch.setattr(
         reader, "_given", lambda _: {"codes": np.zeros(2, np.int64), "notation": "3.1 s, lying to lying"}
     )
-    assert not reader.queries
+    with pytest.raises(MotionLLMError, match="looks no answers up"):
+        reader.queried(["How long?"])
     assert reader.ask_batch([clip] * 4, list(written)) == ["free"] * 4
     assert len(asked) == 4 and all(x.startswith("<motion>") for x in asked)  # as ever
     reader.recipe.data.tasks["query"] = 1.0

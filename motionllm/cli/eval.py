@@ -1,4 +1,4 @@
-"""`motionllm eval SUITE`, `eval report | train-embedder | captions | labels | builtin | edits`: what a model does."""
+"""`motionllm eval SUITE`, `eval report | train-embedder | captions | labels | builtin | edits | queries`: figures."""
 
 from __future__ import annotations
 
@@ -250,6 +250,32 @@ def edits(
     result = {"model": model, "adapter": adapter_hash(model), "data": str(data or "builtin"), "seed": seed, **measured}
     shown = {name: value for name, value in result.items() if name != "cases"}
     emit(shown, as_json, text=editing.table(result))
+    if out:
+        write_json(out, result)
+
+
+@app.command("queries", context_settings=CONTEXT)
+def queries(
+    model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
+    cases: Annotated[int, typer.Option(min=1, max=100_000, help="Questions, of all kinds in turn.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the questions.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the whole result to, each case with it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Questions in words that training never saw: whether the model writes the query that answers them."""
+    from motionllm.eval import queries as querying
+    from motionllm.files import write_json
+    from motionllm.model import MotionLM
+    from motionllm.results import adapter_hash
+    from motionllm.tracking import Bar
+
+    if out and out.is_dir():
+        raise MotionLLMError(f"--out {out} is a folder; name the file to write.")
+    lm = MotionLM.load(model)
+    with Bar("eval queries") as bar:
+        measured = querying.evaluate(lm, querying.questions(cases, seed), progress=bar.update)
+    result = {"model": model, "adapter": adapter_hash(model), "seed": seed, **measured}
+    emit({name: value for name, value in result.items() if name != "cases"}, as_json, text=querying.table(result))
     if out:
         write_json(out, result)
 

@@ -82,8 +82,8 @@ _SYNONYMS = {
     "clap": "applaud | clap hands // clap both hands",
     "hands on hips": "put hands on hips | rest the hands on the hips | have the hands on the hips // place hands on "
                      "the hips",
-    "hand to head": "touch the face | raise a hand to the head | put a hand to the head | touch the mouth // hold a "
-                    "hand to the face",
+    "hand to head": "touch the face | raise a hand to the head | put a hand to the head | touch the mouth | drink // "
+                    "hold a hand to the face",
     "kick": "do a kick | kick something | kick a ball | make a kick // give a kick",
     "stand on": "balance | stand on a single leg | stand on one foot // keep balance on one leg",
     "march": "march | walk on the spot | march where they stand | walk in place // tramp on the spot",
@@ -299,7 +299,15 @@ KINDS: dict[str, Kind] = {
         | while {doing}, to which side does the person curve? | tell me to which side the {noun} curves
         | in which direction does the {noun} curve?""",
         """When {doing}, which way does the path bend? | does the path of the {noun} bend left or right?
-        | is the curve of the {noun} to the left or to the right?"""),
+        | is the curve of the {noun} to the left or to the right?"""),    "circle": _kind("", "circle", (),
+        """Which way around does the person walk in the circle? | in which direction does the circle go?
+        | is the circle clockwise or counterclockwise? | clockwise or counterclockwise?
+        | which way round is the circle? | does the person go clockwise or counterclockwise?
+        | tell me which way around the circle goes | is the person walking clockwise or anticlockwise?
+        | which way around does the person run in the circle?""",
+        """In what direction is the circle walked? | which way around is it walked?
+        | is it a clockwise or a counterclockwise circle?""",
+    ),
     "degrees": _kind("degrees", "degrees {verb}", ("turn", "bow"),
         """How many degrees does the person {verb}? | how many degrees is the {noun}?
         | how far does the person {verb}? | by how many degrees is the person {verbing}?
@@ -344,14 +352,15 @@ KINDS: dict[str, Kind] = {
         | how long does the {doing} take? | tell me how long the person {does} | how long did the person {do}?
         | what is the duration of the {noun}? | how much time does the person spend {doing}?
         | how long does the {noun} take? | for what time does the person {do}? | say how long the {noun} lasts
-        | How many seconds does the person {do}? | how many seconds does the {noun} last?
-        | how many seconds is the person {doing}? | how long does {doing} go on?""",
+        | how long does {doing} go on?""",
         """The {noun} lasts how long? | how long was the person {doing}?
         | for how much time does the person {do}? | find out how long the person {does}
         | what time does the {doing} take up?"""),
     "whole seconds of": _kind("whole seconds of", "whole seconds {verb}", _ALL,
-        """About how many seconds does the person {do}? | roughly how many seconds does the {noun} last?
-        | how many whole seconds does the person {do}? | for how many seconds does the person {do}, rounded?
+        """About how many seconds does the person {do}? | how many seconds does the person {do}?
+        | how many seconds does the {noun} last? | how many seconds is the person {doing}?
+        | roughly how many seconds does the {noun} last? | how many whole seconds does the person {do}?
+        | for how many seconds does the person {do}, rounded?
         | in whole seconds, how long does the person {do}?
         | about how long does the person {do}, in whole seconds?
         | tell me for about how many seconds the person {does}
@@ -428,22 +437,24 @@ KINDS: dict[str, Kind] = {
     "seconds": _kind("seconds", "seconds", (),
         """How long is the motion? | how long is this? | what is the duration? | how long does the clip last?
         | how long does it take? | how long is it? | what is the duration of the clip?
-        | tell me how long the clip is | duration? | length of the clip? | how many seconds is the clip?
-        | How many seconds long is the motion? | how many seconds does it take? | how long does this last?
+        | tell me how long the clip is | duration? | length of the clip? | how long does this last?
         | how long does the whole thing take? | what is the length of the motion? | how long did it take?
         | total duration? | how much time does it take? | say how long the motion is
-        | how many seconds does it last? | for how long does the clip go on?""",
-        """What's the clip's duration? | how long does the recording run? | how many seconds are there?
-        | how long was it? | the clip lasts how long? | give me the length of the motion"""),
+        | for how long does the clip go on?""",
+        """What's the clip's duration? | how long does the recording run? | how long was it?
+        | the clip lasts how long? | give me the length of the motion"""),
     "whole seconds": _kind("whole seconds", "whole seconds", (),
-        """How long does the motion last, in whole seconds? | roughly how many seconds is the clip?
-        | about how many seconds long is it? | how many whole seconds does it last?
-        | how long is it, rounded to seconds? | about how long is the clip, in whole seconds?
-        | to the nearest second, how long is it? | how many seconds is the motion, rounded?
-        | tell me about how many seconds it takes | around how many seconds does the clip last?
-        | how long is the clip in whole seconds? | rounded, how many seconds long is it?""",
-        """Approximately how many seconds does it last? | how many full seconds is the clip long?
-        | rounded to a whole number, how many seconds does it take?
+        """How long does the motion last, in whole seconds? | how many seconds is the clip?
+        | how many seconds long is the motion? | how many seconds does it take?
+        | how many seconds does it last? | how many seconds is it? | how many seconds does the motion have?
+        | roughly how many seconds is the clip? | about how many seconds long is it?
+        | how many whole seconds does it last? | how long is it, rounded to seconds?
+        | about how long is the clip, in whole seconds? | to the nearest second, how long is it?
+        | how many seconds is the motion, rounded? | tell me about how many seconds it takes
+        | around how many seconds does the clip last? | how long is the clip in whole seconds?
+        | rounded, how many seconds long is it?""",
+        """Approximately how many seconds does it last? | how many seconds are there?
+        | how many full seconds is the clip long? | rounded to a whole number, how many seconds does it take?
         | how long in whole seconds is this motion?"""),
     "posture at start": _kind("posture at start", "posture at start", (),
         """How does the person begin: standing, sitting or lying? | what is the starting posture?
@@ -643,7 +654,7 @@ def _words(asked: Kind, random: np.random.Generator, held_out: bool) -> dict[str
     verb, other = words["verb"], words["verb2"]
     same = verb if VERBS[verb].parts and random.random() < 0.3 else other
     words |= {"x": words["doing"], "y": words["doing2"], "verbs": _third(verb), "verbing": _gerund(verb)}
-    words |= {"a": _label(verb, random), "b": _label(same, random), "limb": LIMBS.get(verb, "hand")}
+    words |= {"a": _label(verb, random), "b": _label(same, random), "limb": _limb(verb, random)}
     spec = VERBS[verb]
     if one_side := [part for part in spec.parts if not part.startswith("both")]:
         words["part"] = _one(one_side, random)
@@ -652,6 +663,12 @@ def _words(asked: Kind, random: np.random.Generator, held_out: bool) -> dict[str
         way = words["way"] = _one(spec.ways, random)
         words["to way"] = f"to the {way}" if way in ("left", "right") and random.random() < 0.5 else way
     return words
+
+
+def _limb(verb: str, random: np.random.Generator) -> str:
+    """What a verb is done with: of the questions on facts, or another word for it."""
+    limb = LIMBS.get(verb, "hand")
+    return {"hand": "arm", "leg": "foot", "foot": "leg"}[limb] if random.random() < 0.2 else limb
 
 
 def _label(verb: str, random: np.random.Generator) -> str:

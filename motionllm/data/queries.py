@@ -112,6 +112,12 @@ def events(notation: Notation) -> list[Line]:
     return [line for line in notation.lines if line.verb in ASKED]
 
 
+def main_events(notation: Notation) -> list[Line]:
+    """The lines that questions on the order of things are about: single steps go along with what else is done."""
+    lines = events(notation)
+    return [line for line in lines if line.verb != "step"] or lines
+
+
 def done(line: Line) -> str:
     """How an answer names what a line says ("walk")."""
     return ASKED[line.verb][0][0]
@@ -184,7 +190,7 @@ def _count(notation: Notation, verb: str) -> str | None:
 
 
 def _what(notation: Notation) -> str | None:
-    lines = events(notation)
+    lines = main_events(notation)
     return done(lines[0]) if len({line.verb for line in lines}) == 1 else None
 
 
@@ -198,8 +204,10 @@ def _side(notation: Notation, verb: str) -> str | None:
 
 
 def _way(notation: Notation, verb: str) -> str | None:
-    ways = {line.way for line in _of(notation, verb)}
-    return (ways.pop() or None) if len(ways) == 1 else None
+    lines = _of(notation, verb)
+    ways = {line.way for line in lines}
+    straight = not VERBS[verb].speed or all(abs(line.size) < 45 for line in lines)  # a curve is of two minds
+    return (ways.pop() or None) if straight and len(ways) == 1 else None
 
 
 def _pace(notation: Notation, verb: str) -> str | None:
@@ -216,6 +224,11 @@ def _speed(notation: Notation, verb: str) -> str | None:
 def _curve(notation: Notation, verb: str) -> str | None:
     curves = [line.size for line in _of(notation, verb) if abs(line.size) >= 45]
     return ("left" if curves[0] > 0 else "right") if len({size > 0 for size in curves}) == 1 else None
+
+
+def _circle(notation: Notation) -> str | None:
+    circles = [line.size for line in _going(notation) if abs(line.size) >= 270]
+    return ("counterclockwise" if circles[0] > 0 else "clockwise") if len({x > 0 for x in circles}) == 1 else None
 
 
 def _degrees(notation: Notation, verb: str) -> str | None:
@@ -255,13 +268,13 @@ def _whole_seconds_of(notation: Notation, verb: str) -> str | None:
 
 
 def _first(notation: Notation) -> str | None:
-    lines = events(notation)
+    lines = main_events(notation)
     clear = len(lines) == 1 or (lines and (lines[1].start - lines[0].start > 0.4 or lines[1].verb == lines[0].verb))
     return done(lines[0]) if clear else None
 
 
 def _last(notation: Notation) -> str | None:
-    lines = events(notation)
+    lines = main_events(notation)
     ends = sorted(lines, key=lambda x: x.end)
     clear = len(lines) == 1 or (
         lines and ends[-1] is lines[-1] and (ends[-1].end - ends[-2].end > 0.4 or ends[-1].verb == ends[-2].verb)
@@ -270,7 +283,7 @@ def _last(notation: Notation) -> str | None:
 
 
 def _after(notation: Notation, verb: str) -> str | None:
-    one, lines = _only(notation, verb), events(notation)
+    one, lines = _only(notation, verb), main_events(notation)
     if one is None or any(x is not one and x.start < one.end - 0.1 and x.end > one.end for x in lines):
         return None
     after = [x for x in lines if x.start >= one.end - 0.1 and x is not one]
@@ -279,7 +292,7 @@ def _after(notation: Notation, verb: str) -> str | None:
 
 
 def _before(notation: Notation, verb: str) -> str | None:
-    one, lines = _only(notation, verb), events(notation)
+    one, lines = _only(notation, verb), main_events(notation)
     if one is None or any(x is not one and x.end > one.start + 0.1 and x.start < one.start for x in lines):
         return None
     before = sorted((x for x in lines if x.end <= one.start + 0.1 and x is not one), key=lambda x: x.end)
@@ -307,7 +320,7 @@ def _comes_before(notation: Notation, a: str, b: str) -> str | None:
 
 
 def _at(notation: Notation, time: str) -> str | None:
-    lines = [line for line in events(notation) if line.start <= float(time) <= line.end]
+    lines = [line for line in main_events(notation) if line.start <= float(time) <= line.end]
     return done(lines[0]) if len(lines) == 1 else None
 
 
@@ -371,6 +384,7 @@ FORMS: dict[str, Callable[..., str | None]] = {
     "pace {verb}": _pace,  # slow or fast
     "speed {verb}": _speed,  # metres per second
     "curve {verb}": _curve,
+    "circle": _circle,  # the way round
     "degrees {verb}": _degrees,
     "height {verb}": _height,
     "when {verb}": _when,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from motionllm.data.queries import ASKED, NUMBERS, Query, doing, events, in_words, labelled
+from motionllm.data.queries import ASKED, NUMBERS, Query, doing, events, in_words, labelled, main_events
 from motionllm.data.samples import Question
 from motionllm.errors import MotionLLMError, unknown
 from motionllm.motion.facts import Facts
@@ -158,7 +158,7 @@ def queried_questions(facts: Facts, notation: Notation, random: np.random.Genera
             ask("does", "does", f"does {verb}", do=ask.one(infinitives), doing=ask.one(gerunds))
     for verb, own in by_verb.items():
         _ask_of_verb(verb, own, ask)
-    _ask_order(lines, ask)
+    _ask_order(main_events(notation), ask)
     _ask_named(lines, measured, ask)
     _ask_whole(notation, facts, lines, ask)
     return [ask.asked[i] for i in random.permutation(len(ask.asked))]

@@ -42,7 +42,9 @@ BUSY = Notation.parse("""9.0 s, standing to sitting
         ("side wave", "both"),
         ("side kick", "both"),
         ("side sit", None),
-        ("way walk", "forward"),
+        ("way walk", None),  # forward, and to the left
+        ("way jump", "forward"),
+        ("circle", None),
         ("way turn", "right"),
         ("pace wave", "fast"),
         ("pace kick", None),
@@ -100,6 +102,11 @@ def test_a_still_clip_answers_what_it_can() -> None:
     assert Query.parse("what").answer(alone) == "clap"
     assert Query.parse("first").answer(alone) == Query.parse("last").answer(alone) == "clap"
     assert Query.parse("count clap").answer(alone) == "15"
+    round_ = Notation.parse(
+        "9.0 s, standing to standing\n0.5-1.0 step left foot\n1.2-8.0 walk forward turning left 345 1.0 m/s"
+    )
+    assert {Query.parse(text).answer(round_) for text in ("what", "first", "last", "at 2.0")} == {"walk"}
+    assert Query.parse("circle").answer(round_) == "counterclockwise"
 
 
 @pytest.mark.parametrize(

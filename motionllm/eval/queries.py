@@ -1,0 +1,55 @@
+"""Whether a model knows what is asked: questions in words that training never saw, and the queries they come to.
+
+The answer of the right query is right, as far as the notation is (`data.queries`); so no motion is needed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from motionllm.data.inquiries import KINDS, Inquiry, draw
+from motionllm.model import MotionLM
+
+
+def questions(count: int, seed: int = 0) -> list[Inquiry]:
+    """`count` questions of the kinds in turn, in phrasings and names held out of training."""
+    random, kinds = np.random.default_rng(seed), list(KINDS)
+    return [draw(random, held_out=True, kind=kinds[i % len(kinds)]) for i in range(count)]
+
+
+def evaluate(
+    lm: MotionLM, asked: Sequence[Inquiry], batch: int = 64, progress: Callable[..., None] | None = None
+) -> dict[str, Any]:
+    """Shares of questions whose query is written right.
+
+    Returns {"all": {"questions", "right"}, "kinds": {kind: the same}, "cases": each with its query and the one
+    written}. Raises MotionLLMError where the adapter writes no queries.
+    """
+    cases: list[dict[str, Any]] = []
+    for start in range(0, len(asked), batch):
+        some = asked[start : start + batch]
+        for one, query in zip(some, lm.queried([one.text for one in some]), strict=True):
+            right = str(query) == one.query
+            cases.append({"kind": one.kind, "text": one.text, "query": one.query, "wrote": str(query), "right": right})
+        if progress:
+            progress(len(cases) / len(asked), questions=len(cases))
+    kinds: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for case in cases:
+        kinds[case["kind"]].append(case)
+    return {"all": _share(cases), "kinds": {kind: _share(kinds[kind]) for kind in sorted(kinds)}, "cases": cases}
+
+
+def _share(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {"questions": len(cases), "right": sum(case["right"] for case in cases) / len(cases)}
+
+
+def table(result: dict[str, Any]) -> str:
+    """The shares in rows, a kind each."""
+    rows = [f"{'':20}{'questions':>10}{'right':>8}"]
+    for kind, share in [*result["kinds"].items(), ("all", result["all"])]:
+        rows.append(f"{kind:20}{share['questions']:>10}{share['right']:>8.3f}")
+    return "\n".join(rows)
