@@ -100,6 +100,19 @@ def test_wrong_overrides_are_named(tmp_path: Path, word: str) -> None:
     assert len(str(caught.value)) < 800 and "\n" not in str(caught.value)
 
 
+def test_relative_paths_of_sources_lie_in_the_folder_that_is_given_once(tmp_path: Path) -> None:
+    file = tmp_path / "r.yaml"
+    file.write_text(
+        "name: r\ndata: {folder: sets, sources: [{kind: builtin}, {kind: humanml3d, path: cmu}, "
+        "{kind: humanml3d, path: /elsewhere/own}]}\n"
+    )
+    recipe = load_recipe(file)
+    assert [s.path for s in recipe.data.sources] == [None, str(Path("sets/cmu")), "/elsewhere/own"]
+    file.write_text(dump_recipe(recipe))
+    assert load_recipe(file) == recipe
+    assert load_recipe(file, ["data.folder=other"]).data.sources[1].path == str(Path("other/sets/cmu"))
+
+
 def test_an_override_fills_a_section_that_is_left_empty(tmp_path: Path) -> None:
     assert load_recipe(write(tmp_path, MINIMAL + "train:\n"), ["train.steps=3"]).train.steps == 3
 
@@ -142,7 +155,8 @@ def test_a_name_does_not_lead_out_of_its_folder(name: str, schema: type[Recipe])
 @pytest.mark.parametrize(
     ("kind", "name", "schema", "key"),
     [
-        ("recipes", "default", Recipe, "data.sources.1.path"),
+        ("recipes", "default", Recipe, "data.folder"),
+        ("recipes", "cmu", Recipe, "data.sources.0.path"),
         ("recipes", "improve-bandai", Improvement, "sources.0.path"),
         ("eval", "captioning-cmu", Suite, "data.path"),
         ("embedders", "bandai", EmbedderRecipe, "sources.0.path"),

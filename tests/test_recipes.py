@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "texts" / f"{i:03d}.txt").write_text("".join(f"{c}#x#0.0#0.0\n" for c in sample.captions))
         labels.append(json.dumps({"id": f"{i:03d}", "style": "proud" if i % 2 else "old"}))
     (folder / "labels.jsonl").write_text("\n".join(labels) + "\n")
+    rows = [{"id": f"{i}", "split": "val" if i > 20 else "train", "captions": [f"a person {verb} {times} times."]}
+            for i, (verb, times) in enumerate(product(("kicks", "waves", "jumps", "squats"), range(2, 9)))]  # fmt: skip
+    (folder / "captions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "train.txt").write_text("".join(f"{i:03d}\n" for i in range(8)))
     (folder / "val.txt").write_text("008\n009\n")
     return folder
@@ -46,8 +50,13 @@ def words(tiny_base_wide: Path, tiny_tokenizer: Path, dataset: Path):  # type: i
 
     def words(name: str) -> list[str]:
         sources = load_recipe(shipped.find("recipes", name)).data.sources
-        data = [f"data.sources.{i}.clips=20" if s.kind == "builtin" else f"data.sources.{i}.path={dataset}"
-                for i, s in enumerate(sources)]  # fmt: skip
+        data = []
+        for i, source in enumerate(sources):
+            if source.kind in ("builtin", "captions"):
+                data.append(f"data.sources.{i}.clips=20")
+            if source.kind != "builtin":
+                path = dataset / "captions.jsonl" if source.kind == "captions" else dataset
+                data.append(f"data.sources.{i}.path={path}")
         # What starts from the shipped adapter has its base; the tiny one starts anew.
         return [*data, "adapter.start=null", f"model.base={tiny_base_wide}", f"model.tokenizer={tiny_tokenizer}",
                 "train.steps=2",

@@ -71,11 +71,13 @@ def find_recipe(
 
 
 def _placeholders(value: Any, key: str = "") -> Iterator[str]:
-    """The dotted keys of the sources whose path is the placeholder."""
+    """The dotted keys of the folders and of the sources' paths that are the placeholder."""
     if isinstance(value, Source):
         if value.path == PLACEHOLDER and not Path(PLACEHOLDER).exists():
             yield f"{key}path"
     elif isinstance(value, Section):
+        if getattr(value, "folder", None) == PLACEHOLDER:
+            yield f"{key}folder"
         for name in type(value).model_fields:
             yield from _placeholders(getattr(value, name), f"{key}{name}.")
     elif isinstance(value, list):
