@@ -115,8 +115,8 @@ class Data(Section):
     sources: Sources
     """Data sets."""
     folder: Where | None = None
-    """Where relative paths of the sources are looked for, so that one word finds the many data sets of a recipe. A saved
-    recipe has the paths that this made, and null here."""
+    """Where relative paths of the sources are looked for, so that one word finds the many data sets of a recipe.
+    A saved recipe has the paths that this made, and null here."""
     tasks: Weights = {
         "text_to_motion": 1.0,
         "caption": 1.0,
