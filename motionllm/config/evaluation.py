@@ -95,8 +95,10 @@ class Suite(Section):
     """Name of the suite; results go to runs/eval/NAME/MODEL by default."""
     version: Count = 1
     """Raise it with every change that affects its results: results of different versions do not compare."""
-    task: Literal["text_to_motion", "captioning", "questions", "prediction", "in_between", "tokenizer"]
-    """What the model is asked to do."""
+    task: Name
+    """What the model is asked to do: `text_to_motion`, `captioning`, `questions`, `prediction`, `in_between`,
+    `tokenizer`, or another task of fine-tuning that is answered in words (`length`, `forecast` …), whose answers are
+    compared with the true ones."""
     data: Source
     """The data set measured on."""
     split: Literal["train", "val", "test"] = "test"

@@ -31,6 +31,10 @@ FILLED: list[Column] = [
     ("diversity", "Diversity", 3, 0), ("skating", "skating", 3, -1), ("floating_mm", "floating mm", 0, 0),
     ("jerk", "jerk m/s³", 0, 0), ("failures", "failed", 0, -1),
 ]  # fmt: skip
+IN_WORDS: list[Column] = [
+    ("exact", "exact", 3, 1), ("normalised", "normalised", 3, 1), ("bleu4", "BLEU-4", 3, 1),
+    ("rouge_l", "ROUGE-L", 3, 1), ("failures", "failed", 0, -1),
+]  # fmt: skip
 COLUMNS: dict[str, list[Column]] = {
     "text_to_motion": [
         ("r1", "R@1", 3, 1), ("r2", "R@2", 3, 1), ("r3", "R@3", 3, 1), ("fid", "FID", 3, -1),
@@ -181,6 +185,8 @@ def _table(group: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) ->
         only = group[0]["text_only"]
         rows.append(("always the commonest answer", {"exact": only["majority"], "normalised": only["majority"]}))
         rows.append(("the question alone, without motion", only))
+    elif "answers" in group[0]:
+        rows.append(("always the commonest answer", {"exact": group[0]["answers"]["majority"]}))
     rows += [(_name(result), _scores(result)) for result in group]
     notes = []
     if protocol.get("benchmark"):
@@ -190,7 +196,7 @@ def _table(group: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) ->
                 rows.append((f"{other['system']} (published){'*' if differs else ''}", other["scores"]))
                 notes.append(f"{other['system']}: {other['source']}" + (f". * {differs}" if differs else ""))
     labels: list[Column] = [(f"label_{key}", key, 3, 1) for key in protocol.get("labels", ())]
-    columns = [c for column in COLUMNS[task] for c in (labels if column[0] == "label_*" else [column])]
+    columns = [c for column in COLUMNS.get(task, IN_WORDS) for c in (labels if column[0] == "label_*" else [column])]
     there = [column for column in columns if any(column[0] in scores for _, scores in rows)]
     arrows = {1: " ↑", -1: " ↓", 0: ""}
     return {

@@ -11,10 +11,14 @@ import numpy as np
 from motionllm.config import Suite
 from motionllm.data import builtin
 from motionllm.data.builtin import Spec
+from motionllm.data.clips import Clip
 from motionllm.data.sources import read
-from motionllm.errors import MotionLLMError
+from motionllm.data.tasks import TASKS, Draw
+from motionllm.data.templates import conversation
+from motionllm.errors import MotionLLMError, unknown
 from motionllm.eval import corpus, gaps, metrics
 from motionllm.eval.classifier import Classifier
+from motionllm.eval.contestants import Model
 from motionllm.eval.corpus import draw_questions
 from motionllm.eval.embedder import Embedder
 from motionllm.eval.evaluator import StandardEvaluator
@@ -197,6 +201,37 @@ def questions(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, An
     }
 
 
+def in_words(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any]:
+    """Any task that is answered in words: the share of answers that are the true ones, and the scores of captions."""
+    if not isinstance(run.contestant, Model):
+        raise MotionLLMError("Every result of this task has its baseline inside (majority); give a model.")
+    lm, task, asked = run.contestant.lm, TASKS[run.suite.task], []
+    tokenizer, template = lm.motion_tokenizer, lm.templates.phrasings(run.suite.task)[0]
+    assert task.fill
+    for number, case in enumerate(cases):
+        clip = Clip(case.sample, tokenizer.encode(case.features), {}, str(case.notation or ""))
+        if task.serves(clip, tokenizer.parts):
+            draw = Draw(np.random.default_rng([run.suite.seed, number]), tokenizer.codes_per_second, tokenizer.parts)
+            values = task.fill(clip, draw)[0]
+            if "motion" in task.given:
+                values["motion"] = lm._given(case.features)
+            question, answer, *_ = conversation(template, values)
+            asked.append((case, [question], "".join(part["text"] for part in answer["content"])))
+    if not asked:
+        raise MotionLLMError(f"No clip of suite {run.suite.name} has what the task {task.name!r} needs.")
+    run.todo = len(asked)
+    said = run.words("answers", lm._say, [question for _, question, _ in asked])
+    scores: dict[str, Any] = {
+        "answers": metrics.answer_scores(said, [true for *_, true in asked], [task.name] * len(asked)),
+        "failures": sum(answer is None for answer in said),
+    }
+    if task.answer == "caption":
+        references = {case.sample.id: case.sample.captions for case, *_ in asked}
+        heard = {case.sample.id: text or "" for (case, *_), text in zip(asked, said, strict=True)}
+        scores["text"] = caption_scores(heard, references)
+    return scores
+
+
 def tokenizer(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any]:
     """What a motion tokenizer keeps of the clips. One that is shorter than a step is a failure."""
     tokenizer = run.contestant.motion_tokenizer
@@ -272,11 +307,13 @@ def _intervals(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 class SuiteTask:
     """measure(run, cases, embeddings of the real clips): the result's own entries. settings: those of the suite that
     bear on its numbers. optional: further ones with their usual values, which results name only where they differ.
+    embeds: whether motion is embedded; answers are right or wrong by themselves.
     """
 
     measure: Callable[[Run, Sequence[Case], np.ndarray], dict[str, Any]]
     settings: tuple[str, ...] = ()
     optional: dict[str, Any] = field(default_factory=dict)
+    embeds: bool = True
 
 
 _MADE = ("replications", "group", "pairs", "temperature", "top_p", "best_of", "batch")
@@ -287,8 +324,21 @@ SUITE_TASKS = {
         {"guidance": 1, "plan": True, "multimodality": None},
     ),
     "captioning": SuiteTask(captioning, ("group", "labels", "batch"), {"shown": None}),
-    "questions": SuiteTask(questions, ("batch",), {"shown": None}),
+    "questions": SuiteTask(questions, ("batch",), {"shown": None}, embeds=False),
     "prediction": SuiteTask(filling, ("captions", "given", *_MADE)),
     "in_between": SuiteTask(filling, ("captions", "given", *_MADE)),
     "tokenizer": SuiteTask(tokenizer),
 }
+
+
+def task_of(suite: Suite) -> SuiteTask:
+    """How a suite's task is measured. Raises MotionLLMError for an unknown one, or one measured under another name."""
+    if suite.task in SUITE_TASKS:
+        return SUITE_TASKS[suite.task]
+    record = TASKS.get(suite.task)
+    if record and record.suite:
+        raise MotionLLMError(f"Suite {suite.name}: {suite.task} is measured by `task: {record.suite}`; write that.")
+    words = [task.name for task in TASKS.values() if task.fill and not task.moves and not task.suite]
+    if suite.task not in words:
+        raise MotionLLMError(f"Suite {suite.name}: {unknown('task', suite.task, [*SUITE_TASKS, *words])}.")
+    return SuiteTask(in_words, ("batch",), {"shown": None}, embeds=False)

@@ -28,7 +28,7 @@ from motionllm.eval.contestants import GAPS, contestant
 from motionllm.eval.embedder import Embedder
 from motionllm.eval.evaluator import StandardEvaluator
 from motionllm.eval.passes import Case, Progress, Run, hash_of
-from motionllm.eval.suite_tasks import SUITE_TASKS, captions_of
+from motionllm.eval.suite_tasks import captions_of, task_of
 from motionllm.files import lock, make_folder, tidy, write_json
 from motionllm.runs import on_full_disk
 
@@ -40,8 +40,8 @@ def run_suite(suite: Suite, model: str, out: Path, progress: Progress | None = N
 
     model: an adapter or run folder, a shipped name, `untrained:NAME`, or a baseline (see `Baseline`); for the
     tokenizer task a motion tokenizer does too. progress(done, **numbers) is called after each batch.
-    Raises MotionLLMError where data, embedder or model cannot be loaded, real data fails the self-check, another
-    process is in the folder, or the disk is full.
+    Raises MotionLLMError where the task is unknown, data, embedder or model cannot be loaded, real data fails the
+    self-check, another process is in the folder, or the disk is full.
     """
     with lock(out), on_full_disk(lambda: "Make room and run it again: what was made until then is kept."):
         return _measure(suite, model, out, progress)
@@ -49,9 +49,9 @@ def run_suite(suite: Suite, model: str, out: Path, progress: Progress | None = N
 
 def _measure(suite: Suite, model: str, out: Path, progress: Progress | None) -> dict[str, Any]:
     begun = time.monotonic()
+    task = task_of(suite)
     cases = _cases(suite)
-    # Answers are right or wrong by themselves.
-    embedder = embedder_of(suite) if suite.task != "questions" else None
+    embedder = embedder_of(suite) if task.embeds else None
     real = embedder.embed_motions([case.features for case in cases]) if embedder else np.zeros((len(cases), 0))
     protocol = {
         "suite": suite.name,
@@ -76,7 +76,7 @@ def _measure(suite: Suite, model: str, out: Path, progress: Progress | None) -> 
     make_folder(parts)
     tidy(out)
     run = Run(suite, entered, embedder, parts, progress)
-    result = SUITE_TASKS[suite.task].measure(run, cases, real)
+    result = task.measure(run, cases, real)
     found = {
         "format": FORMAT,
         "protocol": protocol,
@@ -138,7 +138,7 @@ def embedder_of(suite: Suite) -> Embedder | StandardEvaluator:
 
 def _settings(suite: Suite) -> dict[str, Any]:
     """The suite's settings that bear on its task's numbers."""
-    task = SUITE_TASKS[suite.task]
+    task = task_of(suite)
     found = {name: getattr(suite, name) for name in task.settings}
     # Settings that came later are named where they are not what every suite had before.
     found |= {name: value for name, usual in task.optional.items() if (value := getattr(suite, name)) != usual}

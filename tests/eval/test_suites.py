@@ -16,10 +16,14 @@ import pytest
 from motionllm import cli
 from motionllm.config import Suite
 from motionllm.data import builtin
+from motionllm.data.tasks import TASKS
 from motionllm.errors import MotionLLMError
 from motionllm.eval import contestants, suites
 from motionllm.eval.classifier import Classifier
+from motionllm.eval.report import tables
+from motionllm.eval.suite_tasks import SUITE_TASKS
 from motionllm.eval.suites import run_suite
+from motionllm.model import MotionLM
 from motionllm.motion.features import features_to_joints
 
 CASES, SEED = 24, 1  # a corpus whose first captions are 24 different ones
@@ -173,6 +177,31 @@ def test_captions_and_questions(tiny_embedder: Path, enters: Any, tmp_path: Path
     enters(Silent())
     none = run_suite(suite(tiny_embedder, task="captioning"), "silent", tmp_path / "c")
     assert none["failures"] == CASES and none["text"]["raw"]["rouge_l"] == 0
+
+
+def test_every_record_names_a_measure() -> None:
+    assert {task.suite for task in TASKS.values()} - {""} <= set(SUITE_TASKS)
+
+
+def test_other_tasks_in_words_are_compared_with_the_truth(
+    trained_run: tuple[Path, Path], tiny_embedder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "2.4 seconds"
+    monkeypatch.setattr(MotionLM, "_say", lambda lm, questions: [said] * len(questions))
+    name, tokenizer = str(trained_run[0]), MotionLM.load(trained_run[0]).motion_tokenizer
+    found = run_suite(suite(tiny_embedder, task="length"), name, tmp_path / "a")
+    codes = [tokenizer.encode(sample.load()) for sample in builtin.corpus(CASES, SEED, "test")]
+    seconds = [f"{len(c) / tokenizer.codes_per_second:.1f} seconds" for c in codes]
+    assert found["answers"]["exact"] == seconds.count(said) / CASES > 0
+    assert found["answers"]["majority"] == max(map(seconds.count, seconds)) / CASES
+    (table,) = tables([found])
+    assert table["rows"][0][0] == "always the commonest answer"
+    said = "a person waves"
+    found = run_suite(suite(tiny_embedder, task="forecast", cases=4), name, tmp_path / "b")
+    assert 0 < found["text"]["raw"]["rouge_l"] < 1 and found["answers"]["questions"] == 4
+    for task, words in (("caption", "task: captioning"), ("lenght", "did you mean 'length'"), ("mirror", "there are")):
+        with pytest.raises(MotionLLMError, match=words):
+            run_suite(suite(tiny_embedder, task=task), name, tmp_path / "c")
 
 
 def test_baselines_are_training_clips(tiny_embedder: Path, tmp_path: Path) -> None:
