@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from motionllm import Motion, cli
+from motionllm import Motion, __version__, cli
 from motionllm.data import builtin
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -42,6 +42,12 @@ def test_the_pages_have_commands() -> None:
     assert {page.name for page in DOCS.glob("*.md")} >= pages
     assert len(commands(DOCS / "files.md")) >= 6
     assert len(commands(DOCS / "training.md")) >= 10
+
+
+def test_the_changelog_and_the_citation_are_of_this_version() -> None:
+    root = DOCS.parent
+    assert f"\n## [{__version__}]" in (root / "CHANGELOG.md").read_text("utf-8")
+    assert f"\nversion: {__version__}\n" in (root / "CITATION.cff").read_text("utf-8")
 
 
 def test_commands_on_files_run(takes: Path) -> None:
