@@ -32,7 +32,8 @@ from motionllm.files import lock, make_folder, read_json, write_json
 from motionllm.runs import on_full_disk, rate
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.bpe import MotionBPE
-from motionllm.tokenizer.train import fit, report
+from motionllm.tokenizer.report import report
+from motionllm.tokenizer.train import fit
 from motionllm.tracking import Bar
 
 Progress = Callable[..., None]

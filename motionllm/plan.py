@@ -23,9 +23,9 @@ from motionllm.checks import check
 from motionllm.config import Recipe
 from motionllm.data.examples import Examples, check_length
 from motionllm.data.mixture import mixture, statistics
+from motionllm.data.prepare import clips_of, motion_tokenizer_of
 from motionllm.loss import CHUNK, CHUNK_ON_CPU
 from motionllm.model import find_adapter, go_on_from
-from motionllm.train import clips_of, motion_tokenizer_of
 from motionllm.vocab import MotionVocab
 
 log = logging.getLogger(__name__)

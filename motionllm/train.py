@@ -24,18 +24,17 @@ import torch
 from motionllm import checkpoint
 from motionllm.bases import fast_dtype, packs, takes_positions
 from motionllm.checks import check
-from motionllm.config import Adapter, Recipe, TokenizerRecipe, Training, dump_recipe, load_recipe
-from motionllm.data.clips import Clips, encode
+from motionllm.config import Adapter, Recipe, Training, dump_recipe
+from motionllm.data.clips import Clips
 from motionllm.data.examples import Batch, Examples, check_length, collate, pack
-from motionllm.data.prepare import train_tokenizer
-from motionllm.data.sources import fingerprints, has_split
+from motionllm.data.prepare import clips_of, motion_tokenizer_of
+from motionllm.data.sources import fingerprints
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.files import lock, make_folder, write_file, write_json, writing
 from motionllm.loss import cross_entropy
 from motionllm.model import MotionLM, bare, share_inputs
 from motionllm.runs import Log, Signals, Stopped, losses, on_full_disk, rate
-from motionllm.tokenizer import MotionTokenizer
 from motionllm.tracking import Bar
 
 log = logging.getLogger(__name__)
@@ -324,49 +323,6 @@ def _check_launch() -> None:
                 f"This launch asks for {said}; weights, gradients and optimizer are shared out by train.shard=true "
                 "(FSDP2): launch with recipes/accelerate/fsdp2.yaml and that key."
             )
-
-
-def motion_tokenizer_of(recipe: Recipe, run: Path, fit: bool = True) -> MotionTokenizer:
-    """The shipped or given motion tokenizer, or one trained first by its recipe, inside the run.
-
-    fit=False: raise MotionLLMError where that one is not trained yet.
-    """
-    name = recipe.model.tokenizer
-    if not name.endswith((".yaml", ".yml")):
-        return MotionTokenizer.load(name)
-    from motionllm import shipped
-
-    folder = run / "tokenizer"
-    if not (folder / "report.json").is_file():
-        settings = load_recipe(shipped.find("tokenizer", name), (), TokenizerRecipe)
-        if not fit:
-            raise MotionLLMError(
-                f"model.tokenizer {name} is a recipe that the run would train first, into {folder}; until then say "
-                "model.tokenizer=default, or the folder of another one."
-            )
-        if len(settings.sources) == 1 and settings.sources[0].kind == recipe.data.sources[0].kind:
-            # A tokenizer recipe with one source follows the run's data, wherever that was said to be.
-            settings.sources[0].path = recipe.data.sources[0].path
-        try:
-            with Bar(f"tokenizer {settings.name}") as bar:
-                train_tokenizer(settings, folder, bar.update)
-        except Stopped as stop:
-            how = "Stopped while the motion tokenizer was trained; the same command again goes on with it"
-            raise Stopped(stop.number, how) from None
-    return MotionTokenizer.load(folder)
-
-
-def clips_of(recipe: Recipe, split: str, motion_tokenizer: MotionTokenizer) -> list[Clips]:
-    """The encoded clips of every source; none for validation of one that has no such split: it still trains."""
-    clips = []
-    for source in recipe.data.sources:
-        if split == "val" and not has_split(source, split):
-            clips.append(Clips())
-            continue
-        with Bar(f"encode {source.path or source.kind} {split}") as bar:
-            clips.append(encode(source, split, motion_tokenizer, list(recipe.data.tasks), bar.update,
-                                recipe.data.notation is not None))  # fmt: skip
-    return clips
 
 
 def _groups(lm: MotionLM, adapter: Adapter, settings: Training) -> list[dict[str, Any]]:

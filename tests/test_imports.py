@@ -11,7 +11,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "motionllm"
 LAYERS = [
-    {"errors", "files", "runs", "weights", "config", "shipped", "bases", "sampling"},
+    {"errors", "files", "runs", "tracking", "weights", "config", "shipped", "bases", "sampling"},
     {"motion"},
     {"tokenizer"},
     {"vocab"},
@@ -20,7 +20,7 @@ LAYERS = [
     {"cached", "decoding", "spelling"},
     {"engines", "adapters"},
     {"model"},
-    {"checkpoint", "tracking", "results"},
+    {"checkpoint", "results"},
     {"checks", "train", "captioning", "prompts", "merging"},
     {"plan"},
     {"eval", "chat", "serve"},

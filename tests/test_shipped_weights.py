@@ -10,7 +10,7 @@ import pytest
 from motionllm import MotionLM, MotionTokenizer, shipped
 from motionllm.data import builtin
 from motionllm.motion import Motion
-from motionllm.tokenizer.train import report
+from motionllm.tokenizer.report import report
 from motionllm.vocab import MotionVocab
 
 

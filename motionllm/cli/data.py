@@ -330,7 +330,7 @@ def _mixture(recipe: str, overrides: list[str], out: Path | None) -> Any:
 
     settings = find_recipe("recipes", recipe, overrides)
     from motionllm.data.mixture import mixture
-    from motionllm.train import clips_of, motion_tokenizer_of
+    from motionllm.data.prepare import clips_of, motion_tokenizer_of
 
     motion_tokenizer = motion_tokenizer_of(settings, out or Path("runs") / settings.name, fit=False)
     return mixture(settings, motion_tokenizer, clips_of(settings, "train", motion_tokenizer))

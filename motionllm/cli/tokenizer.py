@@ -76,7 +76,7 @@ def report(
     from motionllm.data.sources import humanml3d
     from motionllm.motion.pictures import contact_sheet
     from motionllm.tokenizer import MotionTokenizer
-    from motionllm.tokenizer.train import report as measure
+    from motionllm.tokenizer.report import report as measure
 
     loaded = MotionTokenizer.load(tokenizer)
     sets = {

@@ -229,13 +229,6 @@ def duration_error(made: Sequence[float], asked: Sequence[float]) -> dict[str, f
 # -- codes -----------------------------------------------------------------------------------------------------
 
 
-def code_use(codes: np.ndarray, size: int) -> dict[str, float]:
-    """{"perplexity", "dead"} of codes (n,) out of `size`: exp of the entropy of their use, and how many never occur."""
-    counts = np.bincount(codes, minlength=size)
-    share = counts[counts > 0] / counts.sum()
-    return {"perplexity": float(np.exp(-(share * np.log(share)).sum())), "dead": int((counts == 0).sum())}
-
-
 # -- answers ---------------------------------------------------------------------------------------------------
 
 ARTICLES = {"a", "an", "the"}

@@ -26,6 +26,7 @@ from motionllm.eval.labels import label_scores
 from motionllm.eval.passes import SAMPLES, Case, Measured, Run, write_samples
 from motionllm.eval.text import caption_scores
 from motionllm.motion.features import features_to_joints
+from motionllm.tokenizer.report import code_use
 
 WORDLESS = "a person moves"  # what is said of a clip that is to be filled where no caption is given
 
@@ -267,7 +268,7 @@ def tokenizer(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, An
     # Over frames, as reconstruction is reported, not over clips.
     frames = np.array([row.pop("frames") for row in rows])
     found = {key: float(np.average([row[key] for row in rows], weights=frames)) for key in rows[0]}
-    found |= metrics.code_use(np.concatenate(codes), tokenizer.size)
+    found |= code_use(np.concatenate(codes), tokenizer.size)
     found |= {"fid": metrics.frechet_distance(np.stack(again), real), "codes_per_second": tokenizer.codes_per_second}
     return {"made": found | {"codes": tokenizer.size}, "failures": failed}
 

@@ -1,4 +1,4 @@
-"""Training a motion tokenizer, and the report on one."""
+"""Training a motion tokenizer."""
 
 from __future__ import annotations
 
@@ -13,21 +13,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from motionllm.bases import fast_dtype
-from motionllm.config import Augmentation, TokenizerRecipe, TokenizerTraining, dump_recipe
+from motionllm.config import Augmentation, TokenizerRecipe, dump_recipe
 from motionllm.errors import MotionLLMError
 from motionllm.files import make_folder, whole_stream, write_file, write_json
-from motionllm.motion.agreement import Agreement, agreement, tally
-from motionllm.motion.features import canonical
-from motionllm.motion.notation import measure
 from motionllm.motion.representation import Representation, of_width
-from motionllm.motion.skeleton import HUMANML3D
 from motionllm.runs import Log, Signals, Stopped, on_full_disk, rate
 from motionllm.tokenizer.augment import Augment
-from motionllm.tokenizer.network import moves
+from motionllm.tokenizer.losses import Losses
 from motionllm.tokenizer.quantizers import QUANTIZERS
+from motionllm.tokenizer.report import distances, report
 from motionllm.tokenizer.tokenizer import MotionTokenizer
 
 Progress = Callable[..., None]
@@ -115,7 +111,7 @@ def _fit(
     augment = Augment(settings.augment, representation, settings.window) if settings.augment != Augmentation() else None
     share = starts * (np.asarray(weights)[kept] if weights is not None else 1.0)
     share = share / share.sum()
-    losses = _Losses(settings, representation, mean, std, device)
+    losses = Losses(settings, representation, mean, std, device)
     rest = [*network.decoder.parameters(), *(() if frozen else network.quantizers.parameters())]
     groups: list[dict[str, Any]] = [{"params": network.encoders.parameters()}, {"params": rest}]
     if frozen:
@@ -268,158 +264,6 @@ def _error(network: Any, features: Sequence[np.ndarray], tokenizer: MotionTokeni
         if usable := len(clip) // down * down:
             x = torch.from_numpy((clip[:usable] - tokenizer.mean) / tokenizer.std)[None].to(device)
             made = network(x)[0][0].float().cpu().numpy() * tokenizer.std + tokenizer.mean
-            total += float(_distances(tokenizer.representation, clip[:usable], made).mean(-1).sum())
+            total += float(distances(tokenizer.representation, clip[:usable], made).mean(-1).sum())
             frames += usable
     return 1000 * total / max(frames, 1)
-
-
-# What a reader looks for first: legs carry locomotion, arms gestures. By words in the joint's name.
-BODY = {"legs": ("hip", "knee", "ankle", "foot", "heel"), "trunk": ("spine", "neck", "head", "pelvis"),
-        "arms": ("collar", "shoulder", "elbow", "wrist")}  # fmt: skip
-
-
-def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray], search: int = 0) -> dict[str, Any]:
-    """How well clips [(T, dim)] survive encode (its codes searched for, in `search` sweeps) and decode.
-
-    mpjpe_root_mm: mean per-joint position error with roots and headings moved together, millimetres, also by part of
-    the body; mpjpe_root_world_mm: with the roots alone moved together, drift of the heading included (as T2M-GPT's
-    evaluation has it); mpjpe_mm: in the clip's own frame, drift of the path included too. stable: share of codes that
-    are the same when what was decoded is encoded again. perplexity: exp of the entropy of code use. codes_used:
-    fraction of the codebook seen. Speeds are in frames a second of this machine, one clip at a time. Of 22 joints:
-    notation_kept, the share of the events of the clips' notations that are in those of what was decoded (verb, side and
-    time; None without events), notation_agreement, the mean of `motion.agreement`, and notation, its `tally` by kind.
-    """
-    representation = tokenizer.representation
-    names = representation.skeleton.joints
-    by_joint, world, turned, counts = np.zeros(len(names)), 0.0, 0.0, np.zeros(tokenizer.size)
-    frames, seconds, same, encoding, decoding = 0, 0.0, 0, 0.0, 0.0
-    survived: list[Agreement] = []
-    for clip in features:
-        usable = len(clip) // tokenizer.frames_per_step * tokenizer.frames_per_step
-        if not usable:
-            continue
-        begun = time.monotonic()
-        codes = tokenizer.encode(clip, search)
-        encoding += time.monotonic() - begun
-        begun = time.monotonic()
-        made = tokenizer.decode_features(codes)
-        decoding += time.monotonic() - begun
-        counts += np.bincount(codes, minlength=tokenizer.size)
-        same += int((tokenizer.encode(made, search) == codes).sum())
-        true, again = representation.decode(clip[:usable]), representation.decode(made)
-        if representation.skeleton is HUMANML3D and usable >= 5:
-            truth, kept = (measure(joints, representation.fps) for joints in (true, canonical(again)))
-            survived.append(agreement(truth, kept))
-        moved = true - again
-        world += float(np.linalg.norm(moved, axis=-1).mean(-1).sum())
-        turned += float(np.linalg.norm(moved - moved[:, :1], axis=-1).mean(-1).sum())
-        by_joint += _distances(representation, clip[:usable], made).sum(0)
-        frames += usable
-        seconds += usable / tokenizer.fps
-    if not frames:
-        raise MotionLLMError("No clip is long enough for one motion code; there is nothing to report on.")
-    share = counts[counts > 0] / counts.sum()
-    by_joint *= 1000 / frames
-    said: dict[str, Any] = {}
-    if survived:
-        events = [row.kept for one in survived for row in one.rows if row.planned]
-        said["notation_kept"] = sum(events) / len(events) if events else None
-        said["notation_agreement"] = float(np.mean([one.score for one in survived]))
-        said["notation"] = tally(survived)
-    return {
-        "clips": len(features),
-        "seconds": round(seconds, 1),
-        "mpjpe_root_mm": float(by_joint.mean()),
-        "mpjpe_root_mm_by_part": {
-            part: float(np.mean([e for n, e in zip(names, by_joint, strict=True) if any(w in n for w in words)]))
-            for part, words in BODY.items()
-        },
-        "mpjpe_root_world_mm": 1000 * turned / frames,
-        "mpjpe_mm": 1000 * world / frames,
-        **said,
-        "stable": same / counts.sum(),
-        "perplexity": float(np.exp(-(share * np.log(share)).sum())),
-        "codes": tokenizer.size,
-        "codes_used": float((counts > 0).mean()),
-        "dead_codes": int((counts == 0).sum()),
-        "codes_per_second": tokenizer.codes_per_second,
-        "encoded_frames_per_second": round(frames / encoding),
-        "decoded_frames_per_second": round(frames / decoding),
-    }
-
-
-def _distances(representation: Representation, truth: np.ndarray, made: np.ndarray) -> np.ndarray:
-    """(T, J) metres between joints of two clips of features, roots and headings moved together."""
-    return np.linalg.norm(representation.pose(truth) - representation.pose(made), axis=-1)
-
-
-# Hands and feet move furthest and carry the meaning: which hand waves, which foot steps.
-_LIMBS = {f"{side}_{part}": weight for side in ("left", "right")
-          for part, weight in (("wrist", 3.0), ("elbow", 2.0), ("ankle", 1.3), ("foot", 1.3))}  # fmt: skip
-
-
-def _dim_weights(representation: Representation) -> Tensor:
-    """Weight of each feature in the reconstruction loss, mean 1.
-
-    Root and positions are what is kept and shown. Velocities and contacts follow from them, and rotations that are not
-    decoded get just enough to be there for the metrics that read all features.
-    """
-    weights = torch.ones(representation.dim)
-    for name, weight in {"rotations": 0.03, "velocities": 0.1, "contacts": 0.1}.items():
-        if name not in representation.decoded:
-            weights[representation.columns(name)] = weight
-    for name, weight in _LIMBS.items():
-        if name in representation.skeleton.joints:
-            weights[list(representation.of_joint("positions", representation.skeleton.joints.index(name)))] = weight
-    weights[representation.root] = 4.0
-    return weights / weights.mean()
-
-
-class _Losses:
-    """The terms of the reconstruction loss, each a mean: see `TokenizerTraining` for their weights and reasons."""
-
-    def __init__(
-        self,
-        settings: TokenizerTraining,
-        representation: Representation,
-        mean: np.ndarray,
-        std: np.ndarray,
-        device: torch.device,
-    ) -> None:
-        self.settings, self.representation = settings, representation
-        self.mean, self.std = torch.from_numpy(mean).to(device), torch.from_numpy(std).to(device)
-        self.dims = (_dim_weights(representation) if settings.limbs else torch.ones(len(mean))).to(device)
-        self.positions = representation.blocks["positions"]
-        # The root's height stands beside or among the positions.
-        self.pose = slice(min(representation.height, self.positions.start), self.positions.stop)
-        skeleton = representation.skeleton
-        self.feet = [j for side in skeleton.feet for j in side]
-
-    def __call__(self, output: Tensor, truth: Tensor) -> dict[str, Tensor]:
-        """output, truth (B, T, dim), normalised."""
-        pose = self.pose
-        # Nearly L1: squared errors would spend the codes on rare acrobatics and blur what hands do in between.
-        found = {"features": (F.smooth_l1_loss(output, truth, reduction="none", beta=0.1) * self.dims).mean()}
-        made, wanted = (x[:, 1:, pose] - x[:, :-1, pose] for x in (output, truth))
-        velocity = F.smooth_l1_loss(made, wanted, reduction="none", beta=0.1)
-        found["velocity"] = (velocity * self.dims[pose]).mean()
-        plain, true = (x * self.std + self.mean for x in (output, truth))
-        made, wanted = (moves(self.representation, x).cumsum(1) for x in (plain, true))
-        found["path"] = F.smooth_l1_loss(made, wanted, beta=0.05)
-        if self.settings.joints:
-            made, wanted = (x[..., self.positions].unflatten(-1, (-1, 3)) for x in (plain, true))
-            found["joints"] = (made - wanted).norm(dim=-1).mean()
-        if self.settings.contact:
-            standing = true[:, :-1, self.representation.blocks["contacts"]] > 0.5
-            found["contact"] = (self._foot_moves(plain).norm(dim=-1) * standing).sum() / standing.sum().clamp(min=1)
-        return found
-
-    def _foot_moves(self, features: Tensor) -> Tensor:
-        """(B, T − 1, 4, 3) metres that ankles and feet move from frame to frame, in the heading frame of the later."""
-        places = features[..., self.positions].unflatten(-1, (-1, 3))[..., [j - 1 for j in self.feet], :]
-        now, then = places[:, :-1], places[:, 1:]
-        half, right, ahead = moves(self.representation, features)[:, :-1, :, None].unbind(-2)
-        cosine, sine = torch.cos(2 * half), torch.sin(2 * half)
-        x = then[..., 0] + right - (cosine * now[..., 0] + sine * now[..., 2])
-        z = then[..., 2] + ahead - (cosine * now[..., 2] - sine * now[..., 0])
-        return torch.stack([x, then[..., 1] - now[..., 1], z], dim=-1)

@@ -70,9 +70,10 @@ def held_out_loss(lm: Any, recipe: Any) -> dict[str, float]:
     from motionllm import train as engine
     from motionllm.bases import fast_dtype
     from motionllm.data.examples import collate, pack
+    from motionllm.data.prepare import clips_of
 
     rate = lm.motion_tokenizer.codes_per_second
-    clips = engine.clips_of(recipe, "val", lm.motion_tokenizer)
+    clips = clips_of(recipe, "val", lm.motion_tokenizer)
     examples = engine._held_out(clips, recipe, lm.templates, lm, rate)
     learner = engine._Learner(lm, "rows").eval()
     losses, every = {}, [0.0, 0]

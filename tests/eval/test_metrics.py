@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from motionllm.errors import MotionLLMError
 from motionllm.eval import metrics
+from motionllm.tokenizer.report import code_use
 
 PARENTS = (-1, 0, 0, 1, 2)
 
@@ -203,8 +204,8 @@ def test_bone_length_drift() -> None:
 def test_durations_and_codes() -> None:
     found = metrics.duration_error([2.0, 4.5, 3.0], [2.0, 4.0, 4.0])
     assert found == pytest.approx({"mean_s": -0.5 / 3, "mean_abs_s": 0.5, "worst_s": 1.0})
-    assert metrics.code_use(np.array([0, 1, 2, 3] * 5), 6) == pytest.approx({"perplexity": 4.0, "dead": 2})
-    assert metrics.code_use(np.array([3, 3, 3]), 4) == pytest.approx({"perplexity": 1.0, "dead": 3})
+    assert code_use(np.array([0, 1, 2, 3] * 5), 6) == pytest.approx({"perplexity": 4.0, "dead": 2})
+    assert code_use(np.array([3, 3, 3]), 4) == pytest.approx({"perplexity": 1.0, "dead": 3})
 
 
 # -- answers ---------------------------------------------------------------------------------------------------

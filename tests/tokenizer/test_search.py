@@ -16,8 +16,9 @@ from motionllm.motion import Motion
 from motionllm.motion.representation import HUMANML3D_263
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.network import MotionAutoencoder
+from motionllm.tokenizer.report import report
 from motionllm.tokenizer.search import Search
-from motionllm.tokenizer.train import normalisation, report
+from motionllm.tokenizer.train import normalisation
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,10 @@ from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.representation import HUMANML3D_263
 from motionllm.tokenizer import MotionTokenizer
+from motionllm.tokenizer.losses import Losses
 from motionllm.tokenizer.network import MotionAutoencoder, body_parts
-from motionllm.tokenizer.train import CHECKPOINT, _Losses, fit, report
+from motionllm.tokenizer.report import report
+from motionllm.tokenizer.train import CHECKPOINT, fit
 
 
 @pytest.fixture(scope="module")
@@ -303,7 +305,7 @@ def test_a_frozen_encoder_keeps_every_code(tiny_tokenizer: Path, tmp_path: Path,
 
 def test_feet_that_stand_do_not_move_in_the_loss(clip: np.ndarray) -> None:
     mean, std = np.zeros(263, np.float32), np.ones(263, np.float32)
-    losses = _Losses(TokenizerTraining(contact=1.0, joints=1.0), HUMANML3D_263, mean, std, torch.device("cpu"))
+    losses = Losses(TokenizerTraining(contact=1.0, joints=1.0), HUMANML3D_263, mean, std, torch.device("cpu"))
     feet = features_to_joints(clip)[:, [7, 10, 8, 11]]
     moved = np.linalg.norm(np.diff(feet, axis=0), axis=-1)
     assert losses._foot_moves(torch.from_numpy(clip)[None])[0].norm(dim=-1).numpy() == pytest.approx(moved, abs=1e-5)

@@ -1,0 +1,83 @@
+"""The reconstruction loss that a motion tokenizer is trained by."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from motionllm.config import TokenizerTraining
+from motionllm.motion.representation import Representation
+from motionllm.tokenizer.network import moves
+
+# Hands and feet move furthest and carry the meaning: which hand waves, which foot steps.
+_LIMBS = {f"{side}_{part}": weight for side in ("left", "right")
+          for part, weight in (("wrist", 3.0), ("elbow", 2.0), ("ankle", 1.3), ("foot", 1.3))}  # fmt: skip
+
+
+def _dim_weights(representation: Representation) -> Tensor:
+    """Weight of each feature in the reconstruction loss, mean 1.
+
+    Root and positions are what is kept and shown. Velocities and contacts follow from them, and rotations that are not
+    decoded get just enough to be there for the metrics that read all features.
+    """
+    weights = torch.ones(representation.dim)
+    for name, weight in {"rotations": 0.03, "velocities": 0.1, "contacts": 0.1}.items():
+        if name not in representation.decoded:
+            weights[representation.columns(name)] = weight
+    for name, weight in _LIMBS.items():
+        if name in representation.skeleton.joints:
+            weights[list(representation.of_joint("positions", representation.skeleton.joints.index(name)))] = weight
+    weights[representation.root] = 4.0
+    return weights / weights.mean()
+
+
+class Losses:
+    """The terms of the reconstruction loss, each a mean: see `TokenizerTraining` for their weights and reasons."""
+
+    def __init__(
+        self,
+        settings: TokenizerTraining,
+        representation: Representation,
+        mean: np.ndarray,
+        std: np.ndarray,
+        device: torch.device,
+    ) -> None:
+        self.settings, self.representation = settings, representation
+        self.mean, self.std = torch.from_numpy(mean).to(device), torch.from_numpy(std).to(device)
+        self.dims = (_dim_weights(representation) if settings.limbs else torch.ones(len(mean))).to(device)
+        self.positions = representation.blocks["positions"]
+        # The root's height stands beside or among the positions.
+        self.pose = slice(min(representation.height, self.positions.start), self.positions.stop)
+        skeleton = representation.skeleton
+        self.feet = [j for side in skeleton.feet for j in side]
+
+    def __call__(self, output: Tensor, truth: Tensor) -> dict[str, Tensor]:
+        """output, truth (B, T, dim), normalised."""
+        pose = self.pose
+        # Nearly L1: squared errors would spend the codes on rare acrobatics and blur what hands do in between.
+        found = {"features": (F.smooth_l1_loss(output, truth, reduction="none", beta=0.1) * self.dims).mean()}
+        made, wanted = (x[:, 1:, pose] - x[:, :-1, pose] for x in (output, truth))
+        velocity = F.smooth_l1_loss(made, wanted, reduction="none", beta=0.1)
+        found["velocity"] = (velocity * self.dims[pose]).mean()
+        plain, true = (x * self.std + self.mean for x in (output, truth))
+        made, wanted = (moves(self.representation, x).cumsum(1) for x in (plain, true))
+        found["path"] = F.smooth_l1_loss(made, wanted, beta=0.05)
+        if self.settings.joints:
+            made, wanted = (x[..., self.positions].unflatten(-1, (-1, 3)) for x in (plain, true))
+            found["joints"] = (made - wanted).norm(dim=-1).mean()
+        if self.settings.contact:
+            standing = true[:, :-1, self.representation.blocks["contacts"]] > 0.5
+            found["contact"] = (self._foot_moves(plain).norm(dim=-1) * standing).sum() / standing.sum().clamp(min=1)
+        return found
+
+    def _foot_moves(self, features: Tensor) -> Tensor:
+        """(B, T − 1, 4, 3) metres that ankles and feet move from frame to frame, in the heading frame of the later."""
+        places = features[..., self.positions].unflatten(-1, (-1, 3))[..., [j - 1 for j in self.feet], :]
+        now, then = places[:, :-1], places[:, 1:]
+        half, right, ahead = moves(self.representation, features)[:, :-1, :, None].unbind(-2)
+        cosine, sine = torch.cos(2 * half), torch.sin(2 * half)
+        x = then[..., 0] + right - (cosine * now[..., 0] + sine * now[..., 2])
+        z = then[..., 2] + ahead - (cosine * now[..., 2] - sine * now[..., 0])
+        return torch.stack([x, then[..., 1] - now[..., 1], z], dim=-1)
