@@ -986,6 +986,10 @@ class MotionLM:
         if not asked:
             if all(_is_text(m) for m in messages):
                 return _said(self.talk(messages, seed, sampling=sampling))
+            if self.queries and (shown := _shown(messages)):
+                part, line = shown
+                if answer := self.queried([line])[0].answer(self._held(part)[0]):
+                    return _said(answer)
             return _said(self._say([[self._encoded(m) for m in messages]], sampling, seed=seed, max_tokens=256)[0])
         prompt = self._prompt([self._encoded(m) for m in messages], self._window)
         order = self._order("a person moves", seconds, [], [])  # for its bounds: the prompt is the conversation

@@ -18,6 +18,7 @@ from motionllm.chat import ANEW, REMEMBERED, Chat, Reply
 from motionllm.cli import main
 from motionllm.config import Notes
 from motionllm.data import builtin
+from motionllm.data.queries import Query
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
 from motionllm.motion.notation import Notation
@@ -221,8 +222,11 @@ def test_messages_change_a_motion_too(editing: Chat, monkeypatch: pytest.MonkeyP
         codes = old["codes"] if given is messages else lm.motion_tokenizer.encode(old["motion"])
         assert np.array_equal(part["codes"][:kept], codes[:kept])
     _becomes(editing, monkeypatch, "question")
-    said = lm.chat([*messages, {"role": "user", "content": "Which hand?"}], seed=2)["content"][0]
-    assert said["type"] == "text"
+    asking = [*messages, {"role": "user", "content": "Which hand?"}]
+    assert lm.chat(asking, seed=2)["content"][0]["type"] == "text"
+    lm.recipe.data.tasks["query"], lm.shown = 1.0, "both"
+    monkeypatch.setattr(lm, "queried", lambda questions: [Query.parse("side wave")])
+    assert lm.chat(asking, seed=2)["content"][0] == {"type": "text", "text": "left"}
     _becomes(editing, monkeypatch, "new")
     said = lm.chat([*messages, {"role": "user", "content": "a person jumps"}], seed=2)["content"][0]
     assert said["type"] == "motion" and said["notation"] != OLD

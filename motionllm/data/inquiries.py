@@ -644,7 +644,7 @@ def _words(asked: Kind, random: np.random.Generator, held_out: bool) -> dict[str
     words = {
         "name": _one(CLASSES if asked.query != "none" else (*CLASSES, "style", "content", "emotion"), random),
         "posture": _one(POSTURES, random),
-        "time": f"{random.integers(1, 100) / 10:.1f}",
+        "time": f"{random.integers(1, 100) / 10:.1f}" if random.random() < 0.6 else str(random.integers(1, 10)),
         "count": str(count),
         "times": times(count),
     }

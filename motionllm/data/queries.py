@@ -431,6 +431,6 @@ _PLACES = {
     "{label}": "|".join(re.sub(r"\((?!\?)", "(?:", _LABELS[verb].pattern) for verb in ASKED),
     "{posture}": _any_of(POSTURES),
     "{count}": r"\d{1,2}",
-    "{time}": r"\d{1,2}\.\d",
+    "{time}": r"\d{1,2}(?:\.\d)?",
 }
 _PATTERNS = {form: re.compile(re.sub(r"\{\w+\}", lambda m: f"({_PLACES[m[0]]})", form)) for form in FORMS}

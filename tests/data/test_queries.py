@@ -70,6 +70,7 @@ BUSY = Notation.parse("""9.0 s, standing to sitting
         ("is walk before wave", "yes"),
         ("is sit before wave", "no"),
         ("at 2.9", "wave"),
+        ("at 3", "wave"),
         ("at 2.2", None),
         ("seconds", "9.0 s"),
         ("whole seconds", "nine"),
