@@ -72,11 +72,11 @@ def summary(notation: Notation) -> str:
     """The seconds of a notation and its acts without their times, as a model that is asked for a change reads it."""
     every = acts(notation)
     longest = sorted(every, key=lambda act: act.main.end - act.main.start, reverse=True)[:ACTS]
-    told = []
+    lines = []
     for act in sorted(longest, key=lambda act: (act.main.start, act.main.end)):
         line = replace(act.main, start=0.0, end=0.0, speed=0.0, pace="")
-        told.append(str(line).removeprefix("0.0-0.0 "))
-    return f"{notation.seconds:.1f} s: {'; '.join(told) or notation.postures[0]}"
+        lines.append(str(line).removeprefix("0.0-0.0 "))
+    return f"{notation.seconds:.1f} s: {'; '.join(lines) or notation.postures[0]}"
 
 
 def changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> Notation:
@@ -200,10 +200,10 @@ def _size(main: Line, how: str) -> float:
 
 def _act(old: Notation, verb: str) -> Act:
     """The act of a verb, the longest of several."""
-    found = [act for act in acts(old) if act.main.verb == verb]
-    if not found:
+    same = [act for act in acts(old) if act.main.verb == verb]
+    if not same:
         raise MotionLLMError(f"That was understood as a change of {verb[:40]!r}, but the motion is {summary(old)!r}.")
-    return max(found, key=lambda act: act.main.end - act.main.start)
+    return max(same, key=lambda act: act.main.end - act.main.start)
 
 
 def _lasting(old: Notation, factor: float) -> Notation:

@@ -3,7 +3,7 @@
 The file is named by a fingerprint of all that its content hangs on: the source's settings, the content of its files,
 the code that makes clips and questions of them, and the motion tokenizer. Phrasings and the base's tokens are not part
 of it: they are drawn anew each time a clip is seen, at a thousandth of a training step's cost, so that other templates
-or another base need no new encoding. Beside it, a JSON file keeps what was left out of the source, to be said again.
+or another base need no new encoding. Beside it, a JSON file keeps what was left out of the source, for later reports.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def _rows(
     bad: list[str] = []
     short: list[str] = []
     wrong: list[str] = []
-    told = 0
+    captioned = 0
     labels: list[dict[str, str]] = []
     skipped: list[str] = []
     if "labels" in source.ask:
@@ -214,7 +214,7 @@ def _rows(
                     wrong += [f"{sample.id}: {c!r} names {why}" for c, why in against.items()]
                     sample.captions = [c for c in sample.captions if c not in against]
                 if "notation" in source.captions and not sample.captions:
-                    told += 1
+                    captioned += 1
                     sample.captions, sample.labels = measured.sentences(), {**sample.labels, "captions": "notation"}
                 if "facts" in source.ask:
                     questions += fact_questions(facts, measured, random)
@@ -240,8 +240,8 @@ def _rows(
         )
     if bad:
         notes.append(f"{where}: {counted(len(bad), 'clip')} left out: {shortened(bad)}.")
-    if told:
-        notes.append(f"{where}: {counted(told, 'clip')} captioned from what is measured, having no caption.")
+    if captioned:
+        notes.append(f"{where}: {counted(captioned, 'clip')} captioned from what is measured, having no caption.")
     if wrong:
         notes.append(f"{where}: {counted(len(wrong), 'caption')} left out, the motion shows other: {shortened(wrong)}.")
     if short:

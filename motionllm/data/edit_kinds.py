@@ -49,7 +49,7 @@ class Donors:
 
     @classmethod
     def of(cls, clips: Iterable[tuple[str, str]]) -> Donors:
-        """Of (caption, notation's text)."""
+        """clips: (caption, text of the notation) of each."""
         donors = cls()
         for caption, text in clips:
             notation = Notation.parse(text)
@@ -60,7 +60,7 @@ class Donors:
         return donors
 
     def lend(self, random: np.random.Generator, fits: Callable[[Donor], bool]) -> Donor | None:
-        """A donor that fits, its verb drawn before itself; of each verb a few are tried."""
+        """A donor that fits, drawn by verb first, then among a few of that verb; None where none fits."""
         for verb in random.permutation(sorted(self.single)).tolist():
             some = self.single[verb]
             for i in random.integers(len(some), size=4).tolist():
@@ -75,10 +75,10 @@ Asked = tuple[str, Words, str] | tuple[str, Words, str, Donor] | None
 Kind = Callable[[Notation, np.random.Generator, Donors], Asked]
 
 
-def _pick(found: Sequence[Act], random: np.random.Generator) -> Act | None:
-    """One of several acts, whose verb no other act of theirs has."""
-    verbs = [act.main.verb for act in found]
-    once = [act for act in found if verbs.count(act.main.verb) == 1]
+def _pick(candidates: Sequence[Act], random: np.random.Generator) -> Act | None:
+    """One of several acts whose verb occurs once among them; None where there is none."""
+    verbs = [act.main.verb for act in candidates]
+    once = [act for act in candidates if verbs.count(act.main.verb) == 1]
     return once[random.integers(len(once))] if once else None
 
 
@@ -119,15 +119,15 @@ def _side(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
 
 def _way(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """A turn, a curve or a way to the other side, or backward instead of forward."""
-    found = [act for act in acts(old) if heading(act.main)]
-    act = _pick(found, random)
+    candidates = [act for act in acts(old) if heading(act.main)]
+    act = _pick(candidates, random)
     if act is None:
         return None
     was = heading(act.main)
     now = {"left": "right", "right": "left", "forward": "backward", "backward": "forward"}.get(was, "")
     if not now:
         return None
-    key = "the other way" if len(found) == 1 and random.random() < 0.5 else "the other way of"
+    key = "the other way" if len(candidates) == 1 and random.random() < 0.5 else "the other way of"
     if random.random() < 0.4:
         return key, act_words(act), f"{act.main.verb} other way"
     return f"{key} by name", act_words(act) | {"way": now, "was": was}, f"{act.main.verb} {now}"
@@ -135,8 +135,8 @@ def _way(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
 
 def _count(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """An act done more or fewer times."""
-    found = [act for act in acts(old) if act.main.verb in COUNTED]
-    act = _pick(found, random)
+    candidates = [act for act in acts(old) if act.main.verb in COUNTED]
+    act = _pick(candidates, random)
     if act is None:
         return None
     was, words = act.main.count, act_words(act)
@@ -150,7 +150,7 @@ def _count(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
         key = "only once" if now == 1 else key
     elif was > 6 or (key == "once less" and was < 2):
         return None
-    if len(found) > 1 or random.random() < 0.5:
+    if len(candidates) > 1 or random.random() < 0.5:
         key += " of"
     return key, words, change
 
@@ -328,11 +328,11 @@ def _added(
     line = donor.act.main
     wording = WORDINGS[line.verb]
     tail, count = "", ""
-    told = replace(line, part="", count=1, pace="", speed=0.0)
+    asked = replace(line, part="", count=1, pace="", speed=0.0)
     if line.part and line.verb != "kneel" and random.random() < 0.7:
         joint = {"hop": " on the", "stand on": " on the"}.get(line.verb, " with the")
         tail = f"{joint} {line.part}".replace("the both", "both")
-        told = replace(told, part=line.part)
+        asked = replace(asked, part=line.part)
     if line.verb == "turn":
         around = "all the way around" if line.size >= 330 else "around" if 150 <= line.size <= 210 else ""
         to_side = random.random() < 0.7 or not around
@@ -347,7 +347,7 @@ def _added(
         tail = f" {line.way}{tail}"
     if 1 < line.count < len(TIMES) and line.verb in COUNTED and random.random() < 0.6:
         count = f" {times_words(line.count, random)}"
-        told = replace(told, count=line.count)
+        asked = replace(asked, count=line.count)
     do, doing = wording.do, wording.doing
     if line.verb == "stand on" and tail:
         do, doing = "stand", "standing"
@@ -360,7 +360,7 @@ def _added(
     if caption and said_by_caption and f"{key} by caption" in REQUESTS:
         text = caption[0].lower() + caption[1:]
         return f"{key} by caption", words | {"caption": text}, f"{change} {text}", donor
-    return key, words, f"{change} {Notation(line.end, donor.notation.postures, (told,)).sentence()}", donor
+    return key, words, f"{change} {Notation(line.end, donor.notation.postures, (asked,)).sentence()}", donor
 
 
 KINDS: dict[str, Kind] = {

@@ -22,7 +22,7 @@ from motionllm.motion.notation import Notation
 
 @dataclass(frozen=True)
 class Edit:
-    """kind: of KINDS; key: of REQUESTS; request: what is said; change: that, in the words of `changes`."""
+    """kind: of KINDS. key: of REQUESTS. request: in a person's words. change: the same in the words of `changes`."""
 
     kind: str
     key: str
@@ -61,7 +61,7 @@ def edited(
 
 
 def draw(old: Notation, random: np.random.Generator, donors: Donors = NO_DONORS, held_out: bool = False) -> Edit | None:
-    """An edit of any kind that applies, those oftener that seldom do; None where none does."""
+    """An edit of any kind that applies, twice as likely one of the kinds that seldom apply; None where none does."""
     kinds = list(KINDS)
     weights = np.array([2.0 if kind in SELDOM else 1.0 for kind in kinds])
     for i in random.choice(len(kinds), len(kinds), replace=False, p=weights / weights.sum()).tolist():
@@ -71,7 +71,7 @@ def draw(old: Notation, random: np.random.Generator, donors: Donors = NO_DONORS,
 
 
 def editable(text: str) -> bool:
-    """Whether there is always an edit to draw of the notation of a text, sooner or later."""
+    """Whether `draw` gives an edit of this notation (its text), at the latest after some tries."""
     notation = Notation.parse(text) if text else None
     return notation is not None and bool(notation.lines) and 1 <= notation.seconds <= LONGEST - 4
 
@@ -85,7 +85,7 @@ _AFTER = ("", "", "", "", ".", ".", " please", ", please", "!")
 
 
 def _said(request: str, random: np.random.Generator) -> str:
-    """The request with a word before and after it, now and then, and with a capital."""
+    """The request, at times with a word before or after it, or a capital."""
     first = request.split(" ")[0].strip(",")
     plain = first not in ("now", "then", "and", "ok", "please", "but", "again", "also", "this", "that", "it", "could")
     before = _BEFORE[random.integers(len(_BEFORE))] if plain else ""

@@ -143,7 +143,7 @@ def check_length(stream: Examples, data: Data, count: int = 256) -> str:
     for _ in range(count):
         task, tokens = stream.draw()
         sizes.append(len(tokens.ids))
-        begins.append(next((i + 1 for i, told in enumerate(tokens.supervised) if told and i), sizes[-1] + 1))
+        begins.append(next((i + 1 for i, learned in enumerate(tokens.supervised) if learned and i), sizes[-1] + 1))
         if sizes[-1] > length:
             cut.append((task, begins[-1] > length))
     if not cut:
@@ -181,7 +181,7 @@ def pack(examples: Sequence[Tokens], length: int, multiple: int = 1, packing: bo
     """Rows of at most `length` tokens, as few and as even as can be; a longer example is cut at its end.
 
     Longest first, each into the emptiest row: even rows leave little to pad. Where one does not fit, there is a row
-    more. packing=False: a row an example, longest first, so that neighbours, which share a micro-batch, are alike in
+    more. packing=False: one row per example, longest first, so that neighbours, which share a micro-batch, are alike in
     length. multiple: the number of rows is one of this, so that every process gets as many; where examples are too
     few, rows of one unsupervised token are added.
     """
@@ -206,7 +206,7 @@ def pack(examples: Sequence[Tokens], length: int, multiple: int = 1, packing: bo
 
 def collate(rows: Sequence[Sequence[Tokens]], pad: int) -> Batch:
     """Rows to tensors. Positions restart with every example, and there is no attention mask: that is how
-    packed attention stays exact. Padding stands at the end, each pad an example of its own.
+    packed attention stays exact. Padding stands at the end, each pad token an example of its own.
     """
     length = max(sum(len(t.ids) for t in row) for row in rows)
     ids = torch.full((len(rows), length), pad)

@@ -59,24 +59,24 @@ def stretches(tokens: Tokens, mix: Mixture) -> list[tuple[str, bool]]:
     def kind(i: int) -> tuple[bool, bool]:
         return tokens.supervised[i], tokens.ids[i] >= vocab.first_id or tokens.ids[i] in names
 
-    found: list[tuple[str, bool]] = []
+    runs: list[tuple[str, bool]] = []
     for (supervised, motion), group in groupby(range(len(tokens.ids)), key=kind):
         ids = [tokens.ids[i] for i in group]
         if motion:  # a piece of motion BPE as its codes
             text = " ".join(names.get(i) or " ".join(map(str, vocab.decode([i]).tolist())) for i in ids)
         else:
             text = mix.tokenizer.decode(ids)
-        if found and found[-1][1] == supervised:
-            text = found.pop()[0] + text
-        found.append((text, supervised))
-    return found
+        if runs and runs[-1][1] == supervised:
+            text = runs.pop()[0] + text
+        runs.append((text, supervised))
+    return runs
 
 
 def statistics(mix: Mixture, draws: int = 400) -> dict[str, Any]:
     """Counts of the sources, exact, and the mixture of tasks, from `draws` examples as training draws them.
 
     {"sources": [{"source", "clips", "seconds", "captions", "questions", "weight", "share"}], "tasks": [{"task",
-    "share" of the examples, "tokens" and "supervised" (means an example), "supervised_share" of all supervised tokens,
+    "share" of the examples, "tokens" and "supervised" (means per example), "supervised_share" of all supervised tokens,
     "motion_share": how much of its own is motion, "cut": share longer than max_length}], "epoch": {"examples",
     "tokens", "supervised"}, "padding": share of the packed rows}. An epoch is as many examples as there are clips.
     """
@@ -98,8 +98,8 @@ def statistics(mix: Mixture, draws: int = 400) -> dict[str, Any]:
     for task in recipe.data.tasks:
         own = [t for name, _, t in drawn if name == task]
         learned = [sum(t.supervised[1:]) for t in own]
-        moving = sum(told and (i >= mix.vocab.first_id or i == mix.vocab.end_id)
-                     for t in own for i, told in zip(t.ids[1:], t.supervised[1:], strict=True))  # fmt: skip
+        moving = sum(supervised and (i >= mix.vocab.first_id or i == mix.vocab.end_id)
+                     for t in own for i, supervised in zip(t.ids[1:], t.supervised[1:], strict=True))  # fmt: skip
         tasks.append({
             "task": task,
             "share": len(own) / draws,

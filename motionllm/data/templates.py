@@ -117,7 +117,7 @@ def _checked(phrasing: Any, task: str, where: str) -> Template:
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= 1_000_000:
         raise RecipeError(f"{where}: weight must be a number over 0 and up to 1,000,000, not {weight!r}.")
     given, optional, answer = ({*TASKS[task].given}, {*TASKS[task].optional}, {TASKS[task].answer})
-    known: set[str] = set()  # what was said in the turns before
+    known: set[str] = set()  # placeholders of the turns before
     # The answer stands in the first turn: what follows may ask for what is known by then, or for the rest of it.
     for number, turn in enumerate(turns):
         first = number == 0
@@ -125,11 +125,11 @@ def _checked(phrasing: Any, task: str, where: str) -> Template:
             ("user", given | optional if first else known, given if first else set()),
             ("assistant", answer if first else given | optional | answer, answer if first else set()),
         ):
-            found = set(_PLACE.findall(turn[role]))
-            if found - may or must - found:
+            present = set(_PLACE.findall(turn[role]))
+            if present - may or must - present:
                 holds = f"needs {_braced(must)} and " if must else ""
                 raise RecipeError(f"{where}, turn {number + 1}, {role}: {holds}may hold {_braced(may)} only.")
-            known |= found
+            known |= present
     return Template(tuple({role: turn[role] for role in ("user", "assistant")} for turn in turns), float(weight))
 
 

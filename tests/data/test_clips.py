@@ -14,6 +14,7 @@ from motionllm.data.changes import OTHERWISE, added, changed, summary
 from motionllm.data.clips import Clips, encode
 from motionllm.data.conversations import Renderer
 from motionllm.data.examples import Examples, collate, pack
+from motionllm.data.queries import Query
 from motionllm.data.sources import at_pace, mirrored, read
 from motionllm.data.tasks import editing, phrased
 from motionllm.data.templates import Templates
@@ -151,6 +152,10 @@ def test_every_answer_is_true_of_its_clip(
         elif task == "forecast":
             assert said[0]["text"] in clip.sample.captions
             assert np.array_equal(shown[0], clip.codes[: len(shown[0])]) and 0 < len(shown[0]) < len(clip.codes)
+        elif task == "query":
+            assert not shown
+            for text in [said[0]["text"], *(m["content"] for m in messages[3::2])]:
+                Query.parse(text)  # raises for what is none
         elif task == "length":
             assert said[0]["text"] == f"{len(clip.codes) / tokenizer.codes_per_second:.1f} seconds"
         else:
