@@ -185,8 +185,7 @@ def test_page_says_the_scores_that_were_computed(published: tuple[Path, dict[str
 
 def test_curve_ends_at_the_mean_of_the_last_steps() -> None:
     log = [{"step": i, "seconds": i * 1.0, "loss": float(loss)} for i, loss in enumerate([4, 4, 2, 2] * 10, 1)]
-    assert ">2.00</text>" in demo_page._curve(log)
-    assert demo_page._curve([]) == "<p>No step was made.</p>"
+    assert demo_page.curve(log)["final"] == pytest.approx(2.0) and demo_page.curve([]) == {}
 
 
 def test_an_earlier_demo_is_replaced_and_nothing_else_is_touched(tmp_path: Path) -> None:
@@ -286,7 +285,6 @@ def test_the_verb_prints_path_and_times(
 
 
 def test_a_long_answer_folds_between_words_and_stays_whole() -> None:
-    cell = demo_page._cell({"text": LONG, "right": False}, "untrained")
-    first, rest = re.findall(r"<summary>(.*)</summary>(.*)</details>", cell)[0]
-    assert f"{first} {rest}" == demo_page._text(LONG)
-    assert "<details>" not in demo_page._cell({"text": "short", "right": True}, "untrained")
+    said = demo_page.fold({"text": LONG, "right": False})
+    assert said["rest"] and len(said["first"]) <= 80 and f"{said['first']} {said['rest']}" == LONG
+    assert demo_page.fold({"text": "short", "right": True})["rest"] == ""

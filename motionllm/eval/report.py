@@ -6,7 +6,6 @@ mode. Published numbers stand beside results of their own benchmark alone, and s
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from motionllm.eval.contestants import GAPS
 from motionllm.eval.passes import SAMPLES
 from motionllm.eval.suites import FORMAT
 from motionllm.files import parse_json, read_json, read_text, read_yaml, write_file
-from motionllm.motion.page import box, fill, player, stored
+from motionllm.motion.page import render, stored
 
 # (key of a result, heading, decimals, better: 1 more, −1 less, 0 neither); label_* stands for the suite's `labels`
 Column = tuple[str, str, int, int]
@@ -130,45 +129,27 @@ def write_markdown(text: str, path: Path) -> None:
 
 def write_html(found: Sequence[dict[str, Any]], files: Sequence[Path], path: Path) -> None:
     """The tables as a self-contained page; below them motions of the results that have `samples.npz` beside them."""
-    figures: list[str] = []
+    figures: list[tuple[str, list[tuple[str, list[tuple[str, int | None]]]]]] = []
     clips: list[dict[str, Any]] = []
-    for file, result in ((file, read_json(file)) for file in files):
-        samples = file.with_name("samples.npz")
+    for file in files:
+        samples, result = file.with_name("samples.npz"), read_json(file)
         if not samples.is_file():
             continue
+        pairs = []
         with np.load(samples) as arrays:
-            figures.append(f"<h3>{html.escape(result['model'])} · {html.escape(result['protocol']['suite'])}</h3>")
             for i in range(SAMPLES):
                 if f"caption{i}" not in arrays:
                     break
-                caption = html.escape(str(arrays[f"caption{i}"]))
-                figures.append(f"<p>{caption}</p><div class=pair>")
-                for kind, title in (("real", "real"), ("made", "made")):
-                    if f"{kind}{i}" not in arrays:
-                        figures.append("<figure><figcaption>failed</figcaption></figure>")
-                        continue
-                    label = f"{title}: {arrays[f'caption{i}']}"
-                    figures.append(f"<figure><figcaption>{title}</figcaption>{box(len(clips), label)}</figure>")
-                    clips.append(stored(arrays[f"{kind}{i}"], float(arrays["fps"])))
-                figures.append("</div>")
-    parts = []
-    for table in found:
-        head = "".join(f"<th>{html.escape(h)}</th>" for h in ["", *table["headings"]])
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in table["rows"]
-        )
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in table["notes"])
-        parts.append(
-            f"<h2>{html.escape(table['title'])}</h2><p>{html.escape(table['about'])}</p><div class=wide><table><thead>"
-            f"<tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>" + (f"<ul>{notes}</ul>" if notes else "")
-        )
-    template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
-    write_file(path, fill(template, {
-        "tables": "".join(parts),
-        "figures": "".join(figures),
-        "clips": json.dumps(clips, separators=(",", ":")),
-        **player(),
-    }))  # fmt: skip
+                pair: list[tuple[str, int | None]] = []
+                for kind in ("real", "made"):
+                    there = f"{kind}{i}" in arrays
+                    pair.append((kind, len(clips) if there else None))
+                    if there:
+                        clips.append(stored(arrays[f"{kind}{i}"], float(arrays["fps"])))
+                pairs.append((str(arrays[f"caption{i}"]), pair))
+        figures.append((f"{result['model']} · {result['protocol']['suite']}", pairs))
+    template = Path(__file__).with_name("report.html")
+    write_file(path, render(template, clips, tables=found, figures=figures))
 
 
 # -- within ----------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ The drawing itself is `player.js`, shared with the demo's page; joints stand in 
 
 from __future__ import annotations
 
-import html
 import json
 import os
 from collections.abc import Sequence
@@ -33,19 +32,11 @@ def write_page(motions: Sequence[Motion], path: str | os.PathLike[str], titles: 
         raise MotionLLMError(f"{len(motions)} clips were given; a page shows 1 to {MOST} side by side.")
     names = list(titles) if titles is not None else [m.name or "motion" for m in motions]
     bodies = [motion.body() for motion in motions]
-    figures = "".join(
-        f"<figure><figcaption>{html.escape(name)}<small>{body.duration:.1f} s, {len(body)} frames</small></figcaption>"
-        f"{box(number, name)}</figure>"
-        for number, (name, body) in enumerate(zip(names, bodies, strict=True))
-    )
-    text = fill(
-        Path(__file__).with_name("page.html").read_text(encoding="utf-8"),
-        {
-            "title": html.escape(" · ".join(names)),
-            "figures": figures,
-            "clips": json.dumps([stored(body.joints, body.fps) for body in bodies], separators=(",", ":")),
-            **player(),
-        },
+    text = render(
+        Path(__file__).with_name("page.html"),
+        title=" · ".join(names),
+        figures=list(zip(names, bodies, strict=True)),
+        clips=[stored(body.joints, body.fps) for body in bodies],
     )
     write_file(path, text)
 
@@ -55,30 +46,24 @@ def stored(joints: np.ndarray, fps: float) -> dict[str, Any]:
     return {"fps": fps, "joints": np.round(np.asarray(joints, np.float64).reshape(-1) * 1000).astype(int).tolist()}
 
 
-def player() -> dict[str, str]:
-    """The player's script and style, for a page's places of these names."""
+def render(template: Path, clips: Sequence[dict[str, Any]], **values: Any) -> str:
+    """The page of a Jinja template, which finds in it `clips` (see `stored`), the player's script and style, and the
+    macro `box` of player.html. Values are text: whatever a model wrote is escaped.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
     folder = Path(__file__).parent
-    return {
-        "player_script": (folder / "player.js").read_text(encoding="utf-8"),
-        "player_style": (folder / "player.css").read_text(encoding="utf-8"),
-    }
-
-
-def fill(template: str, parts: dict[str, str]) -> str:
-    """The template with each part in the place `<!--name-->`, of which there is exactly one."""
-    for name, value in parts.items():
-        mark = f"<!--{name}-->"
-        if template.count(mark) != 1:
-            raise AssertionError(f"the page's template has {template.count(mark)} places for {name}")
-        template = template.replace(mark, value)
-    return template
-
-
-def box(number: int, label: str) -> str:
-    """The place in a page where the clip of this number plays; label: what it shows, for who cannot see it."""
-    return (
-        f'<div class=player data-clip={number}><canvas tabindex=0 role=img aria-label="{html.escape(label)}: moving '
-        f'figure; arrow keys turn it, space pauses"></canvas><button type=button aria-label="pause">'
-        f"<svg viewBox='0 0 16 16' aria-hidden=true><path class=pause d='M4 3h3v10H4zM9 3h3v10H9z'/>"
-        f"<path class=play d='M5 3l8 5-8 5z'/></svg></button><span class=time></span></div>"
+    environment = Environment(
+        loader=FileSystemLoader([template.parent, folder]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template.name).render(
+        values,
+        clips=Markup(json.dumps(clips, separators=(",", ":"))),  # numbers alone
+        player_script=Markup((folder / "player.js").read_text(encoding="utf-8")),
+        player_style=Markup((folder / "player.css").read_text(encoding="utf-8")),
     )

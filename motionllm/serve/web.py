@@ -35,7 +35,7 @@ from motionllm.motion import Motion
 from motionllm.motion.confined import load_confined
 from motionllm.motion.formats import READERS
 from motionllm.motion.notation import Notation
-from motionllm.motion.page import box, fill, player, stored
+from motionllm.motion.page import render, stored
 from motionllm.motion.skeleton import HUMANML3D
 
 LOOPBACK = "127.0.0.1"
@@ -406,5 +406,4 @@ def _stage() -> str:
         if parent >= 0:
             standing[0, joint] = standing[0, parent] + HUMANML3D.axes[joint] * HUMANML3D.lengths[joint]
     standing[..., 1] -= standing[..., 1].min()
-    template = Path(__file__).with_name("stage.html").read_text(encoding="utf-8")
-    return fill(template, {"box": box(0, "motion"), "clips": json.dumps([stored(standing, HUMANML3D.fps)]), **player()})
+    return render(Path(__file__).with_name("stage.html"), [stored(standing, HUMANML3D.fps)])
