@@ -54,8 +54,8 @@ def chat(
 
     def show(reply: Reply) -> None:
         if as_json:
-            made = {} if reply.motion is None else {"seconds": reply.motion.duration}
-            emit({"text": reply.text, **made, "failed": reply.failed}, True)
+            motion = {} if reply.motion is None else {"seconds": reply.motion.duration}
+            emit({"text": reply.text, **motion, "failed": reply.failed}, True)
         elif reply.play and reply.motion is not None:
             _play(reply.motion)
         elif reply.text:

@@ -138,14 +138,14 @@ def facts(clip: Annotated[Path, typer.Argument(help="A motion file.")], rig: Rig
     with about(clip):
         motion = Motion.load(clip, rig)
         _tell(clip, motion.notes)
-        found = measure(motion.canonical().joints)
-    values = found.json()
+        measured = measure(motion.canonical().joints)
+    values = measured.json()
     lines = [f"{name.replace('_', ' '):<15} {value:.2f}" if isinstance(value, float) else
              f"{name.replace('_', ' '):<15} {value}" for name, value in values.items() if name != "events"]  # fmt: skip
-    for event in found.events:
+    for event in measured.events:
         details = [event.side, event.direction, f"{event.count} times" if event.count > 1 else ""]
-        said = ", ".join(detail for detail in details if detail)
-        lines.append(f"{event.start:5.1f} – {event.end:4.1f} s  {event.name}{f' ({said})' if said else ''}")
+        text = ", ".join(detail for detail in details if detail)
+        lines.append(f"{event.start:5.1f} – {event.end:4.1f} s  {event.name}{f' ({text})' if text else ''}")
     emit({"clip": clip, **values}, as_json, "\n".join(lines))
 
 

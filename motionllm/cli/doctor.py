@@ -62,10 +62,8 @@ def doctor(
 
 def _python() -> Check:
     wanted = metadata.metadata("motionllm")["Requires-Python"]
-    found = f"{platform.python_version()} ({sys.executable})"
-    return (
-        Check("python", "ok", found) if _within(platform.python_version(), wanted) else Check("python", "fail", found)
-    )
+    version = f"{platform.python_version()} ({sys.executable})"
+    return Check("python", "ok" if _within(platform.python_version(), wanted) else "fail", version)
 
 
 def _packages() -> Iterator[Check]:
@@ -112,8 +110,8 @@ def _extras() -> Iterator[Check]:
             except metadata.PackageNotFoundError:
                 lacking.setdefault(extra, []).append(requirement.name)
     if lacking:
-        found = "; ".join(f"{extra}: no {', '.join(names)}" for extra, names in lacking.items())
-        yield Check("optional", "note", f"{found}; `pip install 'motionllm[{next(iter(lacking))}]'` as needed")
+        missing = "; ".join(f"{extra}: no {', '.join(names)}" for extra, names in lacking.items())
+        yield Check("optional", "note", f"{missing}; `pip install 'motionllm[{next(iter(lacking))}]'` as needed")
 
 
 def _base() -> Check:
@@ -205,8 +203,8 @@ def _cache() -> Check:
         free = shutil.disk_usage(folder).free / 2**30
     except OSError as error:
         return Check("cache", "fail", f"{folder} ({error.strerror}): set MOTIONLLM_CACHE to a folder to write to")
-    found = f"{free:.1f} GiB free in {folder}"
-    return Check("cache", "ok" if free >= 1 else "note", found if free >= 1 else f"{found}; a base alone takes 0.3")
+    space = f"{free:.1f} GiB free in {folder}"
+    return Check("cache", "ok" if free >= 1 else "note", space if free >= 1 else f"{space}; a base alone takes 0.3")
 
 
 def _machine() -> Iterator[Check]:
@@ -254,8 +252,8 @@ def _trial() -> Check:
         begun = time.monotonic()
         lm = MotionLM.load("default")
         loaded = time.monotonic()
-        made = lm.generate_batch(["a person waves with the left hand"], [2.0], seed=1, best_of=1)
-        caption = lm.caption(made[0])
+        motions = lm.generate_batch(["a person waves with the left hand"], [2.0], seed=1, best_of=1)
+        caption = lm.caption(motions[0])
         done = time.monotonic()
         device = lm.model.device.type
     except Exception as error:  # whatever it is, finding it is what this verb is for

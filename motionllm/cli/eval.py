@@ -70,14 +70,14 @@ def report(
     """One table of results: rows that can be compared, published numbers beside them."""
     from motionllm.eval import report as reporting
 
-    found = reporting.read_results(results)
-    tables = reporting.tables([result for _, result in found], reporting.published(published))
+    rows = reporting.read_results(results)
+    tables = reporting.tables([result for _, result in rows], reporting.published(published))
     text = reporting.markdown(tables)
     if into:
         reporting.write_markdown(text, into)
     if page:
-        reporting.write_html(tables, [file for file, _ in found], page)
-    emit({"results": len(found), "tables": tables}, as_json, text=text)
+        reporting.write_html(tables, [file for file, _ in rows], page)
+    emit({"results": len(rows), "tables": tables}, as_json, text=text)
 
 
 @app.command("train-embedder", context_settings=CONTEXT)
@@ -97,8 +97,8 @@ def train_embedder(
 
     folder = out or Path("runs", "embedders", settings.name)
     with Bar(f"embedder {settings.name}") as bar:
-        made = embedding.train_embedder(settings, folder, bar.update)
-    scores = {name: found for name, found in made.scores.items() if isinstance(found, dict)}
+        embedder = embedding.train_embedder(settings, folder, bar.update)
+    scores = {name: found for name, found in embedder.scores.items() if isinstance(found, dict)}
     rows = [f"{'held out':24}{'clips':>6}{'among':>6}  text to motion R@1 R@2 R@3  motion to text R@1 R@2 R@3"]
     rows += [
         f"{name:24}{found['clips']:6}{found['group']:6}"
@@ -107,8 +107,8 @@ def train_embedder(
         )
         for name, found in scores.items()
     ]
-    result = {"embedder": folder, "id": made.id, "version": settings.version, "scores": made.scores}
-    emit(result, as_json, text="\n".join([*rows, f"{folder}, version {settings.version}, {made.id}"]))
+    result = {"embedder": folder, "id": embedder.id, "version": settings.version, "scores": embedder.scores}
+    emit(result, as_json, text="\n".join([*rows, f"{folder}, version {settings.version}, {embedder.id}"]))
 
 
 @app.command("captions", context_settings=CONTEXT)

@@ -82,8 +82,8 @@ def report(
     sets = {
         name: builtin.corpus(200, split=split) if name == "builtin" else humanml3d(Path(name), split) for name in data
     }
-    found = {name: measure(loaded, [sample.load() for sample in samples], search) for name, samples in sets.items()}
-    result: dict[str, Any] = {"sets": found} if len(found) > 1 else found[data[0]]
+    reports = {name: measure(loaded, [sample.load() for sample in samples], search) for name, samples in sets.items()}
+    result: dict[str, Any] = {"sets": reports} if len(reports) > 1 else reports[data[0]]
     if picture:
         pairs = []
         for samples in sets.values():
@@ -125,13 +125,13 @@ def bpe(
         learned = MotionBPE.train(codes["train"], loaded.size, wanted)
         row: dict[str, Any] = {"merges": len(learned.pieces) - loaded.size}
         for split, sequences in codes.items():
-            made = [learned.encode(sequence) for sequence in sequences]
-            exact = [np.array_equal(learned.decode(p), c) for p, c in zip(made, sequences, strict=True)]
+            merged = [learned.encode(sequence) for sequence in sequences]
+            exact = [np.array_equal(learned.decode(p), c) for p, c in zip(merged, sequences, strict=True)]
             row[split] = {
                 "sequences": len(sequences),
                 "codes": sum(map(len, sequences)),
-                "tokens": sum(map(len, made)),
-                "tokens_a_second": loaded.codes_per_second * sum(map(len, made)) / sum(map(len, sequences)),
+                "tokens": sum(map(len, merged)),
+                "tokens_a_second": loaded.codes_per_second * sum(map(len, merged)) / sum(map(len, sequences)),
                 "round_trips": sum(exact),
             }
         rows.append(row)

@@ -211,8 +211,8 @@ class ChatTemplate:
         """What follows an assistant's part: learned up to the token that ends the turn, which is put there where the
         template writes none."""
         ids = self._encode(piece)
-        if (found := self._end_of(piece, ids)) is not None and ids[found] == self.stop:
-            return Fixed(tuple(ids), found + 1)
+        if (place := self._end_of(piece, ids)) is not None and ids[place] == self.stop:
+            return Fixed(tuple(ids), place + 1)
         return Fixed((self.stop, *ids), 1)
 
     def _end_of(self, piece: str, ids: Sequence[int]) -> int | None:
@@ -483,8 +483,8 @@ def _tojson(value: Any, indent: int | None = None, **options: Any) -> str:
 
 def _first(error: BaseException) -> str:
     """The first line of what an error says, and not too much of it."""
-    said = (str(error).strip().splitlines() or [""])[0]
-    return (said or type(error).__name__)[:200].rstrip(".")
+    line = (str(error).strip().splitlines() or [""])[0]
+    return (line or type(error).__name__)[:200].rstrip(".")
 
 
 def _roles(shape: Shape) -> str:

@@ -45,8 +45,8 @@ def read_conversations(path: Path, kind: str, split: str) -> list[Sample]:
         try:
             messages = [_resolved(m, file.parent) for m in _READERS[kind](row)]
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            said = f": {error}" if isinstance(error, ValueError) else ""
-            raise MotionLLMError(f"{where} is not {_FORM[kind]}{said}.") from None
+            reason = f": {error}" if isinstance(error, ValueError) else ""
+            raise MotionLLMError(f"{where} is not {_FORM[kind]}{reason}.") from None
         except MotionLLMError as error:
             raise MotionLLMError(f"{where}: {error}") from None
         if not any(m["role"] == "assistant" and m["content"] for m in messages):

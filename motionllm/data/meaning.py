@@ -20,22 +20,23 @@ def associations(clips: Sequence[Clip], tokenizer: Any, size: int) -> tuple[list
     (p(c, w) − p(c) p(w)) / √(p(c) p(w)), as in correspondence analysis (Greenacre, 2017): 0 where they are
     independent, and small where either is rare.
     """
-    told = [clip for clip in clips if clip.sample.captions]
+    captioned = [clip for clip in clips if clip.sample.captions]
     words: dict[int, int] = {}
     rows, columns, counts = [], [], []
-    for number, clip in enumerate(told):
+    for number, clip in enumerate(captioned):
         for caption in clip.sample.captions:
             # With a space before it, as the words within a sentence are.
             for token in set(tokenizer.encode(" " + caption.strip(), add_special_tokens=False)):
                 rows.append(number)
                 columns.append(words.setdefault(token, len(words)))
                 counts.append(1 / len(clip.sample.captions))
-    if not told:
+    if not captioned:
         return [], torch.zeros(size, 0)
-    said = np.zeros((len(told), len(words)), np.float32)
-    np.add.at(said, (rows, columns), counts)
-    shown = np.stack([np.bincount(clip.codes, minlength=size) / len(clip.codes) for clip in told]).astype(np.float32)
-    table = shown.T @ said
+    word_counts = np.zeros((len(captioned), len(words)), np.float32)
+    np.add.at(word_counts, (rows, columns), counts)
+    code_shares = [np.bincount(clip.codes, minlength=size) / len(clip.codes) for clip in captioned]
+    shown = np.stack(code_shares).astype(np.float32)
+    table = shown.T @ word_counts
     table /= table.sum()
     expected = table.sum(1, keepdims=True) * table.sum(0, keepdims=True)
     residual = (table - expected) / np.sqrt(np.maximum(expected, 1e-12))

@@ -1,8 +1,9 @@
-"""AMASS files: SMPL poses put on the target skeleton by forward kinematics; no body model is needed.
+"""AMASS files: SMPL poses applied to the target skeleton by forward kinematics, without a body model.
 
 An AMASS `.npz` holds `poses` (T, 66 or more; axis-angle, pelvis first), `trans` (T, 3; metres, Z up) and
-`mocap_framerate`. The body's shape (`betas`) is not used: every clip gets HumanML3D's target bone lengths, which the
-uniform-skeleton step would give it anyway; against joints of the fitted body, directions differ by a few degrees.
+`mocap_framerate`. The body shape (`betas`) is not used: every clip gets HumanML3D's target bone lengths, as the
+uniform-skeleton step would give it anyway. Compared with joints of the fitted body, bone directions differ by a few
+degrees.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ _REST = np.array([
     (1.0, 0.04, 0.0), (-1.0, 0.03, -0.02),
 ])  # fmt: skip
 RATES = ("mocap_framerate", "mocap_frame_rate")
-AMASS = ("poses", "trans", *RATES)  # the arrays that are needed
-_BLOCK = 10_000  # frames turned at a time
+AMASS = ("poses", "trans", *RATES)  # the arrays that are read
+_BLOCK = 10_000  # frames rotated at a time
 
 
 def is_amass(keys: Collection[str]) -> bool:
@@ -37,7 +38,7 @@ def is_amass(keys: Collection[str]) -> bool:
 
 
 def frame_rate(content: Mapping[str, np.ndarray]) -> float:
-    """Frames per second of an AMASS file's arrays. Raises MotionLLMError where they do not say."""
+    """Frames per second of an AMASS file's arrays. Raises MotionLLMError where they do not state it."""
     rate = next((number(np.asarray(content[key]), key) for key in RATES if key in content), 0.0)
     if not rate > 0:
         raise MotionLLMError(f"has no {RATES[0]}; an AMASS file says its frames per second: add the array.")
@@ -46,9 +47,8 @@ def frame_rate(content: Mapping[str, np.ndarray]) -> float:
 
 
 def amass_joints(content: Mapping[str, np.ndarray]) -> tuple[np.ndarray, float]:
-    """Joints (T, 22, 3), metres, Y up, and frames per second, of an AMASS file's arrays.
-
-    Raises MotionLLMError where an array is missing, of a wrong shape, not finite, or longer than is read.
+    """Joints (T, 22, 3), metres, Y up, and frames per second, from an AMASS file's arrays. Raises MotionLLMError where
+    an array is missing, of a wrong shape, not finite, or too long.
     """
     poses, trans = (np.asarray(content[key]) for key in ("poses", "trans"))
     rate = frame_rate(content)

@@ -1,6 +1,6 @@
-"""NumPy's files read within bounds: headers are looked at first, only what is needed is unpacked, nothing unpickled.
+"""Reads NumPy files within limits: headers are checked first, only needed arrays are unpacked, nothing is unpickled.
 
-`numpy.load` makes room for whatever a header says, and unpacks a member before it can be looked at.
+`numpy.load` allocates whatever a header states, and unpacks a member before it can be inspected.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from motionllm.motion import budget
 
 _MAGIC = b"\x93NUMPY"
 _HEADER = 10_000  # bytes of an array's header
-_DIRECTORY = 1 << 20  # bytes of an archive's list of members
+_DIRECTORY = 1 << 20  # bytes of an archive's central directory
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """The array of a .npy file. Raises MotionFileError where it is none, is cut short, or holds pickled objects."""
+    """Read the array of a .npy file. Raises MotionFileError where it is not one, is truncated, or holds pickled
+    objects.
+    """
     try:
         with open(path, "rb") as stream:
             size = path.stat().st_size
@@ -39,15 +41,13 @@ def read_npy(path: Path) -> np.ndarray:
 
 
 def npz_keys(path: Path) -> list[str]:
-    """The names of the arrays in a .npz file. Raises MotionFileError where it is no archive, or a cut one."""
+    """Names of the arrays in a .npz file. Raises MotionFileError where it is not an archive, or a truncated one."""
     return list(_members(path))
 
 
 def read_npz(path: Path, keys: Iterable[str]) -> dict[str, np.ndarray]:
-    """Those of the arrays `keys` that a .npz file has; the others, pickled or not, are not looked at.
-
-    Raises MotionFileError where it is no archive, where one of them is damaged, holds pickled objects, or where
-    together they are larger than is read.
+    """Read the arrays named in `keys` that a .npz file has, ignoring all others. Raises MotionFileError where it is not
+    an archive, where an array is damaged or holds pickled objects, or where they are too large together.
     """
     members = _members(path)
     content: dict[str, np.ndarray] = {}
@@ -59,7 +59,7 @@ def read_npz(path: Path, keys: Iterable[str]) -> dict[str, np.ndarray]:
         total += info.file_size
         try:
             budget.check_bytes(total, f"with '{key}' what is needed of it")
-            # zipfile and what it unpacks with (zlib, bz2, lzma) raise whatever damaged bytes make them stumble over.
+            # On damaged bytes zipfile and its decompressors (zlib, bz2, lzma) can raise anything.
             try:
                 with zipfile.ZipFile(path) as archive, archive.open(info) as stream:
                     content[key] = _array(stream, info.file_size)
@@ -73,7 +73,7 @@ def read_npz(path: Path, keys: Iterable[str]) -> dict[str, np.ndarray]:
 
 
 def number(value: np.ndarray, key: str) -> float:
-    """The one number that an array holds. Raises MotionLLMError where it holds another thing."""
+    """The single number in an array. Raises MotionLLMError where it holds anything else."""
     if value.size != 1 or value.dtype.kind not in "fiu":
         raise MotionLLMError(f"'{key}' is one number, not {value.dtype} of shape {value.shape}; correct what wrote it.")
     return float(value.reshape(()))
@@ -89,7 +89,7 @@ def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
         if start == _MAGIC:
             raise MotionFileError(f"{path}: is a single NumPy array; give it the suffix .npy.")
         budget.check_bytes(size)
-        # zipfile reads the whole list of members at once; the records at the end of the file say how long it is.
+        # zipfile reads the whole central directory at once; the records at the end of the file state its length.
         for record in re.finditer(rb"PK\x05\x06", end):
             if int.from_bytes(end[record.start() + 12 : record.start() + 16], "little") > _DIRECTORY:
                 raise MotionFileError(f"{path}: lists more arrays than a motion file has; save joints and fps alone.")
@@ -98,7 +98,7 @@ def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
                 members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         except MemoryError:
             raise
-        except Exception as error:  # whatever damaged bytes make zipfile stumble over
+        except Exception as error:  # on damaged bytes zipfile can raise anything
             raise MotionFileError(
                 f"{path}: is cut short or no NumPy archive ({_reason(error)}); copy or export it again."
             ) from None
@@ -117,7 +117,9 @@ def _reason(error: Exception) -> str:
 
 
 def _array(stream: IO[bytes], size: int) -> np.ndarray:
-    """The array in `stream`, which has `size` bytes. The header is read with expressions, for it is not to be run."""
+    """Read the array in `stream`, which has `size` bytes. The header is parsed with regular expressions, never
+    evaluated.
+    """
     start = stream.read(8)
     if start[:6] != _MAGIC:
         what = "is empty" if not start else "is no NumPy array"

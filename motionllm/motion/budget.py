@@ -1,14 +1,14 @@
-"""What a motion file may ask of memory and time: told by its header, and refused before the rest of it is read.
+"""Limits on the memory and time a motion file may take, checked on its header before the rest is read.
 
-The bounds let through ten minutes at 120 frames per second of 107 joints (a body with face and fingers), or an hour
-of a body at 30. Within them a file is read in less than 2 GB.
+They admit ten minutes of 107 joints (a body with face and fingers) at 120 frames per second, or an hour of a body at
+30. Within them, reading takes less than 2 GB.
 """
 
 from __future__ import annotations
 
 from motionllm.errors import MotionLLMError
 
-BYTES = 512 << 20  # of a file, and of the arrays unpacked from it
+BYTES = 512 << 20  # bytes of a file, and of the arrays unpacked from it
 JOINTS = 2_000
 DEPTH = 200  # joints from the root to the end of the longest chain
 FRAMES = 500_000
@@ -16,18 +16,18 @@ JOINT_FRAMES = 8_000_000
 VALUES = 48_000_000  # channel values: six to a joint
 SECONDS = 3_600.0
 LEAST_FPS, MOST_FPS = 1.0, 10_000.0
-LARGEST = 1e8  # of a position or an angle, in any unit: 100 km in millimetres
+LARGEST = 1e8  # largest absolute position or angle, in any unit: 100 km in millimetres
 _CUT = "cut the take into shorter ones"
 
 
 def check_bytes(size: int, what: str = "the file") -> None:
-    """Raises MotionLLMError where a file, or an array in it, has more bytes than are read."""
+    """Raise MotionLLMError where a file, or an array in it, has too many bytes."""
     if size > BYTES:
         raise MotionLLMError(f"{what} has {size >> 20:,} MB and up to {BYTES >> 20} MB are read; {_CUT}.")
 
 
 def check_joints(joints: int, depth: int = 0) -> None:
-    """Raises MotionLLMError where a skeleton has more joints, or a longer chain of them, than are read."""
+    """Raise MotionLLMError where a skeleton has too many joints, or too long a chain of them."""
     if joints > JOINTS:
         raise MotionLLMError(f"has {joints:,} joints and up to {JOINTS:,} are read; export the body without the rest.")
     if depth > DEPTH:
@@ -38,7 +38,7 @@ def check_joints(joints: int, depth: int = 0) -> None:
 
 
 def check_rate(fps: float) -> None:
-    """Raises MotionLLMError for a rate at which no motion is recorded."""
+    """Raise MotionLLMError for a frame rate at which no motion is recorded."""
     if not LEAST_FPS <= fps <= MOST_FPS:
         raise MotionLLMError(
             f"says {fps:g} frames per second; motion has {LEAST_FPS:g} to {MOST_FPS:,.0f}. Correct the rate."
@@ -46,7 +46,7 @@ def check_rate(fps: float) -> None:
 
 
 def check_clip(frames: int, joints: int, fps: float, channels: int = 0) -> None:
-    """Raises MotionLLMError for a clip of more frames, seconds or values than are read, or of an impossible rate."""
+    """Raise MotionLLMError for a clip of too many frames, seconds or values, or of an impossible frame rate."""
     check_joints(joints)
     check_rate(fps)
     if frames > FRAMES:

@@ -238,19 +238,19 @@ def _motion_header(content: bytes, line: int) -> tuple[int, str, int]:
 
     content: what follows the word MOTION in `line`.
     """
-    found: dict[str, str] = {}
+    header: dict[str, str] = {}
     for row in re.finditer(rb"([^\r\n]*)(?:\r\n|\r|\n|$)", content):
         text = row[1].decode("utf-8", "replace").strip()
         match = re.match(r"(frames|frame\s*time)\s*:?\s*(\S{1,5000})$", text, re.IGNORECASE)
         if match:
-            found["frames" if match[1].lower() == "frames" else "time"] = match[2]
+            header["frames" if match[1].lower() == "frames" else "time"] = match[2]
         elif text:
             raise MotionLLMError(
                 f"line {line}: 'Frames: N' and 'Frame Time: seconds' are expected after MOTION, "
                 f"found '{_shown(text)}'; export the motion again."
             )
-        if len(found) == 2:
-            count, time = found["frames"], found["time"]
+        if len(header) == 2:
+            count, time = header["frames"], header["time"]
             if not re.fullmatch("[0-9]{1,12}", count) or int(count) < 1:
                 raise MotionLLMError(
                     f"says 'Frames: {_shown(count)}'; a number of frames, 1 or more, is needed: export the file again."
@@ -262,7 +262,7 @@ def _motion_header(content: bytes, line: int) -> tuple[int, str, int]:
                 )
             return int(count), time, row.end()
         line += 1
-    missing = "'Frame Time'" if "frames" in found else "'Frames'"
+    missing = "'Frame Time'" if "frames" in header else "'Frames'"
     raise MotionLLMError(f"line {line - 1}: the file ends before {missing}; copy or export it again.")
 
 

@@ -1,7 +1,7 @@
-"""C3D files that carry joint centres: their points mapped to the 22 joints by name (`pip install motionllm[c3d]`).
+"""C3D files with joint centres: maps their points to the 22 joints by name (`pip install motionllm[c3d]`).
 
-Most C3D files hold markers on the skin, from which joints follow only through a body model: those are refused, with
-the places that no point is named for.
+Most C3D files hold markers on the skin, from which joints follow only with a body model: those are refused, naming the
+joints for which there is no point.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _PARTS = {"upleg": "hip", "thigh": "hip", "hip": "hip", "hips": "hip", "knee": "
           "elbow": "elbow", "forearm": "elbow", "wrist": "wrist", "hand": "wrist"}  # fmt: skip
 _NEEDED = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
 _UNITS = {"mm": 0.001, "cm": 0.01, "m": 1.0, "in": 0.0254}
-_LONGEST_GAP = 0.5  # seconds that a hidden point is bridged
+_LONGEST_GAP = 0.5  # seconds; longest gap of an occluded point that is interpolated
 
 
 def read_c3d(path: Path) -> tuple[np.ndarray, float]:
-    """Joints (T, 22, 3), metres, Y up, and frames a second.
+    """Joints (T, 22, 3), metres, Y up, and frames per second.
 
     Raises MotionLLMError where the library is not installed, the file is damaged, a joint has no point, or a point is
-    hidden for more than half a second.
+    occluded for more than half a second.
     """
     try:
         import c3d
@@ -44,7 +44,7 @@ def read_c3d(path: Path) -> tuple[np.ndarray, float]:
     budget.check_bytes(size)
     try:
         with open(path, "rb") as stream, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the library tells of every parameter that it misses
+            warnings.simplefilter("ignore")  # the library warns of every missing parameter
             reader = c3d.Reader(stream)
             labels = [label.strip() for label in reader.point_labels]
             rate = float(reader.point_rate)
@@ -63,7 +63,7 @@ def read_c3d(path: Path) -> tuple[np.ndarray, float]:
         raise
     except OSError as error:
         raise MotionLLMError(f"cannot be read ({error.strerror or error}).") from None
-    except Exception as error:  # the library raises whatever damaged bytes make it stumble over
+    except Exception as error:  # on damaged bytes the library can raise anything
         reason = "".join(c if c.isprintable() else "?" for c in f"{type(error).__name__}: {error}")[:200]
         raise MotionLLMError(f"is damaged or no C3D file ({reason}); export it again.") from None
     if read < frames:
@@ -83,7 +83,7 @@ def read_c3d(path: Path) -> tuple[np.ndarray, float]:
 
 
 def _needed(labels: list[str]) -> dict[str, int]:
-    """The point at each place, none of the needed ones missing."""
+    """The point for each joint; raises where a required one is missing."""
     places = _places(labels)
     missing = [f"{side}_{part}" for part in _NEEDED for side in ("left", "right") if f"{side}_{part}" not in places]
     if "head" not in places:
@@ -97,7 +97,7 @@ def _needed(labels: list[str]) -> dict[str, int]:
 
 
 def _check_size(reader: Any, frames: int, rate: float, size: int) -> None:
-    """Whether the frames that the header tells of are there and within bounds, before they are read."""
+    """Check, before reading them, that the frames stated in the header are present and within limits."""
     points, analog = int(reader.point_used), int(reader.analog_used)
     if frames < 1 or points < 1 or not rate > 0:
         raise MotionLLMError(
@@ -111,7 +111,7 @@ def _check_size(reader: Any, frames: int, rate: float, size: int) -> None:
 
 
 def _places(labels: list[str]) -> dict[str, int]:
-    """The point that stands at each place; the first of a name counts."""
+    """The point for each joint; of several points with one name, the first."""
     places: dict[str, int] = {}
     for j, label in enumerate(labels):
         bare = label.rpartition(":")[2]
@@ -132,7 +132,9 @@ def _places(labels: list[str]) -> dict[str, int]:
 
 
 def _bridged(point: np.ndarray, label: str, rate: float) -> np.ndarray:
-    """(T, 3) of a point (T, 5) whose fourth number is below 0 where it was hidden; short gaps are interpolated."""
+    """(T, 3) positions of a point (T, 5) whose fourth value is below 0 where it was occluded; short gaps are
+    interpolated.
+    """
     seen = point[:, 3] >= 0
     if not seen.any():
         raise MotionLLMError(f"point {listed([label])} is never seen; fill it in the capture software.")

@@ -61,8 +61,8 @@ def calibrate(bvh: BVH, rig: dict[str, Any]) -> tuple[BVH, RigMap | None, list[s
             body = to_humanml3d(positions * unit, ends, mapping)
     up = rig.get("up", "")
     if not up and body is not None and mapping is not None:
-        up, said = plausible.up_axis(body, _rest_axis(bvh, mapping))
-        notes += said
+        up, up_notes = plausible.up_axis(body, _rest_axis(bvh, mapping))
+        notes += up_notes
     bvh = bvh.measured(unit, up or "y")
     dropped = _rest_frames(bvh)
     if dropped:

@@ -1,7 +1,7 @@
-"""A clip of motion: joint positions over time, and every file it comes from or goes to.
+"""A clip of motion: joint positions over time, with conversions and the files it is read from and written to.
 
-The rotations of a BVH file stay with the clip as long as its joints are the file's, so a
-take that is loaded, cut or resampled keeps its twists when it is saved as BVH again.
+The rotations of a BVH file stay with the clip as long as its joints are the file's, so that a take that is loaded, cut
+or resampled keeps its bone twist when it is saved as BVH again.
 """
 
 from __future__ import annotations
@@ -30,11 +30,10 @@ METRES = {"cm": 0.01, "m": 1.0}  # per unit
 class Motion:
     """A clip of one body.
 
-    joints: (T, J, 3) float32, metres, Y up. fps: frames a second. skeleton: HUMANML3D (22 joints), KIT
-    (21) or the file's own Rig. name: what the clip is called. notes: what was decided on reading (units,
-    up axis, frames dropped; "mended: …" and "check: …" where the body was not as a body is).
-    bvh, places: the BVH file the joints come from and its map to the 22 joints.
-    Raises MotionLLMError for joints of a wrong shape, without frames, or not finite.
+    joints: (T, J, 3) float32, metres, Y up. fps: frames per second. skeleton: HUMANML3D (22 joints), KIT (21) or the
+    file's own Rig. name: the clip's name. notes: decisions made on reading (units, up axis, dropped frames; "mended: …"
+    and "check: …" where the body was implausible). bvh, places: the BVH file the joints come from and its map to the 22
+    joints. Raises MotionLLMError for joints of a wrong shape, without frames, or not finite.
     """
 
     joints: np.ndarray
@@ -46,7 +45,7 @@ class Motion:
     places: RigMap | None = None
 
     def __post_init__(self) -> None:
-        with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+        with np.errstate(over="ignore", invalid="ignore"):  # values beyond float32 become infinite, and are refused
             joints = np.asarray(self.joints).astype(np.float32)
         expected = (len(self.skeleton.joints), 3)
         if joints.ndim != 3 or joints.shape[1:] != expected or len(joints) == 0:
@@ -77,11 +76,11 @@ class Motion:
     def load(path: str | os.PathLike[str], rig: Mapping[str, Any] | str | os.PathLike[str] | None = None) -> Motion:
         """Read .bvh, .npy, .npz or .c3d.
 
-        .npy: joints (T, 22, 3), (T, 66) or (T, 52, 3) at 20 fps, KIT-ML's (T, 21, 3) at 12.5 fps (millimetres,
-        or metres where the body is that small), features (T, 263) or (T, 251). .npz: `joints`, and `fps`; or an
-        AMASS file, whose poses are put on the target skeleton. .c3d: joint centres, by name (`c3d_file`).
-        rig: for a BVH whose joints are not recognised, HumanML3D joint → joint in the file (`rigs.load_rig`).
-        Raises MotionFileError, naming the file, for whatever is missing, cut short or not finite.
+        .npy: joints (T, 22, 3), (T, 66) or (T, 52, 3) at 20 fps, KIT-ML's (T, 21, 3) at 12.5 fps (millimetres, or
+        metres if the body is that small), features (T, 263) or (T, 251). .npz: `joints`, and `fps`; or an AMASS file,
+        whose poses are put on the target skeleton. .c3d: joint centres, by name (`c3d_file`). rig: for a BVH whose
+        joints are not recognised, HumanML3D joint → joint in the file (`rigs.load_rig`). Raises MotionFileError, naming
+        the file, for anything missing, truncated or not finite.
         """
         path = Path(path)
         reader = READERS.get(path.suffix.lower())
@@ -97,7 +96,7 @@ class Motion:
             return clip
         except MotionFileError:
             raise
-        except OSError as error:  # a name too long for the file system, a folder that may not be entered
+        except OSError as error:  # a name too long for the file system, a folder without access
             raise MotionFileError(f"{path}: cannot be read ({error.strerror or error}).") from None
         except MotionLLMError as error:
             raise MotionFileError(f"{path}: {error}") from None
@@ -106,10 +105,10 @@ class Motion:
         """Write by suffix: .bvh (centimetres), .glb (skinned body, metres), .html (a page that plays it),
         .npy (joints), .npz (joints, fps), .png, .gif, .mp4 (pictures).
 
-        .npy keeps no fps and no names: it takes the 22 joints at 20 fps or KIT-ML's 21 at 12.5 fps, in the data
-        set's own unit. A clip still as its BVH file had it is saved with that file's rotations, units and axes;
-        units "cm" or "m" saves it as BVH in these and Y up, the rig kept, where other programs take it so.
-        Raises MotionFileError for another suffix or a folder that cannot be written.
+        .npy keeps no fps and no names: it takes the 22 joints at 20 fps or KIT-ML's 21 at 12.5 fps, in the data set's
+        own unit. A clip that is unchanged since it was loaded from BVH is saved with that file's rotations, units and
+        axes. units "cm" or "m" saves BVH in that unit and Y up, keeping the rig, for programs that expect these. Raises
+        MotionFileError for another suffix or a folder that cannot be written.
         """
         path = Path(path)
         if units is not None and (units not in METRES or path.suffix.lower() != ".bvh"):
@@ -125,17 +124,17 @@ class Motion:
             raise MotionFileError(f"{path}: {error}") from None
 
     def resample(self, fps: float) -> Motion:
-        """The clip at another rate, from its first frame on; the duration is kept to a frame.
+        """The clip at another frame rate, from its first frame; the duration is preserved to within a frame.
 
-        Positions are interpolated linearly (rotations spherically where the BVH file's are kept), without a
-        low-pass filter, as the field's data sets do: from 120 to 20 fps every sixth frame is taken as it is.
-        What a body does above 10 Hz (impacts, marker jitter) then aliases: 0.5 to 2 mm on average on CMU takes.
+        Positions are interpolated linearly (rotations spherically where the BVH file's are kept), without a low-pass
+        filter, as the field's data sets do: from 120 to 20 fps every sixth frame is kept unchanged. Movement above 10
+        Hz (impacts, marker jitter) then aliases: 0.5 to 2 mm on average on CMU takes.
         """
         if not (np.isfinite(fps) and fps > 0):
             raise MotionLLMError(f"fps is {fps}; frames a second above 0 are needed.")
         if abs(fps - self.fps) < 1e-6 * self.fps:
             return self
-        if fps > self.fps:  # more frames than there are: as many as could be read
+        if fps > self.fps:  # upsampling: within the limits of files
             budget.check_clip(int(min(self.duration * fps, 1e12)), self.joints.shape[1], fps)
         bvh = self._own_bvh()
         if bvh is not None:
@@ -187,7 +186,7 @@ class Motion:
 
     @property
     def leg(self) -> float:
-        """Metres of thigh and shin together, the median over the clip; the body's size is kept as this."""
+        """Length of thigh and shin together, in metres, median over the clip: the measure of body size."""
         joints = self.body().joints
         bones = (np.linalg.norm(joints[:, a] - joints[:, b], axis=-1) for a, b in ((2, 5), (5, 8)))
         return float(sum(np.median(bone) for bone in bones))
@@ -228,7 +227,7 @@ class Motion:
 
 
 def joints_of(bvh: BVH, skeleton: Skeleton | Rig) -> np.ndarray:
-    """The file's joints, those of `skeleton` in its order where the file has helpers beside them."""
+    """Positions of a BVH's joints; only those of `skeleton`, in its order, where the file has additional ones."""
     positions = bvh.positions()
     if skeleton.joints == bvh.joints:
         return positions
@@ -246,7 +245,7 @@ def rest_pose(skeleton: Skeleton, joints: np.ndarray) -> np.ndarray:
     mirror = 1.0 if axes[skeleton.face[1]][0] > 0 else -1.0
     rest = axes * [mirror, 1.0, 1.0]
     for chain in skeleton.chains:
-        if chain[0] != 0:  # an arm: everything after the collar goes on as the collar does
+        if chain[0] != 0:  # an arm: everything after the collar continues in its direction
             rest[list(chain[2:])] = rest[chain[1]]
     for j in range(len(parents)):
         children = [k for k, parent in enumerate(parents) if parent == j]

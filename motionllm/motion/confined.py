@@ -1,8 +1,8 @@
-"""Motion files of strangers: read in a process of their own, with bounds on memory and time, that may be killed.
+"""Reads untrusted motion files in a separate process with limits on memory and time.
 
-One helper process imports the readers once and forks a child for each file, within milliseconds; where there is no fork
-(Windows) each file gets a process that imports them anew. A child sets its own limits before it opens the file, and
-gives back plain arrays: nothing that it sends is unpickled.
+One helper process imports the readers once and forks a child per file, within milliseconds; without fork (Windows) each
+file gets a new process that imports them again. A child sets its own limits before it opens the file, and returns plain
+arrays: nothing it sends is unpickled.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from motionllm.motion.rigs import Rig, RigMap, load_rig
 from motionllm.motion.skeleton import SKELETONS
 
 FORKS = hasattr(os, "fork") and hasattr(socket, "send_fds")
-_DONE = b"whole"  # a child's last bytes: without them it was ended
+_DONE = b"whole"  # a child's last bytes: if they are missing, it was killed
 _LIBRARY = "import sys; sys.path.insert(0, sys.argv[1]); from motionllm.motion import confined; confined.{}()"
 
 
@@ -44,7 +44,7 @@ def load_confined(
     seconds: float = 20.0,
     megabytes: int = 2048,
 ) -> Motion:
-    """`Motion.load` in a process of its own that has `seconds` and (on Unix) `megabytes` of memory for it.
+    """`Motion.load` in a separate process, limited to `seconds` and (on Unix) to `megabytes` of memory.
 
     Raises MotionFileError as `Motion.load` does, and where the file needs more than that.
     """
@@ -58,22 +58,22 @@ def load_confined(
         )
     with np.load(io.BytesIO(answer[: -len(_DONE)]), allow_pickle=False) as archive:
         arrays = {key: archive[key] for key in archive.files}
-    said = json.loads(arrays.pop("said").tobytes())
-    if "error" in said:
-        raise MotionFileError(said["error"])
-    if "defect" in said:
-        raise RuntimeError(f"Reading {path} failed:\n{said['defect']}")
-    return _unpacked(said, arrays)
+    reply = json.loads(arrays.pop("reply").tobytes())
+    if "error" in reply:
+        raise MotionFileError(reply["error"])
+    if "defect" in reply:
+        raise RuntimeError(f"Reading {path} failed:\n{reply['defect']}")
+    return _unpacked(reply, arrays)
 
 
 # -- asking -------------------------------------------------------------------------------------------------
 
 _lock = threading.Lock()
-_helper: tuple[int, subprocess.Popen[bytes], socket.socket] | None = None  # whose it is, the process, our end
+_helper: tuple[int, subprocess.Popen[bytes], socket.socket] | None = None  # owner's id, helper, our socket
 
 
 def _forked(request: bytes, seconds: float) -> bytes:
-    """The answer of a child of the helper, whole or as far as it came."""
+    """The answer of a child of the helper, complete or as much as arrived."""
     reading, writing = os.pipe()
     try:
         try:
@@ -82,13 +82,13 @@ def _forked(request: bytes, seconds: float) -> bytes:
                     try:
                         _send(request, writing)
                         break
-                    except OSError:  # the helper was killed: another one is started
+                    except OSError:  # the helper was killed: start another
                         _stop()
                         if attempt == 2:
                             raise
         finally:
             os.close(writing)
-        end = time.monotonic() + seconds + 5  # the child's own clock ends it earlier
+        end = time.monotonic() + seconds + 5  # the child's own timer ends it earlier
         parts = []
         while select.select([reading], [], [], max(0.0, end - time.monotonic()))[0]:
             parts.append(os.read(reading, 1 << 20))
@@ -101,7 +101,7 @@ def _forked(request: bytes, seconds: float) -> bytes:
 
 def _send(request: bytes, writing: int) -> None:
     global _helper
-    if _helper is None or _helper[0] != os.getpid():  # a fork of this process has no helper yet
+    if _helper is None or _helper[0] != os.getpid():  # a fork of this process has no helper of its own yet
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
@@ -110,7 +110,7 @@ def _send(request: bytes, writing: int) -> None:
                 stdout=subprocess.DEVNULL,
                 env=_environment(),
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C is for us; the helper ends when our end of the socket closes
+                start_new_session=True,  # Ctrl-C is for the parent; the helper ends when our end of the socket closes
             )
         _helper = os.getpid(), process, ours
     ours = _helper[2]
@@ -130,7 +130,7 @@ def _stop() -> None:
 
 
 def _started(request: bytes, seconds: float) -> bytes:
-    """The answer of a process started for this file."""
+    """The answer of a new process started for this file."""
     command = _command("answer")
     with contextlib.suppress(subprocess.TimeoutExpired):
         started = subprocess.run(
@@ -152,9 +152,9 @@ def _environment() -> dict[str, str]:
 
 
 def serve() -> None:
-    """The helper: forks a child for each request that comes over the socket, until its other end is closed."""
+    """The helper's loop: fork a child per request on the socket until its other end is closed."""
     requests = socket.socket(fileno=int(sys.argv[2]))
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children that end are not waited for
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are reaped automatically
     while True:
         head, descriptors, _, _ = socket.recv_fds(requests, 4, 1)
         if not head:
@@ -172,7 +172,7 @@ def serve() -> None:
 
 
 def answer() -> None:
-    """One request, on the standard streams."""
+    """Serve one request on the standard streams."""
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     sys.stdout = sys.stderr
     with out:
@@ -185,35 +185,35 @@ def _answer(request: bytes, out: Any) -> None:
     _limit(job["seconds"], job["megabytes"])
     arrays: dict[str, Any] = {}
     try:
-        said, arrays = _packed(Motion.load(job["path"], job["rig"]))
+        reply, arrays = _packed(Motion.load(job["path"], job["rig"]))
     except MotionFileError as error:
-        said = {"error": str(error)}
+        reply = {"error": str(error)}
     except MemoryError:
-        return  # as where the system ends us for it
+        return  # the same exit as when the system kills the process for it
     except BaseException:
-        said = {"defect": traceback.format_exc()[-4000:]}
+        reply = {"defect": traceback.format_exc()[-4000:]}
     buffer = io.BytesIO()
-    np.savez(buffer, said=np.frombuffer(json.dumps(said).encode(), np.uint8), **arrays)
+    np.savez(buffer, reply=np.frombuffer(json.dumps(reply).encode(), np.uint8), **arrays)
     out.write(buffer.getbuffer())
     out.write(_DONE)
 
 
 def _limit(seconds: float, megabytes: int) -> None:
-    """End this process by itself after so much time, and let it have no more memory than that."""
+    """Limit this process: exit after `seconds`, allocate at most `megabytes`."""
     try:
         import resource
-    except ImportError:  # Windows: the clock of whoever started us
+    except ImportError:  # Windows: the parent's timer
         return
 
     def limit(what: int, most: int) -> None:
-        with contextlib.suppress(OSError, ValueError):  # a stricter limit holds already
+        with contextlib.suppress(OSError, ValueError):  # a stricter limit is already set
             resource.setrlimit(what, (most, most))
 
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     limit(resource.RLIMIT_CPU, int(seconds) + 1)
     limit(resource.RLIMIT_AS, megabytes << 20)
-    limit(resource.RLIMIT_FSIZE, 0)  # a reader writes nothing
+    limit(resource.RLIMIT_FSIZE, 0)  # readers write no files
     limit(resource.RLIMIT_CORE, 0)
 
 
@@ -221,31 +221,31 @@ def _limit(seconds: float, megabytes: int) -> None:
 
 
 def _packed(motion: Motion) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    said: dict[str, Any] = {"fps": motion.fps, "name": motion.name, "notes": motion.notes}
+    reply: dict[str, Any] = {"fps": motion.fps, "name": motion.name, "notes": motion.notes}
     arrays = {"joints": motion.joints}
     skeleton, bvh, places = motion.skeleton, motion.bvh, motion.places
     if isinstance(skeleton, Rig):
-        said["rig"] = {"name": skeleton.name, "joints": skeleton.joints, "parents": skeleton.parents}
+        reply["rig"] = {"name": skeleton.name, "joints": skeleton.joints, "parents": skeleton.parents}
         arrays["rig_offsets"] = skeleton.offsets
     else:
-        said["skeleton"] = skeleton.name
+        reply["skeleton"] = skeleton.name
     if bvh is not None:
-        fields = {field.name: getattr(bvh, field.name) for field in dataclasses.fields(bvh)}
-        arrays |= {f"bvh_{name}": fields.pop(name) for name in ("offsets", "values")}
-        said["bvh"] = fields | {"ends": [[j, *offset.tolist()] for j, offset in fields["ends"].items()]}
+        take = {field.name: getattr(bvh, field.name) for field in dataclasses.fields(bvh)}
+        arrays |= {f"bvh_{name}": take.pop(name) for name in ("offsets", "values")}
+        reply["bvh"] = take | {"ends": [[j, *offset.tolist()] for j, offset in take["ends"].items()]}
     if places is not None:
-        said["places"] = dataclasses.asdict(places)
-    return said, arrays
+        reply["places"] = dataclasses.asdict(places)
+    return reply, arrays
 
 
-def _unpacked(said: dict[str, Any], arrays: dict[str, np.ndarray]) -> Motion:
-    bvh, places, rig = said.get("bvh"), said.get("places"), said.get("rig")
+def _unpacked(reply: dict[str, Any], arrays: dict[str, np.ndarray]) -> Motion:
+    bvh, places, rig = reply.get("bvh"), reply.get("places"), reply.get("rig")
     return Motion(
         arrays["joints"],
-        said["fps"],
-        SKELETONS[said["skeleton"]] if rig is None else Rig(**_tuples(rig), offsets=arrays["rig_offsets"]),
-        said["name"],
-        tuple(said["notes"]),
+        reply["fps"],
+        SKELETONS[reply["skeleton"]] if rig is None else Rig(**_tuples(rig), offsets=arrays["rig_offsets"]),
+        reply["name"],
+        tuple(reply["notes"]),
         None
         if bvh is None
         else BVH(
@@ -258,7 +258,7 @@ def _unpacked(said: dict[str, Any], arrays: dict[str, np.ndarray]) -> Motion:
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has lists alone: the fields that they stand in hold tuples."""
+    """Lists to tuples, recursively: JSON has only lists, the dataclass fields hold tuples."""
 
     def tupled(value: Any) -> Any:
         return tuple(tupled(v) for v in value) if isinstance(value, list) else value

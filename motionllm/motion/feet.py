@@ -1,4 +1,4 @@
-"""Feet that stand stay put: contacts found in a clip, and its legs solved anew so that they do not slide."""
+"""Foot locking: detects foot contacts in a clip and re-solves its legs so that standing feet do not slide."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from scipy.ndimage import binary_closing, binary_opening
 
 from motionllm.motion.features import check_joints
 
-LEGS = ((1, 4, 7, 10), (2, 5, 8, 11))  # hip, knee, ankle, foot of the left and the right leg
-SLOW, LOW = 0.3, 0.09  # metres a second, metres above the floor: under both a foot stands
+LEGS = ((1, 4, 7, 10), (2, 5, 8, 11))  # hip, knee, ankle, foot of the left leg and the right leg
+SLOW, LOW = 0.3, 0.09  # metres per second, metres above the floor: a foot below both stands
 
 
 def contacts(joints: np.ndarray, fps: float) -> np.ndarray:
@@ -24,7 +24,7 @@ def contacts(joints: np.ndarray, fps: float) -> np.ndarray:
     )
     standing = (speed < SLOW) & (toes[..., 1] - floor < LOW)
     for side in range(2):
-        # Edges are padded by themselves, so that a contact cut off by the clip's end counts.
+        # Edges are padded with their own value, so that a contact cut off by the clip's end counts.
         padded = np.pad(standing[:, side], (round(fps),) * 2, mode="edge")
         padded = binary_closing(padded, np.ones(max(1, round(0.1 * fps))))
         padded = binary_opening(padded, np.ones(max(1, round(0.15 * fps))))
@@ -35,9 +35,9 @@ def contacts(joints: np.ndarray, fps: float) -> np.ndarray:
 def lock_feet(joints: np.ndarray, fps: float, blend: float = 0.15) -> np.ndarray:
     """Joints (T, 22, 3) whose standing feet keep their place, float32; bone lengths and everything above the hips stay.
 
-    Each contact is pinned where its toe is for the most part (the median); the shift fades in and out over `blend`
-    seconds. The knee follows by two-bone inverse kinematics in the plane it bends in; where a pin is out of the leg's
-    reach, the foot comes as near as it can. Raises MotionLLMError for joints of a wrong shape or not finite.
+    Each contact is pinned at the median position of its toe; the shift fades in and out over `blend` seconds. The knee
+    follows by two-bone inverse kinematics in its bending plane; where a pin is out of the leg's reach, the foot comes
+    as close as it can. Raises MotionLLMError for joints of a wrong shape or not finite.
     """
     moved = check_joints(joints, least=1).copy()
     standing = contacts(moved, fps)
@@ -52,7 +52,7 @@ def lock_feet(joints: np.ndarray, fps: float, blend: float = 0.15) -> np.ndarray
                 away = max(a - t, t - b + 1, 0) / (ramp + 1)
                 near = 1 - (3 * away**2 - 2 * away**3)
                 if near > weight[t]:
-                    # Outside the contact the shift of its nearest frame fades out.
+                    # Outside a contact the shift of its nearest frame fades out.
                     weight[t], shift[t] = near, near * (pin - moved[min(max(t, a), b - 1), toe])
         foot = moved[:, toe] - moved[:, ankle]
         moved[:, knee], moved[:, ankle] = _two_bones(

@@ -1,7 +1,7 @@
 """GLB: a clip as an animated, skinned stick body that Blender, Unity, three.js and viewers open.
 
-One node a joint, its rotations (and where they vary its translations) as a glTF 2.0 animation; one mesh whose
-bones are eight-sided spindles, each bound rigidly to the joint it hangs from. Metres, Y up, as glTF wants.
+One node per joint, whose rotations (and translations, where they vary) form a glTF 2.0 animation; one mesh of
+eight-sided spindles, one per bone, each bound rigidly to the bone's parent joint. Metres, Y up, as glTF requires.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FLOAT, _USHORT, _UINT = 5126, 5123, 5125  # glTF's component types
 
 
 def write_glb(bvh: BVH, path: str | os.PathLike[str], name: str = "motion") -> None:
-    """Write a take as GLB (beside and renamed): joint nodes, skin, mesh and one animation.
+    """Write a take as GLB: joint nodes, skin, mesh and one animation.
 
     Raises MotionFileError where the folder cannot be written.
     """
@@ -30,7 +30,7 @@ def write_glb(bvh: BVH, path: str | os.PathLike[str], name: str = "motion") -> N
 
     translations, rotations = bvh.local()
     translations = translations * bvh.unit
-    upright = UPRIGHT[bvh.up]  # the root alone stands in the file's axes; below it everything is relative
+    upright = UPRIGHT[bvh.up]  # only the root is in the file's axes; everything below it is relative
     translations[:, 0], rotations[:, 0] = translations[:, 0] @ upright.T, upright @ rotations[:, 0]
     joints, frames = len(bvh.joints), len(bvh)
     world, turned = _bind_pose(bvh)
@@ -64,7 +64,7 @@ def write_glb(bvh: BVH, path: str | os.PathLike[str], name: str = "motion") -> N
     file.nodes.append(gl.Node(name=name, mesh=0, skin=0))
 
     binds = np.tile(np.eye(4, dtype=np.float32), (joints, 1, 1))
-    binds[:, :3, :3] = turned  # column-major: the transpose, so the inverse, as it lies in memory
+    binds[:, :3, :3] = turned  # column-major: the transpose of the inverse, as stored in memory
     binds[:, 3, :3] = -np.einsum("jba,jb->ja", turned, world)
     inverse = accessor(binds.reshape(joints, 16), "MAT4", _FLOAT)
     file.skins.append(gl.Skin(joints=list(range(joints)), inverseBindMatrices=inverse, skeleton=0))
@@ -118,9 +118,10 @@ def write_glb(bvh: BVH, path: str | os.PathLike[str], name: str = "motion") -> N
 
 
 def _bind_pose(bvh: BVH) -> tuple[np.ndarray, np.ndarray]:
-    """Where the joints (J, 3) stand, metres, and how they are turned (J, 3, 3), when the skin is bound: engines make
-    their avatar of it. The rest pose, upright; where the file has none (no offsets, bones all in one line), the first
-    frame above the origin."""
+    """Positions (J, 3), metres, and rotations (J, 3, 3) of the joints in the bind pose, from which engines build their
+    avatar: the rest pose, upright, or, where the file has none (no offsets, all bones in one line), the first frame
+    above the origin.
+    """
     up = bvh.rest_up()
     if not up:
         places, turned = (found[0] for found in bvh.cut(0, 1).world())
@@ -130,7 +131,9 @@ def _bind_pose(bvh: BVH) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _quaternions(matrices: np.ndarray) -> np.ndarray:
-    """(T, 3, 3) → (T, 4) as x, y, z, w, each in the half-space of the one before: between them one turns shortly."""
+    """(T, 3, 3) → (T, 4) as x, y, z, w, each with the sign closest to the previous one, so that interpolation takes the
+    short way.
+    """
     quaternions = Rotation.from_matrix(matrices).as_quat()
     flips = (quaternions[1:] * quaternions[:-1]).sum(-1) < 0
     signs = np.concatenate([[1.0], np.where(np.cumsum(flips) % 2 == 1, -1.0, 1.0)])
@@ -138,7 +141,7 @@ def _quaternions(matrices: np.ndarray) -> np.ndarray:
 
 
 def _side(name: str) -> str:
-    """The side of the body that a joint's name tells ("left_hip", "mixamorig:LeftArm", "lFoot", "hand.R"), or ""."""
+    """The side of the body named in a joint's name ("left_hip", "mixamorig:LeftArm", "lFoot", "hand.R"), or ""."""
     bare = name.rpartition(":")[2]
     for side in ("left", "right"):
         if side in bare.lower() or re.match(f"{side[0]}[A-Z_.]|{side[0].upper()}[A-Z_.]", bare):
@@ -149,7 +152,7 @@ def _side(name: str) -> str:
 
 
 def _bones(bvh: BVH, world: np.ndarray, turned: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Triangles of the bones of one side in the bind pose: points (V, 3), normals (V, 3), joint of each (V,)."""
+    """Triangles of one side's bones in the bind pose: points (V, 3), normals (V, 3), joint index of each point (V,)."""
     pieces = []
     stature = max(float(np.ptp(world, axis=0).max()), 1e-3)
     spans = [(parent, world[parent], world[j], bvh.joints[j]) for j, parent in enumerate(bvh.parents) if parent >= 0]
@@ -174,7 +177,7 @@ def _bones(bvh: BVH, world: np.ndarray, turned: np.ndarray, side: str) -> tuple[
 
 
 def _spindle(start: np.ndarray, end: np.ndarray, width: float) -> np.ndarray:
-    """(F, 3, 3) outward triangles of a bone: a point at either end, two rings of `_SIDES` corners between."""
+    """(F, 3, 3) outward-facing triangles of a bone: a tip at either end, two rings of `_SIDES` corners between them."""
     along = (end - start) / np.linalg.norm(end - start)
     square = np.cross(along, np.eye(3)[np.argmin(np.abs(along))])
     square /= np.linalg.norm(square)

@@ -1,4 +1,4 @@
-"""A page to look at motion: one self-contained HTML file with figures that turn, play and scrub; works offline.
+"""An HTML page that plays motion: one self-contained file with figures to rotate, play and scrub; works offline.
 
 The drawing itself is `player.js`, shared with the demo's page; joints stand in the page as whole millimetres.
 """
@@ -25,8 +25,8 @@ MOST = 4  # figures side by side
 def write_page(motions: Sequence[Motion], path: str | os.PathLike[str], titles: Sequence[str] | None = None) -> None:
     """Write clips, side by side under one clock, as a page.
 
-    titles: what stands above each; by default the clip's name. Raises MotionLLMError for none or more than 4 clips or
-    a rig whose joints are not recognised, MotionFileError where the folder cannot be written.
+    titles: the heading of each; by default the clip's name. Raises MotionLLMError for none or more than 4 clips or a
+    rig whose joints are not recognised, MotionFileError where the folder cannot be written.
     """
     if not 1 <= len(motions) <= MOST:
         raise MotionLLMError(f"{len(motions)} clips were given; a page shows 1 to {MOST} side by side.")
@@ -42,7 +42,7 @@ def write_page(motions: Sequence[Motion], path: str | os.PathLike[str], titles: 
 
 
 def stored(joints: np.ndarray, fps: float) -> dict[str, Any]:
-    """(T, 22, 3) metres as the player reads it."""
+    """Encode (T, 22, 3) metres as the player reads it."""
     return {"fps": fps, "joints": np.round(np.asarray(joints, np.float64).reshape(-1) * 1000).astype(int).tolist()}
 
 

@@ -1,8 +1,7 @@
 """Pictures of motion: a strip of poses (PNG), and animations (GIF, MP4) whose camera follows the body.
 
-Everything is projected by hand (orthographic, three-quarter view from the front) and drawn with Pillow at
-twice the size, then halved: no display is needed and a frame takes a few milliseconds.
-The body's left is orange, its right blue.
+Everything is projected here (orthographic, three-quarter view from the front), drawn with Pillow at twice the size,
+then halved: this needs no display, and a frame takes a few milliseconds. The body's left is orange, its right blue.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _COLOURS = {"left": (230, 120, 48), "right": (43, 108, 184), "": (62, 68, 78)}
 _AZIMUTH, _ELEVATION = np.radians(-48.0), np.radians(16.0)
 _REACH = 2.6  # metres of floor shown around the body
 
-# (from, to, side, width in metres) of the 22 joints: the trunk is painted as one shape, limbs bone by bone.
+# (from, to, side, width in metres) of the 22 joints: the trunk is drawn as one shape, limbs bone by bone.
 _Bone = tuple[int, int, str, float]
 _TRUNK: list[_Bone] = [
     (a, b, "", 0.1)
@@ -53,7 +52,7 @@ _CHEST = (16, 17, 2, 1)  # the trunk's outline: shoulders and hips
 
 
 class _Figure:
-    """What is drawn of a clip: joints (T, J, 3), bones, heading (T, 2) on the floor, floor height."""
+    """Drawing data of a clip: joints (T, J, 3), bones, heading (T, 2) on the floor, floor height."""
 
     def __init__(self, motion: Motion) -> None:
         try:
@@ -64,7 +63,7 @@ class _Figure:
             right_hip, left_hip, right_shoulder, left_shoulder = HUMANML3D.face
             across = self.joints[:, left_hip] - self.joints[:, right_hip]
             across = across + self.joints[:, left_shoulder] - self.joints[:, right_shoulder]
-        except MotionLLMError:  # an unknown rig is drawn as it is, without sides
+        except MotionLLMError:  # an unknown rig is drawn as is, without left and right
             self.joints = motion.joints.astype(np.float64)
             self.trunk, self.limbs = [], [(p, j, "", 0.04) for j, p in enumerate(motion.skeleton.parents) if p >= 0]
             self.head = None
@@ -82,7 +81,7 @@ class _Canvas:
         self.width, self.height = size[0] * _SCALE, size[1] * _SCALE
         self.image = Image.new("RGB", (self.width, self.height), _PAPER)
         self.draw = ImageDraw.Draw(self.image)
-        self.scale = scale * _SCALE  # pixels a metre
+        self.scale = scale * _SCALE  # pixels per metre
         self.toward = np.array([np.sin(azimuth), 0.0, np.cos(azimuth)])  # from the body to the camera
         self.right = np.array([self.toward[2], 0.0, -self.toward[0]])
         self.floor = floor
@@ -108,7 +107,7 @@ class _Canvas:
         return [(float(x), float(y)) for x, y in self.project(world)[0]]
 
     def tiles(self, edge: float = 0.5) -> None:
-        """A chequered floor that stays with the world and fades out around the target."""
+        """A chequered floor, fixed in the world, that fades out away from the target."""
         centre = self.target[[0, 2]]
         first = np.floor((centre - _REACH) / edge).astype(int)
         last = np.ceil((centre + _REACH) / edge).astype(int)
@@ -121,7 +120,7 @@ class _Canvas:
                 self.draw.polygon(self.flat(corners), fill=_mix(_TILE, _PAPER, away**2))
 
     def path(self, points: np.ndarray) -> None:
-        """The way the root has taken over the floor."""
+        """The path of the root over the floor."""
         if len(points) > 1:
             self.draw.line(self.flat(points), fill=_PATH, width=round(1.5 * _SCALE), joint="curve")
 
@@ -159,7 +158,7 @@ class _Canvas:
     def _capsules(
         self, points: np.ndarray, bones: list[_Bone], colour: tuple[int, int, int], outline: tuple[int, ...] = ()
     ) -> None:
-        """Round-ended bones of one colour, under them a rim of paper that keeps crossing limbs apart."""
+        """Round-ended bones of one colour, outlined in the background colour to separate crossing limbs."""
         for extra, fill in ((0.018, _PAPER), (0.0, colour)):
             if outline:
                 self.draw.polygon([(float(x), float(y)) for x, y in points[list(outline)]], fill=fill)
@@ -181,7 +180,7 @@ class _Canvas:
         self.draw.text((x * _SCALE, y * _SCALE), text, fill=colour, font=font, anchor=anchor)
 
     def legend(self, x: float, y: float) -> None:
-        """Which colour is which side, right-aligned at x."""
+        """The legend of left and right colours, right-aligned at x."""
         self.text(x, y, "right", 12, _COLOURS["right"], "ra")
         self.text(x - 36, y, "left", 12, _COLOURS["left"], "ra")
 
@@ -244,9 +243,9 @@ def strip(motion: Motion, path: str | os.PathLike[str], frames: int = 8, title: 
 
 
 def contact_sheet(clips: Sequence[tuple[str, Motion]], path: str | os.PathLike[str], across: int = 5) -> None:
-    """A PNG of many clips to look over: of each its name, its seconds, and three poses (begun, midway, ended).
+    """A PNG of many clips to look over: for each its name, its seconds, and three poses (start, middle, end).
 
-    clips: (name, motion). across: clips in a row. Raises MotionFileError where it cannot be written.
+    clips: (name, motion). across: clips per row. Raises MotionFileError where it cannot be written.
     """
     if not clips:
         raise MotionLLMError("A contact sheet needs at least one clip.")
@@ -272,7 +271,7 @@ def contact_sheet(clips: Sequence[tuple[str, Motion]], path: str | os.PathLike[s
 def frames(motion: Motion, size: tuple[int, int] = (480, 480), title: str | None = None) -> list[np.ndarray]:
     """The clip at 20 fps as images, a list of (height, width, 3) uint8; the camera follows the body.
 
-    size: (width, height) in pixels, even numbers as H.264 asks. title: a caption on top.
+    size: (width, height) in pixels, even numbers as H.264 requires. title: a caption on top.
     """
     if min(size) < 64 or size[0] % 2 or size[1] % 2:
         raise MotionLLMError(f"Picture size is {size[0]}x{size[1]}; even numbers from 64 on are needed.")
@@ -313,7 +312,7 @@ def animate(
 
 
 def _gif(images: list[np.ndarray], path: Path) -> None:
-    # One palette for all frames, from three of them: no flicker, and unchanged floor costs nothing.
+    # One palette for all frames, computed from three of them: no flicker, and the unchanged floor compresses away.
     sample = np.concatenate([images[0], images[len(images) // 2], images[-1]])
     palette = Image.fromarray(sample).quantize(96, dither=Image.Dither.NONE)
     pages = [Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
@@ -324,17 +323,17 @@ def _mp4(images: list[np.ndarray], path: Path) -> None:
     import imageio_ffmpeg
 
     height, width = images[0].shape[:2]
-    # Not by imageio_ffmpeg.write_frames: it does not look at how ffmpeg ended.
+    # imageio_ffmpeg.write_frames is not used because it ignores ffmpeg's exit status.
     command = [
         imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24",
         "-s", f"{width}x{height}", "-r", f"{FPS:g}", "-i", "-", "-an", "-c:v", "libx264", "-pix_fmt", "yuv420p",
         "-crf", "20", "-preset", "veryfast", "-movflags", "+faststart", f"file:{path}",
     ]  # fmt: skip
-    with tempfile.TemporaryFile() as told:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=told, stderr=told)
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output)
         assert process.stdin is not None
         try:
-            with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # what it says tells more than the pipe
+            with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # ffmpeg's message is clearer
                 for image in images:
                     pipe.write(np.ascontiguousarray(image).data)
         except BaseException:
@@ -342,10 +341,12 @@ def _mp4(images: list[np.ndarray], path: Path) -> None:
             raise
         finally:
             process.wait()
-        told.seek(0)
-        said = told.read().decode(errors="replace").strip()
-    if process.returncode or said:  # on a full disk some versions say so and end with 0
-        reason = re.sub(r"\[[^]]* @ 0x\w+\] ", "", said.splitlines()[-1]) if said else f"status {process.returncode}"
+        output.seek(0)
+        message = output.read().decode(errors="replace").strip()
+    if process.returncode or message:  # on a full disk some versions print it and exit with 0
+        reason = (
+            re.sub(r"\[[^]]* @ 0x\w+\] ", "", message.splitlines()[-1]) if message else f"status {process.returncode}"
+        )
         raise OSError(f"ffmpeg: {reason[:200]}")
 
 

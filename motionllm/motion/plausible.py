@@ -1,8 +1,9 @@
-"""Is this a body? What 22 joints must be like, whatever file they come from: size, proportions, speed, upright, sides.
+"""Plausibility of a body, whatever file its 22 joints come from: size, proportions, speed, upright axis, left and
+right.
 
-What is certainly wrong and certainly mended (units, the axis that is up, a mirrored file) is mended and said in a note
-that begins with "mended:"; what is doubtful is kept and noted with "check:"; what is no body is refused. The bounds lie
-far outside 3,000 takes of people who walk, fight, climb, crawl, lie and turn cartwheels.
+Errors that are certain and can be corrected (units, up axis, a mirrored file) are corrected, with a note that begins
+with "mended:"; doubtful values are kept, with a note that begins with "check:"; anything that cannot be a body is
+refused. The thresholds lie far outside 3,000 takes of people who walk, fight, climb, crawl, lie and turn cartwheels.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from motionllm.motion.bvh import UPRIGHT
 from motionllm.motion.skeleton import HUMANML3D
 
 MENDED, CHECK = "mended: ", "check: "
-_FRAMES = 400  # looked at for what a clip does throughout; speed is measured over all of them
-_LEG = (0.25, 1.6)  # metres of thigh and shin: refused outside
-_PERSON = (0.45, 1.2)  # noted outside
-_SPEED = (30.0, 300.0)  # metres per second of the fastest joint: noted above, refused above
-_FAR = 1e5  # metres from the origin, where float32 counts in centimetres
+_FRAMES = 400  # frames sampled for what holds throughout a clip; speed is measured on all frames
+_LEG = (0.25, 1.6)  # metres of thigh and shin together: refused outside this range
+_PERSON = (0.45, 1.2)  # noted outside this range
+_SPEED = (30.0, 300.0)  # metres per second of the fastest joint: noted above the first, refused above the second
+_FAR = 1e5  # metres from the origin, beyond which float32 resolves only centimetres
 _UNITS = (("centimetres", 0.01), ("millimetres", 0.001), ("inches", 0.0254))
-# Name, bones (pairs of joints; their mean length counts), and the share of the leg that they have: noted, refused.
+# Name, bones (pairs of joints, averaged), and the ranges of their length relative to the leg: noted outside the first,
+# refused outside the second.
 _SHARES = (
     ("the torso (pelvis to neck) is", ("pelvis neck",), (0.25, 1.1), (0.08, 3.0)),
     ("the hips are", ("left_hip right_hip",), (0.05, 0.5), (0.005, 1.5)),
@@ -39,7 +41,7 @@ _AT = {name: j for j, name in enumerate(HUMANML3D.joints)}
 
 @dataclass(frozen=True)
 class Findings:
-    """What is to be done with a clip: scale it, turn its axis `up` upwards, mirror it; and what was noticed."""
+    """Corrections for a clip (scale it, rotate its axis `up` upwards, mirror it), and notes on what was noticed."""
 
     scale: float = 1.0
     up: str = "y"
@@ -47,22 +49,21 @@ class Findings:
     notes: tuple[str, ...] = ()
 
     def apply(self, points: np.ndarray) -> np.ndarray:
-        """Points (…, 3) mended, metres and Y up."""
+        """Points (…, 3), corrected: metres, Y up."""
         if self.scale == 1.0 and self.up == "y" and not self.mirrored:
             return points
         return (points * self.scale) @ UPRIGHT[self.up].T * ([-1.0, 1.0, 1.0] if self.mirrored else 1.0)
 
 
 def doubts(notes: Sequence[str]) -> list[str]:
-    """The notes of a clip that a person should look at: what is doubtful, then what was mended."""
+    """The notes of a clip that a person should read: doubts first, then corrections."""
     return [n for n in notes if n.startswith(CHECK)] + [n for n in notes if n.startswith(MENDED)]
 
 
 def inspect(body: np.ndarray, fps: float, units: bool = False, up: str | None = None) -> Findings:
-    """What is wrong with a body (T, 22, 3), in metres, Y up.
-
-    units: whether centimetres, millimetres and inches may be mended. up: the axis that is up, where that is known.
-    Raises MotionLLMError, one sentence with the value and the remedy, for joints that are no person's.
+    """Check a body (T, 22, 3), in metres, Y up. units: whether centimetres, millimetres and inches may be corrected.
+    up: the up axis, where it is known. Raises MotionLLMError, in one sentence with the value and the remedy, for joints
+    that cannot be a person's.
     """
     body = np.asarray(body, np.float64)
     few = body[:: max(1, len(body) // _FRAMES)]
@@ -72,15 +73,15 @@ def inspect(body: np.ndarray, fps: float, units: bool = False, up: str | None = 
     _proportions(few, notes)
     _speed(body, scale, fps, notes)
     if up is None:
-        up, said = up_axis(few)
-        notes += said
+        up, up_notes = up_axis(few)
+        notes += up_notes
     few = few @ UPRIGHT[up].T
     mirrored = _sides(few, notes)
     return Findings(scale, up, mirrored, tuple(notes))
 
 
 def _size(few: np.ndarray, units: bool) -> tuple[float, list[str]]:
-    """The scale to metres, and notes, from the length of the legs."""
+    """Scale to metres, from the length of the legs, and notes."""
     leg = _leg(few)
     if _LEG[0] <= leg <= _LEG[1]:
         if _PERSON[0] <= leg <= _PERSON[1]:
@@ -161,36 +162,34 @@ def _speed(body: np.ndarray, scale: float, fps: float, notes: list[str]) -> None
 
 
 def up_axis(body: np.ndarray, rest: str | None = None) -> tuple[str, list[str]]:
-    """The axis of the file along which a body (T, 22, 3), metres, stands upright, and notes.
+    """The axis of the file along which a body (T, 22, 3), in metres, stands upright, and notes.
 
-    rest: the axis along which the rest pose of the file stands ("": it has none); None: the file's format has Y up.
-    A handstand is no body upside down, and one who lies does not stand along the floor: the hands, the way the body
-    goes and the floor at 0 decide.
+    rest: the axis along which the file's rest pose stands ("": it has none); None: the format defines Y up. A handstand
+    must not count as an upside-down file, nor a lying person as one that stands along the floor: the hands, the
+    direction of travel and the floor at 0 decide.
     """
     few = body[:: max(1, len(body) // _FRAMES)]
-    said = rest if rest is not None else "y"
+    stated = rest if rest is not None else "y"
     stands = _lean(few)
-    if stands and said and stands != said and _ordered(few, stands) < 0.9:
-        stands = ""  # it does not stand along that axis throughout: who lies down and gets up
-    if not stands or stands == said:
-        return said or "y", _is_up(said)
-    if stands == _opposite(said or "y"):
-        if _on_hands(few, said or "y"):
-            return said or "y", _is_up(said)
+    if stands and stated and stands != stated and _ordered(few, stands) < 0.9:
+        stands = ""  # not upright along that axis throughout: lies down and gets up
+    if not stands or stands == stated:
+        return stated or "y", _is_up(stated)
+    if stands == _opposite(stated or "y"):
+        if _on_hands(few, stated or "y"):
+            return stated or "y", _is_up(stated)
         return stands, [f"{MENDED}turned upright (the body stood upside down, its head below its feet)"]
-    if not said:
+    if not stated:
         return stands, _is_up(stands)
-    lies = _lies(few, stands, said)
-    if (
-        rest is not None
-    ):  # a file whose rest pose and motion disagree: one of the two it is, by the lower floor if need be
+    lies = _lies(few, stands, stated)
+    if rest is not None:  # rest pose and motion disagree: take one of the two, by the lower floor if needed
         if lies is None:
-            floor = {axis: abs(float(_along(few, axis).min(1).mean())) for axis in (said, stands)}
-            lies = floor[said] < floor[stands]
-        return (said, _is_up(said)) if lies else (stands, _is_up(stands))
+            floor = {axis: abs(float(_along(few, axis).min(1).mean())) for axis in (stated, stands)}
+            lies = floor[stated] < floor[stands]
+        return (stated, _is_up(stated)) if lies else (stands, _is_up(stands))
     if lies is None:
-        return said, [f"{CHECK}the body lies along {stands} throughout; if it stands, turn that axis up"]
-    return (said, []) if lies else (stands, [f"{MENDED}turned upright ({_is_up(stands)[0]})"])
+        return stated, [f"{CHECK}the body lies along {stands} throughout; if it stands, turn that axis up"]
+    return (stated, []) if lies else (stands, [f"{MENDED}turned upright ({_is_up(stands)[0]})"])
 
 
 def _is_up(axis: str) -> list[str]:
@@ -222,23 +221,25 @@ def _along(points: np.ndarray, axis: str) -> np.ndarray:
 
 
 def _ordered(few: np.ndarray, axis: str) -> float:
-    """The share of frames in which the head is above the hips and they are above the ankles."""
+    """Share of frames in which the head is above the hips, and these above the ankles."""
     height = _along(few, axis)
     feet = height[:, [_AT["left_ankle"], _AT["right_ankle"]]].mean(1)
     return float(((height[:, _AT["head"]] > height[:, 0]) & (height[:, 0] > feet)).mean())
 
 
 def _on_hands(few: np.ndarray, up: str) -> bool:
-    """Whether a body that is head down has its hands by the floor: a handstand, a headstand."""
+    """Whether an upside-down body has its hands near the floor: a handstand or headstand."""
     height = _along(few, up)
     hands = height[:, [_AT["left_wrist"], _AT["right_wrist"]]].max(1)
     return bool(np.median(hands - height.min(1)) < 0.35)
 
 
 def _lies(few: np.ndarray, stands: str, up: str) -> bool | None:
-    """Whether a body whose head and feet are apart along `stands` lies on a floor below `up`; None: not to be told."""
+    """Whether a body that extends along `stands` from feet to head is lying on a floor below `up`; None if
+    undecided.
+    """
     moved, rose = (float(np.ptp(_along(few[:, 0], axis))) for axis in (up, stands))
-    if max(moved, rose) > 0.5:  # who walks keeps the height of the hips, and who lies does not go up
+    if max(moved, rose) > 0.5:  # walking keeps the hips at one height, and lying does not move up
         return rose > moved
     foot = abs(float(np.median(_along(few, stands).min(1))))
     other = _along(few, up)
@@ -249,7 +250,7 @@ def _lies(few: np.ndarray, stands: str, up: str) -> bool | None:
 
 
 def _sides(few: np.ndarray, notes: list[str]) -> bool:
-    """Whether the body is seen in a mirror: feet and knees point behind the way that hips and shoulders face."""
+    """Detect a mirrored body: feet and knees point opposite to where hips and shoulders face."""
     hips = few[:, _AT["left_hip"]] - few[:, _AT["right_hip"]]
     shoulders = few[:, _AT["left_shoulder"]] - few[:, _AT["right_shoulder"]]
     if np.mean((hips * shoulders).sum(-1) < 0) > 0.6:

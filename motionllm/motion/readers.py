@@ -48,13 +48,13 @@ def load_c3d(path: Path, rig: Any) -> Motion:
 def _seen(
     joints: np.ndarray, fps: float, skeleton: Skeleton | Rig, name: str, units: bool = False, up: str | None = None
 ) -> Motion:
-    """A clip read from arrays whose body was looked at, and mended where that is certain (`plausible.inspect`)."""
+    """A clip from arrays, after its body was checked, and corrected where that is certain (`plausible.inspect`)."""
     clip = Motion(joints, fps, skeleton, name)
     try:
         body = clip.body().joints
     except MotionLLMError:
-        return clip  # a rig whose joints are not recognised has no body yet
-    # As read, before float32: an array far from the origin keeps its bones.
+        return clip  # the joints of this rig are not recognised: no body to check
+    # As read, before float32: an array far from the origin keeps its bone lengths.
     seen = np.asarray(joints, np.float64) if skeleton is HUMANML3D else body
     findings = plausible.inspect(seen, clip.fps, units, up)
     if not findings.notes:
@@ -70,7 +70,7 @@ def load_npy(path: Path, rig: Any) -> Motion:
 
 
 def _joints_from(array: np.ndarray, fps: float | None) -> tuple[np.ndarray, Skeleton]:
-    """Joints in metres and their skeleton, told by the array's shape. fps: None for the skeleton's own rate."""
+    """Joints in metres and their skeleton, recognised by the array's shape. fps: None for the skeleton's own rate."""
     shape = array.shape
     if array.dtype.kind not in "fiu":
         raise MotionLLMError(f"holds {array.dtype} values; joints or features are numbers: save them as a float array.")
@@ -102,7 +102,7 @@ def _joints_from(array: np.ndarray, fps: float | None) -> tuple[np.ndarray, Skel
 
 
 def _metres(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """Joints in metres: KIT-ML's files count in millimetres, and no body is 20 m high."""
+    """Joints in metres: KIT-ML's files are in millimetres, recognised because no body is 20 m high."""
     with np.errstate(invalid="ignore"):
         extent = np.ptp(joints.astype(np.float64), axis=1)
     return joints * skeleton.unit if extent.max(where=np.isfinite(extent), initial=0) > 20 else joints
@@ -134,7 +134,7 @@ def load_npz(path: Path, rig: Any) -> Motion:
 
 
 def _skeleton_of(content: Mapping[str, np.ndarray], fps: float | None, name: str) -> tuple[np.ndarray, Skeleton | Rig]:
-    """The joints of an archive in metres, and their skeleton: one of the field's, or the file's own."""
+    """The joints of an archive, in metres, and their skeleton: a known one, or the file's own."""
     joints = content["joints"]
     if "names" not in content:
         return _joints_from(joints, fps)
@@ -165,9 +165,9 @@ def _names(values: np.ndarray, count: int) -> tuple[str, ...]:
             f"'names' is {values.dtype} of shape {values.shape}, not the texts of {count} joints; correct them."
         )
     try:
-        texts = np.ascontiguousarray(values.astype("=U"))  # of bytes that are not ASCII: UnicodeError
+        texts = np.ascontiguousarray(values.astype("=U"))  # raises UnicodeError for bytes that are not ASCII
         points = texts.view(np.uint32)
-        if (points > 0x10FFFF).any() or ((points >= 0xD800) & (points < 0xE000)).any():  # Python's text has no such
+        if (points > 0x10FFFF).any() or ((points >= 0xD800) & (points < 0xE000)).any():  # not valid in a Python string
             raise ValueError
         names = texts.tolist()
     except ValueError:
@@ -180,7 +180,7 @@ def _names(values: np.ndarray, count: int) -> tuple[str, ...]:
 
 
 def _parents(values: np.ndarray, count: int) -> tuple[int, ...]:
-    """Each joint's parent, which stands before it; the root's is -1. A cycle cannot be told otherwise."""
+    """Each joint's parent, which must precede it (this also rules out cycles); -1 for the root."""
     if values.dtype.kind not in "fiu" or values.shape != (count,):
         raise MotionLLMError(
             f"'parents' is {values.dtype} of shape {values.shape}, not one index a joint, of {count}; correct it."

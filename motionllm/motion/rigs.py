@@ -160,10 +160,10 @@ def map_rig(
 
     def called(side: str, place: str, *more: str) -> list[int]:
         """The joints whose names say the place, the most telling word first, of one word those with a length first."""
-        found: list[int] = []
+        matches: list[int] = []
         for word in (*_WORDS.get(place, ()), *more):
-            found += sorted(words.get((side, word), []), key=lambda j: bool(lengths[j] <= small))
-        return found
+            matches += sorted(words.get((side, word), []), key=lambda j: bool(lengths[j] <= small))
+        return matches
 
     places: dict[str, int] = {}
     for side in ("left", "right"):
@@ -278,11 +278,11 @@ def _rise(names: Sequence[str], parents: Sequence[int], long: np.ndarray, arms: 
 
 def _ancestors(j: int, parents: Sequence[int]) -> list[int]:
     """Parent first, root last."""
-    found = []
+    ancestors = []
     while parents[j] >= 0:
         j = parents[j]
-        found.append(j)
-    return found
+        ancestors.append(j)
+    return ancestors
 
 
 def hinges(joints: Sequence[str], places: RigMap | None) -> set[int]:

@@ -1,4 +1,4 @@
-"""A figure drawn in text: braille characters, two by four dots each, seen from in front of the first pose."""
+"""A figure drawn as text: braille characters of two by four dots, seen from the front of the first pose."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ _BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 
 
 def drawings(motion: Motion, fps: float = 10.0, width: int = 48, height: int = 20) -> list[str]:
-    """One drawing of `height` lines a frame at this rate, the body's left on the right; the path over the floor is
-    followed sideways, the floor a line.
+    """One drawing of `height` lines per frame at this frame rate, the body's left on the right. The view follows the
+    body sideways; the floor is a line.
 
     Raises MotionLLMError for a rig whose joints are not recognised.
     """
     clip = motion.body().resample(fps)
     joints = clip.joints.astype(np.float64)
     across = joints[0, 1] - joints[0, 2]
-    turn = np.arctan2(across[2], across[0]) + 0.35  # a little to the side: arms and legs ahead are seen
+    turn = np.arctan2(across[2], across[0]) + 0.35  # slightly from the side, so that limbs in front are visible
     x = joints[..., 0] * np.cos(turn) + joints[..., 2] * np.sin(turn)
     y = joints[..., 1] - joints[..., 1].min()
     columns, rows = 2 * width, 4 * height - 2
-    scale = rows / max(2.0, float(y.max()) + 0.1)  # dots a metre
+    scale = rows / max(2.0, float(y.max()) + 0.1)  # dots per metre
     middle = x[:, 0].copy()
     if np.ptp(x) * scale < columns - 4:
-        middle[:] = (x.max() + x.min()) / 2  # all of the way fits: the view stands still
-    made = []
+        middle[:] = (x.max() + x.min()) / 2  # the whole path fits: keep the view still
+    texts = []
     for sideways, upward, centre in zip(x, y, middle, strict=True):
         dots = np.zeros((4 * height, columns), bool)
         dots[-1, ::2] = True
@@ -39,8 +39,8 @@ def drawings(motion: Motion, fps: float = 10.0, width: int = 48, height: int = 2
             if parent >= 0:
                 _line(dots, place[parent], place[joint])
         _disc(dots, place[15], 0.11 * scale)
-        made.append(_text(dots))
-    return made
+        texts.append(_text(dots))
+    return texts
 
 
 def _line(dots: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:

@@ -188,8 +188,8 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0) -> Any:
             who.folder.mkdir(mode=0o700, exist_ok=True)
             (motion.canonical() if suffix == ".npy" else motion).save(path)
         except Exception as error:
-            said = failure(error).text.replace(str(path), path.name)
-            raise gr.Error(said, print_exception=False) from None
+            message = failure(error).text.replace(str(path), path.name)
+            raise gr.Error(message, print_exception=False) from None
         return str(path)
 
     def left(request: Any) -> None:

@@ -91,12 +91,12 @@ class Augment:
         for joint in range(1, self.joints):
             moved.append(moved[parents[joint]] + bones[..., joint, :])
             pace.append(pace[parents[joint]] + drifts[..., joint, :])
-        made = torch.stack(moved, 2)
-        low = joints[..., 1].amin(2).mean(1) - made[..., 1].amin(2).mean(1)
-        made[..., 1] += low[:, None, None]
+        tilted = torch.stack(moved, 2)
+        low = joints[..., 1].amin(2).mean(1) - tilted[..., 1].amin(2).mean(1)
+        tilted[..., 1] += low[:, None, None]
         out = x.clone()
-        out[..., 3] = made[..., 0, 1]
-        out[..., self.pose] = made[..., 1:, :].flatten(-2)
+        out[..., 3] = tilted[..., 0, 1]
+        out[..., self.pose] = tilted[..., 1:, :].flatten(-2)
         out[..., self.speed] = torch.stack(pace, 2).flatten(-2)
         return out
 

@@ -85,8 +85,8 @@ class MotionBPE:
         codes = np.asarray(codes, np.int64)
         if len(codes) and (codes.min() < 0 or codes.max() >= self.size):
             raise MotionLLMError(f"Motion code {codes.max()} is outside this motion BPE's {self.size} codes.")
-        found = self.processor.encode(_written(codes))
-        return np.array([self._place[self._stored[i]] for i in found], np.int64)
+        pieces = self.processor.encode(_written(codes))
+        return np.array([self._place[self._stored[i]] for i in pieces], np.int64)
 
     def decode(self, pieces: np.ndarray) -> np.ndarray:
         """Pieces (m,) → codes (n,), int64."""

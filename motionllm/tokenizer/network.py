@@ -137,20 +137,20 @@ class MotionAutoencoder(nn.Module):
         """
         x = self.decode(codes)
         each = codes.unflatten(1, (-1, self.parts)) - torch.arange(self.parts, device=codes.device) * self.codes
-        found = []
+        losses = []
         for place, (quantizer, z) in enumerate(zip(self.quantizers, self.encodings(x, learn=False), strict=True)):
             left, share = z.float(), each[..., place * self.levels : (place + 1) * self.levels]
             if not self.kind.codebook:
                 wanted = self.kind.vectors(quantizer, share).detach()
-                found.append(F.mse_loss(left, wanted) / wanted.pow(2).mean().clamp(min=1e-6))
+                losses.append(F.mse_loss(left, wanted) / wanted.pow(2).mean().clamp(min=1e-6))
                 continue
             for level in range(self.levels):
                 vectors = self._level(quantizer, level)
                 spread = vectors.var(0).sum().clamp(min=1e-6)
                 scores = -torch.cdist(left, vectors[None]).pow(2) / (0.05 * spread)
-                found.append(F.cross_entropy(scores.flatten(0, 1), share[..., level].flatten()))
+                losses.append(F.cross_entropy(scores.flatten(0, 1), share[..., level].flatten()))
                 left = left - vectors[share[..., level]]
-        return torch.stack(found).mean()
+        return torch.stack(losses).mean()
 
     @torch.no_grad()
     def start_codebooks(self, windows: Tensor) -> None:

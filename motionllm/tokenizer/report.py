@@ -45,30 +45,30 @@ def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray], search: i
         codes = tokenizer.encode(clip, search)
         encoding += time.monotonic() - begun
         begun = time.monotonic()
-        made = tokenizer.decode_features(codes)
+        decoded = tokenizer.decode_features(codes)
         decoding += time.monotonic() - begun
         every.append(codes)
-        same += int((tokenizer.encode(made, search) == codes).sum())
-        true, again = representation.decode(clip[:usable]), representation.decode(made)
+        same += int((tokenizer.encode(decoded, search) == codes).sum())
+        true, again = representation.decode(clip[:usable]), representation.decode(decoded)
         if representation.skeleton is HUMANML3D and usable >= 5:
             truth, kept = (measure(joints, representation.fps) for joints in (true, canonical(again)))
             survived.append(agreement(truth, kept))
         moved = true - again
         world += float(np.linalg.norm(moved, axis=-1).mean(-1).sum())
         turned += float(np.linalg.norm(moved - moved[:, :1], axis=-1).mean(-1).sum())
-        by_joint += distances(representation, clip[:usable], made).sum(0)
+        by_joint += distances(representation, clip[:usable], decoded).sum(0)
         frames += usable
         seconds += usable / tokenizer.fps
     if not frames:
         raise MotionLLMError("No clip is long enough for one motion code; there is nothing to report on.")
     by_joint *= 1000 / frames
     use = code_use(np.concatenate(every), tokenizer.size)
-    said: dict[str, Any] = {}
+    notation: dict[str, Any] = {}
     if survived:
         events = [row.kept for one in survived for row in one.rows if row.planned]
-        said["notation_kept"] = sum(events) / len(events) if events else None
-        said["notation_agreement"] = float(np.mean([one.score for one in survived]))
-        said["notation"] = tally(survived)
+        notation["notation_kept"] = sum(events) / len(events) if events else None
+        notation["notation_agreement"] = float(np.mean([one.score for one in survived]))
+        notation["notation"] = tally(survived)
     return {
         "clips": len(features),
         "seconds": round(seconds, 1),
@@ -79,7 +79,7 @@ def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray], search: i
         },
         "mpjpe_root_world_mm": 1000 * turned / frames,
         "mpjpe_mm": 1000 * world / frames,
-        **said,
+        **notation,
         "stable": same / sum(map(len, every)),
         "perplexity": use["perplexity"],
         "codes": tokenizer.size,

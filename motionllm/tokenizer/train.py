@@ -263,7 +263,7 @@ def _error(network: Any, features: Sequence[np.ndarray], tokenizer: MotionTokeni
     for clip in features:
         if usable := len(clip) // down * down:
             x = torch.from_numpy((clip[:usable] - tokenizer.mean) / tokenizer.std)[None].to(device)
-            made = network(x)[0][0].float().cpu().numpy() * tokenizer.std + tokenizer.mean
-            total += float(distances(tokenizer.representation, clip[:usable], made).mean(-1).sum())
+            decoded = network(x)[0][0].float().cpu().numpy() * tokenizer.std + tokenizer.mean
+            total += float(distances(tokenizer.representation, clip[:usable], decoded).mean(-1).sum())
             frames += usable
     return 1000 * total / max(frames, 1)
