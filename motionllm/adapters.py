@@ -19,10 +19,12 @@ from typing import Any
 
 import torch
 
-from motionllm import weights
-from motionllm.config import Adapter
+from motionllm import shipped, weights
+from motionllm.bases import base_fingerprint
+from motionllm.config import Adapter, Recipe, load_recipe
 from motionllm.errors import MotionLLMError
 from motionllm.files import read_json
+from motionllm.sampling import Sampling
 from motionllm.vocab import MotionVocab
 
 log = logging.getLogger(__name__)
@@ -252,3 +254,100 @@ def _damaged(folder: Path) -> Iterator[None]:
     except Exception as error:  # foreign files in a foreign library, which raises whatever they lead to
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise MotionLLMError(f"The adapter in {folder} does not fit its base or is damaged: {first}") from None
+
+
+def share_inputs(model: Any) -> None:
+    """Let LoRA layers read their input as it is, for training in autocast, which casts the adapter's weights instead.
+
+    PEFT casts the input to the adapter's float32, and autocast back: each layer then keeps a copy of its own for the
+    backward pass where queries, keys and values could share one. The loss stays to the last bit (where there is no
+    dropout to round), gradients to the order in which bfloat16 adds them. DoRA layers stay as they are: they compute
+    norms in the input's type.
+    """
+    from peft.tuners.lora import LoraLayer
+
+    for layer in model.modules():
+        if isinstance(layer, LoraLayer) and not any(layer.use_dora.values()):
+            layer.cast_input_dtype_enabled = False
+
+
+def bare(model: Any) -> Any:
+    """The causal LLM within a PEFT model; one that is none is itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def go_on_from(folder: Path, model: Any, vocab: MotionVocab, recipe: Recipe) -> None:
+    """Load a trained adapter's weights into a fresh one. Raises MotionLLMError where the two are not alike."""
+    weights.within(folder)
+    stored = MotionVocab.load(folder)
+    check_base(folder, stored.base, recipe.model.base)
+    if stored != vocab:
+        raise MotionLLMError(
+            f"The adapter in {folder} has another motion vocabulary than the recipe's base and motion tokenizer give; "
+            "start from one that was trained on the same two."
+        )
+    own = load_recipe(folder / "recipe.yaml", saved=True).adapter
+    for key in ("method", "rank", "alpha"):
+        has, wanted = getattr(own, key), getattr(recipe.adapter, key)
+        if has != wanted:
+            raise MotionLLMError(
+                f"The adapter in {folder} has {key} {has}, and the recipe {wanted}; set adapter.{key} to its own."
+            )
+    tensors = read_adapter(folder, own, vocab)
+    try:
+        put(model, tensors)
+    except (MotionLLMError, RuntimeError, KeyError) as error:  # RuntimeError, KeyError: PEFT, for other layers
+        first = str(error).strip().splitlines()[0]
+        raise MotionLLMError(
+            f"The adapter in {folder} is on other layers than the recipe's ({first}); set adapter.targets to its own."
+        ) from None
+
+
+def check_base(folder: Path, wanted: str | None, base: str) -> None:
+    """Raise MotionLLMError where an adapter noted its base's weights, and `base` has others."""
+    found = base_fingerprint(base) if wanted else None
+    if wanted and found and wanted != found:
+        raise MotionLLMError(
+            f"The adapter in {folder} was trained on a base whose weights are {wanted}, but those of {base} are "
+            f"{found}: another revision or another model of the same shape; give the base it was trained on."
+        )
+
+
+def find_adapter(name: str | Path) -> Path:
+    """The adapter folder of a path (an adapter or a run) or of a shipped adapter's name."""
+    given = Path(name)
+    if (given / "adapter").is_dir():
+        return given / "adapter"
+    return given if given.is_dir() else shipped.find("adapter", str(name))
+
+
+def own_sampling(name: str | Path) -> Sampling:
+    """How motion is drawn by an adapter (a folder, a run or a shipped name) where nothing is said, without loading it.
+
+    Raises MotionLLMError where there is no such adapter.
+    """
+    return sampling_of(load_recipe(find_adapter(name) / "recipe.yaml", saved=True))
+
+
+def sampling_of(recipe: Recipe) -> Sampling:
+    return Sampling().but(**recipe.sampling.model_dump()) if recipe.sampling else Sampling()
+
+
+_METHODS = {"lora": "LoRA", "rslora": "rank-stabilised LoRA", "dora": "DoRA"}
+
+
+def card(recipe: Recipe, vocab: MotionVocab) -> str:
+    """The README of an adapter's folder."""
+    sources = "\n".join(f"- {s.kind}{f' ({Path(s.path).name})' if s.path else ''}" for s in recipe.data.sources)
+    base, settings = recipe.model.base, recipe.adapter
+    trained = f"A motionllm adapter for `{base}`: {_METHODS.get(settings.method)} of rank {settings.rank} and"
+    if full := settings.method == "full":
+        trained = f"`{base}`, every weight of it trained, with"
+    return (
+        f"---\nbase_model: {base}\nlibrary_name: {'transformers' if full else 'peft'}\ntags: [motion, motionllm]\n---\n"
+        f"# {recipe.name}\n\n"
+        f"{trained} {len(vocab.ids)} motion token rows, for motion tokenizer `{vocab.tokenizer_hash}` "
+        "(`tokenizer/`).\n\n"
+        f"Trained on:\n{sources}\n\n"
+        "Use: `motionllm generate TEXT --model FOLDER --out clip.bvh`. `recipe.yaml` holds every setting.\n"
+    )

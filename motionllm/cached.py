@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from os.path import commonprefix
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,6 +16,23 @@ from motionllm.stepping import Past, packed
 SIDE_BY_SIDE = 32  # prompts that the packed decoder reads at once, of about one length: little is padded
 
 
+class CausalLM(Protocol):
+    """What of a transformers model with a language-modelling head is used to decode."""
+
+    config: Any
+
+    def get_input_embeddings(self) -> Any: ...
+
+    def get_output_embeddings(self) -> Any: ...
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]: ...
+
+
+def body_of(model: Any) -> Any:
+    """The model without its head: token ids in, hidden states out."""
+    return model.get_decoder() if hasattr(model, "get_decoder") else model.model
+
+
 class CachedModel:
     """The body of `model` with its cache over prompts (token ids).
 
@@ -23,8 +40,8 @@ class CachedModel:
     once for all. Shorter prompts are padded between that beginning and the rest.
     """
 
-    def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
-        self.body = model.get_decoder() if hasattr(model, "get_decoder") else model.model
+    def __init__(self, model: CausalLM, prompts: Sequence[Sequence[int]]) -> None:
+        self.body = body_of(model)
         self.device = next(model.parameters()).device
         self.packed, self.takes_positions = packed(self.body), takes_positions(self.body)
         self.prompts = sorted({tuple(prompt) for prompt in prompts}, key=lambda prompt: (len(prompt), prompt))

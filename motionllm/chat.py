@@ -27,10 +27,11 @@ import numpy as np
 
 from motionllm.errors import MotionLLMError, about, check_text, unknown
 from motionllm.files import read_text
-from motionllm.model import LONGEST, MotionLM, Seconds, parse_seconds
+from motionllm.model import MotionLM
 from motionllm.motion import Motion
 from motionllm.motion.notation import Notation
 from motionllm.motion.skeleton import HUMANML3D
+from motionllm.planning import LONGEST, Seconds, parse_seconds
 from motionllm.sampling import BEST_OF, Sampling
 
 log = logging.getLogger(__name__)

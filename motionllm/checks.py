@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.util
 
 from motionllm import shipped
+from motionllm.adapters import find_adapter
 from motionllm.config import Recipe
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
-from motionllm.model import find_adapter
 
 
 def check(recipe: Recipe) -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from motionllm.cached import CachedModel
+from motionllm.cached import CachedModel, CausalLM, body_of
 from motionllm.errors import MotionLLMError
 from motionllm.loss import cross_entropy, logits, output_rows
 from motionllm.sampling import GREEDY, Sampling
@@ -116,7 +115,7 @@ class _Batch:
 
 
 def motions(
-    model: Any,
+    model: CausalLM,
     vocab: MotionVocab,
     requests: Sequence[Request],
     sampling: Sampling,
@@ -134,7 +133,7 @@ def motions(
 
 @torch.inference_mode()
 def places(
-    model: Any,
+    model: CausalLM,
     vocab: MotionVocab,
     requests: Sequence[Request],
     sampling: Sampling,
@@ -190,7 +189,7 @@ def places(
 
 @torch.inference_mode()
 def texts(
-    model: Any,
+    model: CausalLM,
     vocab: MotionVocab,
     prompts: Sequence[Sequence[int]],
     stop: int,
@@ -240,7 +239,11 @@ def repeating(ids: Sequence[int]) -> list[int]:
 
 @torch.inference_mode()
 def likelihoods(
-    model: Any, vocab: MotionVocab, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], batch: int = 32
+    model: CausalLM,
+    vocab: MotionVocab,
+    prompts: Sequence[Sequence[int]],
+    replies: Sequence[Sequence[int]],
+    batch: int = 32,
 ) -> list[float]:
     """Log-likelihood in nats of each text reply (ids) after its prompt."""
     head = output_rows(model, vocab)[0].float()
@@ -253,7 +256,11 @@ def likelihoods(
 
 @torch.inference_mode()
 def motion_likelihoods(
-    model: Any, vocab: MotionVocab, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], batch: int = 32
+    model: CausalLM,
+    vocab: MotionVocab,
+    prompts: Sequence[Sequence[int]],
+    replies: Sequence[Sequence[int]],
+    batch: int = 32,
 ) -> list[float]:
     """Log-likelihood in nats, under the grammar, of motion ids that go on after a prompt that ends within a motion."""
     return [
@@ -263,10 +270,10 @@ def motion_likelihoods(
 
 
 def _before(
-    model: Any, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], batch: int
+    model: CausalLM, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], batch: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """For each pair of prompt and reply: the hidden states (n, d) that predict the reply's ids, and these ids (n,)."""
-    body = model.get_decoder() if hasattr(model, "get_decoder") else model.model
+    body = body_of(model)
     device = next(model.parameters()).device
     for start in range(0, len(prompts), batch):
         pairs = list(zip(prompts[start : start + batch], replies[start : start + batch], strict=True))
@@ -318,7 +325,7 @@ def draw(scores: Tensor, sampling: Sampling, random: Sequence[np.random.Generato
 
 
 @torch.inference_mode()
-def starts_motion(model: Any, vocab: MotionVocab, prompt: Sequence[int]) -> bool:
+def starts_motion(model: CausalLM, vocab: MotionVocab, prompt: Sequence[int]) -> bool:
     """Whether the model would open its reply with a motion rather than with its likeliest word."""
     text_rows, motion_rows = output_rows(model, vocab)
     config = model.config.get_text_config()

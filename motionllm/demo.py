@@ -157,7 +157,7 @@ def run(recipe: Recipe, out: Path, adapter: str = "default") -> dict[str, Any]:
 
     Raises MotionLLMError, before anything is computed, where the adapter is missing or `out` holds other things.
     """
-    from motionllm.model import find_adapter
+    from motionllm.adapters import find_adapter
 
     find_adapter(adapter)
     again = "the demo begins anew when it is started again"

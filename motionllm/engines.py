@@ -19,13 +19,15 @@ import os
 import secrets
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from motionllm.backend import Ability, Local
 from motionllm.decoding import OVERLAP, Request, Seed
 from motionllm.errors import MotionLLMError
 from motionllm.sampling import GREEDY, Sampling
@@ -33,6 +35,14 @@ from motionllm.vocab import MotionVocab
 
 KEY = "MOTIONLLM_API_KEY"  # the environment variable that holds the key of an engine which asks for one
 TRIES = 3
+LACKS: dict[Ability, str] = {
+    "likelihoods": "gives no likelihoods to rank by; give best_of=1, a judge, or a plan.",
+    "guidance": "offers no guidance; leave it at 1, or load the adapter here.",
+    "plans": "cannot be held to the notation, so no plan is written there; give one of your own, or load the adapter "
+    "here.",
+    "base": "serves the merged model alone, and words without motion are the base's; ask about a clip, or load the "
+    "adapter here.",
+}
 SIDE_BY_SIDE = 16  # requests at a time that vLLM is sent
 
 
@@ -58,7 +68,8 @@ class Engine:
     """A served model, as `motionllm.decoding` is a loaded one.
 
     url: up to and without `/v1`. name: of the model there; None: the one that is served. tokenizer: the merged
-    model's own, which has the motion tokens. rows: of the model's output matrix. timeout: seconds for one reply.
+    model's own, which has the motion tokens. rows: of the model's output matrix. limit: tokens
+    that it takes. timeout: seconds for one reply.
     api_key: what the engine asks for as a bearer token; None: that of the environment variable `KEY`, if any. It is
     sent to this address alone, and stands in no message.
     Raises MotionLLMError where nobody answers at the address, or it is not such an engine.
@@ -71,6 +82,7 @@ class Engine:
         vocab: MotionVocab,
         tokenizer: Any,
         rows: int,
+        limit: int,
         timeout: float,
         api_key: str | None = None,
     ) -> None:
@@ -78,7 +90,7 @@ class Engine:
         if not (self._key.isascii() and (self._key.isprintable() or not self._key)):
             raise MotionLLMError(f"The API key ({KEY} or api_key=) has characters that no key has; copy it anew.")
         self.url, self.vocab, self.tokenizer, self.rows = url.rstrip("/").removesuffix("/v1"), vocab, tokenizer, rows
-        self.timeout = timeout
+        self.limit, self.timeout = limit, timeout
         if not self.url.startswith(("http://", "https://")):
             raise MotionLLMError(f"{url!r} is no address of an engine; give one as http://127.0.0.1:8000.")
         if vocab.bpe:
@@ -99,7 +111,47 @@ class Engine:
             raise MotionLLMError(f"{self.url} serves no model {name!r}; it serves {', '.join(served)}.")
         self.name = next(iter(served)) if self.vllm and name is None else name
 
-    # -- what MotionLM asks for ----------------------------------------------------------------------------
+    # -- what MotionLM asks for: see `backend.Backend` -------------------------------------------------------
+
+    @property
+    def model(self) -> Any:
+        raise MotionLLMError(f"{self.url} serves the model, and its weights are not here; load the adapter here.")
+
+    def can(self, ability: Ability) -> bool:
+        return False
+
+    def require(self, ability: Ability) -> None:
+        raise MotionLLMError(f"{self.url} {LACKS[ability]}")
+
+    def check(self, ids: Sequence[int], motions: Sequence[Sequence[int]]) -> None:
+        # The merged model's tokenizer knows the motion tokens, and would find them in a text.
+        n_motion_ids = sum(len(self.vocab.encode(np.asarray(codes))) for codes in motions)
+        if sum(i >= self.vocab.text_size for i in ids) != n_motion_ids:
+            raise MotionLLMError("The text names motion tokens, which the engine would read as such; leave them out.")
+
+    def places(
+        self, requests: Sequence[Request], sampling: Sampling, *, seed: Seed = None, window: int | None = None
+    ) -> Iterator[list[tuple[int, ...]]]:
+        """All at once: an engine's reply is read whole."""
+        motions = self.motions(requests, sampling, seed=seed, window=window)
+        yield [tuple(codes[len(request.given) :]) for codes, request in zip(motions, requests, strict=True)]
+
+    def notations(self, *_: object, **__: object) -> Generator[None, None, list[str]]:
+        self.require("plans")
+        yield from ()
+        return []
+
+    def likelihoods(self, *_: object) -> list[float]:
+        self.require("likelihoods")
+        return []
+
+    motion_likelihoods = likelihoods
+
+    @contextmanager
+    def without_adapter(self) -> Iterator[Local]:
+        self.require("base")
+        raise AssertionError
+        yield
 
     def motions(
         self,
@@ -114,7 +166,7 @@ class Engine:
         Raises MotionLLMError where guidance is asked for, which no engine offers.
         """
         if sampling.guidance != 1:
-            raise MotionLLMError(f"{self.url} offers no guidance; leave it at 1, or load the adapter here.")
+            self.require("guidance")
         parts = self.vocab.parts
 
         def one(number: int) -> list[int]:

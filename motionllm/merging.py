@@ -38,7 +38,7 @@ def merge(name: str | Path, out: Path, dtype: str = "float32", base: str | None 
     if out.exists():
         raise MotionLLMError(f"{out} is there already; give a folder that does not exist yet.")
     apart = MotionLM.load(name, base, merge=False)
-    apart.model = apart.model.float()
+    apart.model.float()
     # Untied bases have their rows trained in both matrices, by name (`MotionVocab.trainable`).
     adapter = getattr(apart.model, "peft_config", None)
     was_tied = not isinstance(adapter["default"].trainable_token_indices, dict) if adapter else tied(apart.model)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from motionllm import bases
-from motionllm.adapters import fresh_adapter
+from motionllm.adapters import find_adapter, fresh_adapter, go_on_from
 from motionllm.bases import fast_dtype
 from motionllm.checks import check
 from motionllm.config import Recipe
@@ -25,7 +25,6 @@ from motionllm.data.examples import Examples, check_length
 from motionllm.data.mixture import mixture, statistics
 from motionllm.data.prepare import clips_of, motion_tokenizer_of
 from motionllm.loss import CHUNK, CHUNK_ON_CPU
-from motionllm.model import find_adapter, go_on_from
 from motionllm.vocab import MotionVocab
 
 log = logging.getLogger(__name__)

@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 from motionllm.errors import MotionLLMError, about, check_text, each
 from motionllm.files import parse_json, read_text
-from motionllm.model import MotionLM, Plan, Seconds
+from motionllm.model import MotionLM
 from motionllm.motion import Motion
 from motionllm.motion.notation import Notation
+from motionllm.planning import Plan, Seconds
 from motionllm.results import results
 from motionllm.sampling import BEST_OF, Sampling
 from motionllm.tracking import Bar

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from motionllm.adapters import find_adapter
 from motionllm.errors import MotionLLMError
 from motionllm.files import lock
-from motionllm.model import find_adapter
 from motionllm.runs import Log, on_full_disk
 from motionllm.vocab import MotionVocab
 

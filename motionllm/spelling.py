@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from motionllm.cached import CachedModel
+from motionllm.cached import CachedModel, CausalLM
 from motionllm.decoding import Seed, draw, front_rows, generators
 from motionllm.errors import MotionLLMError
 from motionllm.loss import logits, output_rows
@@ -96,7 +96,7 @@ class Spelling:
 
 @torch.inference_mode()
 def notations(
-    model: Any,
+    model: CausalLM,
     vocab: MotionVocab,
     spelling: Spelling,
     prompts: Sequence[Sequence[int]],

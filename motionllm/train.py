@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from motionllm import checkpoint
+from motionllm.adapters import bare, share_inputs
 from motionllm.bases import fast_dtype, packs, takes_positions
 from motionllm.checks import check
 from motionllm.config import Adapter, Recipe, Training, dump_recipe
@@ -33,7 +34,7 @@ from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.files import lock, make_folder, write_file, write_json, writing
 from motionllm.loss import cross_entropy
-from motionllm.model import MotionLM, bare, share_inputs
+from motionllm.model import MotionLM
 from motionllm.runs import Log, Signals, Stopped, losses, on_full_disk, rate
 from motionllm.tracking import Bar
 
@@ -411,7 +412,7 @@ def _validate(
 def _sample(lm: MotionLM, settings: Training, folder: Path, step: int) -> list[str]:
     """Files of the motions that the model makes of `train.samples` by now."""
     folder.mkdir(exist_ok=True)
-    view = MotionLM(bare(lm.model), lm.tokenizer, lm.vocab, lm.motion_tokenizer, lm.templates, lm.recipe)
+    view = lm.with_model(bare(lm.model))
     files = []
     for number, motion in enumerate(view.generate_batch(settings.samples, seed=settings.seed, best_of=1), 1):
         files.append(folder / f"{step:06d}_{number}.bvh")

@@ -439,7 +439,7 @@ def test_a_line_is_talk_where_it_is_no_caption(lm: MotionLM, monkeypatch: pytest
 def test_the_score_of_a_line_is_of_its_tokens(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(np.isfinite(lm.bodily(line)) for line in ("Hello", ".", "a person <motion_1> waves"))
     assert lm.bodily("a person waves.") == lm.bodily("a person waves")
-    monkeypatch.setattr(lm, "_base", lm.model)
+    monkeypatch.setattr(lm.backend, "base_model", lm.model)
     rated = iter([-6.0, -30.0])
     monkeypatch.setattr("motionllm.decoding.likelihoods", lambda *_: [next(rated)])
     count = len(lm.tokenizer.encode("a person waves", add_special_tokens=False))

@@ -17,7 +17,7 @@ QUESTIONS = Path(__file__).with_name("plain_questions.txt").read_text(encoding="
 @pytest.mark.slow
 def test_plain_questions_are_answered_in_the_bases_language(capsys: pytest.CaptureFixture[str]) -> None:
     lm = MotionLM.load("default")
-    base, _ = load_base(lm.base, lm.recipe.model.dtype)  # on its own, as nobody of ours has touched it
+    base, _ = load_base(lm.backend.base, lm.recipe.model.dtype)  # on its own, as nobody of ours has touched it
     lm.vocab.attach(base)
     render = Renderer(lm.tokenizer, None)
     prompts = [render([{"role": "user", "content": question}], reply=True).ids for question in QUESTIONS]
@@ -29,8 +29,8 @@ def test_plain_questions_are_answered_in_the_bases_language(capsys: pytest.Captu
         return -sum(decoding.likelihoods(model, lm.vocab, prompts, answers, batch=10)) / count
 
     own, merged = nats(base), nats(lm.model)
-    with lm._without_adapter() as spoken:  # what `talk` answers text with
-        kept = nats(spoken)
+    with lm.backend.without_adapter() as spoken:  # what `talk` answers text with
+        kept = nats(spoken.model)
     with capsys.disabled():
         print(
             f"\nnats a token over {count} tokens of the base's answers to {len(QUESTIONS)} questions: base {own:.3f}, "

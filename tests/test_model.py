@@ -20,12 +20,13 @@ import torch
 import yaml
 
 from motionllm import decoding
+from motionllm.adapters import own_sampling
 from motionllm.config import Notes, Recipe, check_recipe
 from motionllm.data import builtin
 from motionllm.data.conversations import Renderer
 from motionllm.decoding import Request
 from motionllm.errors import MotionLLMError
-from motionllm.model import MotionLM, own_sampling
+from motionllm.model import MotionLM
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
@@ -156,7 +157,7 @@ def test_guidance_goes_from_what_is_done_without_the_text(lm: MotionLM, monkeypa
     with pytest.raises(MotionLLMError, match="drop_text"):
         lm.generate("a person waves", 1.0, guidance=2.0)
     monkeypatch.setattr(lm.recipe.data, "drop_text", 0.1)
-    own = [lm._order(text, 1.4, [], []) for text in ("a person waves with both hands", "he sits")]
+    own = [lm.order(text, 1.4, [], []) for text in ("a person waves with both hands", "he sits")]
     bare = [replace(order, prompt=order.unconditional, unconditional=order.prompt) for order in own]
 
     def drawn(requests: Sequence[Request], guidance: float = 1.0) -> list[list[int]]:
@@ -631,7 +632,7 @@ def test_a_model_without_notation_reads_codes_alone(lm: MotionLM, clip: np.ndarr
 
 def test_captions_are_given_what_was_trained(lm: MotionLM, clip: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     data = lm.recipe.data.model_copy(update={"notation": Notes()})
-    reader = MotionLM(lm.model, lm.tokenizer, lm.vocab, lm.motion_tokenizer, lm.templates,
+    reader = MotionLM(lm.backend, lm.tokenizer, lm.vocab, lm.motion_tokenizer, lm.templates,
                       lm.recipe.model_copy(update={"data": data}))  # fmt: skip
     assert reader.shown == "both"
     notation = str(measure(features_to_joints(clip)))
@@ -678,7 +679,7 @@ def test_answers_are_looked_up_where_queries_were_learned(
     reader.shown = "both"
     monkeypatch.setattr(reader, "_say", say)
     monkeypatch.setattr(
-        reader, "_given", lambda _: {"codes": np.zeros(2, np.int64), "notation": "3.1 s, lying to lying"}
+        reader, "motion_part", lambda _: {"codes": np.zeros(2, np.int64), "notation": "3.1 s, lying to lying"}
     )
     with pytest.raises(MotionLLMError, match="looks no answers up"):
         reader.queried(["How long?"])

@@ -19,10 +19,11 @@ from motionllm.chat import Chat, Reply
 from motionllm.cli import main
 from motionllm.config import Notes
 from motionllm.errors import MotionLLMError
-from motionllm.model import MotionLM, drained
+from motionllm.model import MotionLM
 from motionllm.motion import Motion, grammar
 from motionllm.motion.agreement import agreement
 from motionllm.motion.notation import Notation, measure
+from motionllm.prompting import drained
 from motionllm.sampling import Sampling
 
 OWN = "2.0 s, standing to standing\n0.0-1.0 walk forward 1.2 m/s\n1.2-1.8 wave right hand x2"
@@ -60,7 +61,7 @@ def write(lm: MotionLM, many: int) -> None:
         bounds = [(low, low) if i % 2 else (low, high) for i, (low, high) in enumerate(bounds)]
         blanks = [grammar.begin(*b, most=3) for b in bounds]
         hot = Sampling(temperature=1.0, top_p=1.0)
-        made = drained(spelling.notations(lm.model, lm.vocab, lm._spelling, prompts, blanks, hot, seed=number))
+        made = drained(spelling.notations(lm.model, lm.vocab, lm.backend.spelling, prompts, blanks, hot, seed=number))
         for text, (low, high) in zip(made, bounds, strict=True):
             notation = Notation.parse(text)
             assert text == str(notation) + grammar.END
@@ -138,7 +139,7 @@ def test_codes_are_drawn_after_the_plan(lm: MotionLM, read: list[list[int]]) -> 
     """What the model reads before the first code is the prompt, the motion's start, and the plan as it was trained."""
     lm.generate("a person walks", seed=1, best_of=1, plan=OWN)
     message = {"role": "assistant", "content": [{"type": "motion", "notation": OWN, "codes": np.zeros(0, np.int64)}]}
-    prompt = lm._order("a person walks", None, [], []).prompt
+    prompt = lm.order("a person walks", None, [], []).prompt
     assert read == [[*prompt, *lm.renderer._part(message["content"][0])[:-1]]]
     read.clear()
     lm.generate("a person walks", seed=1, best_of=1, plan=False)
@@ -148,7 +149,7 @@ def test_codes_are_drawn_after_the_plan(lm: MotionLM, read: list[list[int]]) -> 
 def test_a_long_motion_sees_the_part_of_its_plan(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = Notation.parse("25.0 s, standing to sitting\n0.0-9.0 walk\n12.0-14.0 clap x4\n20.0-21.0 sit")
     shown: list[tuple[int, int, str]] = []
-    following = lm._following
+    following = lm.following
 
     def watched(*given: Any) -> Any:
         order = following(*given)
@@ -160,7 +161,7 @@ def test_a_long_motion_sees_the_part_of_its_plan(lm: MotionLM, monkeypatch: pyte
 
         return replace(order, plan_ids=plan_ids)
 
-    monkeypatch.setattr(lm, "_following", watched)
+    monkeypatch.setattr(lm, "following", watched)
     motion = one(lm.generate("a person walks", seed=1, best_of=1, plan=plan))
     assert motion.duration == 25.0
     rate = lm.motion_tokenizer.steps_per_second
@@ -176,7 +177,7 @@ def test_guidance_knows_neither_text_nor_plan(
 ) -> None:
     monkeypatch.setattr(lm.recipe.data, "drop_text", 0.1)
     lm.generate("a person walks", seed=1, best_of=1, plan=OWN, guidance=2.0)
-    order = lm._order("a person walks", None, [], [])
+    order = lm.order("a person walks", None, [], [])
     start = lm.vocab.start_id
     assert read == [[*order.prompt, start, *lm.renderer.notation(OWN)], [*order.unconditional, start]]
 
@@ -274,7 +275,7 @@ def test_no_room_for_a_plan_is_told(lm: MotionLM) -> None:
     text = "y " * 200
     for length in range(len(text), 0, -20):  # the longest text that there is room for, without a plan
         try:
-            lm._order(text[:length] or "y", 9.8, [], [])
+            lm.order(text[:length] or "y", 9.8, [], [])
         except MotionLLMError:
             continue
         break
@@ -327,7 +328,7 @@ def test_candidates_share_a_plan_that_is_drawn_once(lm: MotionLM, monkeypatch: p
         asked.append(len(prompts))
         return notations(model, vocab, own, prompts, *rest, **options)
 
-    monkeypatch.setattr("motionllm.model.notations", watched)
+    monkeypatch.setattr("motionllm.spelling.notations", watched)
     plans = [None, "1.0 s, standing to standing", False]
     lm.generate_batch(["walk", "run", "jump"], [1.0] * 3, seed=1, best_of=3, plan=plans)
     assert len(asked) == 1  # its tries are drawn side by side
@@ -346,7 +347,7 @@ def test_the_best_keeps_best_to_the_plan_and_of_those_that_keep_alike_says_most_
     plan = Notation.parse(OWN)
     kept = [agreement(plan, measure(lm._motion(codes, 40).joints)).score for codes in made]
     assert agreement(plan, measure(best.joints)).score == max(kept) > min(kept)
-    monkeypatch.setattr("motionllm.model.agreement_of", lambda *_: SimpleNamespace(score=0.5))
+    monkeypatch.setattr("motionllm.generation.agreement_of", lambda *_: SimpleNamespace(score=0.5))
     monkeypatch.setattr(lm, "_says", lambda orders, codes: [float(c == made[3]) for c in codes])
     again = one(lm.generate("a person walks", seed=2, temperature=1.0, best_of=6, plan=OWN))
     assert np.array_equal(again.joints, lm._motion(made[3], 40).joints)
@@ -473,7 +474,7 @@ def test_of_several_plans_the_one_that_has_what_is_asked_is_followed(
         assert len({tuple(prompt) for prompt in prompts}) == 1
         return [f"2.0 s, standing to standing\n0.0-2.0 {line}" for line in drawn[: len(prompts)]]
 
-    monkeypatch.setattr("motionllm.model.notations", notations)
+    monkeypatch.setattr("motionllm.spelling.notations", notations)
     assert str(lm.plan("a person waves the left hand", 2.0, seed=0).lines[0]) == "0.0-2.0 wave left hand"
     assert lm.plan("a person waves the left hand twice", 2.0, seed=0).lines[0].count == 2
     for text, temperature in (("hello", 0.8), ("a person waves the left hand", 0.0)):  # nothing asked; all are the same

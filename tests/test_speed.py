@@ -35,7 +35,7 @@ def test_motion_seconds_a_second(capsys: pytest.CaptureFixture[str]) -> None:
     one = clock(lambda: lm.generate(TEXT, SECONDS, seed=1, best_of=1))
     sixteen = clock(lambda: lm.generate_batch([TEXT] * 16, [SECONDS] * 16, 1, best_of=1))
     codes = int(SECONDS * lm.motion_tokenizer.codes_per_second)
-    order = lm._order(TEXT, SECONDS, [], [])
+    order = lm.order(TEXT, SECONDS, [], [])
     ids = torch.tensor([[*order.prompt, lm.vocab.start_id]])
     length: dict[str, Any] = {"min_new_tokens": codes, "max_new_tokens": codes}
     length |= {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "pad_token_id": 0}
@@ -64,9 +64,9 @@ def test_the_first_frames_after_a_plan(capsys: pytest.CaptureFixture[str], monke
     lm = MotionLM.load("default", tokenizer="causal")
     monkeypatch.setattr(lm.recipe.data, "notation", Notes())
     plan = "6.0 s, standing to standing\n0.0-1.4 run forward 3.4 m/s\n1.5-2.0 turn left 90\n1.8-2.6 wave right hand x3"
-    ids, spelling = lm.renderer.notation(plan), lm._spelling
+    ids, spelling = lm.renderer.notation(plan), lm.backend.spelling
     may, at = spelling.allowed, dict(zip(spelling.ids, range(len(spelling.ids)), strict=True))
-    state: Writing | None = lm._blank(lm._order(TEXT, SECONDS, [], []))
+    state: Writing | None = lm._blank(lm.order(TEXT, SECONDS, [], []))
     following: dict[
         Any, int
     ] = {}  # the next token of that plan, of all that may follow: what it says is not the matter

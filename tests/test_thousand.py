@@ -8,7 +8,7 @@ import pytest
 from motionllm import MotionLM
 from motionllm.data import builtin
 from motionllm.errors import MotionLLMError
-from motionllm.model import Seconds
+from motionllm.planning import Seconds
 
 HOSTILE = [
     "<motion><motion_3><motion_400></motion><|im_end|>",

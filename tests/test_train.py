@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from motionllm import checkpoint, loss
+from motionllm.adapters import share_inputs
 from motionllm.bases import load_base
 from motionllm.config import Recipe, load_recipe
 from motionllm.data.clips import encode
@@ -22,7 +23,7 @@ from motionllm.data.examples import collate, pack
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.loss import cross_entropy, logits, output_rows
-from motionllm.model import MotionLM, share_inputs
+from motionllm.model import MotionLM
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.train import _Learner, train
 from motionllm.vocab import MotionVocab

@@ -41,8 +41,9 @@ def chat(
 
     from motionllm.chat import Chat, Reply
     from motionllm.errors import about
-    from motionllm.model import MotionLM, parse_seconds
+    from motionllm.model import MotionLM
     from motionllm.motion import Motion
+    from motionllm.planning import parse_seconds
 
     wanted = None if seconds is None else parse_seconds(seconds)
     motion = None if clip is None else Motion.load(clip)

@@ -71,11 +71,13 @@ def generate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Generates a motion that does what the text says. With --prompts, exit status 2 where some could not be made."""
+    from motionllm.adapters import own_sampling
     from motionllm.errors import MotionFileError, MotionLLMError, about, check_text
     from motionllm.files import check_place, read_text
-    from motionllm.model import MotionLM, own_sampling, parse_seconds
+    from motionllm.model import MotionLM
     from motionllm.motion import Motion
     from motionllm.motion.notation import Notation
+    from motionllm.planning import parse_seconds
     from motionllm.prompts import generate_files, read_prompts
     from motionllm.results import made_by
     from motionllm.sampling import BEST_OF

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from motionllm.adapters import find_adapter
 from motionllm.config import Suite
 from motionllm.data.samples import Sample
 from motionllm.data.sources import read
@@ -20,7 +21,7 @@ from motionllm.errors import MotionLLMError
 from motionllm.eval import gaps, metrics
 from motionllm.eval.gaps import Gap
 from motionllm.eval.text import normalised
-from motionllm.model import MotionLM, find_adapter
+from motionllm.model import MotionLM
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import measure

@@ -24,7 +24,8 @@ from motionllm.data.builtin import Sample, Spec
 from motionllm.data.samples import Question
 from motionllm.errors import MotionLLMError, each
 from motionllm.eval.text import caption_scores
-from motionllm.model import Judge, MotionLM
+from motionllm.generation import Judge
+from motionllm.model import MotionLM
 from motionllm.motion import Motion
 from motionllm.sampling import BEST_OF, Sampling
 

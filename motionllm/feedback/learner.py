@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from motionllm.adapters import find_adapter
 from motionllm.bases import fast_dtype, takes_positions
 from motionllm.config import load_recipe
 from motionllm.data.conversations import Tokens
@@ -15,7 +16,7 @@ from motionllm.data.examples import collate
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.loss import token_losses
-from motionllm.model import MotionLM, find_adapter
+from motionllm.model import MotionLM
 from motionllm.stepping import pack
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.vocab import MotionVocab
@@ -33,7 +34,7 @@ def learner(name: str) -> MotionLM:
     tokenizer, templates = MotionTokenizer.load(folder / "tokenizer"), Templates.load_saved(folder / "templates.yaml")
     lm = MotionLM.create(settings, tokenizer, templates, bpe=MotionVocab.load(folder).bpe)
     if torch.cuda.is_available():
-        lm.model = lm.model.to("cuda")
+        lm.model.to("cuda")
     return lm
 
 
@@ -46,7 +47,7 @@ def snapshot(lm: MotionLM) -> MotionLM:
     dtype = fast_dtype() if lm.recipe.model.dtype == "auto" else lm.recipe.model.dtype
     merged = merged.to(getattr(torch, dtype))
     pack(merged.get_decoder())
-    return MotionLM(merged, lm.tokenizer, lm.vocab, lm.motion_tokenizer, lm.templates, lm.recipe)
+    return lm.with_model(merged)
 
 
 def log_probs(lm: MotionLM, sequences: Sequence[Tokens]) -> list[Tensor]:

@@ -19,11 +19,12 @@ from motionllm.data.tasks import TASKS, Draw, Values
 from motionllm.data.templates import conversation
 from motionllm.errors import MotionLLMError
 from motionllm.feedback.judges import JUDGES, Result
-from motionllm.model import MotionLM, drained
+from motionllm.model import MotionLM
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
 from motionllm.motion.representation import HUMANML3D_263
 from motionllm.motion.skeleton import HUMANML3D
+from motionllm.prompting import drained
 from motionllm.sampling import Sampling
 
 
@@ -127,7 +128,7 @@ class Pool:
         if not templates:
             raise MotionLLMError(f"The templates have no phrasing of {name!r} in one turn; add one.")
         template = templates[random.integers(len(templates))]
-        shown: Values = {"motion": lm._given(features)} if "motion" in task.given else {}
+        shown: Values = {"motion": lm.motion_part(features)} if "motion" in task.given else {}
         if name == "question":  # one alone, of which the judge is told the kind
             question = sample.questions[random.integers(len(sample.questions))]
             shown |= {"seconds": len(codes) / rate, "question": question.text, "answer": question.answer}
@@ -162,7 +163,7 @@ def planned(lm: MotionLM, prompts: Sequence[Prompt], sampling: Sampling, *, batc
     for start in range(0, len(mine), batch):
         rows = mine[start : start + batch]
         orders = [_order(lm, found[i]) for i in rows]
-        written = drained(lm._planned(orders, [True] * len(rows), [seed + i for i in rows], sampling, tries=1))
+        written = drained(lm.planned(orders, [True] * len(rows), [seed + i for i in rows], sampling, tries=1))
         for i, order in zip(rows, written, strict=True):
             found[i] = replace(found[i], plan=str(order.plan))
     return found
@@ -170,8 +171,8 @@ def planned(lm: MotionLM, prompts: Sequence[Prompt], sampling: Sampling, *, batc
 
 def _order(lm: MotionLM, prompt: Prompt) -> Any:
     """What a prompt asks of decoding: what `generate` asks, by the prompt's own phrasing, and along its plan."""
-    order = replace(lm._order(prompt.asked, prompt.seconds, [], []), prompt=prompt.opening(lm))
-    return lm._following(order, Notation.parse(prompt.plan)) if prompt.plan else order
+    order = replace(lm.order(prompt.asked, prompt.seconds, [], []), prompt=prompt.opening(lm))
+    return lm.following(order, Notation.parse(prompt.plan)) if prompt.plan else order
 
 
 def replies(lm: MotionLM, prompts: Sequence[Prompt], sampling: Sampling, *, batch: int, seed: int) -> list[Any]:

@@ -20,7 +20,8 @@ from motionllm.errors import MotionLLMError
 from motionllm.eval import corpus
 from motionllm.eval.corpus import evaluate
 from motionllm.files import write_json
-from motionllm.model import Judge, MotionLM
+from motionllm.generation import Judge
+from motionllm.model import MotionLM
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
 from motionllm.results import adapter_hash

@@ -97,7 +97,7 @@ def test_a_model_is_measured(
     wanted = {e.request: e.change for e in requests(clips_of(Source(kind="builtin", clips=2000), "test"), 4)}
     # The first is misunderstood, the others are as they should be.
     monkeypatch.setattr(lm, "changes", lambda _, asked: ["fly", *[wanted[request] for request in asked[1:]]])
-    monkeypatch.setattr("motionllm.model.longest", lambda _: 4096)
+    monkeypatch.setattr("motionllm.backend.longest", lambda _: 4096)
     assert main(words) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["all"]["plan"] == {"change": 0.75, "rest": shown["all"]["plan"]["rest"], "right": 0.75}

@@ -238,8 +238,7 @@ def test_every_request_undoes_what_a_base_was_sampled_with(folder: Path, fake: C
     wanted = [{"temperature": 0, "top_p": 1, "top_k": -1}, {"temperature": 0.8, "top_p": 0.9, "top_k": 7}]
     for request, own in zip(asked[-2:], wanted, strict=True):
         assert {name: request.get(name) for name in (neutral | own)} == neutral | own
-    assert lm.engine is not None
-    plain = lm.engine._plain(asked[-1]["prompt"][-1:], GREEDY, {"max": 2, "min": 2, "stop": 2, "barred": []})
+    plain = lm.backend._plain(asked[-1]["prompt"][-1:], GREEDY, {"max": 2, "min": 2, "stop": 2, "barred": []})
     assert json.loads(plain["generation_config"])["repetition_penalty"] == 1
 
 

@@ -31,6 +31,7 @@ from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
 from motionllm.motion.skeleton import KIT
+from motionllm.sampling import Sampling
 from motionllm.serve import web
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def lm(tiny_base: Path, tiny_tokenizer: Path, tiny_recipe: Callable[..., Recipe]
     """One that moves as its random weights have it; what it says is plain, for it is the page that is tested."""
     recipe = tiny_recipe(tiny_base, tiny_tokenizer)
     lm: Any = MotionLM.create(recipe, MotionTokenizer.load(tiny_tokenizer), Templates.load("default"))
-    lm.model = lm.model.merge_and_unload().eval()
+    lm = lm.with_model(lm.model.merge_and_unload().eval())
     lm.moves = lambda messages: not messages[-1]["content"].endswith("?")
     lm.ask = lambda motion, question: f"{motion.duration:.1f} s of something"
     lm.caption = lambda motion: f"{len(motion)} frames pass"
@@ -487,9 +488,9 @@ def test_a_motion_of_21_joints_is_shown_while_it_is_written(
     tokenizer.save(tmp_path / "kit")
     kit: Any = MotionLM.create(tiny_recipe(tiny_base, tmp_path / "kit"), MotionTokenizer.load(tmp_path / "kit"),
                                Templates.load("default"))  # fmt: skip
-    kit.model = kit.model.merge_and_unload().eval()
+    kit = kit.with_model(kit.model.merge_and_unload().eval())
     kit.moves = lambda _: True
-    *pieces, reply = Chat(kit, seconds=2.0, seed=1, best_of=1).turn("a person bows")
+    *pieces, reply = Chat(kit, seconds=2.0, seed=1, sampling=Sampling(best_of=1)).turn("a person bows")
     motion = getattr(reply, "motion", None)
     assert motion is not None and motion.skeleton is KIT and motion.duration == 2.0 and len(pieces) > 1
     np.testing.assert_array_equal(np.concatenate([p for p in pieces if isinstance(p, np.ndarray)]), motion.joints)
