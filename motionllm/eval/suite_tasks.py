@@ -215,7 +215,7 @@ def in_words(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any
             draw = Draw(np.random.default_rng([run.suite.seed, number]), tokenizer.codes_per_second, tokenizer.parts)
             values = task.fill(clip, draw)[0]
             if "motion" in task.given:
-                values["motion"] = lm._given(case.features)
+                values["motion"] = lm.motion_part(case.features)
             question, answer, *_ = conversation(template, values)
             asked.append((case, [question], "".join(part["text"] for part in answer["content"])))
     if not asked:
