@@ -184,7 +184,7 @@ def frechet_pose(tokenizer: MotionTokenizer, features: Sequence[np.ndarray], sea
     """
     representation = tokenizer.representation
     poses: list[list[np.ndarray]] = [[], []]
-    for clip in features:
+    for clip in map(representation.read, features):
         made = tokenizer.decode_features(tokenizer.encode(clip, search))
         for found, of in zip(poses, (clip[: len(made)], made), strict=True):
             pose = representation.pose(of)[:, 1:].reshape(len(of), -1)

@@ -30,7 +30,6 @@ from motionllm.files import read_text
 from motionllm.model import MotionLM
 from motionllm.motion import Motion
 from motionllm.motion.notation import Notation
-from motionllm.motion.skeleton import HUMANML3D
 from motionllm.planning import LONGEST, Seconds, parse_seconds
 from motionllm.sampling import BEST_OF, Sampling
 
@@ -191,8 +190,7 @@ class Chat:
             ):
                 pieces.append(joints)
                 yield joints
-            made, codes = self.motion_of(pieces), np.array(drawn)
-            made = made.canonical() if made.skeleton is HUMANML3D else made
+            made, codes = self.lm.motion_tokenizer.representation.finished(self.motion_of(pieces)), np.array(drawn)
         self.motion, self.plan, self.codes, self.made = made, plan, codes, True
         yield Reply(f"{text} ({made.duration:.1f} s{f', {ANEW}' if anew else ''})", made)
 

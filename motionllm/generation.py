@@ -134,7 +134,7 @@ class Generation(Planning):
     ) -> Iterator[np.ndarray]:
         """Pieces of joints (k, 22, 3) in metres, as they are made: `Motion` of them all is the clip.
 
-        Its `canonical()` is the motion that `generate` gives for the same seed and best_of 1; the pieces themselves
+        `Representation.finished` makes it the motion that `generate` gives for the same seed and best_of 1; the pieces
         stand where the motion tokenizer has put them, because the floor is known at the end alone. To have the plan
         before the frames, ask for it by `plan` and give it here. codes: a list that the codes are put into.
         """

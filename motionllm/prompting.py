@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -132,9 +131,7 @@ class Prompting:
 
     def _motion(self, codes: list[int], frames: int | None) -> Motion:
         motion = self.motion_tokenizer.decode(np.array(codes))
-        motion = replace(motion, joints=motion.joints[:frames])
-        # Decoded bones breathe by millimetres; files want them constant.
-        return motion.canonical() if motion.skeleton is HUMANML3D else motion
+        return self.motion_tokenizer.representation.finished(motion.cut(0, frames))
 
     def _write(
         self, requests: Sequence[decoding.Request], sampling: Sampling, *, seed: decoding.Seed = None

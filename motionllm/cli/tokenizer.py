@@ -75,6 +75,7 @@ def report(
     from motionllm.data import builtin
     from motionllm.data.sources import humanml3d
     from motionllm.motion.pictures import contact_sheet
+    from motionllm.motion.representation import of_width
     from motionllm.tokenizer import MotionTokenizer
     from motionllm.tokenizer.report import report as measure
 
@@ -90,7 +91,7 @@ def report(
             for sample in samples[:: max(1, len(samples) // 4)][:4]:
                 features = sample.load()
                 codes = loaded.encode(features, search)
-                truth = loaded.representation.motion(features)
+                truth = of_width(features.shape[1]).motion(features)
                 pairs += [(sample.id, truth), (f"decoded from {len(codes)} codes", loaded.decode(codes))]
         contact_sheet(pairs, picture, across=4)
         result["picture"] = picture

@@ -19,6 +19,7 @@ from motionllm.config.base import (
     Seed,
     Sources,
     Steps,
+    Text,
     Warmup,
     Where,
     Width,
@@ -151,6 +152,9 @@ class TokenizerRecipe(Section):
     normalisation is kept and `autoencode` is skipped. null starts from random weights."""
     sources: Sources
     """Data sets: their train splits are trained on, their val splits measured on."""
+    representation: Text | None = None
+    """What a frame of features is: humanml3d, kit, or motionstreamer (272 numbers at 30 fps, with rotations), to which
+    clips are resampled and converted. null: as the data sets have it."""
     network: Network = Network()
     train: TokenizerTraining = TokenizerTraining()
 

@@ -426,7 +426,8 @@ def _features(path: Path, start: float, end: float) -> np.ndarray:
     else:
         motion = Motion.load(path)
         with about(path):
-            features = (KIT_251 if motion.skeleton is KIT else HUMANML3D_263).encode(motion.joints)
+            representation = KIT_251 if motion.skeleton is KIT else HUMANML3D_263
+            features = representation.encode(motion.resample(representation.fps).joints)
     if start or end:
         fps = of_width(features.shape[1]).fps
         features = features[int(start * fps) : int(end * fps) or None]

@@ -25,7 +25,7 @@ from motionllm.model import MotionLM
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import measure
-from motionllm.motion.representation import of_width
+from motionllm.motion.representation import of_data, of_width
 from motionllm.results import adapter_hash
 from motionllm.sampling import Sampling
 from motionllm.tokenizer import MotionTokenizer
@@ -99,7 +99,8 @@ class Model:
         return self._made(motions)
 
     def _made(self, motions: Sequence[Motion]) -> list[Made]:
-        return [(self.lm.motion_tokenizer.features(motion), motion.joints) for motion in motions]
+        data = of_data(self.lm.motion_tokenizer.skeleton)  # which the embedder reads and the cases are in
+        return [(data.encode(motion), motion.resample(data.fps).joints) for motion in motions]
 
     def captions(self, features: Sequence[np.ndarray]) -> list[str]:
         return self.lm.caption_batch(features)

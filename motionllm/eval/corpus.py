@@ -27,6 +27,7 @@ from motionllm.eval.text import caption_scores
 from motionllm.generation import Judge
 from motionllm.model import MotionLM
 from motionllm.motion import Motion
+from motionllm.motion.skeleton import HUMANML3D
 from motionllm.sampling import BEST_OF, Sampling
 
 SPLIT = "test"
@@ -187,8 +188,8 @@ def checked(spec: Spec, motion: Motion | None) -> dict[str, bool] | None:
     if motion is None:
         return None
     try:
-        joints = motion.joints if motion.joints.shape[1] == 22 else motion.canonical().joints
-        return {kind: bool(has) for kind, has in builtin.check(spec, joints).items()}
+        clip = motion.resample(HUMANML3D.fps) if motion.skeleton is HUMANML3D else motion.canonical()
+        return {kind: bool(has) for kind, has in builtin.check(spec, clip.joints).items()}
     except MotionLLMError:
         return None
 

@@ -26,6 +26,7 @@ from motionllm.eval.labels import label_scores
 from motionllm.eval.passes import SAMPLES, Case, Measured, Run, write_samples
 from motionllm.eval.text import caption_scores
 from motionllm.motion.features import features_to_joints
+from motionllm.motion.representation import of_width
 from motionllm.tokenizer.report import code_use
 
 WORDLESS = "a person moves"  # what is said of a clip that is to be filled where no caption is given
@@ -237,14 +238,16 @@ def tokenizer(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, An
     """What a motion tokenizer keeps of the clips. One that is shorter than a step is a failure."""
     tokenizer = run.contestant.motion_tokenizer
     rows, codes, again, failed = [], [], [], 0
-    fps, parents = tokenizer.fps, tokenizer.skeleton.parents
-    feet = [foot for _, foot in tokenizer.skeleton.feet]
+    representation = tokenizer.representation
+    fps, parents = representation.fps, representation.skeleton.parents
+    feet = [foot for _, foot in representation.skeleton.feet]
     for i, case in enumerate(cases):
         try:
-            code = tokenizer.encode(case.features)
+            clip = representation.read(case.features)
+            code = tokenizer.encode(clip)
             features = tokenizer.decode_features(code)
-            embedding = run.embedder.embed_motions([features])[0]
-            made, true = features_to_joints(features), features_to_joints(case.features[: len(features)])
+            embedding = run.embedder.embed_motions([of_width(case.features.shape[1]).read(features)])[0]
+            made, true = representation.decode(features), representation.decode(clip[: len(features)])
             rows.append({
                 "root_aligned_mpjpe_mm": 1000 * metrics.root_aligned_mpjpe(made, true),
                 "mpjpe_mm": 1000 * metrics.mpjpe(made, true),

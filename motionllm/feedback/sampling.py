@@ -22,8 +22,7 @@ from motionllm.feedback.judges import JUDGES, Result
 from motionllm.model import MotionLM
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
-from motionllm.motion.representation import HUMANML3D_263
-from motionllm.motion.skeleton import HUMANML3D
+from motionllm.motion.representation import HUMANML3D_263, of_data
 from motionllm.prompting import drained
 from motionllm.sampling import Sampling
 
@@ -237,6 +236,6 @@ def look(lm: MotionLM, found: Result, codes: Sequence[int]) -> Result:
     """Fill in a result's motion from its codes: as decoded, as given, and that one's features."""
     decoded = lm.motion_tokenizer.decode(codes)
     found.joints = decoded.joints
-    found.motion = decoded.canonical() if decoded.skeleton is HUMANML3D else decoded
-    found.features = lm.motion_tokenizer.features(found.motion)
+    found.motion = lm.motion_tokenizer.representation.finished(decoded)
+    found.features = of_data(lm.motion_tokenizer.skeleton).encode(found.motion)
     return found

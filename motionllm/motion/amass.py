@@ -17,16 +17,8 @@ from motionllm.errors import MotionLLMError
 from motionllm.motion import budget
 from motionllm.motion.arrays import number
 from motionllm.motion.bvh import Z_UP
-from motionllm.motion.skeleton import HUMANML3D
+from motionllm.motion.skeleton import HUMANML3D, SMPL_BONES
 
-# Bone directions of SMPL's rest pose (a T-pose facing +Z, Y up, left at +X), of the mean body, to two decimals.
-_REST = np.array([
-    (0, 0, 0), (0.60, -0.80, -0.06), (-0.61, -0.79, -0.04), (-0.02, 0.97, -0.24), (0.09, -1.0, -0.01),
-    (-0.10, -0.99, -0.02), (0.04, 1.0, 0.01), (-0.03, -0.99, -0.11), (0.04, -0.99, -0.11), (0.02, 0.90, 0.43),
-    (0.20, -0.42, 0.89), (-0.19, -0.36, 0.91), (-0.01, 0.98, -0.20), (0.54, 0.80, -0.22), (-0.53, 0.80, -0.26),
-    (0.06, 0.78, 0.62), (0.95, 0.32, -0.09), (-0.95, 0.32, -0.09), (0.99, -0.05, -0.11), (-1.0, -0.05, -0.08),
-    (1.0, 0.04, 0.0), (-1.0, 0.03, -0.02),
-])  # fmt: skip
 RATES = ("mocap_framerate", "mocap_frame_rate")
 AMASS = ("poses", "trans", *RATES)  # the arrays that are read
 _BLOCK = 10_000  # frames rotated at a time
@@ -66,8 +58,6 @@ def amass_joints(content: Mapping[str, np.ndarray]) -> tuple[np.ndarray, float]:
         raise MotionLLMError("poses or trans contain NaN or infinity; repair or drop the take.")
     if max(np.abs(poses).max(), np.abs(trans).max()) > budget.LARGEST:
         raise MotionLLMError("poses or trans hold numbers too large to be angles or metres; repair or drop the take.")
-    assert HUMANML3D.lengths is not None
-    bones = _REST / np.maximum(np.linalg.norm(_REST, axis=-1, keepdims=True), 1e-9) * HUMANML3D.lengths[:, None]
     joints = np.empty((len(poses), 22, 3))
     for start in range(0, len(poses), _BLOCK):
         block = slice(start, start + _BLOCK)
@@ -79,5 +69,5 @@ def amass_joints(content: Mapping[str, np.ndarray]) -> tuple[np.ndarray, float]:
                 world[:, j], placed[:, j] = turns[:, j], trans[block]
             else:
                 world[:, j] = world[:, parent] @ turns[:, j]
-                placed[:, j] = placed[:, parent] + world[:, parent] @ bones[j]
+                placed[:, j] = placed[:, parent] + world[:, parent] @ SMPL_BONES[j]
     return joints @ Z_UP.T, rate

@@ -7,7 +7,8 @@ tell; any other twist about a bone is the smallest one, for positions do not hol
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solveh_banded
@@ -99,6 +100,19 @@ def _hinged(turned: np.ndarray, along: np.ndarray, lower: np.ndarray, fps: float
     return Rotation.from_rotvec((angle - middle)[:, None] * along).as_matrix()
 
 
+@dataclass(frozen=True)
+class Solved:
+    """Rotations that move a skeleton as joints do. names, parents: of the joints, in a file's order, root first.
+    offsets: (J, 3) metres. ends: End Site offsets by joint, metres. local: per joint (T, 3, 3), relative to its parent.
+    """
+
+    names: list[str]
+    parents: list[int]
+    offsets: list[np.ndarray]
+    ends: dict[int, np.ndarray]
+    local: list[np.ndarray]
+
+
 def solve_bvh(
     joints: np.ndarray,
     names: Sequence[str],
@@ -108,7 +122,22 @@ def solve_bvh(
     exact: float = 1e-4,
     hinges: Collection[int] = (),
 ) -> BVH:
-    """A BVH, in centimetres, whose joints move as `joints` (T, J, 3) metres, Y up, do.
+    """A BVH, in centimetres, whose joints move as `joints` (T, J, 3) metres, Y up, do: see `solve`."""
+    solved = solve(joints, names, parents, rest, fps, exact, hinges)
+    place = np.asarray(joints, np.float64)[:, list(parents).index(-1)]
+    return bvh_of(solved.names, solved.parents, np.array(solved.offsets), solved.ends, place, solved.local, fps)
+
+
+def solve(
+    joints: np.ndarray,
+    names: Sequence[str],
+    parents: Sequence[int],
+    rest: np.ndarray,
+    fps: float,
+    exact: float = 1e-4,
+    hinges: Collection[int] = (),
+) -> Solved:
+    """Rotations whose joints move as `joints` (T, J, 3) metres, Y up, do.
 
     rest: (J, 3) directions of the bones in the rest pose (any length, zero for none). Bone lengths are
     the medians over the clip. A joint with one child turns by the smallest rotation relative to its
@@ -144,7 +173,7 @@ def solve_bvh(
     def add(name: str, parent: int, offset: np.ndarray, local: np.ndarray) -> int:
         out_names.append(name)
         out_parents.append(parent)
-        out_offsets.append(offset * 100.0)
+        out_offsets.append(offset)
         out_local.append(local)
         return len(out_names) - 1
 
@@ -168,7 +197,7 @@ def solve_bvh(
         offset = rest[j] * lengths[j] if parent >= 0 else np.zeros(3)
         index = add(names[j], parent, offset, world.transpose(0, 2, 1) @ turned)
         if not children[j]:
-            ends[index] = rest[j] * max(lengths[j], 0.02) * 50.0
+            ends[index] = rest[j] * max(lengths[j], 0.02) / 2
         for k in children[j]:
             own, above = turned, index
             if k in aims and lengths[k] * np.linalg.norm(turned @ rest[k] - aims[k], axis=-1).max() > exact:
@@ -178,21 +207,37 @@ def solve_bvh(
 
     root = list(parents).index(-1)
     visit(root, -1, np.broadcast_to(np.eye(3), (frames, 3, 3)), joints[:, root])
-    columns, channels = [joints[:, root] * 100.0], []
-    for index, local in enumerate(out_local):
+    return Solved(out_names, out_parents, out_offsets, ends, out_local)
+
+
+def bvh_of(
+    names: Sequence[str],
+    parents: Sequence[int],
+    offsets: np.ndarray,
+    ends: Mapping[int, np.ndarray],
+    root: np.ndarray,
+    local: Sequence[np.ndarray],
+    fps: float,
+) -> BVH:
+    """A BVH, in centimetres, of rotations. offsets: (J, 3) metres. ends: End Site offsets by joint, metres. root: its
+    places (T, 3), metres. local: per joint (T, 3, 3), relative to its parent.
+    """
+    offsets = offsets * 100.0
+    columns, channels = [root * 100.0], []
+    for index, turned in enumerate(local):
         # The middle angle of an order must stay away from ±90 degrees: about Y for bones that hang or stand (a knee
         # and a hip bend by more about X), about X for the root, which may face anywhere, and for arms, rest along X.
-        along = out_offsets[index + 1] if index + 1 < len(out_offsets) else out_offsets[index]
+        along = offsets[min(index + 1, len(offsets) - 1)]
         upright = index > 0 and abs(along[1]) >= max(abs(along[0]), abs(along[2]))
         order = "ZYX" if upright else "ZXY"
-        columns.append(euler(local, order))
+        columns.append(euler(turned, order))
         place = ("Xposition", "Yposition", "Zposition") if index == 0 else ()
         channels.append((*place, *(f"{axis}rotation" for axis in order)))
     return BVH(
-        tuple(out_names),
-        tuple(out_parents),
-        np.array(out_offsets),
-        ends,
+        tuple(names),
+        tuple(parents),
+        offsets,
+        {joint: offset * 100.0 for joint, offset in ends.items()},
         tuple(channels),
         np.concatenate(columns, axis=1),
         float(fps),

@@ -77,10 +77,10 @@ class Motion:
         """Read .bvh, .npy, .npz or .c3d.
 
         .npy: joints (T, 22, 3), (T, 66) or (T, 52, 3) at 20 fps, KIT-ML's (T, 21, 3) at 12.5 fps (millimetres, or
-        metres if the body is that small), features (T, 263) or (T, 251). .npz: `joints`, and `fps`; or an AMASS file,
-        whose poses are put on the target skeleton. .c3d: joint centres, by name (`c3d_file`). rig: for a BVH whose
-        joints are not recognised, HumanML3D joint → joint in the file (`rigs.load_rig`). Raises MotionFileError, naming
-        the file, for anything missing, truncated or not finite.
+        metres if the body is that small), features (T, 263), (T, 251) or, at 30 fps, (T, 272). .npz: `joints`, and
+        `fps`; or an AMASS file, whose poses are put on the target skeleton. .c3d: joint centres, by name (`c3d_file`).
+        rig: for a BVH whose joints are not recognised, HumanML3D joint → joint in the file (`rigs.load_rig`). Raises
+        MotionFileError, naming the file, for anything missing, truncated or not finite.
         """
         path = Path(path)
         reader = READERS.get(path.suffix.lower())
@@ -146,6 +146,11 @@ class Motion:
         weight = np.clip(times - low, 0, 1)[:, None, None]
         joints = self.joints[low] * (1 - weight) + self.joints[high] * weight
         return replace(self, joints=joints, fps=fps, bvh=None)
+
+    def cut(self, start: int, stop: int | None = None) -> Motion:
+        """The frames [start, stop)."""
+        bvh = self._own_bvh()
+        return replace(self, joints=self.joints[start:stop], bvh=bvh.cut(start, stop) if bvh else None)
 
     def body(self) -> Motion:
         """The same clip as HumanML3D's 22 joints, with the body's own bone lengths, place and fps.

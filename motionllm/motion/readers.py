@@ -65,19 +65,19 @@ def _seen(
 def load_npy(path: Path, rig: Any) -> Motion:
     """Joints or features; the shape says which, and of which skeleton."""
     array = read_npy(path)
-    joints, skeleton = _joints_from(array, None)
-    return _seen(joints, skeleton.fps, skeleton, path.stem, units=array.ndim == 3 or array.shape[1] == 66)
+    joints, skeleton, fps = _joints_from(array, None)
+    return _seen(joints, fps, skeleton, path.stem, units=array.ndim == 3 or array.shape[1] == 66)
 
 
-def _joints_from(array: np.ndarray, fps: float | None) -> tuple[np.ndarray, Skeleton]:
-    """Joints in metres and their skeleton, recognised by the array's shape. fps: None for the skeleton's own rate."""
+def _joints_from(array: np.ndarray, fps: float | None) -> tuple[np.ndarray, Skeleton, float]:
+    """Joints in metres, their skeleton and rate, recognised by the array's shape. fps: the rate, where it is known."""
     shape = array.shape
     if array.dtype.kind not in "fiu":
         raise MotionLLMError(f"holds {array.dtype} values; joints or features are numbers: save them as a float array.")
     if len(shape) == 2 and shape[1] in (r.dim for r in REPRESENTATIONS.values()):
         representation = of_width(shape[1])
-        skeleton = representation.skeleton
-        budget.check_clip(len(array), len(skeleton.joints), fps or skeleton.fps)
+        skeleton, fps = representation.skeleton, fps or representation.fps
+        budget.check_clip(len(array), len(skeleton.joints), fps)
         bad = ~np.isfinite(array)
         if bad.any():
             raise MotionLLMError(
@@ -85,7 +85,7 @@ def _joints_from(array: np.ndarray, fps: float | None) -> tuple[np.ndarray, Skel
             )
         if np.abs(array).max() > budget.LARGEST:
             raise MotionLLMError("features hold numbers too large to be metres; repair or drop the clip.")
-        return _metres(representation.decode(array), skeleton), skeleton
+        return _metres(representation.decode(array), skeleton), skeleton, fps
     if shape[1:] in ((22, 3), (66,)):
         joints, skeleton = array.reshape(len(array), 22, 3), HUMANML3D
     elif shape[1:] == (52, 3):  # SMPL-H: the body's 22, then the fingers
@@ -95,10 +95,11 @@ def _joints_from(array: np.ndarray, fps: float | None) -> tuple[np.ndarray, Skel
     else:
         raise MotionLLMError(
             f"has shape {shape}, but motion is joints (T, 22, 3), (T, 66), (T, 52, 3) or KIT-ML's (T, 21, 3), "
-            "or features (T, 263) or (T, 251); save it as one of them."
+            f"or features (T, {'), (T, '.join(str(r.dim) for r in REPRESENTATIONS.values())}); save it as one of them."
         )
-    budget.check_clip(len(array), len(skeleton.joints), fps or skeleton.fps)
-    return joints, skeleton
+    fps = fps or skeleton.fps
+    budget.check_clip(len(array), len(skeleton.joints), fps)
+    return joints, skeleton, fps
 
 
 def _metres(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
@@ -124,7 +125,7 @@ def load_npz(path: Path, rig: Any) -> Motion:
     fps = number(content["fps"], "fps") if "fps" in content else None
     if fps is not None:
         budget.check_rate(fps)
-    joints, skeleton = _skeleton_of(content, fps, path.stem)
+    joints, skeleton, fps = _skeleton_of(content, fps, path.stem)
     if fps is None:
         if isinstance(skeleton, Rig):
             raise MotionLLMError("has no 'fps', the frames per second; save it beside the joints.")
@@ -133,8 +134,10 @@ def load_npz(path: Path, rig: Any) -> Motion:
     return _seen(joints, fps, skeleton, path.stem, units=True)
 
 
-def _skeleton_of(content: Mapping[str, np.ndarray], fps: float | None, name: str) -> tuple[np.ndarray, Skeleton | Rig]:
-    """The joints of an archive, in metres, and their skeleton: a known one, or the file's own."""
+def _skeleton_of(
+    content: Mapping[str, np.ndarray], fps: float | None, name: str
+) -> tuple[np.ndarray, Skeleton | Rig, float | None]:
+    """The joints of an archive, in metres, their skeleton (a known one, or the file's own), and the rate if known."""
     joints = content["joints"]
     if "names" not in content:
         return _joints_from(joints, fps)
@@ -147,7 +150,7 @@ def _skeleton_of(content: Mapping[str, np.ndarray], fps: float | None, name: str
     names = _names(content["names"], count)
     for known in (HUMANML3D, KIT):
         if names == known.joints:
-            return joints, known
+            return joints, known, fps
     missing = [key for key in ("parents", "offsets") if key not in content]
     if missing:
         raise MotionLLMError(f"has joint names of its own but no {' and no '.join(missing)}; save them too.")
@@ -156,7 +159,7 @@ def _skeleton_of(content: Mapping[str, np.ndarray], fps: float | None, name: str
         raise MotionLLMError(f"'offsets' is not finite numbers of shape ({count}, 3), one row a joint; correct them.")
     if np.abs(offsets).max() > budget.LARGEST:
         raise MotionLLMError("'offsets' hold numbers too large to be metres; correct them.")
-    return joints, Rig(name, names, _parents(content["parents"], count), offsets)
+    return joints, Rig(name, names, _parents(content["parents"], count), offsets), fps
 
 
 def _names(values: np.ndarray, count: int) -> tuple[str, ...]:

@@ -7,18 +7,16 @@ instance in REPRESENTATIONS (CONTRIBUTING.md): everything else asks for blocks b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from motionllm.errors import MotionLLMError, unknown
 from motionllm.motion import features as guo
+from motionllm.motion import motionstreamer
+from motionllm.motion.clip import Motion, joints_of
 from motionllm.motion.features import Root
-from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
-
-if TYPE_CHECKING:
-    from motionllm.motion.clip import Motion
+from motionllm.motion.skeleton import HUMANML3D, KIT, SMPL_BONES, Skeleton
 
 _SIZES = {"positions": 3, "velocities": 3, "rotations": 6}  # numbers per joint of the blocks that have a part per joint
 
@@ -29,12 +27,14 @@ class Representation:
 
     name: what a tokenizer's config.json calls it. fps: frames per second. longest: seconds of the longest clips of the
     data sets that come in it. blocks: the columns of each block, side by side from 0. Every representation has
-        turn        change of heading per frame: 1 number, half the angle in radians, or 6, a rotation (its two rows)
+        turn        change of heading per frame: 1 number, half the angle in radians, or 6, a rotation (its first two
+                    rows)
         path        velocity of the root along x and z in the heading frame, metres per frame
         positions   joints in the heading frame, x and z from the root, heights from the floor, metres
     and may have
         height      of the root, metres; else it stands in the root's position
-        rotations   of joints, 6-D (Zhou et al. 2019)
+        rotations   6-D (Zhou et al. 2019); where they are decoded, of joints relative to their parents, of a rest pose
+                    whose bones are `bones`, (J, 3) metres, and the root's in the heading frame
         velocities  of joints in the heading frame, metres per frame
         contacts    whether ankles and toes stand, in the order of `Skeleton.feet`
     A block without a part for the root has one for each other joint. decoded: the blocks that `decode` reads; of a
@@ -47,6 +47,7 @@ class Representation:
     longest: float
     blocks: Mapping[str, slice]
     decoded: tuple[str, ...] = ("turn", "path", "height", "positions")
+    bones: np.ndarray | None = None
 
     def encode(self, motion: Motion | np.ndarray) -> np.ndarray:
         """Features (T, dim) float32 of a Motion, resampled to `fps`, or of joints (T, J, 3) at it.
@@ -67,9 +68,26 @@ class Representation:
 
     def motion(self, features: np.ndarray) -> Motion:
         """The decoded clip."""
-        from motionllm.motion.clip import Motion
-
         return Motion(self.decode(features), self.fps, self.skeleton)
+
+    def finished(self, motion: Motion) -> Motion:
+        """A decoded clip, or the first frames of one, as files want it: with constant bones, on the floor."""
+        return motion
+
+    def read(self, features: np.ndarray) -> np.ndarray:
+        """Features of any representation of this skeleton as this one's; its own as they are.
+
+        Raises MotionLLMError for another skeleton's, or a width that no representation has.
+        """
+        other = of_width(features.shape[1])
+        if other is self:
+            return features
+        if other.skeleton is not self.skeleton:
+            raise MotionLLMError(
+                f"The clip has the {len(other.skeleton.joints)} joints of {other.name}, and {self.name} has "
+                f"{len(self.skeleton.joints)}; give clips of one skeleton."
+            )
+        return self.encode(other.motion(features))
 
     @property
     def dim(self) -> int:
@@ -88,7 +106,8 @@ class Representation:
 
     def columns(self, *names: str) -> np.ndarray:
         """The columns of some blocks, in the layout's order; of blocks that it lacks there are none."""
-        return np.sort(np.concatenate([np.arange(self.dim)[self.blocks[n]] for n in names if n in self.blocks]))
+        every = np.arange(self.dim)
+        return np.sort(np.concatenate([every[:0], *(every[self.blocks[n]] for n in names if n in self.blocks)]))
 
     def of_joint(self, name: str, joint: int) -> range:
         """The columns of one joint in a block; none where the block has no part for the joint, or there is no block."""
@@ -137,10 +156,55 @@ class Guo(Representation):
         pose[..., 1] -= features[:, self.blocks["height"]]
         return np.concatenate([np.zeros_like(pose[:, :1]), pose], axis=1)
 
+    def finished(self, motion: Motion) -> Motion:
+        # Decoded bones breathe by millimetres. KIT-ML's target lengths are not known.
+        return motion.canonical() if self.skeleton.lengths is not None else motion
+
+
+@dataclass(frozen=True, eq=False)
+class MotionStreamer(Representation):
+    """The 272-d features of MotionStreamer, at 30 fps: see `motion.motionstreamer`. Bones are constant as decoded."""
+
+    def encode(self, motion: Motion | np.ndarray) -> np.ndarray:
+        joints = motion if isinstance(motion, np.ndarray) else motion.body().resample(self.fps).joints
+        return motionstreamer.joints_to_features(joints)
+
+    def decode(self, features: np.ndarray, start: Root | None = None) -> np.ndarray:
+        return motionstreamer.features_to_joints(self.check(features), start)
+
+    def pose(self, features: np.ndarray) -> np.ndarray:
+        return motionstreamer.placed(features[:, self.blocks["rotations"]].reshape(len(features), -1, 6))
+
+    def motion(self, features: np.ndarray) -> Motion:
+        bvh = motionstreamer.features_to_bvh(self.check(features))
+        return Motion(joints_of(bvh, self.skeleton), self.fps, self.skeleton, bvh=bvh)
+
+    def finished(self, motion: Motion) -> Motion:
+        low, bvh = float(motion.joints[..., 1].min()), motion.bvh
+        if bvh is not None:
+            values = bvh.values.copy()
+            values[:, 1] -= low / bvh.unit  # the root's Yposition
+            bvh = replace(bvh, values=values)
+        return replace(motion, joints=motion.joints - [0, low, 0], bvh=bvh)
+
 
 HUMANML3D_263 = Guo("humanml3d", HUMANML3D)
 KIT_251 = Guo("kit", KIT)
-REPRESENTATIONS: dict[str, Representation] = {r.name: r for r in (HUMANML3D_263, KIT_251)}
+MOTIONSTREAMER_272 = MotionStreamer(
+    "motionstreamer",
+    HUMANML3D,
+    motionstreamer.FPS,
+    longest=9.8,
+    blocks=motionstreamer.layout(),
+    decoded=("turn", "path", "rotations"),
+    bones=SMPL_BONES,
+)
+REPRESENTATIONS: dict[str, Representation] = {r.name: r for r in (HUMANML3D_263, KIT_251, MOTIONSTREAMER_272)}
+
+
+def of_data(skeleton: Skeleton) -> Representation:
+    """The representation that data sets and evaluators of a skeleton come in: HumanML3D's or KIT-ML's."""
+    return KIT_251 if skeleton is KIT else HUMANML3D_263
 
 
 def named(name: str) -> Representation:

@@ -97,3 +97,15 @@ KIT = Skeleton(
 )  # fmt: skip
 
 SKELETONS = {skeleton.name: skeleton for skeleton in (HUMANML3D, KIT)}
+
+# Bone directions of SMPL's rest pose (a T-pose facing +Z, Y up, left at +X), of the mean body, to two decimals.
+_REST = np.array([
+    (0, 0, 0), (0.60, -0.80, -0.06), (-0.61, -0.79, -0.04), (-0.02, 0.97, -0.24), (0.09, -1.0, -0.01),
+    (-0.10, -0.99, -0.02), (0.04, 1.0, 0.01), (-0.03, -0.99, -0.11), (0.04, -0.99, -0.11), (0.02, 0.90, 0.43),
+    (0.20, -0.42, 0.89), (-0.19, -0.36, 0.91), (-0.01, 0.98, -0.20), (0.54, 0.80, -0.22), (-0.53, 0.80, -0.26),
+    (0.06, 0.78, 0.62), (0.95, 0.32, -0.09), (-0.95, 0.32, -0.09), (0.99, -0.05, -0.11), (-1.0, -0.05, -0.08),
+    (1.0, 0.04, 0.0), (-1.0, 0.03, -0.02),
+])  # fmt: skip
+assert HUMANML3D.lengths is not None
+# (22, 3) metres: the same with the target skeleton's bone lengths.
+SMPL_BONES = _REST / np.maximum(np.linalg.norm(_REST, axis=-1, keepdims=True), 1e-9) * HUMANML3D.lengths[:, None]

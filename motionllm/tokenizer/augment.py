@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from motionllm.config import Augmentation
+from motionllm.errors import MotionLLMError
 from motionllm.motion.representation import Representation
 from motionllm.tokenizer.network import body_parts
 
@@ -25,6 +26,8 @@ class Augment:
     """Draws windows anew. frames: how many a window needs to have, so that one of `window` frames can be made of it."""
 
     def __init__(self, settings: Augmentation, representation: Representation, window: int) -> None:
+        if "contacts" not in representation.blocks:
+            raise MotionLLMError(f"{representation.name} features cannot be augmented yet; leave train.augment out.")
         self.settings, self.window = settings, window
         self.skeleton = representation.skeleton
         self.joints = len(self.skeleton.joints)

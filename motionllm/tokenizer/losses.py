@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from motionllm.config import TokenizerTraining
+from motionllm.errors import MotionLLMError
 from motionllm.motion.representation import Representation
-from motionllm.tokenizer.network import moves
+from motionllm.tokenizer.network import decoded_joints, moves
 
 # Hands and feet move furthest and carry the meaning: which hand waves, which foot steps.
 _LIMBS = {f"{side}_{part}": weight for side in ("left", "right")
@@ -44,6 +45,8 @@ class Losses:
         std: np.ndarray,
         device: torch.device,
     ) -> None:
+        if settings.contact and "contacts" not in representation.blocks:
+            raise MotionLLMError(f"{representation.name} features say nothing of contacts; set train.contact to 0.")
         self.settings, self.representation = settings, representation
         self.mean, self.std = torch.from_numpy(mean).to(device), torch.from_numpy(std).to(device)
         self.dims = (_dim_weights(representation) if settings.limbs else torch.ones(len(mean))).to(device)
@@ -65,7 +68,7 @@ class Losses:
         made, wanted = (moves(self.representation, x).cumsum(1) for x in (plain, true))
         found["path"] = F.smooth_l1_loss(made, wanted, beta=0.05)
         if self.settings.joints:
-            made, wanted = (x[..., self.positions].unflatten(-1, (-1, 3)) for x in (plain, true))
+            made, wanted = (decoded_joints(self.representation, x) for x in (plain, true))
             found["joints"] = (made - wanted).norm(dim=-1).mean()
         if self.settings.contact:
             standing = true[:, :-1, self.representation.blocks["contacts"]] > 0.5

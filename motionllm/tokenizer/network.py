@@ -11,6 +11,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from motionllm.config import Network
+from motionllm.motion.motionstreamer import placed
 from motionllm.motion.representation import Representation
 from motionllm.tokenizer.quantizers import QUANTIZERS
 
@@ -216,4 +217,17 @@ def moves(representation: Representation, features: Tensor) -> Tensor:
     in the heading frame, metres per frame.
     """
     turn, path = (features[..., representation.blocks[name]] for name in ("turn", "path"))
+    if turn.shape[-1] == 6:  # a rotation about y: its first row is (cosine, 0, sine)
+        turn = torch.atan2(turn[..., 2:3], turn[..., :1]) / 2
     return torch.cat([turn, path], dim=-1)
+
+
+def decoded_joints(representation: Representation, features: Tensor) -> Tensor:
+    """(…, K, 3) what features (…, dim), un-normalised, decode to: joints in the heading frame, x and z from the root,
+    heights from the floor, metres; without the root where the features have no part for it.
+    """
+    if "rotations" not in representation.decoded:
+        return features[..., representation.blocks["positions"]].unflatten(-1, (-1, 3))
+    rotations = features[..., representation.blocks["rotations"]].unflatten(-1, (-1, 6))
+    joints = placed(rotations, torch.from_numpy(representation.bones).to(features), torch.stack)
+    return joints + F.pad(features[..., representation.height, None], (1, 1))[..., None, :]

@@ -37,7 +37,7 @@ def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray], search: i
     by_joint, world, turned, every = np.zeros(len(names)), 0.0, 0.0, list[np.ndarray]()
     frames, seconds, same, encoding, decoding = 0, 0.0, 0, 0.0, 0.0
     survived: list[Agreement] = []
-    for clip in features:
+    for clip in map(representation.read, features):
         usable = len(clip) // tokenizer.frames_per_step * tokenizer.frames_per_step
         if not usable:
             continue

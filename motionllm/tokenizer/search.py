@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from motionllm.motion.representation import Representation
-from motionllm.tokenizer.network import MotionAutoencoder, moves
+from motionllm.tokenizer.network import MotionAutoencoder, decoded_joints, moves
 
 APART = 8  # steps between codes that are tried at once: what a code does to frames further off hardly counts
 REACH = 3  # steps to each side by which a code is judged
@@ -74,7 +74,7 @@ class Search:
     def _placed(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Joints (B, T, J − 1, 3) from the root in the heading frame; yaw and travel (B, steps, 3) of each step."""
         plain = x * self.std + self.mean
-        joints = plain[..., self.representation.blocks["positions"]].unflatten(-1, (-1, 3))
+        joints = decoded_joints(self.representation, plain)
         height = F.pad(plain[..., self.representation.height, None], (1, 1))[..., None, :]
         # The change of heading is given as half the angle.
         way = moves(self.representation, plain) * torch.tensor([2 * LEVER, 1.0, 1.0])

@@ -19,7 +19,7 @@ from motionllm.config import Network, drop_unknown
 from motionllm.errors import MotionLLMError
 from motionllm.files import check_format, read_json, whole_folder, write_json
 from motionllm.motion import Motion
-from motionllm.motion.representation import Representation, named, of_width
+from motionllm.motion.representation import REPRESENTATIONS, Representation, named, of_width
 from motionllm.motion.skeleton import Skeleton
 from motionllm.tokenizer.network import MotionAutoencoder
 from motionllm.tokenizer.quantizers import QUANTIZERS
@@ -114,7 +114,8 @@ class MotionTokenizer:
         return digest.hexdigest()[:16]
 
     def features(self, motion: Motion | np.ndarray) -> np.ndarray:
-        """Features (T, dim) of a Motion (put in canonical form), of joints (T, J, 3), or features as they are.
+        """Features (T, dim) of a Motion, of joints (T, J, 3) at `fps`, or of features in any representation of the
+        skeleton.
 
         Raises MotionLLMError for another body, too short a clip, NaN or infinity.
         """
@@ -123,7 +124,9 @@ class MotionTokenizer:
         array = np.asarray(motion)
         if array.ndim == 3:
             return self.representation.encode(array)
-        if array.ndim != 2 or array.shape[1] != len(self.mean):
+        if array.ndim == 2 and array.shape[1] in (other.dim for other in REPRESENTATIONS.values()):
+            array = self.representation.read(array)
+        else:
             raise MotionLLMError(
                 f"Features have shape {array.shape}, but this motion tokenizer reads (frames, {len(self.mean)})."
             )

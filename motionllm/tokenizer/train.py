@@ -18,7 +18,7 @@ from motionllm.bases import fast_dtype
 from motionllm.config import Augmentation, TokenizerRecipe, dump_recipe
 from motionllm.errors import MotionLLMError
 from motionllm.files import make_folder, whole_stream, write_file, write_json
-from motionllm.motion.representation import Representation, of_width
+from motionllm.motion.representation import Representation, named, of_width
 from motionllm.runs import Log, Signals, Stopped, on_full_disk, rate
 from motionllm.tokenizer.augment import Augment
 from motionllm.tokenizer.losses import Losses
@@ -78,6 +78,19 @@ def _fit(
     resuming: str,
 ) -> MotionTokenizer:
     settings = recipe.train
+    if recipe.start:
+        tokenizer = MotionTokenizer.load(recipe.start)
+        representation = tokenizer.representation
+    else:
+        representation = of_width(train[0].shape[1])
+    if recipe.representation and (wanted := named(recipe.representation)) is not representation:
+        if recipe.start:
+            raise MotionLLMError(
+                f"The tokenizer {recipe.start} has the representation {representation.name} and the recipe "
+                f"{wanted.name}; leave the key out."
+            )
+        representation = wanted
+    train, val = ([representation.read(clip) for clip in clips] for clips in (train, val))
     kept = [i for i, f in enumerate(train) if len(f) >= settings.window]
     if not kept:
         raise MotionLLMError(
@@ -87,7 +100,6 @@ def _fit(
     torch.manual_seed(settings.seed)
     random = np.random.default_rng(settings.seed)
     if recipe.start:
-        tokenizer = MotionTokenizer.load(recipe.start)
         if tokenizer.config != recipe.network.model_copy(update={"causal": tokenizer.config.causal}):
             raise MotionLLMError(f"The tokenizer {recipe.start} has another network than the recipe; give its own.")
         if tokenizer.config.causal != recipe.network.causal:  # another decoder for the same codes
@@ -97,10 +109,9 @@ def _fit(
             )
             tokenizer.network.load_state_dict(weights_of)
     else:
-        representation = of_width(train[0].shape[1])
         mean, std = normalisation(train, representation)
         tokenizer = MotionTokenizer(recipe.network, mean, std, representation=representation)
-    mean, std, representation = tokenizer.mean, tokenizer.std, tokenizer.representation
+    mean, std = tokenizer.mean, tokenizer.std
     frozen = settings.encoder_lr == 0 and bool(recipe.start)
     learned = QUANTIZERS[recipe.network.quantizer].codebook  # to be placed by k-means, and followed
     autoencode = 0 if recipe.start or not learned else settings.autoencode
