@@ -1,7 +1,7 @@
-"""Adapters on disk: an adapter's folder is checked against its recipe and vocabulary, and put on its base.
+"""Adapters on disk: checks an adapter's folder against its recipe and vocabulary, and loads it onto its base.
 
-What an adapter is follows from the recipe beside it; `adapter_config.json` must say the same, and the weights must be
-of that shape. Which layers it is on is read off the weights' names. PEFT thus never acts on what a folder asks for.
+The recipe beside the weights defines the adapter; `adapter_config.json` must agree, and the weights must have the right
+shapes. The adapted layers are read from the weights' names, so that PEFT never acts on settings of a folder.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from motionllm.vocab import MotionVocab
 log = logging.getLogger(__name__)
 
 FILE, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-LARGEST = 1e6  # of alpha, and of any one weight: beyond it nothing was ever learned
+LARGEST = 1e6  # largest alpha, and largest absolute weight: no training produces more
 _NAME = re.compile(r"base_model\.model\.([\w.]+)\.(lora_[AB]\.weight|lora_magnitude_vector|token_adapter\.\w+)")
-# What of PEFT's settings changes nothing when an adapter is loaded.
+# PEFT settings without effect when an adapter is loaded.
 _IDLE = {"task_type", "peft_version", "base_model_name_or_path", "revision", "auto_mapping", "inference_mode",
          "init_lora_weights", "lora_dropout", "target_modules", "megatron_core", "qalora_group_size"}  # fmt: skip
 
 
 def lora_config(settings: Adapter, vocab: MotionVocab, base: Any) -> Any:
-    """PEFT's configuration of an adapter with its motion rows on a base that has them."""
+    """PEFT's configuration for an adapter with motion rows, on a base that has these rows."""
     from peft import LoraConfig
 
     return LoraConfig(
@@ -54,9 +54,9 @@ def lora_config(settings: Adapter, vocab: MotionVocab, base: Any) -> Any:
 
 
 def fresh_adapter(settings: Adapter, vocab: MotionVocab, base: Any) -> Any:
-    """`base`, which has the rows of `vocab`, with an untrained adapter on it: a PEFT model.
+    """A PEFT model: `base`, which has the rows of `vocab`, with an untrained adapter.
 
-    Raises MotionLLMError where adapter.targets fits none of its linear layers, or other parts of it too.
+    Raises MotionLLMError where adapter.targets matches no linear layer, or also other modules.
     """
     from peft import get_peft_model
     from transformers.pytorch_utils import Conv1D
@@ -78,13 +78,13 @@ def fresh_adapter(settings: Adapter, vocab: MotionVocab, base: Any) -> Any:
     return get_peft_model(base, lora_config(settings, vocab, base))
 
 
-# In a process of its own, since a match cannot be interrupted: (.*.*)*x takes longer than the universe has.
+# In a separate process, since a match cannot be interrupted: (.*.*)*x takes exponential time.
 _MATCH = "import json, re, sys; p, n = json.load(sys.stdin); print(json.dumps([bool(re.fullmatch(p, x)) for x in n]))"
 _SECONDS = 4
 
 
 def _chosen(targets: str | list[str], names: list[str]) -> list[str]:
-    """The modules that PEFT would put an adapter on: those with such an end, or which the expression fits."""
+    """The modules that PEFT would adapt: by the suffix of their name, or by a regular expression on all of it."""
     if not isinstance(targets, str):
         return [name for name in names if any(name == end or name.endswith(f".{end}") for end in targets)]
     try:
@@ -112,10 +112,9 @@ def _short(value: object) -> str:
 def load_adapter(
     folder: Path, tensors: dict[str, Any], settings: Adapter, vocab: MotionVocab, base: Any, name: str
 ) -> Any:
-    """`base`, which has the rows of `vocab`, with the adapter in `folder` on it: a PEFT model.
-
-    tensors: what `read_adapter` gave. settings: of the folder's recipe. name: of the base, which the model then bears.
-    Raises MotionLLMError where the adapter is of another base.
+    """A PEFT model: `base`, which has the rows of `vocab`, with the adapter in `folder`. tensors: the result of
+    `read_adapter`. settings: the adapter section of the folder's recipe. name: recorded as the base's name. Raises
+    MotionLLMError where the adapter is of another base.
     """
     from peft import get_peft_model
 
@@ -136,8 +135,8 @@ def load_adapter(
 
 
 def read_adapter(folder: Path, settings: Adapter, vocab: MotionVocab) -> dict[str, Any]:
-    """The adapter's tensors, in float32. Raises MotionLLMError where the folder is damaged, or is not of these settings
-    and vocabulary.
+    """The adapter's tensors, in float32. Raises MotionLLMError where the folder is damaged, or does not match these
+    settings and this vocabulary.
     """
     _check_config(folder, settings, vocab)
     if not (folder / WEIGHTS).is_file():
@@ -178,11 +177,11 @@ def read_adapter(folder: Path, settings: Adapter, vocab: MotionVocab) -> dict[st
 
 
 def put(model: Any, tensors: dict[str, Any]) -> None:
-    """Give a PEFT model the weights of an adapter. Raises MotionLLMError where one has what the other lacks."""
+    """Load adapter weights into a PEFT model. Raises MotionLLMError where their names do not match."""
     from peft import set_peft_model_state_dict
 
     result: Any = set_peft_model_state_dict(model, tensors)
-    # The motion rows of tied matrices are one parameter under two names, and the header was checked for them.
+    # Motion rows of tied matrices are one parameter under two names, and the header check covered them.
     missing = [name for name in result.missing_keys if ".lora_" in name]
     if other := [*result.unexpected_keys, *missing]:
         raise MotionLLMError(f"{other[0]} is in one of the two alone")
@@ -227,7 +226,7 @@ def _check_config(folder: Path, settings: Adapter, vocab: MotionVocab) -> None:
 
 
 def _layers(folder: Path, tensors: dict[str, Any], base: Any) -> list[str]:
-    """The layers of `base` that the tensors are for, by their whole names."""
+    """Full names of the layers of `base` that the tensors belong to."""
     modules = dict(base.named_modules())
     names = []
     for name, tensor in tensors.items():
@@ -248,10 +247,10 @@ def _layers(folder: Path, tensors: dict[str, Any], base: Any) -> list[str]:
 
 @contextmanager
 def _damaged(folder: Path) -> Iterator[None]:
-    """What PEFT raises over an adapter's files, of whatever type, as one sentence."""
+    """Turn any exception that PEFT raises over an adapter's files into a MotionLLMError of one sentence."""
     try:
         yield
-    except Exception as error:  # foreign files in a foreign library, which raises whatever they lead to
+    except Exception as error:  # foreign files in a foreign library can raise anything
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise MotionLLMError(f"The adapter in {folder} does not fit its base or is damaged: {first}") from None
 

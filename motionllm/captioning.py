@@ -1,4 +1,4 @@
-"""Captions for many files: batched, with progress, written line by line and resumable."""
+"""Captions for many files: batched, with progress, resumable, written line by line."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ log = logging.getLogger(__name__)
 
 
 def motion_files(folder: Path, ids: Path | None = None) -> dict[str, Path]:
-    """{id: motion file} of a folder and its sub-folders, sorted; an id is the path within, without suffix.
+    """{id: motion file} of a folder and its sub-folders, sorted; the id is the relative path without suffix.
 
-    With `ids`, a list with one on each line, those alone and in that order. A data set's folder stands for its
-    `new_joints/` or `new_joint_vecs/`. Raises MotionLLMError where there is no file, one of the ids has none, or two
-    files have one id.
+    ids: a file with one id per line; then only these, in this order. For a data set's folder, its `new_joints/` or
+    `new_joint_vecs/` is taken. Raises MotionLLMError where there are no files, an id has none, or two files have the
+    same id.
     """
     inner = next((folder / n for n in ("new_joints", "new_joint_vecs") if (folder / n).is_dir()), folder)
     if ids is None:
-        # A link that leads nowhere is a file too: one that cannot be read, of which the user is to know.
+        # A dangling link counts as a file that cannot be read, so that the user hears of it.
         files = sorted(p for p in inner.rglob("*") if p.suffix.lower() in READERS and not os.path.isdir(p))
         named = {_id(p.relative_to(inner).with_suffix("")): p for p in files}
         if not files:
@@ -63,7 +63,7 @@ def caption_files(
 ) -> dict[str, Any]:  # fmt: skip
     """Caption {id: file} into a JSONL of {"id", "caption", "clip", "made_by"}; unusable files are reported.
 
-    Captions that are there already, by the same makers of the same content (`clip`, a hash of the file), are kept.
+    Existing captions by the same model and settings, of the same content (`clip`, a hash of the file), are kept.
 
     load: the model, called once nothing else is to be refused. made_by: see `results.made_by`. n > 1 adds "captions",
     that many of each clip, the first the same. every: seconds; "timeline" then takes the place of the one caption:
@@ -72,7 +72,7 @@ def caption_files(
     """
     failed: dict[str, str] = {}
     with results(out, {**made_by, "n": n, "every": every}) as kept, Bar("caption") as bar:
-        # Content is looked at only where a caption is there that it may be no longer true of.
+        # Files are hashed only where there is a caption that may be outdated.
         there = files.keys() & kept.rows.keys()
         kept.drop({name for name in there if kept.rows[name].get("clip") != _hash(files[name])})
         todo = [name for name in files if name not in kept.rows]
@@ -86,7 +86,7 @@ def caption_files(
                     clips[name] = lm.motion_tokenizer.features(Motion.load(files[name]))
                 except MotionLLMError as error:
                     failed[name] = str(error)
-                except Exception as error:  # of a file from outside, read by a library: it takes no other with it
+                except Exception as error:  # a foreign file in a library: its failure must not affect others
                     log.debug("%s", files[name], exc_info=True)
                     failed[name] = f"{files[name]}: cannot be read ({type(error).__name__}: {str(error)[:200]})"
             texts = each(partial(_describe, lm, n=n, every=every), list(clips.values())) if clips else []
@@ -101,7 +101,7 @@ def caption_files(
 
 
 def _hash(file: Path) -> str | None:
-    """None where it cannot be read, which reading the motion then tells."""
+    """Hash of a file's content; None where it cannot be read, which reading the motion will report."""
     try:
         return content_hash(file)
     except OSError:
@@ -109,7 +109,7 @@ def _hash(file: Path) -> str | None:
 
 
 def _describe(lm: MotionLM, clips: Sequence[np.ndarray], n: int, every: float | None) -> list[dict[str, Any]]:
-    """What is written about each clip of features (T, D), as a row of the results."""
+    """The row of results for each clip of features (T, D)."""
     if every is not None:
         return [{"timeline": lm.timeline(clip, every, max(every, 4.0))} for clip in clips]
     if n > 1:

@@ -1,4 +1,4 @@
-"""What a fine-tuning run refuses before anything is loaded or encoded: the run and `--dry-run` both ask here."""
+"""Checks of a fine-tuning recipe before anything is loaded or encoded, for the run and for `--dry-run`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from motionllm.errors import MotionLLMError
 
 
 def check(recipe: Recipe) -> None:
-    """Raise MotionLLMError for a recipe that names what is not there: a package, a file, a task without a phrasing."""
+    """Raise MotionLLMError for a recipe that needs something missing: a package, a file, a task without a phrasing."""
     tracker, quantization = recipe.train.report_to, recipe.model.quantization
     if tracker != "none" and importlib.util.find_spec(tracker) is None:
         raise MotionLLMError(

@@ -1,9 +1,9 @@
-"""The loss: cross-entropy at supervised positions only, each over the tokens that may stand there.
+"""The loss: cross-entropy at supervised positions, each over the tokens that are possible there.
 
-Unsupervised positions are dropped before the output projection, and the logits of text, as wide as the vocabulary, are
-made in chunks, once for the loss and once for its gradient. At motion positions the softmax runs over
-the motion rows that the grammar allows there (codes of the part whose turn it is, and the end between steps), as
-in decoding; elsewhere over the base's own rows and the motion start.
+Unsupervised positions are dropped before the output projection. Logits of text positions, as wide as the vocabulary,
+are computed in chunks, once for the loss and once for its gradient. At motion positions the softmax runs over the
+motion rows that the grammar allows there (codes of the part whose turn it is, and the end between steps), as in
+decoding; elsewhere over the base's own rows and the motion start.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from torch.utils.checkpoint import checkpoint
 
 from motionllm.vocab import MotionVocab
 
-# Places of text whose logits over the whole vocabulary are in memory at once. On a CPU few: memory is the less for it
-# and the time is the same. On a GPU more: each chunk casts the output matrix anew.
+# Text positions whose logits over the whole vocabulary are in memory at once. Few on a CPU: less memory in the same
+# time. More on a GPU, where each chunk casts the output matrix again.
 CHUNK_ON_CPU, CHUNK = 64, 1024
 
 
 def output_rows(model: Any, vocab: MotionVocab) -> tuple[Tensor, Tensor]:
     """(text rows (text_size, d), motion rows (2 + pieces, d) in the order of `vocab.ids`) of the output matrix.
 
-    PEFT keeps the trained rows beside the matrix as absolute values; they take the place of the stored ones.
+    PEFT keeps the trained rows beside the matrix, as values and not as differences; they replace the stored ones.
     """
     head = model.get_output_embeddings()
     adapter = getattr(head, "token_adapter", None)
@@ -43,9 +43,10 @@ def output_rows(model: Any, vocab: MotionVocab) -> tuple[Tensor, Tensor]:
 
 
 def logits(hidden: Tensor, rows: Tensor, config: Any) -> Tensor:
-    """(n, d) × (V, d) → (n, V) float32, with the scaling and capping some architectures put after the head.
+    """(n, d) × (V, d) → (n, V) float32, with the scaling and capping that some architectures apply after the output
+    projection.
 
-    Computed in float32 whatever the body's precision: bfloat16 would round a logit of 20 to eighths.
+    Always in float32: bfloat16 would round a logit of 20 to eighths.
     """
     with torch.autocast(hidden.device.type, enabled=False):
         plain = rows.dtype == torch.float32 or rows.requires_grad
@@ -62,8 +63,8 @@ def logits(hidden: Tensor, rows: Tensor, config: Any) -> Tensor:
 class _Projection(torch.autograd.Function):
     """hidden (n, d) float32 × frozen rows (V, d) of a smaller type → (n, V) float32.
 
-    The rows are cast block by block: a float32 copy of the output matrix would be kept for the gradient, 0.1 GiB of
-    SmolLM2's and 3.4 GiB of Gemma-2-9B's.
+    The rows are cast block by block: otherwise autograd would keep a float32 copy of the output matrix, 0.1 GiB for
+    SmolLM2 and 3.4 GiB for Gemma-2-9B.
     """
 
     BLOCK = 8192
@@ -96,11 +97,10 @@ def cross_entropy(
 def token_losses(
     hidden: Tensor, targets: Tensor, model: Any, vocab: MotionVocab, motion: str = "rows"
 ) -> tuple[Tensor, Tensor]:
-    """(losses (n,) in nats of the n supervised places in order, which of them are motion (n,) bool).
+    """(losses (n,) in nats at the n supervised positions, in order; (n,) bool: which of these are motion).
 
-    hidden (…, d): last hidden states. targets (…): the id to predict there, −1 where none is supervised.
-    motion: "rows" normalises motion positions over the motion rows the grammar allows, "vocabulary" over
-    everything.
+    hidden (…, d): last hidden states. targets (…): the id to predict there, −1 where unsupervised. motion: "rows"
+    normalises motion positions over the motion rows that the grammar allows, "vocabulary" over all rows.
     """
     keep = targets >= 0
     hidden, targets = hidden[keep], targets[keep]
@@ -114,7 +114,7 @@ def token_losses(
     text_targets = torch.where(targets == vocab.start_id, vocab.text_size, targets)[~at_motion]
     if motion == "rows":
         scores = logits(hidden[at_motion], motion_rows[1:], config)
-        # The end stands where a step could begin, as if it began with part 0.
+        # The end is allowed where a step can begin: it counts as a piece that begins with part 0.
         part = torch.cat([torch.tensor([0]), vocab.begins]).to(place.device)[place - 1]
         allowed = torch.stack([vocab.allowed(p) for p in range(vocab.parts)]).to(scores.device)
         moving = F.cross_entropy(scores.masked_fill(~allowed[part], -torch.inf), place - 1, reduction="none")
@@ -132,7 +132,7 @@ def token_losses(
 
 
 def _speaking(hidden: Tensor, targets: Tensor, rows: Tensor, start: Tensor, config: Any) -> Tensor:
-    """(n,) losses of places of text: over the base's own rows (V, d) and the motion start (1, d), whose target is V."""
-    # torch.cat of the 49,000 rows would copy them; the start's column is appended to the logits instead.
+    """(n,) losses at text positions: over the base's own rows (V, d) and the motion start (1, d), whose target is V."""
+    # The start's column is appended to the logits: torch.cat of the rows would copy all 49,000.
     scores = torch.cat([logits(hidden, rows, config), logits(hidden, start, config)], dim=1)
     return F.cross_entropy(scores, targets, reduction="none")

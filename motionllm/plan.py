@@ -1,8 +1,8 @@
-"""What a run will take, before it takes it: parameters, rows, steps, tokens an epoch, memory by term.
+"""Cost of a run before it starts: parameters, rows, steps, tokens per epoch, memory by term.
 
-Parameters and tokens are counted, on the base's own architecture without its weights and on the encoded clips.
-Memory is computed: exact for weights, gradients and optimizer, an estimate for activations. Time is measured on two of
-the base's layers and counted up.
+Parameters and tokens are counted, on the base's architecture without weights and on the encoded clips. Memory is
+computed: exactly for weights, gradients and optimizer, estimated for activations. Time is measured on two of the base's
+layers and extrapolated.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from motionllm.vocab import MotionVocab
 log = logging.getLogger(__name__)
 
 GIB = 2**30
-LARGEST_ON_CPU = 3_000_000_000  # parameters: of a larger base two layers take a minute
-# Bytes a weight of a linear layer takes: NF4 has a scale of 8 bits for every 64 weights, and one for 256 scales.
+LARGEST_ON_CPU = 3_000_000_000  # parameters; beyond it, timing two layers takes a minute
+# Bytes per weight of a linear layer: NF4 has an 8-bit scale per 64 weights, and a second scale per 256 of these.
 QUANTIZED = {"4bit": 0.5 + 1 / 64 + 4 / (64 * 256), "8bit": 1.0}
 
 
@@ -39,15 +39,15 @@ def plan(recipe: Recipe, run: Path) -> dict[str, Any]:
     """{"parameters": {"base", "trained", "rows"}, "steps", "examples", "epochs", "seconds_per_step", "minutes", "data":
     `statistics`, "memory_gib": {"weights", "trained", "gradients", "optimizer", "activations", "logits", "total"}}.
 
-    steps: as many as `train.minutes` leaves time for, where that is fewer. seconds_per_step, minutes: an estimate, None
-    where there is none (`seconds_per_step`). Clips are encoded, as the run itself would. Raises MotionLLMError for
-    whatever the run would refuse, and where the recipe trains a motion tokenizer first and has not yet.
+    steps: limited by `train.minutes` where that is fewer. seconds_per_step, minutes: estimates, None where
+    `seconds_per_step` gives none. Encodes the clips, as the run would. Raises MotionLLMError for everything the run
+    would refuse, and where the recipe's motion tokenizer is still to be trained.
     """
     check(recipe)
     motion_tokenizer = motion_tokenizer_of(recipe, run, fit=False)
     words = copy.deepcopy(bases.load_base_tokenizer(recipe.model.base))
     vocab = MotionVocab.add(words, motion_tokenizer.size, motion_tokenizer.hash, motion_tokenizer.parts)
-    if not recipe.model.bpe:  # whose pieces are learned from the clips
+    if not recipe.model.bpe:  # its pieces are learned from the clips
         outline(recipe, vocab)  # refuses before the clips are encoded
     log.info(
         "Tokens are counted on the encoded clips: each clip is encoded once, kept in the cache, and read from there by "
@@ -91,11 +91,11 @@ def plan(recipe: Recipe, run: Path) -> dict[str, Any]:
 def seconds_per_step(
     recipe: Recipe, config: Any, parameters: int, tokens: float, rows: float, texts: float
 ) -> float | None:
-    """How long a step takes on this machine: two of the base's layers with LoRA are run, and counted up.
+    """Seconds per step on this machine, extrapolated from two of the base's layers with LoRA.
 
-    parameters: of the base. tokens, rows: of a step. texts: how many of the tokens are learned as text, whose logits
-    are as wide as the vocabulary. One process, nothing else on the machine; the base as if it were not quantised. None
-    where the layers of the base cannot be made alone, or would take too long.
+    parameters: number in the base. tokens, rows: per step. texts: supervised text tokens, whose logits are as wide as
+    the vocabulary. Assumes one process, an otherwise idle machine and an unquantised base. None where layers of the
+    base cannot be built alone, or timing them would take too long.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -105,7 +105,9 @@ def seconds_per_step(
     text = config.get_text_config()
     half = recipe.train.precision == "bfloat16" or (recipe.train.precision == "auto" and fast_dtype() == "bfloat16")
     layers, length = text.num_hidden_layers, max(8, round(tokens / rows))
-    together = min(recipe.train.micro_batch, max(1, round(rows))) if device.type == "cuda" else 1  # a CPU is as fast
+    together = (
+        min(recipe.train.micro_batch, max(1, round(rows))) if device.type == "cuda" else 1
+    )  # equally fast on a CPU
     try:
         model, rank = bases.layers(config, 2), recipe.adapter.rank
         if recipe.adapter.method != "full":
@@ -119,7 +121,7 @@ def seconds_per_step(
             model(inputs_embeds=inputs, use_cache=False).last_hidden_state.float().sum().backward()
 
         body = _seconds(layer, device) / 2 * layers * (4 / 3 if recipe.train.checkpointing else 1)
-    except Exception:  # an architecture of transformers that is not made of layers such as any other's
+    except Exception:  # an architecture whose layers do not follow the usual interface
         log.info("No time is estimated: two layers of the base cannot be run alone.")
         return None
     some = min(64, max(1, round(texts)))
@@ -130,7 +132,7 @@ def seconds_per_step(
 
 
 def _seconds(run: Any, device: torch.device) -> float:
-    """The shortest of three runs, the first of which does not count."""
+    """The fastest of two runs, after one to warm up."""
     times = []
     for _ in range(3):
         begun = time.perf_counter()
@@ -152,12 +154,12 @@ def memory(
 ) -> dict[str, float]:
     """Bytes by term, and "total", of a process that trains by a recipe.
 
-    config: of the base. counts: as `outline` gives them. tokens: of a micro-batch; places: how many of them are learned
-    as motion and as text. chunk: places of text whose logits are in memory at once.
+    config: the base's configuration. counts: from `outline`. tokens: per micro-batch. places: how many of them are
+    supervised as motion and as text. chunk: text positions whose logits are in memory at once.
     """
     words = vocab.text_size
-    # Logits in float32, their softmax and its gradient: at motion positions over the motion rows alone, at those of
-    # text in chunks.
+    # Logits in float32, their softmax and its gradient: at motion positions over the motion rows only, at text
+    # positions in chunks.
     width = vocab.size if recipe.train.motion_loss == "rows" else words
     terms = {
         "weights": counts["weight_bytes"],
@@ -190,7 +192,8 @@ def outline(recipe: Recipe, vocab: MotionVocab) -> tuple[Any, dict[str, Any]]:
         if not full:
             made = fresh_adapter(recipe.adapter, vocab, base)
             if recipe.adapter.start:
-                # Names and shapes are compared; on the meta device nothing is copied, and torch says so of each tensor.
+                # Compares names and shapes; on the meta device nothing is copied, and torch warns of it for each
+                # tensor.
                 with warnings.catch_warnings():
                     warnings.filterwarnings("ignore", message=".*copying from a non-meta parameter")
                     go_on_from(find_adapter(recipe.adapter.start), made, vocab, recipe)
@@ -199,11 +202,11 @@ def outline(recipe: Recipe, vocab: MotionVocab) -> tuple[Any, dict[str, Any]]:
 
 
 def _activations(config: Any, recipe: Recipe, tokens: float) -> float:
-    """Bytes kept for the backward pass of a micro-batch of so many tokens: RMS norms, attention, a gated MLP.
+    """Bytes kept for the backward pass of a micro-batch of `tokens` tokens: RMS norms, attention, a gated MLP.
 
-    Of every layer and token: both norms' inputs in float32 and their outputs; queries, keys, values (these two
-    repeated for every query's head) and the attention's output; gate, up, the activation and their product.
-    Checkpointing keeps a layer's input alone, and one layer whole.
+    Per layer and token: both norms' inputs in float32 and their outputs; queries, keys and values (the latter two
+    repeated per query head) and the attention's output; gate, up, activation and their product. With checkpointing only
+    each layer's input, and one complete layer.
     """
     text = config.get_text_config()
     precision = fast_dtype() if recipe.train.precision == "auto" else recipe.train.precision

@@ -1,4 +1,4 @@
-"""Motion for many prompts: batched, with progress, resumable, and a report that names what could not be made."""
+"""Motion for many prompts: batched, with progress, resumable, with a report that names failures."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from motionllm.sampling import BEST_OF, Sampling
 from motionllm.tracking import Bar
 
 REPORT = "report.jsonl"
-_NAME = re.compile(r"[^\W_][\w.-]*")  # of a file: no folder, no dot in front
+_NAME = re.compile(r"[^\W_][\w.-]*")  # a valid file name: no folder, no leading dot
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One motion to make. id: the name of its file, without suffix. seed: None draws one, which the report tells. plan:
-    the text of the notation that it is to follow; None: what the model writes, if it does.
+    """One motion to generate. id: its file name, without suffix. seed: None draws one, which the report records. plan:
+    notation that the motion must follow; None: the model's own, if it plans.
     """
 
     id: str
@@ -40,11 +40,11 @@ class Prompt:
 
 
 def read_prompts(path: Path, seconds: Seconds = None, seed: int | None = None) -> list[Prompt]:
-    """Prompts of a text file, one on each line, or of JSONL with "text" and, where wanted, "id", "seconds", "seed" and
-    "plan".
+    """Read prompts from a text file, one per line, or from JSONL with "text" and, optionally, "id", "seconds", "seed"
+    and "plan".
 
-    seconds: of those that have none of their own. seed: of the first that has none; the next has the next number.
-    Ids are the lines' numbers where there are none. Raises MotionLLMError, naming the line, for what is no prompt.
+    seconds: default duration. seed: default for the first prompt, counted up for the next ones. Ids default to line
+    numbers. Raises MotionLLMError, naming the line, for anything that is not a prompt.
     """
     prompts = []
     for number, line in enumerate(read_text(path, "file of prompts").split("\n"), 1):
@@ -78,7 +78,7 @@ def read_prompts(path: Path, seconds: Seconds = None, seed: int | None = None) -
         prompts.append(Prompt(**given))
     if not prompts:
         raise MotionLLMError(f"{path} has no prompt; write one on each line.")
-    common, times = Counter(p.id.casefold() for p in prompts).most_common(1)[0]  # some file systems know no capitals
+    common, times = Counter(p.id.casefold() for p in prompts).most_common(1)[0]  # some file systems ignore case
     if times > 1:
         raise MotionLLMError(f"{path} has the id {common} {times} times; each names a file of its own.")
     return prompts
@@ -96,11 +96,11 @@ def generate_files(
     lock_feet: bool = False,
     plan: Literal[False] | None = None,
 ) -> dict[str, Any]:
-    """Make a file `ID.suffix` in the folder for each prompt, and a line of report.jsonl: its prompt with the seed,
-    and the file, its seconds, or the error.
+    """Generate `ID.suffix` in the folder for each prompt, and a line of report.jsonl: the prompt with its seed, and the
+    file and its seconds, or the error.
 
-    What the report has already, for the same prompt, by the same makers and with a file that is still there, is kept.
-    The same seed makes the same motion as `MotionLM.generate` does.
+    Motions already in the report, of the same prompt, model and settings, whose file exists, are kept. Equal seeds give
+    equal motions, as with `MotionLM.generate`.
 
     load: the model, called once nothing else is to be refused. made_by: see `results.made_by`. plan: of prompts that
     have none of their own, as `MotionLM.generate` has it. Raises MotionLLMError where the folder is in use, cannot be
@@ -146,7 +146,7 @@ def _generate(lm: MotionLM, prompts: Sequence[Prompt], sampling: Sampling, plan:
 
 
 def _kept(prompt: Prompt, row: dict[str, Any] | None, folder: Path, suffix: str) -> bool:
-    """Whether the report's last row of this id is this very prompt, made."""
+    """Whether the report's last row of this id is of this prompt, and a success."""
     if row is None or row.get("file") != f"{prompt.id}{suffix}" or not (folder / row["file"]).is_file():
         return False
     seconds = tuple(row["seconds"]) if isinstance(row.get("seconds"), list) else row.get("seconds")

@@ -1,7 +1,7 @@
-"""The hinge between motion and language: codes become token ids of one LLM.
+"""Motion vocabulary: maps motion codes to token ids of one LLM.
 
-Order matters and is kept by `MotionVocab.attach`: add tokens → grow the matrix → initialise every new
-row → only then PEFT. All work is in ids (`code = id − first_id`); nothing parses token strings.
+The order matters: add tokens, grow the matrix and initialise every new row (`MotionVocab.attach`), and only then apply
+PEFT. Everything works on ids (`code = id − first_id`); token strings are never parsed.
 """
 
 from __future__ import annotations
@@ -24,20 +24,19 @@ log = logging.getLogger(__name__)
 
 FILE = "motion_vocab.json"
 BPE_FILE = "motion_bpe.model"
-FORMAT = 1  # of an adapter's or a merged model's folder, which this file stands for
+FORMAT = 1  # format number of adapter and merged-model folders, stored in this file
 LARGEST = 1 << 20  # codes
 LARGEST_BPE = 64 << 20  # bytes
 
 
 @dataclass(frozen=True)
 class MotionVocab:
-    """Where the motion tokens of one motion tokenizer lie in one LLM's vocabulary.
+    """Position of one motion tokenizer's tokens in one LLM's vocabulary.
 
     first_id: id of code 0; codes are contiguous. size: number of codes. start_id, end_id: the delimiters.
-    tokenizer_hash: content hash of the motion tokenizer. text_size: ids below it are the base's own. parts: codes a
-    step; those of a step follow one another, and code c is of part c // (size / parts). bpe: merges frequent codes into
-    pieces, which are tokens of their own after the codes. base: the fingerprint of the LLM's weights; None where it was
-    not noted.
+    tokenizer_hash: content hash of the motion tokenizer. text_size: ids below it are the base's own. parts: codes per
+    step, which follow one another; code c belongs to part c // (size / parts). bpe: merges of frequent code sequences
+    into pieces, additional tokens after the codes. base: fingerprint of the LLM's weights; None if not recorded.
     """
 
     first_id: int
@@ -71,22 +70,22 @@ class MotionVocab:
         return torch.tensor([len(codes) for codes in self.pieces])
 
     def encode(self, codes: np.ndarray) -> list[int]:
-        """Codes (n,) → start, an id a piece, end. Raises MotionLLMError for codes out of range."""
+        """Codes (n,) → start, one id per piece, end. Raises MotionLLMError for codes out of range."""
         if len(codes) and (codes.min() < 0 or codes.max() >= self.size):
             raise MotionLLMError(f"Motion code {codes.max()} is outside this vocabulary's {self.size} codes.")
         pieces = self.bpe.encode(codes) if self.bpe else codes
         return [self.start_id, *(pieces + self.first_id).tolist(), self.end_id]
 
     def decode(self, ids: list[int] | np.ndarray) -> np.ndarray:
-        """Ids of pieces alone → codes (n,). Raises MotionLLMError where any id is no motion code."""
+        """Ids of pieces, without start and end → codes (n,). Raises MotionLLMError where an id is not a motion code."""
         pieces = np.asarray(ids, np.int64) - self.first_id
         if len(pieces) and (pieces.min() < 0 or pieces.max() >= len(self.pieces)):
             raise MotionLLMError("A sequence of motion ids contains an id that is no motion code.")
         return self.bpe.decode(pieces) if self.bpe else pieces
 
     def allowed(self, place: int) -> Tensor:
-        """(1 + pieces,) bool: what the grammar lets follow after `place` codes, of the end and every piece: a piece
-        that begins with the part whose turn it is, and between steps the end.
+        """(1 + pieces,) bool for the end and every piece: whether the grammar allows it after `place` codes. Pieces
+        must begin with the part whose turn it is; the end is allowed between steps.
         """
         part = place % self.parts
         return torch.cat([torch.tensor([part == 0]), self.begins == part])
@@ -117,18 +116,18 @@ class MotionVocab:
         codebook: Tensor | None = None,
         words: tuple[list[int], Tensor] | None = None,
     ) -> None:
-        """Grow the model's embedding (and output) matrix to hold the motion ids and initialise their rows.
+        """Grow the model's embedding (and output) matrix by the motion ids and initialise their rows.
 
-        The matrix never shrinks: some bases have spare rows. `noise`: mean of the old rows plus Gaussian noise
-        at their per-dimension spread, which keeps codes apart. `codebook` (codes, code_dim): the noise of a code is
-        for the most part a random projection of its codebook vector, so that codes of like poses start as
-        neighbours. `words` (token ids [W], association (codes, W)): a code leans towards the rows of the words that
-        the training captions use where it occurs, so that the pretrained model reads a motion as hints at its words
-        from the first step; the rest is codebook and noise. `mean`: the bare mean, near-identical codes. A merged
-        piece starts as the sum of its codes, at the spread of one.
+        The matrix never shrinks: some bases have spare rows. `noise`: mean of the old rows plus Gaussian noise with
+        their per-dimension standard deviation, which keeps codes distinct. `codebook` (codes, code_dim): most of a
+        code's noise is a random projection of its codebook vector, so that codes of similar poses start close together.
+        `words` (token ids [W], association (codes, W)): a code starts near the rows of the words that training captions
+        use where it occurs, so that the pretrained model associates motion with words from the first step; the rest is
+        codebook and noise. `mean`: the plain mean, nearly identical codes. A merged piece starts as the sum of its
+        codes, scaled to the deviation of one.
         """
         rows = model.get_input_embeddings().weight.shape[0]
-        if max(self.ids) >= max(rows, self.text_size) + len(self.ids):  # ids of new tokens follow the base's own
+        if max(self.ids) >= max(rows, self.text_size) + len(self.ids):  # new tokens get ids after the base's own
             raise MotionLLMError(
                 f"The motion vocabulary has ids up to {max(self.ids)}, which do not follow the base's {rows} rows; "
                 "it is damaged, or of another base."
@@ -146,13 +145,13 @@ class MotionVocab:
                 noise = torch.randn(len(self.ids), weight.shape[1], generator=generator)
                 codes = slice(2, 2 + self.size)
                 if init in ("codebook", "words") and codebook is not None:
-                    # Each part by a projection of its own: a like vector of the other part means another thing.
+                    # Each part has its own projection: similar vectors of different parts mean different things.
                     for part, vectors in enumerate(codebook.float().cpu().chunk(self.parts)):
                         vectors = vectors - vectors.mean(0)
                         vectors = vectors / vectors.pow(2).sum(1).mean().sqrt()
                         project = torch.randn(vectors.shape[1], weight.shape[1], generator=generator)
                         rows = slice(2 + part * len(vectors), 2 + (part + 1) * len(vectors))
-                        noise[rows] = 0.8 * vectors @ project + 0.6 * noise[rows]  # 0.8² + 0.6² = 1: the same spread
+                        noise[rows] = 0.8 * vectors @ project + 0.6 * noise[rows]  # 0.8² + 0.6² = 1: same variance
                 if init == "words" and words is not None and words[0]:
                     lean = words[1].float() @ ((old[words[0]] - mean) / spread).cpu()
                     lean = lean / lean.pow(2).mean(1, keepdim=True).sqrt().clamp(min=1e-12)
@@ -185,7 +184,7 @@ class MotionVocab:
 
     @classmethod
     def load(cls, folder: Path) -> MotionVocab:
-        """Raises MotionLLMError where the folder holds no motion vocabulary, or a damaged one."""
+        """Read the vocabulary in a folder. Raises MotionLLMError where there is none, or a damaged one."""
         path, merged = folder / FILE, folder / BPE_FILE
         if not path.is_file():
             raise MotionLLMError(
@@ -213,7 +212,7 @@ class MotionVocab:
 
 
 def _wrong(given: dict[str, Any]) -> str | None:
-    """What is wrong with the fields of a stored vocabulary; None where nothing is."""
+    """Describe what is wrong with the fields of a stored vocabulary; None if nothing is."""
     for name in ("first_id", "size", "start_id", "end_id", "text_size"):
         if type(given.get(name)) is not int or not 0 <= given[name] < 1 << 31:
             return f"{name} is {str(given.get(name))[:50]!r}, which is no count of tokens"

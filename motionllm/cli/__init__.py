@@ -1,12 +1,11 @@
-"""The command line: `motionllm VERB …`, one small module a verb, imported when it is called.
+"""The command line: `motionllm VERB …`, one small module per verb, imported when it is called.
 
 A verb is a file `motionllm/cli/VERB.py` with either a function of the verb's name or, where
 it has verbs of its own, a `typer.Typer` called `app`. Heavy libraries are imported inside
 these functions, so that help costs no more than Python and typer.
 
-Results go to standard output, everything else to standard error. Exit status: 0 done,
-2 the user's input (MotionLLMError, one line), 130 interrupted, 143 asked to end (SIGTERM), 1 a defect of ours
-(traceback).
+Results go to standard output, everything else to standard error. Exit status: 0 success, 2 wrong input (MotionLLMError,
+one line), 130 interrupted, 143 terminated (SIGTERM), 1 a bug (traceback).
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ import typer.main
 from motionllm.errors import MotionLLMError, unknown
 from motionllm.runs import Stopped
 
-# In the order of use; a verb whose file is not there is not offered.
+# In the order of use; a verb without a file is not offered.
 VERBS = (
     "doctor",
     "demo",
@@ -53,15 +52,14 @@ CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
 def emit(result: dict[str, Any], as_json: bool, text: str | None = None) -> None:
-    """Prints a verb's result to standard output, once: one line of JSON, or `text`, or `key: value` lines.
-
-    Paths become strings and numbers that are not finite null: NaN is no JSON.
+    """Print a verb's result to standard output, once: one line of JSON, or `text`, or `key: value` lines. In JSON,
+    paths become strings, and numbers that are not finite null: NaN is not JSON.
     """
     if as_json:
         line = json.dumps(_plain(result), ensure_ascii=False, allow_nan=False)
         try:
             line.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-        except UnicodeEncodeError:  # escaped, nothing is lost to whoever parses it; a file name that is no text neither
+        except UnicodeEncodeError:  # escaped, so that nothing is lost, undecodable file names included
             line = json.dumps(_plain(result), allow_nan=False)
         print(line)
     elif text is not None:
@@ -71,14 +69,14 @@ def emit(result: dict[str, Any], as_json: bool, text: str | None = None) -> None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command line (`sys.argv` where none is given) and returns its exit status."""
+    """Run a command line (default `sys.argv`) and return its exit status."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a console may lack characters (cp1252), a file name be no text
+        if isinstance(stream, io.TextIOWrapper):  # consoles lack characters (cp1252), file names may be undecodable
             stream.reconfigure(errors="replace")
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     logging.getLogger("motionllm").setLevel(logging.INFO)
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # says at import which of its own kernels it lacks
-    if not sys.warnoptions:  # between libraries: peft asks transformers by a name that is to go
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # logs missing kernels at import
+    if not sys.warnoptions:  # between libraries: peft uses a deprecated name of transformers
         warnings.simplefilter("ignore", FutureWarning)
     try:
         typer.main.get_command(app).main(None if argv is None else list(argv), prog_name="motionllm")
@@ -89,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if stop.message:
             print(f"motionllm: {stop.message}", file=sys.stderr)
         return 128 + stop.number
-    except SystemExit as done:  # how typer ends, usage errors (2) and interruption (130) among them
+    except SystemExit as done:  # typer exits this way, also on usage errors (2) and interruption (130)
         return done.code if isinstance(done.code, int) else 0
     return 0
 

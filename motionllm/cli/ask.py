@@ -17,7 +17,7 @@ def ask(
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Answers a question about a motion."""
+    """Answer a question about a motion."""
     from motionllm.errors import about, check_text
     from motionllm.model import MotionLM
     from motionllm.motion import Motion

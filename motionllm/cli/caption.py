@@ -29,7 +29,7 @@ def caption(
     batch: Annotated[int, typer.Option(help="Clips decoded side by side.")] = 32,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Captions a clip, or every clip of a folder. Exit status 2 where clips of a folder could not be used."""
+    """Caption a clip, or every clip of a folder. Exit status 2 where clips of a folder could not be used."""
     import os
 
     from motionllm.captioning import caption_files, motion_files

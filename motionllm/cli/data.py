@@ -20,7 +20,7 @@ app = typer.Typer(
     help="Import motion files, measure and look at them; show a recipe's data.",
 )
 
-MOST = 20  # refused files that are named one by one; of more, each kind of reason is
+MOST = 20  # refused files listed one by one; if there are more, one line per kind of reason
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Rig = Annotated[Path | None, typer.Option(help="YAML that names the joints of a rig that is not recognised.")]
@@ -41,7 +41,7 @@ def import_(
     workers: Annotated[int | None, typer.Option(help="Processes; default one a core.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Turns a folder of mocap of any rig into a data set that recipes read. Exit status 2 where files were refused."""
+    """Import a folder of mocap of any rig as a data set for recipes. Exit status 2 where files were refused."""
     from motionllm.data.importing import import_folder, summary
     from motionllm.tracking import Bar
 
@@ -72,7 +72,7 @@ def build_humanml3d(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Builds HumanML3D's motion from AMASS, mirrored clips included. Exit status 2 where takes are missing."""
+    """Build HumanML3D's motion from AMASS, mirrored clips included. Exit status 2 where takes are missing."""
     from motionllm.data.build_humanml3d import build
     from motionllm.tracking import Bar
 
@@ -88,7 +88,7 @@ def build_humanml3d(
 
 
 def _tell(clip: Path, notes: Sequence[str]) -> None:
-    """What is doubtful about a clip, or was mended, on standard error."""
+    """Print doubts about a clip, and corrections to it, on standard error."""
     from motionllm.motion.plausible import doubts
 
     for note in doubts(notes):
@@ -113,7 +113,7 @@ def convert(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Converts a motion file; untouched, a BVH's own rotations are kept."""
+    """Convert a motion file; an unchanged BVH keeps its own rotations."""
     from motionllm.errors import about
     from motionllm.motion import Motion
 
@@ -130,7 +130,7 @@ def convert(
 
 @app.command(context_settings=CONTEXT)
 def facts(clip: Annotated[Path, typer.Argument(help="A motion file.")], rig: Rig = None, as_json: Json = False) -> None:
-    """Measures what a clip shows: distance, turns, steps, jumps, waves … with their times."""
+    """Measure what a clip shows: distance, turns, steps, jumps, waves … with their times."""
     from motionllm.errors import about
     from motionllm.motion import Motion
     from motionllm.motion.facts import facts as measure
@@ -159,7 +159,7 @@ def notate(
     rig: Rig = None,
     as_json: Json = False,
 ) -> None:
-    """Writes down what a clip's body does, a line an event, and says it in one sentence; no model is needed."""
+    """Write down what a clip's body does, one line per event, and in one sentence; needs no model."""
 
     from motionllm.errors import MotionLLMError, about
     from motionllm.files import read_text, write_jsonl
@@ -224,7 +224,7 @@ def gait(
     rig: Rig = None,
     as_json: Json = False,
 ) -> None:
-    """Measures a walk: cadence, speed, steps, phases, symmetry, joint ranges. For research; not a medical device."""
+    """Measure a walk: cadence, speed, steps, phases, symmetry, joint ranges. For research; not a medical device."""
     from motionllm.errors import about
     from motionllm.motion import Motion
     from motionllm.motion.gait import LIMITS, NOT_A_DEVICE, table
@@ -254,7 +254,7 @@ def view(
     rig: Rig = None,
     as_json: Json = False,
 ) -> None:
-    """Writes an interactive page: turn, scrub, play speed, clips side by side. It works offline."""
+    """Write an interactive page: rotate, scrub, play speed, clips side by side. It works offline."""
     from motionllm.motion import Motion
     from motionllm.motion.page import write_page
 
@@ -279,7 +279,7 @@ def preview(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Shows training examples as the model sees them, in the order of training; what it learns to say is marked."""
+    """Show training examples as the model sees them, in training order, with supervised text marked."""
     import sys
 
     words = [*(overrides or []), *([f"data.tasks={{{task}: 1}}"] if task else [])]
@@ -303,7 +303,7 @@ def preview(
 
 @app.command(context_settings=CONTEXT)
 def stats(recipe: Recipe, overrides: Overrides = None, out: Run = None, as_json: Json = False) -> None:
-    """Counts what a recipe trains on: clips, seconds, tokens, by source and by task. Encodes the clips, once."""
+    """Count what a recipe trains on: clips, seconds, tokens, by source and by task. Encodes the clips once."""
     mix = _mixture(recipe, overrides or [], out)
     from motionllm.data.mixture import statistics
 

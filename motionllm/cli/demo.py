@@ -1,4 +1,4 @@
-"""`motionllm demo`: all of it once, in minutes, and a page that shows it."""
+"""`motionllm demo`: everything once, in minutes, on one page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def demo(
     minutes: Annotated[float | None, typer.Option(help="Minutes of fine-tuning; default: the recipe's 4.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Generates, captions and answers before and after a short fine-tuning, and writes a page of it."""
+    """Generate, caption and answer before and after a short fine-tuning, and write a page about it."""
     from motionllm import shipped
     from motionllm.config import load_recipe
     from motionllm.demo import run

@@ -1,6 +1,6 @@
-"""motionllm doctor: whether this machine has what the other verbs need.
+"""`motionllm doctor`: checks that this machine has what the other verbs need.
 
-Without `--run` it imports none of the heavy libraries and takes a second; with it, a motion is made and captioned.
+Without `--run` it imports none of the heavy libraries and takes a second; with it, a motion is generated and captioned.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def doctor(
 ) -> None:
     """Check Python, packages, the base model, the shipped weights and the machine; with --run, that it all works.
 
-    With --base: whether conversations and packed examples of a base come out as training and use need them, and what is
-    mended where they do not.
+    With --base: whether a base renders conversations and packs examples as training and inference need, and what is
+    corrected where it does not.
     """
     if base is not None:
         checks = list(_proofs(base))
@@ -67,7 +67,7 @@ def _python() -> Check:
 
 
 def _packages() -> Iterator[Check]:
-    """Every direct dependency against its range, and against the version this release was tried with."""
+    """Compare every direct dependency with its allowed range, and with the version this release was tested with."""
     from packaging.requirements import Requirement
 
     pins = _pins()
@@ -96,7 +96,7 @@ def _packages() -> Iterator[Check]:
 
 
 def _extras() -> Iterator[Check]:
-    """What is optional and not there, with the words that install it."""
+    """Missing optional packages, with the command that installs them."""
     from packaging.requirements import Requirement
 
     lacking: dict[str, list[str]] = {}
@@ -133,7 +133,7 @@ def _base() -> Check:
 
 
 def _proofs(name: str) -> Iterator[Check]:
-    """What is proved of a base when it is loaded, and what is mended."""
+    """Properties that are verified when a base is loaded, and corrections."""
     from motionllm.data.chat_template import PROVED
     from motionllm.data.conversations import Renderer
 
@@ -176,7 +176,7 @@ def _weights() -> Iterator[Check]:
 
 
 def _damage(folder: Path) -> str:
-    """What is wrong with the weights in a folder: none there, or a file that is no safetensors or is cut short."""
+    """Describe what is wrong with a folder's weights: missing, not safetensors, or truncated."""
     files = sorted(folder.rglob("*.safetensors"))
     if not files:
         return f"{folder} holds no weights"
@@ -194,7 +194,7 @@ def _damage(folder: Path) -> str:
 
 
 def _cache() -> Check:
-    """Whether what is made once (converted bases, encoded clips) can be kept."""
+    """Whether the cache of converted bases and encoded clips is writable and has room."""
     folder = bases.cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -208,7 +208,7 @@ def _cache() -> Check:
 
 
 def _machine() -> Iterator[Check]:
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone; it knows of containers' limits
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only; respects container limits
     cores = len(affinity(0)) if affinity else os.cpu_count()
     yield Check("cores", "ok", f"{cores}{_bfloat16()}")
     if hasattr(os, "sysconf"):
@@ -225,7 +225,7 @@ def _machine() -> Iterator[Check]:
 
 
 def _bfloat16() -> str:
-    """Whether the processor computes in bfloat16, where Linux says so (torch would say it after two seconds)."""
+    """Whether the processor computes in bfloat16, as Linux reports it (importing torch would take two seconds)."""
     try:
         flags = set(Path("/proc/cpuinfo").read_text("utf-8").split())
     except OSError:
@@ -235,7 +235,7 @@ def _bfloat16() -> str:
 
 
 def _memory_limit() -> float:
-    """Bytes that a container may use; infinite where nothing limits it."""
+    """Memory limit of a container in bytes; infinite without one."""
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
             return float(Path(path).read_text("utf-8"))
@@ -245,7 +245,7 @@ def _memory_limit() -> float:
 
 
 def _trial() -> Check:
-    """A second of motion by the shipped adapter, and its caption."""
+    """Generate two seconds of motion with the shipped adapter, and caption it."""
     try:
         from motionllm.model import MotionLM
 
@@ -256,7 +256,7 @@ def _trial() -> Check:
         caption = lm.caption(motions[0])
         done = time.monotonic()
         device = lm.model.device.type
-    except Exception as error:  # whatever it is, finding it is what this verb is for
+    except Exception as error:  # any failure is a finding of this verb
         first = (str(error).strip().splitlines() or [""])[0]
         return Check("trial", "fail", f"{type(error).__name__}: {first}")
     found = f"loaded in {loaded - begun:.1f} s on {device}; 2 s of motion and its caption in {done - loaded:.1f} s"
@@ -264,7 +264,9 @@ def _trial() -> Check:
 
 
 def _gpus() -> list[str]:
-    """Names and memory of NVIDIA's GPUs, as its driver lists them (torch, which knows of all kinds, takes seconds)."""
+    """Names and memory of NVIDIA GPUs, as the driver lists them (importing torch, which knows all kinds, takes
+    seconds).
+    """
     if not (smi := shutil.which("nvidia-smi")):
         return []
     command = [smi, "--query-gpu=name,memory.total", "--format=csv,noheader"]
@@ -289,7 +291,7 @@ def _within(version: str, specifier: str | None) -> bool:
 
 
 def _pins() -> dict[str, str]:
-    """Name → version of constraints.txt; empty where the installation carries none."""
+    """{package: version} of constraints.txt; empty where the installation has none."""
     path = shipped.root() / "constraints.txt"
     lines = path.read_text("utf-8").splitlines() if path.is_file() else []
     pairs = (line.split(";")[0].split("==") for line in lines if "==" in line and not line.startswith("#"))

@@ -14,7 +14,7 @@ from motionllm.errors import MotionLLMError
 
 
 class _Suites(typer.core.TyperGroup):
-    """A first word that is no verb is a suite: `motionllm eval captioning` is `motionllm eval suite captioning`."""
+    """A first word that is not a verb is a suite: `motionllm eval captioning` is `motionllm eval suite captioning`."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in self.commands:
@@ -42,7 +42,7 @@ def suite(
     out: Annotated[Path | None, typer.Option(help="Folder to write; default runs/eval/SUITE/MODEL.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a model by a suite; run again, a killed run goes on."""
+    """Measure a model by a suite; run again, a killed run resumes."""
     from motionllm.config import Suite, find_recipe
 
     settings = find_recipe("eval", name, overrides or [], Suite)  # before torch, which takes seconds to load

@@ -70,7 +70,7 @@ def generate(
     lock_feet: Annotated[bool, typer.Option("--lock-feet", help="Standing feet do not slide.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Generates a motion that does what the text says. With --prompts, exit status 2 where some could not be made."""
+    """Generate motion from text. With --prompts, exit status 2 where some could not be generated."""
     from motionllm.adapters import own_sampling
     from motionllm.errors import MotionFileError, MotionLLMError, about, check_text
     from motionllm.files import check_place, read_text
@@ -82,7 +82,7 @@ def generate(
     from motionllm.results import made_by
     from motionllm.sampling import BEST_OF
 
-    # All that can be wrong is said before a model is loaded.
+    # Check everything that can be wrong before loading a model.
     if (text is None) == (prompts is None):
         raise MotionLLMError("Give either a text or --prompts with a file of them.")
     wanted = None if seconds is None else parse_seconds(seconds)

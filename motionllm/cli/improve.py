@@ -1,4 +1,4 @@
-"""`motionllm improve RUN RECIPE key=value …`: an adapter goes on from its own judged results."""
+"""`motionllm improve RUN RECIPE key=value …`: trains an adapter on its own judged results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def improve(
     compare: Annotated[list[Path] | None, typer.Option(help="Print a table of finished runs, one a --compare.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Samples, judges and learns, and measures beside the reward what training never saw; see RUN/report.md."""
+    """Sample, judge and train, and measure beside the reward what training never saw; see RUN/report.md."""
     from motionllm.config import Improvement, check_recipe, find_recipe, load_recipe
     from motionllm.errors import MotionLLMError
 

@@ -1,4 +1,6 @@
-"""`motionllm merge RUN`: adapter and base as one model folder, for engines that take no added tokens in adapters."""
+"""`motionllm merge RUN`: adapter and base as one model folder, for engines that do not support adapters with added
+tokens.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ def merge(
     base: Annotated[str | None, typer.Option(help="Another place of the same base model.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Merges an adapter into its base, reads the result back and checks that it answers the same."""
+    """Merge an adapter into its base, read the result back and check that it answers the same."""
     from motionllm.merging import merge as merge_adapter
 
     emit(merge_adapter(model, out, dtype, base), as_json)

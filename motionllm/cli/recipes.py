@@ -1,4 +1,4 @@
-"""motionllm recipes: the recipes that ship, and what one of them says."""
+"""`motionllm recipes`: lists and prints the shipped recipes, and the reference of their keys."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def train(
     resume: Annotated[Path | None, typer.Option(help="Go on with the unfinished training in this folder.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Trains a motion tokenizer and reports on it."""
+    """Train a motion tokenizer and report on it."""
     from motionllm.config import TokenizerRecipe, find_recipe, load_recipe
     from motionllm.errors import MotionLLMError
 
@@ -71,7 +71,7 @@ def report(
     search: Sweeps = 0,
     as_json: Json = False,
 ) -> None:
-    """Measures reconstruction error (MPJPE), code use and speed on data sets."""
+    """Measure reconstruction error (MPJPE), code use and speed on data sets."""
     from motionllm.data import builtin
     from motionllm.data.sources import humanml3d
     from motionllm.motion.pictures import contact_sheet
@@ -105,7 +105,7 @@ def bpe(
     merges: Merges = [256, 1024],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Learns a motion BPE from the training clips and says how many tokens it saves on the held-out ones."""
+    """Learn a motion BPE from the training clips and report the tokens it saves on held-out ones."""
     import numpy as np
 
     from motionllm.data.sources import humanml3d
@@ -152,7 +152,7 @@ def encode(
     out: Annotated[Path | None, typer.Option(help="JSON to write; default: standard output.")] = None,
     search: Sweeps = 0,
 ) -> None:
-    """Turns a motion into codes, as JSON that remembers its tokenizer."""
+    """Encode a motion as codes, in JSON that names its tokenizer."""
     import json
 
     from motionllm.errors import about
@@ -179,7 +179,7 @@ def decode(
     out: Annotated[Path, typer.Option(help=f"Motion file to write: {' '.join(WRITERS)}.")],
     as_json: Json = False,
 ) -> None:
-    """Turns codes back into a motion."""
+    """Decode codes into a motion."""
     from motionllm.errors import MotionLLMError, about
     from motionllm.files import read_json
     from motionllm.tokenizer import MotionTokenizer

@@ -23,7 +23,7 @@ def train(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Fine-tunes a base model on motion and text; the adapter is then in RUN/adapter."""
+    """Fine-tune a base model on motion and text; the adapter is written to RUN/adapter."""
     from motionllm.config import find_recipe, load_recipe
     from motionllm.errors import MotionLLMError
 
@@ -49,7 +49,7 @@ def train(
     from motionllm.train import train as run_training
 
     result = run_training(settings, run, resume=resume is not None, changed=changed)
-    if PartialState().is_main_process:  # of several processes one speaks
+    if PartialState().is_main_process:  # only one of several processes prints
         emit(result, as_json)
 
 

@@ -22,15 +22,15 @@ def web(
     ] = None,
     megabytes: Annotated[float, typer.Option(help="Largest clip that may be uploaded.")] = 20.0,
 ) -> None:
-    """Serves a page: say what a person does and watch it being written, ask, change, bring clips and take them."""
+    """Serve a web page: describe a motion and watch it being generated, ask, change, upload and download clips."""
     import signal
     import sys
 
     from motionllm.model import MotionLM
     from motionllm.serve.web import gradio, serve
 
-    gradio()  # said before a model is loaded
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as by Ctrl-C: visitors' files are removed
+    gradio()  # checked before a model is loaded
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as on Ctrl-C: visitors' files are removed
     lm = MotionLM.load(model, tokenizer=tokenizer)
     print(f"http://{host}:{port}  (stop with Ctrl-C)", file=sys.stderr, flush=True)
     serve(lm, host, port, megabytes, names=allow_host or ())
