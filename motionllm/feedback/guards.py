@@ -13,6 +13,7 @@ import numpy as np
 
 from motionllm import decoding
 from motionllm.config import Guards
+from motionllm.data.tasks import TASKS
 from motionllm.eval import metrics
 from motionllm.eval.embedder import Embedder
 from motionllm.feedback.judges import JUDGES, Judge, Panel, Result, Scores, agreed
@@ -84,7 +85,7 @@ class Watch:
             "unseen": _means(others, self.unseen.judges.values()),
             "plain": plain_language(lm),
         }
-        moving = [one for one in results if one.task == "text_to_motion"]
+        moving = [one for one in results if TASKS[one.task].moves]
         if moving:
             found["seconds"] = float(np.mean([one.motion.duration for one in moving if one.motion]))
             found["events"] = tally(one for result in moving if (one := agreed(result)))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from motionllm.data.tasks import TASKS
 from motionllm.feedback.judges import Result, Scores, find_judge
 from motionllm.files import write_file
 from motionllm.motion.pictures import contact_sheet
@@ -105,5 +106,5 @@ def _said(one: Result) -> str:
     true = f" (true: {one.samples[0].captions[0]})" if one.task == "caption" and one.samples[0].captions else ""
     if one.task == "question" and one.question:
         true = f" (true: {one.question.answer})"
-    said = f" — “{one.said}”" if one.task != "text_to_motion" else ""
+    said = f" — “{one.said}”" if not TASKS[one.task].moves else ""
     return f"{one.asked}{said}{true}".strip(" —")
