@@ -210,6 +210,16 @@ def sliding(speed: float) -> np.ndarray:
     return clip
 
 
+def shuffling(speed: float, degrees: float = travel.SHUFFLE_BENT + 4) -> np.ndarray:
+    """A body that goes with both knees bent by so much."""
+    clip, half = sliding(speed), np.radians(degrees / 2)
+    down = 2 * 0.41 * (1 - np.cos(half))
+    clip[:, [*range(4), 6, 9, *range(12, 22)], 1] -= down
+    for k, hip in ((4, 1), (5, 2)):
+        clip[:, k] = 0.5 * (clip[:, hip] + clip[:, k + 3]) + [0, 0, 0.41 * np.sin(half)]
+    return clip
+
+
 def bent(degrees: float) -> np.ndarray:
     """A body whose trunk is bent forward for a second, the arms with it."""
     clip, upper = still(60), [3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]
@@ -247,6 +257,8 @@ def left_foot_up(lift: float, ahead: float = 0.0) -> np.ndarray:
     [
         ("run", sliding, travel.RUN_SPEED, 0.1),
         ("walk", sliding, travel.TRAVEL_SPEED, 0.1),
+        ("run", shuffling, travel.SHUFFLE_SPEED, 0.1),
+        ("run", lambda degrees: shuffling(2.0, degrees), travel.SHUFFLE_BENT, 3),
         ("turn", turning, travel.TURN_ANGLE, 6),
         ("bow", lambda degrees: bent(degrees + 3.2), lowering.BOW_SIZE, 2),
         ("arms out", lambda out: hands_at(out, 0, 0), arms.OUTWARD, 0.03),
@@ -273,3 +285,28 @@ def test_a_foot_ahead_kicks_only_where_it_is_up() -> None:
 
     assert [e.side for e in kick(legs.KICK_UP + 0.1, legs.KICK_AHEAD + 0.1)] == ["left"]
     assert not kick(legs.KICK_UP - 0.05, legs.KICK_AHEAD + 0.1) and not kick(legs.KICK_UP + 0.1, legs.KICK_AHEAD - 0.1)
+
+
+def swinging(up: float, depth: float, width: float, hertz: float, seconds: float = 6.0) -> np.ndarray:
+    """The right hand swings in and out about a place over its elbow, and dips by `depth` where it is outside."""
+    clip = still(int(seconds * FPS) + 40)
+    phase = np.cos(2 * np.pi * hertz * np.arange(len(clip) - 40) / FPS)
+    clip[20:-20, 19] = (-0.35, 1.42 + up - 0.2, 0.05)
+    places = np.stack([-0.4 + width / 2 * phase, 1.42 + up + depth * (np.maximum(phase, 0) - 1), 0 * phase + 0.1], 1)
+    clip[20:-20, 21] = places
+    return clip
+
+
+@pytest.mark.parametrize(
+    ("clip", "waves"),
+    [
+        (swinging(0.35, 0.35, 0.4, 0.7), 1),  # so wide that the hand comes down to the shoulder each time
+        (swinging(0.0, 0.0, 0.3, 0.6), 1),  # low and slow, but wide
+        (swinging(0.0, 0.0, 0.09, 0.6), 0),
+        (swinging(0.0, 0.0, 0.3, 0.2), 0),
+    ],
+)
+def test_wide_and_slow_waves(clip: np.ndarray, waves: int) -> None:
+    measured = facts(clip)
+    assert len(measured.of("wave")) == waves
+    assert not (waves and measured.of("raise"))

@@ -127,6 +127,13 @@ def test_an_arm_that_is_raised_and_lowered_does_not_circle(walk: np.ndarray) -> 
     assert not [x for x in measure(np.concatenate([up, up[::-1]])).lines if x.verb == "circle"]
 
 
+def test_an_arm_that_is_up_and_down_again_is_raised(walk: np.ndarray) -> None:
+    up = swung(0.5, 0.3, walk)
+    still = up[:1].repeat(20, 0)
+    lines = measure(np.concatenate([still, up, up[::-1], still])).lines
+    assert [(x.verb, x.part) for x in lines] == [("raise", "right arm")]
+
+
 @pytest.mark.parametrize("action", ["kick", "squat", "march", "hop"])
 @pytest.mark.parametrize("height", [0.15, 0.6])
 def test_what_is_done_on_a_box_is_what_is_done_on_the_floor(action: str, height: float) -> None:

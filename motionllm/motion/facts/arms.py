@@ -71,14 +71,17 @@ def _throws(s: Signals) -> tuple[list[Event], list[list[Span]]]:
 
 RAISED, OVER = 0.1, 0.2  # m over the shoulder: that a hand waves there, and that it is raised
 WAVED = 0.15  # m over the shoulder, at least once
+DIPPED, DIPPED_TIMES = -0.1, 3  # m over the shoulder: a wave so wide that it dips below RAISED goes on
 RAISE_SECONDS = 0.25
 WAVE_WIDTH = 0.08  # m inward and out again
+WAVE_RATE = 0.5  # per second
+WAVE_TILT = 45.0  # degrees of the trunk from upright: on the way to the floor a hand is up for other reasons
 
 
-def _swings(s: Signals, k: int, a: int, b: int) -> tuple[int, int]:
+def _swings(s: Signals, k: int, a: int, b: int, width: float = WAVE_WIDTH) -> tuple[int, int]:
     """How often a raised hand goes inward and out again, and outward and in again."""
     x = s.hand[a:b, k, 0] - 0.5 * s.elbow[a:b, k, 0]
-    return len(minima(x, WAVE_WIDTH)), len(minima(-x, WAVE_WIDTH))
+    return len(minima(x, width)), len(minima(-x, width))
 
 
 def _raises(s: Signals, throwing: list[list[Span]]) -> tuple[list[Event], list[list[Span]]]:
@@ -91,37 +94,58 @@ def _raises(s: Signals, throwing: list[list[Span]]) -> tuple[list[Event], list[l
     spans: list[list[Span]] = [[], []]
     for k, side in enumerate(SIDES):
         up = s.hand[:, k, 1]
-        for a, b in stretches_where(up > RAISED, s.frames(RAISE_SECONDS), s.frames(0.15)):
+        raised = stretches_where(up > RAISED, s.frames(RAISE_SECONDS), s.frames(0.15))
+        for c, d in stretches_where(up > DIPPED):  # several stretches may be one wave
+            inside = [(a, b) for a, b in raised if c <= a and b <= d]
+            if len(inside) < 2:
+                continue
+            whole = inside[0][0], inside[-1][1]
+            if _waves(s, k, *whole, DIPPED_TIMES) and _upright(s, *whole):
+                raised = sorted({*raised} - {*inside} | {whole})
+        for a, b in raised:
             if coverage(a, b, throwing[k]) > 0.3:
                 continue
-            inward, outward = _swings(s, k, a, b)
-            often, high = max(inward, outward), float(up[a:b].max())
-            if often >= 2 and often > 0.5 * (b - a) / s.fps and high > WAVED:
-                found.append(event(s, "wave", a, b, side=side, count=inward))
+            if _waves(s, k, a, b):
+                found.append(event(s, "wave", a, b, side=side, count=_swings(s, k, a, b)[0]))
                 spans[k].append((a, b))
                 continue
+            high = float(up[a:b].max())
             for c, d in stretches_where(up[a:b] > OVER, s.frames(RAISE_SECONDS), s.frames(0.15)):
                 found.append(event(s, "raise", a + c, a + d, side=side, size=high))
                 spans[k].append((a, b))
     return found, spans
 
 
+def _waves(s: Signals, k: int, a: int, b: int, times: int = 2) -> bool:
+    """Whether a hand above its shoulder waves all the time, so often at least."""
+    often = max(_swings(s, k, a, b))
+    return often >= times and often > WAVE_RATE * (b - a) / s.fps and s.hand[a:b, k, 1].max() > WAVED
+
+
+def _upright(s: Signals, a: int, b: int) -> bool:
+    return bool(s.tilt[a:b].max() < WAVE_TILT)
+
+
 LOW_WAVE, LOW_WAVE_SECONDS = -0.25, 0.6  # m over the shoulder
 POINTING_UP = 0.12  # m, the hand over its elbow
+LOW_WAVE_RATE = 0.7  # per second
+SLOW_WAVE, SLOW_WAVE_TIMES, SLOW_WAVE_RATE = 0.12, 3, 0.4  # m, each way, per second: slow, but wide
 
 
 def _low_waves(s: Signals, busy: list[list[Span]]) -> tuple[list[Event], list[list[Span]]]:
-    """wave of a lower hand that points up: twice each way and 0.7 times per second, or four times; and their frames."""
+    """wave of a lower hand that points up: twice each way and often, four times, or three times wide; and frames."""
     found: list[Event] = []
     spans: list[list[Span]] = [[], []]
     for k, side in enumerate(SIDES):
         up = s.hand[:, k, 1]
         pointing = (up - s.elbow[:, k, 1] > POINTING_UP) & (up > LOW_WAVE)
-        for a, b in stretches_where(pointing, s.frames(LOW_WAVE_SECONDS), s.frames(0.15)):
+        for a, b in stretches_where(pointing, s.frames(LOW_WAVE_SECONDS), s.frames(0.4)):
             if coverage(a, b, busy[k]) > 0:
                 continue
             inward, outward = _swings(s, k, a, b)
-            if min(inward, outward) >= (2 if max(inward, outward) > 0.7 * (b - a) / s.fps else 4):
+            seconds, wide = (b - a) / s.fps, min(_swings(s, k, a, b, SLOW_WAVE))
+            slow = wide >= SLOW_WAVE_TIMES and wide > SLOW_WAVE_RATE * seconds and _upright(s, a, b)
+            if slow or min(inward, outward) >= (2 if max(inward, outward) > LOW_WAVE_RATE * seconds else 4):
                 found.append(event(s, "wave", a, b, side=side, count=inward))
                 spans[k].append((a, b))
     return found, spans

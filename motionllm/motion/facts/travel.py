@@ -93,6 +93,7 @@ RUN_LIFT = 0.16  # m, of the ankles: below it no other run
 SPRINGY = 42.0  # degrees of both knees at once: in walking one knee is always nearly straight
 JOG_SPEED, SLOW_JOG_SPEED = 1.9, 1.1  # m/s of springy runs: all of them, and those in which both feet leave the floor
 ALOFT, ALOFT_SHARE = 0.025, 0.05  # m of both feet, in this share of the frames
+SHUFFLE_BENT, SHUFFLE_SPEED = 42.0, 1.3  # degrees of both knees in most frames, m/s: a run of tired or old people
 CREEP_SPEED, CREEP_PELVIS = 1.7, 0.885  # m/s and share of standing: crouched walks stay below
 
 
@@ -115,9 +116,9 @@ def travels(s: Signals, flights: list[Event]) -> tuple[list[Event], list[Span]]:
     """Walks, runs and crouched walks, and the frames of each.
 
     Pelvis and both feet get away; cut where the body all but stops or changes direction. run: fast; or less fast, both
-    knees bent at once and the ankles high; or slow like that with both feet in the air at times. crouch walk: the
-    pelvis low and both knees bent in most frames. direction: of the mean velocity in the body's frame; size: degrees
-    turned on the way, + to the left; speed: m/s, mean of the middle half.
+    knees bent at once and the ankles high; or slow like that with both feet in the air at times; or both knees bent in
+    most frames. crouch walk: the pelvis low and both knees bent in most frames. direction: of the mean velocity in the
+    body's frame; size: degrees turned on the way, + to the left; speed: m/s, mean of the middle half.
     """
     jumping = np.zeros(len(s.p), bool)
     for e in flights:
@@ -148,8 +149,10 @@ def _gait(s: Signals, core: slice, speed: float) -> str:
     aloft = (s.foot[core].min(1) > ALOFT).mean() > ALOFT_SHARE
     if speed > RUN_SPEED or (high and springy and (speed > JOG_SPEED or (speed > SLOW_JOG_SPEED and aloft))):
         return "run"
-    low = np.median(s.pelvis[core]) < CREEP_PELVIS and np.median(s.flex[core].min(1)) > BENT
-    return "crouch walk" if speed < CREEP_SPEED and low else "walk"
+    bent = float(np.median(s.flex[core].min(1)))
+    if speed < CREEP_SPEED and np.median(s.pelvis[core]) < CREEP_PELVIS and bent > BENT:
+        return "crouch walk"
+    return "run" if bent > SHUFFLE_BENT and speed > SHUFFLE_SPEED else "walk"
 
 
 TURN_RATE = 22.0  # degrees/s of the heading, mean of 0.3 s

@@ -39,11 +39,12 @@ def flips(s: Signals) -> list[Line]:
     return lines
 
 
-PUSH, PUSH_SECONDS = 0.07, 0.35  # m by which the arms stretch, mean of both, within
+PUSH, PUSH_SECONDS = 0.065, 0.35  # m by which the arms stretch, mean of both, within
 PUSH_FORWARD, PUSH_TILT = 0.1, 40.0  # m before the shoulders; degrees of the trunk from upright
 PUSH_APART, PUSH_LEVEL = 0.55, 0.22  # m between the hands, and between their heights
 PUSH_END, PUSH_REACH = 0.12, 0.36  # m over the shoulders and from them, where they are stretched
-PUSH_FROM = -0.3  # m under the shoulders: the arms hang within a second
+PUSH_FROM = -0.3  # m under the shoulders: the arms hang
+PUSH_BEFORE, PUSH_AFTER = 1.4, 1.0  # s, within so long before and after
 
 
 def pushes(s: Signals, going: list[Span]) -> list[Line]:
@@ -57,7 +58,7 @@ def pushes(s: Signals, going: list[Span]) -> list[Line]:
     ahead = (high.mean(1) > 0) & (s.hand[..., 2].mean(1) > PUSH_FORWARD) & (high > -0.1).all(1)
     lines = []
     for c, b in stretches_where((reach - least > PUSH) & ahead & (s.tilt < PUSH_TILT), 2, s.frames(0.5)):
-        a, near = max(0, c - window), slice(max(0, c - s.frames(0.9)), b + s.frames(1.0))
+        a, near = max(0, c - window), slice(max(0, c - s.frames(PUSH_BEFORE)), b + s.frames(PUSH_AFTER))
         out = a + int(reach[a:b].argmax())
         level = np.abs(high[a:b, 0] - high[a:b, 1]).max() < PUSH_LEVEL
         together = s.hands_apart[a:b].max() < PUSH_APART and level

@@ -71,6 +71,7 @@ class _Beside:
 
     going: list[Span]
     marching: list[Span]  # or standing on one leg
+    waving: list[Span]
     springing: list[Span]  # the trunk bends on the way down to a squat, seat or jump and up again
     over: list[Span]
     crawling: list[Span]
@@ -92,6 +93,7 @@ def event_lines(s: Signals, events: Sequence[Event], circles: Sequence[Line]) ->
     beside = _Beside(
         going,
         [(a - still, b + still) for a, b in spans_of(s, events, "march", "leg raised")],
+        spans_of(s, events, "wave"),
         spans_of(s, events, "jump", "squat", "sit", "seated", "kneel", "lie", before=0.8, after=0.5),
         _spans(s, lines, "cartwheel", "flip", "roll"),
         _spans(s, lines, "crawl"),
@@ -142,6 +144,8 @@ def _line(s: Signals, e: Event, events: Sequence[Event], beside: _Beside) -> Lin
             if e.speed < THROW_SPEED or with_both or (e.speed < BUSY_THROW_SPEED and _busy(s, e, beside.going)):
                 verb, part, way = "swing", f"{e.side} arm", AXES[2]
         case "stretch":
+            if coverage(a, b, beside.waving) > 0.5:  # as wide as a wave gets
+                return None
             part, way = "both arms", "out"
         case "clap":
             if e.count < CLAPS_ON_THE_WAY and coverage(a, b, beside.going) > 0.5:

@@ -62,6 +62,7 @@ def limbs(s: Signals, events: Sequence[Event], circles: Sequence[Line]) -> list[
 WIDE = 0.3  # m that a stroke goes along its longest axis
 SWING, SWING_SHARE = 0.12, 0.4  # m, and share of that way: to and fro
 RISE, RISE_OVER = 0.25, 0.03  # m up or down; and where it ends over the shoulder, a reach up
+UP_AND_DOWN_SECONDS = 2.0  # a hand that is up and down again within is raised
 LONGER = 0.15  # m further from the shoulder
 ARM_LOW = -0.2  # m over the shoulder: what stays below while travelling is the swing of walking
 
@@ -85,13 +86,15 @@ def _strokes(s: Signals, k: int, told: list[Span], going: list[Span]) -> list[Li
             continue
         count = len(minima(piece[:, axis], max(SWING, SWING_SHARE * wide)))
         rise, longer = float(piece[-1, 1] - piece[0, 1]), float(reach[-1] - reach[0])
+        there_and_back = b - a < s.frames(UP_AND_DOWN_SECONDS) and axis == 1
+        there_and_back &= float(piece[:, 1].max()) - max(piece[0, 1], piece[-1, 1]) > RISE
         span = (a / s.fps, b / s.fps)
         if count >= 2:
             lines.append(Line(*span, "swing", part, axes[axis], 0.0, 0.0, count))
         elif rise > RISE and piece[-1, 1] > RISE_OVER:
             lines.append(Line(*span, "reach up", f"{side} hand"))
-        elif abs(rise) > RISE:
-            lines.append(Line(*span, "raise" if rise > 0 else "lower", part))
+        elif abs(rise) > RISE or there_and_back:
+            lines.append(Line(*span, "lower" if rise < -RISE else "raise", part))
         elif longer > LONGER:
             lines.append(Line(*span, "stretch", part, "out" if piece[-1, 0] > piece[-1, 2] else "forward"))
         elif longer < -LONGER:
