@@ -41,7 +41,7 @@ class Description(Prompting):
         template = self.templates.phrasings("caption")[0]
         part = self.motion_part(motion)
         messages = conversation(template, {"motion": part}, answered=False)
-        drawn = self._say([messages] * (n - 1), sampling, seed=seed) if n > 1 else []
+        drawn = self.say([messages] * (n - 1), sampling, seed=seed) if n > 1 else []
         return [*self._captions([part]), *drawn]
 
     def caption_batch(self, motions: Sequence[Motion | np.ndarray]) -> list[str]:
@@ -57,7 +57,7 @@ class Description(Prompting):
         template = self.templates.phrasings("caption")[0]
         read = [i for i, part in enumerate(shown) if part.get("notation")]
         also = [{"codes": shown[i]["codes"]} for i in read if "codes" in shown[i]]
-        said = self._say([conversation(template, {"motion": part}, answered=False) for part in (*shown, *also)])
+        said = self.say([conversation(template, {"motion": part}, answered=False) for part in (*shown, *also)])
         from_codes = iter(said[len(shown) :])
         for i in read:
             notation = Notation.parse(shown[i]["notation"])
@@ -120,7 +120,7 @@ class Description(Prompting):
         template = self.templates.phrasings("question")[0]
         rest = [conversation(template, {"motion": part, "question": q}, answered=False)
                 for (part, q), answer in zip(asked, answers, strict=True) if answer is None]  # fmt: skip
-        own = iter(self._say(rest) if rest else [])
+        own = iter(self.say(rest) if rest else [])
         return [next(own) if answer is None else answer for answer in answers]
 
     @property
@@ -145,5 +145,5 @@ class Description(Prompting):
                 "is shown codes alone. Ask about a motion instead (`ask`)."
             )
         template = self.templates.phrasings("query")[0]
-        texts = self._say([conversation(template, {"question": q}, answered=False) for q in questions])
+        texts = self.say([conversation(template, {"question": q}, answered=False) for q in questions])
         return [Query.read(text) for text in texts]

@@ -71,7 +71,7 @@ class Dialogue(Generation, Description):
                 part, line = shown
                 if answer := self.queried([line])[0].answer(self._held(part)[0]):
                     return _said(answer)
-            return _said(self._say([[self._encoded(m) for m in messages]], sampling, seed=seed, max_tokens=256)[0])
+            return _said(self.say([[self._encoded(m) for m in messages]], sampling, seed=seed, max_tokens=256)[0])
         prompt = self._prompt([self._encoded(m) for m in messages], self._window)
         order = self.order("a person moves", seconds, [], [])  # for its bounds: the prompt is the conversation
         (order,) = drained(self.planned([replace(order, prompt=prompt)], wanted, seed, sampling))

@@ -128,7 +128,7 @@ class Planning(Prompting):
             conversation(template, {"plan": summary(plan), "request": request.strip()}, answered=False)
             for plan, request in zip(plans, requests, strict=True)
         ]
-        return self._say(asked)
+        return self.say(asked)
 
     def replan(
         self, plan: Notation, change: str, seed: int | None = None, *, sampling: Sampling | None = None

@@ -144,7 +144,7 @@ class Prompting:
             yield
         return motions
 
-    def _say(
+    def say(
         self,
         conversations: Sequence[Sequence[Message]],
         sampling: Sampling = GREEDY,

@@ -194,7 +194,7 @@ def test_what_is_added_is_planned_by_the_model(editing: Chat, monkeypatch: pytes
 
 def test_the_model_is_asked_in_the_words_that_it_learned(editing: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr(editing.lm, "_say", lambda asked: seen.extend(asked) or ["mirror"] * len(asked))
+    monkeypatch.setattr(editing.lm, "say", lambda asked: seen.extend(asked) or ["mirror"] * len(asked))
     old = Notation.parse(OLD)
     assert editing.lm.changes([old, old], ["mirror it ", "flip it"]) == ["mirror", "mirror"]
     template = editing.lm.templates.phrasings("edit")[0].turns[0]["user"]

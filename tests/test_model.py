@@ -355,7 +355,7 @@ def test_a_timeline_covers_a_long_clip(lm: MotionLM, monkeypatch: pytest.MonkeyP
             ["walks", "walks", "waves"][(len(pieces) - len(conversations) + i) % 3] for i in range(len(conversations))
         ]
 
-    monkeypatch.setattr(lm, "_say", say)
+    monkeypatch.setattr(lm, "say", say)
     entries = lm.timeline(long, every=1.0, window=4.0, batch=2)
     steps = lm.motion_tokenizer.steps_per_second
     total = len(lm.motion_tokenizer.encode(long)) / lm.vocab.parts / steps
@@ -677,7 +677,7 @@ def test_answers_are_looked_up_where_queries_were_learned(
     reader.recipe = lm.recipe.model_copy(deep=True)
     reader.recipe.data.notation = Notes(read=1.0)
     reader.shown = "both"
-    monkeypatch.setattr(reader, "_say", say)
+    monkeypatch.setattr(reader, "say", say)
     monkeypatch.setattr(
         reader, "motion_part", lambda _: {"codes": np.zeros(2, np.int64), "notation": "3.1 s, lying to lying"}
     )
@@ -704,7 +704,7 @@ def test_captions_are_checked_by_the_notation(lm: MotionLM, clip: np.ndarray, mo
     def shown(line: str) -> dict[str, Any]:
         return {"codes": np.zeros(2, np.int64), "notation": f"2.0 s, standing to standing\n{line}"}
 
-    monkeypatch.setattr(lm, "_say", say)
+    monkeypatch.setattr(lm, "say", say)
     walk, wave, kick = (shown(f"0.0-2.0 {x}") for x in ("walk forward 1.2 m/s", "wave left hand", "kick right leg"))
     codes = {"codes": np.zeros(2, np.int64)}
     own = Notation.parse(kick["notation"]).sentence()

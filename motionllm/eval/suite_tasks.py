@@ -222,7 +222,7 @@ def in_words(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any
     if not asked:
         raise MotionLLMError(f"No clip of suite {run.suite.name} has what the task {task.name!r} needs.")
     run.todo = len(asked)
-    said = run.words("answers", lm._say, [question for _, question, _ in asked])
+    said = run.words("answers", lm.say, [question for _, question, _ in asked])
     scores: dict[str, Any] = {
         "answers": metrics.answer_scores(said, [true for *_, true in asked], [task.name] * len(asked)),
         "failures": sum(answer is None for answer in said),

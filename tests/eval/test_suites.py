@@ -187,7 +187,7 @@ def test_other_tasks_in_words_are_compared_with_the_truth(
     trained_run: tuple[Path, Path], tiny_embedder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = "2.4 seconds"
-    monkeypatch.setattr(MotionLM, "_say", lambda lm, questions: [said] * len(questions))
+    monkeypatch.setattr(MotionLM, "say", lambda lm, questions: [said] * len(questions))
     name, tokenizer = str(trained_run[0]), MotionLM.load(trained_run[0]).motion_tokenizer
     found = run_suite(suite(tiny_embedder, task="length"), name, tmp_path / "a")
     codes = [tokenizer.encode(sample.load()) for sample in builtin.corpus(CASES, SEED, "test")]
