@@ -213,39 +213,40 @@ class Generation(Planning):
                 "at 1, or train with data.drop_text=0.1."
             )
 
-    def _keeps(self, orders: Sequence[Order], made: Sequence[list[int]]) -> list[tuple[float, float]]:
-        """How well each motion (codes) keeps to its order's plan, and where there is none, or two of an order keep to
-        it alike, how well it says the text.
+    def _keeps(self, orders: Sequence[Order], motions: Sequence[list[int]]) -> list[tuple[float, float]]:
+        """How well each motion (codes) keeps to its order's plan, and, where there is none or several keep to it alike,
+        the log-likelihood of its text.
         """
-        kept = [0.0] * len(orders)
+        agreement = [0.0] * len(orders)
         for i, order in enumerate(orders):
             if order.plan is not None:
-                motion = self._motion(made[i], order.frames)
-                kept[i] = agreement_of(order.plan, motion.joints, motion.fps).score
-        alike = Counter((id(order), score) for order, score in zip(orders, kept, strict=True))
-        ranks = self.backend.can("likelihoods")
-        open_ = [i for i, order in enumerate(orders) if ranks and alike[id(order), kept[i]] > 1]
-        said = dict.fromkeys(range(len(orders)), 0.0)
-        if open_:
-            said |= zip(open_, self._says([orders[i] for i in open_], [made[i] for i in open_]), strict=True)
-        return [(score, said[i]) for i, score in enumerate(kept)]
+                motion = self._motion(motions[i], order.frames)
+                agreement[i] = agreement_of(order.plan, motion.joints, motion.fps).score
+        alike = Counter((id(order), score) for order, score in zip(orders, agreement, strict=True))
+        ties = [i for i, order in enumerate(orders) if alike[id(order), agreement[i]] > 1]
+        likelihoods = dict.fromkeys(range(len(orders)), 0.0)
+        if ties and self.backend.can("likelihoods"):
+            likelihoods |= zip(ties, self._says([orders[i] for i in ties], [motions[i] for i in ties]), strict=True)
+        return [(score, likelihoods[i]) for i, score in enumerate(agreement)]
 
-    def _says(self, orders: Sequence[Order], made: Sequence[list[int]]) -> list[float]:
-        """Log-likelihood that the model describes each motion (codes) by its order's text."""
+    def _says(self, orders: Sequence[Order], motions: Sequence[list[int]]) -> list[float]:
+        """Log-likelihood, in nats, that the model describes each motion (codes) by its order's text."""
         template = self.templates.phrasings("caption")[0]
-        prompts = [self._prompt(conversation(template, {"motion": np.array(codes)}, answered=False)) for codes in made]
+        prompts = [
+            self._prompt(conversation(template, {"motion": np.array(codes)}, answered=False)) for codes in motions
+        ]
         replies = [
             self.tokenizer.encode(order.text, add_special_tokens=False, split_special_tokens=True) for order in orders
         ]
         return self.backend.likelihoods(prompts, replies)
 
-    def _follows(self, orders: Sequence[Order], made: Sequence[list[int]], rest: Sequence[list[int]]) -> list[float]:
-        """Log-likelihood that each motion (codes) goes on to its `rest`."""
-        shown = [codes[-self._window * self.vocab.parts :] for codes in made]
-        prompts = []
-        for order, codes, some in zip(orders, made, shown, strict=True):
-            first, last = ((len(codes) - len(some)) // self.vocab.parts, len(codes) // self.vocab.parts)
-            start, *ids, _ = self.vocab.encode(np.array(some))
+    def _follows(self, orders: Sequence[Order], motions: Sequence[list[int]], ends: Sequence[list[int]]) -> list[float]:
+        """Log-likelihood, in nats, that each motion (codes) goes on to its end (codes)."""
+        parts, prompts = self.vocab.parts, []
+        for order, codes in zip(orders, motions, strict=True):
+            shown = codes[-self._window * parts :]
+            start, *ids, _ = self.vocab.encode(np.array(shown))
+            first, last = (len(codes) - len(shown)) // parts, len(codes) // parts
             prompts.append([*order.prompt, start, *(order.plan_ids(first, last) if order.plan_ids else ()), *ids])
-        replies = [self.vocab.encode(np.array(codes))[1:-1] for codes in rest]
+        replies = [self.vocab.encode(np.array(codes))[1:-1] for codes in ends]
         return self.backend.motion_likelihoods(prompts, replies)

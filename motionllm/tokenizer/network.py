@@ -13,43 +13,9 @@ from torch.nn import functional as F
 from motionllm.config import Network
 from motionllm.motion.motionstreamer import placed
 from motionllm.motion.representation import Representation
+from motionllm.tokenizer.convolutions import Convolution, ResidualBlock
+from motionllm.tokenizer.decoders import build
 from motionllm.tokenizer.quantizers import QUANTIZERS
-
-
-class Convolution(nn.Module):
-    """1-D convolution over (B, T, C) as one matrix product, zero-padded to keep T / stride frames.
-
-    causal: all padding stands before, so that no output sees a later input. At these sizes a CPU runs the product half
-    as fast again as its convolution kernels.
-    """
-
-    def __init__(
-        self, inward: int, outward: int, width: int, dilation: int = 1, stride: int = 1, causal: bool = False
-    ) -> None:
-        super().__init__()
-        self.span, self.dilation, self.stride = dilation * (width - 1) + 1, dilation, stride
-        margin = self.span - stride
-        self.before = margin if causal else margin // 2
-        self.after = margin - self.before
-        self.product = nn.Linear(width * inward, outward)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.pad(x, (0, 0, self.before, self.after))
-        length = (x.shape[1] - self.span) // self.stride + 1
-        taps = [x[:, i : i + self.stride * (length - 1) + 1 : self.stride] for i in range(0, self.span, self.dilation)]
-        return self.product(torch.cat(taps, dim=-1))
-
-
-class ResidualBlock(nn.Module):
-    """x + mix(relu(conv3(relu(x)))), dilated."""
-
-    def __init__(self, width: int, dilation: int, causal: bool = False) -> None:
-        super().__init__()
-        self.near = Convolution(width, width, 3, dilation, causal=causal)
-        self.mix = nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.mix(torch.relu(self.near(torch.relu(x))))
 
 
 class MotionAutoencoder(nn.Module):
@@ -67,8 +33,6 @@ class MotionAutoencoder(nn.Module):
     steps by one strided convolution and unfolded by one product, so that every block works at the code rate, where a
     window costs `down` times less.
 
-    Receptive field, in steps: frames of a step come from the codes of `behind` steps before and `ahead` steps after
-    it; `ahead` is 0 with `causal`, whose decoder can write while codes arrive.
     """
 
     def __init__(self, representation: Representation, network: Network) -> None:
@@ -87,17 +51,9 @@ class MotionAutoencoder(nn.Module):
             )
             for dims in self.seen
         )
-        causal = network.causal
-        self.decoder = nn.Sequential(
-            Convolution(len(self.seen) * network.code_dim, width, 3, causal=causal),
-            *(ResidualBlock(width, d, causal) for d in reversed(dilations)),
-            nn.ReLU(),
-            Convolution(width, self.down * dim, 3, causal=causal),
-        )
+        self.decoder = build(network, len(self.seen) * network.code_dim, dim)
         self.kind, channels = QUANTIZERS[network.quantizer], network.code_dim // network.groups
         self.quantizers = nn.ModuleList(self.kind.build(network, channels) for _ in range(len(self.seen) * self.groups))
-        convolutions = [m for m in self.decoder.modules() if isinstance(m, Convolution)]
-        self.behind, self.ahead = sum(c.before for c in convolutions), sum(c.after for c in convolutions)
 
     @property
     def parts(self) -> int:
@@ -116,7 +72,8 @@ class MotionAutoencoder(nn.Module):
         """
         z = self.encodings(x)
         if not quantize:
-            return self._unfold(z), torch.zeros(z[0].shape[:2], dtype=torch.long, device=x.device), x.new_zeros(())
+            none = torch.zeros(z[0].shape[:2], dtype=torch.long, device=x.device)
+            return self.decoder(torch.cat(z, dim=-1)), none, x.new_zeros(())
         quantized, codes, commitment = [], [], x.new_zeros(())
         for quantizer, part in zip(self.quantizers, z, strict=True):
             with torch.autocast(x.device.type, enabled=False):  # averages of codes need every digit
@@ -124,7 +81,7 @@ class MotionAutoencoder(nn.Module):
             quantized.append(vector)
             codes.append(code)
             commitment = commitment + sum(one.sum() for one in loss)
-        return self._unfold(quantized), self._flat(codes), commitment
+        return self.decoder(torch.cat(quantized, dim=-1)), self._flat(codes), commitment
 
     def confusion(self, codes: Tensor) -> Tensor:
         """How likely (B, n) codes, decoded, are to encode to others: a scalar with gradients to what decodes alone.
@@ -165,9 +122,9 @@ class MotionAutoencoder(nn.Module):
         frozen = {"freeze_codebook": True} if self.kind.codebook else {}
         return self._flat([q(z, **frozen)[1] for q, z in zip(self.quantizers, self.encodings(x), strict=True)])
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """(B, n) codes → (B, n / parts · down, dim)."""
-        return self._unfold(self._dequantized(codes))
+    def decode(self, codes: Tensor, seed: int = 0, first: int = 0) -> Tensor:
+        """(B, n) codes → (B, n / parts · down, dim). seed, first: see `decoders.Decoder`."""
+        return self.decoder(torch.cat(self._dequantized(codes), dim=-1), seed, first)
 
     def encodings(self, x: Tensor, learn: bool = True) -> list[Tensor]:
         """The encoding of each quantizer's share, (B, T/down, code_dim / groups). learn=False: gradients to x alone."""
@@ -192,9 +149,6 @@ class MotionAutoencoder(nn.Module):
         indices = torch.full((1, self.codes, self.levels), -1, device=next(self.parameters()).device)
         indices[0, :, level] = torch.arange(self.codes)
         return self.kind.vectors(quantizer, indices)[0].detach()
-
-    def _unfold(self, z: list[Tensor]) -> Tensor:
-        return self.decoder(torch.cat(z, dim=-1)).reshape(z[0].shape[0], -1, self.dim)
 
 
 def body_parts(representation: Representation) -> list[list[int]]:

@@ -23,9 +23,9 @@ class Stream:
     clip's begin its padding is the clip's own.
     """
 
-    def __init__(self, tokenizer: MotionTokenizer) -> None:
-        self.tokenizer = tokenizer
-        self.behind, self.ahead = tokenizer.network.behind, tokenizer.network.ahead
+    def __init__(self, tokenizer: MotionTokenizer, seed: int = 0) -> None:
+        self.tokenizer, self.seed = tokenizer, seed
+        self.behind, self.ahead = tokenizer.behind, tokenizer.ahead
         self.codes: list[int] = []
         self.given = 0  # steps whose frames are out
         self.root = Root()
@@ -53,6 +53,7 @@ class Stream:
         first = max(0, self.given - self.behind)
         window = np.array(self.codes[first * parts : (until + self.ahead) * parts])
         window = window[: len(window) // parts * parts]
-        features = self.tokenizer.decode_features(window)[(self.given - first) * down : (until - first) * down]
+        features = self.tokenizer.decode_features(window, self.seed, first)
+        features = features[(self.given - first) * down : (until - first) * down]
         self.given = until
         return self.tokenizer.representation.decode(features, self.root)

@@ -21,6 +21,7 @@ from motionllm.files import check_format, read_json, whole_folder, write_json
 from motionllm.motion import Motion
 from motionllm.motion.representation import REPRESENTATIONS, Representation, named, of_width
 from motionllm.motion.skeleton import Skeleton
+from motionllm.tokenizer.decoders import SETTINGS
 from motionllm.tokenizer.network import MotionAutoencoder
 from motionllm.tokenizer.quantizers import QUANTIZERS
 from motionllm.tokenizer.search import Search
@@ -102,7 +103,7 @@ class MotionTokenizer:
     def codes_hash(self) -> str:
         """The same without the decoder: tokenizers that agree in it have the same codes for the same motion."""
         own = {name: tensor for name, tensor in self._tensors().items() if not name.startswith("decoder.")}
-        return self._digest(self.config.model_copy(update={"causal": False}), own)
+        return self._digest(self.config.model_copy(update=SETTINGS), own)
 
     @staticmethod
     def _digest(config: Network, tensors: dict[str, torch.Tensor]) -> str:
@@ -157,12 +158,13 @@ class MotionTokenizer:
         return codes[0].numpy()
 
     @torch.inference_mode()
-    def decode_features(self, codes: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Codes (n,) → features (n / parts · down, dim), un-normalised.
+    def decode_features(self, codes: Sequence[int] | np.ndarray, seed: int = 0, first: int = 0) -> np.ndarray:
+        """Codes (n,) → features (n / parts · down, dim), un-normalised. seed, first: for decoders that draw; see
+        `decoders.Decoder`.
 
         Raises MotionLLMError for codes out of range, or not in the order of the parts.
         """
-        x = self.network.decode(torch.from_numpy(self.check(codes))[None])[0].numpy()
+        x = self.network.decode(torch.from_numpy(self.check(codes))[None], seed, first)[0].numpy()
         return x * self.std + self.mean
 
     def check(self, codes: Sequence[int] | np.ndarray, whole: bool = True) -> np.ndarray:
@@ -180,13 +182,23 @@ class MotionTokenizer:
             raise MotionLLMError(f"Codes must come in steps of {self.parts}, one of each part, in order.")
         return codes
 
-    def decode(self, codes: Sequence[int] | np.ndarray) -> Motion:
-        """Codes (n,) → Motion of n / parts · down frames."""
-        return self.representation.motion(self.decode_features(codes))
+    def decode(self, codes: Sequence[int] | np.ndarray, seed: int = 0) -> Motion:
+        """Codes (n,) → Motion of n / parts · down frames. seed: of decoders that draw: both fix the motion."""
+        return self.representation.motion(self.decode_features(codes, seed))
 
-    def stream(self) -> Stream:
-        """A decoder that takes codes as they come and gives joints as soon as they are final."""
-        return Stream(self)
+    @property
+    def behind(self) -> int:
+        """Steps before a step that its frames depend on."""
+        return self.network.decoder.behind
+
+    @property
+    def ahead(self) -> int:
+        """Steps after a step that its frames depend on; 0 where frames can be shown with their codes (`causal`)."""
+        return self.network.decoder.ahead
+
+    def stream(self, seed: int = 0) -> Stream:
+        """Takes codes as they come and gives joints as soon as they are final: together what `decode` gives."""
+        return Stream(self, seed)
 
     def save(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors` (half precision: see `round`). Replaces a folder at once."""
@@ -299,9 +311,10 @@ def _network(folder: Path, config: dict[str, Any]) -> Network:
 
 def _check_sizes(network: Network, shapes: dict[str, tuple[int, ...]]) -> None:
     """Raise MotionLLMError where the settings ask for more than the weights hold, before anything is made for them."""
-    wide, deep = shapes.get("decoder.0.product.weight", (0, 0)), sum(".mix.weight" in name for name in shapes)
-    sides = 2 if network.split == "body" else 1
-    held = {"width": wide[0], "code_dim": wide[-1] // (3 * sides), "blocks": deep // (1 + sides)}
+    # By the first encoder: there may be other decoders.
+    blocks = sum(name.startswith("encoders.0.") and name.endswith(".mix.weight") for name in shapes)
+    code_dim, width = shapes.get(f"encoders.0.{blocks + 1}.weight", (0, 0))
+    held = {"width": width, "code_dim": code_dim, "blocks": blocks}
     for key, value in held.items():
         if getattr(network, key) != value:
             raise MotionLLMError(f"network.{key} is {str(getattr(network, key))[:50]}, and its weights give {value}")

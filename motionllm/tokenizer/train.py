@@ -21,6 +21,7 @@ from motionllm.files import make_folder, whole_stream, write_file, write_json
 from motionllm.motion.representation import Representation, named, of_width
 from motionllm.runs import Log, Signals, Stopped, on_full_disk, rate
 from motionllm.tokenizer.augment import Augment
+from motionllm.tokenizer.decoders import SETTINGS
 from motionllm.tokenizer.losses import Losses
 from motionllm.tokenizer.quantizers import QUANTIZERS
 from motionllm.tokenizer.report import distances, report
@@ -100,9 +101,10 @@ def _fit(
     torch.manual_seed(settings.seed)
     random = np.random.default_rng(settings.seed)
     if recipe.start:
-        if tokenizer.config != recipe.network.model_copy(update={"causal": tokenizer.config.causal}):
+        alike = {name: getattr(tokenizer.config, name) for name in SETTINGS}
+        if tokenizer.config != recipe.network.model_copy(update=alike):
             raise MotionLLMError(f"The tokenizer {recipe.start} has another network than the recipe; give its own.")
-        if tokenizer.config.causal != recipe.network.causal:  # another decoder for the same codes
+        if tokenizer.config != recipe.network:  # another decoder for the same codes
             weights_of = tokenizer.network.state_dict()
             tokenizer = MotionTokenizer(
                 recipe.network, tokenizer.mean, tokenizer.std, representation=tokenizer.representation

@@ -10,6 +10,7 @@ from motionllm.config import Network
 from motionllm.errors import MotionLLMError
 from motionllm.motion.representation import HUMANML3D_263
 from motionllm.tokenizer import MotionTokenizer
+from motionllm.tokenizer.decoders import Convolutions
 from motionllm.tokenizer.network import MotionAutoencoder
 
 
@@ -60,7 +61,28 @@ def test_the_stated_receptive_field_is_the_true_one() -> None:
         with torch.no_grad():
             first, second = (network.decode(c.flatten()[None])[0] for c in (codes, changed))
         moved = (first != second).any(-1).unflatten(0, (-1, 4)).any(-1).nonzero().flatten()
-        assert (45 - moved.min(), moved.max() - 45) == (network.ahead, network.behind)
+        assert (45 - moved.min(), moved.max() - 45) == (one.ahead, one.behind)
+
+
+def test_a_decoder_that_draws_is_a_class_under_the_same_codes() -> None:
+    """Noise by seed and step: whole and streamed are one motion, another seed another, and codes are as they were."""
+
+    class Drawn(Convolutions):
+        def forward(self, z: torch.Tensor, seed: int = 0, first: int = 0) -> torch.Tensor:
+            steps = [np.random.default_rng([seed, first + i]).normal(size=4 * 263) for i in range(z.shape[1])]
+            noise = torch.from_numpy(np.stack(steps)).float().reshape(1, -1, 263)
+            return super().forward(z) + 0.1 * noise
+
+    plain, one = tokenizer(True), tokenizer(True)
+    one.network.decoder = Drawn(one.config, plain.network.decoder[0].product.in_features // 3, 263, causal=True)
+    one.network.decoder.load_state_dict(plain.network.decoder.state_dict())
+    codes = codes_of(one, 40)
+    whole, again, other = (one.decode(codes, seed).joints for seed in (3, 3, 4))
+    stream = one.stream(3)
+    pieces = [stream.push(codes[i : i + 6]) for i in range(0, len(codes), 6)]
+    assert np.abs(np.concatenate([*pieces, stream.finish()]) - whole).max() < 1e-4
+    assert np.array_equal(whole, again) and not np.allclose(whole, other, atol=1e-3)
+    assert one.codes_hash == plain.codes_hash and np.array_equal(plain.encode(whole), one.encode(whole))
 
 
 def test_a_step_waits_for_the_steps_it_looks_at() -> None:
