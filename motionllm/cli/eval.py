@@ -192,25 +192,33 @@ def builtin(
     as_json: Json = False,
 ) -> None:
     """Generation, captions and answers on held-out clips of the built-in corpus, each measured."""
-    from motionllm.eval.corpus import evaluate
-    from motionllm.files import write_json
-    from motionllm.model import MotionLM
-    from motionllm.results import adapter_hash
+    import tempfile
+
+    from motionllm.config import Suite, find_recipe
+    from motionllm.eval.contestants import Model
+    from motionllm.eval.suites import run_suite
+    from motionllm.files import read_json, write_json
     from motionllm.tracking import Bar
 
     if out and out.is_dir():
         raise MotionLLMError(f"--out {out} is a folder; name the file to write.")
-    adapter = None if untrained else adapter_hash(model)
-    lm = MotionLM.untrained(model) if untrained else MotionLM.load(model)
+    words = [f"cases={cases}", f"seed={seed}", f"data.seed={seed}", f"best_of={best_of}"]
+    settings = find_recipe("eval", Path("builtin"), words, Suite)
+    entered = Model(f"untrained:{model}" if untrained else model, settings)
+    entered.sampling = entered.lm.sampling.but(best_of=best_of)  # as the adapter is used
     ranking = None
     if judge:
         from motionllm.feedback.ranking import Ranking
 
-        ranking = Ranking.of(lm, judge)
-    with Bar("eval builtin") as bar:
-        sampling = lm.sampling.but(best_of=best_of)
-        measured = evaluate(lm, cases, seed, progress=bar.update, sampling=sampling, judge=ranking)
-    result = {"model": model, "untrained": untrained, "adapter": adapter, "judges": judge, **measured}
+        entered.judge = ranking = Ranking.of(entered.lm, judge)
+    with tempfile.TemporaryDirectory() as folder, Bar("eval builtin") as bar:
+        measured = run_suite(settings, entered, Path(folder), bar.update)
+        seconds = read_json(Path(folder) / "time.json")
+    result = {"model": model, "untrained": untrained, "adapter": measured["adapter"], "judges": judge}
+    protocol = ("suite", "split", "cases", "cases_hash", "seed", "batch")
+    result |= {name: measured["protocol"][name] for name in protocol}
+    own = ("decoding", "base", "motion_tokenizer", "versions", "failures", "generation", "captions", "answers")
+    result |= {name: measured[name] for name in own} | {"seconds": seconds, "examples": measured["examples"]}
     if ranking:
         result["judged"] = ranking.told(best_of)
     emit(result, as_json, text=_summary(result))

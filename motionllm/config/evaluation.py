@@ -97,8 +97,8 @@ class Suite(Section):
     """Raise it with every change that affects its results: results of different versions do not compare."""
     task: Name
     """What the model is asked to do: `text_to_motion`, `captioning`, `questions`, `prediction`, `in_between`,
-    `tokenizer`, or another task of fine-tuning that is answered in words (`length`, `forecast` …), whose answers are
-    compared with the true ones."""
+    `tokenizer`, `builtin` (motions, captions and answers on the built-in corpus), or another task of fine-tuning that
+    is answered in words (`length`, `forecast` …), whose answers are compared with the true ones."""
     data: Source
     """The data set measured on."""
     split: Literal["train", "val", "test"] = "test"

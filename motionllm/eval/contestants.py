@@ -21,6 +21,7 @@ from motionllm.errors import MotionLLMError
 from motionllm.eval import gaps, metrics
 from motionllm.eval.gaps import Gap
 from motionllm.eval.text import normalised
+from motionllm.generation import Judge
 from motionllm.model import MotionLM
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
@@ -63,7 +64,12 @@ class Tokenizer:
 
 
 class Model:
-    """An adapter, or with `untrained:` before its name its base without it."""
+    """An adapter, or with `untrained:` before its name its base without it.
+
+    judge: keeps the best of what was made for a prompt, in the model's place.
+    """
+
+    judge: Judge | None = None
 
     def __init__(self, name: str, suite: Suite) -> None:
         self.name, self.suite = name, suite
@@ -83,7 +89,8 @@ class Model:
 
     def motions(self, texts: Sequence[str], seconds: Sequence[float] | None, seed: int) -> list[Made]:
         plan = None if self.suite.plan else False
-        return self._made(self.lm.generate_batch(texts, seconds, seed, sampling=self.sampling, plan=plan))
+        motions = self.lm.generate_batch(texts, seconds, seed, sampling=self.sampling, judge=self.judge, plan=plan)
+        return self._made(motions)
 
     def fillings(self, asked: Sequence[Gap], seed: int) -> list[Made]:
         ends = [gap.features[gap.last :] for gap in asked]

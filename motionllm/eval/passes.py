@@ -150,9 +150,10 @@ class Measured:
         return self.checks
 
 
-def measured(features: np.ndarray, joints: np.ndarray, embedder: Embedder | StandardEvaluator) -> Measured:
+def measured(features: np.ndarray, joints: np.ndarray, embedder: Embedder | StandardEvaluator | None) -> Measured:
     try:
-        return Measured(embedder.embed_motions([features])[0], np.asarray(joints, np.float32))
+        embedding = embedder.embed_motions([features])[0] if embedder else np.zeros(0, np.float32)
+        return Measured(embedding, np.asarray(joints, np.float32))
     except MotionLLMError:  # too short to be measured
         return Measured()
 

@@ -54,6 +54,10 @@ COLUMNS: dict[str, list[Column]] = {
         ("failures", "failed", 0, -1),
     ],
     **{task: FILLED for task in GAPS},
+    "builtin": [
+        ("asked", "asked", 3, 1), ("all_of", "all asked", 3, 1), ("everything", "in every detail", 3, 1),
+        ("captions", "captions name all", 3, 1), ("right", "answers right", 3, 1), ("failures", "failed", 0, -1),
+    ],
     "tokenizer": [
         ("root_aligned_mpjpe_mm", "MPJPE mm, root-aligned", 1, -1), ("mpjpe_mm", "MPJPE mm, global", 1, -1),
         ("pa_mpjpe_mm", "PA-MPJPE mm", 1, -1), ("acceleration_error", "accel. error m/s²", 2, -1),
@@ -166,6 +170,11 @@ def _table(group: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) ->
         only = group[0]["text_only"]
         rows.append(("always the commonest answer", {"exact": only["majority"], "normalised": only["majority"]}))
         rows.append(("the question alone, without motion", only))
+    elif task == "builtin":
+        for name, title in (("true", "the clips' own"), ("tokenized", "as codes"), ("shuffled", "of another clip")):
+            bound = {key: group[0][key]["bounds"].get(name) for key in ("generation", "captions")}
+            rows.append((title, _corpus_scores(bound)))
+        rows.append(("always the commonest answer", {"right": group[0]["answers"]["majority"]}))
     elif "answers" in group[0]:
         rows.append(("always the commonest answer", {"exact": group[0]["answers"]["majority"]}))
     rows += [(_name(result), _scores(result)) for result in group]
@@ -196,12 +205,22 @@ def _name(result: dict[str, Any]) -> str:
 
 def _scores(result: dict[str, Any]) -> dict[str, Any]:
     """All of a result's numbers under the table's keys."""
+    if "generation" in result:
+        failed = sum(result["failures"].values())
+        return _corpus_scores(result) | {"right": result["answers"]["right"], "failures": failed}
     found = {**(result.get("made") or {}), "failures": result["failures"]}
     if "text" in result:
         found |= result["text"]["raw"] | {f"{key} normalised": v for key, v in result["text"]["normalised"].items()}
         found |= result["text"].get("similarity", {})
         found |= {f"label_{key}": scores["accuracy"] for key, scores in result.get("labels", {}).items()}
     return found | result.get("answers", {})
+
+
+def _corpus_scores(result: dict[str, Any]) -> dict[str, Any]:
+    """What motions and captions of the built-in corpus have of what is asked for."""
+    made, captions = result["generation"], result["captions"]
+    scores = {key: made[key] for key in ("asked", "all_of", "everything")}
+    return scores | ({"captions": captions["all_of"]} if captions else {})
 
 
 def _cell(value: Any, decimals: int) -> str:

@@ -15,20 +15,22 @@ from motionllm.data.clips import Clip
 from motionllm.data.sources import read
 from motionllm.data.tasks import TASKS, Draw
 from motionllm.data.templates import conversation
-from motionllm.errors import MotionLLMError, unknown
+from motionllm.errors import MotionLLMError, each, unknown
 from motionllm.eval import corpus, gaps, metrics
 from motionllm.eval.classifier import Classifier
-from motionllm.eval.contestants import Model
+from motionllm.eval.contestants import Made, Model
 from motionllm.eval.corpus import draw_questions
 from motionllm.eval.embedder import Embedder
 from motionllm.eval.evaluator import StandardEvaluator
 from motionllm.eval.labels import label_scores
 from motionllm.eval.passes import SAMPLES, Case, Measured, Run, write_samples
 from motionllm.eval.text import caption_scores
+from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.representation import of_width
 from motionllm.tokenizer.report import code_use
 
+EXAMPLES = 8  # cases shown in the result
 WORDLESS = "a person moves"  # what is said of a clip that is to be filled where no caption is given
 
 
@@ -234,6 +236,101 @@ def in_words(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any
     return scores
 
 
+def builtin_corpus(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any]:
+    """Generation, captions and answers on clips of the built-in corpus; beside each figure stand its bounds.
+
+    Generation: a clip's first caption is the prompt; the model stops by itself. Shares of cases where the motion has
+    what the prompt asks, each over the cases that ask for it: see `corpus.shares`. Captions of the true motion: all
+    actions named, no other, in order, with side and direction; "text": BLEU, ROUGE-L and CIDEr. Answers: one question
+    of each kind drawn per clip. Bounds: what the true motion scores, what it scores once through the motion tokenizer,
+    and what motion or words of another clip score; for answers, the commonest answer of each kind.
+    """
+    if run.suite.data.kind != "builtin" or not isinstance(run.contestant, Model):
+        raise MotionLLMError("The task `builtin` is of the built-in corpus and has its bounds inside; give a model.")
+    samples, features = [case.sample for case in cases], [case.features for case in cases]
+    specs, prompts = [Spec.of(s.labels["spec"]) for s in samples], [s.captions[0] for s in samples]
+    asked = draw_questions(samples, run.suite.seed)
+    run.todo = 2 * len(cases) + len(asked)
+    lm, others = run.contestant.lm, [*range(1, len(cases)), 0]
+    skeleton = lm.motion_tokenizer.skeleton
+
+    def generate(seed: int, texts: Sequence[str]) -> list[Made]:
+        return run.contestant.motions(texts, None, seed)
+
+    joints = [motion.joints for motion in run.passed("generation", 0, generate, prompts)]
+    made = [None if one is None else Motion(one, skeleton.fps, skeleton) for one in joints]
+    said = run.words("captions", run.contestant.captions, features)
+    questions = [question for _, question in asked]
+    answers = run.words("answers", run.contestant.answers, [features[clip] for clip, _ in asked],
+                        [question.text for question in questions])  # fmt: skip
+
+    def checks(motions: Sequence[Motion | None]) -> list[dict[str, bool] | None]:
+        return [corpus.checked(spec, motion) for spec, motion in zip(specs, motions, strict=True)]
+
+    def names(texts: Sequence[str]) -> list[dict[str, bool]]:
+        return [corpus.names_rightly(spec, text) for spec, text in zip(specs, texts, strict=True)]
+
+    true = [Motion(builtin.joints(spec, sample.labels["seed"])) for spec, sample in zip(specs, samples, strict=True)]
+    decoded = each(lambda clips: [lm.motion_tokenizer.decode(lm.motion_tokenizer.encode(c)) for c in clips], features)
+    again = [None if isinstance(one, MotionLLMError) else one for one in decoded]
+    heard = [text or "" for text in said]  # a failed caption says nothing
+    has, named = checks(made), names(heard)
+    right = [a is not None and builtin.right_answer(q, a) for q, a in zip(questions, answers, strict=True)]
+    references = {sample.id: sample.captions for sample in samples}
+    sampling = run.contestant.sampling
+    return {
+        "decoding": {
+            "motion": {
+                "temperature": sampling.temperature,
+                "top_p": sampling.top_p,
+                **({"guidance": sampling.guidance} if sampling.guidance != 1 else {}),
+                "best_of": sampling.best_of,
+            },
+            "text": "greedy" if lm.shown == "codes" else "captions checked by the notation, answers greedy",
+            "length": "own stop",
+        },
+        "failures": {
+            "generation": sum(one is None for one in has),
+            "captions": sum(text is None for text in said),
+            "answers": sum(answer is None for answer in answers),
+        },
+        "generation": {
+            **corpus.shares(specs, has),
+            "bounds": {
+                "true": corpus.shares(specs, checks(true)),
+                "tokenized": corpus.shares(specs, checks(again)),
+                "shuffled": corpus.shares(specs, checks([made[i] for i in others])),
+            },
+        },
+        "captions": {
+            **corpus.shares(specs, named),
+            "text": caption_scores(dict(zip(references, heard, strict=True)), references),
+            "bounds": {
+                "true": corpus.shares(specs, names(prompts)),
+                "shuffled": corpus.shares(specs, names([heard[i] for i in others])),
+            },
+        },
+        "answers": corpus.answer_shares(questions, right),
+        "examples": [
+            {
+                "id": sample.id,
+                "prompt": sample.captions[0],
+                "generated": motion and {"seconds": round(motion.duration, 2), "has": has[i]},
+                "true_seconds": round(true[i].duration, 2),
+                "caption": said[i],
+                "true_captions": sample.captions,
+                "names": named[i],
+                "answers": [
+                    {"kind": q.kind, "question": q.text, "answer": answer, "true": q.answer, "right": ok}
+                    for (clip, q), answer, ok in zip(asked, answers, right, strict=True)
+                    if clip == i
+                ],
+            }
+            for i, (sample, motion) in enumerate(list(zip(samples, made, strict=True))[:EXAMPLES])
+        ],
+    }
+
+
 def tokenizer(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any]:
     """What a motion tokenizer keeps of the clips. One that is shorter than a step is a failure."""
     tokenizer = run.contestant.motion_tokenizer
@@ -332,6 +429,7 @@ SUITE_TASKS = {
     "prediction": SuiteTask(filling, ("captions", "given", *_MADE)),
     "in_between": SuiteTask(filling, ("captions", "given", *_MADE)),
     "tokenizer": SuiteTask(tokenizer),
+    "builtin": SuiteTask(builtin_corpus, ("best_of", "batch"), embeds=False),
 }
 
 

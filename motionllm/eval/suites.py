@@ -24,7 +24,7 @@ from motionllm.data.samples import Sample
 from motionllm.data.sources import read
 from motionllm.errors import MotionLLMError
 from motionllm.eval import gaps, metrics
-from motionllm.eval.contestants import GAPS, contestant
+from motionllm.eval.contestants import GAPS, Contestant, contestant
 from motionllm.eval.embedder import Embedder
 from motionllm.eval.evaluator import StandardEvaluator
 from motionllm.eval.passes import Case, Progress, Run, hash_of
@@ -35,11 +35,12 @@ from motionllm.runs import on_full_disk
 FORMAT = 1  # of the result
 
 
-def run_suite(suite: Suite, model: str, out: Path, progress: Progress | None = None) -> dict[str, Any]:
+def run_suite(suite: Suite, model: str | Contestant, out: Path, progress: Progress | None = None) -> dict[str, Any]:
     """Measure a model by a suite into the folder `out`; what its `result.json` holds.
 
     model: an adapter or run folder, a shipped name, `untrained:NAME`, or a baseline (see `Baseline`); for the
-    tokenizer task a motion tokenizer does too. progress(done, **numbers) is called after each batch.
+    tokenizer task a motion tokenizer does too; or a contestant that is loaded. progress(done, **numbers) is called
+    after each batch.
     Raises MotionLLMError where the task is unknown, data, embedder or model cannot be loaded, real data fails the
     self-check, another process is in the folder, or the disk is full.
     """
@@ -47,7 +48,7 @@ def run_suite(suite: Suite, model: str, out: Path, progress: Progress | None = N
         return _measure(suite, model, out, progress)
 
 
-def _measure(suite: Suite, model: str, out: Path, progress: Progress | None) -> dict[str, Any]:
+def _measure(suite: Suite, model: str | Contestant, out: Path, progress: Progress | None) -> dict[str, Any]:
     begun = time.monotonic()
     task = task_of(suite)
     cases = _cases(suite)
@@ -71,7 +72,7 @@ def _measure(suite: Suite, model: str, out: Path, progress: Progress | None) -> 
         "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "transformers", "peft", "numpy")},
     }
-    entered = contestant(model, suite)
+    entered = contestant(model, suite) if isinstance(model, str) else model
     parts = out / "parts" / hash_of([protocol, entered.about, versions, FORMAT])
     make_folder(parts)
     tidy(out)

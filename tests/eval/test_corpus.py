@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,16 +15,19 @@ import numpy as np
 import pytest
 
 from motionllm import cli
+from motionllm.config import Suite, find_recipe
 from motionllm.data import builtin
 from motionllm.data.builtin import Part, Spec
 from motionllm.errors import MotionLLMError
 from motionllm.eval import corpus
-from motionllm.eval.corpus import evaluate
+from motionllm.eval.contestants import Model
+from motionllm.eval.suites import run_suite
 from motionllm.files import write_json
 from motionllm.generation import Judge
 from motionllm.model import MotionLM
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
+from motionllm.motion.skeleton import HUMANML3D
 from motionllm.results import adapter_hash
 from motionllm.sampling import Sampling
 
@@ -35,6 +39,7 @@ class Truthful:
 
     recipe = SimpleNamespace(model=SimpleNamespace(base="none"))
     shown = "codes"
+    sampling = Sampling()
 
     def __init__(self, shift: int = 0, cases: int = CASES) -> None:
         self.samples = builtin.corpus(cases, 0, "test")
@@ -43,14 +48,25 @@ class Truthful:
         self.shift = shift
         self.batches: list[int] = []
         self.motion_tokenizer = SimpleNamespace(
-            hash="h", encode=lambda features: features, decode=lambda features: Motion(features_to_joints(features))
+            hash="h",
+            skeleton=HUMANML3D,
+            features=lambda motion: np.zeros((len(motion), 263)),
+            encode=lambda features: features,
+            decode=lambda features: Motion(features_to_joints(features)),
         )
 
     def of(self, index: int) -> builtin.Sample:
         return self.samples[(index + self.shift) % len(self.samples)]
 
     def generate_batch(
-        self, texts: Sequence[str], seconds: None, seed: int, *, sampling: Sampling, judge: Judge | None = None
+        self,
+        texts: Sequence[str],
+        seconds: None,
+        seed: int,
+        *,
+        sampling: Sampling,
+        judge: Judge | None = None,
+        plan: Any = None,
     ) -> list[Motion]:
         self.batches.append(len(texts))
         if judge:
@@ -67,6 +83,15 @@ class Truthful:
             known = {q.text: q.answer for q in self.of(self.place[motion.tobytes()]).questions}
             answers.append(known.get(text, "I do not know"))
         return answers
+
+
+def evaluate(lm: Any, cases: int, batch: int = 32, progress: Any = None, judge: Judge | None = None) -> dict[str, Any]:
+    suite = find_recipe("eval", "builtin", [f"cases={cases}", f"batch={batch}"], Suite)
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr(MotionLM, "untrained", classmethod(lambda cls, name: lm))
+        model = Model("untrained:one", suite)
+        model.judge = judge
+        return run_suite(suite, model, Path(folder), progress)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +142,7 @@ def test_another_clips_motion_and_words_score_little(truth: dict[str, Any]) -> N
     assert truth["captions"]["bounds"]["shuffled"] == {
         k: v for k, v in wrong["captions"].items() if k not in ("bounds", "text")
     }
-    assert wrong["cases_hash"] == truth["cases_hash"]
+    assert wrong["protocol"]["cases_hash"] == truth["protocol"]["cases_hash"]
     assert wrong["generation"]["cases"] == truth["generation"]["cases"]
 
 
@@ -197,7 +222,7 @@ def test_what_a_caption_names(text: str, right: tuple[bool, bool, bool]) -> None
 
 def test_a_result_is_json_and_says_what_was_measured(truth: dict[str, Any], tmp_path: Path) -> None:
     assert json.loads(json.dumps(truth, allow_nan=False)) == truth
-    assert truth["versions"]["motionllm"] and truth["seed"] == 0 and truth["cases"] == CASES
+    assert truth["versions"]["motionllm"] and truth["protocol"]["seed"] == 0 and truth["protocol"]["cases"] == CASES
     first = truth["examples"][0]
     assert first["prompt"] in first["true_captions"] and first["answers"] and all(a["right"] for a in first["answers"])
     write_json(tmp_path / "new" / "r.json", truth)
@@ -212,7 +237,7 @@ def test_seed_and_cases_decide_what_is_asked() -> None:
     a, b = (corpus.draw_questions(builtin.corpus(6, seed, "test"), seed) for seed in (0, 0))
     assert a == b and a != corpus.draw_questions(builtin.corpus(6, 1, "test"), 1)
     assert len({(clip, q.kind) for clip, q in a}) == len(a)
-    with pytest.raises(MotionLLMError, match="at least 2 cases"):
+    with pytest.raises(MotionLLMError, match="and 1 fit"):
         evaluate(Truthful(cases=2), 1)
 
 
