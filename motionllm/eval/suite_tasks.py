@@ -27,7 +27,7 @@ from motionllm.eval.passes import SAMPLES, Case, Measured, Run, write_samples
 from motionllm.eval.text import caption_scores
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
-from motionllm.motion.representation import of_width
+from motionllm.motion.representation import of_data, of_width
 from motionllm.tokenizer.report import code_use
 
 EXAMPLES = 8  # cases shown in the result
@@ -252,13 +252,13 @@ def builtin_corpus(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[st
     asked = draw_questions(samples, run.suite.seed)
     run.todo = 2 * len(cases) + len(asked)
     lm, others = run.contestant.lm, [*range(1, len(cases)), 0]
-    skeleton = lm.motion_tokenizer.skeleton
+    data = of_data(lm.motion_tokenizer.skeleton)  # as contestants give their motion
 
     def generate(seed: int, texts: Sequence[str]) -> list[Made]:
         return run.contestant.motions(texts, None, seed)
 
     joints = [motion.joints for motion in run.passed("generation", 0, generate, prompts)]
-    made = [None if one is None else Motion(one, skeleton.fps, skeleton) for one in joints]
+    made = [None if one is None else Motion(one, data.fps, data.skeleton) for one in joints]
     said = run.words("captions", run.contestant.captions, features)
     questions = [question for _, question in asked]
     answers = run.words("answers", run.contestant.answers, [features[clip] for clip, _ in asked],
