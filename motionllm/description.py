@@ -9,8 +9,8 @@ import numpy as np
 
 from motionllm.data.asked import tells
 from motionllm.data.queries import Query
-from motionllm.data.templates import conversation
-from motionllm.errors import MotionLLMError
+from motionllm.data.tasks import TASKS
+from motionllm.errors import MotionLLMError, unknown
 from motionllm.motion import Motion
 from motionllm.motion.notation import Notation
 from motionllm.prompting import Prompting
@@ -38,10 +38,8 @@ class Description(Prompting):
         if n < 1:
             raise MotionLLMError(f"n is {n}; ask for at least one caption.")
         sampling = Sampling(temperature=temperature, top_p=top_p, top_k=top_k)
-        template = self.templates.phrasings("caption")[0]
         part = self.motion_part(motion)
-        messages = conversation(template, {"motion": part}, answered=False)
-        drawn = self.say([messages] * (n - 1), sampling, seed=seed) if n > 1 else []
+        drawn = self.say([self._asking("caption", motion=part)] * (n - 1), sampling, seed=seed) if n > 1 else []
         return [*self._captions([part]), *drawn]
 
     def caption_batch(self, motions: Sequence[Motion | np.ndarray]) -> list[str]:
@@ -54,10 +52,9 @@ class Description(Prompting):
         return self._captions([self.motion_part(motion) for motion in motions])
 
     def _captions(self, shown: Sequence[dict[str, Any]]) -> list[str]:
-        template = self.templates.phrasings("caption")[0]
         read = [i for i, part in enumerate(shown) if part.get("notation")]
         also = [{"codes": shown[i]["codes"]} for i in read if "codes" in shown[i]]
-        said = self.say([conversation(template, {"motion": part}, answered=False) for part in (*shown, *also)])
+        said = self.say([self._asking("caption", motion=part) for part in (*shown, *also)])
         from_codes = iter(said[len(shown) :])
         for i in read:
             notation = Notation.parse(shown[i]["notation"])
@@ -117,11 +114,26 @@ class Description(Prompting):
         measured = [i for i, (part, _) in enumerate(asked) if part.get("notation")] if self.queries else []
         for i, query in zip(measured, self.queried([asked[i][1] for i in measured]), strict=True):
             answers[i] = query.answer(Notation.parse(asked[i][0]["notation"]))
-        template = self.templates.phrasings("question")[0]
-        rest = [conversation(template, {"motion": part, "question": q}, answered=False)
+        rest = [self._asking("question", motion=part, question=q)
                 for (part, q), answer in zip(asked, answers, strict=True) if answer is None]  # fmt: skip
         own = iter(self.say(rest) if rest else [])
         return [next(own) if answer is None else answer for answer in answers]
+
+    def answer(self, task: str, **given: Any) -> str:
+        """The answer to any task that is answered in words (`data/tasks.py`), given what its record names:
+        `answer("forecast", beginning=motion)`. A motion is a Motion, joints, or features.
+
+        Raises MotionLLMError for a task that is unknown or answered by motion, and where something else is given.
+        """
+        words = {task.name: task for task in TASKS.values() if task.fill and not task.moves}
+        if task not in words:
+            raise MotionLLMError(f"It cannot be answered: {unknown('task in words', task, words)}.")
+        if given.keys() != {*words[task].given}:
+            raise MotionLLMError(f"The task {task!r} is given {', '.join(words[task].given)}; name these and no other.")
+        values = {
+            name: one if isinstance(one, str | int | float) else self.motion_part(one) for name, one in given.items()
+        }
+        return self.say([self._asking(task, **values)])[0]
 
     @property
     def queries(self) -> bool:
@@ -144,6 +156,5 @@ class Description(Prompting):
                 "This adapter looks no answers up: it was not trained with `data.notation` and the task `query`, or it "
                 "is shown codes alone. Ask about a motion instead (`ask`)."
             )
-        template = self.templates.phrasings("query")[0]
-        texts = self.say([conversation(template, {"question": q}, answered=False) for q in questions])
+        texts = self.say([self._asking("query", question=q) for q in questions])
         return [Query.read(text) for text in texts]

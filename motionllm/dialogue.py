@@ -10,7 +10,6 @@ import numpy as np
 
 from motionllm.data.changes import OTHERWISE
 from motionllm.data.conversations import Message, Renderer
-from motionllm.data.templates import conversation
 from motionllm.description import Description
 from motionllm.generation import Generation
 from motionllm.motion import Motion
@@ -101,8 +100,7 @@ class Dialogue(Generation, Description):
             self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
             for text in (line, "A line that someone wrote:\n")
         )
-        template = self.templates.phrasings("caption")[0]
-        nothing = conversation(template, {"motion": np.zeros(0, np.int64)}, answered=False)
+        nothing = self._asking("caption", motion=np.zeros(0, np.int64))
         caption = self.backend.likelihoods([self._prompt(nothing)], [ids])[0]
         with self.backend.without_adapter() as base:
             anything = base.likelihoods([opening], [ids])[0]

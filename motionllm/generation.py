@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from motionllm.data.templates import conversation
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
 from motionllm.motion.agreement import agreement_of
@@ -231,10 +230,7 @@ class Generation(Planning):
 
     def _says(self, orders: Sequence[Order], motions: Sequence[list[int]]) -> list[float]:
         """Log-likelihood, in nats, that the model describes each motion (codes) by its order's text."""
-        template = self.templates.phrasings("caption")[0]
-        prompts = [
-            self._prompt(conversation(template, {"motion": np.array(codes)}, answered=False)) for codes in motions
-        ]
+        prompts = [self._prompt(self._asking("caption", motion=np.array(codes))) for codes in motions]
         replies = [
             self.tokenizer.encode(order.text, add_special_tokens=False, split_special_tokens=True) for order in orders
         ]

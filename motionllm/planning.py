@@ -123,9 +123,8 @@ class Planning(Prompting):
             )
         if any(not request.strip() for request in requests):
             raise MotionLLMError("The request is empty; say what is to be changed.")
-        template = self.templates.phrasings("edit")[0]
         asked = [
-            conversation(template, {"plan": summary(plan), "request": request.strip()}, answered=False)
+            self._asking("edit", plan=summary(plan), request=request.strip())
             for plan, request in zip(plans, requests, strict=True)
         ]
         return self.say(asked)

@@ -13,7 +13,7 @@ from motionllm.adapters import sampling_of
 from motionllm.backend import Backend
 from motionllm.config import Recipe
 from motionllm.data.conversations import Message, Renderer
-from motionllm.data.templates import Templates
+from motionllm.data.templates import Templates, conversation
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
 from motionllm.motion.notation import Notation, measure
@@ -85,6 +85,10 @@ class Prompting:
     def _window(self) -> int:
         """Steps of `window`."""
         return self.motion_tokenizer.steps(self.window)
+
+    def _asking(self, task: str, **values: Any) -> list[Message]:
+        """The question of a task, in its first phrasing. values: by placeholder, those that the phrasing holds."""
+        return conversation(self.templates.phrasings(task)[0], values, answered=False)
 
     def _prompt(self, messages: Sequence[Message], steps: int = 0, renderer: Renderer | None = None) -> list[int]:
         """Ids that open the assistant's turn, with room for a reply of `steps` of motion.

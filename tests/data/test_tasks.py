@@ -9,9 +9,11 @@ import pytest
 import yaml
 
 from motionllm.config import Notes, Recipe
+from motionllm.data import builtin
 from motionllm.data.clips import Clip, encode
 from motionllm.data.mixture import mixture, statistics
 from motionllm.data.tasks import TASKS, Draw, Task, Values, phrased
+from motionllm.errors import MotionLLMError
 from motionllm.model import MotionLM
 from motionllm.shipped import find
 from motionllm.tokenizer import MotionTokenizer
@@ -47,6 +49,11 @@ def test_a_new_task_is_one_record_and_its_phrasings(recipe: Recipe, tmp_path: Pa
     train(recipe, tmp_path / "run")
     lm = MotionLM.load(tmp_path / "run")
     assert lm.recipe.data.tasks == {"count": 1.0} and len(lm.templates.phrasings("count")) == 1
+    motion = builtin.sample(0).load()
+    assert isinstance(lm.answer("count", motion=motion), str)
+    for task, given, words in (("cuont", {}, "did you mean 'count'"), ("count", {"clip": motion}, "is given motion")):
+        with pytest.raises(MotionLLMError, match=words):
+            lm.answer(task, **given)
 
 
 def test_plans_count_as_motion_what_is_answered_by_motion(recipe: Recipe) -> None:
