@@ -11,6 +11,7 @@ from motionllm.data.builtin.body import SIGN, Score
 
 GRAVITY = 9.81  # m/s²
 DEG = np.pi / 180
+Way = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]  # share of it (n,) → x, z in metres, yaw
 
 
 class Actor:
@@ -126,7 +127,7 @@ def _profile(u: np.ndarray, duration: float, ramp: float) -> np.ndarray:
 def gait(
     a: Actor,
     duration: float,
-    path: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]],
+    path: Way,
     step: float,
     swing: float,
     lift: float = 0.07,
@@ -190,13 +191,13 @@ def gait(
     a.now = start + duration
 
 
-def straight(a: Actor, forward: float, left: float = 0.0, turn: float = 0.0) -> Callable:
+def straight(a: Actor, forward: float, left: float = 0.0, turn: float = 0.0) -> Way:
     x0, z0, yaw0 = a.x, a.z, a.yaw
     x1, z1 = a.ahead(forward, left)
     return lambda u: (x0 + u * (x1 - x0), z0 + u * (z1 - z0), yaw0 + u * turn)
 
 
-def arc(a: Actor, length: float, turn: float) -> Callable:
+def arc(a: Actor, length: float, turn: float) -> Way:
     """A path of constant curvature: positive `turn` (radians) to the left."""
     x0, z0, yaw0, r = a.x, a.z, a.yaw, length / turn
 

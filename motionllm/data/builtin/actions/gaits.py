@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from motionllm.data.builtin.action import SIDES, SPEEDS, Action, Part
-from motionllm.data.builtin.actor import DEG, Actor, arc, gait, lasting, straight
+from motionllm.data.builtin.actor import DEG, Actor, Way, arc, gait, lasting, straight
 from motionllm.data.builtin.body import SIGN
 from motionllm.data.builtin.evidence import (
     of_the_leading_foot,
@@ -21,7 +19,7 @@ from motionllm.data.builtin.evidence import (
 from motionllm.data.builtin.patterns import TO_A_SIDE, verbs
 
 
-def _way(a: Actor, part: Part, length: float) -> Callable:
+def _way(a: Actor, part: Part, length: float) -> Way:
     if part.direction in ("left", "right"):
         return arc(a, length, (1 if part.direction == "left" else -1) * a.between(75, 120) * DEG)
     if part.direction in ("clockwise", "counterclockwise"):
