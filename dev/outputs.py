@@ -1,7 +1,7 @@
 """What the shipped weights give and a short training run loses, as short digests: a change of form leaves them equal.
 
-    python tests/golden/outputs.py --write before.json      before the change
-    python tests/golden/outputs.py --check before.json      after it: lists what differs, exit status 1 if anything does
+    python dev/outputs.py --write before.json      before the change
+    python dev/outputs.py --check before.json      after it: lists what differs, exit status 1 if anything does
 
 Digests depend on the processor and on torch, so both calls belong on one machine with one number of threads, and none
 are kept in the repository. Everything goes through the command line and the public names: files may move in between.
