@@ -29,7 +29,7 @@ from motionllm.data.tasks import TASKS, editing
 from motionllm.data.variants import varied
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import make_folder, read_json, whole, write_json
-from motionllm.motion import Motion, signals
+from motionllm.motion import Motion, bvh_writer, motionstreamer, signals
 from motionllm.motion import facts as measuring
 from motionllm.motion import features as guo
 from motionllm.motion import notation as writing
@@ -269,6 +269,7 @@ def _key(source: Source, split: str, tokenizer: MotionTokenizer, edits: Sequence
     modules += [asked] if source.check else []
     modules += [variants] if source.more else []
     modules += [phrasing] if "labels" in source.captions else []
+    modules += [motionstreamer, bvh_writer] if "rotations" in tokenizer.representation.decoded else []
     code = sources.code_of(*modules)
     settings = source.model_dump_json(exclude={"weight", "path"})
     content = sources.fingerprint(source, split)

@@ -1,13 +1,13 @@
 """What a frame of features is: named blocks of numbers over a skeleton at a frame rate, from motion and back.
 
-A motion tokenizer stores its representation by name. To add one, derive a class with `encode` and `decode`, and list an
-instance in REPRESENTATIONS (CONTRIBUTING.md): everything else asks for blocks by name.
+A motion tokenizer stores its representation by name. To add one, derive a class with `encode`, `decode` and `pose`, and
+list an instance in REPRESENTATIONS (CONTRIBUTING.md): everything else asks for blocks by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,8 +25,8 @@ _SIZES = {"positions": 3, "velocities": 3, "rotations": 6}  # numbers per joint 
 class Representation:
     """The layout of a feature frame.
 
-    name: what a tokenizer's config.json calls it. fps: frames per second. longest: seconds of the longest clips of the
-    data sets that come in it. blocks: the columns of each block, side by side from 0. Every representation has
+    name: what a tokenizer's config.json calls it. fps: frames per second. longest: seconds of the longest clips that
+    models of the field are trained on in it. blocks: the columns of each block, side by side from 0. Every one has
         turn        change of heading per frame: 1 number, half the angle in radians, or 6, a rotation (its first two
                     rows)
         path        velocity of the root along x and z in the heading frame, metres per frame
@@ -127,16 +127,13 @@ class Representation:
 
 @dataclass(frozen=True, eq=False)
 class Guo(Representation):
-    """The features of HumanML3D (263-d) and KIT-ML (251-d): see `motion.features`, of which this is the layout."""
+    """The features of HumanML3D (263-d) and KIT-ML (251-d): see `motion.features`."""
 
-    blocks: Mapping[str, slice] = field(init=False)
-    fps: float = field(init=False)
-    longest: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "blocks", guo.layout(len(self.skeleton.joints)))
-        object.__setattr__(self, "fps", self.skeleton.fps)
-        object.__setattr__(self, "longest", 196 / self.skeleton.fps)  # both data sets cut clips at 196 frames
+    @classmethod
+    def of(cls, skeleton: Skeleton) -> Guo:
+        # The field takes clips of up to 196 frames from both data sets.
+        layout = guo.layout(len(skeleton.joints))
+        return cls(skeleton.name, skeleton, skeleton.fps, longest=196 / skeleton.fps, blocks=layout)
 
     def encode(self, motion: Motion | np.ndarray) -> np.ndarray:
         uniform = self.skeleton.lengths is not None
@@ -188,8 +185,7 @@ class MotionStreamer(Representation):
         return replace(motion, joints=motion.joints - [0, low, 0], bvh=bvh)
 
 
-HUMANML3D_263 = Guo("humanml3d", HUMANML3D)
-KIT_251 = Guo("kit", KIT)
+HUMANML3D_263, KIT_251 = Guo.of(HUMANML3D), Guo.of(KIT)
 MOTIONSTREAMER_272 = MotionStreamer(
     "motionstreamer",
     HUMANML3D,

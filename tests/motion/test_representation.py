@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from motionllm.config import Augmentation, TokenizerTraining
 from motionllm.data import builtin
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion, motionstreamer
@@ -23,6 +24,8 @@ from motionllm.motion.representation import (
     of_width,
 )
 from motionllm.motion.skeleton import HUMANML3D, SMPL_BONES
+from motionllm.tokenizer.augment import Augment
+from motionllm.tokenizer.losses import Losses
 from motionllm.tokenizer.network import body_parts, decoded_joints, moves
 
 
@@ -154,3 +157,11 @@ def test_losses_see_what_is_decoded(representation: Representation, take: tuple[
     half, root = moves(representation, x)[:, 0].numpy(), Root()
     representation.decode(features, root)
     assert half.sum() == pytest.approx(root.yaw, abs=1e-4) and abs(root.yaw) > 0.5
+
+
+def test_what_needs_contacts_is_refused_without_them() -> None:
+    zeros = np.zeros(272, np.float32)
+    with pytest.raises(MotionLLMError, match=r"motionstreamer features .*set train\.contact to 0"):
+        Losses(TokenizerTraining(contact=1.0), MOTIONSTREAMER_272, zeros, zeros + 1, torch.device("cpu"))
+    with pytest.raises(MotionLLMError, match=r"leave train\.augment out"):
+        Augment(Augmentation(noise=4.0), MOTIONSTREAMER_272, 32)

@@ -60,6 +60,18 @@ def test_saved_and_loaded_is_the_same(tiny_tokenizer: Path, clip: np.ndarray, tm
     assert sorted(p.name for p in (tmp_path / "copy").iterdir()) == ["config.json", "model.safetensors"]
 
 
+def test_the_representation_is_saved_by_name(tiny_tokenizer: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_tokenizer, tmp_path / "t"))
+    config = json.loads((folder / "config.json").read_text())
+    assert config.pop("representation") == "humanml3d"
+    (folder / "config.json").write_text(json.dumps(config))  # as folders were saved before there were names
+    assert MotionTokenizer.load(folder).representation is HUMANML3D_263
+    for name, problem in (("kit", "263 wide, and kit has 251"), ("smpl", "no representation is called 'smpl'")):
+        (folder / "config.json").write_text(json.dumps(config | {"representation": name}))
+        with pytest.raises(MotionLLMError, match=f"damaged .*{problem}"):
+            MotionTokenizer.load(folder)
+
+
 def test_the_hash_notices_weights_and_normalisation(tiny_tokenizer: Path) -> None:
     first, second, third = (MotionTokenizer.load(tiny_tokenizer) for _ in range(3))
     second.std[0] *= 1.5
