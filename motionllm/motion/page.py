@@ -51,7 +51,6 @@ def render(template: Path, clips: Sequence[dict[str, Any]], **values: Any) -> st
     macro `box` of player.html. Values are text: whatever a model wrote is escaped.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
     folder = Path(__file__).parent
     environment = Environment(
@@ -63,7 +62,7 @@ def render(template: Path, clips: Sequence[dict[str, Any]], **values: Any) -> st
     )
     return environment.get_template(template.name).render(
         values,
-        clips=Markup(json.dumps(clips, separators=(",", ":"))),  # numbers alone
-        player_script=Markup((folder / "player.js").read_text(encoding="utf-8")),
-        player_style=Markup((folder / "player.css").read_text(encoding="utf-8")),
+        clips=json.dumps(clips, separators=(",", ":")),
+        player_script=(folder / "player.js").read_text(encoding="utf-8"),
+        player_style=(folder / "player.css").read_text(encoding="utf-8"),
     )
