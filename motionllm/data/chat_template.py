@@ -1,9 +1,10 @@
-"""A base model's own chat template: rendered within bounds, and proved to serve training and use alike.
+"""A base model's own chat template: rendered within limits, and verified to give the same ids in training and
+inference.
 
-A template is a program that came with a model. It is run in a sandbox without a clock and without chance, within
-seconds and megabytes, and it is given placeholders in the place of every text, so that what it writes depends on the
-roles alone and can be kept. What it wrote is then checked when a base is loaded, because a model that is asked with
-other ids than it was trained after, or whose end is not the end that decoding waits for, fails without an error:
+A template is a program that comes with a model. It runs in a sandbox without clock and random numbers, limited in time
+and memory, and gets placeholders in place of texts, so that its output depends on the roles only and can be cached. The
+output is verified when a base is loaded, because a model that is prompted with other ids than in training, or whose end
+token is not the one decoding stops at, fails silently:
 
 - the ids that a reply is asked with are those that stand before it in training, also in a conversation that goes on;
 - every assistant's turn ends in one token, which is learned and which decoding stops at;
@@ -37,12 +38,12 @@ except ImportError:
 
 log = logging.getLogger(__name__)
 
-_MARK = "\ue000{}\ue001"  # private-use characters: no template or tokenizer gives them a meaning
+_MARK = "\ue000{}\ue001"  # private-use characters, without meaning to any template or tokenizer
 _MARKS = re.compile("\ue000([0-9]+)\ue001")
 
-TODAY = datetime.datetime(2024, 7, 26)  # for templates that write the date: one day for training and use
-SECONDS, MEMORY = 5.0, 512 << 20  # that compiling and rendering a template may take
-LONGEST = 200_000  # characters of a template, and of what it writes: real ones have at most 20,000
+TODAY = datetime.datetime(2024, 7, 26)  # for templates that write the date: the same day in training and inference
+SECONDS, MEMORY = 5.0, 512 << 20  # time limit for compiling and rendering a template
+LONGEST = 200_000  # largest template and output, in characters: real ones have at most 20,000
 
 PROVED = {
     "prompt": "what a reply is asked with is what stands before it in training",
@@ -53,14 +54,15 @@ PROVED = {
     "date": "two days give one prompt",
 }
 
-# (role, number of its parts) of every message: all that a template is told.
+# (role, number of parts) of every message: all that a template gets to know.
 Shape = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """Ids that the template puts between the parts of a conversation. learned: how many of them a model is to
-    predict, the first ones: what ends an assistant's turn."""
+    """Ids that the template writes between the parts of a conversation. learned: the first so many are supervised, as
+    they end an assistant's turn.
+    """
 
     ids: tuple[int, ...]
     learned: int = 0
@@ -69,9 +71,9 @@ class Fixed:
 class ChatTemplate:
     """The chat template of a base's tokenizer.
 
-    stop: the id that ends an assistant's turn. folds: whether a system message is put before the user's first words,
-    having no place of its own. mended: what was changed, by the names of `PROVED`. Raises MotionLLMError where
-    the template cannot be used, with the reason.
+    stop: the id that ends an assistant's turn. folds: whether a system message is put before the first user message,
+    for lack of a system role. mended: corrections, by the names in `PROVED`. Raises MotionLLMError where the template
+    cannot be used, with the reason.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -100,7 +102,7 @@ class ChatTemplate:
     # -- what the renderer asks for -------------------------------------------------------------------------
 
     def _layout(self, shape: Shape, reply: bool) -> list[Fixed | int]:
-        """What a conversation of this shape is made of, in order: the template's ids, and the numbers of its parts.
+        """The sequence of a conversation of this shape: ids of the template, and indices of the parts.
 
         reply: end where the assistant's turn opens. `layout` is this, kept. Raises MotionLLMError where the template
         refuses such a conversation or leaves a part of it out.
@@ -122,10 +124,11 @@ class ChatTemplate:
         return found
 
     def text(self, text: str) -> list[int]:
-        """Ids of a user's text, in which no control token can be, whatever it says."""
+        """Ids of a user's text, without any control token, whatever it contains."""
         if self._controls is None or not self._controls.search(text):
             return list(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
-        # Tokens that are not marked as special are found in any text: each is cut after its first character.
+        # Control tokens that are not marked as special would be recognised in any text: split each after its first
+        # character.
         cuts = [0, *(match.start() + 1 for match in self._controls.finditer(text)), len(text)]
         return [
             one
@@ -147,7 +150,7 @@ class ChatTemplate:
             sandbox, names, generation = _classes()
             environment = sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[generation, loopcontrols])
             environment.filters["tojson"] = _tojson
-            # Nothing that gives another prompt tomorrow or at the next call.
+            # Without functions whose result changes over time or between calls.
             environment.filters.pop("random", None)
             environment.globals.pop("lipsum", None)
             environment.globals |= {"raise_exception": _raise, "strftime_now": TODAY.strftime, "dict": _dict,
@@ -159,14 +162,14 @@ class ChatTemplate:
             raise self._refused(_first(error)) from None
 
     def _render(self, given: list[dict[str, str]], ask: bool = False, **values: Any) -> str:
-        """What the template makes of messages. ask: with its own opening of the assistant's turn."""
+        """Render messages. ask: with the template's opening of an assistant's turn at the end."""
         messages: list[dict[str, Any]] = [dict(message) for message in given]
         if self._lists:
             messages = [m | {"content": [{"type": "text", "text": m["content"]}]} for m in messages]
         known = {**self.tokenizer.special_tokens_map, "tools": None, "documents": None, **values}
         try:
             written = _bounded(lambda: self._compiled.render(messages=messages, add_generation_prompt=ask, **known))
-        except Exception as error:  # the template is foreign code, and may raise whatever it likes
+        except Exception as error:  # the template is foreign code and can raise anything
             raise _Refusal(_first(error)) from None
         if len(written) > LONGEST + sum(len(m["content"]) for m in given):
             raise _Refusal(f"it writes {len(written)} characters for {len(given)} messages")
@@ -208,18 +211,19 @@ class ChatTemplate:
         return list(self.tokenizer.encode(text, add_special_tokens=False))
 
     def _ending(self, piece: str) -> Fixed:
-        """What follows an assistant's part: learned up to the token that ends the turn, which is put there where the
-        template writes none."""
+        """The ids after an assistant's part, supervised up to the token that ends the turn, which is added where the
+        template writes none.
+        """
         ids = self._encode(piece)
         if (place := self._end_of(piece, ids)) is not None and ids[place] == self.stop:
             return Fixed(tuple(ids), place + 1)
         return Fixed((self.stop, *ids), 1)
 
     def _end_of(self, piece: str, ids: Sequence[int]) -> int | None:
-        """The place of the control token that a text begins with, white space before it passed over."""
+        """Index of the control token that a text begins with, after white space."""
         for place, one in enumerate(ids):
             token = self.tokenizer.convert_ids_to_tokens(one)
-            # The text must hold it by name: what the tokenizer does not know becomes a special token too.
+            # The text must contain the token's name: unknown characters also become a special token.
             if one in self._ends and token.strip() and piece.lstrip().startswith(token):
                 return place
             if self.tokenizer.decode([one]).strip():
@@ -229,12 +233,12 @@ class ChatTemplate:
     # -- proofs and mends -----------------------------------------------------------------------------------
 
     def _fit_roles(self) -> None:
-        """Find out whether the template takes a system message, and two messages of one role in a row."""
+        """Determine whether the template accepts a system message, and two consecutive messages of one role."""
         simple: Shape = (("user", 1), ("assistant", 1))
         try:
             self._pieces(simple, False)
         except MotionLLMError as error:
-            self._lists = True  # of parts, as templates of models that also see take a message
+            self._lists = True  # a list of parts, as templates of vision models expect
             if not self._takes(simple):
                 raise error
         if not self._takes((("system", 1), *simple, *simple)) or not self._grows((("system", 1), *simple, *simple)):
@@ -253,13 +257,13 @@ class ChatTemplate:
         return True
 
     def _grows(self, shape: Shape) -> bool:
-        """Whether what stands before the first reply stays as it is when the conversation goes on."""
+        """Whether the text before the first reply is unchanged when the conversation continues."""
         first = next(n for n, (role, _) in enumerate(shape) if role == "assistant")
         short, whole = self._pieces(shape[:first], True)[0], self._pieces(shape, False)[0]
         return short[:-1] == whole[: len(short) - 1]  # the last piece is the opening, which has a rule of its own
 
     def _fit_opening(self) -> None:
-        """Let replies be asked with what stands before them in training, everywhere in a conversation."""
+        """Make prompts end in what precedes replies in training, everywhere in a conversation."""
         pieces, opens, _ = self._pieces((("user", 1), ("assistant", 1)) * 2, False)
         first, last = (pieces[place - 1] for place in sorted(opens))
         try:
@@ -268,7 +272,8 @@ class ChatTemplate:
             raise self._refused(str(error)) from None
         if first == last == asked:
             return
-        # White space before a reply is no part of it: left out, the reply begins as a text does.
+        # White space before a reply is not part of it: drop it, so that the reply is tokenized like the start of a
+        # text.
         self._opening = asked if asked.strip() == last.strip() else last
         self.mended["prompt"] = (
             f"before a reply stands {first!r} in a conversation, {last!r} at its end and {asked!r} to ask for one: "
@@ -276,7 +281,7 @@ class ChatTemplate:
         )
 
     def _fit_end(self) -> int:
-        """The token that ends an assistant's turn."""
+        """Determine the token that ends an assistant's turn."""
         piece = self._pieces((("user", 1), ("assistant", 1)), False)[0][-1]
         ids = self._encode(piece)
         if (place := self._end_of(piece, ids)) is not None:
@@ -290,7 +295,7 @@ class ChatTemplate:
         return int(self.tokenizer.eos_token_id)
 
     def _fit_beginning(self) -> None:
-        """Let the text begin as the tokenizer begins one, once."""
+        """Make the text begin with the tokenizer's start token, exactly once."""
         bos, plain = self.tokenizer.bos_token_id, self._encode("a")
         own = list(self.tokenizer.encode("a"))
         if bos is None or own[:1] != [bos] or plain[:1] == [bos]:
@@ -302,14 +307,14 @@ class ChatTemplate:
             self.mended["beginning"] = f"lacks {self.tokenizer.bos_token}, which the tokenizer begins with: it is added"
 
     def _fit_date(self) -> None:
-        """Say whether the template writes the date, which is `TODAY` here."""
+        """Note whether the template writes the date, which is `TODAY` here."""
         messages = [{"role": "user", "content": _MARK.format(0)}]
         later = TODAY + datetime.timedelta(days=400, hours=7, minutes=1)
         if self._render(messages) != self._render(messages, strftime_now=later.strftime):
             self.mended["date"] = f"is the day's: here it is always {TODAY:%d %B %Y}"
 
     def _prove(self) -> None:
-        """Raises MotionLLMError where, after all mends, training and use would not see the same."""
+        """Raise MotionLLMError where, after all corrections, training and inference would still differ."""
         turn: Shape = (("user", 1), ("assistant", 1))
         for shape in (turn, turn * 3, (("system", 1), *turn * 2)):
             whole = self.layout(shape, False)
@@ -330,7 +335,7 @@ class ChatTemplate:
                     raise self._refused(f"it writes {self.tokenizer.bos_token} twice at the beginning")
 
     def _plain_controls(self) -> re.Pattern[str] | None:
-        """Finds the tokens in a text that the template writes itself and the tokenizer does not mark as special."""
+        """A pattern for tokens that the template writes and the tokenizer does not mark as special."""
         turn: Shape = (("user", 1), ("assistant", 1))
         written = "".join(self._pieces(turn * 2, False)[0][::2]) + (self._opening or "")
         tokens = [
@@ -348,21 +353,21 @@ class ChatTemplate:
 
 
 class _Refusal(Exception):
-    """What a template said, or what was wrong with what it wrote."""
+    """The template's own error, or what is wrong with its output."""
 
 
 class _TooLong(BaseException):
-    """The time is over. No Exception, so that no handler within jinja takes it."""
+    """Timeout. Not an Exception, so that no handler within jinja catches it."""
 
 
 _ALONE = threading.RLock()  # the limit of memory is the process's
 
 
 def _bounded(work: Callable[[], Any]) -> Any:
-    """What `work` returns. Raises TimeoutError or MemoryError where it takes more than SECONDS or MEMORY.
+    """Run `work` and return its result. Raises TimeoutError or MemoryError beyond SECONDS or MEMORY.
 
-    Time is kept by a thread that raises in this one, which works in any thread; memory by the process's limit, where
-    the system has one that can be lowered and raised again.
+    A timer thread raises in this one, which works in any thread; memory is limited for the process, where the system
+    allows lowering and raising the limit.
     """
     this, over, guard = threading.get_ident(), threading.Event(), threading.Lock()
 
@@ -382,7 +387,7 @@ def _bounded(work: Callable[[], Any]) -> Any:
             finally:
                 with guard:
                     over.set()
-                timer.cancel()  # what the timer has raised arrives here at the latest
+                timer.cancel()  # an exception raised by the timer arrives here at the latest
         except _TooLong:
             raise TimeoutError(f"it takes more than {SECONDS:g} s") from None
         except MemoryError:
@@ -393,7 +398,7 @@ def _bounded(work: Callable[[], Any]) -> Any:
 
 
 def _lower() -> tuple[int, int] | None:
-    """Lower the limit of this process's memory; the former limits, or None where that cannot be done."""
+    """Lower this process's memory limit; returns the former limits, or None where that is not possible."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
             held = int(file.read().split()[0]) * resource.getpagesize()
@@ -414,7 +419,7 @@ def _classes() -> tuple[Any, Any, Any]:
     from jinja2.utils import Namespace
 
     class Sandbox(ImmutableSandboxedEnvironment):
-        """Operators that make much of little are looked at first: one call of them cannot be interrupted."""
+        """Checks operators that can blow up their operands first: a single call cannot be interrupted."""
 
         intercepted_binops = frozenset({"*", "**", "%"})
 
@@ -433,7 +438,7 @@ def _classes() -> tuple[Any, Any, Any]:
             return super().call_binop(context, operator, left, right)
 
     class Names(Namespace):  # type: ignore[misc]
-        """As transformers has it: nothing private is stored."""
+        """Like transformers' namespace, but stores no private names."""
 
         def __init__(*args: Any, **given: Any) -> None:  # a name may be "self"
             for name in (own := dict(*args[1:], **given)):
@@ -482,7 +487,7 @@ def _tojson(value: Any, indent: int | None = None, **options: Any) -> str:
 
 
 def _first(error: BaseException) -> str:
-    """The first line of what an error says, and not too much of it."""
+    """The first line of an error's message, shortened."""
     line = (str(error).strip().splitlines() or [""])[0]
     return (line or type(error).__name__)[:200].rstrip(".")
 

@@ -1,8 +1,8 @@
 """Readers of conversations: JSON or JSONL of messages in the parts format, of ShareGPT, and of Alpaca.
 
-All become messages of text and motion parts, as `motionllm/data/conversations.py` takes them. ShareGPT and Alpaca have
-no parts: there `<motion>` in a text is where the next file of the line's `motion` (a path, or a list of them) stands.
-Paths are relative to the file they are written in.
+All become messages of text and motion parts, as `motionllm/data/conversations.py` expects. ShareGPT and Alpaca have no
+parts: `<motion>` in a text stands for the next file of the line's `motion` (a path, or a list of paths). Paths are
+relative to the file they are in.
 """
 
 from __future__ import annotations
@@ -22,17 +22,16 @@ Row = dict[str, Any]
 
 
 def file_of(path: Path, split: str) -> Path | None:
-    """The file that holds a split: in a folder SPLIT.jsonl or SPLIT.json; a file itself is its training split."""
+    """The file with a split: SPLIT.jsonl or SPLIT.json in a folder; a single file is the training split."""
     if path.is_dir():
         return next((f for f in (path / f"{split}.jsonl", path / f"{split}.json") if f.is_file()), None)
     return path if split == "train" and path.is_file() else None
 
 
 def read_conversations(path: Path, kind: str, split: str) -> list[Sample]:
-    """The conversations of a file or folder; kind: "messages", "sharegpt" or "alpaca".
-
-    Raises MotionLLMError, naming file and line, for what is not of the kind, a motion file that is not there, and a
-    conversation in which the assistant says nothing.
+    """Read the conversations of a file or folder. kind: "messages", "sharegpt" or "alpaca". Raises MotionLLMError,
+    naming file and line, for rows of another kind, missing motion files, and conversations without an assistant's
+    message.
     """
     file = file_of(path, split)
     if file is None:
@@ -61,7 +60,7 @@ def _rows(file: Path) -> list[tuple[int, Row]]:
     text = read_text(file, "file of conversations")
     if not text.lstrip().startswith("["):
         return read_jsonl(file, "file of conversations")
-    rows = list(enumerate(parse_json(text, str(file)), 1))  # one list, as most ShareGPT and Alpaca files are
+    rows = list(enumerate(parse_json(text, str(file)), 1))  # a single list, as in most ShareGPT and Alpaca files
     for number, row in rows:
         if not isinstance(row, dict):
             raise MotionLLMError(f"{file} entry {number} is not one JSON object.")
@@ -96,7 +95,7 @@ def _alpaca(row: Row) -> list[Row]:
 
 
 def _placed(turns: list[tuple[str, str]], row: Row) -> list[Row]:
-    """Messages of texts in which PLACE stands for the row's motions, in order."""
+    """Messages from texts in which PLACE stands for the row's motions, in order."""
     given = row.get("motion", [])
     motions = [given] if isinstance(given, str) else list(given)
     places = sum(text.count(PLACE) for _, text in turns)

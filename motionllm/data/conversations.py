@@ -4,8 +4,8 @@ A conversation is a list of messages in the Hugging Face parts format. A motion 
 both: `{"type": "motion", "codes": array, "notation": str}`. It is written as the motion's start, the notation's text
 with a blank line after it, the codes, and the motion's end: in what the user gives the notation says what is measured,
 in what the assistant writes it is the plan that the codes follow. The base model's own chat template renders it, in
-training, evaluation and chat alike (`chat_template.py`). Parts go through the template as placeholders and are
-tokenized apart from it, so that no text of a user can be read as a motion token or as a control token of the template.
+training, evaluation and chat alike (`chat_template.py`). Parts pass through the template as placeholders and are
+tokenized separately, so that no user text can be read as a motion token or as a control token of the template.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ Message = dict[str, Any]
 
 @dataclass
 class Tokens:
-    """ids: token ids. supervised: whether the model is to predict the id at this place. seen: what the model is shown
-    in their place where that differs; what it is to predict stays `ids`.
+    """ids: token ids. supervised: whether the model is trained to predict the id at this position. seen: the model's
+    input where it differs from `ids`, which remain the targets.
     """
 
     ids: list[int] = field(default_factory=list)
@@ -42,9 +42,9 @@ class Tokens:
 class Renderer:
     """Renders conversations for one base tokenizer and one motion vocabulary.
 
-    tokenizer: the base's. vocab: None renders text alone. system: the system message of every conversation
-    that has none of its own; None leaves it to the chat template. template: of this tokenizer, where it is known
-    already. Raises MotionLLMError where the tokenizer's template cannot be used (`ChatTemplate`).
+    tokenizer: the base's. vocab: None renders text only. system: system message of conversations that have none; None
+    leaves it to the chat template. template: this tokenizer's, if already loaded. Raises MotionLLMError where the
+    tokenizer's template cannot be used (`ChatTemplate`).
     """
 
     def __init__(
@@ -59,12 +59,10 @@ class Renderer:
         return self.template.stop
 
     def __call__(self, messages: Sequence[Message], reply: bool = False) -> Tokens:
-        """reply: end with the opening of the assistant's turn, to be continued by the model.
-
-        Supervised are the assistant's parts and what ends its turn, up to the id `stop`; of a motion without codes
-        not its end.
-        Raises MotionLLMError for a message without role, a part of an unknown type, or where the base's template
-        refuses the conversation.
+        """reply: end with the opening of the assistant's turn, for the model to continue. The assistant's parts and the
+        end of its turn, up to the id `stop`, are supervised, except the end of a motion without codes. Raises
+        MotionLLMError for a message without role, a part of an unknown type, or where the base's template refuses the
+        conversation.
         """
         parts: list[tuple[dict[str, Any], bool]] = []
         shape: list[tuple[str, int]] = []
@@ -76,7 +74,7 @@ class Renderer:
                 raise MotionLLMError(f"A message needs a role (system, user, assistant) and content, got {message!r}.")
             own = [{"type": "text", "text": content}] if isinstance(content, str) else content
             if role == "system" and self.template.folds and not any(part.get("text") for part in own):
-                continue  # what is put before the user's words is nothing
+                continue  # nothing is put before the user's text
             own = own or [{"type": "text", "text": ""}]
             parts += [(part, role == "assistant") for part in own]
             shape.append((role, len(own)))
@@ -85,7 +83,7 @@ class Renderer:
             if isinstance(one, int):
                 part, supervised = parts[one]
                 tokens.extend(self._part(part), supervised)
-                if "notation" in part and "codes" not in part:  # a plan alone does not teach that nothing follows it
+                if "notation" in part and "codes" not in part:  # else it teaches that no codes follow
                     tokens.supervised[-1] = False
             else:
                 tokens.extend(one.ids[: one.learned], True)

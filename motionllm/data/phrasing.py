@@ -1,8 +1,7 @@
-"""Owners' labels made into sentences: "salsa dance" becomes "a person dances salsa".
+"""Turns labels of data sets into sentences: "salsa dance" becomes "a person dances salsa".
 
-Data sets often hold labels in the place of captions: a verb ("turn around"), a noun ("cartwheel"), a list ("run,
-leap"), a topic and a list ("soccer - kick ball"). A model that learns them as captions writes labels. What is a
-sentence already is left as it is.
+Data sets often have labels in place of captions: a verb ("turn around"), a noun ("cartwheel"), a list ("run, leap"), a
+topic and a list ("soccer - kick ball"). A model trained on them writes labels. Sentences are left unchanged.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ SUBJECTS = ("a person", "someone", "a man", "the person")
 
 
 def is_label(text: str) -> bool:
-    """Whether a caption is a label and no sentence: nobody is named in it who does something."""
+    """Whether a caption is a label rather than a sentence: it names nobody who does something."""
     plain = re.sub(r"\(.*?\)|\".*?\"", "", text.lower())
     words = plain.split()
     if len(words) > 3 and _third_already(words[1]) and "," not in plain:
@@ -67,7 +66,7 @@ def is_label(text: str) -> bool:
 
 
 def sentences_of(label: str) -> list[str]:
-    """Sentences, all different, that say what a label names; the first is the plainest."""
+    """Distinct sentences that express a label; the first is the plainest."""
     text = re.sub(r"\s+", " ", label.strip().rstrip(".")).strip()
     inner = re.search(r"\((.*?)\)", text)
     text = re.sub(r"\s*\(.*?\)", "", text)

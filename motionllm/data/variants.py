@@ -1,8 +1,8 @@
-"""More training clips made of those that a set has: cuts at another frame and pace, one clip after another, and the
+"""Training clips derived from those of a data set: trimmed at another frame and pace, one clip after another, and the
 arms of one with the legs of another.
 
-Each is a clip like any other once it is encoded: its codes, its notation and the facts asked of it are its own. What is
-random is drawn by the source's seed, so that a cache of encoded clips stays valid.
+A derived clip is encoded like any other, with its own codes, notation and questions. Random numbers come from the
+source's seed, so that a cache of encoded clips stays valid.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import VERBS, Notation, measure
 from motionllm.motion.representation import HUMANML3D_263
 
-LONGEST = round(HUMANML3D_263.longest * HUMANML3D_263.fps)  # frames of what is made of two clips
-BLEND = 10  # frames in which one clip gives way to the next
-NEAR = 0.15  # metres, mean over the joints: how unlike two poses may be that are blended
-TRIES = 12  # clips looked at for one that goes on from another
+LONGEST = round(HUMANML3D_263.longest * HUMANML3D_263.fps)  # frames; the longest clip made from two
+BLEND = 10  # frames over which one clip blends into the next
+NEAR = 0.15  # metres, mean over the joints: largest distance of poses that are blended
+TRIES = 12  # candidates tried for the continuation of a clip
 _SUBJECT = re.compile(
     r"^(?:(?:an?|the|this|one)\s+(?:\w+\s+)?(?:person|man|woman|human|figure|character|individual|subject|guy|boy|girl)"
     r"|someone|somebody|he|she|they|it)\s+(?:(?:is|are)\s+(?=\w+ing\b))?",
     re.IGNORECASE,
 )
-# What the legs or the trunk do, and what the arms do: two clips go together where one has lines of one kind alone.
+# Verbs of the legs or trunk, and of the arms: two clips are combined if each has lines of one kind only.
 _ARMS = {verb for verb, spec in VERBS.items() if spec.parts and all("arm" in p or "hand" in p for p in spec.parts)}
 _ARMS = _ARMS - {"bend down"} | {"clap", "hands on hips"}
 _LEGS = {"walk", "run", "step", "turn", "march", "kick", "squat", "lunge", "hop", "stand on", "lift"}
 
 
 def varied(samples: Sequence[Sample], more: More, seed: int) -> list[Sample]:
-    """What is made besides the samples themselves, those that have captions: `more.cuts` of each, `more.joined` and
-    `more.stacked` in all, fewer where not enough go together.
+    """Samples derived from those that have captions: `more.cuts` of each, `more.joined` and `more.stacked` in total,
+    fewer where not enough clips match.
     """
     random = np.random.default_rng([seed, 3])
     told = [sample for sample in samples if sample.captions]
@@ -62,18 +62,18 @@ def varied(samples: Sequence[Sample], more: More, seed: int) -> list[Sample]:
 
 
 def _cut(sample: Sample, more: More, seed: Sequence[int]) -> np.ndarray:
-    """The sample's features at another pace, begun and ended at most `more.crop` of its length further in."""
+    """The sample's features at another pace, trimmed at either end by at most `more.crop` of their length."""
     random = np.random.default_rng(seed)
     features = sample.load()
     if more.pace and len(features) > 2:
         features = at_pace(features, 1 + more.pace * (2 * random.random() - 1))
     cut = (random.random(2) * more.crop * len(features)).astype(int)
-    first = max(int(cut[0]), int(random.integers(4)))  # of a step of frames at least: other codes for the same motion
+    first = max(int(cut[0]), int(random.integers(4)))  # within a step: other codes, same motion
     return features[first : len(features) - int(cut[1])] if len(features) - first - cut[1] >= 8 else features
 
 
 def _joined(clips: Sequence[tuple[Sample, np.ndarray]], count: int, random: np.random.Generator) -> list[Sample]:
-    """Pairs of clips of which the second goes on about where the first ends."""
+    """Pairs of clips of which the second starts close to the pose in which the first ends."""
     ends = np.stack([_pose(features[-BLEND // 2]) for _, features in clips])
     begins = np.stack([_pose(features[BLEND // 2]) for _, features in clips])
     lengths = np.array([len(features) for _, features in clips])
@@ -97,8 +97,8 @@ def _joined(clips: Sequence[tuple[Sample, np.ndarray]], count: int, random: np.r
 
 
 def joined(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Features (A, 263), (B, 263) → (A + B − BLEND, 263): the second goes on from the place and heading where the
-    first ends; while it takes over, joints lie between the two.
+    """Features (A, 263), (B, 263) → (A + B − BLEND, 263): the second continues from the position and heading in which
+    the first ends, with joints interpolated over the blend.
     """
     a, b = features_to_joints(before), features_to_joints(after)
     place, seam = a[-BLEND:], b[:BLEND]
@@ -140,7 +140,7 @@ _TRUNK = [3, 6, 9, *range(12, 22)]  # spine, neck, head, collars and arms
 
 
 def does_only(notation: Notation, verbs: set[str]) -> bool:
-    """Whether a body that stands from beginning to end does something, and nothing but these verbs."""
+    """Whether a body that starts and ends standing does only these verbs, and at least one."""
     lines = notation.lines
     return notation.postures == ("standing", "standing") and bool(lines) and all(line.verb in verbs for line in lines)
 
@@ -171,7 +171,7 @@ def _yaw(joints: np.ndarray) -> np.ndarray:
 
 
 def _turned(points: np.ndarray, yaw: np.ndarray) -> np.ndarray:
-    """Points (T, n, 3) turned about the vertical by an angle in radians, one for all or one a frame (T,)."""
+    """Points (T, n, 3) rotated about the vertical by an angle in radians, one for all or one per frame (T,)."""
     cosine, sine = np.cos(yaw)[..., None], np.sin(yaw)[..., None]
     x, y, z = points[..., 0], points[..., 1], points[..., 2]
     return np.stack([cosine * x + sine * z, y, cosine * z - sine * x], -1)

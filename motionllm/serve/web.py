@@ -1,7 +1,8 @@
-"""A page to talk to a model in: conversation, clips up and down, and the figure while its motion is being written.
+"""A web page to talk to a model: conversation, upload and download of clips, and a figure shown while its motion is
+generated.
 
-Built with Gradio (extra `web`). Every visitor has a conversation and a folder of their own on the server; the model is
-shared, and takes one turn at a time. Files of visitors are read in a process of their own, while others have the model.
+Built with Gradio (extra `web`). Every visitor has a separate conversation and folder on the server; the model is shared
+and handles one turn at a time. Visitors' files are read in a separate process, while others use the model.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ from motionllm.motion.page import render, stored
 from motionllm.motion.skeleton import HUMANML3D
 
 LOOPBACK = "127.0.0.1"
-LONGEST_CLIP = 600.0  # seconds of a clip that is uploaded
+LONGEST_CLIP = 600.0  # seconds; the longest clip that can be uploaded
 UPLOADS = 50  # of one visitor
-UPLOADS = 2  # uploads that are read at a time
+UPLOADS = 2  # uploads read at a time
 WAITING = 256  # turns and uploads that may wait
 LINE = 2000  # characters
 FORMATS = (".bvh", ".glb", ".mp4", ".npy")
-PACE = 0.2  # seconds between two pieces that are sent
+PACE = 0.2  # seconds between two updates that are sent
 IDLE = 3600.0  # seconds after which a conversation is forgotten
 KEPT = (60, 900)  # Gradio's own copies of what goes up and down: looked at every, removed after so many seconds
 EXAMPLES = (
@@ -56,15 +57,15 @@ EXAMPLES = (
 )
 _WORK = "motionllm-web-"
 
-# Runs in the browser whenever the clip changes: hands it to the stage.
+# Runs in the browser whenever the clip changes: passes it to the stage.
 _SHOW = "clip => { if (clip) document.querySelector('#stage iframe').contentWindow.postMessage(clip, '*'); }"
 
 
 @dataclass
 class Visitor:
-    """What one visitor has: a conversation, what it shows, and a folder for what is to be downloaded.
+    """State of one visitor: a conversation, what it shows, and a folder for downloads.
 
-    read: clips and their names that are not described yet. clips: how many were shown.
+    read: uploaded clips and their names, not yet captioned. clips: number of clips shown.
     """
 
     chat: Chat
@@ -79,7 +80,7 @@ class Visitor:
         self.shown.append({"role": who, "content": text})
 
     def excuse(self, error: Exception, path: Path, name: str) -> None:
-        """An error as a sentence of the conversation. The folder a file lies in here is nobody's business."""
+        """An error as a sentence of the conversation, without the server's folder of the file."""
         self.say(failure(error).text.replace(str(path), name).replace(str(path.parent), ""))
 
     def leave(self) -> None:
@@ -88,7 +89,7 @@ class Visitor:
 
 
 class Visitors:
-    """Who is there, by the session of their page. Those who were idle for IDLE seconds are forgotten."""
+    """Visitors by the session of their page; those idle for IDLE seconds are forgotten."""
 
     def __init__(self, lm: MotionLM, work: Path) -> None:
         self.lm, self.work = lm, work
@@ -103,13 +104,13 @@ class Visitors:
             who = self.there.get(session or "")
             if who is None:
                 who = Visitor(Chat(self.lm), self.work / secrets.token_hex(8))
-                if session:  # a request without one is nobody's next turn
+                if session:  # a request without a session starts a new visitor
                     self.there[session] = who
             who.seen = now
             return who
 
     def left(self, session: str | None) -> None:
-        """Their page is closed. Should its connection only have been lost, the conversation is still there."""
+        """Called when a page closes. The conversation is kept, in case only the connection was lost."""
         with self.lock:
             who = self.there.get(session or "")
         if who is not None:
@@ -143,18 +144,18 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0) -> Any:
                     continue
                 if event is not None:
                     pieces.append(event)
-                # Between two of these Gradio looks whether the visitor is still there, and closes the turn if not.
+                # Between two yields Gradio checks whether the visitor is still connected, and closes the turn if not.
                 if time.monotonic() - sent >= PACE:
                     sent = time.monotonic()
                     yield gr.skip(), _clip(number, chat.motion_of(pieces), done=False) if pieces else gr.skip(), ""
-        except Exception as error:  # a bare "Error" helps nobody
+        except Exception as error:  # Gradio's default message is just "Error"
             who.say(failure(error).text)
             yield who.shown, gr.skip(), ""
 
     def upload(file: str | None, request: Any) -> list[dict[str, str]]:
         who = visitors[request.session_hash]
         if file is not None:
-            # Gradio keeps equal uploads under one path, which other visitors may be reading: it is not removed here.
+            # Gradio stores equal uploads under one path, which other visitors may be reading: do not remove it here.
             path, name = Path(file), Path(file).name[-100:]
             who.say(f"[{name}]", "user")
             who.uploads += 1
@@ -196,7 +197,7 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0) -> Any:
         visitors.left(request.session_hash)
 
     for handler in (turn, upload, describe, download, left):
-        handler.__annotations__["request"] = gr.Request  # by which Gradio knows what to pass
+        handler.__annotations__["request"] = gr.Request  # Gradio reads the annotations to know what to pass
     one_at_a_time: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model"}
     with gr.Blocks(title="motionllm", analytics_enabled=False, delete_cache=KEPT) as page:
         clip = gr.Textbox(visible="hidden", elem_id="clip", show_label=False)
@@ -244,8 +245,8 @@ def serve(
 ) -> Any:
     """Serve the page until interrupted; wait=False returns the running `gradio.Blocks`, for `close()`.
 
-    names: of hosts that the page is reached by, besides this machine and `host` (see `Guard`). Raises MotionLLMError
-    where the address cannot be had.
+    names: host names under which the page is reached, besides this machine and `host` (see `Guard`). Raises
+    MotionLLMError where the address cannot be bound.
     """
     from starlette.middleware import Middleware
 
@@ -272,10 +273,10 @@ def serve(
 
 @contextlib.contextmanager
 def _work() -> Iterator[Path]:
-    """A folder for the files of visitors, removed at the end; those of servers that were killed are removed first."""
+    """A folder for visitors' files, removed at the end; folders left by killed servers are removed first."""
     place = Path(tempfile.gettempdir())
     for folder in place.glob(f"{_WORK}*"):
-        with contextlib.suppress(MotionLLMError), lock(folder):  # a server that lives holds its own
+        with contextlib.suppress(MotionLLMError), lock(folder):  # a running server holds the lock of its folder
             shutil.rmtree(folder, ignore_errors=True)
     folder = place / f"{_WORK}{secrets.token_hex(8)}"
     with lock(folder):
@@ -293,13 +294,13 @@ def _work() -> Iterator[Path]:
 
 
 class Guard:
-    """Lets through, as ASGI middleware, what comes from the page itself.
+    """ASGI middleware that admits only requests of the page itself.
 
-    A page of another site, open in the same browser, could else talk to this server: by its address, which `Origin`
-    tells, or by a name of its own that it has made to point here (DNS rebinding), which `Host` tells.
+    Otherwise a page of another site in the same browser could talk to this server: by its address, which `Origin`
+    reveals, or by a domain that it points here (DNS rebinding), which `Host` reveals.
 
-    host: the address that is served; where it is all of this machine's, its name and plain addresses are let through
-    as `Host` too, which no one can make point elsewhere. names: more that the page is reached by.
+    host: the address that is served; if that is every address of this machine, its name and literal IP addresses are
+    admitted as `Host` too, since DNS cannot redirect these. names: additional host names.
     """
 
     def __init__(self, app: Any, host: str = LOOPBACK, names: Collection[str] = ()) -> None:
@@ -323,7 +324,7 @@ class Guard:
             await send({"type": "http.response.body", "body": why.encode(errors="replace")})
 
     def refused(self, host: str | None, origin: str | None) -> str | None:
-        """Why a request is not let through, by these two of its headers."""
+        """Why a request with these two headers is refused; "" if it is not."""
         name = _host(f"//{host or ''}")
         if name not in self.hosts and not (self.everywhere and _is_address(name)):
             return f"This page is not served as {(host or '')[:100]!r}; start it with --allow-host to have it so."
@@ -357,7 +358,7 @@ def _is_address(name: str) -> bool:
 
 
 def gradio() -> Any:
-    """The module. Raises MotionLLMError where it is not installed."""
+    """Import gradio. Raises MotionLLMError where it is not installed."""
     try:
         import gradio as module
     except ImportError:
@@ -379,7 +380,9 @@ def _turn(chat: Chat, line: str, seconds: str, seed: str) -> Iterator[np.ndarray
 
 
 def _read(path: Path, megabytes: float, uploads: int) -> Motion:
-    """The clip of an upload. Raises MotionLLMError for one too many, too big, too long, or that is no motion."""
+    """Read an uploaded clip. Raises MotionLLMError for too many, too large or too long clips, and for files without
+    motion.
+    """
     if uploads > UPLOADS:
         raise MotionLLMError(f"{UPLOADS} clips were given; reload the page for more.")
     if path.suffix.lower() not in READERS:
@@ -393,7 +396,7 @@ def _read(path: Path, megabytes: float, uploads: int) -> Motion:
 
 
 def _clip(number: int, motion: Motion, done: bool) -> str:
-    """What the stage is told."""
+    """The message to the stage that shows a clip."""
     body = motion.body()
     return json.dumps({"clip": number, "done": done, **stored(body.joints, body.fps)}, separators=(",", ":"))
 
