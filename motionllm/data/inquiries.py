@@ -276,10 +276,10 @@ KINDS: dict[str, Kind] = {
         """Would you call the {noun} slow or fast? | does the person take it slow or fast when {doing}?
         | in what tempo does the person {do}, slow or quick? | is the {doing} quick or slow?"""),
     "pace how": _kind("", "pace {verb}", tuple(v for v in _PACED if not VERBS[v].speed),
-        """How fast does the person {do}? | how quickly does the person {do}? | how fast is the {noun}?
-        | how fast is the person {doing}? | At what speed does the person {do}? | does the person {do} fast?
-        | how slow is the {noun}? | tell me how fast the person {does} | how quick is the {noun}?
-        | what is the speed of the {noun}?""",
+        """How fast does the person {do}? | is the {noun} fast? | was the {noun} slow?
+        | how quickly does the person {do}? | how fast is the {noun}? | how fast is the person {doing}?
+        | At what speed does the person {do}? | does the person {do} fast? | how slow is the {noun}?
+        | tell me how fast the person {does} | how quick is the {noun}? | what is the speed of the {noun}?""",
         """How quickly is the {noun} done? | how fast did the person {do}? | say how fast the {noun} is"""),
     "speed": _kind("speed", "speed {verb}", _TRAVEL,
         """How fast is the person {doing}? | what is the speed of the {noun}? | how fast is the {noun}?
@@ -325,15 +325,16 @@ KINDS: dict[str, Kind] = {
         | how many metres is the {noun}? | height of the {noun}?""",
         """To what height does the person {verb}? | say how high the {noun} is | give me the height of the {noun}"""),
     "when": _kind("when", "when {verb}", _ALL,
-        """When does the person {do}? | when does the {noun} begin? | when does the {noun} start?
-        | when is the {noun}? | at what time does the person {do}? | tell me when the person {does}
-        | When does the {doing} start? | when is the person {doing}? | at which second does the person {do}?
-        | when did the person {do}? | at what point does the person {do}?
-        | after how many seconds does the person {do}? | when does the person begin to {do}?
-        | when does the person start to {do}? | at which second does the person begin to {do}?
-        | what time does the {noun} begin? | say when the {noun} begins
-        | in which second does the {noun} start? | how long until the person {does}?
-        | when exactly does the person {do}? | at what second is the {noun}?""",
+        """When does the person {do}? | when does the person first {do}? | when does the {noun} begin?
+        | when does the {noun} start? | when is the {noun}? | at what time does the person {do}?
+        | tell me when the person {does} | When does the {doing} start? | when is the person {doing}?
+        | at which second does the person {do}? | when did the person {do}?
+        | at what point does the person {do}? | after how many seconds does the person {do}?
+        | when does the person begin to {do}? | when does the person start to {do}?
+        | at which second does the person begin to {do}? | what time does the {noun} begin?
+        | say when the {noun} begins | in which second does the {noun} start?
+        | how long until the person {does}? | when exactly does the person {do}?
+        | at what second is the {noun}?""",
         """At what moment does the person {do}? | when will the person {do}?
         | how many seconds pass before the person {does}? | find out when the person {does}
         | what second does the {doing} start at? | when was the person {doing} first?"""),
@@ -484,11 +485,11 @@ KINDS: dict[str, Kind] = {
         """Is {posture} the posture at the start? | does the clip start with the person {posture}?
         | initially, is the person {posture}?"""),
     "is at end": _kind("is at end", "is {posture} at end", (),
-        """Is the person {posture} in the end? | does the person end up {posture}?
-        | does the person end {posture}? | is the person {posture} at last?
-        | does the person finish {posture}? | is the person {posture} when it ends?
-        | tell me if the person is {posture} at the end | was the person {posture} at the end?
-        | is the person {posture} in the last frame?""",
+        """Is the person {posture} in the end? | is the person {posture} when it is over?
+        | does the person end up {posture}? | does the person end {posture}?
+        | is the person {posture} at last? | does the person finish {posture}?
+        | is the person {posture} when it ends? | tell me if the person is {posture} at the end
+        | was the person {posture} at the end? | is the person {posture} in the last frame?""",
         """Is {posture} the posture at the end? | does the clip end with the person {posture}?
         | finally, is the person {posture}?"""),
     "metres": _kind("metres", "metres", (),
@@ -655,6 +656,8 @@ def _words(asked: Kind, random: np.random.Generator, held_out: bool) -> dict[str
     same = verb if VERBS[verb].parts and random.random() < 0.3 else other
     words |= {"x": words["doing"], "y": words["doing2"], "verbs": _third(verb), "verbing": _gerund(verb)}
     words |= {"a": _label(verb, random), "b": _label(same, random), "limb": _limb(verb, random)}
+    if words["a"] == words["b"]:
+        words["b"] = _label(other, random)
     spec = VERBS[verb]
     if one_side := [part for part in spec.parts if not part.startswith("both")]:
         words["part"] = _one(one_side, random)
