@@ -324,7 +324,7 @@ class Guard:
             await send({"type": "http.response.body", "body": why.encode(errors="replace")})
 
     def refused(self, host: str | None, origin: str | None) -> str | None:
-        """Why a request with these two headers is refused; "" if it is not."""
+        """Why a request with these two headers is refused; None if it is not."""
         name = _host(f"//{host or ''}")
         if name not in self.hosts and not (self.everywhere and _is_address(name)):
             return f"This page is not served as {(host or '')[:100]!r}; start it with --allow-host to have it so."
