@@ -90,9 +90,8 @@ def generate(
     target = out or Path("motions" if prompts else "motion.bvh")
     if (suffix if prompts else target.suffix).lower() not in WRITERS:
         raise MotionFileError(f"{target}: a motion is written as {', '.join(WRITERS)}; choose one of these suffixes.")
-    sampling = own_sampling(model).but(
-        temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance, best_of=best_of
-    )
+    options: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "top_k": top_k, "guidance": guidance}
+    options["best_of"] = best_of
     if prompts is not None:
         if batch < 1:
             raise MotionLLMError(f"--batch {batch} must be at least 1.")
@@ -101,8 +100,10 @@ def generate(
                 "--start, --end, --judge, --plan and --show-plan go with one text; leave them out with --prompts "
                 '(a row may have its "plan").'
             )
+        given = read_prompts(prompts, wanted, seed)
+        sampling = own_sampling(model).but(**options)
         report = generate_files(
-            lambda: MotionLM.load(model), made_by(model), read_prompts(prompts, wanted, seed), target, sampling,
+            lambda: MotionLM.load(model), made_by(model), given, target, sampling,
             suffix=suffix, batch=batch, lock_feet=lock_feet, plan=False if no_plan else None,
         )  # fmt: skip
         lines = [f"{report['made']} motions made ({report['seconds']:.0f} s), {report['kept']} kept, in {target}",
@@ -122,6 +123,7 @@ def generate(
         with about(plan):
             follows = Notation.parse(written)
     first, last = (None if clip is None else Motion.load(clip) for clip in (start, end))
+    sampling = own_sampling(model).but(**options)
     lm, ranking = MotionLM.load(model), None
     if judge:
         from motionllm.feedback.ranking import Ranking
