@@ -42,7 +42,7 @@ from motionllm.motion.skeleton import HUMANML3D
 LOOPBACK = "127.0.0.1"
 LONGEST_CLIP = 600.0  # seconds; the longest clip that can be uploaded
 UPLOADS = 50  # of one visitor
-UPLOADS = 2  # uploads read at a time
+READ_AT_ONCE = 2  # uploads
 WAITING = 256  # turns and uploads that may wait
 LINE = 2000  # characters
 FORMATS = (".bvh", ".glb", ".mp4", ".npy")
@@ -226,10 +226,10 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0) -> Any:
                 file = gr.File(label="The file", interactive=False, elem_id="file", height=80)
         for event in (line.submit, send.click):
             event(turn, [line, seconds, seed, candidates], [talk, clip, line], **one_at_a_time)
-        given.upload(upload, [given], [talk], concurrency_limit=UPLOADS).then(
+        given.upload(upload, [given], [talk], concurrency_limit=READ_AT_ONCE).then(
             describe, None, [talk, clip], **one_at_a_time
         )
-        make.click(download, [suffix], [file], concurrency_limit=UPLOADS)
+        make.click(download, [suffix], [file], concurrency_limit=READ_AT_ONCE)
         clip.change(None, [clip], None, js=_SHOW)
         page.unload(left)
     return page.queue(max_size=WAITING)
