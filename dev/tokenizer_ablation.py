@@ -29,12 +29,12 @@ from motionllm.data.sources import read
 from motionllm.errors import MotionLLMError
 from motionllm.eval.metrics import frechet_distance
 from motionllm.files import lock, make_folder, read_json, write_json
-from motionllm.runs import on_full_disk, rate
+from motionllm.runs.progress import Bar
+from motionllm.runs.run import on_full_disk, rate
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.bpe import MotionBPE
 from motionllm.tokenizer.report import report
 from motionllm.tokenizer.train import fit
-from motionllm.tracking import Bar
 
 Progress = Callable[..., None]
 

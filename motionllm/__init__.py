@@ -9,11 +9,11 @@ __version__ = "0.1.0"
 __all__ = ["Motion", "MotionLM", "MotionTokenizer", "__version__"]
 
 if TYPE_CHECKING:
-    from motionllm.model import MotionLM
+    from motionllm.lm.model import MotionLM
     from motionllm.motion import Motion
     from motionllm.tokenizer import MotionTokenizer
 
-_WHERE = {"Motion": "motionllm.motion", "MotionTokenizer": "motionllm.tokenizer", "MotionLM": "motionllm.model"}
+_WHERE = {"Motion": "motionllm.motion", "MotionTokenizer": "motionllm.tokenizer", "MotionLM": "motionllm.lm.model"}
 
 
 def __getattr__(name: str) -> Any:

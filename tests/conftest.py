@@ -196,7 +196,7 @@ def trained_run(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, Path]:
     """(run folder, base folder) of a short fine-tune, once on a tied and once on an untied base."""
-    from motionllm.train import train
+    from motionllm.training.train import train
 
     base = tiny_base if request.param == "tied" else tiny_base_untied
     run = tmp_path_factory.mktemp("runs") / request.param

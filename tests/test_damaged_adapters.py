@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from motionllm import cli
-from motionllm.data import builtin
+from motionllm import corpus as builtin
 
 SLOWEST = 20.0  # seconds
 MOST = 2 << 30  # bytes

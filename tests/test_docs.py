@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from motionllm import Motion, __version__, cli
-from motionllm.data import builtin
+from motionllm import corpus as builtin
 
 DOCS = Path(__file__).parents[1] / "docs"
 

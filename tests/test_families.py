@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from motionllm.bases import load_base_tokenizer, packs
+from motionllm import corpus as builtin
 from motionllm.cli.doctor import doctor
-from motionllm.data import builtin, chat_template
-from motionllm.data.chat_template import ChatTemplate
-from motionllm.data.conversations import Renderer
 from motionllm.errors import MotionLLMError
-from motionllm.vocab import MotionVocab
+from motionllm.language import chat_template
+from motionllm.language.bases import load_base_tokenizer, packs
+from motionllm.language.chat_template import ChatTemplate
+from motionllm.language.conversations import Renderer
+from motionllm.language.vocab import MotionVocab
 
 if TYPE_CHECKING:
     from motionllm.config import Recipe
@@ -431,8 +432,8 @@ def test_examples_are_packed_where_they_stay_apart(family: str, base_of: Callabl
 
 @pytest.mark.parametrize("family", ["opt", "falcon", "falcon-alibi", "bloom", "gemma3", "neox", "phi4"])
 def test_replies_side_by_side_are_those_of_each_alone(family: str, base_of: Callable[[str], Path]) -> None:
-    from motionllm import decoding
-    from motionllm.sampling import GREEDY
+    from motionllm.lm import decoding
+    from motionllm.lm.sampling import GREEDY
 
     tokenizer = load_base_tokenizer(base_of(family))
     vocab = MotionVocab.add(copy.deepcopy(tokenizer), 32, "x", 2)
@@ -465,8 +466,8 @@ def _overfitted(
     family: str, base: Path, tokenizer: Path, recipe: Callable[..., Recipe], folder: Path, caption: str
 ) -> tuple[Any, np.ndarray]:
     """(the model that has learned one caption, loaded from its run; the clip)."""
-    from motionllm.model import MotionLM
-    from motionllm.train import train
+    from motionllm.lm.model import MotionLM
+    from motionllm.training.train import train
 
     clip = builtin.joints(builtin.Spec((builtin.Part("wave", side="left"),)), 1)
     data = folder / "set"
@@ -495,8 +496,8 @@ def test_a_caption_learned_comes_back_and_ends(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from motionllm import decoding
-    from motionllm.merging import merge
+    from motionllm.lm import decoding
+    from motionllm.lm.merging import merge
 
     made: list[list[int]] = []
     real = decoding.texts
@@ -520,9 +521,9 @@ def test_an_adapter_is_the_same_saved_and_merged(
     tiny_recipe: Callable[..., Recipe],
     tmp_path: Path,
 ) -> None:
-    from motionllm.merging import merge
-    from motionllm.model import MotionLM
-    from motionllm.train import train
+    from motionllm.lm.merging import merge
+    from motionllm.lm.model import MotionLM
+    from motionllm.training.train import train
 
     recipe = tiny_recipe(base_of(family), tiny_tokenizer, steps=3)
     recipe.adapter.targets = "all-linear"
@@ -541,7 +542,7 @@ def test_the_loss_is_the_same_packed_or_not(
     tiny_recipe: Callable[..., Recipe],
     tmp_path: Path,
 ) -> None:
-    from motionllm.train import train
+    from motionllm.training.train import train
 
     tokenizer = load_base_tokenizer(base_of(family))
     tokenizer.save_pretrained(tmp_path / "base")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from motionllm.errors import MotionLLMError
-from motionllm.model import MotionLM
+from motionllm.lm.model import MotionLM
 
 GOLDEN = sorted(Path(__file__).with_name("golden").iterdir())
 

@@ -11,25 +11,23 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "motionllm"
 LAYERS = [
-    {"errors", "files", "runs", "tracking", "weights", "config", "shipped", "bases", "sampling"},
+    {"errors"},
+    {"files"},
+    {"shipped", "weights", "runs", "samples"},
+    {"config"},
     {"motion"},
+    {"corpus"},
     {"tokenizer"},
-    {"vocab"},
+    {"language"},
     {"data"},
-    {"loss", "stepping"},
-    {"cached", "decoding", "spelling"},
-    {"adapters", "backend", "engines"},
-    {"prompting", "planning", "generation", "description", "dialogue", "model"},
-    {"checkpoint", "results"},
-    {"checks", "train", "captioning", "prompts", "merging"},
-    {"plan"},
-    {"eval", "chat", "serve"},
+    {"lm"},
+    {"training"},
+    {"eval", "app"},
     {"feedback"},
-    {"demo", "demo_page"},
     {"cli"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
-PUBLIC = {"Motion": "motion", "MotionTokenizer": "tokenizer", "MotionLM": "model"}  # what motionllm/__init__ offers
+PUBLIC = {"Motion": "motion", "MotionTokenizer": "tokenizer", "MotionLM": "lm"}  # what motionllm/__init__ offers
 
 
 def imported(tree: ast.AST, package: str) -> Iterator[tuple[int, str]]:
@@ -77,19 +75,19 @@ def test_imports_go_one_way(path: Path) -> None:
 def test_the_test_sees_every_form_of_import() -> None:
     source = (
         "import motionllm.cli\n"
-        "from motionllm import train, errors, __version__, MotionLM\n"
-        "from motionllm.data.samples import Sample\n"
+        "from motionllm import training, errors, __version__, MotionLM\n"
+        "from motionllm.corpus.spec import Spec\n"
         "def late():\n"
-        "    from ..chat import Chat\n"
+        "    from ..app import chat\n"
         "    from . import skeleton\n"
         "    from ..errors import MotionLLMError\n"
     )
     assert wrong_ways(source, "motionllm.motion.features", "motionllm.motion") == [
         "motionllm.motion.features:1 imports motionllm.cli",
-        "motionllm.motion.features:2 imports motionllm.train",
+        "motionllm.motion.features:2 imports motionllm.training",
         "motionllm.motion.features:2 imports motionllm.MotionLM",
-        "motionllm.motion.features:3 imports motionllm.data.samples.Sample",
-        "motionllm.motion.features:5 imports motionllm.chat.Chat",
+        "motionllm.motion.features:3 imports motionllm.corpus.spec.Spec",
+        "motionllm.motion.features:5 imports motionllm.app.chat",
     ]
 
 

@@ -14,9 +14,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from motionllm import checkpoint, cli, shipped
+from motionllm import cli, shipped
 from motionllm.config import Recipe, dump_recipe
-from motionllm.model import MotionLM
+from motionllm.lm.model import MotionLM
+from motionllm.runs import checkpoint
 
 BASES = ["tiny_base", "tiny_base_untied", "tiny_base_pieces"]
 LEARNING = ["train.steps=16", "train.validate_every=1", "train.lr=1e-2", "train.schedule=constant"]

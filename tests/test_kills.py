@@ -136,9 +136,9 @@ print(json.dumps({"killed": killed, "by": count, "ended": ended}))
 @pytest.fixture
 def plan(tmp_path: Path, tiny_base: Path, tiny_tokenizer: Path, tiny_recipe: Callable[..., Recipe]) -> dict[str, Any]:
     """{verb: the words of its command line, without --out}."""
-    from motionllm.data import builtin
+    from motionllm import corpus as builtin
     from motionllm.motion.features import features_to_joints
-    from motionllm.train import train
+    from motionllm.training.train import train
 
     start = tmp_path / "start"
     train(tiny_recipe(tiny_base, tiny_tokenizer, steps=2), start)

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from motionllm import MotionLM, decoding
-from motionllm.bases import load_base
-from motionllm.data.conversations import Renderer
+from motionllm import MotionLM
+from motionllm.language.bases import load_base
+from motionllm.language.conversations import Renderer
+from motionllm.lm import decoding
 
 QUESTIONS = Path(__file__).with_name("plain_questions.txt").read_text(encoding="utf-8").splitlines()
 

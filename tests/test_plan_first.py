@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 import yaml
 
-from motionllm import decoding, spelling
-from motionllm.chat import Chat, Reply
+from motionllm.app.chat import Chat, Reply
 from motionllm.cli import main
 from motionllm.config import Notes
 from motionllm.errors import MotionLLMError
-from motionllm.model import MotionLM
+from motionllm.lm import decoding, spelling
+from motionllm.lm.model import MotionLM
+from motionllm.lm.prompting import drained
+from motionllm.lm.sampling import Sampling
 from motionllm.motion import Motion, grammar
 from motionllm.motion.agreement import agreement
 from motionllm.motion.notation import Notation, measure
-from motionllm.prompting import drained
-from motionllm.sampling import Sampling
 
 OWN = "2.0 s, standing to standing\n0.0-1.0 walk forward 1.2 m/s\n1.2-1.8 wave right hand x2"
 HOSTILE = [
@@ -287,7 +287,7 @@ def test_no_room_for_a_plan_is_told(lm: MotionLM) -> None:
 def test_tokens_are_those_that_a_notation_is_written_with(
     pieces: bool, tiny_base: Path, tiny_base_pieces: Path, lm: MotionLM
 ) -> None:
-    from motionllm.bases import load_tokenizer
+    from motionllm.language.bases import load_tokenizer
 
     tokenizer = load_tokenizer(str(tiny_base_pieces if pieces else tiny_base))
     own = spelling.Spelling(tokenizer, len(tokenizer))
@@ -328,7 +328,7 @@ def test_candidates_share_a_plan_that_is_drawn_once(lm: MotionLM, monkeypatch: p
         asked.append(len(prompts))
         return notations(model, vocab, own, prompts, *rest, **options)
 
-    monkeypatch.setattr("motionllm.spelling.notations", watched)
+    monkeypatch.setattr("motionllm.lm.spelling.notations", watched)
     plans = [None, "1.0 s, standing to standing", False]
     lm.generate_batch(["walk", "run", "jump"], [1.0] * 3, seed=1, best_of=3, plan=plans)
     assert len(asked) == 1  # its tries are drawn side by side
@@ -347,7 +347,7 @@ def test_the_best_keeps_best_to_the_plan_and_of_those_that_keep_alike_says_most_
     plan = Notation.parse(OWN)
     kept = [agreement(plan, measure(lm._motion(codes, 40).joints)).score for codes in made]
     assert agreement(plan, measure(best.joints)).score == max(kept) > min(kept)
-    monkeypatch.setattr("motionllm.generation.agreement_of", lambda *_: SimpleNamespace(score=0.5))
+    monkeypatch.setattr("motionllm.lm.generation.agreement_of", lambda *_: SimpleNamespace(score=0.5))
     monkeypatch.setattr(lm, "_says", lambda orders, codes: [float(c == made[3]) for c in codes])
     again = one(lm.generate("a person walks", seed=2, temperature=1.0, best_of=6, plan=OWN))
     assert np.array_equal(again.joints, lm._motion(made[3], 40).joints)
@@ -450,7 +450,7 @@ def test_rows_of_prompts_have_plans(run: Path, tmp_path: Path, capsys: pytest.Ca
 
 
 def test_blank_lines_that_were_added_as_tokens_end_a_plan(tiny_base: Path) -> None:
-    from motionllm.bases import load_tokenizer
+    from motionllm.language.bases import load_tokenizer
 
     tokenizer = load_tokenizer(str(tiny_base))
     tokenizer.add_tokens(["\n\n", "walk<x>"])
@@ -474,7 +474,7 @@ def test_of_several_plans_the_one_that_has_what_is_asked_is_followed(
         assert len({tuple(prompt) for prompt in prompts}) == 1
         return [f"2.0 s, standing to standing\n0.0-2.0 {line}" for line in drawn[: len(prompts)]]
 
-    monkeypatch.setattr("motionllm.spelling.notations", notations)
+    monkeypatch.setattr("motionllm.lm.spelling.notations", notations)
     assert str(lm.plan("a person waves the left hand", 2.0, seed=0).lines[0]) == "0.0-2.0 wave left hand"
     assert lm.plan("a person waves the left hand twice", 2.0, seed=0).lines[0].count == 2
     for text, temperature in (("hello", 0.8), ("a person waves the left hand", 0.0)):  # nothing asked; all are the same

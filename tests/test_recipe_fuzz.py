@@ -240,7 +240,7 @@ def test_broken_recipes_that_are_run(
     tmp_path_factory: pytest.TempPathFactory,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from motionllm.train import train
+    from motionllm.training.train import train
 
     home = tmp_path_factory.mktemp("home")
     run = home / "run"

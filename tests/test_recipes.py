@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from motionllm import adapters, cli, shipped
+from motionllm import cli, shipped
+from motionllm import corpus as builtin
 from motionllm.config import load_recipe
-from motionllm.data import builtin
 from motionllm.data.clips import encode
-from motionllm.model import MotionLM
-from motionllm.plan import plan
-from motionllm.train import train
+from motionllm.lm import adapters
+from motionllm.lm.model import MotionLM
+from motionllm.training.plan import plan
+from motionllm.training.train import train
 
 NAMES = [name for name in shipped.names("recipes") if not name.startswith("improve-")]  # these go on from a run
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from motionllm import MotionLM, MotionTokenizer, shipped
-from motionllm.data import builtin
+from motionllm import corpus as builtin
+from motionllm.language.vocab import MotionVocab
 from motionllm.motion import Motion
 from motionllm.tokenizer.report import report
-from motionllm.vocab import MotionVocab
 
 
 def size(folder: Path) -> float:

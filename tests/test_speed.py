@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from motionllm import MotionLM, decoding, shipped
+from motionllm import MotionLM, shipped
+from motionllm import corpus as builtin
 from motionllm.config import Notes, Suite, load_recipe
-from motionllm.data import builtin
+from motionllm.lm import decoding
+from motionllm.lm.sampling import Sampling
 from motionllm.motion.grammar import Writing
-from motionllm.sampling import Sampling
 
 TEXT, SECONDS = "a person walks forward and waves with the left hand", 6.0
 

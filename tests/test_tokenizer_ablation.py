@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from motionllm import corpus as builtin
 from motionllm.config import check_recipe, load_recipe
-from motionllm.data import builtin
 from motionllm.errors import RecipeError
 from motionllm.tokenizer import MotionTokenizer
 

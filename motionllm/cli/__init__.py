@@ -28,7 +28,7 @@ import typer.core
 import typer.main
 
 from motionllm.errors import MotionLLMError, unknown
-from motionllm.runs import Stopped
+from motionllm.runs.run import Stopped
 
 # In the order of use; a verb without a file is not offered.
 VERBS = (

@@ -19,7 +19,7 @@ def ask(
 ) -> None:
     """Answer a question about a motion."""
     from motionllm.errors import about, check_text
-    from motionllm.model import MotionLM
+    from motionllm.lm.model import MotionLM
     from motionllm.motion import Motion
 
     check_text(question, "The question")

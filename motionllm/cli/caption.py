@@ -32,11 +32,11 @@ def caption(
     """Caption a clip, or every clip of a folder. Exit status 2 where clips of a folder could not be used."""
     import os
 
-    from motionllm.captioning import caption_files, motion_files
+    from motionllm.app.captioning import caption_files, motion_files
     from motionllm.errors import MotionLLMError, about
-    from motionllm.model import MotionLM
+    from motionllm.lm.model import MotionLM
+    from motionllm.lm.results import made_by
     from motionllm.motion import Motion
-    from motionllm.results import made_by
 
     if n < 1 or batch < 1:
         raise MotionLLMError(f"-n {n} and --batch {batch} must be at least 1.")

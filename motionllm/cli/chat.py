@@ -39,11 +39,11 @@ def chat(
     import io
     import sys
 
-    from motionllm.chat import Chat, Reply
+    from motionllm.app.chat import Chat, Reply
     from motionllm.errors import about
-    from motionllm.model import MotionLM
+    from motionllm.lm.model import MotionLM
+    from motionllm.lm.planning import parse_seconds
     from motionllm.motion import Motion
-    from motionllm.planning import parse_seconds
 
     wanted = None if seconds is None else parse_seconds(seconds)
     motion = None if clip is None else Motion.load(clip)
@@ -101,7 +101,7 @@ def _play(motion: Motion) -> None:
     import sys
     import time
 
-    from motionllm.motion.terminal import drawings
+    from motionllm.motion.show.terminal import drawings
 
     size = shutil.get_terminal_size((80, 24))
     frames = drawings(motion, 10.0, min(size.columns - 1, 72), max(8, min(size.lines - 2, 24)))

@@ -43,7 +43,7 @@ def import_(
 ) -> None:
     """Import a folder of mocap of any rig as a data set for recipes. Exit status 2 where files were refused."""
     from motionllm.data.importing import import_folder, summary
-    from motionllm.tracking import Bar
+    from motionllm.runs.progress import Bar
 
     with Bar(f"import {folder.name}") as bar:
         report = import_folder(folder, out, captions, rig, val, test, longest, workers, bar.update)
@@ -74,7 +74,7 @@ def build_humanml3d(
 ) -> None:
     """Build HumanML3D's motion from AMASS, mirrored clips included. Exit status 2 where takes are missing."""
     from motionllm.data.build_humanml3d import build
-    from motionllm.tracking import Bar
+    from motionllm.runs.progress import Bar
 
     with Bar("build HumanML3D") as bar:
         report = build(amass, index, out, body_models, check, bar.update)
@@ -193,7 +193,7 @@ def notate(
             write_jsonl(out, [{**row, "clip": str(clip)}])
         emit(row, as_json, text)
         return
-    from motionllm.captioning import motion_files
+    from motionllm.app.captioning import motion_files
 
     rows, failed = [], {}
     for name, path in motion_files(clip).items():
@@ -229,7 +229,7 @@ def gait(
     from motionllm.motion import Motion
     from motionllm.motion.gait import LIMITS, NOT_A_DEVICE, table
     from motionllm.motion.gait import gait as measure
-    from motionllm.motion.gait_page import write_gait_page
+    from motionllm.motion.show.gait_page import write_gait_page
 
     with about(clip):
         motion = Motion.load(clip, rig)
@@ -256,7 +256,7 @@ def view(
 ) -> None:
     """Write an interactive page: rotate, scrub, play speed, clips side by side. It works offline."""
     from motionllm.motion import Motion
-    from motionllm.motion.page import write_page
+    from motionllm.motion.show.page import write_page
 
     write_page([Motion.load(clip, rig) for clip in clips], out, [clip.stem for clip in clips])
     emit({"page": out}, as_json, str(out))

@@ -17,8 +17,8 @@ def demo(
 ) -> None:
     """Generate, caption and answer before and after a short fine-tuning, and write a page about it."""
     from motionllm import shipped
+    from motionllm.app.demo import run
     from motionllm.config import load_recipe
-    from motionllm.demo import run
 
     overrides = [] if minutes is None else [f"train.minutes={minutes}"]
     result = run(load_recipe(shipped.find("recipes", "demo"), overrides), out)

@@ -20,9 +20,10 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from motionllm import bases, shipped
+from motionllm import shipped
 from motionllm.cli import emit
 from motionllm.errors import MotionLLMError
+from motionllm.language import bases
 
 
 class Check(NamedTuple):
@@ -134,8 +135,8 @@ def _base() -> Check:
 
 def _proofs(name: str) -> Iterator[Check]:
     """Properties that are verified when a base is loaded, and corrections."""
-    from motionllm.data.chat_template import PROVED
-    from motionllm.data.conversations import Renderer
+    from motionllm.language.chat_template import PROVED
+    from motionllm.language.conversations import Renderer
 
     try:
         tokenizer = bases.load_base_tokenizer(name)
@@ -247,7 +248,7 @@ def _memory_limit() -> float:
 def _trial() -> Check:
     """Generate two seconds of motion with the shipped adapter, and caption it."""
     try:
-        from motionllm.model import MotionLM
+        from motionllm.lm.model import MotionLM
 
         begun = time.monotonic()
         lm = MotionLM.load("default")

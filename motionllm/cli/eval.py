@@ -48,7 +48,7 @@ def suite(
     settings = find_recipe("eval", name, overrides or [], Suite)  # before torch, which takes seconds to load
     from motionllm.eval.report import markdown, tables
     from motionllm.eval.suites import run_suite
-    from motionllm.tracking import Bar
+    from motionllm.runs.progress import Bar
 
     # abspath: the name of "." or of "runs/mine/.." is that of a folder, and never leads out of runs/eval.
     folder = out or Path("runs", "eval", settings.name, Path(os.path.abspath(model)).name.replace(":", "-") or "model")
@@ -93,7 +93,7 @@ def train_embedder(
     name = recipe if Path(recipe).is_file() else recipe.removeprefix("embedders/")
     settings = find_recipe("embedders", name, overrides or [], EmbedderRecipe)
     from motionllm.eval import embedder as embedding
-    from motionllm.tracking import Bar
+    from motionllm.runs.progress import Bar
 
     folder = out or Path("runs", "embedders", settings.name)
     with Bar(f"embedder {settings.name}") as bar:
@@ -198,7 +198,7 @@ def builtin(
     from motionllm.eval.contestants import Model
     from motionllm.eval.suites import run_suite
     from motionllm.files import read_json, write_json
-    from motionllm.tracking import Bar
+    from motionllm.runs.progress import Bar
 
     if out and out.is_dir():
         raise MotionLLMError(f"--out {out} is a folder; name the file to write.")
@@ -244,9 +244,9 @@ def edits(
     from motionllm.config import Source
     from motionllm.eval import edits as editing
     from motionllm.files import write_json
-    from motionllm.model import MotionLM
-    from motionllm.results import adapter_hash
-    from motionllm.tracking import Bar
+    from motionllm.lm.model import MotionLM
+    from motionllm.lm.results import adapter_hash
+    from motionllm.runs.progress import Bar
 
     if out and out.is_dir():
         raise MotionLLMError(f"--out {out} is a folder; name the file to write.")
@@ -273,9 +273,9 @@ def queries(
     """Questions in words that training never saw: whether the model writes the query that answers them."""
     from motionllm.eval import queries as querying
     from motionllm.files import write_json
-    from motionllm.model import MotionLM
-    from motionllm.results import adapter_hash
-    from motionllm.tracking import Bar
+    from motionllm.lm.model import MotionLM
+    from motionllm.lm.results import adapter_hash
+    from motionllm.runs.progress import Bar
 
     if out and out.is_dir():
         raise MotionLLMError(f"--out {out} is a folder; name the file to write.")

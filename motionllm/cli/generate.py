@@ -71,16 +71,16 @@ def generate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Generate motion from text. With --prompts, exit status 2 where some could not be generated."""
-    from motionllm.adapters import own_sampling
+    from motionllm.app.prompts import generate_files, read_prompts
     from motionllm.errors import MotionFileError, MotionLLMError, about, check_text
     from motionllm.files import check_place, read_text
-    from motionllm.model import MotionLM
+    from motionllm.lm.adapters import own_sampling
+    from motionllm.lm.model import MotionLM
+    from motionllm.lm.planning import parse_seconds
+    from motionllm.lm.results import made_by
+    from motionllm.lm.sampling import BEST_OF
     from motionllm.motion import Motion
     from motionllm.motion.notation import Notation
-    from motionllm.planning import parse_seconds
-    from motionllm.prompts import generate_files, read_prompts
-    from motionllm.results import made_by
-    from motionllm.sampling import BEST_OF
 
     # Check everything that can be wrong before loading a model.
     if (text is None) == (prompts is None):

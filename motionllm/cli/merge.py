@@ -20,6 +20,6 @@ def merge(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Merge an adapter into its base, read the result back and check that it answers the same."""
-    from motionllm.merging import merge as merge_adapter
+    from motionllm.lm.merging import merge as merge_adapter
 
     emit(merge_adapter(model, out, dtype, base), as_json)

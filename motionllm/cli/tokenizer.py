@@ -47,8 +47,8 @@ def train(
     )
     from motionllm.data.prepare import train_tokenizer
     from motionllm.files import lock
+    from motionllm.runs.progress import Bar
     from motionllm.tokenizer.train import CHECKPOINT
-    from motionllm.tracking import Bar
 
     folder = resume or out or Path("runs") / settings.name
     with lock(folder):
@@ -72,10 +72,10 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Measure reconstruction error (MPJPE), code use and speed on data sets."""
-    from motionllm.data import builtin
+    from motionllm import corpus as builtin
     from motionllm.data.sources import humanml3d
-    from motionllm.motion.pictures import contact_sheet
     from motionllm.motion.representation import of_width
+    from motionllm.motion.show.pictures import contact_sheet
     from motionllm.tokenizer import MotionTokenizer
     from motionllm.tokenizer.report import report as measure
 
@@ -109,9 +109,9 @@ def bpe(
     import numpy as np
 
     from motionllm.data.sources import humanml3d
+    from motionllm.runs.progress import Bar
     from motionllm.tokenizer import MotionTokenizer
     from motionllm.tokenizer.bpe import MotionBPE
-    from motionllm.tracking import Bar
 
     loaded = MotionTokenizer.load(tokenizer)
     codes: dict[str, list[np.ndarray]] = {}

@@ -39,14 +39,14 @@ def train(
     )
     run = resume or out or Path("runs") / settings.name
     if dry_run:
-        from motionllm.plan import plan
+        from motionllm.training.plan import plan
 
         result = plan(settings, run)
         emit(result, as_json, _lines(result))
         return
     from accelerate import PartialState
 
-    from motionllm.train import train as run_training
+    from motionllm.training.train import train as run_training
 
     result = run_training(settings, run, resume=resume is not None, changed=changed)
     if PartialState().is_main_process:  # only one of several processes prints

@@ -26,8 +26,8 @@ def web(
     import signal
     import sys
 
-    from motionllm.model import MotionLM
-    from motionllm.serve.web import gradio, serve
+    from motionllm.app.web import gradio, serve
+    from motionllm.lm.model import MotionLM
 
     gradio()  # checked before a model is loaded
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as on Ctrl-C: visitors' files are removed

@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-from motionllm.data.builtin.actions import ACTIONS
-from motionllm.data.builtin.reading import CONNECTOR, PATTERNS
+from motionllm.corpus.actions import ACTIONS
+from motionllm.corpus.reading import CONNECTOR, PATTERNS
 from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation
 
 # What the built-in corpus has no action for; in this order, before its own patterns.

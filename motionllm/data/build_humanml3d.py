@@ -3,8 +3,8 @@
 Facts of the published build, kept exactly: takes are thinned to 20 fps by whole steps (`int(fps / 20)`); five of
 AMASS's sets begin with a calibration pose of 0.5 to 3 s that is cut before the index's frames are counted; every clip
 is mirrored too, as `M…`. Joints come from the body model where `smplx` and its files are there (as the authors had
-them), else from the poses on the target skeleton (see `motion/amass.py`), which changes directions by a few degrees;
-`check` says how far the result is from a published clip.
+them), else from the poses on the target skeleton (see `motion/formats/amass.py`), which changes directions by a few
+degrees; `check` says how far the result is from a published clip.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import numpy as np
 
 from motionllm.errors import MotionLLMError
 from motionllm.files import make_folder, read_text, whole_stream, write_json
-from motionllm.motion.amass import AMASS, amass_joints, frame_rate, is_amass
-from motionllm.motion.arrays import read_npy, read_npz
-from motionllm.motion.bvh import Z_UP
 from motionllm.motion.features import canonical, features_to_joints, joints_to_features, mirror
+from motionllm.motion.formats.amass import AMASS, amass_joints, frame_rate, is_amass
+from motionllm.motion.formats.arrays import read_npy, read_npz
+from motionllm.motion.formats.bvh import Z_UP
 
 # Seconds at the start of every take of a set that are no motion.
 CALIBRATION = {"Eyes_Japan_Dataset": 3.0, "MPI_HDM05": 3.0, "TotalCapture": 1.0, "MPI_Limits": 1.0,

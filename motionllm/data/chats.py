@@ -1,6 +1,6 @@
 """Readers of conversations: JSON or JSONL of messages in the parts format, of ShareGPT, and of Alpaca.
 
-All become messages of text and motion parts, as `motionllm/data/conversations.py` expects. ShareGPT and Alpaca have no
+All become messages of text and motion parts, as `language/conversations.py` expects. ShareGPT and Alpaca have no
 parts: `<motion>` in a text stands for the next file of the line's `motion` (a path, or a list of paths). Paths are
 relative to the file they are in.
 """
@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from motionllm.data.samples import Sample
 from motionllm.errors import MotionLLMError
 from motionllm.files import parse_json, read_jsonl, read_text
+from motionllm.samples import Sample
 
 PLACE = "<motion>"
 _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}

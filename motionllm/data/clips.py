@@ -17,26 +17,27 @@ from typing import Any, overload
 
 import numpy as np
 
-from motionllm.bases import cache_folder
 from motionllm.config import Source
 from motionllm.data import asked, chats, phrasing, queries, sources, variants
 from motionllm.data import questions as asking
 from motionllm.data.asked import contradiction
 from motionllm.data.questions import Balance, fact_questions, label_questions, label_values, labels_asked
-from motionllm.data.samples import Question, Sample
 from motionllm.data.sources import counted, shortened
 from motionllm.data.tasks import TASKS, editing
 from motionllm.data.variants import varied
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import make_folder, read_json, whole, write_json
-from motionllm.motion import Motion, bvh_writer, motionstreamer, signals
+from motionllm.language.bases import cache_folder
+from motionllm.motion import Motion, motionstreamer, signals
 from motionllm.motion import facts as measuring
 from motionllm.motion import features as guo
 from motionllm.motion import notation as writing
 from motionllm.motion import representation as frames
 from motionllm.motion.features import features_to_joints
+from motionllm.motion.formats import bvh_writer
 from motionllm.motion.notation import measure_with_facts
 from motionllm.motion.representation import HUMANML3D_263
+from motionllm.samples import Question, Sample
 from motionllm.tokenizer import MotionTokenizer
 
 VERSION = 2  # raise it when what is written for the same clip changes, or which clips serve a task

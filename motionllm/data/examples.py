@@ -14,10 +14,10 @@ from torch import Tensor
 
 from motionllm.config import Data
 from motionllm.data.clips import Clip, Clips
-from motionllm.data.conversations import Renderer, Tokens
 from motionllm.data.tasks import TASKS, Draw, Task
 from motionllm.data.templates import Templates, conversation
 from motionllm.errors import MotionLLMError
+from motionllm.language.conversations import Renderer, Tokens
 
 
 class Examples:

@@ -40,10 +40,10 @@ from motionllm.files import (
 from motionllm.motion import Motion
 from motionllm.motion.features import check_joints
 from motionllm.motion.formats import READERS
-from motionllm.motion.pictures import contact_sheet
-from motionllm.motion.rigs import load_rig
+from motionllm.motion.formats.rigs import load_rig
+from motionllm.motion.show.pictures import contact_sheet
 from motionllm.motion.skeleton import HUMANML3D
-from motionllm.runs import Log, logged
+from motionllm.runs.run import Log, logged
 
 LEAST = 10  # feature frames: half a second
 SHOWN = 60  # clips on the contact sheet

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from motionllm.bases import load_base_tokenizer
 from motionllm.config import Recipe
 from motionllm.data.clips import Clips
-from motionllm.data.conversations import Renderer, Tokens
 from motionllm.data.examples import Examples, pack
 from motionllm.data.templates import Templates
+from motionllm.language.bases import load_base_tokenizer
+from motionllm.language.conversations import Renderer, Tokens
+from motionllm.language.vocab import MotionVocab
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.bpe import MotionBPE
-from motionllm.vocab import MotionVocab
 
 
 @dataclass

@@ -14,9 +14,9 @@ from motionllm.data.clips import Clips, encode
 from motionllm.data.sources import has_split, loaded, read
 from motionllm.errors import MotionLLMError
 from motionllm.files import read_json
-from motionllm.runs import Stopped
+from motionllm.runs.progress import Bar
+from motionllm.runs.run import Stopped
 from motionllm.tokenizer import MotionTokenizer
-from motionllm.tracking import Bar
 
 
 def train_tokenizer(

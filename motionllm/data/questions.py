@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from motionllm.data.queries import ASKED, NUMBERS, Query, doing, events, in_words, labelled, main_events
-from motionllm.data.samples import Question
 from motionllm.errors import MotionLLMError, unknown
 from motionllm.motion.facts import Facts
 from motionllm.motion.notation import POSTURES, VERBS, Line, Notation
+from motionllm.samples import Question
 
 LIMBS = {
     "step": "foot", "hop": "leg", "lunge": "leg", "bend down": "hand", "wave": "hand", "throw": "hand", "punch": "hand",

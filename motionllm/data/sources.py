@@ -23,13 +23,13 @@ import numpy as np
 from motionllm.config import Source
 from motionllm.data import chats
 from motionllm.data.phrasing import is_label, sentences_of
-from motionllm.data.samples import Sample
 from motionllm.errors import MotionFileError, MotionLLMError, about
 from motionllm.files import read_jsonl, read_text
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints, joints_to_features, mirror
 from motionllm.motion.representation import HUMANML3D_263, KIT_251, of_width
 from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
+from motionllm.samples import Sample
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +61,13 @@ def read(source: Source, split: str) -> list[Sample]:
 def read_noted(source: Source, split: str) -> tuple[list[Sample], list[str]]:
     """What `read` returns, and a sentence for each kind of clip or caption that is left out."""
     if source.kind == "builtin":
-        from motionllm.data import builtin
+        from motionllm import corpus as builtin
 
         count = source.clips if split == "train" else max(source.clips // 20, 1)
         return builtin.corpus(count, seed=source.seed, split=split), []
     assert source.path
     if source.kind == "captions":
-        from motionllm.data import builtin
+        from motionllm import corpus as builtin
 
         count = source.clips if split == "train" else max(source.clips // 20, 1)
         return builtin.heard_corpus(Path(source.path), count, source.seed, split), []
@@ -244,7 +244,7 @@ def fingerprint(source: Source, split: str) -> str:
     Raises MotionLLMError as `read` does; a split that a source does not have is "none".
     """
     if source.kind == "builtin":
-        from motionllm.data import builtin
+        from motionllm import corpus as builtin
 
         return hashlib.sha256(f"{source.clips} {source.seed} {split} {code_of(builtin)}".encode()).hexdigest()[:32]
     assert source.path
@@ -252,7 +252,7 @@ def fingerprint(source: Source, split: str) -> str:
         return "none"
     path = Path(source.path)
     if source.kind == "captions":
-        from motionllm.data import builtin
+        from motionllm import corpus as builtin
 
         made_by = f"{source.clips} {source.seed} {split} {_content(path)} {code_of(builtin)}"
         return hashlib.sha256(made_by.encode()).hexdigest()[:32]

@@ -17,10 +17,10 @@ import numpy as np
 import yaml
 
 from motionllm import shipped
-from motionllm.data.conversations import Message
 from motionllm.data.tasks import TASKS, Values, phrased
 from motionllm.errors import MotionFileError, RecipeError, unknown
 from motionllm.files import read_yaml, write_file
+from motionllm.language.conversations import Message
 
 log = logging.getLogger(__name__)
 

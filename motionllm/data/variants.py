@@ -15,11 +15,11 @@ from functools import partial
 import numpy as np
 
 from motionllm.config import More
-from motionllm.data.samples import Sample
 from motionllm.data.sources import at_pace, from_joints, loaded
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import VERBS, Notation, measure
 from motionllm.motion.representation import HUMANML3D_263
+from motionllm.samples import Sample
 
 LONGEST = round(HUMANML3D_263.longest * HUMANML3D_263.fps)  # frames; the longest clip made from two
 BLEND = 10  # frames over which one clip blends into the next

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionllm.bases import load_model, load_tokenizer
 from motionllm.errors import MotionLLMError
+from motionllm.language.bases import load_model, load_tokenizer
 
 
 @torch.inference_mode()

@@ -13,22 +13,22 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from motionllm.adapters import find_adapter
 from motionllm.config import Suite
-from motionllm.data.samples import Sample
 from motionllm.data.sources import read
 from motionllm.errors import MotionLLMError
 from motionllm.eval import gaps, metrics
 from motionllm.eval.gaps import Gap
 from motionllm.eval.text import normalised
-from motionllm.generation import Judge
-from motionllm.model import MotionLM
+from motionllm.lm.adapters import find_adapter
+from motionllm.lm.generation import Judge
+from motionllm.lm.model import MotionLM
+from motionllm.lm.results import adapter_hash
+from motionllm.lm.sampling import Sampling
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import measure
 from motionllm.motion.representation import of_data, of_width
-from motionllm.results import adapter_hash
-from motionllm.sampling import Sampling
+from motionllm.samples import Sample
 from motionllm.tokenizer import MotionTokenizer
 
 GAPS = ("prediction", "in_between")  # the tasks that fill a clip

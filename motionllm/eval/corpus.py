@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from motionllm.data import builtin
-from motionllm.data.builtin import Sample, Spec
-from motionllm.data.samples import Question
+from motionllm import corpus as builtin
+from motionllm.corpus import Sample, Spec
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
 from motionllm.motion.skeleton import HUMANML3D
+from motionllm.samples import Question
 
 KINDS = ("action", "side", "direction", "count", "speed", "order")
 ALL_OF = ("action", "side", "direction")

@@ -16,18 +16,18 @@ from typing import Any
 
 import numpy as np
 
+from motionllm import corpus as builtin
 from motionllm.config import Source
-from motionllm.data import builtin
 from motionllm.data.edit_kinds import CHANGING, Donors
 from motionllm.data.edits import Edit, edited
 from motionllm.data.sources import loaded, read
 from motionllm.errors import MotionLLMError
-from motionllm.model import MotionLM
+from motionllm.lm.model import MotionLM
+from motionllm.lm.sampling import Sampling
 from motionllm.motion.agreement import RIGHT, Agreement, Row, agreement
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import SMALL, VERBS, Notation, measure
 from motionllm.motion.representation import HUMANML3D_263
-from motionllm.sampling import Sampling
 
 LONGEST = 10.0  # seconds of the clips that are edited
 # What a request need not say of an act that it adds, and words that say it.

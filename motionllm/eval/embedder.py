@@ -23,15 +23,15 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from motionllm import shipped, weights
-from motionllm.bases import load_base
 from motionllm.config import EmbedderRecipe, drop_unknown, dump_recipe
-from motionllm.data.samples import Sample
 from motionllm.data.sources import read
 from motionllm.errors import MotionLLMError, RecipeError
 from motionllm.eval.metrics import GROUP, r_precision
 from motionllm.files import check_format, lock, read_json, tidy, whole_folder, write_file, write_json
+from motionllm.language.bases import load_base
 from motionllm.motion.representation import of_width
-from motionllm.runs import rate
+from motionllm.runs.run import rate
+from motionllm.samples import Sample
 
 log = logging.getLogger(__name__)
 

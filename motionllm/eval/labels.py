@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from motionllm.data.questions import coded, of_people_or_files
-from motionllm.data.samples import Sample
 from motionllm.data.sources import humanml3d
 from motionllm.errors import MotionLLMError
 from motionllm.eval.text import normalised
+from motionllm.samples import Sample
 
 
 @dataclass(frozen=True)

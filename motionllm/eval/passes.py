@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from motionllm.config import Suite
-from motionllm.data.builtin import Spec
-from motionllm.data.samples import Sample
+from motionllm.corpus import Spec
 from motionllm.errors import MotionLLMError, each
 from motionllm.eval import corpus, metrics
 from motionllm.eval.contestants import Made
@@ -27,6 +26,7 @@ from motionllm.motion.agreement import agreement_of
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
 from motionllm.motion.representation import HUMANML3D_263, of_width
+from motionllm.samples import Sample
 
 SAMPLES = 4  # motions kept to look at
 Progress = Callable[..., None]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from motionllm.data.inquiries import KINDS, Inquiry, draw
-from motionllm.model import MotionLM
+from motionllm.lm.model import MotionLM
 
 
 def questions(count: int, seed: int = 0) -> list[Inquiry]:

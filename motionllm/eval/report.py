@@ -20,7 +20,7 @@ from motionllm.eval.contestants import GAPS
 from motionllm.eval.passes import SAMPLES
 from motionllm.eval.suites import FORMAT
 from motionllm.files import parse_json, read_json, read_text, read_yaml, write_file
-from motionllm.motion.page import render, stored
+from motionllm.motion.show.page import render, stored
 
 # (key of a result, heading, decimals, better: 1 more, −1 less, 0 neither); label_* stands for the suite's `labels`
 Column = tuple[str, str, int, int]

@@ -87,7 +87,7 @@ def embed(texts: Sequence[str], folder: Path) -> np.ndarray:
 
 @lru_cache(1)
 def _encoder(folder: Path) -> tuple[Any, Any]:
-    from motionllm.bases import load_model, load_tokenizer
+    from motionllm.language.bases import load_model, load_tokenizer
 
     if not folder.is_dir():
         raise MotionLLMError(f"{folder}: there is no such folder; give one of a sentence encoder and its tokenizer.")

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from motionllm import corpus as builtin
 from motionllm.config import Suite
-from motionllm.data import builtin
-from motionllm.data.builtin import Spec
+from motionllm.corpus import Spec
 from motionllm.data.clips import Clip
 from motionllm.data.sources import read
 from motionllm.data.tasks import TASKS, Draw

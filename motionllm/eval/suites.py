@@ -18,9 +18,8 @@ import numpy as np
 import torch
 
 import motionllm
+from motionllm import corpus as builtin
 from motionllm.config import Suite
-from motionllm.data import builtin
-from motionllm.data.samples import Sample
 from motionllm.data.sources import read
 from motionllm.errors import MotionLLMError
 from motionllm.eval import gaps, metrics
@@ -30,7 +29,8 @@ from motionllm.eval.evaluator import StandardEvaluator
 from motionllm.eval.passes import Case, Progress, Run, hash_of
 from motionllm.eval.suite_tasks import captions_of, task_of
 from motionllm.files import lock, make_folder, tidy, write_json
-from motionllm.runs import on_full_disk
+from motionllm.runs.run import on_full_disk
+from motionllm.samples import Sample
 
 FORMAT = 1  # of the result
 

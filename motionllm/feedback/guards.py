@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from motionllm import decoding
 from motionllm.config import Guards
 from motionllm.data.tasks import TASKS
 from motionllm.eval import metrics
 from motionllm.eval.embedder import Embedder
 from motionllm.feedback.judges import JUDGES, Judge, Panel, Result, Scores, agreed
 from motionllm.feedback.sampling import Prompt, planned, replies, result
-from motionllm.model import MotionLM
+from motionllm.lm import decoding
+from motionllm.lm.model import MotionLM
+from motionllm.lm.sampling import Sampling
 from motionllm.motion.agreement import tally
-from motionllm.sampling import Sampling
 
 # Plain language that is about no motion: what a model that only ever sees motion forgets first.
 PLAIN = (

@@ -18,9 +18,7 @@ from typing import Any
 
 import torch
 
-from motionllm import checkpoint
 from motionllm.config import Improvement, dump_recipe
-from motionllm.data.conversations import Tokens
 from motionllm.data.sources import fingerprints
 from motionllm.errors import MotionLLMError
 from motionllm.eval.embedder import Embedder
@@ -39,11 +37,13 @@ from motionllm.files import (
     write_json,
     writing,
 )
-from motionllm.model import MotionLM
-from motionllm.results import adapter_hash
-from motionllm.runs import Log, Signals, Stopped, losses, on_full_disk, rate
-from motionllm.sampling import Sampling
-from motionllm.tracking import Bar
+from motionllm.language.conversations import Tokens
+from motionllm.lm.model import MotionLM
+from motionllm.lm.results import adapter_hash
+from motionllm.lm.sampling import Sampling
+from motionllm.runs import checkpoint
+from motionllm.runs.progress import Bar
+from motionllm.runs.run import Log, Signals, Stopped, losses, on_full_disk, rate
 
 log = logging.getLogger(__name__)
 

@@ -19,9 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from motionllm.data import builtin
-from motionllm.data.builtin import Part, Spec
-from motionllm.data.samples import Question, Sample
+from motionllm import corpus as builtin
+from motionllm.corpus import Part, Spec
 from motionllm.errors import MotionLLMError, unknown
 from motionllm.eval import metrics
 from motionllm.eval.corpus import checked, names_rightly
@@ -33,6 +32,7 @@ from motionllm.motion.agreement import Agreement, agreement_of
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation
 from motionllm.motion.representation import HUMANML3D_263
+from motionllm.samples import Question, Sample
 
 Scores = dict[str, float | None]
 

@@ -8,18 +8,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from motionllm.adapters import find_adapter
-from motionllm.bases import fast_dtype, takes_positions
 from motionllm.config import load_recipe
-from motionllm.data.conversations import Tokens
 from motionllm.data.examples import collate
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
-from motionllm.loss import token_losses
-from motionllm.model import MotionLM
-from motionllm.stepping import pack
+from motionllm.language.bases import takes_positions
+from motionllm.language.conversations import Tokens
+from motionllm.language.vocab import MotionVocab
+from motionllm.lm.adapters import find_adapter
+from motionllm.lm.loss import token_losses
+from motionllm.lm.model import MotionLM
+from motionllm.lm.stepping import pack
+from motionllm.runs.precision import fast_dtype
 from motionllm.tokenizer import MotionTokenizer
-from motionllm.vocab import MotionVocab
 
 
 def learner(name: str) -> MotionLM:

@@ -12,7 +12,7 @@ from motionllm.errors import MotionLLMError
 from motionllm.eval.embedder import Embedder
 from motionllm.feedback.judges import Panel, Result, parse_weights
 from motionllm.feedback.sampling import look
-from motionllm.model import MotionLM
+from motionllm.lm.model import MotionLM
 from motionllm.motion.notation import Notation
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from motionllm.data.tasks import TASKS
 from motionllm.feedback.judges import Result, Scores, find_judge
 from motionllm.files import write_file
-from motionllm.motion.pictures import contact_sheet
+from motionllm.motion.show.pictures import contact_sheet
 
 WORST = 10  # shown of each judge
 SHOWN = 6  # measured rounds

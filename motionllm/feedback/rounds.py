@@ -11,7 +11,6 @@ import numpy as np
 from torch import Tensor
 
 from motionllm.config import Improvement
-from motionllm.data.conversations import Tokens
 from motionllm.errors import MotionLLMError
 from motionllm.feedback import objectives
 from motionllm.feedback.judges import Panel, Scores
@@ -22,11 +21,12 @@ from motionllm.files import (
     read_jsonl,
     write_jsonl,
 )
-from motionllm.model import MotionLM
-from motionllm.results import adapter_hash
-from motionllm.runs import Log, Signals, Stopped, logged
-from motionllm.sampling import Sampling
-from motionllm.tracking import Bar
+from motionllm.language.conversations import Tokens
+from motionllm.lm.model import MotionLM
+from motionllm.lm.results import adapter_hash
+from motionllm.lm.sampling import Sampling
+from motionllm.runs.progress import Bar
+from motionllm.runs.run import Log, Signals, Stopped, logged
 
 
 @dataclass

@@ -9,22 +9,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from motionllm import decoding
 from motionllm.config import Source
 from motionllm.data.clips import Clip
-from motionllm.data.conversations import Tokens
-from motionllm.data.samples import Question, Sample
 from motionllm.data.sources import read
 from motionllm.data.tasks import TASKS, Draw, Values
 from motionllm.data.templates import conversation
 from motionllm.errors import MotionLLMError
 from motionllm.feedback.judges import JUDGES, Result
-from motionllm.model import MotionLM
+from motionllm.language.conversations import Tokens
+from motionllm.lm import decoding
+from motionllm.lm.model import MotionLM
+from motionllm.lm.prompting import drained
+from motionllm.lm.sampling import Sampling
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
 from motionllm.motion.representation import HUMANML3D_263, of_data
-from motionllm.prompting import drained
-from motionllm.sampling import Sampling
+from motionllm.samples import Question, Sample
 
 
 @dataclass

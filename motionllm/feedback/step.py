@@ -11,9 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motionllm.bases import fast_dtype
 from motionllm.config import Improvement
-from motionllm.data.conversations import Tokens
 from motionllm.feedback import objectives
 from motionllm.feedback.learner import log_probs
 from motionllm.feedback.rounds import Unit
@@ -21,7 +19,9 @@ from motionllm.feedback.sampling import Prompt
 from motionllm.files import (
     whole_stream,
 )
-from motionllm.model import MotionLM
+from motionllm.language.conversations import Tokens
+from motionllm.lm.model import MotionLM
+from motionllm.runs.precision import fast_dtype
 
 
 def remember(recipe: Improvement, lm: MotionLM, units: Sequence[Unit], start: dict[str, Tensor], file: Path) -> None:

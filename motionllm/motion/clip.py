@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from motionllm.errors import MotionFileError, MotionLLMError
-from motionllm.motion import budget, features, feet, rigs
-from motionllm.motion.bvh import BVH, sample_times
-from motionllm.motion.bvh_writer import solve_bvh
-from motionllm.motion.formats import READERS, WRITERS, imported
-from motionllm.motion.rig_body import kit_to_humanml3d, to_humanml3d
-from motionllm.motion.rigs import Rig, RigMap
+from motionllm.motion import budget, features, feet
+from motionllm.motion.formats import READERS, WRITERS, imported, rigs
+from motionllm.motion.formats.bvh import BVH, sample_times
+from motionllm.motion.formats.bvh_writer import solve_bvh
+from motionllm.motion.formats.rig_body import kit_to_humanml3d, to_humanml3d
+from motionllm.motion.formats.rigs import Rig, RigMap
 from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
 
 METRES = {"cm": 0.01, "m": 1.0}  # per unit

@@ -28,9 +28,9 @@ from typing import Any
 import numpy as np
 
 from motionllm.errors import MotionFileError
-from motionllm.motion.bvh import BVH
 from motionllm.motion.clip import Motion
-from motionllm.motion.rigs import Rig, RigMap, load_rig
+from motionllm.motion.formats.bvh import BVH
+from motionllm.motion.formats.rigs import Rig, RigMap, load_rig
 from motionllm.motion.skeleton import SKELETONS
 
 FORKS = hasattr(os, "fork") and hasattr(socket, "send_fds")

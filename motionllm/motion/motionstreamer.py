@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from motionllm.motion.bvh import BVH
-from motionllm.motion.bvh_writer import bvh_of, solve
 from motionllm.motion.features import Root, blocks, canonical
+from motionllm.motion.formats.bvh import BVH
+from motionllm.motion.formats.bvh_writer import bvh_of, solve
 from motionllm.motion.skeleton import HUMANML3D, SMPL_BONES
 
 FPS = 30.0

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from motionllm.errors import MotionLLMError
-from motionllm.motion.bvh import UPRIGHT
+from motionllm.motion.formats.bvh import UPRIGHT
 from motionllm.motion.skeleton import HUMANML3D
 
 MENDED, CHECK = "mended: ", "check: "

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motionllm.bases import fast_dtype
 from motionllm.config import Augmentation, TokenizerRecipe, dump_recipe
 from motionllm.errors import MotionLLMError
 from motionllm.files import make_folder, whole_stream, write_file, write_json
 from motionllm.motion.representation import Representation, named, of_width
-from motionllm.runs import Log, Signals, Stopped, on_full_disk, rate
+from motionllm.runs.precision import fast_dtype
+from motionllm.runs.run import Log, Signals, Stopped, on_full_disk, rate
 from motionllm.tokenizer.augment import Augment
 from motionllm.tokenizer.decoders import SETTINGS
 from motionllm.tokenizer.losses import Losses

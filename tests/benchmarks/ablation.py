@@ -54,7 +54,7 @@ def random_base(base: str, folder: Path) -> str:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from motionllm.bases import base_source, load_base_tokenizer
+    from motionllm.language.bases import base_source, load_base_tokenizer
 
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base_source(base)), dtype=torch.float32)
@@ -67,10 +67,10 @@ def held_out_loss(lm: Any, recipe: Any) -> dict[str, float]:
     """Nats a supervised token by task, and over all, of the recipe's held-out examples."""
     import torch
 
-    from motionllm import train as engine
-    from motionllm.bases import fast_dtype
     from motionllm.data.examples import collate, pack
     from motionllm.data.prepare import clips_of
+    from motionllm.runs.precision import fast_dtype
+    from motionllm.training import train as engine
 
     rate = lm.motion_tokenizer.codes_per_second
     clips = clips_of(recipe, "val", lm.motion_tokenizer)
@@ -93,7 +93,7 @@ def held_out_loss(lm: Any, recipe: Any) -> dict[str, float]:
 
 def caption_scores(lm: Any, recipe: Any, count: int) -> dict[str, float]:
     """Shares of free-running captions of held-out clips that name the action, or the set's labels, rightly."""
-    from motionllm.data.builtin import Spec
+    from motionllm.corpus import Spec
     from motionllm.data.sources import read
     from motionllm.eval.corpus import names_rightly
     from motionllm.eval.labels import label_scores
@@ -114,9 +114,9 @@ def caption_scores(lm: Any, recipe: Any, count: int) -> dict[str, float]:
 
 def make(plan: dict[str, Any], name: str, row: dict[str, Any]) -> dict[str, Any]:
     """Train and measure a row."""
-    from motionllm.bases import DEFAULT_BASE
-    from motionllm.model import MotionLM
-    from motionllm.train import train
+    from motionllm.language.bases import DEFAULT_BASE
+    from motionllm.lm.model import MotionLM
+    from motionllm.training.train import train
 
     work = WORK / name / _named(row)
     base = random_base(DEFAULT_BASE, work / "base") if row.get("random") else None

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from motionllm.config import Recipe, check_recipe
-from motionllm.loss import CHUNK
-from motionllm.plan import GIB, memory, outline
-from motionllm.vocab import MotionVocab
+from motionllm.language.vocab import MotionVocab
+from motionllm.lm.loss import CHUNK
+from motionllm.training.plan import GIB, memory, outline
 
 CODES = 512
 LEARNED = 0.30, 0.08  # of HumanML3D's tokens, half the examples text-to-motion, half captions: as motion, as text

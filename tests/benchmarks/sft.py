@@ -46,7 +46,7 @@ def recipe(base: str, examples: int, batch: int, run: Path) -> Any:
 
 
 def ours(base: str, examples: int, batch: int, work: Path) -> dict[str, float]:
-    from motionllm import train as engine
+    from motionllm.training import train as engine
 
     times: list[tuple[float, float]] = []
 
@@ -81,9 +81,10 @@ def theirs(base: str, examples: int, batch: int, work: Path, packing: bool) -> d
     from transformers import TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    from motionllm.bases import fast_dtype, load_base
     from motionllm.data.clips import encode
     from motionllm.data.mixture import mixture
+    from motionllm.language.bases import load_base
+    from motionllm.runs.precision import fast_dtype
     from motionllm.tokenizer import MotionTokenizer
 
     settings = recipe(base, examples, batch, work)

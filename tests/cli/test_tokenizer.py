@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from motionllm import Motion
+from motionllm import corpus as builtin
 from motionllm.cli import main
-from motionllm.data import builtin
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.train import CHECKPOINT
 
@@ -111,7 +111,7 @@ def test_training_is_resumed_by_its_folder(
         f"sources: [{{kind: humanml3d, path: {dataset}}}]\nnetwork: {{width: 16, blocks: 1, codes: 16, code_dim: 8}}\n"
         "train: {steps: 40, autoencode: 10, batch: 4, window: 32, validate_every: 10}\n"
     )
-    from motionllm.tracking import Bar
+    from motionllm.runs.progress import Bar
 
     update = Bar.update
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from motionllm import corpus as builtin
 from motionllm.cli import main
 from motionllm.config import Recipe, dump_recipe
-from motionllm.data import builtin
 from motionllm.eval.text import read_predictions
 from motionllm.files import lock
 from motionllm.motion import Motion
@@ -206,7 +206,7 @@ def test_outputs_that_cannot_be_are_refused_before_a_model_is_loaded(
     trained_run: tuple[Path, Path], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("motionllm.model.MotionLM.load", lambda *_, **__: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("motionllm.lm.model.MotionLM.load", lambda *_, **__: pytest.fail("a model was loaded"))
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "a.bvh").write_bytes(clip.read_bytes())
     (tmp_path / "prompts.txt").write_text("a person waves\n")

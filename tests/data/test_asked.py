@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from motionllm import corpus as builtin
 from motionllm.config import Source
-from motionllm.data import builtin
 from motionllm.data.asked import asked, contradiction, share, tells
 from motionllm.data.clips import encode
 from motionllm.motion.features import features_to_joints, joints_to_features, mirror

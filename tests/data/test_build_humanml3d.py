@@ -15,8 +15,8 @@ from scipy.spatial.transform import Rotation
 from motionllm import cli
 from motionllm.data.build_humanml3d import build
 from motionllm.errors import MotionFileError, MotionLLMError
-from motionllm.motion.amass import amass_joints
 from motionllm.motion.features import mirror
+from motionllm.motion.formats.amass import amass_joints
 
 RATE = 100
 

@@ -11,15 +11,15 @@ from functools import cache
 import numpy as np
 import pytest
 
-from motionllm.data import builtin
-from motionllm.data.builtin import ACTIONS, Part, Spec, body
-from motionllm.data.builtin.action import Action
-from motionllm.data.builtin.actor import Actor
-from motionllm.data.builtin.choreography import choreograph
-from motionllm.data.builtin.spec import draw
-from motionllm.data.samples import Question
+from motionllm import corpus as builtin
+from motionllm.corpus import ACTIONS, Part, Spec, body
+from motionllm.corpus.action import Action
+from motionllm.corpus.actor import Actor
+from motionllm.corpus.choreography import choreograph
+from motionllm.corpus.spec import draw
 from motionllm.errors import MotionLLMError
 from motionllm.motion.skeleton import HUMANML3D
+from motionllm.samples import Question
 
 FPS = 20
 

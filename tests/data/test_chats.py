@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from motionllm.bases import load_base_tokenizer
+from motionllm import corpus as builtin
 from motionllm.config import Data, Source
-from motionllm.data import builtin
 from motionllm.data.clips import encode
-from motionllm.data.conversations import Renderer
 from motionllm.data.examples import Examples
 from motionllm.data.sources import has_split, read
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
+from motionllm.language.bases import load_base_tokenizer
+from motionllm.language.conversations import Renderer
+from motionllm.language.vocab import MotionVocab
 from motionllm.tokenizer import MotionTokenizer
-from motionllm.vocab import MotionVocab
 
 ASKED, SAID = "What is shown?", "A wave."
 FORMS = {

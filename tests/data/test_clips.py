@@ -7,22 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from motionllm.bases import load_base_tokenizer
+from motionllm import corpus as builtin
 from motionllm.config import Data, Notes, Source
-from motionllm.data import builtin
 from motionllm.data.changes import OTHERWISE, added, changed, summary
 from motionllm.data.clips import Clips, encode
-from motionllm.data.conversations import Renderer
 from motionllm.data.examples import Examples, collate, pack
 from motionllm.data.queries import Query
 from motionllm.data.sources import at_pace, mirrored, read
 from motionllm.data.tasks import editing, phrased
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError, RecipeError
+from motionllm.language.bases import load_base_tokenizer
+from motionllm.language.conversations import Renderer
+from motionllm.language.vocab import MotionVocab
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
 from motionllm.tokenizer import MotionTokenizer
-from motionllm.vocab import MotionVocab
 
 MADE = phrased()
 SOURCE = Source(kind="builtin", clips=12)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from motionllm.data import builtin
+from motionllm import corpus as builtin
 from motionllm.data.changes import (
     LONGEST,
     OTHERWISE,

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from motionllm import corpus as builtin
 from motionllm.config import Source
-from motionllm.data import builtin
-from motionllm.data.builtin.heard import spec_of
+from motionllm.corpus.heard import spec_of
 from motionllm.data.clips import encode
 from motionllm.data.sources import fingerprint, has_split, read
 from motionllm.errors import MotionLLMError

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from motionllm import Motion, cli, files
-from motionllm.data import builtin, importing
+from motionllm import corpus as builtin
+from motionllm.data import importing
 from motionllm.data.import_files import ids_of
 from motionllm.data.importing import import_folder
 from motionllm.data.sources import humanml3d

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from motionllm.bases import load_base_tokenizer
 from motionllm.data.clips import Clip
 from motionllm.data.meaning import associations
-from motionllm.data.samples import Sample
+from motionllm.language.bases import load_base_tokenizer
+from motionllm.samples import Sample
 
 
 def clip(codes: list[int], *captions: str) -> Clip:

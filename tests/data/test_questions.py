@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pytest
 
+from motionllm import corpus as builtin
 from motionllm.config import Source
-from motionllm.data import builtin
 from motionllm.data.clips import encode
 from motionllm.data.queries import NUMBERS, Query
 from motionllm.data.questions import (
@@ -22,9 +22,9 @@ from motionllm.data.questions import (
     queried_questions,
     words_of,
 )
-from motionllm.data.samples import Question
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import Notation, measure_with_facts
+from motionllm.samples import Question
 from motionllm.tokenizer import MotionTokenizer
 
 CLIPS = 300

@@ -8,19 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from motionllm.bases import load_base_tokenizer
+from motionllm import corpus as builtin
 from motionllm.config import Data, Source
-from motionllm.data import builtin, sources
+from motionllm.data import sources
 from motionllm.data.clips import Clips, encode
-from motionllm.data.conversations import Renderer, Tokens
 from motionllm.data.examples import Examples, collate, pack
 from motionllm.data.sources import fingerprint, humanml3d, read, read_captions
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
+from motionllm.language.bases import load_base_tokenizer
+from motionllm.language.conversations import Renderer, Tokens
+from motionllm.language.vocab import MotionVocab
 from motionllm.motion.features import features_to_joints, joints_to_features
 from motionllm.motion.notation import measure
 from motionllm.tokenizer import MotionTokenizer
-from motionllm.vocab import MotionVocab
 
 SAMPLE = Path(__file__).parent / "cmu"  # real motion, with its terms
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from motionllm import corpus as builtin
 from motionllm.config import Notes, Recipe
-from motionllm.data import builtin
 from motionllm.data.clips import Clip, encode
 from motionllm.data.mixture import mixture, statistics
 from motionllm.data.tasks import TASKS, Draw, Task, Values, phrased
 from motionllm.errors import MotionLLMError
-from motionllm.model import MotionLM
+from motionllm.lm.model import MotionLM
 from motionllm.shipped import find
 from motionllm.tokenizer import MotionTokenizer
-from motionllm.train import train
+from motionllm.training.train import train
 
 
 def count(clip: Clip, draw: Draw) -> list[Values]:

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from motionllm import corpus as builtin
 from motionllm.config import More, Source
-from motionllm.data import builtin
 from motionllm.data.clips import encode
-from motionllm.data.samples import Sample
 from motionllm.data.variants import BLEND, LONGEST, does_only, joined, stacked, varied
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import VERBS, measure
+from motionllm.samples import Sample
 from motionllm.tokenizer import MotionTokenizer
 
 

@@ -15,21 +15,21 @@ import numpy as np
 import pytest
 
 from motionllm import cli
+from motionllm import corpus as builtin
 from motionllm.config import Suite, find_recipe
-from motionllm.data import builtin
-from motionllm.data.builtin import Part, Spec
+from motionllm.corpus import Part, Spec
 from motionllm.errors import MotionLLMError
 from motionllm.eval import corpus
 from motionllm.eval.contestants import Model
 from motionllm.eval.suites import run_suite
 from motionllm.files import write_json
-from motionllm.generation import Judge
-from motionllm.model import MotionLM
+from motionllm.lm.generation import Judge
+from motionllm.lm.model import MotionLM
+from motionllm.lm.results import adapter_hash
+from motionllm.lm.sampling import Sampling
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.skeleton import HUMANML3D
-from motionllm.results import adapter_hash
-from motionllm.sampling import Sampling
 
 CASES = 24
 

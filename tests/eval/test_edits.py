@@ -16,7 +16,7 @@ from motionllm.data.edit_kinds import CHANGING
 from motionllm.data.edits import Edit
 from motionllm.errors import MotionLLMError
 from motionllm.eval.edits import clips_of, judged, requests
-from motionllm.model import MotionLM
+from motionllm.lm.model import MotionLM
 from motionllm.motion.notation import SMALL, Notation
 
 
@@ -97,7 +97,7 @@ def test_a_model_is_measured(
     wanted = {e.request: e.change for e in requests(clips_of(Source(kind="builtin", clips=2000), "test"), 4)}
     # The first is misunderstood, the others are as they should be.
     monkeypatch.setattr(lm, "changes", lambda _, asked: ["fly", *[wanted[request] for request in asked[1:]]])
-    monkeypatch.setattr("motionllm.backend.longest", lambda _: 4096)
+    monkeypatch.setattr("motionllm.lm.backend.longest", lambda _: 4096)
     assert main(words) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["all"]["plan"] == {"change": 0.75, "rest": shown["all"]["plan"]["rest"], "right": 0.75}

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from motionllm import corpus as builtin
 from motionllm.config import EmbedderRecipe
-from motionllm.data import builtin
 from motionllm.errors import MotionLLMError
 from motionllm.eval.embedder import Embedder, Sentences, retrieval, train_embedder
 
@@ -60,7 +60,7 @@ def test_embeddings_are_on_the_sphere_and_of_the_clip_alone(tiny_embedder: Path)
 def test_sentence_features_are_means_of_hidden_states(tiny_base: Path) -> None:
     import torch
 
-    from motionllm.bases import load_base
+    from motionllm.language.bases import load_base
 
     model, tokenizer = load_base(tiny_base)
     ids = [tokenizer.bos_token_id, *tokenizer.encode(" someone jumps", add_special_tokens=False)]

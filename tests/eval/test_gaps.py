@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from motionllm import cli
+from motionllm import corpus as builtin
 from motionllm.config import Suite, check_recipe
-from motionllm.data import builtin
 from motionllm.errors import MotionLLMError
 from motionllm.eval import gaps, metrics, suite_tasks, suites
 from motionllm.eval.gaps import Gap

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from motionllm import cli
-from motionllm.data.samples import Sample
 from motionllm.data.sources import humanml3d
 from motionllm.errors import MotionLLMError
 from motionllm.eval.labels import Reader, label_scores, labels_of_folder
+from motionllm.samples import Sample
 
 BANDAI = Path(__file__).parents[2] / ".." / "shared" / "data" / "bandai"
 

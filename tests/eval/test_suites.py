@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from motionllm import cli
+from motionllm import corpus as builtin
 from motionllm.config import Suite
-from motionllm.data import builtin
 from motionllm.data.tasks import TASKS
 from motionllm.errors import MotionLLMError
 from motionllm.eval import contestants, suites
@@ -23,7 +23,7 @@ from motionllm.eval.classifier import Classifier
 from motionllm.eval.report import tables
 from motionllm.eval.suite_tasks import SUITE_TASKS
 from motionllm.eval.suites import run_suite
-from motionllm.model import MotionLM
+from motionllm.lm.model import MotionLM
 from motionllm.motion.features import features_to_joints
 
 CASES, SEED = 24, 1  # a corpus whose first captions are 24 different ones

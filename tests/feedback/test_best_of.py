@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from motionllm.data import builtin
-from motionllm.data.builtin import Spec
+from motionllm import corpus as builtin
+from motionllm.corpus import Spec
 from motionllm.eval.corpus import checked, shares
 from motionllm.feedback.ranking import Ranking
-from motionllm.model import MotionLM
+from motionllm.lm.model import MotionLM
 
 PROMPTS = 120
 

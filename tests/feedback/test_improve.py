@@ -15,7 +15,6 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from motionllm import checkpoint
 from motionllm.cli import main
 from motionllm.config import Guards, Improvement, check_recipe
 from motionllm.data.examples import collate
@@ -29,10 +28,11 @@ from motionllm.feedback.learner import learner, log_probs, snapshot
 from motionllm.feedback.ranking import Ranking
 from motionllm.feedback.report import compare
 from motionllm.feedback.sampling import Pool, rehearsal
-from motionllm.loss import cross_entropy
-from motionllm.model import MotionLM
+from motionllm.lm.loss import cross_entropy
+from motionllm.lm.model import MotionLM
 from motionllm.motion.agreement import agreement_of
 from motionllm.motion.notation import Notation
+from motionllm.runs import checkpoint
 
 Make = Callable[..., Improvement]
 
@@ -41,7 +41,7 @@ Make = Callable[..., Improvement]
 def run(
     tiny_base: Path, tiny_tokenizer: Path, tiny_recipe: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    from motionllm.train import train
+    from motionllm.training.train import train
 
     folder = tmp_path_factory.mktemp("sft") / "tied"
     train(tiny_recipe(tiny_base, tiny_tokenizer), folder)
@@ -270,7 +270,7 @@ def test_a_snapshot_says_what_the_learner_says(run: Path) -> None:
     clip = np.zeros((24, 22, 3), np.float32) + np.linspace(0, 1, 22)[None, :, None]
     lm.model.eval()
     prompts = [[lm.vocab.start_id], lm.tokenizer.encode("walk")]
-    from motionllm.decoding import likelihoods
+    from motionllm.lm.decoding import likelihoods
 
     reply = [lm.tokenizer.encode(" a person walks")] * 2
     assert likelihoods(lm.model, lm.vocab, prompts, reply) == pytest.approx(
@@ -302,7 +302,7 @@ def test_rehearsal_keeps_plain_language(
 ) -> None:
     from transformers import AutoModelForCausalLM
 
-    from motionllm.train import train
+    from motionllm.training.train import train
 
     opinionated = shutil.copytree(tiny_base_untied, tmp_path / "base")
     model = AutoModelForCausalLM.from_pretrained(opinionated)

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from motionllm.data import builtin
-from motionllm.data.builtin import Part, Spec
-from motionllm.data.samples import Question, Sample
+from motionllm import corpus as builtin
+from motionllm.corpus import Part, Spec
 from motionllm.errors import MotionLLMError
 from motionllm.feedback import judges
 from motionllm.feedback.judges import JUDGES, Judge, Panel, Result, asked, parse_weights
 from motionllm.motion import Motion
 from motionllm.motion.features import joints_to_features
 from motionllm.motion.notation import measure
+from motionllm.samples import Question, Sample
 
 KICK = Spec((Part("kick", side="left"),))
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from motionllm.motion.bvh import BVH, euler
-from motionllm.motion.bvh_writer import solve_bvh
 from motionllm.motion.clip import rest_pose
+from motionllm.motion.formats.bvh import BVH, euler
+from motionllm.motion.formats.bvh_writer import solve_bvh
 from motionllm.motion.skeleton import HUMANML3D
 
 # The 22 places as tools name them; {} stands for the side.

@@ -12,7 +12,7 @@ import pytest
 
 from motionllm import Motion
 from motionllm.cli import main
-from motionllm.data.builtin import corpus
+from motionllm.corpus import corpus
 from motionllm.motion.agreement import agreement, agreement_of, tally
 from motionllm.motion.features import features_to_joints, mirror
 from motionllm.motion.notation import PACES, POSTURES, SMALL, VERBS, Line, Notation, measure

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from motionllm import Motion
-from motionllm.data import builtin
+from motionllm import corpus as builtin
 from motionllm.errors import MotionFileError
 from motionllm.motion.skeleton import HUMANML3D
 

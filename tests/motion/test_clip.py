@@ -14,9 +14,10 @@ from scipy.spatial.transform import Rotation
 
 import motionllm
 from motionllm.errors import MotionFileError, MotionLLMError
-from motionllm.motion import Motion, arrays, budget, features
-from motionllm.motion.bvh_writer import solve_bvh, write_bvh
-from motionllm.motion.rigs import Rig
+from motionllm.motion import Motion, budget, features
+from motionllm.motion.formats import arrays
+from motionllm.motion.formats.bvh_writer import solve_bvh, write_bvh
+from motionllm.motion.formats.rigs import Rig
 from motionllm.motion.skeleton import HUMANML3D, KIT
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

@@ -11,10 +11,10 @@ import pytest
 
 from motionllm.errors import MotionFileError
 from motionllm.motion import Motion, confined
-from motionllm.motion.bvh import BVH
-from motionllm.motion.bvh_writer import write_bvh
 from motionllm.motion.confined import load_confined
-from motionllm.motion.rigs import Rig
+from motionllm.motion.formats.bvh import BVH
+from motionllm.motion.formats.bvh_writer import write_bvh
+from motionllm.motion.formats.rigs import Rig
 
 
 def renamed(walk: np.ndarray, path: Path) -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from motionllm import Motion, cli
-from motionllm.data import builtin
+from motionllm import corpus as builtin
 from motionllm.motion.feet import LEGS, contacts, lock_feet
 from motionllm.motion.skeleton import HUMANML3D
 

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from motionllm.data.builtin import corpus
+from motionllm.corpus import corpus
 from motionllm.errors import MotionLLMError
 from motionllm.motion import grammar
 from motionllm.motion.features import features_to_joints

@@ -59,7 +59,7 @@ def test_the_formats() -> None:
 
 
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from motionllm.data import builtin
+    from motionllm import corpus as builtin
 
     joints = builtin.joints(builtin.Spec((builtin.Part("kick", side="right", count=2),)), 1)
     Motion(joints).save(tmp_path / "kick.npy")

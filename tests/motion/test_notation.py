@@ -9,7 +9,7 @@ import pytest
 
 from motionllm import Motion
 from motionllm.cli import main
-from motionllm.data.builtin import Part, Spec, corpus, joints
+from motionllm.corpus import Part, Spec, corpus, joints
 from motionllm.errors import MotionLLMError
 from motionllm.motion.features import features_to_joints, mirror
 from motionllm.motion.notation import PACES, POSTURES, VERBS, Line, Notation, measure

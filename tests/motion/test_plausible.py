@@ -9,7 +9,7 @@ import pytest
 
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.motion import Motion, features, plausible
-from motionllm.motion.bvh import UPRIGHT
+from motionllm.motion.formats.bvh import UPRIGHT
 from motionllm.motion.skeleton import HUMANML3D
 
 AT = {name: j for j, name in enumerate(HUMANML3D.joints)}

@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from motionllm import corpus as builtin
 from motionllm.config import Augmentation, TokenizerTraining
-from motionllm.data import builtin
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion, motionstreamer
 from motionllm.motion.features import Root

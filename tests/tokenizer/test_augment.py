@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from motionllm import corpus as builtin
 from motionllm.config import Augmentation
-from motionllm.data import builtin
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.representation import HUMANML3D_263
 from motionllm.motion.skeleton import HUMANML3D

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from motionllm import decoding
 from motionllm.config import Recipe
-from motionllm.decoding import Request
 from motionllm.errors import MotionLLMError
-from motionllm.loss import cross_entropy
-from motionllm.model import MotionLM
-from motionllm.sampling import Sampling
+from motionllm.language.vocab import BPE_FILE, MotionVocab
+from motionllm.lm import decoding
+from motionllm.lm.decoding import Request
+from motionllm.lm.loss import cross_entropy
+from motionllm.lm.model import MotionLM
+from motionllm.lm.sampling import Sampling
 from motionllm.tokenizer.bpe import MotionBPE
-from motionllm.train import train
-from motionllm.vocab import BPE_FILE, MotionVocab
+from motionllm.training.train import train
 
 
 def sequences(count: int = 200, size: int = 40) -> list[np.ndarray]:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from motionllm import corpus as builtin
 from motionllm.cli import main
 from motionllm.config import Network
-from motionllm.data import builtin
 from motionllm.motion import Motion
 from motionllm.motion.representation import HUMANML3D_263
 from motionllm.tokenizer import MotionTokenizer

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from motionllm import corpus as builtin
 from motionllm.config import FSQ_LEVELS, Augmentation, Network, Source, TokenizerRecipe, TokenizerTraining
-from motionllm.data import builtin
 from motionllm.data.prepare import train_tokenizer
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion

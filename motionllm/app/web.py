@@ -1,0 +1,412 @@
+"""A web page to talk to a model: conversation, upload and download of clips, and a figure shown while its motion is
+generated.
+
+Built with Gradio (extra `web`). Every visitor has a separate conversation and folder on the server; the model is shared
+and handles one turn at a time. Visitors' files are read in a separate process, while others use the model.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import html
+import ipaddress
+import json
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from motionllm.app.chat import Chat, Reply, failure
+from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.files import lock
+from motionllm.lm.model import MotionLM
+from motionllm.motion import Motion
+from motionllm.motion.confined import load_confined
+from motionllm.motion.formats import READERS
+from motionllm.motion.notation import Notation
+from motionllm.motion.show.page import render, stored
+from motionllm.motion.skeleton import HUMANML3D
+
+LOOPBACK = "127.0.0.1"
+LONGEST_CLIP = 600.0  # seconds; the longest clip that can be uploaded
+UPLOADS = 50  # of one visitor
+READ_AT_ONCE = 2  # uploads
+WAITING = 256  # turns and uploads that may wait
+LINE = 2000  # characters
+FORMATS = (".bvh", ".glb", ".mp4", ".npy")
+PACE = 0.2  # seconds between two updates that are sent
+IDLE = 3600.0  # seconds after which a conversation is forgotten
+KEPT = (60, 900)  # Gradio's own copies of what goes up and down: looked at every, removed after so many seconds
+EXAMPLES = (
+    "a person waves with the left hand",
+    "What does the person do?",
+    "then jump twice",
+    "a person walks in a circle",
+)
+_WORK = "motionllm-web-"
+
+# Runs in the browser whenever the clip changes: passes it to the stage.
+_SHOW = "clip => { if (clip) document.querySelector('#stage iframe').contentWindow.postMessage(clip, '*'); }"
+
+
+@dataclass
+class Visitor:
+    """State of one visitor: a conversation, what it shows, and a folder for downloads.
+
+    read: uploaded clips and their names, not yet captioned. clips: number of clips shown.
+    """
+
+    chat: Chat
+    folder: Path
+    shown: list[dict[str, str]] = field(default_factory=list)
+    read: deque[tuple[Motion, str]] = field(default_factory=deque)
+    uploads: int = 0
+    clips: int = 0
+    seen: float = field(default_factory=time.monotonic)
+
+    def say(self, text: str, who: str = "assistant") -> None:
+        self.shown.append({"role": who, "content": text})
+
+    def excuse(self, error: Exception, path: Path, name: str) -> None:
+        """An error as a sentence of the conversation, without the server's folder of the file."""
+        self.say(failure(error).text.replace(str(path), name).replace(str(path.parent), ""))
+
+    def leave(self) -> None:
+        """Remove their files."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Visitors:
+    """Visitors by the session of their page; those idle for IDLE seconds are forgotten."""
+
+    def __init__(self, lm: MotionLM, work: Path) -> None:
+        self.lm, self.work = lm, work
+        self.there: dict[str, Visitor] = {}
+        self.lock = threading.Lock()
+
+    def __getitem__(self, session: str | None) -> Visitor:
+        now = time.monotonic()
+        with self.lock:
+            for idle in [name for name, one in self.there.items() if now - one.seen > IDLE]:
+                self.there.pop(idle).leave()
+            who = self.there.get(session or "")
+            if who is None:
+                who = Visitor(Chat(self.lm), self.work / secrets.token_hex(8))
+                if session:  # a request without a session starts a new visitor
+                    self.there[session] = who
+            who.seen = now
+            return who
+
+    def left(self, session: str | None) -> None:
+        """Called when a page closes. The conversation is kept, in case only the connection was lost."""
+        with self.lock:
+            who = self.there.get(session or "")
+        if who is not None:
+            who.leave()
+
+
+def build(lm: MotionLM, work: Path, megabytes: float = 20.0) -> Any:
+    """The page as `gradio.Blocks`. work: a folder for the visitors' files. megabytes: of an upload."""
+    gr = gradio()
+    visitors = Visitors(lm, work)
+
+    def turn(line: str, seconds: str, seed: str, candidates: float, request: Any) -> Iterator[tuple[Any, ...]]:
+        who = visitors[request.session_hash]
+        chat = who.chat
+        chat.sampling = chat.sampling.but(best_of=int(candidates))
+        who.say(line[:LINE], "user")
+        yield who.shown, gr.skip(), ""
+        pieces: list[np.ndarray] = []
+        sent = 0.0
+        who.clips += 1
+        number = who.clips
+        try:
+            for event in _turn(chat, line, seconds, seed):
+                if isinstance(event, Reply):
+                    who.say(event.text)
+                    yield who.shown, gr.skip() if event.motion is None else _clip(number, event.motion, done=True), ""
+                    continue
+                if isinstance(event, Notation):
+                    who.say(str(event))
+                    yield who.shown, gr.skip(), ""
+                    continue
+                if event is not None:
+                    pieces.append(event)
+                # Between two yields Gradio checks whether the visitor is still connected, and closes the turn if not.
+                if time.monotonic() - sent >= PACE:
+                    sent = time.monotonic()
+                    yield gr.skip(), _clip(number, chat.motion_of(pieces), done=False) if pieces else gr.skip(), ""
+        except Exception as error:  # Gradio's default message is just "Error"
+            who.say(failure(error).text)
+            yield who.shown, gr.skip(), ""
+
+    def upload(file: str | None, request: Any) -> list[dict[str, str]]:
+        who = visitors[request.session_hash]
+        if file is not None:
+            # Gradio stores equal uploads under one path, which other visitors may be reading: do not remove it here.
+            path, name = Path(file), Path(file).name[-100:]
+            who.say(f"[{name}]", "user")
+            who.uploads += 1
+            try:
+                who.read.append((_read(path, megabytes, who.uploads), name))
+            except Exception as error:
+                who.excuse(error, path, name)
+        return who.shown
+
+    def describe(request: Any) -> tuple[Any, ...]:
+        who = visitors[request.session_hash]
+        clip = gr.skip()
+        while who.read:
+            motion, name = who.read.popleft()
+            who.clips += 1
+            try:
+                reply = who.chat.hold(motion, name)
+                who.say(f"{reply.text} It seems that {lm.caption(motion)}")
+                clip = _clip(who.clips, motion, done=True)
+            except Exception as error:
+                who.say(failure(error).text)
+        return who.shown, clip
+
+    def download(suffix: str, request: Any) -> str:
+        who = visitors[request.session_hash]
+        motion = who.chat.motion
+        if motion is None or suffix not in FORMATS:
+            raise gr.Error("There is no motion yet: say what a person does, or give a clip.", print_exception=False)
+        path = who.folder / f"motion{suffix}"
+        try:
+            who.folder.mkdir(mode=0o700, exist_ok=True)
+            (motion.canonical() if suffix == ".npy" else motion).save(path)
+        except Exception as error:
+            message = failure(error).text.replace(str(path), path.name)
+            raise gr.Error(message, print_exception=False) from None
+        return str(path)
+
+    def left(request: Any) -> None:
+        visitors.left(request.session_hash)
+
+    for handler in (turn, upload, describe, download, left):
+        handler.__annotations__["request"] = gr.Request  # Gradio reads the annotations to know what to pass
+    one_at_a_time: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model"}
+    with gr.Blocks(title="motionllm", analytics_enabled=False, delete_cache=KEPT) as page:
+        clip = gr.Textbox(visible="hidden", elem_id="clip", show_label=False)
+        with gr.Row():
+            with gr.Column():
+                talk = gr.Chatbot(label="motionllm", elem_id="talk", height=420, render_markdown=False, buttons=[],
+                                  placeholder="Say what a person does; ask about it; change it.")  # fmt: skip
+                line = gr.Textbox(label="Say", elem_id="line", max_length=LINE, autofocus=True)
+                send = gr.Button("Send", variant="primary", elem_id="send")
+                gr.Examples([[example] for example in EXAMPLES], line)
+                given = gr.File(label=f"Talk about a clip of your own ({', '.join(READERS)}, up to {megabytes:g} MB)",
+                                file_types=list(READERS), elem_id="upload", height=150)  # fmt: skip
+            with gr.Column():
+                gr.HTML(f'<iframe title="the motion" sandbox="allow-scripts" srcdoc="{html.escape(_stage())}" '
+                        'style="width: 100%; height: 420px; border: 0"></iframe>', elem_id="stage")  # fmt: skip
+                with gr.Row():
+                    seconds = gr.Textbox(label="Seconds", placeholder="4, 2-4, or as it likes", max_length=12,
+                                         elem_id="seconds")  # fmt: skip
+                    seed = gr.Textbox(label="Seed", placeholder="anew each time", max_length=18, elem_id="seed")
+                    candidates = gr.Slider(
+                        1, 8, min(8, lm.sampling.best_of or 1), step=1, label="Best of (1 is shown while it is written)"
+                    )
+                with gr.Row():
+                    suffix = gr.Radio(list(FORMATS), value=FORMATS[0], label="Download as", elem_id="suffix")
+                    make = gr.Button("Make the file", elem_id="make")
+                file = gr.File(label="The file", interactive=False, elem_id="file", height=80)
+        for event in (line.submit, send.click):
+            event(turn, [line, seconds, seed, candidates], [talk, clip, line], **one_at_a_time)
+        given.upload(upload, [given], [talk], concurrency_limit=READ_AT_ONCE).then(
+            describe, None, [talk, clip], **one_at_a_time
+        )
+        make.click(download, [suffix], [file], concurrency_limit=READ_AT_ONCE)
+        clip.change(None, [clip], None, js=_SHOW)
+        page.unload(left)
+    return page.queue(max_size=WAITING)
+
+
+def serve(
+    lm: MotionLM,
+    host: str = LOOPBACK,
+    port: int = 7860,
+    megabytes: float = 20.0,
+    wait: bool = True,
+    names: Sequence[str] = (),
+) -> Any:
+    """Serve the page until interrupted; wait=False returns the running `gradio.Blocks`, for `close()`.
+
+    names: host names under which the page is reached, besides this machine and `host` (see `Guard`). Raises
+    MotionLLMError where the address cannot be bound.
+    """
+    from starlette.middleware import Middleware
+
+    gr = gradio()
+    files = contextlib.ExitStack()
+    atexit.register(files.close)
+    work = files.enter_context(_work())
+    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["monospace"]}  # none from elsewhere
+    try:
+        page = build(lm, work, megabytes)
+        page.work = files
+        page.launch(server_name=host, server_port=port, max_file_size=f"{max(1, int(megabytes * 1000))}kb", share=False,
+                    prevent_thread_lock=not wait, quiet=True, show_error=False, ssr_mode=False, run_history=False,
+                    footer_links=[], theme=gr.themes.Base(**fonts),
+                    app_kwargs={"middleware": [Middleware(Guard, host=host, names=names)]})  # fmt: skip
+    except OSError as error:
+        files.close()
+        raise MotionLLMError(f"The page cannot be served at {host}:{port} ({error}); choose another --port.") from None
+    finally:
+        if wait:
+            files.close()
+    return page
+
+
+@contextlib.contextmanager
+def _work() -> Iterator[Path]:
+    """A folder for visitors' files, removed at the end; folders left by killed servers are removed first."""
+    place = Path(tempfile.gettempdir())
+    for folder in place.glob(f"{_WORK}*"):
+        with contextlib.suppress(MotionLLMError), lock(folder):  # a running server holds the lock of its folder
+            shutil.rmtree(folder, ignore_errors=True)
+    folder = place / f"{_WORK}{secrets.token_hex(8)}"
+    with lock(folder):
+        folder.mkdir(mode=0o700)
+        before = os.environ.get("GRADIO_TEMP_DIR")
+        os.environ["GRADIO_TEMP_DIR"] = str(folder / "gradio")  # it asks at every upload
+        try:
+            yield folder
+        finally:
+            if before is None:
+                del os.environ["GRADIO_TEMP_DIR"]
+            else:
+                os.environ["GRADIO_TEMP_DIR"] = before
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class Guard:
+    """ASGI middleware that admits only requests of the page itself.
+
+    Otherwise a page of another site in the same browser could talk to this server: by its address, which `Origin`
+    reveals, or by a domain that it points here (DNS rebinding), which `Host` reveals.
+
+    host: the address that is served; if that is every address of this machine, its name and literal IP addresses are
+    admitted as `Host` too, since DNS cannot redirect these. names: additional host names.
+    """
+
+    def __init__(self, app: Any, host: str = LOOPBACK, names: Collection[str] = ()) -> None:
+        self.app = app
+        self.names = {_host(f"//{name}") for name in names}
+        self.hosts = {"localhost", LOOPBACK, "::1", host.lower(), *self.names}
+        self.everywhere = host in ("0.0.0.0", "::", "")
+        if self.everywhere:
+            self.hosts.add(socket.gethostname().lower())
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = {} if scope["type"] == "lifespan" else {k.lower(): v.decode("latin-1") for k, v in scope["headers"]}
+        why = None if scope["type"] == "lifespan" else self.refused(headers.get(b"host"), headers.get(b"origin"))
+        if why is None:
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": why[:120]})
+        else:
+            plain = [(b"content-type", b"text/plain; charset=utf-8")]
+            await send({"type": "http.response.start", "status": 403, "headers": plain})
+            await send({"type": "http.response.body", "body": why.encode(errors="replace")})
+
+    def refused(self, host: str | None, origin: str | None) -> str | None:
+        """Why a request with these two headers is refused; None if it is not."""
+        name = _host(f"//{host or ''}")
+        if name not in self.hosts and not (self.everywhere and _is_address(name)):
+            return f"This page is not served as {(host or '')[:100]!r}; start it with --allow-host to have it so."
+        if origin is not None and _place(origin) != _place(f"//{host}") and _host(origin) not in self.names:
+            return f"Requests of {origin[:100]!r} are not taken: they come from another page."
+        return None
+
+
+def _host(address: str) -> str:
+    """The host name of an address, "" where it has none."""
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _place(address: str) -> str:
+    """Host and port of an address."""
+    try:
+        return urlsplit(address).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def gradio() -> Any:
+    """Import gradio. Raises MotionLLMError where it is not installed."""
+    try:
+        import gradio as module
+    except ImportError:
+        raise MotionLLMError("The page needs Gradio: run `pip install 'motionllm[web]'`.") from None
+    return module
+
+
+def _turn(chat: Chat, line: str, seconds: str, seed: str) -> Iterator[np.ndarray | Notation | Reply | None]:
+    if len(line) > LINE:
+        yield Reply(f"That is {len(line)} characters long; {LINE} are read.", failed=True)
+        return
+    try:
+        chat.commands["seconds"](seconds.strip())
+        chat.commands["seed"](seed.strip())
+    except MotionLLMError as error:
+        yield Reply(str(error), failed=True)
+        return
+    yield from chat.turn(line)
+
+
+def _read(path: Path, megabytes: float, uploads: int) -> Motion:
+    """Read an uploaded clip. Raises MotionLLMError for too many, too large or too long clips, and for files without
+    motion.
+    """
+    if uploads > UPLOADS:
+        raise MotionLLMError(f"{UPLOADS} clips were given; reload the page for more.")
+    if path.suffix.lower() not in READERS:
+        raise MotionFileError(f"{path.name}: motion is read from {', '.join(READERS)}.")
+    if path.stat().st_size > megabytes * 1e6:
+        raise MotionFileError(f"{path.name}: is {path.stat().st_size / 1e6:.0f} MB; {megabytes:g} are read.")
+    motion = load_confined(path)
+    if motion.duration > LONGEST_CLIP:
+        raise MotionFileError(f"{path.name}: is {motion.duration:.0f} s long; {LONGEST_CLIP:g} are read. Cut it.")
+    return motion
+
+
+def _clip(number: int, motion: Motion, done: bool) -> str:
+    """The message to the stage that shows a clip."""
+    body = motion.body()
+    return json.dumps({"clip": number, "done": done, **stored(body.joints, body.fps)}, separators=(",", ":"))
+
+
+def _stage() -> str:
+    """The page within the page: a figure that stands until it is told to move."""
+    standing = np.zeros((1, len(HUMANML3D.joints), 3))
+    assert HUMANML3D.lengths is not None
+    for joint, parent in enumerate(HUMANML3D.parents):
+        if parent >= 0:
+            standing[0, joint] = standing[0, parent] + HUMANML3D.axes[joint] * HUMANML3D.lengths[joint]
+    standing[..., 1] -= standing[..., 1].min()
+    return render(Path(__file__).with_name("stage.html"), [stored(standing, HUMANML3D.fps)])

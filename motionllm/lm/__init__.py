@@ -1,0 +1,1 @@
+"""The language model that speaks motion: decoding, loss, adapters, engines, and `MotionLM`."""

@@ -1,0 +1,333 @@
+"""Decoding under the motion grammar: batched, cached, projecting only on the rows that may follow.
+
+Inside a motion only codes may follow, of the part of the body whose turn it is, and between steps, after the least
+length, its end; outside, no code may. Outputs are never repaired: what cannot be had raises an error. Notations, which
+a motion may begin with as its plan, have a grammar of their own (`spelling`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from motionllm.errors import MotionLLMError
+from motionllm.language.vocab import MotionVocab
+from motionllm.lm.cached import CachedModel, CausalLM, body_of
+from motionllm.lm.loss import cross_entropy, logits, output_rows
+from motionllm.lm.sampling import GREEDY, Sampling
+
+LONGEST_LOOP = 24  # tokens
+OVERLAP = 12  # steps that a window goes on from
+
+# An int seeds row i of a batch with (seed, i); or numbers for each row. What a row draws depends on no other row.
+Seed = int | Sequence[tuple[int, ...]] | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One motion to decode.
+
+    prompt: token ids that open the assistant's turn. min_steps, max_steps: bounds of its length, the given steps
+    included; equal bounds give an exact length, also where tokens are pieces of several codes. given: codes, in whole
+    steps, that it begins with. unconditional: the prompt without its text, for guidance. plan_ids: of the first step
+    that the model is shown and one past the last → token ids of the plan for these, which stand before the codes;
+    `unconditional` has no plan.
+    """
+
+    prompt: Sequence[int]
+    min_steps: int
+    max_steps: int
+    given: Sequence[int] = ()
+    unconditional: Sequence[int] = ()
+    plan_ids: Callable[[int, int], Sequence[int]] | None = None
+
+
+class _Batch:
+    """The motions of a batch while they are decoded.
+
+    window: the most codes that the model is shown of one. codes: of each motion those that it is shown. n_codes,
+    n_visible (n,): how many codes each motion has, and how many of them are shown. alive (n,): those that go on.
+    """
+
+    def __init__(self, requests: Sequence[Request], vocab: MotionVocab, window: int) -> None:
+        self.requests, self.vocab, self.window = requests, vocab, window
+        parts = vocab.parts
+        self.codes = [list(request.given) for request in self.requests]
+        self.n_codes = torch.tensor([len(codes) for codes in self.codes])
+        self.n_visible = self.n_codes.clone()
+        self.min_codes = torch.tensor([request.min_steps for request in self.requests]) * parts
+        self.max_codes = torch.tensor([request.max_steps for request in self.requests]) * parts
+        if (self.min_codes < 1).any() or (self.max_codes < torch.maximum(self.min_codes, self.n_codes)).any():
+            raise MotionLLMError("A motion needs at least one step, and its longest length not below its shortest.")
+        self.alive = self.n_codes < self.max_codes
+        self.allowed = torch.stack([self.vocab.allowed(part) for part in range(parts)])
+
+    def full(self) -> bool:
+        """Whether the model can be shown no more of one of the motions that go on."""
+        return bool((self.n_visible[self.alive] >= self.window).any())
+
+    def slide(self) -> None:
+        """Show the model the last OVERLAP steps of each motion alone, and what it has of the next step."""
+        parts = self.vocab.parts
+        self.codes = [codes[-OVERLAP * parts - len(codes) % parts :] for codes in self.codes]
+        self.n_visible = torch.tensor([len(codes) for codes in self.codes])
+
+    def prompts(self, active: Tensor, guided: bool) -> list[list[int]]:
+        """Token ids of these motions as they are now; guided: then of the same without their text."""
+        parts = self.vocab.parts
+        conditional, unconditional = [], []
+        for i in active.tolist():
+            request = self.requests[i]
+            start, *ids, _ = self.vocab.encode(np.array(self.codes[i], np.int64))
+            first = (int(self.n_codes[i]) - len(self.codes[i])) // parts
+            last = min(first * parts + self.window, int(self.max_codes[i])) // parts
+            plan = request.plan_ids(first, last) if request.plan_ids else ()
+            conditional.append([*request.prompt, start, *plan, *ids])
+            if guided:
+                unconditional.append([*request.unconditional, start, *ids])
+        return conditional + unconditional
+
+    def barred(self, active: Tensor) -> Tensor:
+        """(k, 1 + pieces): whether the end, and each piece, must not come next in these motions."""
+        n_codes = self.n_codes[active]
+        barred = ~self.allowed[n_codes % self.vocab.parts]
+        barred[n_codes < self.min_codes[active], 0] = True
+        room = torch.minimum(self.max_codes - self.n_codes, self.window - self.n_visible)[active]
+        barred[:, 1:] |= self.vocab.lengths > room[:, None]
+        return barred
+
+    def add(self, drawn: Tensor) -> list[tuple[int, ...]]:
+        """Take the tokens (n,) drawn, 0 for the end. Returns the codes that each motion gains."""
+        self.alive &= drawn > 0
+        gained = [
+            self.vocab.pieces[token - 1] if alive else ()
+            for token, alive in zip(drawn.tolist(), self.alive.tolist(), strict=True)
+        ]
+        for codes, piece in zip(self.codes, gained, strict=True):
+            codes.extend(piece)
+        n_gained = torch.tensor([len(piece) for piece in gained])
+        self.n_codes, self.n_visible = self.n_codes + n_gained, self.n_visible + n_gained
+        return gained
+
+
+def motions(
+    model: CausalLM,
+    vocab: MotionVocab,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    *,
+    seed: Seed = None,
+    window: int | None = None,
+) -> list[list[int]]:
+    """Codes of one motion for each request, the given ones included. See `places`."""
+    codes = [list(request.given) for request in requests]
+    for place in places(model, vocab, requests, sampling, seed=seed, window=window):
+        for own, gained in zip(codes, place, strict=True):
+            own.extend(gained)
+    return codes
+
+
+@torch.inference_mode()
+def places(
+    model: CausalLM,
+    vocab: MotionVocab,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    *,
+    seed: Seed = None,
+    window: int | None = None,
+) -> Iterator[list[tuple[int, ...]]]:
+    """The codes of the next token of every motion, as soon as it is drawn; none for a motion that has ended. The given
+    codes are not yielded.
+
+    window: the most steps that the model is shown at once; a longer motion goes on from its last OVERLAP steps, as if
+    it had begun with them. Guidance (Ho and Salimans 2022): scores are taken from those after `unconditional` by
+    `sampling.guidance` times the way to those after the prompt.
+    """
+    guided = sampling.guidance != 1
+    if guided and not all(request.unconditional for request in requests):
+        raise MotionLLMError("Guidance needs a prompt without text for each motion.")
+    if window is not None and window <= OVERLAP:
+        raise MotionLLMError(f"A window of {window} steps shows no more than the {OVERLAP} that it goes on from.")
+    longest = max((request.max_steps for request in requests), default=0) * vocab.parts
+    batch = _Batch(requests, vocab, longest + 1 if window is None else window * vocab.parts)
+    random = generators(seed, len(requests))
+    head = output_rows(model, vocab)[1][1:].float()  # the end, then the pieces
+    config = model.config.get_text_config()
+    drawn = torch.zeros_like(batch.n_codes)
+    active = torch.arange(len(requests))  # the motions that are in the model's cache
+    cached = None
+    while batch.alive.any():
+        if cached is None or batch.full():
+            if batch.full():
+                batch.slide()
+            active = batch.alive.nonzero()[:, 0]
+            cached = CachedModel(model, batch.prompts(active, guided))
+            hidden = cached.start()
+        else:
+            if not batch.alive[active].all():
+                kept = front_rows(batch.alive[active])
+                cached.keep(torch.cat([kept, kept + len(active)]) if guided else kept)
+                active = active[kept]
+            ids = torch.where(drawn > 0, drawn - 1 + vocab.first_id, vocab.end_id)[active]
+            hidden = cached.step(ids.repeat(2) if guided else ids)
+        scores = logits(hidden, head, config).cpu()
+        if guided:
+            with_text, without = scores.chunk(2)
+            scores = without + sampling.guidance * (with_text - without)
+        scores = scores.masked_fill(batch.barred(active), -torch.inf)
+        drawn[active] = draw(scores, sampling, [random[i] for i in active.tolist()])
+        gained = batch.add(drawn)
+        if any(gained):
+            yield gained
+        batch.alive &= batch.n_codes < batch.max_codes
+
+
+@torch.inference_mode()
+def texts(
+    model: CausalLM,
+    vocab: MotionVocab,
+    prompts: Sequence[Sequence[int]],
+    stop: int,
+    sampling: Sampling = GREEDY,
+    *,
+    max_tokens: int = 64,
+    seed: Seed = None,
+    loops: bool = False,
+) -> list[list[int]]:
+    """Ids of a text reply for each prompt, without the `stop` id that ends the turn; no motion id can occur, and
+    unless `loops` may, nothing is said three times in a row (`repeating`).
+    """
+    random = generators(seed, len(prompts))
+    head = output_rows(model, vocab)[0].float()
+    config = model.config.get_text_config()
+    cached = CachedModel(model, prompts)
+    replies: list[list[int]] = [[] for _ in prompts]
+    alive = [True] * len(prompts)
+    hidden = cached.start()
+    for _ in range(max_tokens):
+        scores = logits(hidden, head, config)
+        for i, ids in enumerate(replies):
+            if alive[i] and not loops and (again := repeating(ids)):
+                scores[i, again] = -torch.inf
+        drawn = draw(scores, sampling, random)
+        for i, token in enumerate(drawn.tolist()):
+            if alive[i] and token != stop:
+                replies[i].append(token)
+            else:
+                alive[i] = False
+        if not any(alive):
+            break
+        hidden = cached.step(drawn)
+    return replies
+
+
+def repeating(ids: Sequence[int]) -> list[int]:
+    """The ids that would begin to say for the third time in a row what was said twice, two to LONGEST_LOOP tokens long,
+    or a single token for the fifth time (digits are tokens, and numbers have zeros).
+
+    A reply of a small model that begins to repeat itself does so without end: each repetition makes the next likelier.
+    """
+    again = [ids[-1]] if len(ids) >= 4 and len(set(ids[-4:])) == 1 else []
+    longest = min(LONGEST_LOOP, len(ids) // 2)
+    return again + [ids[-size] for size in range(2, longest + 1) if ids[-size:] == ids[-2 * size : -size]]
+
+
+@torch.inference_mode()
+def likelihoods(
+    model: CausalLM,
+    vocab: MotionVocab,
+    prompts: Sequence[Sequence[int]],
+    replies: Sequence[Sequence[int]],
+    batch: int = 32,
+) -> list[float]:
+    """Log-likelihood in nats of each text reply (ids) after its prompt."""
+    head = output_rows(model, vocab)[0].float()
+    config = model.config.get_text_config()
+    return [
+        float(torch.log_softmax(logits(hidden, head, config), dim=-1).gather(1, reply[:, None]).sum())
+        for hidden, reply in _before(model, prompts, replies, batch)
+    ]
+
+
+@torch.inference_mode()
+def motion_likelihoods(
+    model: CausalLM,
+    vocab: MotionVocab,
+    prompts: Sequence[Sequence[int]],
+    replies: Sequence[Sequence[int]],
+    batch: int = 32,
+) -> list[float]:
+    """Log-likelihood in nats, under the grammar, of motion ids that go on after a prompt that ends within a motion."""
+    return [
+        -float(cross_entropy(hidden, reply, model, vocab)[0])
+        for hidden, reply in _before(model, prompts, replies, batch)
+    ]
+
+
+def _before(
+    model: CausalLM, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], batch: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """For each pair of prompt and reply: the hidden states (n, d) that predict the reply's ids, and these ids (n,)."""
+    body = body_of(model)
+    device = next(model.parameters()).device
+    for start in range(0, len(prompts), batch):
+        pairs = list(zip(prompts[start : start + batch], replies[start : start + batch], strict=True))
+        length = max(len(p) + len(r) for p, r in pairs)
+        ids = torch.zeros((len(pairs), length), dtype=torch.long, device=device)
+        for i, (prompt, reply) in enumerate(pairs):
+            ids[i, : len(prompt) + len(reply)] = torch.tensor([*prompt, *reply])
+        # Padding stands at the end, where a causal model cannot see it from before.
+        hidden = body(input_ids=ids, use_cache=False).last_hidden_state
+        for i, (prompt, reply) in enumerate(pairs):
+            place = slice(len(prompt) - 1, len(prompt) + len(reply) - 1)
+            yield hidden[i, place], torch.tensor(reply, dtype=torch.long, device=device)
+
+
+def front_rows(alive: Tensor) -> Tensor:
+    """The rows (k,) that are alive (n,), in an order that moves few: the last ones fill gaps."""
+    rows = alive.nonzero()[:, 0]
+    order = torch.arange(len(rows))
+    order[~alive[: len(rows)]] = rows[rows >= len(rows)]
+    return order
+
+
+def generators(seed: Seed, rows: int) -> list[np.random.Generator]:
+    """A random generator for each row of a batch. Raises MotionLLMError for a negative seed."""
+    if seed is None:
+        return [np.random.default_rng() for _ in range(rows)]
+    seeds = [(seed, i) for i in range(rows)] if isinstance(seed, int) else list(seed)
+    if len(seeds) != rows or any(number < 0 for numbers in seeds for number in numbers):
+        raise MotionLLMError(f"A seed is a whole number from 0 on, got {seed!r}.")
+    return [np.random.default_rng(numbers) for numbers in seeds]
+
+
+def draw(scores: Tensor, sampling: Sampling, random: Sequence[np.random.Generator]) -> Tensor:
+    """One index per row of (n, V) scores, on the CPU so that a seed gives the same draw on every device."""
+    scores = scores.cpu()
+    if sampling.temperature < 1e-4:
+        return scores.argmax(-1)
+    shares, index = torch.softmax(scores.double() / sampling.temperature, dim=-1), None
+    if sampling.top_k or sampling.top_p < 1:
+        width = shares.shape[-1]
+        shares, index = shares.topk(min(sampling.top_k or width, width), dim=-1)
+        shares = shares / shares.sum(-1, keepdim=True)
+        shares[shares.cumsum(-1) - shares >= sampling.top_p] = 0
+    summed = shares.cumsum(-1)
+    at = torch.tensor([[r.random()] for r in random], dtype=torch.double)
+    # The first place whose sum is above the draw: one with a share of nothing is never it.
+    chosen = torch.searchsorted(summed / summed[:, -1:], at, right=True)
+    return (chosen if index is None else index.gather(-1, chosen))[:, 0]
+
+
+@torch.inference_mode()
+def starts_motion(model: CausalLM, vocab: MotionVocab, prompt: Sequence[int]) -> bool:
+    """Whether the model would open its reply with a motion rather than with its likeliest word."""
+    text_rows, motion_rows = output_rows(model, vocab)
+    config = model.config.get_text_config()
+    hidden = CachedModel(model, [prompt]).start()
+    return bool(logits(hidden, motion_rows[:1], config)[0, 0] > logits(hidden, text_rows, config).max())

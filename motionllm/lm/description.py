@@ -1,0 +1,160 @@
+"""Text from motion: captions, timelines, and answers to questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from motionllm.data.asked import tells
+from motionllm.data.queries import Query
+from motionllm.data.tasks import TASKS
+from motionllm.errors import MotionLLMError, unknown
+from motionllm.lm.prompting import Prompting
+from motionllm.lm.sampling import Sampling
+from motionllm.motion import Motion
+from motionllm.motion.notation import Notation
+
+
+class Description(Prompting):
+    """A MotionLM's captions and answers."""
+
+    def caption(self, motion: Motion | np.ndarray) -> str:
+        """A sentence that says what the person in the motion does."""
+        return self.caption_batch([motion])[0]
+
+    def captions(
+        self,
+        motion: Motion | np.ndarray,
+        n: int,
+        seed: int | None = None,
+        *,
+        temperature: float = 0.7,
+        top_p: float = 0.95,
+        top_k: int = 0,
+    ) -> list[str]:
+        """n sentences: first that of `caption`, then n − 1 that are drawn."""
+        if n < 1:
+            raise MotionLLMError(f"n is {n}; ask for at least one caption.")
+        sampling = Sampling(temperature=temperature, top_p=top_p, top_k=top_k)
+        part = self.motion_part(motion)
+        drawn = self.say([self._asking("caption", motion=part)] * (n - 1), sampling, seed=seed) if n > 1 else []
+        return [*self._captions([part]), *drawn]
+
+    def caption_batch(self, motions: Sequence[Motion | np.ndarray]) -> list[str]:
+        """One caption a motion (a Motion, joints, or features), decoded side by side.
+
+        An adapter that is shown the notation writes one from the codes and one from what is shown; the first of the two
+        that tells the measured notation as well as its own sentence does (`data.asked.tells`) is given, else that
+        sentence.
+        """
+        return self._captions([self.motion_part(motion) for motion in motions])
+
+    def _captions(self, shown: Sequence[dict[str, Any]]) -> list[str]:
+        read = [i for i, part in enumerate(shown) if part.get("notation")]
+        also = [{"codes": shown[i]["codes"]} for i in read if "codes" in shown[i]]
+        said = self.say([self._asking("caption", motion=part) for part in (*shown, *also)])
+        from_codes = iter(said[len(shown) :])
+        for i in read:
+            notation = Notation.parse(shown[i]["notation"])
+            own = notation.sentence()
+            several = [next(from_codes), said[i]] if "codes" in shown[i] else [said[i]]
+            least = tells(own, notation)
+            # "walk" tells as much as "a person walks", and is no sentence.
+            said[i] = next((t for t in several if len(t.split()) > 2 and tells(t, notation) >= least), own)
+        return said[: len(shown)]
+
+    def timeline(
+        self, motion: Motion | np.ndarray, every: float = 1.0, window: float = 4.0, batch: int = 32
+    ) -> list[tuple[float, float, str]]:
+        """(from, to, caption) over a clip of any length: what is done at each `every` seconds, told by the `window`
+        seconds around them; neighbours with one caption are one entry.
+
+        Raises MotionLLMError for `every` or `window` of less than a step, or a window shorter than `every`.
+        """
+        down = self.motion_tokenizer.frames_per_step
+        step = 1 / self.motion_tokenizer.steps_per_second
+        if not (step <= every <= window <= 2 * self.window):
+            raise MotionLLMError(
+                f"Captions every {every:g} s of {window:g} s each were asked for; a step of motion is {step:g} s; "
+                f"each caption needs as many seconds as it stands for, and no more than about {2 * self.window:.0f}."
+            )
+        features = self.motion_tokenizer.features(motion)
+        codes = self.motion_tokenizer.encode(features)
+        total = len(codes) // self.vocab.parts * step
+        begins = np.arange(max(1, round(total / every))) * every
+        pieces = []
+        for begin in np.clip(begins + (every - window) / 2, 0, max(0.0, total - window)):
+            first, last = round(begin / step), round(begin / step) + round(window / step)
+            piece = codes[first * self.vocab.parts : last * self.vocab.parts]
+            pieces.append(self._part(piece, features[first * down : last * down]))
+        said = [text for i in range(0, len(pieces), batch) for text in self._captions(pieces[i : i + batch])]
+        entries: list[tuple[float, float, str]] = []
+        for begin, end, caption in zip(begins.tolist(), [*begins[1:].tolist(), total], said, strict=True):
+            if entries and entries[-1][2] == caption:
+                begin = entries.pop()[0]
+            entries.append((begin, end, caption))
+        return entries
+
+    def ask(self, motion: Motion | np.ndarray, question: str) -> str:
+        """The answer to a question about the motion. Raises MotionLLMError for an empty question."""
+        return self.ask_batch([motion], [question])[0]
+
+    def ask_batch(self, motions: Sequence[Motion | np.ndarray], questions: Sequence[str]) -> list[str]:
+        """One answer for each pair of motion and question, decoded side by side.
+
+        An adapter that writes queries (`queries`) answers by them from the measured notation, exactly; what no query
+        asks, and what the notation does not say, it answers in its own words.
+        """
+        if any(not q.strip() for q in questions):
+            raise MotionLLMError("The question is empty; ask something about the motion.")
+        asked = [(self.motion_part(m), q.strip()) for m, q in zip(motions, questions, strict=True)]
+        answers: list[str | None] = [None] * len(asked)
+        measured = [i for i, (part, _) in enumerate(asked) if part.get("notation")] if self.queries else []
+        for i, query in zip(measured, self.queried([asked[i][1] for i in measured]), strict=True):
+            answers[i] = query.answer(Notation.parse(asked[i][0]["notation"]))
+        rest = [self._asking("question", motion=part, question=q)
+                for (part, q), answer in zip(asked, answers, strict=True) if answer is None]  # fmt: skip
+        own = iter(self.say(rest) if rest else [])
+        return [next(own) if answer is None else answer for answer in answers]
+
+    def answer(self, task: str, **given: Any) -> str:
+        """The answer to any task that is answered in words (`data/tasks.py`), given what its record names:
+        `answer("forecast", beginning=motion)`. A motion is a Motion, joints, or features.
+
+        Raises MotionLLMError for a task that is unknown or answered by motion, and where something else is given.
+        """
+        words = {task.name: task for task in TASKS.values() if task.fill and not task.moves}
+        if task not in words:
+            raise MotionLLMError(f"It cannot be answered: {unknown('task in words', task, words)}.")
+        if given.keys() != {*words[task].given}:
+            raise MotionLLMError(f"The task {task!r} is given {', '.join(words[task].given)}; name these and no other.")
+        values = {
+            name: one if isinstance(one, str | int | float) else self.motion_part(one) for name, one in given.items()
+        }
+        return self.say([self._asking(task, **values)])[0]
+
+    @property
+    def queries(self) -> bool:
+        """Whether answers are looked up in the notation: it is `shown`, and the model was trained to write queries of
+        it (the task `query`).
+        """
+        learned = self.recipe.data.tasks.get("query", 0) > 0 and bool(self.templates.tasks.get("query"))
+        return learned and self.shown != "codes"
+
+    def queried(self, questions: Sequence[str]) -> list[Query]:
+        """What questions ask of a notation; `none` for one whose answer no notation holds. No motion is needed.
+
+        The model writes freely: words that are no query, as "does juggle", are `none` too. Held to valid queries it
+        would name the nearest verb there is. Raises MotionLLMError where it was not trained to (`queries`).
+        """
+        if not questions:
+            return []
+        if not self.queries:
+            raise MotionLLMError(
+                "This adapter looks no answers up: it was not trained with `data.notation` and the task `query`, or it "
+                "is shown codes alone. Ask about a motion instead (`ask`)."
+            )
+        texts = self.say([self._asking("query", question=q) for q in questions])
+        return [Query.read(text) for text in texts]

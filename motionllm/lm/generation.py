@@ -1,0 +1,248 @@
+"""Motion from text: whole, side by side, best of several, or in pieces while it is drawn."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from motionllm.errors import MotionLLMError
+from motionllm.lm.planning import Clips, Order, Plan, Planning, Seconds
+from motionllm.lm.prompting import drained
+from motionllm.lm.sampling import BEST_OF, Sampling
+from motionllm.motion import Motion
+from motionllm.motion.agreement import agreement_of
+
+# Texts and motions (codes) made for them → a score each, by which the best is kept.
+Judge = Callable[[Sequence[str], Sequence[Sequence[int]]], Sequence[float]]
+
+
+class Generation(Planning):
+    """A MotionLM's motions."""
+
+    def generate(
+        self,
+        text: str,
+        seconds: Seconds = None,
+        n: int = 1,
+        seed: int | None = None,
+        *,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        top_k: int | None = None,
+        guidance: float | None = None,
+        best_of: int | None = None,
+        sampling: Sampling | None = None,
+        start: Motion | np.ndarray | None = None,
+        end: Motion | np.ndarray | None = None,
+        judge: Judge | None = None,
+        plan: Plan = None,
+    ) -> Motion | list[Motion]:
+        """Motion that does what `text` says; a list for n > 1.
+
+        seconds: exact duration to a frame; a pair bounds it; None leaves it to the model. Above `window` seconds the
+        model sees the last of them alone while it goes on. The same seed gives the same motion.
+        temperature: 0 is greedy. top_p, top_k: draw from the likeliest tokens alone. guidance: above 1, away from what
+        the model does without the text, at twice the cost; for adapters trained with `data.drop_text`. best_of: how
+        many are made for each one that is given, which is the one that `judge` scores highest, or else keeps best to
+        the plan (`motion.agreement`), or without a plan the one of which the model would most likely say `text`. What
+        of these five is None is taken from `sampling`, and where that is None from the adapter's own (`self.sampling`:
+        by default temperature 0.8, top_p 0.95, top_k 0 for all, guidance 1 for none, best_of 8, or 1 on an engine
+        without judge and plan).
+        start: a clip that the motion begins with; end: one that it ends with, of several ways to it the one that `end`
+        follows most likely. Both count in `seconds`, come back as the motion tokenizer keeps them, and `end` is where
+        the way to it leads. plan: the notation that the motion is to follow, or its text, which then says the duration
+        too; None: one that the model writes first, where it was trained to (`plans`); False: none. All candidates
+        follow one plan. Raises MotionLLMError for an empty text, a duration not within 0.2 to 60 s or not above that of
+        the clips, `end` without an exact one, guidance of an adapter that has none, or a plan that is no notation, is
+        not as long as `seconds`, or is given to an adapter that follows none.
+        """
+        if n < 1:
+            raise MotionLLMError(f"n is {n}; ask for at least one motion.")
+        sampling = (sampling or self.sampling).but(
+            temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance, best_of=best_of
+        )
+        motions = self.generate_batch(
+            [text] * n, [seconds] * n, seed, sampling=sampling, start=start, end=end, judge=judge, plan=plan
+        )
+        return motions if n > 1 else motions[0]
+
+    def generate_batch(
+        self,
+        texts: Sequence[str],
+        seconds: Sequence[Seconds] | None = None,
+        seed: int | Sequence[int] | None = None,
+        *,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        top_k: int | None = None,
+        guidance: float | None = None,
+        best_of: int | None = None,
+        sampling: Sampling | None = None,
+        start: Clips = None,
+        end: Clips = None,
+        judge: Judge | None = None,
+        plan: Plan | Sequence[Plan] = None,
+    ) -> list[Motion]:
+        """One Motion per text, decoded side by side. See `generate`. seed: one for all, or one per text, which then
+        gives what `generate` gives for that text and seed. start, end: a clip for all, or one per text (a Motion,
+        joints, features, or codes). plan: one for all, or one per text.
+        """
+        sampling = (sampling or self.sampling).but(
+            temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance, best_of=best_of
+        )
+        drawn = drained(self._drawn(texts, seconds, seed, sampling, start=start, end=end, judge=judge, plan=plan))
+        return [self._motion(codes, frames) for codes, frames in drawn]
+
+    def generating(
+        self,
+        text: str,
+        seconds: Seconds = None,
+        seed: int | None = None,
+        *,
+        sampling: Sampling | None = None,
+        start: Motion | np.ndarray | None = None,
+        end: Motion | np.ndarray | None = None,
+        plan: Plan = None,
+    ) -> Generator[None, None, tuple[Motion, np.ndarray]]:
+        """`generate` for who may change their mind: yields after each step of decoding, and returns the motion and its
+        codes (n,). It ends where it is closed.
+        """
+        steps = self._drawn([text], [seconds], seed, sampling or self.sampling, start=start, end=end, plan=plan)
+        ((codes, frames),) = yield from steps
+        return self._motion(codes, frames), np.array(codes, np.int64)
+
+    def stream(
+        self,
+        text: str,
+        seconds: Seconds = None,
+        seed: int | None = None,
+        *,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        top_k: int | None = None,
+        guidance: float | None = None,
+        sampling: Sampling | None = None,
+        start: Motion | np.ndarray | None = None,
+        plan: Plan = None,
+        codes: list[int] | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Pieces of joints (k, 22, 3) in metres, as they are made: `Motion` of them all is the clip.
+
+        `Representation.finished` makes it the motion that `generate` gives for the same seed and best_of 1; the pieces
+        stand where the motion tokenizer has put them, because the floor is known at the end alone. To have the plan
+        before the frames, ask for it by `plan` and give it here. codes: a list that the codes are put into.
+        """
+        sampling = (sampling or self.sampling).but(temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance)
+        self._check_guidance(sampling)
+        wanted = self._wanted(plan, 1)
+        given = [] if start is None else self._codes(start).tolist()
+        (order,) = drained(self.planned([self.order(text, seconds, given, [])], wanted, seed, sampling))
+        places = self.backend.places([order], sampling, seed=seed, window=self._window)
+        return self._pieces(given, places, order.frames, [] if codes is None else codes)
+
+    def _drawn(
+        self,
+        texts: Sequence[str],
+        seconds: Sequence[Seconds] | None,
+        seed: int | Sequence[int] | None,
+        sampling: Sampling,
+        *,
+        start: Clips = None,
+        end: Clips = None,
+        judge: Judge | None = None,
+        plan: Plan | Sequence[Plan] = None,
+    ) -> Generator[None, None, list[tuple[list[int], int | None]]]:
+        """Codes of what `generate_batch` returns, and where each is cut; yields after each step of decoding."""
+        wanted = self._wanted(plan, len(texts))
+        ranks = judge is not None or all(wanted) or self.backend.can("likelihoods")
+        best_of = sampling.best_of or (BEST_OF if ranks else 1)
+        if not sampling.temperature:
+            best_of = 1  # greedy ones are all the same
+        if best_of > 1 and not ranks:
+            self.backend.require("likelihoods")
+        self._check_guidance(sampling)
+        begins, ends = (self._clips(clip, len(texts)) for clip in (start, end))
+        lengths = seconds if seconds is not None else [None] * len(texts)
+        orders = [self.order(*row) for row in zip(texts, lengths, begins, ends, strict=True)]
+        orders = yield from self.planned(orders, wanted, seed, sampling)
+        many = [order for order in orders for _ in range(best_of)]
+        seeds = [(s, i) for s in seed for i in range(best_of)] if isinstance(seed, Sequence) else seed
+        drawn = yield from self._write(many, sampling, seed=seeds)
+        if best_of > 1:
+            after = [codes for codes in ends for _ in range(best_of)]
+            whole = [[*codes, *end] for codes, end in zip(drawn, after, strict=True)]
+            scores: Sequence[Any]
+            if judge:
+                scores = judge([order.text for order in many], whole)
+            elif any(after) and self.backend.can("likelihoods"):
+                scores = self._follows(many, drawn, after)
+            else:
+                scores = self._keeps(many, whole)
+            groups = [range(first, first + best_of) for first in range(0, len(drawn), best_of)]
+            drawn = [drawn[max(group, key=scores.__getitem__)] for group in groups]
+        return [([*codes, *end], order.frames) for codes, end, order in zip(drawn, ends, orders, strict=True)]
+
+    def _pieces(
+        self, given: list[int], places: Iterator[list[tuple[int, ...]]], frames: int | None, codes: list[int]
+    ) -> Iterator[np.ndarray]:
+        decoder, left = self.motion_tokenizer.stream(), frames if frames is not None else sys.maxsize
+        for some in chain([given] if given else [], (drawn for (drawn,) in places)):
+            codes.extend(some)
+            joints = decoder.push(some)[:left]
+            left -= len(joints)
+            if len(joints):
+                yield joints
+        joints = decoder.finish()[:left]
+        if len(joints):
+            yield joints
+
+    def _check_guidance(self, sampling: Sampling) -> None:
+        """Raise MotionLLMError where there is no guidance to be had, and some is asked for."""
+        if sampling.guidance == 1:
+            return
+        self.backend.require("guidance")
+        if not self.recipe.data.drop_text:
+            raise MotionLLMError(
+                "This adapter never saw a motion without its text, so there is nothing to guide it by: leave guidance "
+                "at 1, or train with data.drop_text=0.1."
+            )
+
+    def _keeps(self, orders: Sequence[Order], motions: Sequence[list[int]]) -> list[tuple[float, float]]:
+        """How well each motion (codes) keeps to its order's plan, and, where there is none or several keep to it alike,
+        the log-likelihood of its text.
+        """
+        agreement = [0.0] * len(orders)
+        for i, order in enumerate(orders):
+            if order.plan is not None:
+                motion = self._motion(motions[i], order.frames)
+                agreement[i] = agreement_of(order.plan, motion.joints, motion.fps).score
+        alike = Counter((id(order), score) for order, score in zip(orders, agreement, strict=True))
+        ties = [i for i, order in enumerate(orders) if alike[id(order), agreement[i]] > 1]
+        likelihoods = dict.fromkeys(range(len(orders)), 0.0)
+        if ties and self.backend.can("likelihoods"):
+            likelihoods |= zip(ties, self._says([orders[i] for i in ties], [motions[i] for i in ties]), strict=True)
+        return [(score, likelihoods[i]) for i, score in enumerate(agreement)]
+
+    def _says(self, orders: Sequence[Order], motions: Sequence[list[int]]) -> list[float]:
+        """Log-likelihood, in nats, that the model describes each motion (codes) by its order's text."""
+        prompts = [self._prompt(self._asking("caption", motion=np.array(codes))) for codes in motions]
+        replies = [
+            self.tokenizer.encode(order.text, add_special_tokens=False, split_special_tokens=True) for order in orders
+        ]
+        return self.backend.likelihoods(prompts, replies)
+
+    def _follows(self, orders: Sequence[Order], motions: Sequence[list[int]], ends: Sequence[list[int]]) -> list[float]:
+        """Log-likelihood, in nats, that each motion (codes) goes on to its end (codes)."""
+        parts, prompts = self.vocab.parts, []
+        for order, codes in zip(orders, motions, strict=True):
+            shown = codes[-self._window * parts :]
+            start, *ids, _ = self.vocab.encode(np.array(shown))
+            first, last = (len(codes) - len(shown)) // parts, len(codes) // parts
+            prompts.append([*order.prompt, start, *(order.plan_ids(first, last) if order.plan_ids else ()), *ids])
+        replies = [self.vocab.encode(np.array(codes))[1:-1] for codes in ends]
+        return self.backend.motion_likelihoods(prompts, replies)

@@ -1,0 +1,257 @@
+"""MotionLM: a base LLM, its motion vocabulary, an adapter and the motion tokenizer, as one thing to call.
+
+Here it is created, loaded and saved; what it does is in the modules that it is built from: `prompting`, `planning`,
+`generation`, `description` and `dialogue`.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from motionllm import weights
+from motionllm.config import Recipe, dump_recipe, load_recipe
+from motionllm.data.clips import Clip
+from motionllm.data.meaning import associations
+from motionllm.data.templates import Templates
+from motionllm.errors import MotionLLMError
+from motionllm.files import whole_folder, write_file
+from motionllm.language.bases import base_fingerprint, load_base, load_config, load_tokenizer, probe
+from motionllm.language.vocab import MotionVocab
+from motionllm.lm.adapters import (
+    bare,
+    card,
+    check_base,
+    find_adapter,
+    fresh_adapter,
+    go_on_from,
+    load_adapter,
+    read_adapter,
+)
+from motionllm.lm.backend import Local, longest
+from motionllm.lm.cached import CausalLM
+from motionllm.lm.dialogue import Dialogue
+from motionllm.lm.engines import Engine
+from motionllm.lm.prompting import drained
+from motionllm.lm.sampling import GREEDY
+from motionllm.lm.stepping import pack
+from motionllm.runs.precision import fast_dtype
+from motionllm.tokenizer import MotionTokenizer
+from motionllm.tokenizer.bpe import MotionBPE
+
+log = logging.getLogger(__name__)
+
+
+class MotionLM(Dialogue):
+    """A model that moves, captions and answers. See `create`, `untrained`, `load` and `connect`."""
+
+    @classmethod
+    def create(
+        cls,
+        recipe: Recipe,
+        motion_tokenizer: MotionTokenizer,
+        templates: Templates,
+        clips: Sequence[Clip] = (),
+        bpe: MotionBPE | None = None,
+    ) -> MotionLM:
+        """A base with fresh motion rows and a fresh adapter, to be trained. clips: where codes and words meet, for
+        rows that start from words, and what a motion BPE is learned from where the recipe wants one and none is given.
+        With method full there is no adapter: every weight is trained, in float32.
+        """
+        settings = recipe.adapter
+        full = settings.method == "full"
+        base, tokenizer = load_base(
+            recipe.model.base, "float32" if full else recipe.model.dtype, recipe.model.quantization
+        )
+        size, merges = motion_tokenizer.size, recipe.model.bpe
+        if merges and not bpe:
+            bpe = MotionBPE.train([clip.codes for clip in clips], size, merges)
+        vocab = MotionVocab.add(copy.deepcopy(tokenizer), size, motion_tokenizer.hash, motion_tokenizer.parts, bpe)
+        torch.manual_seed(recipe.train.seed)
+        words = associations(clips, tokenizer, vocab.size) if settings.rows_init == "words" else None
+        vocab.attach(base, settings.rows_init, recipe.train.seed, motion_tokenizer.codebook, words)
+        if full:  # the folder will hold the model itself
+            return cls._local(base.requires_grad_(True), tokenizer, vocab, motion_tokenizer, templates, recipe)
+        vocab = replace(vocab, base=base_fingerprint(recipe.model.base))
+        model = fresh_adapter(settings, vocab, base)
+        model.peft_config["default"].base_model_name_or_path = recipe.model.base
+        if settings.start:
+            go_on_from(find_adapter(settings.start), model, vocab, recipe)
+        return cls._local(model, tokenizer, vocab, motion_tokenizer, templates, recipe)
+
+    @classmethod
+    def _local(
+        cls,
+        model: CausalLM,
+        tokenizer: Any,
+        vocab: MotionVocab,
+        motion_tokenizer: MotionTokenizer,
+        templates: Templates,
+        recipe: Recipe,
+        base: str | None = None,
+    ) -> MotionLM:
+        backend = Local(model, tokenizer, vocab, base or recipe.model.base, recipe.model.dtype)
+        return cls(backend, tokenizer, vocab, motion_tokenizer, templates, recipe)
+
+    def with_model(self, model: CausalLM) -> MotionLM:
+        """The same around another model of the same base and vocabulary, as a merged copy of this one's."""
+        parts = self.tokenizer, self.vocab, self.motion_tokenizer, self.templates, self.recipe
+        return self._local(model, *parts)
+
+    @classmethod
+    def untrained(cls, name: str | Path = "default") -> MotionLM:
+        """The same base, vocabulary and templates as an adapter's, with rows at their start and no adapter: the
+        baseline its figures are set beside.
+        """
+        folder = find_adapter(name)
+        recipe = load_recipe(folder / "recipe.yaml", saved=True)
+        recipe.adapter.start = None
+        tokenizer, templates = (
+            MotionTokenizer.load(folder / "tokenizer"),
+            Templates.load_saved(folder / "templates.yaml"),
+        )
+        lm = cls.create(recipe, tokenizer, templates, bpe=MotionVocab.load(folder).bpe)
+        return lm.with_model((lm.model if lm.model is bare(lm.model) else lm.model.merge_and_unload()).eval())
+
+    @classmethod
+    def load(
+        cls,
+        name: str | Path = "default",
+        base: str | None = None,
+        merge: bool = True,
+        tokenizer: str | Path | None = None,
+    ) -> MotionLM:
+        """An adapter folder, a run folder, or the name of a shipped adapter ("default").
+
+        base: another place of the same base model. merge: fold the adapter into the base (faster). tokenizer: another
+        motion tokenizer of the same codes in place of the adapter's own, as "causal" is of "default".
+        Raises MotionLLMError where a file is missing, or adapter, base and motion tokenizer do not belong together.
+        """
+        folder = find_adapter(name)
+        weights.within(folder)
+        vocab = MotionVocab.load(folder)
+        motion_tokenizer = MotionTokenizer.load(folder / "tokenizer")
+        if motion_tokenizer.hash != vocab.tokenizer_hash:
+            raise MotionLLMError(
+                f"The adapter in {folder} was made for motion tokenizer {vocab.tokenizer_hash}, but the one beside it "
+                f"is {motion_tokenizer.hash}; put the right one back or train anew."
+            )
+        if (motion_tokenizer.size, motion_tokenizer.parts) != (vocab.size, vocab.parts):
+            raise MotionLLMError(
+                f"The adapter in {folder} is damaged: its vocabulary has {vocab.size} codes in {vocab.parts} parts, "
+                f"and its motion tokenizer {motion_tokenizer.size} in {motion_tokenizer.parts}; copy it anew."
+            )
+        if tokenizer is not None:
+            own, motion_tokenizer = motion_tokenizer, MotionTokenizer.load(tokenizer)
+            if motion_tokenizer.codes_hash != own.codes_hash:
+                raise MotionLLMError(
+                    f"The motion tokenizer {tokenizer} has other codes than the adapter in {folder} was trained on; "
+                    "only one with its encoder and codebooks can stand in."
+                )
+        recipe = load_recipe(folder / "recipe.yaml", saved=True)
+        templates = Templates.load_saved(folder / "templates.yaml")
+        model: Any
+        whole = recipe.adapter.method == "full"  # the folder holds the model itself
+        if not whole and (folder / "config.json").is_file():
+            raise MotionLLMError(
+                f"{folder} is a merged model, for other engines; give the adapter or run that it was merged from."
+            )
+        tensors = {} if whole else read_adapter(folder, recipe.adapter, vocab)  # before the base, which takes longer
+        source = str(folder) if whole else base or recipe.model.base
+        # Merged in float32 and cast after: merging in bfloat16 moves logits by up to 0.8.
+        model, words = load_base(source, "float32" if merge or whole else recipe.model.dtype, tried=False)
+        if len(words) != vocab.text_size:
+            raise MotionLLMError(
+                f"The adapter in {folder} was made for a base of {vocab.text_size} tokens, but "
+                f"{source} has {len(words)}; give the base it was trained on."
+            )
+        if not whole:
+            check_base(folder, vocab.base, source)
+            vocab.attach(model)
+            model = load_adapter(folder, tensors, recipe.adapter, vocab, model, recipe.model.base)
+        if merge:
+            model = model if whole else model.merge_and_unload()
+            model = model.to(getattr(torch, fast_dtype() if recipe.model.dtype == "auto" else recipe.model.dtype))
+        if torch.cuda.is_available():
+            model = model.to("cuda")
+        probe(model, [0, vocab.start_id, vocab.first_id], f"The adapter in {folder}, or its base {source},")
+        if merge:
+            pack(model.get_decoder())
+        return cls._local(model.eval(), words, vocab, motion_tokenizer, templates, recipe, base)
+
+    @classmethod
+    def connect(
+        cls,
+        url: str,
+        folder: str | Path = "merged",
+        name: str | None = None,
+        timeout: float = 600.0,
+        api_key: str | None = None,
+    ) -> MotionLM:
+        """The merged model that an engine serves at `url`, `transformers serve` or vLLM (docs/serving.md): what `load`
+        gives, without weights in this process. What an engine cannot do is refused: best_of without a judge or a plan,
+        as no engine gives likelihoods; guidance; plans of the model's own; `talk`, because only the merged model is
+        served. `stream` gives its pieces at the end.
+
+        folder: what `motionllm merge` wrote, of which all but the weights is read. name: of the model on the engine;
+        None: the one it was started with. timeout: seconds for one reply. api_key: for engines that ask for one;
+        None: the environment's MOTIONLLM_API_KEY. Raises MotionLLMError where nobody answers, or what is served is not
+        this model.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise MotionLLMError(f"There is no folder {folder}; give the one that `motionllm merge` wrote.")
+        weights.within(folder)
+        vocab = MotionVocab.load(folder)
+        if not (folder / "config.json").is_file():
+            raise MotionLLMError(f"{folder} is no merged model; give the folder that `motionllm merge` wrote.")
+        config, tokenizer = load_config(folder).get_text_config(), load_tokenizer(folder)
+        recipe = load_recipe(folder / "recipe.yaml", saved=True)
+        templates = Templates.load_saved(folder / "templates.yaml")
+        engine = Engine(url, name, vocab, tokenizer, config.vocab_size, longest(config), timeout, api_key)
+        lm = cls(engine, tokenizer, vocab, MotionTokenizer.load(folder / "tokenizer"), templates, recipe)
+        if lm.sampling.guidance != 1:
+            log.warning(
+                "%s offers no guidance, so motions are drawn without the adapter's own, %g.", url, lm.sampling.guidance
+            )
+            lm.sampling = replace(lm.sampling, guidance=1.0)
+        # One step of motion tells a model that has other tokens, or none, before anyone waits for a clip.
+        step = replace(lm.order("a person stands", 1.0, [], []), min_steps=1, max_steps=1)
+        drained(lm._write([step], GREEDY))
+        return lm
+
+    def save(self, folder: str | Path, dtype: str = "float32", trained: dict[str, Any] | None = None) -> None:
+        """Write the adapter folder: all that `load` needs besides the base. Replaces an older one at once.
+
+        trained: the trained parameters by name, where the model holds only shards of them.
+        dtype "bfloat16" rounds the adapter in memory too, so that what was saved is what is measured.
+        """
+        with whole_folder(folder) as beside:
+            if dtype == "bfloat16" and trained is None:
+                with torch.no_grad():
+                    for parameter in self.model.parameters():
+                        if parameter.requires_grad:
+                            parameter.copy_(parameter.to(torch.bfloat16))
+            if self.model is bare(self.model):
+                self.model.save_pretrained(beside, state_dict=trained)
+                self.tokenizer.save_pretrained(beside)
+            else:
+                self.model.save_pretrained(beside, save_embedding_layers=False, state_dict=trained)
+            if dtype == "bfloat16":
+                for file in beside.glob("*.safetensors"):
+                    halves = {name: value.to(torch.bfloat16) for name, value in load_file(file).items()}
+                    save_file(halves, file, {"format": "pt"})
+            self.vocab.save(beside)
+            self.motion_tokenizer.save(beside / "tokenizer")
+            write_file(beside / "recipe.yaml", dump_recipe(self.recipe))
+            self.templates.save(beside / "templates.yaml")
+            write_file(beside / "README.md", card(self.recipe, self.vocab))  # PEFT writes a card full of blanks
+            for file in beside.glob("*.safetensors"):
+                file.chmod(0o644)

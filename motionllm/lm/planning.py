@@ -1,0 +1,325 @@
+"""Requests to decode, and plans: what a motion is to do, written in notation before its codes, followed and changed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from motionllm.data.asked import asked, share
+from motionllm.data.changes import added, changed, shared, summary
+from motionllm.data.templates import conversation
+from motionllm.errors import MotionLLMError
+from motionllm.lm import decoding
+from motionllm.lm.prompting import Prompting, drained
+from motionllm.lm.sampling import Sampling
+from motionllm.motion import Motion, grammar
+from motionllm.motion.notation import Notation
+
+LONGEST = 60.0  # seconds of motion generated in one go
+MARGIN = 0.3  # seconds between what is kept of a motion that is changed and what is made anew
+LEAST = 0.5  # seconds that are worth keeping
+PLANS = 4  # drawn for one that is followed
+PLANNING = 1  # besides a motion's own numbers, in the seed of its plan
+
+# What a motion is to follow: a notation or its text; None: what the model writes, if it was trained to; False: none.
+Plan = Notation | str | bool | None
+# Exactly so long, or within bounds; None leaves it to the model.
+Seconds = float | tuple[float, float] | None
+# A clip for all rows, or one for each.
+Clips = Motion | np.ndarray | Sequence[Motion | np.ndarray] | None
+
+
+def parse_seconds(text: str) -> Seconds:
+    """ "4" → 4.0, "2-4" → (2.0, 4.0). Raises MotionLLMError for anything else."""
+    try:
+        low, dash, high = text.replace("–", "-").partition("-")
+        return (float(low), float(high)) if dash else float(low)
+    except ValueError:
+        raise MotionLLMError(f"{text!r} is no duration; write seconds as 4, or two as 2-4.") from None
+
+
+@dataclass(frozen=True)
+class Order(decoding.Request):
+    """A request with what was asked for. text: what the person does. frames: the motion is cut to so many, or None.
+    seconds: asked for. after: steps of the clip that it ends with, which no bound counts. plan: that it follows.
+    """
+
+    text: str = ""
+    frames: int | None = None
+    seconds: Seconds = None
+    after: int = 0
+    plan: Notation | None = None
+
+
+class Planning(Prompting):
+    """A MotionLM's plans."""
+
+    @property
+    def plans(self) -> bool:
+        """Whether the model was trained to write the notation of a motion before its codes, and to follow it."""
+        notes = self.recipe.data.notation
+        return notes is not None and notes.plan > 0
+
+    @property
+    def plans_first(self) -> bool:
+        """Whether it does so where nothing is said of a plan (`data.notation.first`)."""
+        return self.plans and self.recipe.data.notation.first and self.backend.can("plans")  # type: ignore[union-attr]
+
+    def plan(
+        self,
+        text: str,
+        seconds: Seconds = None,
+        seed: int | None = None,
+        *,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        top_k: int | None = None,
+        sampling: Sampling | None = None,
+        start: Motion | np.ndarray | None = None,
+    ) -> Notation:
+        """The plan that `generate` begins with for the same text, seconds, seed, sampling and start.
+
+        Given to `generate` or `stream` with these, the motion is the one that they make without it. Raises what
+        `generate` raises, and MotionLLMError where the adapter was not trained to plan.
+        """
+        sampling = (sampling or self.sampling).but(temperature=temperature, top_p=top_p, top_k=top_k)
+        return drained(self.planning(text, seconds, seed, sampling=sampling, start=start))
+
+    def planning(
+        self,
+        text: str,
+        seconds: Seconds = None,
+        seed: int | None = None,
+        *,
+        sampling: Sampling | None = None,
+        start: Motion | np.ndarray | None = None,
+    ) -> Generator[None, None, Notation]:
+        """`plan` for who may change their mind: yields after each token. It ends where it is closed."""
+        wanted = self._wanted(True, 1)
+        order = self.order(text, seconds, self._clips(start, 1)[0], [])
+        (order,) = yield from self.planned([order], wanted, seed, sampling or self.sampling)
+        assert order.plan is not None
+        return order.plan
+
+    @property
+    def edits(self) -> bool:
+        """Whether the model was trained to change a plan by what a person says (the task `edit`)."""
+        learned = self.recipe.data.tasks.get("edit", 0) > 0 and bool(self.templates.tasks.get("edit"))
+        return learned and self.plans and self.backend.can("plans")
+
+    def changes(self, plans: Sequence[Notation], requests: Sequence[str]) -> list[str]:
+        """What requests in a person's words ("the other hand", "then sit down") come to, for motions with these plans:
+        each a change as `data.changes` has them, or one of its OTHERWISE.
+
+        Raises MotionLLMError where the adapter was not trained to (`edits`), or a request is empty.
+        """
+        if not self.edits:
+            raise MotionLLMError(
+                "This adapter cannot change a plan: it was not trained with `data.notation` and the task `edit`, or an "
+                "engine serves it. Say all that is to be done."
+            )
+        if any(not request.strip() for request in requests):
+            raise MotionLLMError("The request is empty; say what is to be changed.")
+        asked = [
+            self._asking("edit", plan=summary(plan), request=request.strip())
+            for plan, request in zip(plans, requests, strict=True)
+        ]
+        return self.say(asked)
+
+    def replan(
+        self, plan: Notation, change: str, seed: int | None = None, *, sampling: Sampling | None = None
+    ) -> Notation:
+        """The plan after a change; what it adds is planned as the motion of a text is, by seed and sampling.
+
+        Raises MotionLLMError for what is no change, or cannot be made of this motion.
+        """
+        return drained(self.replanning(plan, change, seed, sampling=sampling))
+
+    def replanning(
+        self, plan: Notation, change: str, seed: int | None = None, *, sampling: Sampling | None = None
+    ) -> Generator[None, None, Notation]:
+        """`replan` for who may change their mind: yields after each token. It ends where it is closed."""
+        text, more = added(change), Notation(0.2, ("standing", "standing"))
+        if text:
+            more = yield from self.planning(text, None, seed, sampling=sampling)
+        return changed(plan, change, lambda _: more)
+
+    def kept(self, old: Notation, new: Notation, codes: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Of the codes (n,) of a motion those that it begins with and those that it ends with by its old plan as by its
+        new one, up to MARGIN seconds from what changes; None where that is less than LEAST seconds, or nothing changes.
+        """
+        rate, parts = self.motion_tokenizer.steps_per_second, self.motion_tokenizer.parts
+        first, last = (int(max(0.0, seconds - MARGIN) * rate) for seconds in shared(old, new))
+        most = min(int((new.seconds - 2 * MARGIN) * rate), len(codes) // parts)
+        first = min(first, most)
+        last = min(last, most - first)
+        first, last = (0 if old == new or steps < LEAST * rate else steps for steps in (first, last))
+        return codes[: first * parts] if first else None, codes[len(codes) - last * parts :] if last else None
+
+    def _clips(self, clip: Clips, rows: int) -> list[list[int]]:
+        """The codes of a clip for each of the rows; none where there is no clip."""
+        if clip is None:
+            return [[]] * rows
+        return (
+            [self._codes(one).tolist() for one in clip]
+            if isinstance(clip, Sequence)
+            else [self._codes(clip).tolist()] * rows
+        )
+
+    def order(self, text: str, seconds: Seconds, given: Sequence[int], rest: Sequence[int]) -> Order:
+        """What is to be decoded for a text, between codes given and codes it ends with. Raises what `generate` does."""
+        if not text.strip():
+            raise MotionLLMError("The text is empty; say what the person does.")
+        low, high = _bounds(seconds)
+        exact = seconds is not None and low == high
+        if low is not None and high is not None and not 0.2 <= low <= high <= LONGEST:
+            said = f"{low:g}" if exact else f"{low:g} to {high:g}"
+            raise MotionLLMError(f"A motion of {said} seconds was asked for; 0.2 to {LONGEST:g} can be made.")
+        if rest and not exact:
+            raise MotionLLMError("What a motion ends with needs an exact duration; give seconds, both clips included.")
+        rate = self.motion_tokenizer.steps_per_second
+        begun, after = len(given) // self.vocab.parts, len(rest) // self.vocab.parts
+        if low is None or high is None:
+            least, most = max(2, begun + 1), begun + self._window
+        else:  # an exact duration is cut to the frame, a range ends within its bounds
+            least = max(1, int(np.ceil(round(low * rate, 6))))
+            most = least if exact else int(np.floor(round(high * rate, 6)))
+        if most < least or least <= begun + after:
+            raise MotionLLMError(
+                f"{least / rate:g} seconds are not more than the clips given have, {(begun + after) / rate:g}."
+                if begun + after
+                else f"No step of motion ends within {low:g} to {high:g} seconds; one is {1 / rate:g} long."
+            )
+        template = self.templates.phrasings("text_to_motion", seconds=exact)[0]
+        values = {"seconds": min(least, self._window) / rate}
+        prompt, unconditional = (
+            self._prompt(conversation(template, values | {"caption": said}, answered=False), min(most, self._window))
+            for said in (text.strip(), "")
+        )
+        frames = max(1, round(float(low) * self.motion_tokenizer.fps)) if exact and low is not None else None
+        return Order(
+            prompt, least - after, most - after, given, unconditional, text=text.strip(), frames=frames,
+            seconds=seconds, after=after,
+        )  # fmt: skip
+
+    def _wanted(self, plan: Plan | Sequence[Plan], rows: int) -> list[Notation | bool]:
+        """For each row the plan given, or whether the model writes one. Raises MotionLLMError for a plan that cannot be
+        had, or is no notation.
+        """
+        asked = [plan] * rows if plan is None or isinstance(plan, Notation | str | bool) else list(plan)
+        if len(asked) != rows:
+            raise MotionLLMError(f"{len(asked)} plans were given for {rows} texts; give one for all, or one a text.")
+        if any(one is not None and one is not False for one in asked) and not self.plans:
+            raise MotionLLMError(
+                "This adapter was not trained to follow a plan: leave the plan out, or train with data.notation.plan."
+            )
+        if True in asked:
+            self.backend.require("plans")
+        own = self.plans_first
+        wanted: list[Notation | bool] = []
+        for one in asked:
+            one = Notation.parse(one) if isinstance(one, str) else own if one is None else one
+            if isinstance(one, Notation) and not 0.2 <= one.seconds <= LONGEST:
+                raise MotionLLMError(
+                    f"Notation, line 1: the plan is {one.seconds:g} s long; 0.2 to {LONGEST:g} can be made."
+                )
+            wanted.append(one)
+        return wanted
+
+    def planned(
+        self,
+        orders: Sequence[Order],
+        wanted: Sequence[Notation | bool],
+        seed: int | Sequence[int] | None,
+        sampling: Sampling,
+        tries: int = PLANS,
+    ) -> Generator[None, None, list[Order]]:
+        """The orders, each with the plan that is wanted, with a pause after each token. Where none is given, up to
+        `tries` are drawn, and the first is taken that has most of what the text asks (`data.asked`).
+        """
+        plans: list[Notation | None] = [one if isinstance(one, Notation) else None for one in wanted]
+        own = [i for i, one in enumerate(wanted) if one is True]
+        if own:
+            asks = {i: asked(orders[i].text) for i in own}
+            rows = [(i, n) for i in own for n in range(tries if asks[i] and sampling.temperature else 1)]
+            # Of the request alone, so that it is the same in any batch, and none of those of its motions.
+            seeds: Any = None
+            if seed is not None:
+                each = [(seed[i], 0) if isinstance(seed, Sequence) else (seed, i) for i, _ in rows]
+                seeds = [(*pair, PLANNING, *([n] if n else [])) for pair, (_, n) in zip(each, rows, strict=True)]
+            prompts = [[*orders[i].prompt, self.vocab.start_id] for i, _ in rows]
+            blanks = [self._blank(orders[i]) for i, _ in rows]
+            texts = yield from self.backend.notations(prompts, blanks, sampling, seed=seeds)
+            best: dict[int, float] = {}
+            for (i, _), text in zip(rows, texts, strict=True):
+                plan = Notation.parse(text)
+                if (score := share(asks[i], plan)) > best.get(i, -1.0):
+                    plans[i], best[i] = plan, score
+        return [
+            order if plan is None else self.following(order, plan) for order, plan in zip(orders, plans, strict=True)
+        ]
+
+    def _blank(self, order: Order) -> grammar.Writing:
+        """A plan of an order, of which nothing is written: as long as the motion is to be, and no longer than there is
+        room for.
+        """
+        rate, fps = self.motion_tokenizer.steps_per_second, self.motion_tokenizer.fps
+        if order.frames is not None:
+            low = high = max(0.2, round(order.frames / fps, 1))
+        else:
+            bounds = _bounds(order.seconds)
+            low = order.min_steps / rate if bounds[0] is None else bounds[0]
+            high = order.max_steps / rate if bounds[1] is None else bounds[1]
+            low = int(np.ceil(round(low * 10, 6))) / 10
+            high = max(low, int(np.floor(round(high * 10, 6))) / 10)
+        first, line = grammar.longest()
+        room = self.backend.limit - len(order.prompt) - 2 - min(order.max_steps, self._window) * self.vocab.parts
+        if room < first + len(grammar.END):
+            raise MotionLLMError(
+                f"What was given is {len(order.prompt)} tokens long, which leaves no room for a plan; shorten it, or "
+                "give plan=False."
+            )
+        return grammar.begin(low, high, (room - first - len(grammar.END)) // line)
+
+    def following(self, order: Order, plan: Notation) -> Order:
+        """An order that follows a plan, as long as it. Raises MotionLLMError where it is to be longer or shorter, or
+        the base model cannot take as much.
+        """
+        low, high = _bounds(order.seconds)
+        if low is not None and high is not None and not low - 0.051 <= plan.seconds <= high + 0.051:
+            asked = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+            raise MotionLLMError(
+                f"The plan is {plan.seconds:g} s long, and {asked} seconds were asked for; leave the seconds out, or "
+                "write them into the plan's first line."
+            )
+        ids = self.renderer.notation(str(plan))
+        if order.frames is None:
+            seconds = plan.seconds if low is None or high is None else min(max(plan.seconds, low), high)
+            steps = int(np.ceil(round(seconds * self.motion_tokenizer.steps_per_second, 6))) - order.after
+            if steps <= len(order.given) // self.vocab.parts:
+                raise MotionLLMError(
+                    f"The plan is {plan.seconds:g} s long, which is not more than the clips given; write it for all."
+                )
+            frames = round(seconds * self.motion_tokenizer.fps)
+            order = replace(order, min_steps=steps, max_steps=steps, frames=frames)
+        limit, n_codes = self.backend.limit, min(order.max_steps, self._window) * self.vocab.parts
+        if len(order.prompt) + len(ids) + 2 + n_codes > limit:
+            raise MotionLLMError(
+                f"The plan is {len(ids)} tokens long, but the base model takes {limit} with all; shorten it."
+            )
+        rate = self.motion_tokenizer.steps_per_second
+
+        def plan_ids(first: int, last: int) -> Sequence[int]:
+            """Of motions longer than the model has seen, the part of the plan that belongs to the steps shown."""
+            if first == 0 and last >= order.max_steps:
+                return ids
+            return self.renderer.notation(str(plan.between(first / rate, last / rate)))
+
+        return replace(order, plan=plan, plan_ids=plan_ids)
+
+
+def _bounds(seconds: Seconds) -> tuple[float | None, float | None]:
+    return tuple(seconds) if isinstance(seconds, Sequence) else (seconds, seconds)  # type: ignore[return-value]

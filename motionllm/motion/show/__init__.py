@@ -1,0 +1,1 @@
+"""Motion for the eye: pictures, pages, the terminal."""

@@ -1,0 +1,1 @@
+"""Runs: their folder and log, checkpoints, signals, progress, the number type."""
