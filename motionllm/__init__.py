@@ -1,4 +1,4 @@
-"""motionllm: human motion as a language. The public names are imported when first used."""
+"""Human motion as a language. The public names are imported when first used."""
 
 from __future__ import annotations
 

@@ -50,6 +50,11 @@ def test_the_changelog_and_the_citation_are_of_this_version() -> None:
     assert f"\nversion: {__version__}\n" in (root / "CITATION.cff").read_text("utf-8")
 
 
+def test_the_tree_of_the_design_is_the_code_as_it_is() -> None:
+    command = [sys.executable, str(DOCS.parent / "dev" / "tree.py"), "--check"]
+    assert subprocess.run(command).returncode == 0, "python dev/tree.py"
+
+
 def test_commands_on_files_run(takes: Path) -> None:
     for words in commands(DOCS / "files.md"):
         if words[0] != "train":  # see below
