@@ -281,8 +281,16 @@ def likelihood(
 def table(results: Sequence[dict[str, Any]]) -> str:
     """Markdown of the rows: tokens and nats a second, error and its ratio to the first row's on each data set."""
     sets = list(results[0]["val"])
-    head = ["tokenizer", "tokens/s", *(f"MPJPE {name}, mm" for name in sets), *(f"Fréchet {name}" for name in sets),
-            "perplexity", "stable", "frames/s in, out", "LLM nats/s"]  # fmt: skip
+    head = [
+        "tokenizer",
+        "tokens/s",
+        *(f"MPJPE {name}, mm" for name in sets),
+        *(f"Fréchet {name}" for name in sets),
+        "perplexity",
+        "stable",
+        "frames/s in, out",
+        "LLM nats/s",
+    ]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for result in results:
         val = [result["val"][name] for name in sets]

@@ -71,14 +71,23 @@ def sentencepiece_tokenizer() -> Any:
 
     written = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(SENTENCES * 20), model_writer=written, vocab_size=400, model_type="bpe",
-        byte_fallback=True, hard_vocab_limit=False, minloglevel=2,
-    )  # fmt: skip
+        sentence_iterator=iter(SENTENCES * 20),
+        model_writer=written,
+        vocab_size=400,
+        model_type="bpe",
+        byte_fallback=True,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
     trained = sentencepiece.SentencePieceProcessor(model_proto=written.getvalue())
     vocab = {trained.id_to_piece(i): i for i in range(trained.get_piece_size())}
     # The pairs that make up a piece, in the order of the pieces: what a .model file leaves to be worked out.
-    merges = [(piece[:i], piece[i:]) for piece in vocab for i in range(1, len(piece))
-              if piece[:i] in vocab and piece[i:] in vocab]  # fmt: skip
+    merges = [
+        (piece[:i], piece[i:])
+        for piece in vocab
+        for i in range(1, len(piece))
+        if piece[:i] in vocab and piece[i:] in vocab
+    ]
     tokenizer = LlamaTokenizer(vocab=vocab, merges=merges, pad_token="</s>", model_max_length=512)
     tokenizer.chat_template = LLAMA
     return tokenizer

@@ -89,11 +89,31 @@ def test_mistakes_are_named(tmp_path: Path, text: str, words: list[str]) -> None
 
 @pytest.mark.parametrize(
     "word",
-    ["train.steps", "=3", "data.sources.9.clips=1", "name.deep=1", "train.steps=[1", "data.sources.²=1", "name=a\0b",
-     f"train.steps={'9' * 5000}", f"name={'[' * 3000}", f"{'a.' * 3000}b=1", f"{'x' * 9000}=1", "train..steps=1",
-     f"data.sources.{'9' * 5000}=1", "train.steps=!!python/name:os.system", "data.sources=5", "data.tasks.1=nan",
-     "train.lr=1e999", "train.lr=inf", "train=5", "train.steps.=1", "name=2020-01-01", "train.minutes=-1e3"],
-)  # fmt: skip
+    [
+        "train.steps",
+        "=3",
+        "data.sources.9.clips=1",
+        "name.deep=1",
+        "train.steps=[1",
+        "data.sources.²=1",
+        "name=a\0b",
+        f"train.steps={'9' * 5000}",
+        f"name={'[' * 3000}",
+        f"{'a.' * 3000}b=1",
+        f"{'x' * 9000}=1",
+        "train..steps=1",
+        f"data.sources.{'9' * 5000}=1",
+        "train.steps=!!python/name:os.system",
+        "data.sources=5",
+        "data.tasks.1=nan",
+        "train.lr=1e999",
+        "train.lr=inf",
+        "train=5",
+        "train.steps.=1",
+        "name=2020-01-01",
+        "train.minutes=-1e3",
+    ],
+)
 def test_wrong_overrides_are_named(tmp_path: Path, word: str) -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe(write(tmp_path, MINIMAL), [word])

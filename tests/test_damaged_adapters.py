@@ -26,9 +26,38 @@ from motionllm import corpus as builtin
 
 SLOWEST = 20.0  # seconds
 MOST = 2 << 30  # bytes
-BAD: list[Any] = [0, -1, 3, 2.5, 10**9, 2**80, -(2**63), 1e300, float("nan"), float("inf"), True, None, "", "x", "../x",
-                  "/etc/passwd", "\0", "é" * 300, [], [[]], {}, {"a": {}}, [0], [-1, "x"], ["(a+)+$"] * 3, "(.*)*$",
-                  "someone/kernel", "__import__('os')", {"x": None}, [1e9] * 50]  # fmt: skip
+BAD: list[Any] = [
+    0,
+    -1,
+    3,
+    2.5,
+    10**9,
+    2**80,
+    -(2**63),
+    1e300,
+    float("nan"),
+    float("inf"),
+    True,
+    None,
+    "",
+    "x",
+    "../x",
+    "/etc/passwd",
+    "\0",
+    "é" * 300,
+    [],
+    [[]],
+    {},
+    {"a": {}},
+    [0],
+    [-1, "x"],
+    ["(a+)+$"] * 3,
+    "(.*)*$",
+    "someone/kernel",
+    "__import__('os')",
+    {"x": None},
+    [1e9] * 50,
+]
 TEMPLATES = [
     "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
     "{{ 'x' * 999999999 }}",

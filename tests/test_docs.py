@@ -97,8 +97,13 @@ def test_commands_of_training_run(
     takes: Path, tiny_base_wide: Path, tiny_tokenizer: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["data", "import", "takes", "--captions", "captions.csv", "--out", "dataset", "--val", "0"]) == 0
-    tiny = [f"model.base={tiny_base_wide}", f"model.tokenizer={tiny_tokenizer}", "train.steps=2", "train.batch=4",
-            "train.validate_examples=4"]  # fmt: skip
+    tiny = [
+        f"model.base={tiny_base_wide}",
+        f"model.tokenizer={tiny_tokenizer}",
+        "train.steps=2",
+        "train.batch=4",
+        "train.validate_examples=4",
+    ]
     for words in commands(DOCS / "training.md"):
         # As it stands there, on a base and for a time that a test has.
         clips = ["data.sources.0.clips=20"] if "builtin" in words else []

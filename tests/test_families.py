@@ -62,31 +62,40 @@ TEMPLATES = {
         "Today Date: {{ strftime_now('%d %b %Y') }}<|eot_id|>{% endif %}",
         "<|start_header_id|>system<|end_header_id|>\n\nToday Date: {{ strftime_now('%d %b %Y') }}\n\n"
         f"{C}<|eot_id|>",
-        HEAD, HEAD, "<|start_header_id|>assistant<|end_header_id|>\n\n",
+        HEAD,
+        HEAD,
+        "<|start_header_id|>assistant<|end_header_id|>\n\n",
     ),
     "gemma2": form(
-        "{{ bos_token }}", "{{ raise_exception('System role not supported') }}", ALTERNATE + GEMMA_USER,
-        ALTERNATE + GEMMA_REPLY, "<start_of_turn>model\n",
+        "{{ bos_token }}",
+        "{{ raise_exception('System role not supported') }}",
+        ALTERNATE + GEMMA_USER,
+        ALTERNATE + GEMMA_REPLY,
+        "<start_of_turn>model\n",
     ),
     "gemma3": form(
         "{{ bos_token }}{% set head = '' %}{% if messages[0].role == 'system' %}"
         "{% set head = messages[0].content ~ '\n\n' %}{% set messages = messages[1:] %}{% endif %}",
         "{{ raise_exception('a system message comes first') }}",
         ALTERNATE + f"<start_of_turn>user\n{{% if loop.first %}}{{{{ head }}}}{{% endif %}}{C}<end_of_turn>\n",
-        ALTERNATE + GEMMA_REPLY, "<start_of_turn>model\n",
+        ALTERNATE + GEMMA_REPLY,
+        "<start_of_turn>model\n",
     ),
     "phi3": form("", PHI3, PHI3, PHI3, "<|assistant|>\n", "{{ eos_token }}"),
     "phi4": form("", PHI4, PHI4, PHI4, "<|im_start|>assistant<|im_sep|>"),
     "mistral": form(
-        "{{ bos_token }}", "{{ raise_exception('only user and assistant roles') }}", ALTERNATE + f"[INST] {C} [/INST]",
-        ALTERNATE + f" {C}{{{{ eos_token }}}}", "",
+        "{{ bos_token }}",
+        "{{ raise_exception('only user and assistant roles') }}",
+        ALTERNATE + f"[INST] {C} [/INST]",
+        ALTERNATE + f" {C}{{{{ eos_token }}}}",
+        "",
     ),
     "neox": CHATML,
     "opt": form("", "", f"Human: {C}\n", f"Assistant: {C}\n", "Assistant:"),
     "falcon": form("", f"{C}\n\n", f"User: {C}\n\n", f"Falcon: {C}\n\n", "Falcon:"),
     "falcon-alibi": form("", f"{C}\n\n", f"User: {C}\n\n", f"Falcon: {C}\n\n", "Falcon:"),
     "bloom": form("", f"{C}\n", f"### Question: {C}\n", f"### Answer: {C}{{{{ eos_token }}}}\n", "### Answer: "),
-}  # fmt: skip
+}
 IM = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 # Special tokens; the names of the one that begins a text, the one that ends it, and padding.
 TOKENS: dict[str, tuple[list[str], str | None, str, str | None]] = {
@@ -95,28 +104,47 @@ TOKENS: dict[str, tuple[list[str], str | None, str, str | None]] = {
     "qwen3": (IM, None, "<|im_end|>", "<|endoftext|>"),
     "llama3.2": (
         ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"],
-        "<|begin_of_text|>", "<|end_of_text|>", None,
+        "<|begin_of_text|>",
+        "<|end_of_text|>",
+        None,
     ),
     "gemma2": (["<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>"], "<bos>", "<eos>", "<pad>"),
     "gemma3": (["<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>"], "<bos>", "<eos>", "<pad>"),
-    "phi3": (["<s>", "<|endoftext|>", "<|assistant|>", "<|end|>", "<|system|>", "<|user|>"], "<s>", "<|endoftext|>",
-             "<|endoftext|>"),
+    "phi3": (
+        ["<s>", "<|endoftext|>", "<|assistant|>", "<|end|>", "<|system|>", "<|user|>"],
+        "<s>",
+        "<|endoftext|>",
+        "<|endoftext|>",
+    ),
     "phi4": ([*IM, "<|im_sep|>"], "<|endoftext|>", "<|endoftext|>", "<|endoftext|>"),
     "neox": (IM, "<|endoftext|>", "<|endoftext|>", None),
     "opt": (["<pad>", "</s>"], "</s>", "</s>", "<pad>"),
     "falcon": (["<|endoftext|>"], None, "<|endoftext|>", None),
     "falcon-alibi": (["<|endoftext|>"], None, "<|endoftext|>", None),
     "bloom": (["<unk>", "<s>", "</s>", "<pad>"], "<s>", "</s>", "<pad>"),
-}  # fmt: skip
+}
 BEGUN = ("llama3.2", "gemma2", "gemma3", "opt")  # their tokenizers put the first token there by themselves
-ENDS = {"llama3.2": "<|eot_id|>", "gemma2": "<end_of_turn>", "gemma3": "<end_of_turn>", "phi3": "<|end|>",
-        "mistral": "</s>", "opt": "</s>", "falcon": "<|endoftext|>", "falcon-alibi": "<|endoftext|>",
-        "bloom": "</s>"}  # fmt: skip
-MENDED = {"qwen3": ["before a reply"], "llama3.2": ["is the day's"], "gemma2": ["no place", "alternate"],
-          "gemma3": ["alternate"], "mistral": ["no place", "alternate", "before a reply"],
-          "opt": ["no place", "before a reply", "marked by no token", "lacks </s>"],
-          "falcon": ["before a reply", "marked by no token"],
-          "falcon-alibi": ["before a reply", "marked by no token"]}  # fmt: skip
+ENDS = {
+    "llama3.2": "<|eot_id|>",
+    "gemma2": "<end_of_turn>",
+    "gemma3": "<end_of_turn>",
+    "phi3": "<|end|>",
+    "mistral": "</s>",
+    "opt": "</s>",
+    "falcon": "<|endoftext|>",
+    "falcon-alibi": "<|endoftext|>",
+    "bloom": "</s>",
+}
+MENDED = {
+    "qwen3": ["before a reply"],
+    "llama3.2": ["is the day's"],
+    "gemma2": ["no place", "alternate"],
+    "gemma3": ["alternate"],
+    "mistral": ["no place", "alternate", "before a reply"],
+    "opt": ["no place", "before a reply", "marked by no token", "lacks </s>"],
+    "falcon": ["before a reply", "marked by no token"],
+    "falcon-alibi": ["before a reply", "marked by no token"],
+}
 UNPACKED = ("opt", "falcon", "falcon-alibi", "bloom")
 CODES = np.array([3, 19, 4, 20])
 
@@ -141,9 +169,11 @@ def tokenizer_of(family: str, pieces: Path) -> Any:
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=400, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        vocab_size=400,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
-    )  # fmt: skip
+    )
     inner.train_from_iterator(SENTENCES, trainer)
     if family in BEGUN and bos:
         inner.post_processor = processors.TemplateProcessing(
@@ -160,15 +190,32 @@ def model_of(family: str, tokenizer: Any, spread: float | None = None) -> Any:
     import torch
     import transformers as t
 
-    names = {"smollm": t.LlamaConfig, "llama3.2": t.LlamaConfig, "qwen2.5": t.Qwen2Config, "qwen3": t.Qwen3Config,
-             "gemma2": t.Gemma2Config, "gemma3": t.Gemma3TextConfig, "phi3": t.Phi3Config, "phi4": t.Phi3Config,
-             "mistral": t.MistralConfig, "neox": t.GPTNeoXConfig, "opt": t.OPTConfig, "falcon": t.FalconConfig,
-             "falcon-alibi": t.FalconConfig, "bloom": t.BloomConfig}  # fmt: skip
+    names = {
+        "smollm": t.LlamaConfig,
+        "llama3.2": t.LlamaConfig,
+        "qwen2.5": t.Qwen2Config,
+        "qwen3": t.Qwen3Config,
+        "gemma2": t.Gemma2Config,
+        "gemma3": t.Gemma3TextConfig,
+        "phi3": t.Phi3Config,
+        "phi4": t.Phi3Config,
+        "mistral": t.MistralConfig,
+        "neox": t.GPTNeoXConfig,
+        "opt": t.OPTConfig,
+        "falcon": t.FalconConfig,
+        "falcon-alibi": t.FalconConfig,
+        "bloom": t.BloomConfig,
+    }
     shape: dict[str, Any] = {
-        "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 512,
-        "vocab_size": len(tokenizer) + 8, "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id,
-    }  # fmt: skip
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 512,
+        "vocab_size": len(tokenizer) + 8,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
     if family == "opt":
         shape |= {"ffn_dim": 64, "word_embed_proj_dim": 32}
     elif family == "bloom":

@@ -68,8 +68,11 @@ def test_batches_packing_and_accumulation_change_nothing(
 ) -> None:
     recipe = write(base)
     whole = run(recipe, tmp_path / "a", "data.packing=false", "train.micro_batch=8")
-    for name, words in {"1": ["data.packing=false", "train.micro_batch=1"],
-                        "4": ["data.packing=false", "train.micro_batch=4"], "packed": []}.items():  # fmt: skip
+    for name, words in {
+        "1": ["data.packing=false", "train.micro_batch=1"],
+        "4": ["data.packing=false", "train.micro_batch=4"],
+        "packed": [],
+    }.items():
         assert run(recipe, tmp_path / name, *words) == pytest.approx(whole, rel=2e-5), name
 
 
@@ -129,9 +132,24 @@ def test_two_processes_are_one(
 ) -> None:
     recipe = write(tiny_base_untied)
     alone = run(recipe, tmp_path / "one", *words)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "--no-python",
-               sys.executable, "-c", MAIN, "train", str(recipe), *words, "--json",
-               "--out", str(tmp_path / "two")]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        "--no-python",
+        sys.executable,
+        "-c",
+        MAIN,
+        "train",
+        str(recipe),
+        *words,
+        "--json",
+        "--out",
+        str(tmp_path / "two"),
+    ]
     done = subprocess.run(command, env=os.environ | {"ACCELERATE_USE_CPU": "true"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads((tmp_path / "two" / "result.json").read_text())
@@ -155,9 +173,13 @@ def test_two_processes_are_one(
 
 @pytest.mark.parametrize("name", ["ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_FSDP"])
 def test_a_sharding_that_is_not_ours_is_refused_before_anything_is_written(
-    name: str, base: Path, write: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    base: Path,
+    write: Callable[[Path], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setenv(name, "true")
     assert cli.main(["train", str(write(base)), "--out", str(tmp_path / "run")]) == 2
     assert "train.shard=true" in capsys.readouterr().err

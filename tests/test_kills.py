@@ -148,20 +148,26 @@ def plan(tmp_path: Path, tiny_base: Path, tiny_tokenizer: Path, tiny_recipe: Cal
     source = [{"kind": "builtin", "clips": 20}]
     trees: dict[str, Any] = {
         "tokenizer": {
-            "sources": source, "network": {"width": 16, "blocks": 1, "split": "body", "codes": 16, "code_dim": 8},
+            "sources": source,
+            "network": {"width": 16, "blocks": 1, "split": "body", "codes": 16, "code_dim": 8},
             "train": {"steps": 60, "autoencode": 8, "batch": 4, "window": 32, "validate_every": 5},
         },
         "improve": {
-            "judges": {"physics": 1.0}, "sources": source, "method": "grpo",
+            "judges": {"physics": 1.0},
+            "sources": source,
+            "method": "grpo",
             "sampling": {"prompts": 4, "samples": 2, "batch": 4},
             "train": {"rounds": 2, "steps": 6, "batch": 4, "save_every": 2, "lr": 1e-3, "precision": "float32"},
             "guards": {"cases": 2, "stop": False},
         },
         "embedder": {
-            "sources": [{"kind": "builtin", "clips": 40}], "base": str(tiny_base), "width": 16, "dim": 8,
+            "sources": [{"kind": "builtin", "clips": 40}],
+            "base": str(tiny_base),
+            "width": 16,
+            "dim": 8,
             "train": {"steps": 6, "batch": 16},
         },
-    }  # fmt: skip
+    }
     for name, tree in trees.items():
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({"name": name} | tree))
     clips = tmp_path / "clips"
@@ -196,8 +202,10 @@ def kill(plan: dict[str, Any], count: int, seed: int, folder: Path) -> dict[str,
     (folder / "plan.json").write_text(json.dumps(plan))
     done = subprocess.run(
         [sys.executable, "-c", KILLING, str(folder / "plan.json"), str(count), str(seed), str(folder)],
-        capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},  # a fork has no other threads
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},  # a fork has no other threads
+    )
     assert done.returncode == 0, done.stderr[-4000:]
     return dict(json.loads(done.stdout.splitlines()[-1]))
 

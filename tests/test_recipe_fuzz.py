@@ -135,19 +135,40 @@ def recipes(tiny_base: Path, tiny_tokenizer: Path, tmp_path_factory: pytest.Temp
     network = {"width": 16, "blocks": 1, "codes": 16, "code_dim": 8}
     fit = {"steps": 4, "batch": 4, "window": 16, "autoencode": 2}
     return {
-        "train": {"name": "a", "model": {"base": str(tiny_base), "tokenizer": str(tiny_tokenizer)},
-                  "adapter": {"rank": 4}, "data": {"sources": [source]},
-                  "train": {"steps": 2, "batch": 2, "validate_examples": 2}},
+        "train": {
+            "name": "a",
+            "model": {"base": str(tiny_base), "tokenizer": str(tiny_tokenizer)},
+            "adapter": {"rank": 4},
+            "data": {"sources": [source]},
+            "train": {"steps": 2, "batch": 2, "validate_examples": 2},
+        },
         "tokenizer": {"name": "a", "sources": [source], "network": network, "train": fit},
-        "embedder": {"name": "a", "sources": [{"kind": "builtin", "clips": 96}], "base": str(tiny_base), "width": 8,
-                     "dim": 8, "train": {"steps": 4, "batch": 8}},
-        "suite": {"name": "a", "task": "tokenizer", "data": {"kind": "builtin", "clips": 100}, "cases": 4, "group": 4,
-                  "pairs": 2},
-        "improve": {"name": "a", "judges": {"physics": 1.0}, "sources": [source], "method": "dpo",
-                    "sampling": {"prompts": 2, "samples": 2, "batch": 4},
-                    "train": {"steps": 1, "batch": 1, "micro_batch": 1, "rehearsal": 0.0, "margin": 0.0, "least": 0.0},
-                    "guards": {"cases": 2, "stop": False}},
-    }  # fmt: skip
+        "embedder": {
+            "name": "a",
+            "sources": [{"kind": "builtin", "clips": 96}],
+            "base": str(tiny_base),
+            "width": 8,
+            "dim": 8,
+            "train": {"steps": 4, "batch": 8},
+        },
+        "suite": {
+            "name": "a",
+            "task": "tokenizer",
+            "data": {"kind": "builtin", "clips": 100},
+            "cases": 4,
+            "group": 4,
+            "pairs": 2,
+        },
+        "improve": {
+            "name": "a",
+            "judges": {"physics": 1.0},
+            "sources": [source],
+            "method": "dpo",
+            "sampling": {"prompts": 2, "samples": 2, "batch": 4},
+            "train": {"steps": 1, "batch": 1, "micro_batch": 1, "rehearsal": 0.0, "margin": 0.0, "least": 0.0},
+            "guards": {"cases": 2, "stop": False},
+        },
+    }
 
 
 def _command(kind: str, file: Path, words: list[str], run: Path | None) -> list[str]:
@@ -220,8 +241,12 @@ def test_broken_recipes(
     def stop(*_: Any, **__: Any) -> None:
         raise SystemExit(0)
 
-    for module, name in ((prepare, "train_tokenizer"), (embedder, "train_embedder"),
-                         (suites, "run_suite"), (improve, "improve")):  # fmt: skip
+    for module, name in (
+        (prepare, "train_tokenizer"),
+        (embedder, "train_embedder"),
+        (suites, "run_suite"),
+        (improve, "improve"),
+    ):
         monkeypatch.setattr(module, name, stop)
     kinds = ["train", "train", "tokenizer", "embedder", "suite", "improve"]
     _fuzz(recipes, kinds, COUNT or 70, tmp_path / "run", tmp_path, capsys, SEED)

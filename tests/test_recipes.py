@@ -37,8 +37,10 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "texts" / f"{i:03d}.txt").write_text("".join(f"{c}#x#0.0#0.0\n" for c in sample.captions))
         labels.append(json.dumps({"id": f"{i:03d}", "style": "proud" if i % 2 else "old"}))
     (folder / "labels.jsonl").write_text("\n".join(labels) + "\n")
-    rows = [{"id": f"{i}", "split": "val" if i > 20 else "train", "captions": [f"a person {verb} {times} times."]}
-            for i, (verb, times) in enumerate(product(("kicks", "waves", "jumps", "squats"), range(2, 9)))]  # fmt: skip
+    rows = [
+        {"id": f"{i}", "split": "val" if i > 20 else "train", "captions": [f"a person {verb} {times} times."]}
+        for i, (verb, times) in enumerate(product(("kicks", "waves", "jumps", "squats"), range(2, 9)))
+    ]
     (folder / "captions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "train.txt").write_text("".join(f"{i:03d}\n" for i in range(8)))
     (folder / "val.txt").write_text("008\n009\n")
@@ -59,9 +61,17 @@ def words(tiny_base_wide: Path, tiny_tokenizer: Path, dataset: Path):  # type: i
                 path = dataset / "captions.jsonl" if source.kind == "captions" else dataset
                 data.append(f"data.sources.{i}.path={path}")
         # What starts from the shipped adapter has its base; the tiny one starts anew.
-        return [*data, "adapter.start=null", f"model.base={tiny_base_wide}", f"model.tokenizer={tiny_tokenizer}",
-                "train.steps=2",
-                "train.minutes=null", "train.batch=4", "train.micro_batch=2", "train.validate_examples=6"]  # fmt: skip
+        return [
+            *data,
+            "adapter.start=null",
+            f"model.base={tiny_base_wide}",
+            f"model.tokenizer={tiny_tokenizer}",
+            "train.steps=2",
+            "train.minutes=null",
+            "train.batch=4",
+            "train.micro_batch=2",
+            "train.validate_examples=6",
+        ]
 
     return words
 

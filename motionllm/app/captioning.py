@@ -58,9 +58,14 @@ def _id(path: Path) -> str:
 
 
 def caption_files(
-    load: Callable[[], MotionLM], made_by: Mapping[str, Any], files: Mapping[str, Path], out: Path, batch: int = 32,
-    n: int = 1, every: float | None = None,
-) -> dict[str, Any]:  # fmt: skip
+    load: Callable[[], MotionLM],
+    made_by: Mapping[str, Any],
+    files: Mapping[str, Path],
+    out: Path,
+    batch: int = 32,
+    n: int = 1,
+    every: float | None = None,
+) -> dict[str, Any]:
     """Caption {id: file} into a JSONL of {"id", "caption", "clip", "made_by"}; unusable files are reported.
 
     Existing captions by the same model and settings, of the same content (`clip`, a hash of the file), are kept.

@@ -81,9 +81,20 @@ class Chat:
 
     @property
     def commands(self) -> dict[str, Callable[[str], Reply]]:
-        every = {"load": self._load, "save": self._save, "play": self._play, "plan": self._plan,
-                 "seconds": self._seconds, "seed": self._seed, "move": self._move, "say": self._say,
-                 "history": self._history, "new": self._new, "help": self._help, "quit": self._quit}  # fmt: skip
+        every = {
+            "load": self._load,
+            "save": self._save,
+            "play": self._play,
+            "plan": self._plan,
+            "seconds": self._seconds,
+            "seed": self._seed,
+            "move": self._move,
+            "say": self._say,
+            "history": self._history,
+            "new": self._new,
+            "help": self._help,
+            "quit": self._quit,
+        }
         return (
             every
             if self.folder is not None

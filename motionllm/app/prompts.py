@@ -118,8 +118,10 @@ def generate_files(
         lm = load() if todo else None
         for start in range(0, len(todo), batch):
             assert lm is not None
-            some = [p if p.seed is not None else replace(p, seed=secrets.randbelow(2**31))
-                    for p in todo[start : start + batch]]  # fmt: skip
+            some = [
+                p if p.seed is not None else replace(p, seed=secrets.randbelow(2**31))
+                for p in todo[start : start + batch]
+            ]
             motions = partial(_generate, lm, sampling=sampling, plan=plan)
             for prompt, made in zip(some, each(motions, some), strict=True):
                 row: dict[str, Any] = {key: value for key, value in asdict(prompt).items() if key != "plan" or value}
@@ -134,8 +136,13 @@ def generate_files(
                     failed[prompt.id] = row["error"] = str(error)
                 report.write(row)
             bar.update(min(1.0, (start + batch) / len(todo)), motions=min(start + batch, len(todo)) - len(failed))
-    return {"out": folder, "made": len(todo) - len(failed), "seconds": seconds, "kept": len(prompts) - len(todo),
-            "failed": failed}  # fmt: skip
+    return {
+        "out": folder,
+        "made": len(todo) - len(failed),
+        "seconds": seconds,
+        "kept": len(prompts) - len(todo),
+        "failed": failed,
+    }
 
 
 def _generate(lm: MotionLM, prompts: Sequence[Prompt], sampling: Sampling, plan: Literal[False] | None) -> list[Motion]:

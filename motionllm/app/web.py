@@ -203,19 +203,33 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0) -> Any:
         clip = gr.Textbox(visible="hidden", elem_id="clip", show_label=False)
         with gr.Row():
             with gr.Column():
-                talk = gr.Chatbot(label="motionllm", elem_id="talk", height=420, render_markdown=False, buttons=[],
-                                  placeholder="Say what a person does; ask about it; change it.")  # fmt: skip
+                talk = gr.Chatbot(
+                    label="motionllm",
+                    elem_id="talk",
+                    height=420,
+                    render_markdown=False,
+                    buttons=[],
+                    placeholder="Say what a person does; ask about it; change it.",
+                )
                 line = gr.Textbox(label="Say", elem_id="line", max_length=LINE, autofocus=True)
                 send = gr.Button("Send", variant="primary", elem_id="send")
                 gr.Examples([[example] for example in EXAMPLES], line)
-                given = gr.File(label=f"Talk about a clip of your own ({', '.join(READERS)}, up to {megabytes:g} MB)",
-                                file_types=list(READERS), elem_id="upload", height=150)  # fmt: skip
+                given = gr.File(
+                    label=f"Talk about a clip of your own ({', '.join(READERS)}, up to {megabytes:g} MB)",
+                    file_types=list(READERS),
+                    elem_id="upload",
+                    height=150,
+                )
             with gr.Column():
-                gr.HTML(f'<iframe title="the motion" sandbox="allow-scripts" srcdoc="{html.escape(_stage())}" '
-                        'style="width: 100%; height: 420px; border: 0"></iframe>', elem_id="stage")  # fmt: skip
+                gr.HTML(
+                    f'<iframe title="the motion" sandbox="allow-scripts" srcdoc="{html.escape(_stage())}" '
+                    'style="width: 100%; height: 420px; border: 0"></iframe>',
+                    elem_id="stage",
+                )
                 with gr.Row():
-                    seconds = gr.Textbox(label="Seconds", placeholder="4, 2-4, or as it likes", max_length=12,
-                                         elem_id="seconds")  # fmt: skip
+                    seconds = gr.Textbox(
+                        label="Seconds", placeholder="4, 2-4, or as it likes", max_length=12, elem_id="seconds"
+                    )
                     seed = gr.Textbox(label="Seed", placeholder="anew each time", max_length=18, elem_id="seed")
                     candidates = gr.Slider(
                         1, 8, min(8, lm.sampling.best_of or 1), step=1, label="Best of (1 is shown while it is written)"
@@ -258,10 +272,20 @@ def serve(
     try:
         page = build(lm, work, megabytes)
         page.work = files
-        page.launch(server_name=host, server_port=port, max_file_size=f"{max(1, int(megabytes * 1000))}kb", share=False,
-                    prevent_thread_lock=not wait, quiet=True, show_error=False, ssr_mode=False, run_history=False,
-                    footer_links=[], theme=gr.themes.Base(**fonts),
-                    app_kwargs={"middleware": [Middleware(Guard, host=host, names=names)]})  # fmt: skip
+        page.launch(
+            server_name=host,
+            server_port=port,
+            max_file_size=f"{max(1, int(megabytes * 1000))}kb",
+            share=False,
+            prevent_thread_lock=not wait,
+            quiet=True,
+            show_error=False,
+            ssr_mode=False,
+            run_history=False,
+            footer_links=[],
+            theme=gr.themes.Base(**fonts),
+            app_kwargs={"middleware": [Middleware(Guard, host=host, names=names)]},
+        )
     except OSError as error:
         files.close()
         raise MotionLLMError(f"The page cannot be served at {host}:{port} ({error}); choose another --port.") from None

@@ -48,14 +48,16 @@ def import_(
     with Bar(f"import {folder.name}") as bar:
         report = import_folder(folder, out, captions, rig, val, test, longest, workers, bar.update)
     refused, unused = report["refused"], report["unused"]
-    lines = [f"{sum(report['clips'].values())} clips of {report['seconds'] / 60:.1f} minutes in {out}: "
-             + ", ".join(f"{n} {split}" for split, n in report["clips"].items()),
-             *(f"noted in {line}" for line in summary(report["notes"])),
-             *(f"not used: {line}" for line in unused[:3]),
-             *([f"not used: {len(unused) - 3} more"] if len(unused) > 3 else []),
-             *(f"refused {name}: {why}" for name, why in list(refused.items())[:MOST]),
-             *(f"refused {line}" for line in summary({name: [why] for name, why in list(refused.items())[MOST:]})),
-             f"look at {out / 'contact.png'}; {out / 'import.json'} holds every note"]  # fmt: skip
+    lines = [
+        f"{sum(report['clips'].values())} clips of {report['seconds'] / 60:.1f} minutes in {out}: "
+        + ", ".join(f"{n} {split}" for split, n in report["clips"].items()),
+        *(f"noted in {line}" for line in summary(report["notes"])),
+        *(f"not used: {line}" for line in unused[:3]),
+        *([f"not used: {len(unused) - 3} more"] if len(unused) > 3 else []),
+        *(f"refused {name}: {why}" for name, why in list(refused.items())[:MOST]),
+        *(f"refused {line}" for line in summary({name: [why] for name, why in list(refused.items())[MOST:]})),
+        f"look at {out / 'contact.png'}; {out / 'import.json'} holds every note",
+    ]
     emit(report, as_json, "\n".join(lines))
     if refused:
         raise typer.Exit(2)
@@ -79,9 +81,11 @@ def build_humanml3d(
     with Bar("build HumanML3D") as bar:
         report = build(amass, index, out, body_models, check, bar.update)
     missing = report["missing"]
-    lines = [f"{report['built']} clips built, {report['kept']} kept, {len(missing)} missing, in {out}",
-             *(f"missing {source}: {why}" for source, why in list(missing.items())[:20]),
-             *(f"check {name}: {error:.1f} mm from the published clip" for name, error in report.get("check", {}).items())]  # fmt: skip  # noqa: E501
+    lines = [
+        f"{report['built']} clips built, {report['kept']} kept, {len(missing)} missing, in {out}",
+        *(f"missing {source}: {why}" for source, why in list(missing.items())[:20]),
+        *(f"check {name}: {error:.1f} mm from the published clip" for name, error in report.get("check", {}).items()),
+    ]
     emit(report, as_json, "\n".join(lines))
     if missing:
         raise typer.Exit(2)
@@ -140,8 +144,13 @@ def facts(clip: Annotated[Path, typer.Argument(help="A motion file.")], rig: Rig
         _tell(clip, motion.notes)
         measured = measure(motion.canonical().joints)
     values = measured.json()
-    lines = [f"{name.replace('_', ' '):<15} {value:.2f}" if isinstance(value, float) else
-             f"{name.replace('_', ' '):<15} {value}" for name, value in values.items() if name != "events"]  # fmt: skip
+    lines = [
+        f"{name.replace('_', ' '):<15} {value:.2f}"
+        if isinstance(value, float)
+        else f"{name.replace('_', ' '):<15} {value}"
+        for name, value in values.items()
+        if name != "events"
+    ]
     for event in measured.events:
         details = [event.side, event.direction, f"{event.count} times" if event.count > 1 else ""]
         text = ", ".join(detail for detail in details if detail)
@@ -184,10 +193,20 @@ def notate(
             from motionllm.motion.agreement import agreement
 
             found = agreement(plan, said)
-            row |= {"agreement": found.score, "ends": dict(found.ends), "events": [
-                {"planned": event.planned and str(event.planned), "measured": event.found and str(event.found),
-                 "agrees": dict(event.agrees), "score": event.score, "wrong": event.wrong} for event in found.rows
-            ]}  # fmt: skip
+            row |= {
+                "agreement": found.score,
+                "ends": dict(found.ends),
+                "events": [
+                    {
+                        "planned": event.planned and str(event.planned),
+                        "measured": event.found and str(event.found),
+                        "agrees": dict(event.agrees),
+                        "score": event.score,
+                        "wrong": event.wrong,
+                    }
+                    for event in found.rows
+                ],
+            }
             text = str(found)
         if out is not None:
             write_jsonl(out, [{**row, "clip": str(clip)}])
@@ -241,8 +260,10 @@ def gait(
         write_gait_page(result, report, clip.stem, age, sex)
         values["report"] = report
     head = ("", "both", "left", "right", "unit", "usual")
-    lines = [f"{row[0]:<16}{row[1]:>8}{row[2]:>8}{row[3]:>8}  {row[4]:<10}{row[5]}"
-             for row in (head, *table(result, age, sex))]  # fmt: skip
+    lines = [
+        f"{row[0]:<16}{row[1]:>8}{row[2]:>8}{row[3]:>8}  {row[4]:<10}{row[5]}"
+        for row in (head, *table(result, age, sex))
+    ]
     lines += [f"{len(result.strides)} strides, {result.left_out} left out", *LIMITS, NOT_A_DEVICE]
     emit(values, as_json, "\n".join(lines))
 
@@ -294,8 +315,15 @@ def preview(
         source = mix.recipe.data.sources[number]
         pieces = stretches(tokens, mix)
         learned = sum(tokens.supervised[1:])
-        shown.append({"task": name, "source": name_of(source.kind, source.path), "tokens": len(tokens.ids),
-                      "supervised": learned, "stretches": pieces})  # fmt: skip
+        shown.append(
+            {
+                "task": name,
+                "source": name_of(source.kind, source.path),
+                "tokens": len(tokens.ids),
+                "supervised": learned,
+                "stretches": pieces,
+            }
+        )
         text = "".join(f"{opened}{piece}{closed}" if supervised else piece for piece, supervised in pieces)
         lines.append(f"— {name}, {shown[-1]['source']}: {len(tokens.ids)} tokens, {learned} supervised\n{text}")
     emit({"examples": shown}, as_json, "\n".join(lines))
@@ -314,15 +342,27 @@ def stats(recipe: Recipe, overrides: Overrides = None, out: Run = None, as_json:
 def mixture_lines(result: dict[str, Any]) -> str:
     """The tables of `statistics`."""
     lines = [f"{'source':<24}{'clips':>9}{'minutes':>9}{'captions':>10}{'questions':>11}{'examples':>10}"]
-    lines += [f"{s['source']:<24}{s['clips']:>9}{s['seconds'] / 60:>9.1f}{s['captions']:>10}{s['questions']:>11}"
-              f"{s['share']:>10.0%}" for s in result["sources"]]  # fmt: skip
+    lines += [
+        f"{s['source']:<24}{s['clips']:>9}{s['seconds'] / 60:>9.1f}{s['captions']:>10}{s['questions']:>11}"
+        f"{s['share']:>10.0%}"
+        for s in result["sources"]
+    ]
     lines += ["", f"{'task':<24}{'examples':>9}{'tokens':>9}{'learned':>10}{'of all':>11}{'cut':>10}"]
-    lines += [f"{t['task']:<24}{t['share']:>9.0%}{t['tokens']:>9.1f}{t['supervised']:>10.1f}"
-              f"{t['supervised_share']:>11.0%}{t['cut']:>10.0%}" for t in result["tasks"]]  # fmt: skip
+    lines += [
+        f"{t['task']:<24}{t['share']:>9.0%}{t['tokens']:>9.1f}{t['supervised']:>10.1f}"
+        f"{t['supervised_share']:>11.0%}{t['cut']:>10.0%}"
+        for t in result["tasks"]
+    ]
     epoch = result["epoch"]
     padding = "" if result["padding"] is None else f"; {result['padding']:.1%} of the rows is padding"
-    return "\n".join([*lines, "", f"an epoch: {epoch['examples']} examples, {epoch['tokens']} tokens, "
-                      f"{epoch['supervised']} of them learned{padding}"])  # fmt: skip
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"an epoch: {epoch['examples']} examples, {epoch['tokens']} tokens, "
+            f"{epoch['supervised']} of them learned{padding}",
+        ]
+    )
 
 
 def _mixture(recipe: str, overrides: list[str], out: Path | None) -> Any:

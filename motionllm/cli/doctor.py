@@ -185,8 +185,11 @@ def _damage(folder: Path) -> str:
         try:
             with open(path, "rb") as file:
                 size = int.from_bytes(file.read(8), "little")
-                ends = [tensor["data_offsets"][1] for name, tensor in json.loads(file.read(size)).items()
-                        if name != "__metadata__"]  # fmt: skip
+                ends = [
+                    tensor["data_offsets"][1]
+                    for name, tensor in json.loads(file.read(size)).items()
+                    if name != "__metadata__"
+                ]
             if path.stat().st_size != 8 + size + max(ends):
                 return f"{path} is cut short"
         except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError):

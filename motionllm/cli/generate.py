@@ -103,11 +103,20 @@ def generate(
         given = read_prompts(prompts, wanted, seed)
         sampling = own_sampling(model).but(**options)
         report = generate_files(
-            lambda: MotionLM.load(model), made_by(model), given, target, sampling,
-            suffix=suffix, batch=batch, lock_feet=lock_feet, plan=False if no_plan else None,
-        )  # fmt: skip
-        lines = [f"{report['made']} motions made ({report['seconds']:.0f} s), {report['kept']} kept, in {target}",
-                 *(f"failed {name}: {why}" for name, why in report["failed"].items())]  # fmt: skip
+            lambda: MotionLM.load(model),
+            made_by(model),
+            given,
+            target,
+            sampling,
+            suffix=suffix,
+            batch=batch,
+            lock_feet=lock_feet,
+            plan=False if no_plan else None,
+        )
+        lines = [
+            f"{report['made']} motions made ({report['seconds']:.0f} s), {report['kept']} kept, in {target}",
+            *(f"failed {name}: {why}" for name, why in report["failed"].items()),
+        ]
         emit(report, as_json, "\n".join(lines))
         if report["failed"]:
             raise typer.Exit(2)

@@ -59,9 +59,10 @@ def _lines(result: dict[str, Any]) -> str:
     counts, epoch = result["parameters"], result["data"]["epoch"]
     memory = "\n".join(f"  {term:<12} {size:8.2f} GiB" for term, size in result["memory_gib"].items())
     pace = result["seconds_per_step"]
-    time = "not estimated" if pace is None else (
-        f"about {result['minutes']:.1f} minutes here, {pace:.2g} seconds per step (estimated from two of the layers)"
-    )  # fmt: skip
+    time = "not estimated"
+    if pace is not None:
+        minutes = f"about {result['minutes']:.1f} minutes here"
+        time = f"{minutes}, {pace:.2g} seconds per step (estimated from two of the layers)"
     return (
         f"{mixture_lines(result['data'])}\n"
         f"parameters: {counts['base'] / 1e6:.1f} M, {counts['trained'] / 1e6:.2f} M of them or besides trained, "

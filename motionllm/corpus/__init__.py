@@ -110,8 +110,15 @@ def heard_corpus(path: Path, n: int, seed: int = 0, split: str = "train") -> lis
         else:
             continue
         spec = replace(spec, seconds=frames / body.FPS)
-        made.append(Sample(f"{name}-{index:06d}", partial(_features, spec, clip), [caption], questions(spec, rng),
-                           {"spec": spec.json(), "seed": clip}))  # fmt: skip
+        made.append(
+            Sample(
+                f"{name}-{index:06d}",
+                partial(_features, spec, clip),
+                [caption],
+                questions(spec, rng),
+                {"spec": spec.json(), "seed": clip},
+            )
+        )
     return made
 
 

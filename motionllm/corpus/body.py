@@ -29,10 +29,16 @@ LENGTH = np.asarray(HUMANML3D.lengths)
 
 # Directions of the bones of a standing person, (outward, up, forward); rounded from anatomy.
 _BONES = {
-    "hip": (0.55, -0.82, -0.05), "spine1": (0, 0.97, -0.22), "spine2": (0, 0.99, 0.12), "spine3": (0, 1, 0.05),
-    "neck": (0, 0.985, -0.12), "collar": (0.56, 0.82, -0.10), "shoulder": (0.98, 0.15, -0.12),
-    "head": (0, 0.72, 0.68), "foot": (0.18, -0.40, 0.90),
-}  # fmt: skip
+    "hip": (0.55, -0.82, -0.05),
+    "spine1": (0, 0.97, -0.22),
+    "spine2": (0, 0.99, 0.12),
+    "spine3": (0, 1, 0.05),
+    "neck": (0, 0.985, -0.12),
+    "collar": (0.56, 0.82, -0.10),
+    "shoulder": (0.98, 0.15, -0.12),
+    "head": (0, 0.72, 0.68),
+    "foot": (0.18, -0.40, 0.90),
+}
 _UNIT = {name: np.array(v) / np.linalg.norm(v) for name, v in _BONES.items()}
 _LEGS = ((1, 4, 7, 10), (2, 5, 8, 11))
 _ARMS = ((13, 16, 18, 20), (14, 17, 19, 21))

@@ -32,7 +32,7 @@ _MORE: tuple[tuple[str, str], ...] = (
     ("run", r"\bdash(?:es|ed|ing)?\b"),
     ("wave", r"\bwav\w* (?:\w+ )?(?:good ?)?bye\b|\bsay\w* (?:good ?)?bye\b"),
     ("squat", r"\bcrouch(?:es|ed|ing)?\b(?! and walk)|\bduck(?:s|ed|ing)?\b"),
-)  # fmt: skip
+)
 _LAST: tuple[tuple[str, str], ...] = (  # after the corpus' own
     ("walk", r"\b(?:pac(?:e|es|ed|ing)|strid(?:e|es|ing)|strode|stumbl\w*|stagger\w*|limp\w*|wander\w*|tiptoe\w*)\b"),
     ("walk", r"\bmov(?:e|es|ed|ing) (?:straight )?(?:forward|backward|sideways|ahead|to the|around|in a)"),
@@ -40,7 +40,7 @@ _LAST: tuple[tuple[str, str], ...] = (  # after the corpus' own
     ("touch", r"\b(?:eat|eats|eating|smok\w*|phone|telephone)\b"),
     ("reach", r"\breach\w*|\bgrab\w*|\bpoint(?:s|ed|ing)?\b|\bpush\w*|\bpull\w*"),
     ("move", r"\b(?:mov|swing|shak|flap|wiggl|stir|wip|wash|scrub|clean|strum|play|dribbl|bounc)\w*"),
-)  # fmt: skip
+)
 # An action, and the verbs of the notation that show it: the first is its own, the others may be how it was measured.
 _SHOWN: dict[str, tuple[str, ...]] = {name: action.shown for name, action in ACTIONS.items() if action.shown} | {
     "flip": ("flip", "roll", "cartwheel"),
@@ -57,8 +57,12 @@ _SHOWN: dict[str, tuple[str, ...]] = {name: action.shown for name, action in ACT
     "reach": ("stretch", "reach up", "bend down", "raise", "swing", "hold", "throw", "punch"),
     "move": ("swing", "wave", "circle", "raise", "reach up", "stretch", "bend", "lower", "hold", "throw", "punch"),
 }
-_NUMBERS = {word: n for n, words in enumerate(("once", "two", "three", "four", "five", "six", "seven", "eight"), 1)
-            for word in (words, str(n)) if n > 1 or word == "once"} | {"twice": 2}  # fmt: skip
+_NUMBERS = {
+    word: n
+    for n, words in enumerate(("once", "two", "three", "four", "five", "six", "seven", "eight"), 1)
+    for word in (words, str(n))
+    if n > 1 or word == "once"
+} | {"twice": 2}
 _TIMES = rf"\b({'|'.join(_NUMBERS)})(?: (?:\w+ )?times?| (?:\w+ )?steps?| (?:jumps|hops|kicks|punches|squats|claps)\b)?"
 _LIMB = r"(?:hands?|arms?|legs?|foot|feet|knees?|fists?|elbows?)\b(?! side)"
 _SIDE = rf"\b(left|right|both)(?: \w+)? {_LIMB}|\bwith (?:the|his|her|their|its) (left|right)\b(?! {_LIMB})"

@@ -25,8 +25,13 @@ from motionllm.motion.formats.arrays import read_npy, read_npz
 from motionllm.motion.formats.bvh import Z_UP
 
 # Seconds at the start of every take of a set that are no motion.
-CALIBRATION = {"Eyes_Japan_Dataset": 3.0, "MPI_HDM05": 3.0, "TotalCapture": 1.0, "MPI_Limits": 1.0,
-               "Transitions_mocap": 0.5}  # fmt: skip
+CALIBRATION = {
+    "Eyes_Japan_Dataset": 3.0,
+    "MPI_HDM05": 3.0,
+    "TotalCapture": 1.0,
+    "MPI_Limits": 1.0,
+    "Transitions_mocap": 0.5,
+}
 FPS = 20
 COLUMNS = ("source_path", "start_frame", "end_frame", "new_name")
 
@@ -141,9 +146,15 @@ def _body_model(content: Mapping[str, np.ndarray], folder: Path) -> np.ndarray:
     poses = torch.from_numpy(np.asarray(content["poses"], np.float32))
     try:
         model = smplx.create(
-            str(folder), model_type="smplh", gender=gender, num_betas=16, use_pca=False, flat_hand_mean=True,
-            batch_size=len(poses), ext="npz",
-        )  # fmt: skip
+            str(folder),
+            model_type="smplh",
+            gender=gender,
+            num_betas=16,
+            use_pca=False,
+            flat_hand_mean=True,
+            batch_size=len(poses),
+            ext="npz",
+        )
     except (OSError, AssertionError, ValueError, KeyError) as error:
         raise MotionLLMError(f"the {gender} SMPL-H model cannot be loaded from {folder}: {error}") from None
     betas = np.zeros((1, 16), np.float32)
@@ -151,11 +162,13 @@ def _body_model(content: Mapping[str, np.ndarray], folder: Path) -> np.ndarray:
     betas[0, : len(given)] = given
     with torch.no_grad():
         output = model(
-            global_orient=poses[:, :3], body_pose=poses[:, 3:66],
-            left_hand_pose=poses[:, 66:111], right_hand_pose=poses[:, 111:156],
+            global_orient=poses[:, :3],
+            body_pose=poses[:, 3:66],
+            left_hand_pose=poses[:, 66:111],
+            right_hand_pose=poses[:, 111:156],
             betas=torch.from_numpy(betas).expand(len(poses), -1),
             transl=torch.from_numpy(np.asarray(content["trans"], np.float32)),
-        )  # fmt: skip
+        )
     joints = output.joints[:, :22].numpy().astype(np.float64)
     return joints @ Z_UP.T
 

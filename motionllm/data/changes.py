@@ -24,14 +24,37 @@ from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation
 LONGEST = 16.0  # seconds of what a change may make
 PACE = 1.5  # of slower and faster, where no number is said
 ACTS = 8  # in a summary: the longest
-PACED = {"slower": 1 / PACE, "much slower": 0.5, "a bit slower": 0.8, "faster": PACE, "much faster": 2.0,
-         "a bit faster": 1.25}  # fmt: skip
+PACED = {
+    "slower": 1 / PACE,
+    "much slower": 0.5,
+    "a bit slower": 0.8,
+    "faster": PACE,
+    "much faster": 2.0,
+    "a bit faster": 1.25,
+}
 LASTING = {"longer": 1.5, "shorter": 1 / 1.5, "twice as long": 2.0, "half as long": 0.5}
 OTHERWISE = ("new", "question", "talk")  # what is said is no change: another motion, a question about it, anything else
 TRAVEL = tuple(verb for verb, spec in VERBS.items() if spec.speed)
 CHANGES_POSTURE = ("sit", "lie", "kneel", "stand up")
-COUNTED = ("jump", "hop", "jumping jack", "squat", "lunge", "bow", "wave", "throw", "punch", "clap", "kick", "twist",
-            "bend down", "cartwheel", "circle", "swing", "reach up")  # fmt: skip
+COUNTED = (
+    "jump",
+    "hop",
+    "jumping jack",
+    "squat",
+    "lunge",
+    "bow",
+    "wave",
+    "throw",
+    "punch",
+    "clap",
+    "kick",
+    "twist",
+    "bend down",
+    "cartwheel",
+    "circle",
+    "swing",
+    "reach up",
+)
 _CLOSE = ("wave", "clap", "jumping jack", "hop", "punch", "twist", "circle", "swing")  # repeated without a rest
 LONG = (*TRAVEL, "dance", "stand on", "hold", "hands on hips", "march", "lean", "wave", "clap")
 FREE_HANDS = ("wave", "clap", "hands on hips", "hand to head", "reach up", "stretch", "punch")  # while the legs go

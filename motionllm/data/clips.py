@@ -147,11 +147,19 @@ def _columns() -> Any:
     from datasets import Features, List, Value
 
     codes, text = List(Value("int32")), Value("string")
-    return Features({
-        "id": text, "captions": List(text), "labels": text, "notation": text, "messages": text,
-        "serves": List(text), "codes": codes,
-        "questions": List({"text": text, "answer": text, "kind": text}), **{name: codes for name in editing()},
-    })  # fmt: skip
+    return Features(
+        {
+            "id": text,
+            "captions": List(text),
+            "labels": text,
+            "notation": text,
+            "messages": text,
+            "serves": List(text),
+            "codes": codes,
+            "questions": List({"text": text, "answer": text, "kind": text}),
+            **{name: codes for name in editing()},
+        }
+    )
 
 
 def _rows(

@@ -269,11 +269,15 @@ def _order(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """Two acts, one after the other, the other way round."""
     every = acts(old)
     pairs = [
-        (a, b) for a, b in pairwise(every)
-        if b.start >= a.end - 0.1 and a.main.verb != b.main.verb and alone(a, every) and alone(b, every)
+        (a, b)
+        for a, b in pairwise(every)
+        if b.start >= a.end - 0.1
+        and a.main.verb != b.main.verb
+        and alone(a, every)
+        and alone(b, every)
         and not {a.main.verb, b.main.verb} & {*CHANGES_POSTURE, *SMALL}
         and sum(x.main.verb in (a.main.verb, b.main.verb) for x in every) == 2
-    ]  # fmt: skip
+    ]
     if not pairs:
         return None
     a, b = pairs[random.integers(len(pairs))]
@@ -364,9 +368,25 @@ def _added(
 
 
 KINDS: dict[str, Kind] = {
-    "slower": _whole_pace("slower"), "faster": _whole_pace("faster"), "mirror": _mirror, "side": _side, "way": _way,
-    "count": _count, "append": _append, "prepend": _prepend, "while": _while, "remove": _remove, "replace": _replace,
-    "duration": _last, "act duration": _act_lasts, "act pace": _act_pace, "size": _size, "order": _order,
-    "pause": _pause, "anew": _anew, "question": _ask, "talk": _talk,
-}  # fmt: skip
+    "slower": _whole_pace("slower"),
+    "faster": _whole_pace("faster"),
+    "mirror": _mirror,
+    "side": _side,
+    "way": _way,
+    "count": _count,
+    "append": _append,
+    "prepend": _prepend,
+    "while": _while,
+    "remove": _remove,
+    "replace": _replace,
+    "duration": _last,
+    "act duration": _act_lasts,
+    "act pace": _act_pace,
+    "size": _size,
+    "order": _order,
+    "pause": _pause,
+    "anew": _anew,
+    "question": _ask,
+    "talk": _talk,
+}
 CHANGING = tuple(kind for kind in KINDS if kind not in ("anew", "question", "talk"))

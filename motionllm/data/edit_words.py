@@ -55,8 +55,7 @@ WORDINGS: dict[str, Wording] = {
     "throw": Wording("throw something", "throwing", ("throw", "throwing", "toss")),
     "punch": Wording("punch", "punching", ("punch", "punching", "blow")),
     "clap": Wording("clap", "clapping", ("clapping", "claps", "applause")),
-    "hands on hips": Wording("put the hands on the hips", "putting the hands on the hips",
-                          ("hands on the hips",)),
+    "hands on hips": Wording("put the hands on the hips", "putting the hands on the hips", ("hands on the hips",)),
     "hand to head": Wording("touch the head", "touching the head", ("hand at the head", "touching of the head")),
     "kick": Wording("kick", "kicking", ("kick", "kicking", "high kick")),
     "stand on": Wording("stand on one leg", "standing on one leg", ("balance", "balancing", "stand on one leg")),
@@ -71,7 +70,7 @@ WORDINGS: dict[str, Wording] = {
     "swing": Wording("swing an arm", "swinging the arms", ("swing", "arm swing", "swinging")),
     "circle": Wording("circle an arm", "circling the arm", ("arm circle", "circling of the arm")),
     "hold": Wording("hold an arm still", "holding the arm still", ("hold", "held arm")),
-}  # fmt: skip
+}
 
 
 _LIMBS = {verb: f"{verb} the {{}}" for verb in ("raise", "lower", "lift", "stretch", "bend", "swing", "circle")}
@@ -98,8 +97,13 @@ def worded(words: Words, random: np.random.Generator, held_out: bool) -> Words:
             doing = words.get(f"doing{n}", wording.doing)
             noun = f"the {nouns[random.integers(len(nouns))]}"
             it = doing if random.random() < 0.4 and not held_out else noun
-            words = {f"do{n}": wording.do, f"doing{n}": doing, f"noun{n}": noun, f"it{n}": it,
-                     f"bare{n}": noun.removeprefix("the ")} | words  # fmt: skip
+            words = {
+                f"do{n}": wording.do,
+                f"doing{n}": doing,
+                f"noun{n}": noun,
+                f"it{n}": it,
+                f"bare{n}": noun.removeprefix("the "),
+            } | words
     return words
 
 

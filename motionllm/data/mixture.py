@@ -84,36 +84,46 @@ def statistics(mix: Mixture, draws: int = 400) -> dict[str, Any]:
     drawn = [mix.examples.draw_from() for _ in range(draws)]
     sources = []
     for number, (source, clips) in enumerate(zip(recipe.data.sources, mix.clips, strict=True)):
-        sources.append({
-            "source": name_of(source.kind, source.path),
-            "clips": len(clips),
-            "seconds": round(clips.count("codes") * mix.seconds_a_code, 1),
-            "captions": clips.count("captions"),
-            "questions": clips.count("questions"),
-            "weight": source.weight,
-            "share": float(np.mean([s == number for _, s, _ in drawn])),
-        })  # fmt: skip
+        sources.append(
+            {
+                "source": name_of(source.kind, source.path),
+                "clips": len(clips),
+                "seconds": round(clips.count("codes") * mix.seconds_a_code, 1),
+                "captions": clips.count("captions"),
+                "questions": clips.count("questions"),
+                "weight": source.weight,
+                "share": float(np.mean([s == number for _, s, _ in drawn])),
+            }
+        )
     total = sum(sum(t.supervised[1:]) for _, _, t in drawn)
     tasks = []
     for task in recipe.data.tasks:
         own = [t for name, _, t in drawn if name == task]
         learned = [sum(t.supervised[1:]) for t in own]
-        moving = sum(supervised and (i >= mix.vocab.first_id or i == mix.vocab.end_id)
-                     for t in own for i, supervised in zip(t.ids[1:], t.supervised[1:], strict=True))  # fmt: skip
-        tasks.append({
-            "task": task,
-            "share": len(own) / draws,
-            "tokens": float(np.mean([len(t.ids) for t in own])) if own else 0.0,
-            "supervised": float(np.mean(learned)) if own else 0.0,
-            "supervised_share": sum(learned) / max(total, 1),
-            "motion_share": moving / max(sum(learned), 1),
-            "cut": float(np.mean([len(t.ids) > recipe.data.max_length for t in own])) if own else 0.0,
-        })  # fmt: skip
+        moving = sum(
+            supervised and (i >= mix.vocab.first_id or i == mix.vocab.end_id)
+            for t in own
+            for i, supervised in zip(t.ids[1:], t.supervised[1:], strict=True)
+        )
+        tasks.append(
+            {
+                "task": task,
+                "share": len(own) / draws,
+                "tokens": float(np.mean([len(t.ids) for t in own])) if own else 0.0,
+                "supervised": float(np.mean(learned)) if own else 0.0,
+                "supervised_share": sum(learned) / max(total, 1),
+                "motion_share": moving / max(sum(learned), 1),
+                "cut": float(np.mean([len(t.ids) > recipe.data.max_length for t in own])) if own else 0.0,
+            }
+        )
     count = sum(map(len, mix.clips))
     used = held = 0
     for start in range(0, draws - recipe.train.batch + 1, recipe.train.batch):
-        rows = pack([t for _, _, t in drawn[start : start + recipe.train.batch]], recipe.data.max_length,
-                    packing=recipe.data.packing)  # fmt: skip
+        rows = pack(
+            [t for _, _, t in drawn[start : start + recipe.train.batch]],
+            recipe.data.max_length,
+            packing=recipe.data.packing,
+        )
         for i in range(0, len(rows), recipe.train.micro_batch):
             lengths = [sum(len(t.ids) for t in row) for row in rows[i : i + recipe.train.micro_batch]]
             used, held = used + sum(lengths), held + max(lengths) * len(lengths)

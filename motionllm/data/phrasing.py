@@ -24,10 +24,23 @@ _VERBS_TEXT = """
     press crank wind sharpen load unload stack sort tap snap flap flutter glide float bring
 """
 _VERBS = frozenset(_VERBS_TEXT.split())
-_ADVERBS = {"slow": "slowly", "quick": "quickly", "rapid": "rapidly", "careful": "carefully", "sudden": "suddenly",
-            "angry": "angrily", "happy": "happily", "sad": "sadly", "proud": "proudly", "light": "lightly",
-            "heavy": "heavily", "gentle": "gently", "soft": "softly", "normal": "normally",
-            "casual": "casually"}  # fmt: skip
+_ADVERBS = {
+    "slow": "slowly",
+    "quick": "quickly",
+    "rapid": "rapidly",
+    "careful": "carefully",
+    "sudden": "suddenly",
+    "angry": "angrily",
+    "happy": "happily",
+    "sad": "sadly",
+    "proud": "proudly",
+    "light": "lightly",
+    "heavy": "heavily",
+    "gentle": "gently",
+    "soft": "softly",
+    "normal": "normally",
+    "casual": "casually",
+}
 _WAYS_TEXT = """
     forward forwards backward backwards left right sideways high low fast hard up down around over under underneath
     back away in out aside ahead straight twice once stealthily

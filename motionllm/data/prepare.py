@@ -77,6 +77,14 @@ def clips_of(recipe: Recipe, split: str, motion_tokenizer: MotionTokenizer) -> l
             clips.append(Clips())
             continue
         with Bar(f"encode {source.path or source.kind} {split}") as bar:
-            clips.append(encode(source, split, motion_tokenizer, list(recipe.data.tasks), bar.update,
-                                recipe.data.notation is not None))  # fmt: skip
+            clips.append(
+                encode(
+                    source,
+                    split,
+                    motion_tokenizer,
+                    list(recipe.data.tasks),
+                    bar.update,
+                    recipe.data.notation is not None,
+                )
+            )
     return clips

@@ -20,11 +20,37 @@ from motionllm.motion.notation import POSTURES, VERBS, Line, Notation
 from motionllm.samples import Question
 
 LIMBS = {
-    "step": "foot", "hop": "leg", "lunge": "leg", "bend down": "hand", "wave": "hand", "throw": "hand", "punch": "hand",
-    "hand to head": "hand", "kick": "leg", "stand on": "leg", "reach up": "hand",
-}  # fmt: skip
-COUNTABLE = ("jump", "hop", "squat", "lunge", "bend down", "bow", "wave", "throw", "punch", "clap", "kick", "step",
-             "jumping jack", "march", "reach up", "cartwheel", "flip")  # fmt: skip
+    "step": "foot",
+    "hop": "leg",
+    "lunge": "leg",
+    "bend down": "hand",
+    "wave": "hand",
+    "throw": "hand",
+    "punch": "hand",
+    "hand to head": "hand",
+    "kick": "leg",
+    "stand on": "leg",
+    "reach up": "hand",
+}
+COUNTABLE = (
+    "jump",
+    "hop",
+    "squat",
+    "lunge",
+    "bend down",
+    "bow",
+    "wave",
+    "throw",
+    "punch",
+    "clap",
+    "kick",
+    "step",
+    "jumping jack",
+    "march",
+    "reach up",
+    "cartwheel",
+    "flip",
+)
 ONGOING = (
     "dance",
     "walk",
@@ -42,77 +68,149 @@ CLASSES = ("action", "content", "motion", "class")
 # What is asked, or one way of it that needs words of its own → texts. Their places: {do} and {doing} the verb, {x} and
 # {y} two that are done, {a} and {b} labels, {name} what a label is called, {bare} without "on one leg".
 TEXTS: dict[str, tuple[str, ...]] = {
-    "does": ("Does the person {do} at any time?", "Does anyone {do} in this motion?",
-             "Is the person {doing} at some point?", "Do you see the person {doing}?", "Can {doing} be seen here?",
-             "Does the person ever {do}?"),
-    "does with": ("Does the person {do} with the {side} {limb}?",
-                  "Is it the {side} {limb} that the person uses to {do}?"),
+    "does": (
+        "Does the person {do} at any time?",
+        "Does anyone {do} in this motion?",
+        "Is the person {doing} at some point?",
+        "Do you see the person {doing}?",
+        "Can {doing} be seen here?",
+        "Does the person ever {do}?",
+    ),
+    "does with": (
+        "Does the person {do} with the {side} {limb}?",
+        "Is it the {side} {limb} that the person uses to {do}?",
+    ),
     "does times": ("Does the person {do} exactly {times}?", "Is it true that the person is {doing} exactly {times}?"),
     "is": ("Is the {name} {a}?", "Is this {a}?"),
     "which": ("Which {name} is it, {a} or {b}?", "Is this {name} {a} or {b}?"),
     "label": ("What is the {name} of this motion?",),
-    "what": ("What is the person doing?", "What does the person do?", "Which action is this?",
-             "What happens in the clip?", "Name the action."),
-    "count": ("How many times does the person {do}?", "How often does the person {do}?",
-              "Count how many times the person is {doing}."),
+    "what": (
+        "What is the person doing?",
+        "What does the person do?",
+        "Which action is this?",
+        "What happens in the clip?",
+        "Name the action.",
+    ),
+    "count": (
+        "How many times does the person {do}?",
+        "How often does the person {do}?",
+        "Count how many times the person is {doing}.",
+    ),
     "count step": ("How many single steps does the person take?", "How many single steps are there?"),
     "count march": ("How many steps are marched on the spot?",),
     "count jumping jack": ("How many jumping jacks does the person do?", "What is the number of jumping jacks?"),
-    "side": ("Which {limb} does the person {do} with?", "With which {limb} does the person {do}?",
-             "Is it the left or the right {limb} that the person uses to {do}, or both?"),
+    "side": (
+        "Which {limb} does the person {do} with?",
+        "With which {limb} does the person {do}?",
+        "Is it the left or the right {limb} that the person uses to {do}, or both?",
+    ),
     "side on": ("Which leg does the person {bare} on?", "On which leg does the person {bare}?"),
     "side lunge": ("Which leg is in front in the lunge?", "With which leg does the person lunge?"),
     "side reach up": ("Which hand is raised?", "Which hand goes up?", "Does the left hand go up, the right, or both?"),
-    "way": ("Which way does the person {do}?", "In which direction does the person {do}?",
-            "In what direction is the person {doing}?"),
-    "way to": ("To which side does the person {verb}?", "Which way does the person {verb}?",
-               "Does the person {verb} to the left or to the right?"),
+    "way": (
+        "Which way does the person {do}?",
+        "In which direction does the person {do}?",
+        "In what direction is the person {doing}?",
+    ),
+    "way to": (
+        "To which side does the person {verb}?",
+        "Which way does the person {verb}?",
+        "Does the person {verb} to the left or to the right?",
+    ),
     "way climb": ("Does the person climb up or down?", "Which way does the person climb?"),
-    "pace": ("Is the {doing} slow or fast?", "Does the person {do} slowly or quickly?",
-             "At what pace does the person {do}, slow or fast?"),
-    "speed": ("How fast does the person {do}?", "At what speed does the person {do}?",
-              "How fast is the {doing}, in metres per second?"),
-    "curve": ("To which side does the path curve while {doing}?",
-              "While {doing}, does the person curve to the left or to the right?"),
+    "pace": (
+        "Is the {doing} slow or fast?",
+        "Does the person {do} slowly or quickly?",
+        "At what pace does the person {do}, slow or fast?",
+    ),
+    "speed": (
+        "How fast does the person {do}?",
+        "At what speed does the person {do}?",
+        "How fast is the {doing}, in metres per second?",
+    ),
+    "curve": (
+        "To which side does the path curve while {doing}?",
+        "While {doing}, does the person curve to the left or to the right?",
+    ),
     "degrees": ("By how many degrees does the person {verb}?", "How far does the person {verb}, in degrees?"),
     "height": ("How high does the person {verb}?", "How many metres high is the {verb}?"),
-    "when": ("When does the person start {doing}?", "At what second does the {doing} begin?",
-             "How many seconds in does the person begin to {do}?"),
+    "when": (
+        "When does the person start {doing}?",
+        "At what second does the {doing} begin?",
+        "How many seconds in does the person begin to {do}?",
+    ),
     "span": ("From when to when is the person {doing}?", "Between which seconds does the person {do}?"),
-    "whole seconds of": ("For about how many seconds does the person {do}?",
-                         "About how many seconds does the {doing} last?"),
-    "first": ("What does the person do first?", "What comes first?", "What does the person begin with?",
-              "Which action happens first?"),
-    "last": ("What does the person do last?", "What happens last?", "What does the person do at the end?",
-             "Which action ends the clip?"),
-    "after": ("What does the person do after {doing}?", "What follows the {doing}?",
-              "What does the person do right after {doing}?"),
+    "whole seconds of": (
+        "For about how many seconds does the person {do}?",
+        "About how many seconds does the {doing} last?",
+    ),
+    "first": (
+        "What does the person do first?",
+        "What comes first?",
+        "What does the person begin with?",
+        "Which action happens first?",
+    ),
+    "last": (
+        "What does the person do last?",
+        "What happens last?",
+        "What does the person do at the end?",
+        "Which action ends the clip?",
+    ),
+    "after": (
+        "What does the person do after {doing}?",
+        "What follows the {doing}?",
+        "What does the person do right after {doing}?",
+    ),
     "first of": ("What comes first, {x} or {y}?", "Which is earlier, {x} or {y}?"),
     "is before": ("Is the person {x} before {y}?",),
-    "at": ("What does the person do at {time} s?", "What happens at second {time}?",
-           "What is going on {time} seconds in?"),
-    "seconds": ("How long is the clip?", "How long does the motion last?",
-                "What is the length of the clip in seconds?"),
-    "whole seconds": ("How many seconds does it last, rounded?",
-                      "How many seconds long is the motion, in whole seconds?",
-                      "About how many seconds does it take?"),
-    "posture at start": ("How does it begin: standing, crouching, sitting, kneeling or lying?",
-                         "In what posture is the person at the start?",
-                         "What is the person's posture at the beginning?"),
-    "posture at end": ("How is the person at the end: standing, crouching, sitting, kneeling or lying?",
-                       "In what posture does the person end?", "What is the person's posture at the end?"),
+    "at": (
+        "What does the person do at {time} s?",
+        "What happens at second {time}?",
+        "What is going on {time} seconds in?",
+    ),
+    "seconds": (
+        "How long is the clip?",
+        "How long does the motion last?",
+        "What is the length of the clip in seconds?",
+    ),
+    "whole seconds": (
+        "How many seconds does it last, rounded?",
+        "How many seconds long is the motion, in whole seconds?",
+        "About how many seconds does it take?",
+    ),
+    "posture at start": (
+        "How does it begin: standing, crouching, sitting, kneeling or lying?",
+        "In what posture is the person at the start?",
+        "What is the person's posture at the beginning?",
+    ),
+    "posture at end": (
+        "How is the person at the end: standing, crouching, sitting, kneeling or lying?",
+        "In what posture does the person end?",
+        "What is the person's posture at the end?",
+    ),
     "is at end": ("Is the person {posture} at the end?", "Does it end with the person {posture}?"),
-    "metres": ("About how many metres does the person go?", "Roughly how many metres are covered?",
-               "How far does the person get along the way, in metres?"),
-    "stay or move": ("Does the person stay in place or move away?",
-                     "Stay in place or move away: which does the person do?"),
-    "where": ("Which way does the person get, as they face at first?",
-              "Where does the person end up from where they faced at first?"),
-    "turned": ("To which side has the person turned by the end?",
-               "Has the person turned to the left or to the right in the end?"),
-    "degrees turned": ("By about how many degrees has the person turned?",
-                       "By about how many degrees does the heading change in all?"),
-}  # fmt: skip
+    "metres": (
+        "About how many metres does the person go?",
+        "Roughly how many metres are covered?",
+        "How far does the person get along the way, in metres?",
+    ),
+    "stay or move": (
+        "Does the person stay in place or move away?",
+        "Stay in place or move away: which does the person do?",
+    ),
+    "where": (
+        "Which way does the person get, as they face at first?",
+        "Where does the person end up from where they faced at first?",
+    ),
+    "turned": (
+        "To which side has the person turned by the end?",
+        "Has the person turned to the left or to the right in the end?",
+    ),
+    "degrees turned": (
+        "By about how many degrees has the person turned?",
+        "By about how many degrees does the heading change in all?",
+    ),
+}
 
 
 class Asking:
@@ -301,9 +399,32 @@ def _ask_whole(notation: Notation, facts: Facts, lines: Sequence[Line], ask: Ask
 
 
 # Labels of who moved and where it was kept: nothing that a motion shows.
-_WHO = {"actor", "author", "camera", "clip", "dataset", "file", "filename", "format", "id", "license", "name", "path",
-        "participant", "performer", "person", "recording", "session", "source", "subject", "take", "terms", "trial",
-        "url", "uuid"}  # fmt: skip
+_WHO = {
+    "actor",
+    "author",
+    "camera",
+    "clip",
+    "dataset",
+    "file",
+    "filename",
+    "format",
+    "id",
+    "license",
+    "name",
+    "path",
+    "participant",
+    "performer",
+    "person",
+    "recording",
+    "session",
+    "source",
+    "subject",
+    "take",
+    "terms",
+    "trial",
+    "url",
+    "uuid",
+}
 _BOUND = re.compile(r"_+|(?<=[^\W\d_])(?=\d)|(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=\d)(?=[a-z]{3})")
 _CALLED = {"label": "action", "class": "action", "category": "action"}  # keys that say nothing
 
@@ -392,8 +513,11 @@ def label_values(labels: Iterable[Mapping[str, Any]], most: int = 64) -> dict[st
             if isinstance(value, str):
                 counts[key][value] += 1
     # A label that is another one for nearly every clip is a name or a sentence, nothing to be told apart by.
-    return {key: sorted(found) for key, found in counts.items()
-            if words[key] and 2 <= len(found) <= most and sum(found.values()) >= 2 * len(found)}  # fmt: skip
+    return {
+        key: sorted(found)
+        for key, found in counts.items()
+        if words[key] and 2 <= len(found) <= most and sum(found.values()) >= 2 * len(found)
+    }
 
 
 class Balance:

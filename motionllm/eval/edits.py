@@ -190,9 +190,15 @@ def evaluate(
             made = [measure(clip.joints, clip.fps) if len(clip) >= 5 else None for clip in clips]
         for edit, change, plan, motion in zip(some, changes, plans, made, strict=True):
             case: dict[str, Any] = {
-                "kind": edit.kind, "request": edit.request, "old": str(edit.old), "wanted": str(edit.new),
-                "asked": edit.change, "change": change, "plan": str(plan), "plan_right": vars(judged(edit, plan)),
-            }  # fmt: skip
+                "kind": edit.kind,
+                "request": edit.request,
+                "old": str(edit.old),
+                "wanted": str(edit.new),
+                "asked": edit.change,
+                "change": change,
+                "plan": str(plan),
+                "plan_right": vars(judged(edit, plan)),
+            }
             if motion is not None:
                 case |= {"motion": str(motion), "motion_right": vars(judged(edit, motion, measured=True))}
             cases.append(case)

@@ -50,13 +50,20 @@ class Networks(nn.Module):
         self.convs = nn.ModuleList([nn.Conv1d(len(self.columns), width, 4, 2, 1), nn.Conv1d(width, width, 4, 2, 1)])
         self.gru = nn.GRU(width, width, batch_first=True, bidirectional=True)
         self.motion_head = nn.Sequential(
-            nn.LayerNorm(4 * width), nn.Dropout(dropout), nn.Linear(4 * width, 2 * width), nn.GELU(),
-            nn.Dropout(dropout), nn.Linear(2 * width, out),
-        )  # fmt: skip
-        self.text_head = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(sentence, 2 * width), nn.GELU(), nn.Dropout(dropout),
+            nn.LayerNorm(4 * width),
+            nn.Dropout(dropout),
+            nn.Linear(4 * width, 2 * width),
+            nn.GELU(),
+            nn.Dropout(dropout),
             nn.Linear(2 * width, out),
-        )  # fmt: skip
+        )
+        self.text_head = nn.Sequential(
+            nn.Dropout(dropout),
+            nn.Linear(sentence, 2 * width),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(2 * width, out),
+        )
         self.log_scale = nn.Parameter(torch.zeros(()))
 
     def motions(self, features: Tensor, lengths: Tensor) -> Tensor:
@@ -96,8 +103,9 @@ class Embedder:
         self, recipe: EmbedderRecipe, statistics: dict[str, Tensor], scores: dict[str, Any] | None = None
     ) -> None:
         self.recipe, self.statistics, self.scores = recipe, statistics, scores or {}
-        self.networks = Networks(len(statistics["mean"]), len(statistics["text_mean"]), recipe.width, recipe.dim,
-                                 recipe.train.dropout).eval()  # fmt: skip
+        self.networks = Networks(
+            len(statistics["mean"]), len(statistics["text_mean"]), recipe.width, recipe.dim, recipe.train.dropout
+        ).eval()
         self._sentences: Sentences | None = None
         self._id: str | None = None  # as saved
 

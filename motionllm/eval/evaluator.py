@@ -21,8 +21,23 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from motionllm.data.sources import read_captions
 from motionllm.errors import MotionLLMError
 
-TAGS = ("VERB", "NOUN", "DET", "ADP", "NUM", "AUX", "PRON", "ADJ", "ADV",
-        "Loc_VIP", "Body_VIP", "Obj_VIP", "Act_VIP", "Desc_VIP", "OTHER")  # fmt: skip
+TAGS = (
+    "VERB",
+    "NOUN",
+    "DET",
+    "ADP",
+    "NUM",
+    "AUX",
+    "PRON",
+    "ADJ",
+    "ADV",
+    "Loc_VIP",
+    "Body_VIP",
+    "Obj_VIP",
+    "Act_VIP",
+    "Desc_VIP",
+    "OTHER",
+)
 VIP = {
     "Loc_VIP": "left right clockwise counterclockwise anticlockwise forward back backward up down straight curve",
     "Body_VIP": "arm chin foot feet face hand mouth leg waist eye knee shoulder thigh",
@@ -44,9 +59,13 @@ class MovementEncoder(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.main = nn.Sequential(
-            nn.Conv1d(dim, WIDTH, 4, 2, 1), nn.Dropout(0.2), nn.LeakyReLU(0.2),
-            nn.Conv1d(WIDTH, WIDTH, 4, 2, 1), nn.Dropout(0.2), nn.LeakyReLU(0.2),
-        )  # fmt: skip
+            nn.Conv1d(dim, WIDTH, 4, 2, 1),
+            nn.Dropout(0.2),
+            nn.LeakyReLU(0.2),
+            nn.Conv1d(WIDTH, WIDTH, 4, 2, 1),
+            nn.Dropout(0.2),
+            nn.LeakyReLU(0.2),
+        )
         self.out_net = nn.Linear(WIDTH, WIDTH)
 
     def forward(self, features: Tensor) -> Tensor:

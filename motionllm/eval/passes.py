@@ -159,8 +159,12 @@ def measured(features: np.ndarray, joints: np.ndarray, embedder: Embedder | Stan
 
 
 def write_motions(file: Path, motions: Sequence[Measured]) -> None:
-    there = {f"{kind}{i}": getattr(m, kind) for i, m in enumerate(motions) for kind in ("embedding", "joints")
-             if m.joints is not None}  # fmt: skip
+    there = {
+        f"{kind}{i}": getattr(m, kind)
+        for i, m in enumerate(motions)
+        for kind in ("embedding", "joints")
+        if m.joints is not None
+    }
     with whole_stream(file) as stream:
         np.savez(stream, count=len(motions), **there)  # type: ignore[arg-type]
 

@@ -25,47 +25,88 @@ from motionllm.motion.show.page import render, stored
 # (key of a result, heading, decimals, better: 1 more, −1 less, 0 neither); label_* stands for the suite's `labels`
 Column = tuple[str, str, int, int]
 FILLED: list[Column] = [
-    ("ade", "ADE m", 3, -1), ("fde", "FDE m", 3, -1),
-    ("root_aligned_mpjpe_mm", "MPJPE mm, root-aligned", 1, -1), ("fid", "FID", 3, -1),
-    ("diversity", "Diversity", 3, 0), ("skating", "skating", 3, -1), ("floating_mm", "floating mm", 0, 0),
-    ("jerk", "jerk m/s³", 0, 0), ("failures", "failed", 0, -1),
-]  # fmt: skip
+    ("ade", "ADE m", 3, -1),
+    ("fde", "FDE m", 3, -1),
+    ("root_aligned_mpjpe_mm", "MPJPE mm, root-aligned", 1, -1),
+    ("fid", "FID", 3, -1),
+    ("diversity", "Diversity", 3, 0),
+    ("skating", "skating", 3, -1),
+    ("floating_mm", "floating mm", 0, 0),
+    ("jerk", "jerk m/s³", 0, 0),
+    ("failures", "failed", 0, -1),
+]
 IN_WORDS: list[Column] = [
-    ("exact", "exact", 3, 1), ("normalised", "normalised", 3, 1), ("bleu4", "BLEU-4", 3, 1),
-    ("rouge_l", "ROUGE-L", 3, 1), ("failures", "failed", 0, -1),
-]  # fmt: skip
+    ("exact", "exact", 3, 1),
+    ("normalised", "normalised", 3, 1),
+    ("bleu4", "BLEU-4", 3, 1),
+    ("rouge_l", "ROUGE-L", 3, 1),
+    ("failures", "failed", 0, -1),
+]
 COLUMNS: dict[str, list[Column]] = {
     "text_to_motion": [
-        ("r1", "R@1", 3, 1), ("r2", "R@2", 3, 1), ("r3", "R@3", 3, 1), ("fid", "FID", 3, -1),
-        ("mm_dist", "MM-Dist", 3, -1), ("diversity", "Diversity", 3, 0), ("multimodality", "MModality", 3, 0),
-        ("asked", "asked", 3, 1), ("all_of", "all asked", 3, 1), ("agreement", "agreement", 3, 1),
-        ("label_*", "", 3, 1), ("skating", "skating", 3, -1), ("floating_mm", "floating mm", 0, 0),
-        ("jerk", "jerk m/s³", 0, 0), ("seconds", "seconds", 2, 0), ("failures", "failed", 0, -1),
+        ("r1", "R@1", 3, 1),
+        ("r2", "R@2", 3, 1),
+        ("r3", "R@3", 3, 1),
+        ("fid", "FID", 3, -1),
+        ("mm_dist", "MM-Dist", 3, -1),
+        ("diversity", "Diversity", 3, 0),
+        ("multimodality", "MModality", 3, 0),
+        ("asked", "asked", 3, 1),
+        ("all_of", "all asked", 3, 1),
+        ("agreement", "agreement", 3, 1),
+        ("label_*", "", 3, 1),
+        ("skating", "skating", 3, -1),
+        ("floating_mm", "floating mm", 0, 0),
+        ("jerk", "jerk m/s³", 0, 0),
+        ("seconds", "seconds", 2, 0),
+        ("failures", "failed", 0, -1),
     ],
     "captioning": [
-        ("r1", "R@1", 3, 1), ("r2", "R@2", 3, 1), ("r3", "R@3", 3, 1), ("bleu1", "BLEU-1", 3, 1),
-        ("bleu4", "BLEU-4", 3, 1), ("rouge_l", "ROUGE-L", 3, 1), ("cider", "CIDEr", 3, 1),
-        ("bleu1 normalised", "BLEU-1 n.", 3, 1), ("bleu4 normalised", "BLEU-4 n.", 3, 1),
-        ("similarity", "similarity", 3, 1), ("degenerate", "degenerate", 3, -1),
-        ("label_*", "", 3, 1), ("failures", "failed", 0, -1),
+        ("r1", "R@1", 3, 1),
+        ("r2", "R@2", 3, 1),
+        ("r3", "R@3", 3, 1),
+        ("bleu1", "BLEU-1", 3, 1),
+        ("bleu4", "BLEU-4", 3, 1),
+        ("rouge_l", "ROUGE-L", 3, 1),
+        ("cider", "CIDEr", 3, 1),
+        ("bleu1 normalised", "BLEU-1 n.", 3, 1),
+        ("bleu4 normalised", "BLEU-4 n.", 3, 1),
+        ("similarity", "similarity", 3, 1),
+        ("degenerate", "degenerate", 3, -1),
+        ("label_*", "", 3, 1),
+        ("failures", "failed", 0, -1),
     ],
     "questions": [
-        ("exact", "exact", 3, 1), ("normalised", "normalised", 3, 1), ("understood", "understood", 3, 1),
+        ("exact", "exact", 3, 1),
+        ("normalised", "normalised", 3, 1),
+        ("understood", "understood", 3, 1),
         ("failures", "failed", 0, -1),
     ],
     **{task: FILLED for task in GAPS},
     "builtin": [
-        ("asked", "asked", 3, 1), ("all_of", "all asked", 3, 1), ("everything", "in every detail", 3, 1),
-        ("captions", "captions name all", 3, 1), ("right", "answers right", 3, 1), ("failures", "failed", 0, -1),
+        ("asked", "asked", 3, 1),
+        ("all_of", "all asked", 3, 1),
+        ("everything", "in every detail", 3, 1),
+        ("captions", "captions name all", 3, 1),
+        ("right", "answers right", 3, 1),
+        ("failures", "failed", 0, -1),
     ],
     "tokenizer": [
-        ("root_aligned_mpjpe_mm", "MPJPE mm, root-aligned", 1, -1), ("mpjpe_mm", "MPJPE mm, global", 1, -1),
-        ("pa_mpjpe_mm", "PA-MPJPE mm", 1, -1), ("acceleration_error", "accel. error m/s²", 2, -1),
-        ("fid", "FID", 3, -1), ("perplexity", "perplexity", 0, 0), ("codes", "codes", 0, 0), ("dead", "dead", 0, -1),
-        ("codes_per_second", "codes/s", 0, 0), ("skating", "skating", 3, -1),
-        ("penetration_mm", "penetration mm", 1, -1), ("bone_drift", "bone drift", 4, -1), ("failures", "failed", 0, -1),
+        ("root_aligned_mpjpe_mm", "MPJPE mm, root-aligned", 1, -1),
+        ("mpjpe_mm", "MPJPE mm, global", 1, -1),
+        ("pa_mpjpe_mm", "PA-MPJPE mm", 1, -1),
+        ("acceleration_error", "accel. error m/s²", 2, -1),
+        ("fid", "FID", 3, -1),
+        ("perplexity", "perplexity", 0, 0),
+        ("codes", "codes", 0, 0),
+        ("dead", "dead", 0, -1),
+        ("codes_per_second", "codes/s", 0, 0),
+        ("skating", "skating", 3, -1),
+        ("penetration_mm", "penetration mm", 1, -1),
+        ("bone_drift", "bone drift", 4, -1),
+        ("failures", "failed", 0, -1),
     ],
-}  # fmt: skip
+}
 START, END = "<!-- results -->", "<!-- end of results -->"
 Row = tuple[str, dict[str, Any]]
 
@@ -116,8 +157,9 @@ def markdown(found: Sequence[dict[str, Any]]) -> str:
         head = ["|".join(["", "", *table["headings"], ""]), "|".join(["", *["---"] * (len(table["headings"]) + 1), ""])]
         rows = ["| " + " | ".join(row) + " |" for row in table["rows"]]
         notes = [f"- {note}" for note in table["notes"]]
-        parts.append("\n".join([f"### {table['title']}", "", table["about"], "", *head, *rows, *([""] if notes else []),
-                                *notes]))  # fmt: skip
+        parts.append(
+            "\n".join([f"### {table['title']}", "", table["about"], "", *head, *rows, *([""] if notes else []), *notes])
+        )
     return "\n\n".join(parts) + "\n"
 
 

@@ -54,8 +54,11 @@ def text_to_motion(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[st
         failed += sum(m.joints is None for m in made)
         for name, motions in (("real", whole), ("made", made)):
             rows[name].append(_replication(run, cases, text, motions, real, number, classifiers))
-        lengths += [m.joints.shape[0] / case.fps - wanted for m, case, wanted in
-                    zip(made, cases, true_seconds, strict=True) if m.joints is not None]  # fmt: skip
+        lengths += [
+            m.joints.shape[0] / case.fps - wanted
+            for m, case, wanted in zip(made, cases, true_seconds, strict=True)
+            if m.joints is not None
+        ]
     result: dict[str, Any] = {name: _intervals(found) for name, found in rows.items()}
     if lengths:
         result["made"]["duration"] = metrics.duration_error(lengths, [0.0] * len(lengths))
@@ -74,13 +77,21 @@ def text_to_motion(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[st
 
 
 def _replication(
-    run: Run, cases: Sequence[Case], text: np.ndarray, motions: Sequence[Measured], real: np.ndarray, number: int,
+    run: Run,
+    cases: Sequence[Case],
+    text: np.ndarray,
+    motions: Sequence[Measured],
+    real: np.ndarray,
+    number: int,
     classifiers: dict[str, Classifier],
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Every measure of one replication; a failed motion is a miss where there is something to hit."""
     suite = run.suite
-    order = [i for i in np.random.default_rng([suite.seed, 2, number]).permutation(len(cases))
-             if motions[i].embedding is not None]  # fmt: skip
+    order = [
+        i
+        for i in np.random.default_rng([suite.seed, 2, number]).permutation(len(cases))
+        if motions[i].embedding is not None
+    ]
     there = len(order) / len(cases)
     if len(order) < max(suite.group, suite.pairs, 2):
         raise MotionLLMError(
@@ -126,8 +137,10 @@ def filling(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any]
         asked = [gaps.gap(c.features, suite.task, suite.given, text) for c, text in zip(cases, said, strict=True)]
         made = run.passed("replication", number, lambda seed, some: run.contestant.fillings(some, seed), asked)
         # One of another length than was asked for cannot be laid beside the truth, frame by frame.
-        made = [m if m.joints is not None and m.joints.shape == t.shape else Measured()
-                for m, t in zip(made, true, strict=True)]  # fmt: skip
+        made = [
+            m if m.joints is not None and m.joints.shape == t.shape else Measured()
+            for m, t in zip(made, true, strict=True)
+        ]
         shown = shown or made
         failed += sum(m.joints is None for m in made)
         whole = [Measured(e, t) for e, t in zip(real, true, strict=True)]
@@ -261,8 +274,12 @@ def builtin_corpus(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[st
     made = [None if one is None else Motion(one, data.fps, data.skeleton) for one in joints]
     said = run.words("captions", run.contestant.captions, features)
     questions = [question for _, question in asked]
-    answers = run.words("answers", run.contestant.answers, [features[clip] for clip, _ in asked],
-                        [question.text for question in questions])  # fmt: skip
+    answers = run.words(
+        "answers",
+        run.contestant.answers,
+        [features[clip] for clip, _ in asked],
+        [question.text for question in questions],
+    )
 
     def checks(motions: Sequence[Motion | None]) -> list[dict[str, bool] | None]:
         return [corpus.checked(spec, motion) for spec, motion in zip(specs, motions, strict=True)]
@@ -345,17 +362,19 @@ def tokenizer(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, An
             features = tokenizer.decode_features(code)
             embedding = run.embedder.embed_motions([of_width(case.features.shape[1]).read(features)])[0]
             made, true = representation.decode(features), representation.decode(clip[: len(features)])
-            rows.append({
-                "root_aligned_mpjpe_mm": 1000 * metrics.root_aligned_mpjpe(made, true),
-                "mpjpe_mm": 1000 * metrics.mpjpe(made, true),
-                "pa_mpjpe_mm": 1000 * metrics.pa_mpjpe(made, true),
-                "acceleration_error": metrics.acceleration_error(made, true, fps),
-                "skating": metrics.foot_skating(made, fps, feet),
-                "penetration_mm": 1000 * metrics.floor_penetration(made),
-                "jerk": metrics.jerk(made, fps),
-                "bone_drift": metrics.bone_length_drift(made, parents),
-                "frames": len(made),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "root_aligned_mpjpe_mm": 1000 * metrics.root_aligned_mpjpe(made, true),
+                    "mpjpe_mm": 1000 * metrics.mpjpe(made, true),
+                    "pa_mpjpe_mm": 1000 * metrics.pa_mpjpe(made, true),
+                    "acceleration_error": metrics.acceleration_error(made, true, fps),
+                    "skating": metrics.foot_skating(made, fps, feet),
+                    "penetration_mm": 1000 * metrics.floor_penetration(made),
+                    "jerk": metrics.jerk(made, fps),
+                    "bone_drift": metrics.bone_length_drift(made, parents),
+                    "frames": len(made),
+                }
+            )
         except MotionLLMError:
             failed += 1
             continue

@@ -145,9 +145,11 @@ def _settings(suite: Suite) -> dict[str, Any]:
     found |= {name: value for name, usual in task.optional.items() if (value := getattr(suite, name)) != usual}
     if "multimodality" in found:
         found["multimodality"] = suite.multimodality and suite.multimodality.model_dump()
-    return found | ({"frames": list(suite.frames)} if suite.frames else {}) | (
-        {"benchmark": suite.benchmark} if suite.benchmark else {}
-    )  # fmt: skip
+    return (
+        found
+        | ({"frames": list(suite.frames)} if suite.frames else {})
+        | ({"benchmark": suite.benchmark} if suite.benchmark else {})
+    )
 
 
 def _cases(suite: Suite) -> list[Case]:

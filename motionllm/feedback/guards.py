@@ -97,8 +97,10 @@ class Watch:
                 "diversity": metrics.diversity(embedded, np.random.default_rng([self.seed, 1]), len(embedded)),
                 "mm_dist": metrics.mm_dist(texts, embedded),
             }
-        every = [{**{f"{name} (reporting)": value for name, value in other.items()}, **score}
-                 for score, other in zip(scores, others, strict=True)]  # fmt: skip
+        every = [
+            {**{f"{name} (reporting)": value for name, value in other.items()}, **score}
+            for score, other in zip(scores, others, strict=True)
+        ]
         return found, list(zip(results, every, strict=True))
 
 

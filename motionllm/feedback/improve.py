@@ -80,8 +80,9 @@ def _improve(recipe: Improvement, run: Path, resume: bool, changed: bool, signal
     make_folder(run / "rounds")
     write_file(run / "recipe.yaml", dump_recipe(recipe))
     signals.message = f"Stopped; what was made and learned is kept, and goes on with {resuming(run)}"
-    held_out = Pool(recipe.sources, "val", recipe.tasks, lm).draw(guards.cases, [settings.seed, 0, 1],
-                                                                 recipe.sampling.seconds)  # fmt: skip
+    held_out = Pool(recipe.sources, "val", recipe.tasks, lm).draw(
+        guards.cases, [settings.seed, 0, 1], recipe.sampling.seconds
+    )
     if "agreement" in panel.judges and not lm.plans and not any(prompt.real for prompt in held_out):
         raise MotionLLMError(
             "`agreement` compares with what is measured on real clips, which are of 22 joints, and no clip of the "
@@ -132,9 +133,14 @@ def _improve(recipe: Improvement, run: Path, resume: bool, changed: bool, signal
             row = {"round": number + 1, "units": len(units), **means}
             if state["step"] == number * settings.steps:
                 journal.write(row)
-            log.info("round %d: reward %.3f (best of each %.3f), %s; %d units", number + 1, means["reward"],
-                     means["best"], ", ".join(f"{k} {v:.3f}" for k, v in means["judges"].items() if v is not None),
-                     len(units))  # fmt: skip
+            log.info(
+                "round %d: reward %.3f (best of each %.3f), %s; %d units",
+                number + 1,
+                means["reward"],
+                means["best"],
+                ", ".join(f"{k} {v:.3f}" for k, v in means["judges"].items() if v is not None),
+                len(units),
+            )
             if not units:
                 log.warning("No group of round %d has results to choose between; the run ends here.", number + 1)
                 state["over"] = True
@@ -169,10 +175,24 @@ def _improve(recipe: Improvement, run: Path, resume: bool, changed: bool, signal
                     state["drift"] = drift
                     state["seconds"] += time.monotonic() - begun
                     state["over"] = _spent(state, settings) >= 1
-                    journal.write({"step": state["step"], "seconds": round(state["seconds"], 1), "loss": loss,
-                                   "kl": drift, "norm": norm, "lr": settings.lr * factor})  # fmt: skip
-                    bar.update(state["step"] / total, round=number + 1, step=state["step"], loss=loss, kl=drift,
-                               reward=means["reward"])  # fmt: skip
+                    journal.write(
+                        {
+                            "step": state["step"],
+                            "seconds": round(state["seconds"], 1),
+                            "loss": loss,
+                            "kl": drift,
+                            "norm": norm,
+                            "lr": settings.lr * factor,
+                        }
+                    )
+                    bar.update(
+                        state["step"] / total,
+                        round=number + 1,
+                        step=state["step"],
+                        loss=loss,
+                        kl=drift,
+                        reward=means["reward"],
+                    )
                     due = settings.save_minutes and time.monotonic() - saved >= 60 * settings.save_minutes
                     ends = state["step"] == (number + 1) * settings.steps or state["over"]  # measuring may take long
                     if due or ends or signals.asked or state["step"] % settings.save_every == 0:

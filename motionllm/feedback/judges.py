@@ -239,18 +239,21 @@ class Judge:
         return (value - self.low) / (self.high - self.low)
 
 
-JUDGES = {judge.name: judge for judge in (
-    Judge("agreement", "text_to_motion", agreement, "events as planned"),
-    Judge("facts", "text_to_motion", facts, "share of what is asked"),
-    Judge("similarity", "text_to_motion", similarity, "cosine", -1.0, embeds=True),
-    Judge("likeness", "text_to_motion", likeness, "cosine", -1.0, embeds=True),
-    Judge("physics", "text_to_motion", physics, "mean of the five"),
-    *(Judge(name, "text_to_motion", _physical(name), "limit of real clips ÷ value") for name in LIMITS),
-    Judge("duration", "text_to_motion", duration, "share of the asked duration"),
-    Judge("caption_facts", "caption", caption_facts, "share of the facts"),
-    Judge("references", "caption", references, "ROUGE-L"),
-    Judge("answer", "question", answer, "right or wrong"),
-)}  # fmt: skip
+JUDGES = {
+    judge.name: judge
+    for judge in (
+        Judge("agreement", "text_to_motion", agreement, "events as planned"),
+        Judge("facts", "text_to_motion", facts, "share of what is asked"),
+        Judge("similarity", "text_to_motion", similarity, "cosine", -1.0, embeds=True),
+        Judge("likeness", "text_to_motion", likeness, "cosine", -1.0, embeds=True),
+        Judge("physics", "text_to_motion", physics, "mean of the five"),
+        *(Judge(name, "text_to_motion", _physical(name), "limit of real clips ÷ value") for name in LIMITS),
+        Judge("duration", "text_to_motion", duration, "share of the asked duration"),
+        Judge("caption_facts", "caption", caption_facts, "share of the facts"),
+        Judge("references", "caption", references, "ROUGE-L"),
+        Judge("answer", "question", answer, "right or wrong"),
+    )
+}
 
 
 def find_judge(name: str) -> Judge:

@@ -14,8 +14,13 @@ from motionllm.motion.show.pictures import contact_sheet
 WORST = 10  # shown of each judge
 SHOWN = 6  # measured rounds
 MOST = 12  # kinds of event
-_GUARDS = {"fid": "FID", "diversity": "diversity", "mm_dist": "MM-Dist", "plain": "plain text, nats a token",
-           "seconds": "seconds a motion"}  # fmt: skip
+_GUARDS = {
+    "fid": "FID",
+    "diversity": "diversity",
+    "mm_dist": "MM-Dist",
+    "plain": "plain text, nats a token",
+    "seconds": "seconds a motion",
+}
 
 
 def write_report(run: Path, result: dict[str, Any], measured: Sequence[tuple[Result, Scores]]) -> None:

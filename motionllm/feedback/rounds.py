@@ -88,15 +88,26 @@ def sampled(
             scores = panel([result(policy, prompt, reply) for prompt, reply in zip(many, made, strict=True)])
             for i, prompt in enumerate(mine):
                 own = slice(i * sampling.samples, (i + 1) * sampling.samples)
-                group = {"task": prompt.task, "clip": prompt.samples[0].id, "asked": prompt.asked,
-                         **({"plan": prompt.plan} if prompt.plan else {}), "replies": made[own], "scores": scores[own],
-                         "rewards": [panel.reward(score) for score in scores[own]]}  # fmt: skip
+                group = {
+                    "task": prompt.task,
+                    "clip": prompt.samples[0].id,
+                    "asked": prompt.asked,
+                    **({"plan": prompt.plan} if prompt.plan else {}),
+                    "replies": made[own],
+                    "scores": scores[own],
+                    "rewards": [panel.reward(score) for score in scores[own]],
+                }
                 groups.append(group)
                 lines.write(group)
             means = summary(groups, panel)
             by_judge = {name: value for name, value in means["judges"].items() if value is not None}
-            bar.update(number / max(recipe.train.rounds, 1), round=number + 1,
-                       sampled=f"{len(groups)}/{len(prompts)}", reward=means["reward"], **by_judge)  # fmt: skip
+            bar.update(
+                number / max(recipe.train.rounds, 1),
+                round=number + 1,
+                sampled=f"{len(groups)}/{len(prompts)}",
+                reward=means["reward"],
+                **by_judge,
+            )
             if signals.asked:
                 raise Stopped(
                     signals.asked,

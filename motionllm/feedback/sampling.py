@@ -211,9 +211,14 @@ def rehearsal(lm: MotionLM, count: int, seed: int, longest: int = 48) -> list[To
     torch.manual_seed(seed)
     with torch.no_grad(), lm.model.disable_adapter():
         drawn = lm.model.eval().generate(
-            input_ids=opening, attention_mask=torch.ones_like(opening), do_sample=True, top_k=0, max_new_tokens=longest,
-            suppress_tokens=list(range(lm.vocab.text_size, rows)), pad_token_id=lm.tokenizer.eos_token_id,
-        )  # fmt: skip
+            input_ids=opening,
+            attention_mask=torch.ones_like(opening),
+            do_sample=True,
+            top_k=0,
+            max_new_tokens=longest,
+            suppress_tokens=list(range(lm.vocab.text_size, rows)),
+            pad_token_id=lm.tokenizer.eos_token_id,
+        )
     stop, found = lm.tokenizer.eos_token_id, []
     for row in drawn.tolist():
         end = row.index(stop) + 1 if stop in row else len(row)

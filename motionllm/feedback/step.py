@@ -56,9 +56,14 @@ def _frozen(recipe: Improvement, lm: MotionLM, units: Sequence[Unit]) -> list[li
 
 
 def draw(
-    recipe: Improvement, lm: MotionLM, units: Sequence[Unit], prompts: Sequence[Prompt], texts: Sequence[Tokens],
-    number: int, step: int,
-) -> tuple[list[Unit], list[tuple[float, list[Tokens]]]]:  # fmt: skip
+    recipe: Improvement,
+    lm: MotionLM,
+    units: Sequence[Unit],
+    prompts: Sequence[Prompt],
+    texts: Sequence[Tokens],
+    number: int,
+    step: int,
+) -> tuple[list[Unit], list[tuple[float, list[Tokens]]]]:
     """The units of a step, and what stands beside them with its weight: true examples, and texts to rehearse. Every
     unit comes once before any twice; seed, round and step alone decide.
     """

@@ -327,8 +327,17 @@ def _sizes(folder: Path, name_or_folder: str | Path) -> None:
     config = read_json(folder / "config.json", "model configuration")
     most = {"num_hidden_layers": len(stored), "n_layer": len(stored), "num_layers": len(stored)}
     total = sum(one.count for _, one in stored.values())
-    sizes = ("hidden_size", "intermediate_size", "vocab_size", "num_attention_heads", "num_key_value_heads", "head_dim",
-             "n_embd", "n_head", "n_inner")  # fmt: skip
+    sizes = (
+        "hidden_size",
+        "intermediate_size",
+        "vocab_size",
+        "num_attention_heads",
+        "num_key_value_heads",
+        "head_dim",
+        "n_embd",
+        "n_head",
+        "n_inner",
+    )
     for key, value in _entries(config):
         if key in most or key in sizes:
             if value is None or isinstance(value, list):  # layer by layer

@@ -153,8 +153,12 @@ class ChatTemplate:
             # Without functions whose result changes over time or between calls.
             environment.filters.pop("random", None)
             environment.globals.pop("lipsum", None)
-            environment.globals |= {"raise_exception": _raise, "strftime_now": TODAY.strftime, "dict": _dict,
-                                    "namespace": names}  # fmt: skip
+            environment.globals |= {
+                "raise_exception": _raise,
+                "strftime_now": TODAY.strftime,
+                "dict": _dict,
+                "namespace": names,
+            }
             return _bounded(lambda: environment.from_string(source))
         except jinja2.TemplateSyntaxError as error:
             raise self._refused(f"line {error.lineno}: {_first(error)}") from None

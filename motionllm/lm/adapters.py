@@ -33,8 +33,19 @@ FILE, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 LARGEST = 1e6  # largest alpha, and largest absolute weight: no training produces more
 _NAME = re.compile(r"base_model\.model\.([\w.]+)\.(lora_[AB]\.weight|lora_magnitude_vector|token_adapter\.\w+)")
 # PEFT settings without effect when an adapter is loaded.
-_IDLE = {"task_type", "peft_version", "base_model_name_or_path", "revision", "auto_mapping", "inference_mode",
-         "init_lora_weights", "lora_dropout", "target_modules", "megatron_core", "qalora_group_size"}  # fmt: skip
+_IDLE = {
+    "task_type",
+    "peft_version",
+    "base_model_name_or_path",
+    "revision",
+    "auto_mapping",
+    "inference_mode",
+    "init_lora_weights",
+    "lora_dropout",
+    "target_modules",
+    "megatron_core",
+    "qalora_group_size",
+}
 
 
 def lora_config(settings: Adapter, vocab: MotionVocab, base: Any) -> Any:
@@ -69,8 +80,11 @@ def fresh_adapter(settings: Adapter, vocab: MotionVocab, base: Any) -> Any:
         other = [name for name in chosen if not isinstance(modules[name], linear) or modules[name] is head]
         if not chosen or other:
             fits = f"{other[0]}, which is no linear layer of the body" if other else "no layer of the base"
-            ends = {name.rpartition(".")[2] for name, module in modules.items()
-                    if isinstance(module, linear) and module is not head}  # fmt: skip
+            ends = {
+                name.rpartition(".")[2]
+                for name, module in modules.items()
+                if isinstance(module, linear) and module is not head
+            }
             raise MotionLLMError(
                 f"adapter.targets {_short(settings.targets)} fits {fits}; give all-linear or some of "
                 f"{', '.join(sorted(ends)[:20])}."
@@ -89,8 +103,14 @@ def _chosen(targets: str | list[str], names: list[str]) -> list[str]:
         return [name for name in names if any(name == end or name.endswith(f".{end}") for end in targets)]
     try:
         re.compile(targets)
-        done = subprocess.run([sys.executable, "-I", "-c", _MATCH], input=json.dumps([targets, names]), text=True,
-                              capture_output=True, timeout=_SECONDS, check=True)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", _MATCH],
+            input=json.dumps([targets, names]),
+            text=True,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=True,
+        )
     except (re.error, OverflowError, RecursionError) as error:
         raise MotionLLMError(
             f"adapter.targets {_short(targets)} is no regular expression ({error}); give all-linear, a list of names, "

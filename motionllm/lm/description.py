@@ -114,8 +114,11 @@ class Description(Prompting):
         measured = [i for i, (part, _) in enumerate(asked) if part.get("notation")] if self.queries else []
         for i, query in zip(measured, self.queried([asked[i][1] for i in measured]), strict=True):
             answers[i] = query.answer(Notation.parse(asked[i][0]["notation"]))
-        rest = [self._asking("question", motion=part, question=q)
-                for (part, q), answer in zip(asked, answers, strict=True) if answer is None]  # fmt: skip
+        rest = [
+            self._asking("question", motion=part, question=q)
+            for (part, q), answer in zip(asked, answers, strict=True)
+            if answer is None
+        ]
         own = iter(self.say(rest) if rest else [])
         return [next(own) if answer is None else answer for answer in answers]
 

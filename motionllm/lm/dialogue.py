@@ -56,8 +56,9 @@ class Dialogue(Generation, Description):
             if change not in OTHERWISE:
                 new = self.replan(old, change, seed, sampling=sampling)
                 start, end = self.kept(old, new, codes)
-                steps = self._drawn([new.sentence()], [new.seconds], seed, sampling.but(best_of=1),
-                                    start=start, end=end, plan=new)  # fmt: skip
+                steps = self._drawn(
+                    [new.sentence()], [new.seconds], seed, sampling.but(best_of=1), start=start, end=end, plan=new
+                )
                 ((drawn, frames),) = drained(steps)
                 return _moved(self._motion(drawn, frames), drawn, new)
             asked = change == "new"

@@ -50,9 +50,15 @@ SIDE_BY_SIDE = 16  # requests at a time that vLLM is sent
 # nothing: the base's habits are not the adapter's.
 NEUTRAL = {"repetition_penalty": 1.0, "top_p": 1.0}
 NEUTRAL_PLAIN = NEUTRAL | {
-    "top_k": 0, "temperature": 1.0, "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0, "num_beams": 1,
-    "no_repeat_ngram_size": 0, "encoder_repetition_penalty": 1.0,
-}  # fmt: skip
+    "top_k": 0,
+    "temperature": 1.0,
+    "typical_p": 1.0,
+    "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0,
+    "num_beams": 1,
+    "no_repeat_ngram_size": 0,
+    "encoder_repetition_penalty": 1.0,
+}
 NEUTRAL_VLLM = NEUTRAL | {"top_k": -1, "min_p": 0.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
 
 
@@ -265,9 +271,12 @@ class Engine:
     def _plain(self, prompt: Sequence[int], sampling: Sampling, wanted: dict[str, Any]) -> dict[str, Any]:
         """A request to `transformers serve`."""
         settings: dict[str, Any] = NEUTRAL_PLAIN | {
-            "max_new_tokens": wanted["max"], "min_new_tokens": wanted["min"], "eos_token_id": [wanted["stop"]],
-            "pad_token_id": self.tokenizer.pad_token_id, "do_sample": sampling.temperature >= 1e-4,
-        }  # fmt: skip
+            "max_new_tokens": wanted["max"],
+            "min_new_tokens": wanted["min"],
+            "eos_token_id": [wanted["stop"]],
+            "pad_token_id": self.tokenizer.pad_token_id,
+            "do_sample": sampling.temperature >= 1e-4,
+        }
         if settings["do_sample"]:
             settings |= {name: getattr(sampling, name) for name in ("temperature", "top_p", "top_k")}
         settings |= self._order if "motion" in wanted else {"suppress_tokens": wanted["barred"]}
@@ -294,9 +303,13 @@ class Engine:
     def _vllm(self, prompt: Sequence[int], sampling: Sampling, wanted: dict[str, Any]) -> dict[str, Any]:
         """A request to vLLM."""
         body: dict[str, Any] = NEUTRAL_VLLM | {
-            "prompt": list(prompt), "max_tokens": wanted["max"], "min_tokens": wanted["min"],
-            "stop_token_ids": [wanted["stop"]], "skip_special_tokens": True, "temperature": sampling.temperature,
-        }  # fmt: skip
+            "prompt": list(prompt),
+            "max_tokens": wanted["max"],
+            "min_tokens": wanted["min"],
+            "stop_token_ids": [wanted["stop"]],
+            "skip_special_tokens": True,
+            "temperature": sampling.temperature,
+        }
         if sampling.temperature:
             body |= {"top_p": sampling.top_p, "top_k": sampling.top_k or -1}
         if "motion" in wanted:

@@ -123,10 +123,14 @@ def token_losses(
         moving = F.cross_entropy(logits(hidden[at_motion], every, config), place + vocab.text_size, reduction="none")
     chunk = CHUNK_ON_CPU if hidden.device.type == "cpu" else CHUNK
     parts = zip(hidden[~at_motion].split(chunk), text_targets.split(chunk), strict=True)
-    speaking = torch.cat([
-        checkpoint(_speaking, *part, text_rows, motion_rows[:1], config, use_reentrant=False, preserve_rng_state=False)
-        for part in parts
-    ])  # fmt: skip
+    speaking = torch.cat(
+        [
+            checkpoint(
+                _speaking, *part, text_rows, motion_rows[:1], config, use_reentrant=False, preserve_rng_state=False
+            )
+            for part in parts
+        ]
+    )
     losses = moving.new_zeros(len(targets)).masked_scatter(at_motion, moving).masked_scatter(~at_motion, speaking)
     return losses, at_motion
 

@@ -81,8 +81,14 @@ def merge(name: str | Path, out: Path, dtype: str = "float32", base: str | None 
                 raise MotionLLMError(f"The merged model is not the adapter's: {'; '.join(wrong)}. Nothing was written.")
     except MotionFileError as error:
         raise MotionFileError(f"{error} The merged model takes {size:.1f} GiB.") from None
-    return {"out": out, "dtype": dtype, "tied": was_tied, "tokens": len(tokenizer), "logits_differ": differ,
-            "same_choice": same}  # fmt: skip
+    return {
+        "out": out,
+        "dtype": dtype,
+        "tied": was_tied,
+        "tokens": len(tokenizer),
+        "logits_differ": differ,
+        "same_choice": same,
+    }
 
 
 def _plainly(config: Any, lm: MotionLM) -> Any:

@@ -201,9 +201,16 @@ class Planning(Prompting):
         )
         frames = max(1, round(float(low) * self.motion_tokenizer.fps)) if exact and low is not None else None
         return Order(
-            prompt, least - after, most - after, given, unconditional, text=text.strip(), frames=frames,
-            seconds=seconds, after=after,
-        )  # fmt: skip
+            prompt,
+            least - after,
+            most - after,
+            given,
+            unconditional,
+            text=text.strip(),
+            frames=frames,
+            seconds=seconds,
+            after=after,
+        )
 
     def _wanted(self, plan: Plan | Sequence[Plan], rows: int) -> list[Notation | bool]:
         """For each row the plan given, or whether the model writes one. Raises MotionLLMError for a plan that cannot be

@@ -96,8 +96,13 @@ class Prompting:
         Raises MotionLLMError where the base model cannot take so much.
         """
         ids = (renderer or self.renderer)(messages, reply=True).ids
-        motions = [part.get("codes", ()) for m in messages if not isinstance(m["content"], str)
-                   for part in m["content"] if part.get("type") == "motion"]  # fmt: skip
+        motions = [
+            part.get("codes", ())
+            for m in messages
+            if not isinstance(m["content"], str)
+            for part in m["content"]
+            if part.get("type") == "motion"
+        ]
         self.backend.check(ids, motions)
         if len(ids) + 2 + steps * self.vocab.parts > self.backend.limit:
             raise MotionLLMError(

@@ -193,8 +193,10 @@ class Packed:
             query = qk[:, : self.query_heads].view(rows, k, self.heads, group, self.width).permute(0, 2, 3, 1, 4)
             attended = nn.functional.scaled_dot_product_attention(
                 query.reshape(rows, self.heads, group * k, self.width),
-                keys[:, :, :end], values[:, :, :end], attn_mask=bias,
-            )  # fmt: skip
+                keys[:, :, :end],
+                values[:, :, :end],
+                attn_mask=bias,
+            )
             attended = attended.view(rows, self.heads, group, k, self.width).permute(0, 3, 1, 2, 4)
             x = x + layer.out(attended.reshape(rows * k, -1))
             gate, up = layer.gate_up(layer.between(x)).split(self.inner, dim=-1)

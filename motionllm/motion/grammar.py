@@ -209,8 +209,15 @@ class Writing:
         """This at the beginning of another line."""
         told = self.told | {_told(self.words)} if self.lines else self.told
         full = self.lines >= min(self.most, ROOM + self.seconds // 10)
-        return replace(self, stage="last" if full else "start", places=frozenset(), words="", told=told, low=self.begun,
-                       high=self.seconds - 1)  # fmt: skip
+        return replace(
+            self,
+            stage="last" if full else "start",
+            places=frozenset(),
+            words="",
+            told=told,
+            low=self.begun,
+            high=self.seconds - 1,
+        )
 
 
 def begin(low: float = 0.2, high: float = 60.0, most: int = 100) -> Writing:

@@ -35,7 +35,7 @@ _SHARES = (
     ("the forearms are", ("left_elbow left_wrist", "right_elbow right_wrist"), (0.1, 0.6), (0.01, 2.0)),
     ("the feet (ankle to toe) are", ("left_ankle left_foot", "right_ankle right_foot"), (0.05, 0.4), (0.0, 1.5)),
     ("the head is", ("neck head",), (0.03, 0.6), (0.0, 2.0)),
-)  # fmt: skip
+)
 _AT = {name: j for j, name in enumerate(HUMANML3D.joints)}
 
 
@@ -98,8 +98,16 @@ def _size(few: np.ndarray, units: bool) -> tuple[float, list[str]]:
 
 
 def _leg(few: np.ndarray) -> float:
-    return float(np.mean([_length(few, f"{s}_{a} {s}_{b}") for s in ("left", "right")
-                          for a, b in (("hip", "knee"), ("knee", "ankle"))]) * 2)  # fmt: skip
+    return float(
+        np.mean(
+            [
+                _length(few, f"{s}_{a} {s}_{b}")
+                for s in ("left", "right")
+                for a, b in (("hip", "knee"), ("knee", "ankle"))
+            ]
+        )
+        * 2
+    )
 
 
 def _length(few: np.ndarray, bone: str) -> float:

@@ -67,8 +67,11 @@ def save(run: Path, state: dict[str, Any], keep: int = 1) -> None:
 
 def _older(run: Path) -> dict[int, Path]:
     """{step: file} of the checkpoints older than the newest, latest first."""
-    older = {int(match[1]): path for path in run.glob("checkpoint-*.pt")
-             if (match := re.fullmatch(r"checkpoint-(\d+)\.pt", path.name))}  # fmt: skip
+    older = {
+        int(match[1]): path
+        for path in run.glob("checkpoint-*.pt")
+        if (match := re.fullmatch(r"checkpoint-(\d+)\.pt", path.name))
+    }
     return dict(sorted(older.items(), reverse=True))
 
 

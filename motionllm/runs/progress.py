@@ -23,14 +23,21 @@ class Bar:
         self.live = console.is_terminal
         # Timed from the first update (loading is not progress) and from its value (a resumed run does not start at 0).
         self.begun = self.printed = self.first = 0.0
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[numbers]}"), TimeRemainingColumn())  # fmt: skip  # noqa: E501
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            TimeRemainingColumn(),
+        )
         self.progress = Progress(*columns, console=console, transient=False, disable=not self.live)
         self.task = self.progress.add_task(what, total=1.0, numbers="")
 
     def update(self, done: float, **numbers: Any) -> None:
         done = min(done, 1.0)
-        text = "  ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-                         for name, value in numbers.items())  # fmt: skip
+        text = "  ".join(
+            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in numbers.items()
+        )
         if self.live:
             self.progress.update(self.task, completed=done, numbers=text)
             return

@@ -13,8 +13,11 @@ from motionllm.motion.representation import Representation
 from motionllm.tokenizer.network import decoded_joints, moves
 
 # Hands and feet move furthest and carry the meaning: which hand waves, which foot steps.
-_LIMBS = {f"{side}_{part}": weight for side in ("left", "right")
-          for part, weight in (("wrist", 3.0), ("elbow", 2.0), ("ankle", 1.3), ("foot", 1.3))}  # fmt: skip
+_LIMBS = {
+    f"{side}_{part}": weight
+    for side in ("left", "right")
+    for part, weight in (("wrist", 3.0), ("elbow", 2.0), ("ankle", 1.3), ("foot", 1.3))
+}
 
 
 def _dim_weights(representation: Representation) -> Tensor:

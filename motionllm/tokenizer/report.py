@@ -17,8 +17,11 @@ from motionllm.motion.skeleton import HUMANML3D
 from motionllm.tokenizer.tokenizer import MotionTokenizer
 
 # What a reader looks for first: legs carry locomotion, arms gestures. By words in the joint's name.
-BODY = {"legs": ("hip", "knee", "ankle", "foot", "heel"), "trunk": ("spine", "neck", "head", "pelvis"),
-        "arms": ("collar", "shoulder", "elbow", "wrist")}  # fmt: skip
+BODY = {
+    "legs": ("hip", "knee", "ankle", "foot", "heel"),
+    "trunk": ("spine", "neck", "head", "pelvis"),
+    "arms": ("collar", "shoulder", "elbow", "wrist"),
+}
 
 
 def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray], search: int = 0) -> dict[str, Any]:

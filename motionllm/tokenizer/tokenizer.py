@@ -261,8 +261,13 @@ class MotionTokenizer:
             if not (tensors["std"] > 0).all():
                 raise MotionLLMError("its normalisation divides by 0")
             model = MotionAutoencoder(representation, network)
-            model.load_state_dict({key: value.float() if value.is_floating_point() else value
-                                   for key, value in tensors.items() if key not in ("mean", "std")})  # fmt: skip
+            model.load_state_dict(
+                {
+                    key: value.float() if value.is_floating_point() else value
+                    for key, value in tensors.items()
+                    if key not in ("mean", "std")
+                }
+            )
             return cls(network, tensors["mean"].numpy(), tensors["std"].numpy(), model, representation)
         except Exception as error:  # foreign settings and weights, of which torch raises what it pleases
             first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -169,10 +169,16 @@ def _train(
         counts = ", ".join(f"{sum(map(len, clips[split]))} {split}" for split in clips)
         log.info(
             "%s: %d process(es) on %s in %s%s; %s clips; %.2f M parameters by %s and %d motion rows are trained.",
-            recipe.name, processes, accelerator.device.type, precision,
-            ", each with its share of the weights" if sharded else "", counts,
-            sum(p.numel() for p in others) / 1e6, recipe.adapter.method, len(lm.vocab.ids),
-        )  # fmt: skip
+            recipe.name,
+            processes,
+            accelerator.device.type,
+            precision,
+            ", each with its share of the weights" if sharded else "",
+            counts,
+            sum(p.numel() for p in others) / 1e6,
+            recipe.adapter.method,
+            len(lm.vocab.ids),
+        )
     journal = Log(run / "log.jsonl", lambda row: row.get("step", math.inf) <= state["step"]) if first else None
     pad = lm.tokenizer.pad_token_id or 0
     started = time.monotonic() - state["seconds"]
@@ -212,8 +218,11 @@ def _train(
         if first and losses:
             note({"validation": losses})
             accelerator.log({f"validation/{task}": loss for task, loss in losses.items()}, step=state["step"])
-            log.info("step %d: validation loss %s", state["step"],
-                     "  ".join(f"{task} {loss:.3f}" for task, loss in losses.items()))  # fmt: skip
+            log.info(
+                "step %d: validation loss %s",
+                state["step"],
+                "  ".join(f"{task} {loss:.3f}" for task, loss in losses.items()),
+            )
         keep = [value <= state["best"] or (final and not (run / "adapter").is_dir())]
         broadcast_object_list(keep)  # sharded weights are gathered by all or by none
         if keep[0]:
@@ -275,8 +284,15 @@ def _train(
             if first:
                 tokens = sum(len(t.ids) for row in packed for t in row)
                 speed = tokens / (time.monotonic() - begun_step)
-                note({"loss": total, "norm": norm, "tokens": tokens, "tokens_per_second": round(speed, 1),
-                      "lr": settings.lr * factor})  # fmt: skip
+                note(
+                    {
+                        "loss": total,
+                        "norm": norm,
+                        "tokens": tokens,
+                        "tokens_per_second": round(speed, 1),
+                        "lr": settings.lr * factor,
+                    }
+                )
                 bar.update(progress, step=state["step"], loss=total, **{"tokens/s": round(speed)})
                 accelerator.log({"loss": total, "tokens_per_second": speed}, step=state["step"])
             ended = progress >= 1
@@ -341,11 +357,17 @@ def _groups(lm: MotionLM, adapter: Adapter, settings: Training) -> list[dict[str
         ]
     # Rows are absolute values, not differences: decay would pull them to zero.
     return [
-        {"params": [p for name, p in trained if "trainable_tokens" not in name], "factor": 1.0,
-         "weight_decay": settings.weight_decay},
-        {"params": [p for name, p in trained if "trainable_tokens" in name], "factor": adapter.rows_lr,
-         "weight_decay": 0.0},
-    ]  # fmt: skip
+        {
+            "params": [p for name, p in trained if "trainable_tokens" not in name],
+            "factor": 1.0,
+            "weight_decay": settings.weight_decay,
+        },
+        {
+            "params": [p for name, p in trained if "trainable_tokens" in name],
+            "factor": adapter.rows_lr,
+            "weight_decay": 0.0,
+        },
+    ]
 
 
 def _made_of(recipe: Recipe, lm: MotionLM) -> dict[str, str]:
@@ -374,8 +396,9 @@ def _held_out(
 ) -> dict[str, list[Any]]:
     """The same validation examples every time, by task; tasks that no validation clip serves are left out."""
     held_out: dict[str, list[Any]] = {}
-    served = {task: weight for task, weight in recipe.data.tasks.items()
-              if any(len(source.serving(task)) for source in clips)}  # fmt: skip
+    served = {
+        task: weight for task, weight in recipe.data.tasks.items() if any(len(source.serving(task)) for source in clips)
+    }
     if not served or not recipe.train.validate_examples:
         return held_out
     data = recipe.data.model_copy(update={"tasks": served, "corrupt": 0.0})

@@ -16,9 +16,19 @@ from typing import Any
 import pytest
 
 CHROMIUM = next((b for b in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if b), None)
-QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-extensions",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1200,1000",
-         "--remote-debugging-pipe"]  # fmt: skip
+QUIET = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-extensions",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1200,1000",
+    "--remote-debugging-pipe",
+]
 
 
 class Browser:
@@ -36,8 +46,9 @@ class Browser:
             os.dup2(ends[1], 4)
 
         command = [CHROMIUM, *QUIET, f"--user-data-dir={folder}", "about:blank"]
-        self.process = subprocess.Popen(command, preexec_fn=as_three_and_four, close_fds=False,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+        self.process = subprocess.Popen(
+            command, preexec_fn=as_three_and_four, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         os.close(inward)
         os.close(outward)
         self.buffer, self.number = b"", 0

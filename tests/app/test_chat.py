@@ -54,7 +54,10 @@ def test_make_it_ask_about_it_change_it(chat: Chat) -> None:
     assert chat.motion is anew.motion
     history = chat.say("/history").text
     assert [line[2:] for line in history.splitlines() if line.startswith("› ")] == [
-        "a person walks forward", "What does the person do?", "a person walks slowly"]  # fmt: skip
+        "a person walks forward",
+        "What does the person do?",
+        "a person walks slowly",
+    ]
 
 
 OLD = "4.0 s, standing to standing\n0.2-1.6 walk forward 1.0 m/s\n2.0-3.4 wave left hand x3"
@@ -127,12 +130,15 @@ def test_a_wrong_plan_is_refused_in_a_sentence(editing: Chat, tmp_path: Path, te
     [
         (OLD.replace("left", "right"), 1.7, 0.3),  # too little at the end to be kept
         (OLD.replace("4.0 s", "6.0 s") + "\n4.6-5.2 jump 0.3 m", 3.7, 0.0),
-        ("6.0 s, standing to standing\n0.5-1.5 jump 0.3 m\n2.2-3.6 walk forward 1.0 m/s\n4.0-5.4 wave left hand x3",
-         0.0, 3.7),
+        (
+            "6.0 s, standing to standing\n0.5-1.5 jump 0.3 m\n2.2-3.6 walk forward 1.0 m/s\n4.0-5.4 wave left hand x3",
+            0.0,
+            3.7,
+        ),
         ("2.7 s, standing to standing\n0.1-1.1 walk forward 1.5 m/s\n1.3-2.3 wave left hand x3 quickly", 0.0, 0.0),
         (OLD, 0.0, 0.0),  # the same again is made anew
     ],
-)  # fmt: skip
+)
 def test_codes_stay_where_the_plan_does(
     editing: Chat, monkeypatch: pytest.MonkeyPatch, new: str, begin: float, end: float, best_of: int
 ) -> None:
@@ -280,9 +286,19 @@ def test_duration_and_seed_are_set(chat: Chat) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../x.npy", "/tmp/motionllm-escape.npy", "a/../../x.npy", "out/x.npy", "x.npy\0.bvh", "x.sh", ".npy", "",
-     "~/x.npy", "no/such/folder.npy"],
-)  # fmt: skip
+    [
+        "../x.npy",
+        "/tmp/motionllm-escape.npy",
+        "a/../../x.npy",
+        "out/x.npy",
+        "x.npy\0.bvh",
+        "x.sh",
+        ".npy",
+        "",
+        "~/x.npy",
+        "no/such/folder.npy",
+    ],
+)
 def test_path_tricks_do_nothing(chat: Chat, name: str, tmp_path: Path) -> None:
     (tmp_path / "work" / "out").symlink_to(tmp_path)
     chat.say("a person bows")
@@ -292,8 +308,23 @@ def test_path_tricks_do_nothing(chat: Chat, name: str, tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before and not Path("/tmp/motionllm-escape.npy").exists()
 
 
-@pytest.mark.parametrize("line", ["/load", "/load /etc/passwd", "/load none.bvh", "/load half.bvh", "/load a.npy",
-                                  "/save", "/play", "/nothing", "/", "/say", "", "walk " * 5000])  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/load",
+        "/load /etc/passwd",
+        "/load none.bvh",
+        "/load half.bvh",
+        "/load a.npy",
+        "/save",
+        "/play",
+        "/nothing",
+        "/",
+        "/say",
+        "",
+        "walk " * 5000,
+    ],
+)
 def test_errors_leave_the_conversation_alive(chat: Chat, line: str, tmp_path: Path) -> None:
     (tmp_path / "work" / "half.bvh").write_text("HIERARCHY\n")
     np.save(tmp_path / "work" / "a.npy", np.full((30, 22, 3), np.nan))
@@ -304,10 +335,24 @@ def test_errors_leave_the_conversation_alive(chat: Chat, line: str, tmp_path: Pa
 
 @pytest.mark.parametrize(
     "line",
-    ["/load ~nosuchuser/x.bvh", "/load " + "x" * 5000, "/load " + "a/" * 2500, "/save " + "x" * 5000,
-     "/save x.np" * 900, "/save " + "é" * 150 + ".npy", "/load a\0b.bvh", "/save a\0.npy", "a person \0 bows",
-     "\x1b[2J", "\udcff\udcfe?", "/\udcff", "/" + "x" * 1_000_000, "/x" * 500, "walk " * 200_000],
-)  # fmt: skip
+    [
+        "/load ~nosuchuser/x.bvh",
+        "/load " + "x" * 5000,
+        "/load " + "a/" * 2500,
+        "/save " + "x" * 5000,
+        "/save x.np" * 900,
+        "/save " + "é" * 150 + ".npy",
+        "/load a\0b.bvh",
+        "/save a\0.npy",
+        "a person \0 bows",
+        "\x1b[2J",
+        "\udcff\udcfe?",
+        "/\udcff",
+        "/" + "x" * 1_000_000,
+        "/x" * 500,
+        "walk " * 200_000,
+    ],
+)
 def test_odd_lines_are_answered_in_a_sentence(chat: Chat, line: str, caplog: pytest.LogCaptureFixture) -> None:
     reply = chat.say(line)
     assert reply.failed and 10 < len(reply.text) < 400 and "defect" not in reply.text
@@ -414,8 +459,9 @@ def test_three_turns_with_the_adapter_that_ships(tmp_path: Path) -> None:
 def test_talk_is_answered_in_words_and_what_a_body_does_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     lm = MotionLM.load("default")
     turns = yaml.safe_load(Path(__file__).with_name("chat_turns.yaml").read_text(encoding="utf-8"))
-    shown = {kind: [line for line in lines if lm.moves([{"role": "user", "content": line}])]
-             for kind, lines in turns.items()}  # fmt: skip
+    shown = {
+        kind: [line for line in lines if lm.moves([{"role": "user", "content": line}])] for kind, lines in turns.items()
+    }
     right = {"motion": len(shown["motion"]), "plain": len(turns["plain"]) - len(shown["plain"])}
     with capsys.disabled():
         for kind, lines in turns.items():

@@ -232,10 +232,17 @@ def tiny(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Re
     MotionTokenizer(Network(width=16, blocks=1, codes=16, code_dim=8), features.mean(0), features.std(0) + 0.05).save(
         tmp_path / "tokenizer"
     )
-    return load_recipe(RECIPE, [
-        f"model.base={tiny_base}", f"model.tokenizer={tmp_path / 'tokenizer'}", "data.sources.0.clips=20",
-        "train.steps=2", "train.batch=4", "train.validate_examples=4",
-    ])  # fmt: skip
+    return load_recipe(
+        RECIPE,
+        [
+            f"model.base={tiny_base}",
+            f"model.tokenizer={tmp_path / 'tokenizer'}",
+            "data.sources.0.clips=20",
+            "train.steps=2",
+            "train.batch=4",
+            "train.validate_examples=4",
+        ],
+    )
 
 
 def test_the_whole_demo_on_a_tiny_model(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

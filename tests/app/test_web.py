@@ -109,9 +109,10 @@ def test_a_prompt_becomes_a_moving_figure_and_files_that_open(browser: Browser, 
         page.run(f"[...document.querySelectorAll('#suffix input')].find(i => i.value === '{suffix}').click()")
         page.click("#make")
         link = page.until(
-            "(() => { const a = [...document.querySelectorAll('#file a')].find(a => a.href.includes('motion" + suffix
+            "(() => { const a = [...document.querySelectorAll('#file a')].find(a => a.href.includes('motion"
+            + suffix
             + "')); return a && a.href; })()"
-        )  # fmt: skip
+        )
         page.run(
             "window.got = null; fetch("
             + json.dumps(link)
@@ -210,9 +211,13 @@ def test_a_taken_port_is_one_sentence(served: Any, lm: MotionLM) -> None:
 
 @pytest.mark.parametrize(
     ("name", "frames", "uploads", "words"),
-    [("a.sh", 30, 1, "read from"), ("long.npy", 12100, 1, "605 s"), ("a.npy", 30, 51, "50 clips"),
-     ("big.npy", 25000, 1, "MB")],
-)  # fmt: skip
+    [
+        ("a.sh", 30, 1, "read from"),
+        ("long.npy", 12100, 1, "605 s"),
+        ("a.npy", 30, 51, "50 clips"),
+        ("big.npy", 25000, 1, "MB"),
+    ],
+)
 def test_uploads_are_bounded(name: str, frames: int, uploads: int, words: str, tmp_path: Path) -> None:
     with open(tmp_path / name, "wb") as file:
         np.save(file, np.resize(builtin.joints(WAVE, 1), (frames, 22, 3)).astype(np.float32))
@@ -237,9 +242,13 @@ def test_the_same_clip_of_many_visitors_at_once(
 
 
 def test_errors_that_are_not_ours_are_sentences_too(
-    served: Any, guests: type[Guest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lm: Any,
+    served: Any,
+    guests: type[Guest],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lm: Any,
     caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
+) -> None:
     def broken(*_: object, **__: object) -> Any:
         raise ZeroDivisionError("of a library")
 
@@ -395,8 +404,10 @@ def hostile(folder: Path) -> dict[str, bytes]:
         for _ in range(264):
             member.write(bytes(10**6))
     depth = 20_000
-    chain = "".join(f"{'JOINT' if i else 'ROOT'} j{i}\n{{\nOFFSET 0 1 0\nCHANNELS 3 Zrotation Xrotation Yrotation\n"
-                    for i in range(depth))  # fmt: skip
+    chain = "".join(
+        f"{'JOINT' if i else 'ROOT'} j{i}\n{{\nOFFSET 0 1 0\nCHANNELS 3 Zrotation Xrotation Yrotation\n"
+        for i in range(depth)
+    )
     good = bvh_of(folder)
     header = good.split(b"MOTION")[0]
     return {
@@ -407,14 +418,17 @@ def hostile(folder: Path) -> dict[str, bytes]:
         "slow.bvh": re.sub(rb"Frame Time: \S+", b"Frame Time: 1000", good),
         "still.bvh": re.sub(rb"CHANNELS .*", b"CHANNELS 0", header) + b"MOTION\nFrames: 100000000\nFrame Time: 0.05\n",
         "picture.png": b"\x89PNG" + random.bytes(500),
-        "pickle.npy": np.lib.format.magic(1, 0) + b"v\0{'descr': '|O', 'fortran_order': False, 'shape': (3,)}"
-        + b" " * 59 + b"\n" + pickle.dumps([print]),
+        "pickle.npy": np.lib.format.magic(1, 0)
+        + b"v\0{'descr': '|O', 'fortran_order': False, 'shape': (3,)}"
+        + b" " * 59
+        + b"\n"
+        + pickle.dumps([print]),
         "numbers.bvh": header + b"MOTION\nFrames: 1\nFrame Time: 0.05\n" + b"9" * 5_000_000,
         "x" * 200 + "\u202eevil<b>.bvh": b"HIERARCHY\nROOT " + b"<script>" * 100_000,
         "empty.bvh": b"",
         "nan.npy": (np.save(folder / "nan.npy", np.full((30, 22, 3), np.nan)), (folder / "nan.npy").read_bytes())[1],
         "page.bvh": b"<!doctype html><title>404</title>" * 1000,
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.slow
@@ -486,8 +500,9 @@ def test_a_motion_of_21_joints_is_shown_while_it_is_written(
         if name.endswith(("embed", "embed_avg")):
             buffer.copy_(torch.from_numpy(generator.normal(size=buffer.shape)))
     tokenizer.save(tmp_path / "kit")
-    kit: Any = MotionLM.create(tiny_recipe(tiny_base, tmp_path / "kit"), MotionTokenizer.load(tmp_path / "kit"),
-                               Templates.load("default"))  # fmt: skip
+    kit: Any = MotionLM.create(
+        tiny_recipe(tiny_base, tmp_path / "kit"), MotionTokenizer.load(tmp_path / "kit"), Templates.load("default")
+    )
     kit = kit.with_model(kit.model.merge_and_unload().eval())
     kit.moves = lambda _: True
     *pieces, reply = Chat(kit, seconds=2.0, seed=1, sampling=Sampling(best_of=1)).turn("a person bows")
@@ -524,8 +539,10 @@ def test_a_plan_is_shown_before_the_motion(
         guest.ask("turn", "a person bows", "2", "3", best_of)
         with guest.hear() as said:
             told = [json.dumps(one) for one in said if one["msg"].startswith("process_")]
-        first = {text: next(n for n, one in enumerate(told) if json.dumps(text)[1:-1] in one)
-                 for text in (plan, '"clip"', "a person bows (2.0 s)")}  # fmt: skip
+        first = {
+            text: next(n for n, one in enumerate(told) if json.dumps(text)[1:-1] in one)
+            for text in (plan, '"clip"', "a person bows (2.0 s)")
+        }
         assert first[plan] < min(first['"clip"'], first["a person bows (2.0 s)"])
 
 

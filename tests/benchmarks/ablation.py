@@ -82,8 +82,10 @@ def held_out_loss(lm: Any, recipe: Any) -> dict[str, float]:
         packed = pack(tokens, recipe.data.max_length, 1, True)
         for first in range(0, len(packed), 8):
             batch = collate(packed[first : first + 8], lm.tokenizer.pad_token_id or 0)
-            with torch.inference_mode(), torch.autocast(lm.model.device.type, torch.bfloat16,
-                                                        enabled=fast_dtype() == "bfloat16"):  # fmt: skip
+            with (
+                torch.inference_mode(),
+                torch.autocast(lm.model.device.type, torch.bfloat16, enabled=fast_dtype() == "bfloat16"),
+            ):
                 total += float(sum(learner(batch)))
             count += batch.supervised
         losses[task] = total / count
@@ -127,11 +129,16 @@ def make(plan: dict[str, Any], name: str, row: dict[str, Any]) -> dict[str, Any]
     log = [json.loads(line) for line in (work / "run" / "log.jsonl").read_text("utf-8").splitlines()]
     lm = MotionLM.load(work / "run")
     result = {
-        "set": name, "name": row["name"], "change": row.get("change", {}), "random": bool(row.get("random")),
-        "steps": trained["steps"], "examples": trained["examples"], "train_seconds": trained["train_seconds"],
+        "set": name,
+        "name": row["name"],
+        "change": row.get("change", {}),
+        "random": bool(row.get("random")),
+        "steps": trained["steps"],
+        "examples": trained["examples"],
+        "train_seconds": trained["train_seconds"],
         "first_loss": next(line["loss"] for line in log if "loss" in line),
         "loss": held_out_loss(lm, recipe),
-    }  # fmt: skip
+    }
     if row.get("captions"):
         result["captions"] = caption_scores(lm, recipe, row["captions"])
     shutil.rmtree(work)
@@ -141,10 +148,13 @@ def make(plan: dict[str, Any], name: str, row: dict[str, Any]) -> dict[str, Any]
 def table(plan: dict[str, Any]) -> str:
     """Markdown: a row's held-out loss on each set and what it differs by from the first row's."""
     names = list(plan["sets"])
-    found = {(name, row["name"]): json.loads(file.read_text("utf-8")) for name, row, file in rows_of(plan)
-             if file.is_file()}  # fmt: skip
-    lines = ["| | " + " | ".join(f"{name}: held-out loss | captions | motion" for name in names) + " |",
-             "|---|" + "---|" * 3 * len(names)]  # fmt: skip
+    found = {
+        (name, row["name"]): json.loads(file.read_text("utf-8")) for name, row, file in rows_of(plan) if file.is_file()
+    }
+    lines = [
+        "| | " + " | ".join(f"{name}: held-out loss | captions | motion" for name in names) + " |",
+        "|---|" + "---|" * 3 * len(names),
+    ]
     for row in plan["rows"]:
         cells = []
         for name in names:

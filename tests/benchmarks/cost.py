@@ -32,8 +32,15 @@ def shapes() -> dict[str, Any]:
     from transformers import Gemma2Config, LlamaConfig, Qwen2Config
 
     def of(kind: Any, words: int, hidden: int, inner: int, layers: int, heads: int, shared: int, **more: Any) -> Any:
-        return kind(vocab_size=words, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers,
-                    num_attention_heads=heads, num_key_value_heads=shared, **more)  # fmt: skip
+        return kind(
+            vocab_size=words,
+            hidden_size=hidden,
+            intermediate_size=inner,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            num_key_value_heads=shared,
+            **more,
+        )
 
     tied, apart = {"tie_word_embeddings": True}, {"tie_word_embeddings": False}
     return {
@@ -50,13 +57,18 @@ def shapes() -> dict[str, Any]:
 
 def recipe_of(base: str, method: str, small: bool) -> Recipe:
     """A recipe for a GPU; small: in 4 bits, or for method full in shards, and checkpointed."""
-    return check_recipe({
-        "model": {"base": base} if method == "full" else {"base": base, "dtype": "bfloat16",
-                                                           "quantization": "4bit" if small else None},
-        "adapter": {"method": method, "rank": 32, "alpha": 64},
-        "data": {"sources": [{"kind": "builtin"}]},
-        "train": {"precision": "bfloat16", "checkpointing": small},
-    }, Recipe, base)  # fmt: skip
+    return check_recipe(
+        {
+            "model": {"base": base}
+            if method == "full"
+            else {"base": base, "dtype": "bfloat16", "quantization": "4bit" if small else None},
+            "adapter": {"method": method, "rank": 32, "alpha": 64},
+            "data": {"sources": [{"kind": "builtin"}]},
+            "train": {"precision": "bfloat16", "checkpointing": small},
+        },
+        Recipe,
+        base,
+    )
 
 
 def row(name: str, config: Any, tokens: float, micro: int, rate: float) -> list[str]:
@@ -84,8 +96,11 @@ def row(name: str, config: Any, tokens: float, micro: int, rate: float) -> list[
     kept = full["activations"] + full["logits"]
     shard = (full["total"] - kept) / 8 + kept
     lora = totals["lora", False]
-    memories = [f"{lora['weights'] / GIB:.1f}, {lora['total'] / GIB:.1f}", f"{totals['lora', True]['total'] / GIB:.1f}",
-                f"{shard / GIB:.1f}"]  # fmt: skip
+    memories = [
+        f"{lora['weights'] / GIB:.1f}, {lora['total'] / GIB:.1f}",
+        f"{totals['lora', True]['total'] / GIB:.1f}",
+        f"{shard / GIB:.1f}",
+    ]
     hours = [f"{operations / (gpus * rate) / 3600:.2g}" for gpus in GPUS]
     return [name, f"{whole / 1e9:.2f} B", *memories, *hours]
 
@@ -103,8 +118,14 @@ def main() -> None:
         from transformers import AutoConfig
 
         bases = {given.config.name: AutoConfig.from_pretrained(given.config)}
-    head = ["base", "parameters", "LoRA: weights, total GiB", "4 bits, checkpointed", "full, each of 8",
-            *(f"hours, {gpus} GPU{'s' if gpus > 1 else ''}" for gpus in GPUS)]  # fmt: skip
+    head = [
+        "base",
+        "parameters",
+        "LoRA: weights, total GiB",
+        "4 bits, checkpointed",
+        "full, each of 8",
+        *(f"hours, {gpus} GPU{'s' if gpus > 1 else ''}" for gpus in GPUS),
+    ]
     print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
     for name, config in bases.items():
         print("| " + " | ".join(row(name, config, given.tokens, given.micro, given.tflops * 1e12 * given.share)) + " |")

@@ -35,14 +35,25 @@ CONTESTANTS = ("ours", "trl packed", "trl unpacked")
 def recipe(base: str, examples: int, batch: int, run: Path) -> Any:
     from motionllm.config import Recipe, check_recipe
 
-    return check_recipe({
-        "name": "bench",
-        "model": {"base": base},
-        "adapter": {"rows_init": "noise", "rank": 16, "alpha": 32, "rows_lr": 1.0},
-        "data": {"sources": [{"kind": "builtin", "clips": 400}], "system": "", "max_length": 256},
-        "train": {"steps": examples // batch, "batch": batch, "micro_batch": 64, "validate_examples": 0, "lr": 5e-4,
-                  "save_every": 10**6, "schedule": "constant"},
-    }, Recipe, "bench")  # fmt: skip
+    return check_recipe(
+        {
+            "name": "bench",
+            "model": {"base": base},
+            "adapter": {"rows_init": "noise", "rank": 16, "alpha": 32, "rows_lr": 1.0},
+            "data": {"sources": [{"kind": "builtin", "clips": 400}], "system": "", "max_length": 256},
+            "train": {
+                "steps": examples // batch,
+                "batch": batch,
+                "micro_batch": 64,
+                "validate_examples": 0,
+                "lr": 5e-4,
+                "save_every": 10**6,
+                "schedule": "constant",
+            },
+        },
+        Recipe,
+        "bench",
+    )
 
 
 def ours(base: str, examples: int, batch: int, work: Path) -> dict[str, float]:
@@ -92,16 +103,23 @@ def theirs(base: str, examples: int, batch: int, work: Path, packing: bool) -> d
     mix = mixture(settings, motion, [encode(settings.data.sources[0], "train", motion)])
     drawn = [mix.examples.draw()[1] for _ in range(examples)]
     longest = settings.data.max_length
-    data = Dataset.from_dict({
-        "input_ids": [t.ids[:longest] for t in drawn],
-        "assistant_masks": [[int(s) for s in t.supervised[:longest]] for t in drawn],
-    })  # fmt: skip
+    data = Dataset.from_dict(
+        {
+            "input_ids": [t.ids[:longest] for t in drawn],
+            "assistant_masks": [[int(s) for s in t.supervised[:longest]] for t in drawn],
+        }
+    )
     model, tokenizer = load_base(base, fast_dtype())
     mix.vocab.attach(model, "noise")
     lora = LoraConfig(
-        r=16, lora_alpha=32, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM",
-        modules_to_save=["embed_tokens", "lm_head"], ensure_weight_tying=True,
-    )  # fmt: skip
+        r=16,
+        lora_alpha=32,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+        modules_to_save=["embed_tokens", "lm_head"],
+        ensure_weight_tying=True,
+    )
     total = sum(len(t.ids[:longest]) for t in drawn)
     rows = max(1, round(batch * total / examples / longest)) if packing else batch  # as many examples a step as ours
     times: list[tuple[float, float]] = []
@@ -117,12 +135,23 @@ def theirs(base: str, examples: int, batch: int, work: Path, packing: bool) -> d
         peft_config=lora,
         callbacks=[Clock()],
         args=SFTConfig(
-            output_dir=str(work / "trl"), per_device_train_batch_size=rows, packing=packing, max_length=longest,
-            num_train_epochs=1, learning_rate=5e-4, lr_scheduler_type="constant", gradient_checkpointing=False,
-            bf16=fast_dtype() == "bfloat16", use_cpu=not torch.cuda.is_available(), report_to="none",
-            save_strategy="no", logging_strategy="no", optim="adamw_torch", disable_tqdm=True,
+            output_dir=str(work / "trl"),
+            per_device_train_batch_size=rows,
+            packing=packing,
+            max_length=longest,
+            num_train_epochs=1,
+            learning_rate=5e-4,
+            lr_scheduler_type="constant",
+            gradient_checkpointing=False,
+            bf16=fast_dtype() == "bfloat16",
+            use_cpu=not torch.cuda.is_available(),
+            report_to="none",
+            save_strategy="no",
+            logging_strategy="no",
+            optim="adamw_torch",
+            disable_tqdm=True,
         ),
-    )  # fmt: skip
+    )
     each = examples / len(trainer.train_dataset) * rows
     trainer.train()
     return pace(times, each)
@@ -158,8 +187,18 @@ def main() -> None:
             found.setdefault(row.pop("name"), []).append(row)
     for number in range(given.rounds):
         for name in names:
-            command = [sys.executable, __file__, "--alone", name, "--base", given.base, "--examples",
-                       str(given.examples), "--batch", str(given.batch)]  # fmt: skip
+            command = [
+                sys.executable,
+                __file__,
+                "--alone",
+                name,
+                "--base",
+                given.base,
+                "--examples",
+                str(given.examples),
+                "--batch",
+                str(given.batch),
+            ]
             done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
             if done.returncode:
                 raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")

@@ -130,11 +130,27 @@ def test_what_is_kept_is_of_the_same_makers(
         (folder / f"{name}.bvh").write_bytes(clip.read_bytes())
     prompts.write_text("a person waves\na person bows\n")
     caption = ("caption", folder, "--out", out, "--json", "--model")
-    generate = ("generate", "--prompts", prompts, "--out", made, "--seconds", 1, "--best-of", 1, "--seed", 1,
-                "--format", "npy", "--json", "--model")  # fmt: skip
+    generate = (
+        "generate",
+        "--prompts",
+        prompts,
+        "--out",
+        made,
+        "--seconds",
+        1,
+        "--best-of",
+        1,
+        "--seed",
+        1,
+        "--format",
+        "npy",
+        "--json",
+        "--model",
+    )
     for words, report, more in (
-        (caption, out, ("-n", "2")), (generate, made / "report.jsonl", ("--temperature", "0.5")),
-    ):  # fmt: skip
+        (caption, out, ("-n", "2")),
+        (generate, made / "report.jsonl", ("--temperature", "0.5")),
+    ):
         assert run(capsys, *words, trained_run[0])[0] == 0
         before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
         assert json.loads(run(capsys, *words, trained_run[0])[1])["kept"] == 2
@@ -157,9 +173,12 @@ def test_what_is_kept_is_of_the_same_makers(
 
 
 def test_one_bad_file_takes_no_other_with_it(
-    trained_run: tuple[Path, Path], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    trained_run: tuple[Path, Path],
+    clip: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     folder, random, good = tmp_path / "clips", np.random.default_rng(7), clip.read_bytes()
     folder.mkdir()
     bad = {
@@ -203,9 +222,12 @@ def test_one_bad_file_takes_no_other_with_it(
 
 
 def test_outputs_that_cannot_be_are_refused_before_a_model_is_loaded(
-    trained_run: tuple[Path, Path], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    trained_run: tuple[Path, Path],
+    clip: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr("motionllm.lm.model.MotionLM.load", lambda *_, **__: pytest.fail("a model was loaded"))
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "a.bvh").write_bytes(clip.read_bytes())
@@ -216,10 +238,18 @@ def test_outputs_that_cannot_be_are_refused_before_a_model_is_loaded(
     one = ("generate", "a person waves", "--model", trained_run[0], "--out")
     before = sorted(tmp_path.rglob("*"))
     for words, out in (
-        (captions, "clips"), (captions, "file/c.jsonl"), (captions, "file/deep/c.jsonl"), (captions, "x" * 300),
-        (prompts, "file"), (prompts, "file/made"), (prompts, "x" * 300),
-        (one, "clips.bvh/"), (one, "file/a.bvh"), (one, "nowhere/a.bvh"), (one, "x" * 300 + ".bvh"),
-    ):  # fmt: skip
+        (captions, "clips"),
+        (captions, "file/c.jsonl"),
+        (captions, "file/deep/c.jsonl"),
+        (captions, "x" * 300),
+        (prompts, "file"),
+        (prompts, "file/made"),
+        (prompts, "x" * 300),
+        (one, "clips.bvh/"),
+        (one, "file/a.bvh"),
+        (one, "nowhere/a.bvh"),
+        (one, "x" * 300 + ".bvh"),
+    ):
         if out == "clips.bvh/":
             (tmp_path / "clips.bvh").mkdir()
         assert out.split("/")[0][:40] in _refused(capsys, *words, tmp_path / out)
@@ -261,8 +291,24 @@ def test_prompts_are_made_and_resumed(
 ) -> None:
     prompts, out = tmp_path / "prompts.txt", tmp_path / "made"
     prompts.write_text("a person waves\n\na person bows\n" + "walk " * 3000 + "\n")
-    words = ("generate", "--prompts", prompts, "--model", trained_run[0], "--out", out, "--format", "npy", "--json",
-             "--seconds", "1-2", "--best-of", 2, "--batch", 2)  # fmt: skip
+    words = (
+        "generate",
+        "--prompts",
+        prompts,
+        "--model",
+        trained_run[0],
+        "--out",
+        out,
+        "--format",
+        "npy",
+        "--json",
+        "--seconds",
+        "1-2",
+        "--best-of",
+        2,
+        "--batch",
+        2,
+    )
     status, said, _ = run(capsys, *words)
     report = json.loads(said)
     assert status == 2 and (report["made"], report["kept"], list(report["failed"])) == (2, 0, ["0004"])
@@ -364,9 +410,12 @@ def test_bad_clips_are_refused(
 
 
 def test_bad_runs_are_refused_and_leave_nothing(
-    tiny_base: Path, tiny_tokenizer: Path, tiny_recipe: Callable[..., Recipe], tmp_path: Path,
+    tiny_base: Path,
+    tiny_tokenizer: Path,
+    tiny_recipe: Callable[..., Recipe],
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     recipe = tmp_path / "r.yaml"
     recipe.write_text(dump_recipe(tiny_recipe(tiny_base, tiny_tokenizer)))
     out = tmp_path / "run"

@@ -44,8 +44,11 @@ def index(folder: Path, *rows: str) -> Path:
 
 
 def test_frames_are_those_of_the_index(amass: Path, tmp_path: Path) -> None:
-    rows = index(tmp_path, "./pose_data/KIT/3/walk_poses.npy,20,80,000001.npy",
-                 "./pose_data/MPI_HDM05/bk/run_poses.npy,0,60,000002.npy")  # fmt: skip
+    rows = index(
+        tmp_path,
+        "./pose_data/KIT/3/walk_poses.npy,20,80,000001.npy",
+        "./pose_data/MPI_HDM05/bk/run_poses.npy,0,60,000002.npy",
+    )
     report = build(amass, rows, tmp_path / "out")
     assert (report["clips"], report["built"], report["missing"]) == (2, 2, {})
     walk, run = (np.load(tmp_path / "out" / "new_joints" / f"00000{n}.npy") for n in (1, 2))

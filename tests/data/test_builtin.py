@@ -52,10 +52,15 @@ def test_the_same_clip_in_every_process() -> None:
         "print(s.id, s.captions, s.questions, hashlib.sha256(j.tobytes()).hexdigest())"
     )
     outputs = {
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                       env={"PYTHONHASHSEED": h, "OMP_NUM_THREADS": "1"}).stdout
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PYTHONHASHSEED": h, "OMP_NUM_THREADS": "1"},
+        ).stdout
         for h in ("1", "2")
-    }  # fmt: skip
+    }
     assert len(outputs) == 1 and outputs.pop().startswith("builtin-val-000017 ")
 
 
@@ -155,11 +160,12 @@ def test_captions_name_what_the_specification_says() -> None:
             for part in spec.parts:
                 matching = [p for p in parts if p["action"] == part.action]
                 assert any(
-                    p["side"] == part.side and p["speed"] == part.speed
+                    p["side"] == part.side
+                    and p["speed"] == part.speed
                     and p["direction"] in (part.direction, "" if part.action == "crouch_walk" else part.direction)
                     and (not part.count or p["count"] == part.count)
                     for p in matching
-                ), (caption, part, matching)  # fmt: skip
+                ), (caption, part, matching)
     wrong = [
         builtin.names_action(a.captions[0], Spec.of(b.labels["spec"]))
         for a, b in zip(samples(), samples()[1:], strict=False)
@@ -202,16 +208,25 @@ def test_questions_are_answerable_and_balanced() -> None:
 @pytest.mark.parametrize(
     ("kind", "true", "given", "right"),
     [
-        ("side", "right", "The right hand.", True), ("side", "right", "left", False),
+        ("side", "right", "The right hand.", True),
+        ("side", "right", "left", False),
         ("side", "both", "both hands", True),
-        ("count", "two", "twice", True), ("count", "two", "2", True), ("count", "two", "three times", False),
-        ("action", "sit down", "Sitting down.", True), ("action", "walk", "The person is walking.", True),
-        ("action", "walk", "run", False), ("speed", "fast", "Quickly", True), ("yesno", "no", "No, it does not.", True),
-        ("yesno", "no", "yes", False), ("direction", "counterclockwise", "anti-clockwise", True),
-        ("direction", "forward", "forwards", True), ("direction", "left", "", False),
-        ("duration", "four", "4 seconds", True), ("order", "wave", "waving", True),
+        ("count", "two", "twice", True),
+        ("count", "two", "2", True),
+        ("count", "two", "three times", False),
+        ("action", "sit down", "Sitting down.", True),
+        ("action", "walk", "The person is walking.", True),
+        ("action", "walk", "run", False),
+        ("speed", "fast", "Quickly", True),
+        ("yesno", "no", "No, it does not.", True),
+        ("yesno", "no", "yes", False),
+        ("direction", "counterclockwise", "anti-clockwise", True),
+        ("direction", "forward", "forwards", True),
+        ("direction", "left", "", False),
+        ("duration", "four", "4 seconds", True),
+        ("order", "wave", "waving", True),
     ],
-)  # fmt: skip
+)
 def test_answers_are_compared_by_meaning(kind: str, true: str, given: str, right: bool) -> None:
     assert builtin.right_answer(Question("?", true, kind), given) is right
 
@@ -223,8 +238,14 @@ def test_the_check_accepts_the_corpus(noise: float, least: float) -> None:
     for spec, joints in clips():
         for key, ok in builtin.check(spec, joints + smooth_noise(joints.shape, noise, rng)).items():
             passed[key].append(ok)
-    for key, least_of_key in (("action", least), ("side", least), ("direction", least), ("order", 0.93), ("count", 0.9),
-                              ("speed", 0.88)):  # fmt: skip
+    for key, least_of_key in (
+        ("action", least),
+        ("side", least),
+        ("direction", least),
+        ("order", 0.93),
+        ("count", 0.9),
+        ("speed", 0.88),
+    ):
         assert np.mean(passed[key]) >= least_of_key, key
 
 
@@ -270,10 +291,14 @@ def test_samples_load_as_features() -> None:
 
 def test_what_the_corpus_does_not_know_is_refused() -> None:
     for spec in (
-        Spec((Part("fly"),)), Spec((Part("wave"),)), Spec((Part("jump", count=9),)), Spec((Part("bow", side="left"),)),
-        Spec((Part("bow"), Part("jump"))), Spec((Part("bow"), Part("jump")), "while"),
+        Spec((Part("fly"),)),
+        Spec((Part("wave"),)),
+        Spec((Part("jump", count=9),)),
+        Spec((Part("bow", side="left"),)),
+        Spec((Part("bow"), Part("jump"))),
+        Spec((Part("bow"), Part("jump")), "while"),
         Spec((Part("bow"),), seconds=60.0),
-    ):  # fmt: skip
+    ):
         with pytest.raises(MotionLLMError):
             builtin.joints(spec)
     with pytest.raises(MotionLLMError, match="split"):
@@ -288,9 +313,15 @@ def test_a_new_action_is_a_record_and_a_function(monkeypatch: pytest.MonkeyPatch
         a.now += part.count or 1
 
     record = Action(
-        name="nod", move=nod, count=(1, 2), weight=100.0, phrases={"": ("[nod]{n}",)}, answer="nod",
-        asked=("nod", "nodding"), patterns=(r"\bnod(?:s|ding)?\b",),
-    )  # fmt: skip
+        name="nod",
+        move=nod,
+        count=(1, 2),
+        weight=100.0,
+        phrases={"": ("[nod]{n}",)},
+        answer="nod",
+        asked=("nod", "nodding"),
+        patterns=(r"\bnod(?:s|ding)?\b",),
+    )
     monkeypatch.setitem(ACTIONS, "nod", record)
     specs = [draw(np.random.default_rng(seed), "train") for seed in range(20)]
     (spec, *_) = [spec for spec in specs if spec.parts == (Part("nod"),)]

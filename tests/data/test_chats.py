@@ -22,14 +22,18 @@ from motionllm.tokenizer import MotionTokenizer
 
 ASKED, SAID = "What is shown?", "A wave."
 FORMS = {
-    "messages": {"messages": [
-        {"role": "user", "content": [{"type": "motion", "motion": "a.npy"}, {"type": "text", "text": ASKED}]},
-        {"role": "assistant", "content": SAID},
-    ]},
-    "sharegpt": {"conversations": [{"from": "human", "value": f"<motion>{ASKED}"}, {"from": "gpt", "value": SAID}],
-                 "motion": ["a.npy"]},
+    "messages": {
+        "messages": [
+            {"role": "user", "content": [{"type": "motion", "motion": "a.npy"}, {"type": "text", "text": ASKED}]},
+            {"role": "assistant", "content": SAID},
+        ]
+    },
+    "sharegpt": {
+        "conversations": [{"from": "human", "value": f"<motion>{ASKED}"}, {"from": "gpt", "value": SAID}],
+        "motion": ["a.npy"],
+    },
     "alpaca": {"instruction": f"<motion>{ASKED}", "input": "", "output": SAID, "motion": "a.npy"},
-}  # fmt: skip
+}
 PLAIN = {
     "messages": {"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi."}]},
     "sharegpt": {"conversations": [{"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Hi."}]},

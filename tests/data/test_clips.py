@@ -138,10 +138,15 @@ def test_every_answer_is_true_of_its_clip(
             assert said[0]["text"] in clip.sample.captions
         elif task == "question":
             known = {(q.text, q.answer) for q in clip.sample.questions}
-            pairs = [("".join(p["text"] for p in a["content"] if p["type"] == "text").strip()
-                      if not isinstance(a["content"], str) else a["content"],
-                      b["content"] if isinstance(b["content"], str) else b["content"][0]["text"])
-                     for a, b in zip(messages[::2], messages[1::2], strict=True)]  # fmt: skip
+            pairs = [
+                (
+                    "".join(p["text"] for p in a["content"] if p["type"] == "text").strip()
+                    if not isinstance(a["content"], str)
+                    else a["content"],
+                    b["content"] if isinstance(b["content"], str) else b["content"][0]["text"],
+                )
+                for a, b in zip(messages[::2], messages[1::2], strict=True)
+            ]
             assert set(pairs) <= known and len(set(pairs)) == len(pairs)
         elif task == "prediction":
             assert np.array_equal(np.concatenate([shown[0], made[0]]), clip.codes)
@@ -190,12 +195,19 @@ def test_text_is_left_out_as_often_as_the_recipe_says(clips: Clips, stream: Exam
 
 def test_phrasings_are_drawn_by_weight_and_may_have_several_turns(clips: Clips, stream: Examples) -> None:
     templates = Templates(
-        {"caption": [
-            {"user": "{motion} A?", "assistant": "{caption}", "weight": 9},
-            {"turns": [{"user": "{motion} B?", "assistant": "{caption}"},
-                       {"user": "How long is it?", "assistant": "{seconds} seconds"}]},
-        ]}, "test",
-    )  # fmt: skip
+        {
+            "caption": [
+                {"user": "{motion} A?", "assistant": "{caption}", "weight": 9},
+                {
+                    "turns": [
+                        {"user": "{motion} B?", "assistant": "{caption}"},
+                        {"user": "How long is it?", "assistant": "{seconds} seconds"},
+                    ]
+                },
+            ]
+        },
+        "test",
+    )
     random = np.random.default_rng(0)
     drawn = [len(templates.draw("caption", random).turns) for _ in range(500)]
     assert 25 < drawn.count(2) < 80

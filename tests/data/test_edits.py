@@ -242,11 +242,14 @@ def test_what_two_plans_share_at_their_ends() -> None:
         (str(old).replace("1.0 m/s", "1.5 m/s"), 0.2, 2.6),
         (str(old).replace("standing to", "sitting to"), 0.0, 5.0),
         ("7.0 s, standing to standing\n0.2-4.4 walk forward 1.0 m/s\n5.0-6.4 wave left hand x3", 2.4, 4.8),
-        ("8.0 s, standing to standing\n0.4-1.5 jump 0.3 m\n3.2-5.4 walk forward 1.0 m/s\n6.0-7.4 wave left hand x3",
-         0.2, 5.0),
+        (
+            "8.0 s, standing to standing\n0.4-1.5 jump 0.3 m\n3.2-5.4 walk forward 1.0 m/s\n6.0-7.4 wave left hand x3",
+            0.2,
+            5.0,
+        ),
         ("6.0 s, standing to standing\n0.2-2.4 walk forward 1.0 m/s\n3.0-5.4 wave left hand x5", 4.4, 2.0),
         ("5.0 s, standing to standing", 0.2, 0.6),
-    ):  # fmt: skip
+    ):
         assert shared(old, Notation.parse(text)) == pytest.approx((begin, end)), text
 
 

@@ -23,8 +23,16 @@ SAID = [
     "the person waves with his left hand and then sits down",
     "someone does two squats",
 ]
-NOT = ["a man juggles three balls", "a person walks back and forth", "a person does not jump", "走る", "", "<|im_end|>",
-       "a person walks forward, left and then to the right", "a person bends to the right and waves"]  # fmt: skip
+NOT = [
+    "a man juggles three balls",
+    "a person walks back and forth",
+    "a person does not jump",
+    "走る",
+    "",
+    "<|im_end|>",
+    "a person walks forward, left and then to the right",
+    "a person bends to the right and waves",
+]
 
 
 @pytest.fixture
@@ -49,8 +57,10 @@ def test_the_corpus_understands_what_it_says_itself() -> None:
         for caption in sample.captions:
             if (heard := spec_of(caption, rng)) is not None:
                 seen += 1
-                right += [p.action for p in heard.parts] in ([p.action for p in spec.parts],
-                                                             [p.action for p in spec.parts][::-1])  # fmt: skip
+                right += [p.action for p in heard.parts] in (
+                    [p.action for p in spec.parts],
+                    [p.action for p in spec.parts][::-1],
+                )
     assert seen > 300 and right / seen > 0.9
 
 

@@ -144,9 +144,31 @@ def test_captions_from_every_source(kind: str, folder: Path, tmp_path: Path) -> 
 
 # What file names are made of, so that the ids of many files meet: by what is not a letter, by case, by the numbers of
 # pieces, by folders and by suffixes.
-NAMES = ["walk", "Walk", "walk 1", "walk_1", "walk-1", "walk  1", "walk#1", "walk.1", "WALK_1", "walk_1_1", "walk__1",
-         "walk_2", "walk_", "walk 1_2", "é", "e\u0301", "x" * 200, "x" * 201, "a\nb", "a b", "#", ".walk",
-         "w\udcff"]  # fmt: skip
+NAMES = [
+    "walk",
+    "Walk",
+    "walk 1",
+    "walk_1",
+    "walk-1",
+    "walk  1",
+    "walk#1",
+    "walk.1",
+    "WALK_1",
+    "walk_1_1",
+    "walk__1",
+    "walk_2",
+    "walk_",
+    "walk 1_2",
+    "é",
+    "e\u0301",
+    "x" * 200,
+    "x" * 201,
+    "a\nb",
+    "a b",
+    "#",
+    ".walk",
+    "w\udcff",
+]
 FOLDERS = ["", "more", "more 1", "More_1", "walk"]
 
 
@@ -232,8 +254,10 @@ def test_every_caption_is_used_or_named_by_its_line(kind: str, seed: int, tmp_pa
     rows: list[dict[str, object]] = []
     for number in range(25):
         np.save(tmp_path / "takes" / f"t{number}.npy", clip)
-        seconds = [random.choice(["", "0", "nan", "NaN", "-1", "0.5", "1.5", "1.7", "2", "9", "inf", "soon", "1e400"])
-                   for _ in range(2)]  # fmt: skip
+        seconds = [
+            random.choice(["", "0", "nan", "NaN", "-1", "0.5", "1.5", "1.7", "2", "9", "inf", "soon", "1e400"])
+            for _ in range(2)
+        ]
         rows.append({"file": f"t{number}.npy", "caption": f"take {number}", "from": seconds[0], "to": seconds[1]})
     captions = tmp_path / f"captions.{kind}"
     if kind == "csv":

@@ -5,12 +5,29 @@ import pytest
 
 from motionllm.data.phrasing import SUBJECTS, is_label, sentences_of
 
-VERBS = {"crawl": "crawls", "turn around": "turns around", "carry box": "carries a box", "sit down": "sits down",
-         "reach for": "reaches for", "wash windows": "washes windows", "swing": "swings"}  # fmt: skip
-NOUNS = {"cartwheel": "does a cartwheel", "jumping jacks": "does jumping jacks", "arabesque": "does an arabesque",
-         "swordplay": "does swordplay", "side twists": "does side twists"}  # fmt: skip
-MODIFIED = {"slow walk": "walks slowly", "forward jump": "jumps forward", "salsa dance": "dances salsa",
-            "front kick": "does a front kick", "45-degree right turn": "turns right 45 degrees"}  # fmt: skip
+VERBS = {
+    "crawl": "crawls",
+    "turn around": "turns around",
+    "carry box": "carries a box",
+    "sit down": "sits down",
+    "reach for": "reaches for",
+    "wash windows": "washes windows",
+    "swing": "swings",
+}
+NOUNS = {
+    "cartwheel": "does a cartwheel",
+    "jumping jacks": "does jumping jacks",
+    "arabesque": "does an arabesque",
+    "swordplay": "does swordplay",
+    "side twists": "does side twists",
+}
+MODIFIED = {
+    "slow walk": "walks slowly",
+    "forward jump": "jumps forward",
+    "salsa dance": "dances salsa",
+    "front kick": "does a front kick",
+    "45-degree right turn": "turns right 45 degrees",
+}
 KNOWN = VERBS | NOUNS | MODIFIED
 
 

@@ -96,9 +96,18 @@ def test_a_still_clip_answers_what_it_can() -> None:
     still = Notation.parse("0.4 s, lying to lying")
     answers = {form: Query.parse(text).answer(still) for form, text in examples().items()}
     assert {form for form, answer in answers.items() if answer} == {
-        "does {label}", "does {verb} x{count}", "is {label}", "seconds", "posture at start", "posture at end",
-        "is {posture} at start", "is {posture} at end", "stay or move", "does move", "does stay",
-    }  # fmt: skip
+        "does {label}",
+        "does {verb} x{count}",
+        "is {label}",
+        "seconds",
+        "posture at start",
+        "posture at end",
+        "is {posture} at start",
+        "is {posture} at end",
+        "stay or move",
+        "does move",
+        "does stay",
+    }
     alone = Notation.parse("2.0 s, standing to standing\n0.5-1.5 clap x14\n1.6-1.9 clap")
     assert Query.parse("what").answer(alone) == "clap"
     assert Query.parse("first").answer(alone) == Query.parse("last").answer(alone) == "clap"

@@ -49,10 +49,21 @@ def clips() -> Asked:
 # -- answers found once more: of lines in the written text, of measures from the joints ------------------------------
 
 COUNTED = {
-    "jump": "jump", "jump with both feet": "jump", "hop": "hop", "hop on one leg": "hop", "squat": "squat",
-    "crouch down": "squat", "wave": "wave", "punch": "punch", "throw a punch": "punch", "clap": "clap",
-    "clap the hands": "clap", "kick": "kick", "bow": "bow", "bend forward": "bow",
-}  # fmt: skip
+    "jump": "jump",
+    "jump with both feet": "jump",
+    "hop": "hop",
+    "hop on one leg": "hop",
+    "squat": "squat",
+    "crouch down": "squat",
+    "wave": "wave",
+    "punch": "punch",
+    "throw a punch": "punch",
+    "clap": "clap",
+    "clap the hands": "clap",
+    "kick": "kick",
+    "bow": "bow",
+    "bend forward": "bow",
+}
 
 
 def heading(joints: np.ndarray) -> np.ndarray:
@@ -108,9 +119,28 @@ def test_every_answer_is_found_again(clips: Asked) -> None:
             kinds[question.kind] += 1
             checked[question.kind] += found is not None
     assert not wrong, wrong[:5]
-    assert set(kinds) == {"does", "yesno", "side", "count", "way", "speed", "pace", "turn", "degrees", "height", "when",
-                          "at", "action", "label", "order",
-                          "seconds", "duration", "distance", "place", "posture"}  # fmt: skip
+    assert set(kinds) == {
+        "does",
+        "yesno",
+        "side",
+        "count",
+        "way",
+        "speed",
+        "pace",
+        "turn",
+        "degrees",
+        "height",
+        "when",
+        "at",
+        "action",
+        "label",
+        "order",
+        "seconds",
+        "duration",
+        "distance",
+        "place",
+        "posture",
+    }
     for kind in ("count", "when", "pace", "degrees", "height", "seconds", "duration", "distance", "place", "turn"):
         assert checked[kind] >= 10, kind
 
@@ -147,8 +177,11 @@ def test_sides_and_counts_are_those_the_corpus_asked_for(clips: Asked) -> None:
                 if question.kind == "side" and re.search(rf"\b{part.action}\b", question.text) and part.side:
                     asked["side"] += 1
                     right["side"] += question.answer == part.side
-                if question.text in (f"How many times does the person {part.action}?",
-                                     f"How often does the person {part.action}?") and part.count:  # fmt: skip
+                if (
+                    question.text
+                    in (f"How many times does the person {part.action}?", f"How often does the person {part.action}?")
+                    and part.count
+                ):
                     asked["count"] += 1
                     right["count"] += question.answer == NUMBERS[part.count]
     assert asked["side"] > 20 and asked["count"] > 5
@@ -183,8 +216,10 @@ def known_by_text(questions: Iterable[Question]) -> tuple[float, dict[str, float
 def labelled() -> list[Question]:
     """Of a set whose classes are as uneven as they come, in no order."""
     random = np.random.default_rng(0)
-    labels = [{"style": str(random.choice(["proud", "old", "young"], p=[0.85, 0.1, 0.05])), "id": i, "name": f"n{i}"}
-              for i in range(600)]  # fmt: skip
+    labels = [
+        {"style": str(random.choice(["proud", "old", "young"], p=[0.85, 0.1, 0.05])), "id": i, "name": f"n{i}"}
+        for i in range(600)
+    ]
     values = label_values(labels)
     assert values == {"style": ["old", "proud", "young"]}
     return [q for row in labels for q in label_questions(row, values, random)]
@@ -250,9 +285,18 @@ def test_values_become_words(value: str, words: str) -> None:
 
 
 def test_people_files_and_codes_are_not_asked_about_unless_chosen() -> None:
-    rows = [{"action": ["hopBothLegs1hops", "kickLFront1Reps"][i % 2], "actor": ["ann", "bob"][i % 3 % 2],
-             "performerId": ["x", "y"][i % 2], "group": ["bk", "tr", "S03"][i % 3], "leg": 0.8,
-             "source": f"{i // 4}.bvh", "style": ["Proud", "old", ""][i % 3]} for i in range(24)]  # fmt: skip
+    rows = [
+        {
+            "action": ["hopBothLegs1hops", "kickLFront1Reps"][i % 2],
+            "actor": ["ann", "bob"][i % 3 % 2],
+            "performerId": ["x", "y"][i % 2],
+            "group": ["bk", "tr", "S03"][i % 3],
+            "leg": 0.8,
+            "source": f"{i // 4}.bvh",
+            "style": ["Proud", "old", ""][i % 3],
+        }
+        for i in range(24)
+    ]
     asked, skipped = labels_asked(rows)
     assert skipped == ["actor", "performerId", "group", "source"]
     assert label_values(asked) == {"action": ["hop both legs 1 hops", "kick l front 1 reps"], "style": ["Proud", "old"]}

@@ -162,8 +162,10 @@ def test_failures_are_counted_and_wrong(truth: dict[str, Any]) -> None:
                 raise MotionLLMError("no")
             motions = super().generate_batch(texts, *rest, **more)
             # Two codes or fewer: a motion too short to be measured.
-            return [Motion(m.joints[:4]) if t == self.samples[5].captions[0] else m
-                    for t, m in zip(texts, motions, strict=True)]  # fmt: skip
+            return [
+                Motion(m.joints[:4]) if t == self.samples[5].captions[0] else m
+                for t, m in zip(texts, motions, strict=True)
+            ]
 
         def caption_batch(self, motions: Sequence[np.ndarray]) -> list[str]:
             raise MotionLLMError("no")
@@ -197,10 +199,17 @@ def test_a_case_fails_all_of_by_side_or_direction_alone() -> None:
         ],
     )
     assert shares == {
-        "action": 0.75, "side": 0.0, "direction": 0.5, "count": 1.0, "order": 0.0,
-        "asked": 4 / 7, "facts": 5 / 9, "all_of": 0.5, "everything": 0.5,
+        "action": 0.75,
+        "side": 0.0,
+        "direction": 0.5,
+        "count": 1.0,
+        "order": 0.0,
+        "asked": 4 / 7,
+        "facts": 5 / 9,
+        "all_of": 0.5,
+        "everything": 0.5,
         "cases": {"action": 4, "side": 1, "direction": 2, "count": 1, "order": 1},
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(

@@ -17,23 +17,38 @@ from motionllm.eval.evaluator import StandardEvaluator, read_tagged
 # Names and shapes of text_mot_match/model/finest.tar.
 LAYOUT: dict[str, dict[str, tuple[int, ...]]] = {
     "movement_encoder": {
-        "main.0.weight": (512, 259, 4), "main.0.bias": (512,), "main.3.weight": (512, 512, 4), "main.3.bias": (512,),
-        "out_net.weight": (512, 512), "out_net.bias": (512,),
+        "main.0.weight": (512, 259, 4),
+        "main.0.bias": (512,),
+        "main.3.weight": (512, 512, 4),
+        "main.3.bias": (512,),
+        "out_net.weight": (512, 512),
+        "out_net.bias": (512,),
     },
     "text_encoder": {
-        "hidden": (2, 1, 512), "pos_emb.weight": (300, 15), "pos_emb.bias": (300,),
-        "input_emb.weight": (512, 300), "input_emb.bias": (512,),
-        "output_net.0.weight": (512, 1024), "output_net.0.bias": (512,),
-        "output_net.1.weight": (512,), "output_net.1.bias": (512,),
-        "output_net.3.weight": (512, 512), "output_net.3.bias": (512,),
+        "hidden": (2, 1, 512),
+        "pos_emb.weight": (300, 15),
+        "pos_emb.bias": (300,),
+        "input_emb.weight": (512, 300),
+        "input_emb.bias": (512,),
+        "output_net.0.weight": (512, 1024),
+        "output_net.0.bias": (512,),
+        "output_net.1.weight": (512,),
+        "output_net.1.bias": (512,),
+        "output_net.3.weight": (512, 512),
+        "output_net.3.bias": (512,),
     },
     "motion_encoder": {
-        "hidden": (2, 1, 1024), "input_emb.weight": (1024, 512), "input_emb.bias": (1024,),
-        "output_net.0.weight": (1024, 2048), "output_net.0.bias": (1024,),
-        "output_net.1.weight": (1024,), "output_net.1.bias": (1024,),
-        "output_net.3.weight": (512, 1024), "output_net.3.bias": (512,),
+        "hidden": (2, 1, 1024),
+        "input_emb.weight": (1024, 512),
+        "input_emb.bias": (1024,),
+        "output_net.0.weight": (1024, 2048),
+        "output_net.0.bias": (1024,),
+        "output_net.1.weight": (1024,),
+        "output_net.1.bias": (1024,),
+        "output_net.3.weight": (512, 1024),
+        "output_net.3.bias": (512,),
     },
-}  # fmt: skip
+}
 for part, width in (("text_encoder", 512), ("motion_encoder", 1024)):
     for way in ("", "_reverse"):
         for kind in ("ih", "hh"):
@@ -166,8 +181,12 @@ def test_texts_as_written_out(folder: Path, evaluator: StandardEvaluator) -> Non
     vectors = np.load(next(folder.rglob("our_vab_data.npy")))
 
     def by_hand(rows: list[tuple[str, int]]) -> np.ndarray:
-        return head(np.stack([vectors[WORDS.index(word)] + w["pos_emb.weight"][:, tag] + w["pos_emb.bias"]
-                              for word, tag in rows]), w)  # fmt: skip
+        return head(
+            np.stack(
+                [vectors[WORDS.index(word)] + w["pos_emb.weight"][:, tag] + w["pos_emb.bias"] for word, tag in rows]
+            ),
+            w,
+        )
 
     texts = [
         ["a/DET", "person/NOUN", "walks/VERB", "slowly/ADV"],

@@ -119,10 +119,18 @@ CASES, SEED = 24, 1
 
 def suite(embedder: Path, task: str, **changed: Any) -> Suite:
     tree = {
-        "name": "small", "task": task, "data": {"kind": "builtin", "clips": 60, "seed": SEED}, "cases": CASES,
-        "embedder": str(embedder), "group": 8, "pairs": 16, "replications": 2, "batch": 10, "captions": "none",
+        "name": "small",
+        "task": task,
+        "data": {"kind": "builtin", "clips": 60, "seed": SEED},
+        "cases": CASES,
+        "embedder": str(embedder),
+        "group": 8,
+        "pairs": 16,
+        "replications": 2,
+        "batch": 10,
+        "captions": "none",
         "given": 0.2 if task == "prediction" else 0.5,
-    }  # fmt: skip
+    }
     return Suite(**(tree | changed))
 
 
@@ -143,8 +151,11 @@ class Knowing:
         random, made = np.random.default_rng(seed), []
         for gap in asked:
             self.texts.add(gap.text)
-            number = next(i for i, clip in enumerate(self.clips) if len(clip) == len(gap.features)
-                          and np.array_equal(clip[: gap.first], gap.features[: gap.first]))  # fmt: skip
+            number = next(
+                i
+                for i, clip in enumerate(self.clips)
+                if len(clip) == len(gap.features) and np.array_equal(clip[: gap.first], gap.features[: gap.first])
+            )
             features = self.clips[number] + 1e-4 * random.normal(size=self.clips[number].shape).astype(np.float32)
             features = features[:-4] if number in self.short else features
             made.append((features, features_to_joints(features)))
@@ -213,8 +224,16 @@ def test_baselines_stand_as_they_must(tiny_embedder: Path, tmp_path: Path) -> No
 def test_a_trained_run_by_command_line(
     name: str, trained_run: tuple[Path, Path], tiny_embedder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [f"embedder={tiny_embedder}", "cases=6", "group=5", "pairs=4", "replications=1", "expect={}", "batch=4",
-             "data.clips=40"]  # fmt: skip
+    words = [
+        f"embedder={tiny_embedder}",
+        "cases=6",
+        "group=5",
+        "pairs=4",
+        "replications=1",
+        "expect={}",
+        "batch=4",
+        "data.clips=40",
+    ]
     for model in (str(trained_run[0]), "baseline:hold"):
         out = tmp_path / Path(model).name.replace(":", "-")
         assert cli.main(["eval", name, *words, "--model", model, "--out", str(out), "--json"]) == 0

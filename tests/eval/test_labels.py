@@ -101,8 +101,10 @@ def test_labels_that_captions_do_not_tell_are_not_judged() -> None:
     acts = {"kickLFront1Reps": "a person kicks", "squat1Reps": "a person squats"}
     set_ = [
         clip(f"{actor}{place}{act}", [text], label=act, actor=actor, site=place)
-        for act, text in acts.items() for actor in ("bk", "dg", "tr") for place in ("hall", "garden")
-    ]  # fmt: skip
+        for act, text in acts.items()
+        for actor in ("bk", "dg", "tr")
+        for place in ("hall", "garden")
+    ]
     result = label_scores({c.id: c.captions[0] for c in set_}, set_, set_)
     assert list(result["labels"]) == ["label"] and result["labels"]["label"]["clips"] == 12
     assert result["labels"]["label"]["strict"] == result["all"] == 1.0

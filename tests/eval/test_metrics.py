@@ -217,15 +217,23 @@ def test_answers() -> None:
     found = metrics.answer_scores(answers, true, ["side", "count", "side", "yesno", "yesno"])
     assert (found["questions"], found["exact"], found["normalised"]) == (5, 1 / 5, 3 / 5)
     assert found["kinds"]["side"] == {
-        "questions": 2, "exact": 0.0, "normalised": 0.5, "majority": 0.5, "majority_answer": "Left hand",
-    }  # fmt: skip
+        "questions": 2,
+        "exact": 0.0,
+        "normalised": 0.5,
+        "majority": 0.5,
+        "majority_answer": "Left hand",
+    }
     assert found["majority"] == 3 / 5  # one of two sides, one of one count, one of two
     with pytest.raises(MotionLLMError, match="no questions"):
         metrics.answer_scores([], [], [])
 
 
 def test_text_only_answers() -> None:
-    train = [("Which hand?", "left", "side"), ("Which hand?", "left", "side"), ("Which foot?", "right", "side"),
-             ("How often?", "twice", "count")]  # fmt: skip
+    train = [
+        ("Which hand?", "left", "side"),
+        ("Which hand?", "left", "side"),
+        ("Which foot?", "right", "side"),
+        ("How often?", "twice", "count"),
+    ]
     asked = [("Which hand?", "side"), ("Which foot?", "side"), ("Which arm?", "side"), ("Where?", "place")]
     assert metrics.text_only_answers(train, asked) == ["left", "right", "left", None]

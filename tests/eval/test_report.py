@@ -21,26 +21,46 @@ def result(model: str, r1: float, **protocol: Any) -> dict[str, Any]:
     return {
         "format": report.FORMAT,
         "protocol": {
-            "suite": "s", "version": 1, "task": "text_to_motion", "captions": "first", "length": "own",
-            "replications": 2, "group": 32, "pairs": 300, "temperature": 0.8, "top_p": 0.95, "best_of": 1, "data": "d",
-            "split": "test", "cases": 9, "cases_hash": "abc", "embedder": {"kind": "own", "name": "e", "id": "1"},
-        } | protocol,
+            "suite": "s",
+            "version": 1,
+            "task": "text_to_motion",
+            "captions": "first",
+            "length": "own",
+            "replications": 2,
+            "group": 32,
+            "pairs": 300,
+            "temperature": 0.8,
+            "top_p": 0.95,
+            "best_of": 1,
+            "data": "d",
+            "split": "test",
+            "cases": 9,
+            "cases_hash": "abc",
+            "embedder": {"kind": "own", "name": "e", "id": "1"},
+        }
+        | protocol,
         "model": model,
         "adapter": "0123456789abcdef",
         "real": {"r1": {"mean": 0.9} | spread, "fid": {"mean": 0.0, "ci95": 0.0}},
         "made": {"r1": {"mean": r1} | spread, "fid": {"mean": 1.25} | spread},
         "failures": 3,
-    }  # fmt: skip
+    }
 
 
 def test_rows_that_compare_stand_together() -> None:
-    found = report.tables([
-        result("a", 0.5), result("b", 0.25), result("c", 0.1, embedder={"kind": "own", "name": "e", "id": "2"}),
-        result("d", 0.2, length="given"),
-    ])  # fmt: skip
+    found = report.tables(
+        [
+            result("a", 0.5),
+            result("b", 0.25),
+            result("c", 0.1, embedder={"kind": "own", "name": "e", "id": "2"}),
+            result("d", 0.2, length="given"),
+        ]
+    )
     assert [[row[0] for row in table["rows"]] for table in found] == [
-        ["real data", "a (01234567)", "b (01234567)"], ["real data", "c (01234567)"], ["real data", "d (01234567)"],
-    ]  # fmt: skip
+        ["real data", "a (01234567)", "b (01234567)"],
+        ["real data", "c (01234567)"],
+        ["real data", "d (01234567)"],
+    ]
     first = found[0]
     assert first["headings"] == ["R@1 ↑", "FID ↓", "failed ↓"]
     assert first["rows"][0] == ["real data", "0.900 ± 0.010", "0.000", "–"]
@@ -61,10 +81,16 @@ def test_each_label_of_a_suite_has_a_column() -> None:
 def test_published_numbers_stand_beside_their_benchmark_alone(tmp_path: Path) -> None:
     file = tmp_path / "n.yaml"
     rows = [
-        {"benchmark": "h", "task": "text_to_motion", "system": "X", "source": "Y 2020", "scores": {"r1": 0.4},
-         "differs": "the true length is given"},
+        {
+            "benchmark": "h",
+            "task": "text_to_motion",
+            "system": "X",
+            "source": "Y 2020",
+            "scores": {"r1": 0.4},
+            "differs": "the true length is given",
+        },
         {"benchmark": "h", "task": "captioning", "system": "Z", "source": "W", "scores": {"bleu1": 0.4}},
-    ]  # fmt: skip
+    ]
     file.write_text(yaml.safe_dump(rows))
     others = report.published(file)
     own, bench = report.tables([result("a", 0.5), result("b", 0.5, benchmark="h")], others)

@@ -31,9 +31,16 @@ CASES, SEED = 24, 1  # a corpus whose first captions are 24 different ones
 
 def suite(embedder: Path, **changed: Any) -> Suite:
     tree = {
-        "name": "small", "task": "text_to_motion", "data": {"kind": "builtin", "clips": 60, "seed": SEED},
-        "cases": CASES, "embedder": str(embedder), "group": 8, "pairs": 16, "replications": 2, "batch": 10,
-    }  # fmt: skip
+        "name": "small",
+        "task": "text_to_motion",
+        "data": {"kind": "builtin", "clips": 60, "seed": SEED},
+        "cases": CASES,
+        "embedder": str(embedder),
+        "group": 8,
+        "pairs": 16,
+        "replications": 2,
+        "batch": 10,
+    }
     return Suite(**(tree | changed))
 
 
@@ -333,9 +340,12 @@ def test_a_trained_run_by_command_line(
 
 
 def test_commands_of_the_page_run(
-    trained_run: tuple[Path, Path], tiny_base: Path, tiny_embedder: Path, tmp_path: Path,
+    trained_run: tuple[Path, Path],
+    tiny_base: Path,
+    tiny_embedder: Path,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     """docs/evaluation.md as it stands there, with settings of seconds behind each command."""
     page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
     lines = re.findall(r"^motionllm eval (.*)$", page, re.MULTILINE)

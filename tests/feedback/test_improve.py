@@ -57,10 +57,19 @@ def recipe(run: Path) -> Make:
             "judges": {"physics": 1.0},
             "sources": [{"kind": "builtin", "clips": 40}],
             "sampling": {"prompts": 4, "samples": 4, "batch": 16},
-            "train": {"rounds": 2, "steps": 3, "batch": 4, "micro_batch": 2, "least": 0.0, "save_every": 1, "lr": 1e-3,
-                      "precision": "float32", "margin": 0.0},
+            "train": {
+                "rounds": 2,
+                "steps": 3,
+                "batch": 4,
+                "micro_batch": 2,
+                "least": 0.0,
+                "save_every": 1,
+                "lr": 1e-3,
+                "precision": "float32",
+                "margin": 0.0,
+            },
             "guards": {"cases": 2, "stop": False},
-        }  # fmt: skip
+        }
         for key, value in more.items():
             tree[key] = (
                 tree[key] | value if isinstance(value, dict) and key in ("train", "sampling", "guards") else value
@@ -91,12 +100,20 @@ def test_a_reward_rises_on_a_toy(toy: None, recipe: Make, tmp_path: Path, method
             method=method,
             judges={"brief": 1.0},
             sampling={"prompts": 8, "samples": 8, "batch": 64},
-            train={"rounds": 3, "steps": 8, "batch": 32, "micro_batch": 32, "lr": 5e-3, "truth": 0.0, "kl": 0.0,
-                   "beta": 0.1},
+            train={
+                "rounds": 3,
+                "steps": 8,
+                "batch": 32,
+                "micro_batch": 32,
+                "lr": 5e-3,
+                "truth": 0.0,
+                "kl": 0.0,
+                "beta": 0.1,
+            },
             guards={"cases": 16, "every": 3},
         ),
         tmp_path / "run",
-    )  # fmt: skip
+    )
     assert found["after"]["reward"] > found["before"]["reward"] + 0.04, found["verdict"]
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     rewards = [row["reward"] for row in rows if "reward" in row]
@@ -343,12 +360,15 @@ def test_replies_are_judged_again(toy: None, recipe: Make, tmp_path: Path, monke
         return real(*args, **more)
 
     monkeypatch.setattr(rounds, "replies", counted)
-    again = recipe(train={"rounds": 1}, judges={"brief": 1.0}, method="dpo",
-                   sampling={"replies": str(tmp_path / "first")})  # fmt: skip
+    again = recipe(
+        train={"rounds": 1}, judges={"brief": 1.0}, method="dpo", sampling={"replies": str(tmp_path / "first")}
+    )
     improve(again, tmp_path / "again")
     assert sampled == [0]
-    both = [[json.loads(line) for line in (tmp_path / name / "rounds" / "000.jsonl").read_text().splitlines()]
-            for name in ("first", "again")]  # fmt: skip
+    both = [
+        [json.loads(line) for line in (tmp_path / name / "rounds" / "000.jsonl").read_text().splitlines()]
+        for name in ("first", "again")
+    ]
     assert [g["replies"] for g in both[0]] == [g["replies"] for g in both[1]]
     assert [g["rewards"] for g in both[0]] != [g["rewards"] for g in both[1]]
     other = recipe(train={"rounds": 1, "seed": 1}, sampling={"replies": str(tmp_path / "first")})
@@ -381,8 +401,15 @@ def test_wrong_recipes_are_refused(recipe: Make, tmp_path: Path, more: dict[str,
 
 
 def measure(reward: float, **more: Any) -> dict[str, Any]:
-    return {"reward": reward, "judges": {}, "unseen": {"skating": 0.9}, "fid": 0.5, "diversity": 1.0, "plain": -3.0,
-            **more}  # fmt: skip
+    return {
+        "reward": reward,
+        "judges": {},
+        "unseen": {"skating": 0.9},
+        "fid": 0.5,
+        "diversity": 1.0,
+        "plain": -3.0,
+        **more,
+    }
 
 
 def test_a_gamed_reward_is_marked() -> None:
@@ -396,8 +423,15 @@ def test_a_gamed_reward_is_marked() -> None:
 
 
 def test_runs_are_compared_in_one_table() -> None:
-    row = {"name": "a", "method": "dpo", "weights": {"facts": 1.0}, "before": measure(0.5), "after": measure(0.8),
-           "gamed": False, "holds": True}  # fmt: skip
+    row = {
+        "name": "a",
+        "method": "dpo",
+        "weights": {"facts": 1.0},
+        "before": measure(0.5),
+        "after": measure(0.8),
+        "gamed": False,
+        "holds": True,
+    }
     lines = compare([row, row | {"name": "b", "gamed": True}]).splitlines()
     assert len(lines) == 4 and "0.500 → 0.800" in lines[2] and lines[2].endswith("holds |")
     assert lines[3].endswith("gamed |") and len({line.count("|") for line in lines}) == 1

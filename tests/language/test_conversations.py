@@ -90,8 +90,9 @@ def test_the_default_base_is_rendered_as_its_shipped_adapter_was_trained() -> No
     assert tokenizer.decode(plain).startswith("<|im_start|>system\nYou are a helpful AI assistant named SmolLM")
 
 
-@pytest.mark.parametrize("message", [{"role": "robot", "content": "x"}, {"role": "user"},
-                                     {"role": "user", "content": [{"type": "image"}]}])  # fmt: skip
+@pytest.mark.parametrize(
+    "message", [{"role": "robot", "content": "x"}, {"role": "user"}, {"role": "user", "content": [{"type": "image"}]}]
+)
 def test_wrong_messages_are_refused(renderer: Renderer, message: dict[str, object]) -> None:
     with pytest.raises(MotionLLMError):
         renderer([message])
@@ -137,8 +138,11 @@ def test_a_notation_stands_before_the_codes_and_is_learned_with_them(renderer: R
         tokens = renderer([shown, made])
         end = [vocab.end_id] if "codes" in part else []  # that nothing follows a plan is not learned
         assert [i for i, told in zip(tokens.ids, tokens.supervised, strict=True) if told] == [
-            vocab.start_id, *between, *end, renderer.stop
-        ]  # fmt: skip
+            vocab.start_id,
+            *between,
+            *end,
+            renderer.stop,
+        ]
         first = tokens.ids.index(vocab.start_id)
         assert tokens.ids[first : first + len(between) + 2] == [vocab.start_id, *between, vocab.end_id]
 

@@ -114,11 +114,26 @@ def test_saved_and_loaded(tiny_base: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("parts", 0), ("parts", 3), ("parts", 10**9), ("parts", 2.0), ("size", 10**9), ("size", "32"), ("size", -1),
-        ("size", None), ("first_id", 0), ("first_id", -5), ("first_id", 2**40), ("start_id", 2.5), ("end_id", True),
-        ("text_size", 10**12), ("end_id", 381), ("start_id", 390), ("tokenizer_hash", 5), ("base", [1]),
+        ("parts", 0),
+        ("parts", 3),
+        ("parts", 10**9),
+        ("parts", 2.0),
+        ("size", 10**9),
+        ("size", "32"),
+        ("size", -1),
+        ("size", None),
+        ("first_id", 0),
+        ("first_id", -5),
+        ("first_id", 2**40),
+        ("start_id", 2.5),
+        ("end_id", True),
+        ("text_size", 10**12),
+        ("end_id", 381),
+        ("start_id", 390),
+        ("tokenizer_hash", 5),
+        ("base", [1]),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_vocabulary_is_refused(tiny_base: Path, tmp_path: Path, field: str, value: object) -> None:
     attached(tiny_base)[2].save(tmp_path)
     path = tmp_path / "motion_vocab.json"

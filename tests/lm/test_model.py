@@ -186,8 +186,10 @@ def test_an_adapter_is_drawn_from_as_its_recipe_says_where_the_caller_says_nothi
     own = MotionLM.load(folder)
     assert own.sampling == own_sampling(folder) == Sampling(temperature=1.5, guidance=3.0, best_of=2)
     said = {"temperature": 1.5, "guidance": 3.0, "sampling": Sampling()}
-    joints = [own.generate("bow", 1.0, seed=1, **options).joints  # type: ignore[arg-type, union-attr]
-              for options in ({}, said | {"best_of": 2}, {"temperature": 0.8, "guidance": 1.0})]  # fmt: skip
+    joints = [
+        own.generate("bow", 1.0, seed=1, **options).joints  # type: ignore[arg-type, union-attr]
+        for options in ({}, said | {"best_of": 2}, {"temperature": 0.8, "guidance": 1.0})
+    ]
     assert np.array_equal(joints[0], joints[1]) and not np.array_equal(joints[0], joints[2])
     streamed = [np.concatenate(list(own.stream("bow", 1.0, seed=1, **options))) for options in ({}, said)]  # type: ignore[arg-type]
     assert np.array_equal(*streamed)
@@ -616,8 +618,10 @@ def test_no_text_repeats_itself_without_end(lm: MotionLM, monkeypatch: pytest.Mo
     monkeypatch.setattr(decoding, "logits", looping)
     (said,) = decoding.texts(lm.model, lm.vocab, [prompt], -1, max_tokens=200)
     for size in range(2, decoding.LONGEST_LOOP + 1):
-        assert not any(said[i : i + size] == said[i + size : i + 2 * size] == said[i + 2 * size : i + 3 * size]
-                       for i in range(len(said) - 3 * size + 1))  # fmt: skip
+        assert not any(
+            said[i : i + size] == said[i + size : i + 2 * size] == said[i + 2 * size : i + 3 * size]
+            for i in range(len(said) - 3 * size + 1)
+        )
 
 
 def test_a_model_without_notation_reads_codes_alone(lm: MotionLM, clip: np.ndarray) -> None:
@@ -632,8 +636,14 @@ def test_a_model_without_notation_reads_codes_alone(lm: MotionLM, clip: np.ndarr
 
 def test_captions_are_given_what_was_trained(lm: MotionLM, clip: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     data = lm.recipe.data.model_copy(update={"notation": Notes()})
-    reader = MotionLM(lm.backend, lm.tokenizer, lm.vocab, lm.motion_tokenizer, lm.templates,
-                      lm.recipe.model_copy(update={"data": data}))  # fmt: skip
+    reader = MotionLM(
+        lm.backend,
+        lm.tokenizer,
+        lm.vocab,
+        lm.motion_tokenizer,
+        lm.templates,
+        lm.recipe.model_copy(update={"data": data}),
+    )
     assert reader.shown == "both"
     notation = str(measure(features_to_joints(clip)))
     codes = lm.motion_tokenizer.encode(clip)

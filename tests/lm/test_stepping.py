@@ -97,9 +97,9 @@ def test_what_prompts_share_is_read_once(model: Any, fast: bool, monkeypatch: py
         (1, 3, [[5, 6, 7], [5, 8], [5, 6, 7], [5, 8, 9, 9, 9]]),
         (0, 3, [[5, 6], [5, 6, 7, 8], [5], [5, 6]]),
     ):
-        alone = torch.stack([
-            hidden(model, [prompt], [[step[i]] for step in steps])[:, 0] for i, prompt in enumerate(prompts)
-        ], dim=1)  # fmt: skip
+        alone = torch.stack(
+            [hidden(model, [prompt], [[step[i]] for step in steps])[:, 0] for i, prompt in enumerate(prompts)], dim=1
+        )
         if fast:
             stepping.pack(model.get_decoder())
         decoder = decoding.CachedModel(model, prompts)

@@ -18,32 +18,76 @@ from motionllm.motion.skeleton import HUMANML3D
 
 # The 22 places as tools name them; {} stands for the side.
 CONVENTIONS = {
-    "mixamo": ("mixamorig:Hips mixamorig:Spine mixamorig:Spine1 mixamorig:Spine2 mixamorig:Neck mixamorig:Head",
-               "UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand", "mixamorig:{}%s", ("Left", "Right")),
-    "unreal": ("pelvis spine_01 spine_02 spine_03 neck_01 head",
-               "thigh calf foot ball clavicle upperarm lowerarm hand", "%s_{}", ("l", "r")),
-    "metarig": ("spine spine.001 spine.002 spine.003 spine.004 spine.006",
-                "thigh shin foot toe shoulder upper_arm forearm hand", "%s.{}", ("L", "R")),
-    "daz": ("hip abdomenLower abdomenUpper chestLower neckLower head",
-            "ThighBend Shin Foot Toe Collar ShldrBend ForearmBend Hand", "{}%s", ("l", "r")),
-    "character creator": ("CC_Base_Hip CC_Base_Waist CC_Base_Spine01 CC_Base_Spine02 CC_Base_NeckTwist01 CC_Base_Head",
-                          "Thigh Calf Foot ToeBase Clavicle Upperarm Forearm Hand", "CC_Base_{}_%s", ("L", "R")),
-    "vrm": ("J_Bip_C_Hips J_Bip_C_Spine J_Bip_C_Chest J_Bip_C_UpperChest J_Bip_C_Neck J_Bip_C_Head",
-            "UpperLeg LowerLeg Foot ToeBase Shoulder UpperArm LowerArm Hand", "J_Bip_{}_%s", ("L", "R")),
-    "xsens": ("Pelvis L5 L3 T12 Neck Head", "UpperLeg LowerLeg Foot Toe Shoulder UpperArm ForeArm Hand", "{}%s",
-              ("Left", "Right")),
-    "rokoko": ("Hips Spine Spine1 Spine2 Neck Head", "Thigh Shin Foot Toe Shoulder Arm ForeArm Hand", "{}%s",
-               ("Left", "Right")),
-}  # fmt: skip
+    "mixamo": (
+        "mixamorig:Hips mixamorig:Spine mixamorig:Spine1 mixamorig:Spine2 mixamorig:Neck mixamorig:Head",
+        "UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand",
+        "mixamorig:{}%s",
+        ("Left", "Right"),
+    ),
+    "unreal": (
+        "pelvis spine_01 spine_02 spine_03 neck_01 head",
+        "thigh calf foot ball clavicle upperarm lowerarm hand",
+        "%s_{}",
+        ("l", "r"),
+    ),
+    "metarig": (
+        "spine spine.001 spine.002 spine.003 spine.004 spine.006",
+        "thigh shin foot toe shoulder upper_arm forearm hand",
+        "%s.{}",
+        ("L", "R"),
+    ),
+    "daz": (
+        "hip abdomenLower abdomenUpper chestLower neckLower head",
+        "ThighBend Shin Foot Toe Collar ShldrBend ForearmBend Hand",
+        "{}%s",
+        ("l", "r"),
+    ),
+    "character creator": (
+        "CC_Base_Hip CC_Base_Waist CC_Base_Spine01 CC_Base_Spine02 CC_Base_NeckTwist01 CC_Base_Head",
+        "Thigh Calf Foot ToeBase Clavicle Upperarm Forearm Hand",
+        "CC_Base_{}_%s",
+        ("L", "R"),
+    ),
+    "vrm": (
+        "J_Bip_C_Hips J_Bip_C_Spine J_Bip_C_Chest J_Bip_C_UpperChest J_Bip_C_Neck J_Bip_C_Head",
+        "UpperLeg LowerLeg Foot ToeBase Shoulder UpperArm LowerArm Hand",
+        "J_Bip_{}_%s",
+        ("L", "R"),
+    ),
+    "xsens": (
+        "Pelvis L5 L3 T12 Neck Head",
+        "UpperLeg LowerLeg Foot Toe Shoulder UpperArm ForeArm Hand",
+        "{}%s",
+        ("Left", "Right"),
+    ),
+    "rokoko": (
+        "Hips Spine Spine1 Spine2 Neck Head",
+        "Thigh Shin Foot Toe Shoulder Arm ForeArm Hand",
+        "{}%s",
+        ("Left", "Right"),
+    ),
+}
 # Joints that stand beside a body; their parents as places. {} is the side, as the convention writes it.
 HELPERS = [
-    ("calf_correctiveRoot_{}", "knee"), ("calf_knee_{}", "knee"), ("ankle_fwd_{}", "ankle"),
+    ("calf_correctiveRoot_{}", "knee"),
+    ("calf_knee_{}", "knee"),
+    ("ankle_fwd_{}", "ankle"),
     ("wrist_inner_{}", "wrist"),
-    ("thigh_twist_01_{}", "hip"), ("upperarm_bicep_{}", "shoulder"), ("lowerarm_twist_02_{}", "elbow"),
-    ("SkirtFront_{}_UpLeg", "pelvis"), ("{}_SkirtKnee", "pelvis"), ("J_Sec_{}_CoatUpperLeg", "hip"),
-    ("index_01_{}", "wrist"), ("{}_HandThumb1", "wrist"), ("ik_foot_{}", "pelvis"), ("ik_hand_{}", "pelvis"),
-    ("{}_ElbowShareBone", "elbow"), ("{}_KneeShareBone", "knee"), ("{}ArmRoll", "shoulder"), ("{}_toe_tip_end", "foot"),
-]  # fmt: skip
+    ("thigh_twist_01_{}", "hip"),
+    ("upperarm_bicep_{}", "shoulder"),
+    ("lowerarm_twist_02_{}", "elbow"),
+    ("SkirtFront_{}_UpLeg", "pelvis"),
+    ("{}_SkirtKnee", "pelvis"),
+    ("J_Sec_{}_CoatUpperLeg", "hip"),
+    ("index_01_{}", "wrist"),
+    ("{}_HandThumb1", "wrist"),
+    ("ik_foot_{}", "pelvis"),
+    ("ik_hand_{}", "pelvis"),
+    ("{}_ElbowShareBone", "elbow"),
+    ("{}_KneeShareBone", "knee"),
+    ("{}ArmRoll", "shoulder"),
+    ("{}_toe_tip_end", "foot"),
+]
 
 
 def named(convention: str) -> dict[str, str]:
@@ -68,17 +112,27 @@ def with_helper(bvh: BVH, name: str, parent: int, offset: np.ndarray, rng: np.ra
     turns = rng.normal(0, 20, (len(bvh), 3))
     parents = [p if p < at else p + 1 for p in bvh.parents]
     return BVH(
-        (*bvh.joints[:at], name, *bvh.joints[at:]), (*parents[:at], parent, *parents[at:]),
-        np.insert(bvh.offsets, at, offset, axis=0), {j if j < at else j + 1: o for j, o in bvh.ends.items()},
+        (*bvh.joints[:at], name, *bvh.joints[at:]),
+        (*parents[:at], parent, *parents[at:]),
+        np.insert(bvh.offsets, at, offset, axis=0),
+        {j if j < at else j + 1: o for j, o in bvh.ends.items()},
         (*bvh.channels[:at], ("Zrotation", "Xrotation", "Yrotation"), *bvh.channels[at:]),
-        np.concatenate([bvh.values[:, :before], turns, bvh.values[:, before:]], axis=1), bvh.fps, bvh.unit,
-    )  # fmt: skip
+        np.concatenate([bvh.values[:, :before], turns, bvh.values[:, before:]], axis=1),
+        bvh.fps,
+        bvh.unit,
+    )
 
 
 def disguised(
-    bvh: BVH, axes: np.ndarray | None = None, rest: str = "file", scale: float = 100.0, mirrored: bool = False,
-    positions: str = "root", order: str = "ZXY", rng: np.random.Generator | None = None,
-) -> BVH:  # fmt: skip
+    bvh: BVH,
+    axes: np.ndarray | None = None,
+    rest: str = "file",
+    scale: float = 100.0,
+    mirrored: bool = False,
+    positions: str = "root",
+    order: str = "ZXY",
+    rng: np.random.Generator | None = None,
+) -> BVH:
     """The same motion from another tool.
 
     axes: (3, 3) from Y up to the file's axes. rest: "file" (stands in the file's axes), "y" (Y up, the root turns),
@@ -108,8 +162,12 @@ def disguised(
         if parent >= 0:
             made[j] = own[parent].T @ offsets[j] * scale
         local = world[:, j] if parent < 0 else world[:, parent].transpose(0, 2, 1) @ world[:, j]
-        where = {"full": np.tile(made[j], (len(bvh), 1)), "none": np.tile(made[j], (len(bvh), 1)),
-                 "zero": np.zeros((len(bvh), 3)), "noise": rng.normal(0, 1e-6 * scale, (len(bvh), 3))}  # fmt: skip
+        where = {
+            "full": np.tile(made[j], (len(bvh), 1)),
+            "none": np.tile(made[j], (len(bvh), 1)),
+            "zero": np.zeros((len(bvh), 3)),
+            "noise": rng.normal(0, 1e-6 * scale, (len(bvh), 3)),
+        }
         place = points[:, 0] @ axes.T * scale if parent < 0 else where.get(positions)
         columns += [euler(local, order)] if place is None else [place, euler(local, order)]
         moved = () if place is None else ("Xposition", "Yposition", "Zposition")
@@ -122,8 +180,14 @@ def disguised(
 @pytest.fixture
 def tools() -> SimpleNamespace:
     """What makes one tool's file of a motion: CONVENTIONS, HELPERS, named, solved, with_helper, disguised."""
-    return SimpleNamespace(conventions=CONVENTIONS, helpers=HELPERS, named=named, solved=solved,
-                           with_helper=with_helper, disguised=disguised)  # fmt: skip
+    return SimpleNamespace(
+        conventions=CONVENTIONS,
+        helpers=HELPERS,
+        named=named,
+        solved=solved,
+        with_helper=with_helper,
+        disguised=disguised,
+    )
 
 
 @pytest.fixture

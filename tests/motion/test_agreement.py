@@ -112,9 +112,14 @@ def in_other_order(notation: Notation, rng: np.random.Generator) -> list[Notatio
 
 
 FAULTS = {
-    "count": counted, "side": on_other_sides, "missing": dropped, "extra": with_more, "time": later,
-    "pace": at_another_pace, "order": in_other_order,
-}  # fmt: skip
+    "count": counted,
+    "side": on_other_sides,
+    "missing": dropped,
+    "extra": with_more,
+    "time": later,
+    "pace": at_another_pace,
+    "order": in_other_order,
+}
 Fault = Callable[[Notation, np.random.Generator], list[Notation]]
 
 
@@ -176,12 +181,19 @@ def anything(rng: np.random.Generator) -> Notation:
         size = {"": 0.0, "m": round(float(rng.uniform(0.1, 2)), 1), "degrees": 15.0 * int(rng.integers(0, 20))}[
             spec.size
         ]
-        lines.append(Line(
-            start, round(start + float(rng.uniform(0, 0.9)), 1), verb, str(rng.choice(["", *spec.parts])),
-            str(rng.choice(["", *spec.ways])), size * (int(rng.choice([-1, 1])) if spec.speed else 1),
-            round(float(rng.uniform(0.1, 5)), 1) if spec.speed else 0.0, 1 if spec.speed else int(rng.integers(1, 5)),
-            str(rng.choice(["", *PACES])) if spec.usual else "",
-        ))  # fmt: skip
+        lines.append(
+            Line(
+                start,
+                round(start + float(rng.uniform(0, 0.9)), 1),
+                verb,
+                str(rng.choice(["", *spec.parts])),
+                str(rng.choice(["", *spec.ways])),
+                size * (int(rng.choice([-1, 1])) if spec.speed else 1),
+                round(float(rng.uniform(0.1, 5)), 1) if spec.speed else 0.0,
+                1 if spec.speed else int(rng.integers(1, 5)),
+                str(rng.choice(["", *PACES])) if spec.usual else "",
+            )
+        )
     start, end = rng.choice(POSTURES, 2).tolist()
     return Notation(10.0, (start, end), tuple(lines))
 

@@ -215,12 +215,23 @@ def broken(path: Path, kind: str, walk: np.ndarray) -> Path:
 
 @pytest.mark.parametrize(
     ("kind", "says"),
-    [("nan", "NaN or infinity \\(first at frame 5, spine1\\)"), ("inf", "NaN or infinity"),
-     ("empty", "no values: its shape is \\(0, 22, 3\\)"), ("shape", "\\(4, 23, 3\\)"), ("scalar", "has shape"),
-     ("text", "numbers"), ("nan features", "features contain NaN"), ("no joints", "no values"),
-     ("pickle", "pickled"), ("cut", "cut short"), ("nothing", "cut short"),
-     ("not numpy", "pickled|no NumPy"), ("archive", "archive"), ("missing", "no such file")],
-)  # fmt: skip
+    [
+        ("nan", "NaN or infinity \\(first at frame 5, spine1\\)"),
+        ("inf", "NaN or infinity"),
+        ("empty", "no values: its shape is \\(0, 22, 3\\)"),
+        ("shape", "\\(4, 23, 3\\)"),
+        ("scalar", "has shape"),
+        ("text", "numbers"),
+        ("nan features", "features contain NaN"),
+        ("no joints", "no values"),
+        ("pickle", "pickled"),
+        ("cut", "cut short"),
+        ("nothing", "cut short"),
+        ("not numpy", "pickled|no NumPy"),
+        ("archive", "archive"),
+        ("missing", "no such file"),
+    ],
+)
 def test_a_bad_array_is_refused_in_one_sentence_that_names_the_file(tmp_path, walk, kind, says):
     path = broken(tmp_path / "bad.npy", kind, walk)
     with warnings.catch_warnings():
@@ -347,8 +358,13 @@ def test_what_is_damaged_in_an_archive_is_named(tmp_path, walk, monkeypatch):
     ],
 )
 def test_a_rig_of_its_own_is_a_tree_of_named_joints(tmp_path, key, value, says):
-    content = {"joints": np.zeros((5, 4, 3)), "fps": 20.0, "names": list("abcd"), "parents": [-1, 0, 1, 1],
-               "offsets": np.zeros((4, 3))}  # fmt: skip
+    content = {
+        "joints": np.zeros((5, 4, 3)),
+        "fps": 20.0,
+        "names": list("abcd"),
+        "parents": [-1, 0, 1, 1],
+        "offsets": np.zeros((4, 3)),
+    }
     np.savez(tmp_path / "a.npz", **content)
     assert Motion.load(tmp_path / "a.npz").skeleton.parents == (-1, 0, 1, 1)
     np.savez_compressed(tmp_path / "b.npz", **content | {key: value})

@@ -71,8 +71,12 @@ def test_a_walk_whose_feet_stand_is_left_alone() -> None:
 
 def test_convert_locks_scales_and_keeps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Motion(sliding()).save(tmp_path / "in.bvh")
-    assert cli.main(["data", "convert", str(tmp_path / "in.bvh"), str(tmp_path / "out.npz"), "--lock-feet",
-                     "--leg", "0.9"]) == 0  # fmt: skip
+    assert (
+        cli.main(
+            ["data", "convert", str(tmp_path / "in.bvh"), str(tmp_path / "out.npz"), "--lock-feet", "--leg", "0.9"]
+        )
+        == 0
+    )
     made = Motion.load(tmp_path / "out.npz")
     leg = np.linalg.norm(made.joints[:, 2] - made.joints[:, 5], axis=-1) + np.linalg.norm(
         made.joints[:, 5] - made.joints[:, 8], axis=-1

@@ -26,16 +26,91 @@ from motionllm.motion import Motion, confined, features
 from motionllm.motion.confined import load_confined
 
 Generator = np.random.Generator
-NUMBERS = ("nan", "inf", "-inf", "1e999", "-1e308", "1e30", "1e-320", "0x10", "1_000", "1,5", "²", "٣", "--1",
-           "1e", "", "x", "1.5-2.5", "9" * 400, "0." + "1" * 5000, "\x1b[31m", "None", "1 2", "1e5")  # fmt: skip
+NUMBERS = (
+    "nan",
+    "inf",
+    "-inf",
+    "1e999",
+    "-1e308",
+    "1e30",
+    "1e-320",
+    "0x10",
+    "1_000",
+    "1,5",
+    "²",
+    "٣",
+    "--1",
+    "1e",
+    "",
+    "x",
+    "1.5-2.5",
+    "9" * 400,
+    "0." + "1" * 5000,
+    "\x1b[31m",
+    "None",
+    "1 2",
+    "1e5",
+)
 COUNTS = ("0", "-1", "1", "2", "59", "61", "1e3", "60.0", "1000000", "999999999999", "9" * 5000, "²", "", "nan", "0x3c")
-TIMES = ("0", "-0.05", "1000", "1e9", "1e-9", "1e-320", "1e400", "nan", "inf", "0,05", "33.3", "20", "0.008", "1e", "",
-         "²", "0.0000001", "." + "0" * 3000 + "1", "1", "0.05e0000000000000", "0.05 s")  # fmt: skip
-SHAPES = ("(1000000000, 22, 3)", "(60, 22, 3, 1, 1, 1, 1, 1, 1, 1)", "(-60, 22, 3)", "(60, -22, 3)", "()", "(0,)",
-          "(99999999999999999999, 3)", "(60, 22, 3L)", "[60, 22, 3]", "(60,, 22)", "(" + "1, " * 3000 + ")",
-          "(0, 1000000000000, 1000000000000)", "(60.0, 22, 3)", "(61, 22, 3)", "(" * 9000)  # fmt: skip
-KINDS = ("'|O'", "'<f4'", "'>f8'", "'<f7'", "'<c16'", "'|S100000'", "'<U999999999'", "'<M8[s]'", "'|V24'", "'|b1'",
-         "[('a', '<f8')]", "'f8,f8'", "__import__('os')", "'<i8'", "'<f16'", "None", "'" + "f" * 500)  # fmt: skip
+TIMES = (
+    "0",
+    "-0.05",
+    "1000",
+    "1e9",
+    "1e-9",
+    "1e-320",
+    "1e400",
+    "nan",
+    "inf",
+    "0,05",
+    "33.3",
+    "20",
+    "0.008",
+    "1e",
+    "",
+    "²",
+    "0.0000001",
+    "." + "0" * 3000 + "1",
+    "1",
+    "0.05e0000000000000",
+    "0.05 s",
+)
+SHAPES = (
+    "(1000000000, 22, 3)",
+    "(60, 22, 3, 1, 1, 1, 1, 1, 1, 1)",
+    "(-60, 22, 3)",
+    "(60, -22, 3)",
+    "()",
+    "(0,)",
+    "(99999999999999999999, 3)",
+    "(60, 22, 3L)",
+    "[60, 22, 3]",
+    "(60,, 22)",
+    "(" + "1, " * 3000 + ")",
+    "(0, 1000000000000, 1000000000000)",
+    "(60.0, 22, 3)",
+    "(61, 22, 3)",
+    "(" * 9000,
+)
+KINDS = (
+    "'|O'",
+    "'<f4'",
+    "'>f8'",
+    "'<f7'",
+    "'<c16'",
+    "'|S100000'",
+    "'<U999999999'",
+    "'<M8[s]'",
+    "'|V24'",
+    "'|b1'",
+    "[('a', '<f8')]",
+    "'f8,f8'",
+    "__import__('os')",
+    "'<i8'",
+    "'<f16'",
+    "None",
+    "'" + "f" * 500,
+)
 REMEDY = re.compile(
     r"\b(add|bring|copy|correct|cut|drop|export|fill|give|mend|name them|put|repair|replace|save|write|is read from)\b"
     r"|\bare (the|these)\b",
@@ -57,8 +132,14 @@ def whole_files(folder: Path, walk: np.ndarray) -> dict[str, bytes]:
     np.save(folder / "joints.npy", walk)
     np.save(folder / "features.npy", features.joints_to_features(walk))
     np.save(folder / "kit.npy", walk[:, :21] * 1000)
-    np.savez_compressed(folder / "amass.npz", poses=np.zeros((60, 156)), trans=walk[:, 0], mocap_framerate=20.0,
-                        betas=np.zeros(16), gender="male")  # fmt: skip
+    np.savez_compressed(
+        folder / "amass.npz",
+        poses=np.zeros((60, 156)),
+        trans=walk[:, 0],
+        mocap_framerate=20.0,
+        betas=np.zeros(16),
+        gender="male",
+    )
     try:
         import c3d
     except ImportError:
@@ -194,13 +275,31 @@ def array(r: Generator, like: np.ndarray) -> Any:
         spoilt.reshape(-1)[at:] = r.choice([np.nan, np.inf, -np.inf, 1e30, -1e300, 0.5, -7, 2**62])
     real = like.dtype.kind in "fiu"
     choices: list[Any] = [
-        spoilt, spoilt, spoilt, np.zeros(0), np.array("x"), np.array(["a", "b"]), np.array([{"a": 1}], dtype=object),
-        7, -1.5, np.zeros(like.shape, complex), np.zeros(like.shape, bool), np.zeros((*like.shape, 2)), like[..., None],
-        like[:1] * 0 if like.ndim and real else 0, np.zeros((3, 0, 3)), np.full(like.shape, b"\xff\xfe"),
-        np.zeros(like.shape, [("a", "f4")]), np.zeros(like.shape, "M8[s]"), np.arange(like.size).reshape(like.shape),
-        np.zeros(like.shape) - 1, np.float16(3), np.array(like, "f4" if real else "U300"),
-        np.roll(like, 1, axis=0) if like.ndim else like, np.zeros((100_000, 22, 3), np.float16),
-    ]  # fmt: skip
+        spoilt,
+        spoilt,
+        spoilt,
+        np.zeros(0),
+        np.array("x"),
+        np.array(["a", "b"]),
+        np.array([{"a": 1}], dtype=object),
+        7,
+        -1.5,
+        np.zeros(like.shape, complex),
+        np.zeros(like.shape, bool),
+        np.zeros((*like.shape, 2)),
+        like[..., None],
+        like[:1] * 0 if like.ndim and real else 0,
+        np.zeros((3, 0, 3)),
+        np.full(like.shape, b"\xff\xfe"),
+        np.zeros(like.shape, [("a", "f4")]),
+        np.zeros(like.shape, "M8[s]"),
+        np.arange(like.size).reshape(like.shape),
+        np.zeros(like.shape) - 1,
+        np.float16(3),
+        np.array(like, "f4" if real else "U300"),
+        np.roll(like, 1, axis=0) if like.ndim else like,
+        np.zeros((100_000, 22, 3), np.float16),
+    ]
     return choices[int(r.integers(len(choices)))]
 
 

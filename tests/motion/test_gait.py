@@ -19,9 +19,14 @@ THIGH, SHANK, WIDTH, ANKLE_HEIGHT = 0.42, 0.42, 0.1, 0.08
 
 
 def walker(
-    speed: float = 1.25, stride: float = 1.1, stance: float = 0.62, seconds: float = 6.0, fps: float = 50.0,
-    late: float = 0.0, heading: float = 0.0,
-) -> tuple[np.ndarray, list[tuple[float, str, str]]]:  # fmt: skip
+    speed: float = 1.25,
+    stride: float = 1.1,
+    stance: float = 0.62,
+    seconds: float = 6.0,
+    fps: float = 50.0,
+    late: float = 0.0,
+    heading: float = 0.0,
+) -> tuple[np.ndarray, list[tuple[float, str, str]]]:
     """((T, 22, 3) joints, the events of the middle of the clip). late: seconds by which the right foot's steps are."""
     t = np.arange(0, seconds, 1 / fps)
     joints = np.zeros((len(t), 22, 3))
@@ -37,8 +42,14 @@ def walker(
         swing = np.clip((phase - stance) / (1 - stance), 0, 1)
         travelled = n + swing**2 * (3 - 2 * swing)
         ahead = 0.5 * stance * speed * stride + speed * begin
-        ankle = np.stack([np.full_like(t, sign * WIDTH / 2), ANKLE_HEIGHT + 0.1 * np.sin(np.pi * swing) ** 2,
-                          ahead + speed * stride * travelled], 1)  # fmt: skip
+        ankle = np.stack(
+            [
+                np.full_like(t, sign * WIDTH / 2),
+                ANKLE_HEIGHT + 0.1 * np.sin(np.pi * swing) ** 2,
+                ahead + speed * stride * travelled,
+            ],
+            1,
+        )
         hip = joints[:, 0] + (sign * 0.09, -0.05, 0)
         span = ankle - hip
         reach = np.linalg.norm(span, axis=1, keepdims=True).clip(1e-6, THIGH + SHANK)
@@ -139,7 +150,11 @@ def test_real_walks_agree_with_feet_that_rest() -> None:
             lengths = [float(np.linalg.norm(b - a)) for a, b in pairwise(rests)]
             times = np.diff(first) / 20
             if len(lengths) and result.of(side):
-                errors.append((result.mean("stride_length", side) / np.mean(lengths) - 1,
-                               result.mean("stride_time", side) / np.mean(times) - 1))  # fmt: skip
+                errors.append(
+                    (
+                        result.mean("stride_length", side) / np.mean(lengths) - 1,
+                        result.mean("stride_time", side) / np.mean(times) - 1,
+                    )
+                )
     assert len(errors) >= 15
     assert np.abs(np.array(errors)).mean(0).max() < 0.05

@@ -137,8 +137,12 @@ def test_a_text_that_cannot_be_read_cannot_be_written(seed: int) -> None:
         kind = rng.integers(4)
         other = str(rng.choice([*CHARACTERS, "A", "é", "\t", "<"]))
         before, char, after = text[:at], text[at], text[at + 1 :]
-        changed = (before + other + after, before + after, before + char + char + after, before + after[:1] + char +
-                   after[1:])[kind]  # fmt: skip
+        changed = (
+            before + other + after,
+            before + after,
+            before + char + char + after,
+            before + after[:1] + char + after[1:],
+        )[kind]
         state = grammar.begin(0.2, 60.0).after(changed + grammar.END)
         if state is None or not state.ended:
             continue

@@ -83,8 +83,19 @@ def test_a_first_line_that_cannot_be_read(text: str) -> None:
         Notation.parse(text)
 
 
-PACED = {"wave": "wave", "squat": "squat", "turn": "turn", "raise": "reach up", "throw": "throw", "bow": "bow",
-         "clap": "clap", "punch": "punch", "march": "march", "pick": "bend down", "sit": "sit"}  # fmt: skip
+PACED = {
+    "wave": "wave",
+    "squat": "squat",
+    "turn": "turn",
+    "raise": "reach up",
+    "throw": "throw",
+    "bow": "bow",
+    "clap": "clap",
+    "punch": "punch",
+    "march": "march",
+    "pick": "bend down",
+    "sit": "sit",
+}
 
 
 def test_what_is_done_slowly_or_quickly_says_so() -> None:

@@ -45,8 +45,16 @@ def standing_clips(walk: np.ndarray) -> dict[str, np.ndarray]:
     falls = still.copy()
     falls[..., 1] = np.cos(down) * still[..., 1] - np.sin(down) * still[..., 2]
     falls[..., 2] = np.sin(down) * still[..., 1] + np.cos(down) * still[..., 2]
-    return {"walk": walk, "on the back": on_back, "prone": prone, "handstand": handstand, "cartwheel": wheel,
-            "falls": falls, "raised": walk + np.array([3, 40, 5]), "child": walk * 0.6}  # fmt: skip
+    return {
+        "walk": walk,
+        "on the back": on_back,
+        "prone": prone,
+        "handstand": handstand,
+        "cartwheel": wheel,
+        "falls": falls,
+        "raised": walk + np.array([3, 40, 5]),
+        "child": walk * 0.6,
+    }
 
 
 def test_what_people_do_is_neither_altered_nor_noted(walk, tmp_path):
@@ -148,8 +156,13 @@ def test_no_order_of_joints_but_the_right_one_passes_without_a_word(walk):
 
 
 def test_a_rig_of_its_own_in_npz_is_looked_at(walk, tmp_path):
-    content = {"joints": walk @ UPRIGHT["x"] * [1, 1, -1], "fps": 20, "parents": np.array(HUMANML3D.parents),
-               "names": np.array([f"My_{n}" for n in HUMANML3D.joints]), "offsets": np.zeros((22, 3))}  # fmt: skip
+    content = {
+        "joints": walk @ UPRIGHT["x"] * [1, 1, -1],
+        "fps": 20,
+        "parents": np.array(HUMANML3D.parents),
+        "names": np.array([f"My_{n}" for n in HUMANML3D.joints]),
+        "offsets": np.zeros((22, 3)),
+    }
     np.savez(tmp_path / "clip.npz", **content)
     clip = Motion.load(tmp_path / "clip.npz")
     assert len(clip.notes) == 2

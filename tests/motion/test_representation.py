@@ -50,8 +50,12 @@ def test_blocks_are_where_they_are_published() -> None:
     assert list(HUMANML3D_263.of_joint("velocities", 0)) == [193, 194, 195]
     assert KIT_251.columns("contacts").tolist() == [247, 248, 249, 250]
     assert {name: (b.start, b.stop) for name, b in MOTIONSTREAMER_272.blocks.items()} == {
-        "path": (0, 2), "turn": (2, 8), "positions": (8, 74), "velocities": (74, 140), "rotations": (140, 272),
-    }  # fmt: skip
+        "path": (0, 2),
+        "turn": (2, 8),
+        "positions": (8, 74),
+        "velocities": (74, 140),
+        "rotations": (140, 272),
+    }
     assert MOTIONSTREAMER_272.root.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 9]
     with pytest.raises(MotionLLMError, match="did you mean 'motionstreamer'"):
         named("motionstreamr")

@@ -133,16 +133,21 @@ def kept(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path, tiny_tokeniz
     trees: dict[str, Any] = {
         "tokenizer": {"sources": [{"kind": "builtin", "clips": 20}], "network": network, "train": training},
         "improve": {
-            "judges": {"physics": 1.0}, "sources": [{"kind": "builtin", "clips": 20}], "method": "grpo",
+            "judges": {"physics": 1.0},
+            "sources": [{"kind": "builtin", "clips": 20}],
+            "method": "grpo",
             "sampling": {"prompts": 4, "samples": 2, "batch": 4},
             "train": {"rounds": 2, "steps": 4, "batch": 4, "save_every": 3, "lr": 1e-3, "precision": "float32"},
             "guards": {"cases": 2, "stop": False},
         },
         "embedder": {
-            "sources": [{"kind": "builtin", "clips": 40}], "base": str(tiny_base), "width": 16, "dim": 8,
+            "sources": [{"kind": "builtin", "clips": 40}],
+            "base": str(tiny_base),
+            "width": 16,
+            "dim": 8,
             "train": {"steps": 6, "batch": 16},
         },
-    }  # fmt: skip
+    }
     for name, tree in trees.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump({"name": name} | tree))
     return folder
@@ -202,9 +207,14 @@ MOMENTS = {
 
 @pytest.mark.parametrize(("verb", "moment"), [(verb, i) for verb, all_ in MOMENTS.items() for i in range(len(all_))])
 def test_ctrl_c_and_sigterm_lose_no_step(
-    verb: str, moment: int, kept: Path, whole: Callable[[str], Path], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    verb: str,
+    moment: int,
+    kept: Path,
+    whole: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     expected, out = whole(verb), tmp_path / "out"
     (owner, name, call), number = MOMENTS[verb][moment], (signal.SIGINT, signal.SIGTERM)[moment % 2]
     real, calls = getattr(owner, name), [0]
@@ -273,7 +283,7 @@ def test_a_diverged_run_is_not_gone_on_from(
         ("gradient", (1, 1, 1, 1e30), "The gradient's norm is inf at step 4"),
         ("older", (1, 1, 40, 9e9, math.inf), "then copy checkpoint-1.pt to checkpoint.pt"),
         ("none", (1, 40, math.nan), "then start anew with another --out"),
-    }:  # fmt: skip
+    }:
         factors[:] = rise
         assert cli.main([*given, "--out", str(tmp_path / name)]) == 2
         last = capsys.readouterr().err.strip().splitlines()[-1]
@@ -338,9 +348,13 @@ def test_a_length_that_cuts_every_reply_is_refused(
 
 
 def test_a_run_made_of_something_else_is_not_resumed_unless_told(
-    kept: Path, tmp_path: Path, tiny_base: Path, tiny_tokenizer: Path, tiny_recipe: Callable[..., Recipe],
+    kept: Path,
+    tmp_path: Path,
+    tiny_base: Path,
+    tiny_tokenizer: Path,
+    tiny_recipe: Callable[..., Recipe],
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     from transformers import AutoModelForCausalLM
 
     data, base = tmp_path / "data", shutil.copytree(tiny_base, tmp_path / "base")

@@ -152,7 +152,9 @@ def test_a_code_tells_of_its_half_of_the_body_alone(tiny_tokenizer: Path, clip: 
 )
 def test_every_quantizer_decodes_what_it_quantized(quantizer: str, split: str, groups: int, levels: int) -> None:
     torch.manual_seed(0)
-    config = Network(width=16, blocks=1, quantizer=quantizer, split=split, groups=groups, levels=levels, codes=64, code_dim=8)  # fmt: skip  # noqa: E501
+    config = Network(
+        width=16, blocks=1, quantizer=quantizer, split=split, groups=groups, levels=levels, codes=64, code_dim=8
+    )
     network = MotionAutoencoder(HUMANML3D_263, config)
     x = torch.randn(2, 32, 263)
     if quantizer == "vq":
@@ -242,9 +244,8 @@ def test_training_resumes_where_it_was_stopped(augment: Augmentation, tmp_path: 
         return TokenizerRecipe(
             sources=[Source(kind="builtin", clips=8)],
             network=Network(width=16, blocks=1, codes=16, code_dim=8),
-            train=TokenizerTraining(steps=40, autoencode=10, batch=4, window=32, validate_every=10,
-                                     augment=augment),
-        )  # fmt: skip
+            train=TokenizerTraining(steps=40, autoencode=10, batch=4, window=32, validate_every=10, augment=augment),
+        )
 
     whole = fit(recipe(), clips, clips[:2], tmp_path / "whole")
 
@@ -358,11 +359,22 @@ def test_the_report_says_how_much_of_the_notation_survives(tiny_tokenizer: Path)
 @pytest.mark.parametrize(
     "change",
     [
-        {"width": 8192}, {"width": 8}, {"blocks": 10**6}, {"codes": 10**6}, {"code_dim": 64}, {"levels": 60},
-        {"groups": 8}, {"quantizer": "lfq"}, {"quantizer": "fsq", "codes": 64}, {"split": "none"}, {"down": 2},
-        {"width": "x"}, {"width": -1}, {"down": 3},
+        {"width": 8192},
+        {"width": 8},
+        {"blocks": 10**6},
+        {"codes": 10**6},
+        {"code_dim": 64},
+        {"levels": 60},
+        {"groups": 8},
+        {"quantizer": "lfq"},
+        {"quantizer": "fsq", "codes": 64},
+        {"split": "none"},
+        {"down": 2},
+        {"width": "x"},
+        {"width": -1},
+        {"down": 3},
     ],
-)  # fmt: skip
+)
 def test_settings_that_the_weights_do_not_bear_out(tiny_tokenizer: Path, tmp_path: Path, change: dict) -> None:
     folder = Path(shutil.copytree(tiny_tokenizer, tmp_path / "tokenizer"))
     config = json.loads((folder / "config.json").read_text())

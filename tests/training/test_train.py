@@ -37,9 +37,9 @@ def test_every_used_motion_row_changed_and_no_text_row(trained_run: tuple[Path, 
     trained = MotionLM.load(run)
     fresh = load_base(base)[0]
     trained.vocab.attach(fresh, "noise", trained.recipe.train.seed)
-    used = np.unique(np.concatenate([
-        c.codes for c in encode(trained.recipe.data.sources[0], "train", trained.motion_tokenizer)
-    ]))  # fmt: skip
+    used = np.unique(
+        np.concatenate([c.codes for c in encode(trained.recipe.data.sources[0], "train", trained.motion_tokenizer)])
+    )
     ids = torch.tensor([trained.vocab.end_id, *(used + trained.vocab.first_id)])
     size = trained.vocab.text_size
     for get in ("get_input_embeddings", "get_output_embeddings"):
@@ -71,9 +71,7 @@ def test_loaded_in_fresh_processes_the_logits_are_identical(trained_run: tuple[P
         "print(hashlib.sha256(lm.model(ids).logits.detach().numpy().tobytes()).hexdigest())\n"
     )
     command = [sys.executable, "-c", script, str(trained_run[0])]
-    said = [
-        subprocess.run([*command, seed], capture_output=True, text=True, check=True).stdout for seed in ("1", "2")
-    ]  # fmt: skip
+    said = [subprocess.run([*command, seed], capture_output=True, text=True, check=True).stdout for seed in ("1", "2")]
     assert said[0] == said[1] != ""
 
 
@@ -113,12 +111,16 @@ def _examples(lm: MotionLM, count: int = 8) -> list[Tokens]:
     made = []
     for steps in rng.integers(2, 6, count):
         codes = in_order(rng.integers(0, lm.vocab.size, steps * lm.vocab.parts), lm.vocab)
-        made.append(lm.renderer([
-            {"role": "user", "content": "Show it."},
-            {"role": "assistant", "content": [{"type": "motion", "codes": codes}]},
-            {"role": "user", "content": "What is it?"},
-            {"role": "assistant", "content": "A person walks."},
-        ]))  # fmt: skip
+        made.append(
+            lm.renderer(
+                [
+                    {"role": "user", "content": "Show it."},
+                    {"role": "assistant", "content": [{"type": "motion", "codes": codes}]},
+                    {"role": "user", "content": "What is it?"},
+                    {"role": "assistant", "content": "A person walks."},
+                ]
+            )
+        )
     return made
 
 

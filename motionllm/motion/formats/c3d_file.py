@@ -22,9 +22,24 @@ from motionllm.motion.formats.rigs import RigMap, side_and_part
 _CENTRES = {"h": "hip", "k": "knee", "a": "ankle", "s": "shoulder", "e": "elbow", "w": "wrist"}  # LHJC, R_KJC …
 # Origins of the segments that Plug-in Gait writes beside the markers.
 _SEGMENTS = {"fep": "hip", "feo": "knee", "tio": "ankle", "clo": "shoulder", "huo": "elbow", "rao": "wrist"}
-_PARTS = {"upleg": "hip", "thigh": "hip", "hip": "hip", "hips": "hip", "knee": "knee", "shin": "knee", "ankle": "ankle",
-          "foot": "ankle", "toe": "foot", "toebase": "foot", "shoulder": "shoulder", "upperarm": "shoulder",
-          "elbow": "elbow", "forearm": "elbow", "wrist": "wrist", "hand": "wrist"}  # fmt: skip
+_PARTS = {
+    "upleg": "hip",
+    "thigh": "hip",
+    "hip": "hip",
+    "hips": "hip",
+    "knee": "knee",
+    "shin": "knee",
+    "ankle": "ankle",
+    "foot": "ankle",
+    "toe": "foot",
+    "toebase": "foot",
+    "shoulder": "shoulder",
+    "upperarm": "shoulder",
+    "elbow": "elbow",
+    "forearm": "elbow",
+    "wrist": "wrist",
+    "hand": "wrist",
+}
 _NEEDED = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
 _UNITS = {"mm": 0.001, "cm": 0.01, "m": 1.0, "in": 0.0254}
 _LONGEST_GAP = 0.5  # seconds; longest gap of an occluded point that is interpolated

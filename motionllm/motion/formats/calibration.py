@@ -18,10 +18,14 @@ from motionllm.motion.skeleton import KIT
 # Metres per unit, tried in this order: a body whose stature falls within the range decides. CMU's
 # mocap counts in inches / 0.45. Ranges overlap nowhere for an adult.
 _UNITS = (
-    ("centimetres", 0.01, 1.0, 2.6), ("metres", 1.0, 1.0, 2.6), ("CMU units", 0.0254 / 0.45, 1.4, 2.1),
-    ("inches", 0.0254, 1.4, 2.1), ("decimetres", 0.1, 1.4, 2.1), ("millimetres", 0.001, 1.0, 2.6),
+    ("centimetres", 0.01, 1.0, 2.6),
+    ("metres", 1.0, 1.0, 2.6),
+    ("CMU units", 0.0254 / 0.45, 1.4, 2.1),
+    ("inches", 0.0254, 1.4, 2.1),
+    ("decimetres", 0.1, 1.4, 2.1),
+    ("millimetres", 0.001, 1.0, 2.6),
     ("feet", 0.3048, 1.4, 2.1),
-)  # fmt: skip
+)
 _KNEES = ("left_knee", "right_knee")
 _STATURE_PER_LEG = 2.06  # stature over thigh + shin, on the HumanML3D target skeleton
 _STATURE = 1.70  # metres, for rigs in units of their own

@@ -36,8 +36,13 @@ def to_humanml3d(positions: np.ndarray, ends: Mapping[int, np.ndarray], mapping:
             return None
         return point
 
-    for place, carrier in (("left_wrist", "left_elbow"), ("right_wrist", "right_elbow"), ("left_ankle", "left_knee"),
-                           ("right_ankle", "right_knee"), ("head", "neck")):  # fmt: skip
+    for place, carrier in (
+        ("left_wrist", "left_elbow"),
+        ("right_wrist", "right_elbow"),
+        ("left_ankle", "left_knee"),
+        ("right_ankle", "right_knee"),
+        ("head", "neck"),
+    ):
         if place not in body:
             point = end(carrier)
             if point is None:
@@ -144,8 +149,10 @@ def _keep_shoulders(body: dict[str, np.ndarray], known: bool) -> None:
     width = _length_of(body, "left_shoulder", "right_shoulder")
     if not (scale > 0 and width > 0):
         return
-    lengths = {side: _LENGTHS[[HUMANML3D.joints.index(f"{side}_{p}") for p in ("collar", "shoulder")]] * scale
-               for side in _SIDES}  # fmt: skip
+    lengths = {
+        side: _LENGTHS[[HUMANML3D.joints.index(f"{side}_{p}") for p in ("collar", "shoulder")]] * scale
+        for side in _SIDES
+    }
     reached = []
     for side, (inner, outer) in lengths.items():
         collar, shoulder = body[f"{side}_collar"], body[f"{side}_shoulder"]

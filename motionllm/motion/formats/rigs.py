@@ -41,12 +41,53 @@ _KNOWN = {word for words in _WORDS.values() for word in words} | set(_LOOSE)
 _LEFT, _RIGHT = ("left", "lft", "lt", "l"), ("right", "rgt", "rt", "r")
 _NOISE = {"base", "bone", "joint", "jnt", "jt", "bip", "cc", "def", "org", "character", "mixamorig", "mixamo", "bend"}
 # Joints that stand beside the skeleton: controls, twist and cloth bones.
-_HELPERS = {"ik", "pole", "roll", "share", "ctrl", "control", "target", "end", "nub", "site", "prop", "weapon", "gun",
-            "skirt", "cloth", "coat", "cape", "dress", "sleeve", "hair", "tail", "breast", "corrective", "muscle",
-            "jiggle", "dyn", "physics", "sec", "mch", "tweak", "helper", "aim", "attach", "socket"}  # fmt: skip
+_HELPERS = {
+    "ik",
+    "pole",
+    "roll",
+    "share",
+    "ctrl",
+    "control",
+    "target",
+    "end",
+    "nub",
+    "site",
+    "prop",
+    "weapon",
+    "gun",
+    "skirt",
+    "cloth",
+    "coat",
+    "cape",
+    "dress",
+    "sleeve",
+    "hair",
+    "tail",
+    "breast",
+    "corrective",
+    "muscle",
+    "jiggle",
+    "dyn",
+    "physics",
+    "sec",
+    "mch",
+    "tweak",
+    "helper",
+    "aim",
+    "attach",
+    "socket",
+}
 _LEG, _ARM = ("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")
-_PER_SIDE = {"hip": "hip", "knee": "knee", "ankle": "ankle", "foot": "toe", "collar": "collar",
-             "shoulder": "shoulder", "elbow": "elbow", "wrist": "wrist"}  # fmt: skip
+_PER_SIDE = {
+    "hip": "hip",
+    "knee": "knee",
+    "ankle": "ankle",
+    "foot": "toe",
+    "collar": "collar",
+    "shoulder": "shoulder",
+    "elbow": "elbow",
+    "wrist": "wrist",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,8 +254,13 @@ def map_rig(
         places |= zip(("neck", "head")[-len(rise) :], (rise[0], rise[-1])[-len(rise) :], strict=True) if rise else ()
     missing = [p for p in HUMANML3D.joints if p not in places and p not in ("spine1", "spine2", "spine3")]
     placeable = {"left_collar", "right_collar", "left_foot", "right_foot"}
-    for place, carrier in (("left_wrist", "left_elbow"), ("right_wrist", "right_elbow"), ("left_ankle", "left_knee"),
-                           ("right_ankle", "right_knee"), ("head", "neck")):  # fmt: skip
+    for place, carrier in (
+        ("left_wrist", "left_elbow"),
+        ("right_wrist", "right_elbow"),
+        ("left_ankle", "left_knee"),
+        ("right_ankle", "right_knee"),
+        ("head", "neck"),
+    ):
         if carrier in places and places[carrier] in ends:
             placeable.add(place)
     if "head" in places:
@@ -252,8 +298,11 @@ def _limb(lists: Sequence[list[int]], above: Sequence[list[int]]) -> list[int | 
     def cost(choice: Iterable[int | None]) -> int:
         return sum(100 if j is None else found.index(j) for j, found in zip(choice, lists, strict=True))
 
-    choices = [c for c in itertools.product(*([*found[:6], None] for found in lists))
-               if all(a in above[b] for a, b in itertools.pairwise([j for j in c if j is not None]))]  # fmt: skip
+    choices = [
+        c
+        for c in itertools.product(*([*found[:6], None] for found in lists))
+        if all(a in above[b] for a, b in itertools.pairwise([j for j in c if j is not None]))
+    ]
     best = list(min(choices, key=cost))
     if sum(j is not None for j in best) < 2:
         return [next(iter(found), None) for found in lists]

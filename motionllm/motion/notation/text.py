@@ -101,11 +101,15 @@ class Notation:
 
     def sentences(self) -> list[str]:
         """The clip in one to three different sentences: `sentence`, the order of its events told, and the main ones."""
-        return list(dict.fromkeys((
-            sentence_of(self),
-            sentence_of(self, subject="someone", between=", then ", last=" and then "),
-            sentence_of(self, clauses=2, subject="the person", between=", then ", last=" and then "),
-        )))  # fmt: skip
+        return list(
+            dict.fromkeys(
+                (
+                    sentence_of(self),
+                    sentence_of(self, subject="someone", between=", then ", last=" and then "),
+                    sentence_of(self, clauses=2, subject="the person", between=", then ", last=" and then "),
+                )
+            )
+        )
 
     def between(self, start: float, end: float) -> Notation:
         """The notation of a part of the clip: what is done from `start` to `end` seconds, told from its beginning.

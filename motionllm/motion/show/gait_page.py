@@ -28,8 +28,10 @@ def write_gait_page(
     for name, cells in zip(FIGURES, table(gait, age, sex), strict=True):
         low, high = usual.get(name, (-np.inf, np.inf))
         value = gait.mean(name)
-        rows.append(dict(zip(("name", "both", "left", "right", "unit", "usual"), cells, strict=True))
-                    | {"definition": FIGURES[name][1], "out": not low <= value <= high})  # fmt: skip
+        rows.append(
+            dict(zip(("name", "both", "left", "right", "unit", "usual"), cells, strict=True))
+            | {"definition": FIGURES[name][1], "out": not low <= value <= high}
+        )
     text = pages.get_template("gait_page.html").render(
         title=title,
         note=NOT_A_DEVICE,

@@ -325,10 +325,33 @@ def _mp4(images: list[np.ndarray], path: Path) -> None:
     height, width = images[0].shape[:2]
     # imageio_ffmpeg.write_frames is not used because it ignores ffmpeg's exit status.
     command = [
-        imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24",
-        "-s", f"{width}x{height}", "-r", f"{FPS:g}", "-i", "-", "-an", "-c:v", "libx264", "-pix_fmt", "yuv420p",
-        "-crf", "20", "-preset", "veryfast", "-movflags", "+faststart", f"file:{path}",
-    ]  # fmt: skip
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-y",
+        "-v",
+        "error",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-s",
+        f"{width}x{height}",
+        "-r",
+        f"{FPS:g}",
+        "-i",
+        "-",
+        "-an",
+        "-c:v",
+        "libx264",
+        "-pix_fmt",
+        "yuv420p",
+        "-crf",
+        "20",
+        "-preset",
+        "veryfast",
+        "-movflags",
+        "+faststart",
+        f"file:{path}",
+    ]
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output)
         assert process.stdin is not None

@@ -148,7 +148,7 @@ def test_refuses_with_file_and_place(tmp_path, change, says):
         (lambda t: t.replace("Left Leg", "L" * 300), "JOINT with a name of 300 characters"),
         (lambda t: re.sub("CHANNELS .*", "CHANNELS 0", t), "has no CHANNELS in any joint"),
     ],
-)  # fmt: skip
+)
 def test_numbers_that_are_none_are_named_with_what_to_do(tmp_path, change, says):
     path = written(tmp_path, change(TWO_BONES))
     with pytest.raises(MotionFileError) as caught:
@@ -213,10 +213,27 @@ def test_refuses_missing_and_binary_files(tmp_path):
 
 @pytest.mark.parametrize(
     ("printed", "fps"),
-    [("0.0333333", 30), (".0083333", 120), ("0.016667", 60), ("0.010000", 100), ("8.333333e-3", 120), ("0.08", 12.5),
-     ("0.05", 20), ("0.033", 30), ("0.0333667", 1 / 0.0333667), ("0.008", 120), ("0.017", 60), ("0.016", 60),
-     ("0.042", 24), ("0.0080", 125), ("0.011", 90), ("0.1", 10), ("0.02", 50), ("0.0417083", 1 / 0.0417083)],
-)  # fmt: skip
+    [
+        ("0.0333333", 30),
+        (".0083333", 120),
+        ("0.016667", 60),
+        ("0.010000", 100),
+        ("8.333333e-3", 120),
+        ("0.08", 12.5),
+        ("0.05", 20),
+        ("0.033", 30),
+        ("0.0333667", 1 / 0.0333667),
+        ("0.008", 120),
+        ("0.017", 60),
+        ("0.016", 60),
+        ("0.042", 24),
+        ("0.0080", 125),
+        ("0.011", 90),
+        ("0.1", 10),
+        ("0.02", 50),
+        ("0.0417083", 1 / 0.0417083),
+    ],
+)
 def test_frame_rate_from_rounded_frame_time(tmp_path, printed, fps):
     bvh = read_bvh(written(tmp_path, TWO_BONES.replace("0.0333333", printed)))
     assert bvh.fps == pytest.approx(fps, abs=1e-12)

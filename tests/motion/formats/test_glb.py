@@ -118,8 +118,15 @@ def test_a_mesh_has_faces_whatever_the_offsets(tmp_path, walk, tools, lengths) -
     bvh = tools.disguised(tools.solved(walk, tools.named("mixamo")), positions="none")
     if lengths != "none":  # position channels left out
         width = sum(len(c) for c in bvh.channels[:1])
-        bvh = replace(bvh, joints=bvh.joints[:1], parents=(-1,), offsets=np.zeros((1, 3)), ends={},
-                      channels=bvh.channels[:1], values=bvh.values[:, :width] * (lengths == "one joint"))  # fmt: skip
+        bvh = replace(
+            bvh,
+            joints=bvh.joints[:1],
+            parents=(-1,),
+            offsets=np.zeros((1, 3)),
+            ends={},
+            channels=bvh.channels[:1],
+            values=bvh.values[:, :width] * (lengths == "one joint"),
+        )
     write_glb(replace(bvh, unit=0.01), tmp_path / "clip.glb")
     file = pygltflib.GLTF2().load(str(tmp_path / "clip.glb"))
     assert all(array(file, p.attributes.POSITION).size for p in file.meshes[0].primitives) and file.meshes[0].primitives
@@ -136,9 +143,19 @@ def test_keys_fall_on_the_frames_of_a_scene(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "side"),
-    [("left_hip", "left"), ("mixamorig:RightArm", "right"), ("lFoot", "left"), ("RShldr", "right"), ("hand.L", "left"),
-     ("Spine1", ""), ("Root", ""), ("head", ""), ("CC_Base_R_Hand", "right"), ("lowerback", "")],
-)  # fmt: skip
+    [
+        ("left_hip", "left"),
+        ("mixamorig:RightArm", "right"),
+        ("lFoot", "left"),
+        ("RShldr", "right"),
+        ("hand.L", "left"),
+        ("Spine1", ""),
+        ("Root", ""),
+        ("head", ""),
+        ("CC_Base_R_Hand", "right"),
+        ("lowerback", ""),
+    ],
+)
 def test_sides_are_read_from_names(name: str, side: str) -> None:
     assert _side(name) == side
 

@@ -20,44 +20,114 @@ from motionllm.motion.skeleton import HUMANML3D
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"
 AMC = Path(__file__).parents[2] / "data" / "cmu" / "amc_02_01.npy"
-FILES = ["bandai1_walk_normal", "bandai2_wave_left", "cmu_cgspeed_07_12", "cmu_cgspeed_49_02", "cmu_daz_02_01",
-         "cmu_daz_run", "cmu_iclone", "cmu_lawrennd", "fair1_dab", "rokoko_dance"]  # fmt: skip
+FILES = [
+    "bandai1_walk_normal",
+    "bandai2_wave_left",
+    "cmu_cgspeed_07_12",
+    "cmu_cgspeed_49_02",
+    "cmu_daz_02_01",
+    "cmu_daz_run",
+    "cmu_iclone",
+    "cmu_lawrennd",
+    "fair1_dab",
+    "rokoko_dance",
+]
 
 # The 22 places in HumanML3D's order, as tools name them; L and R are put in for the side.
 MIDDLE = ["pelvis", "spine1", "spine2", "spine3", "neck", "head"]
 LIMBS = ["hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist"]
 RIGS = {
-    "mixamo": ("mixamorig:Hips Spine Spine1 Spine2 Neck Head", "UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand",
-               "mixamorig:{side}{part}", ("Left", "Right")),
-    "lafan1": ("Hips Spine Spine1 Spine2 Neck Head", "UpLeg Leg Foot Toe Shoulder Arm ForeArm Hand", "{side}{part}",
-               ("Left", "Right")),
-    "xsens": ("Hips Chest Chest2 Chest3 Neck Head", "Hip Knee Ankle Toe Collar Shoulder Elbow Wrist", "{side}{part}",
-              ("Left", "Right")),
-    "mvn": ("Pelvis L5 L3 T12 Neck Head", "UpperLeg LowerLeg Foot Toe Shoulder UpperArm ForeArm Hand", "{side}{part}",
-            ("Left", "Right")),
-    "unreal": ("pelvis spine_01 spine_02 spine_03 neck_01 head",
-               "thigh calf foot ball clavicle upperarm lowerarm hand", "{part}_{side}", ("l", "r")),
-    "rigify": ("DEF-hips DEF-spine DEF-spine.001 DEF-spine.002 DEF-neck DEF-head",
-               "thigh shin foot toe shoulder upper_arm forearm hand", "DEF-{part}.{side}", ("L", "R")),
-    "biped": ("Bip01 Spine Spine1 Spine2 Neck Head", "Thigh Calf Foot Toe0 Clavicle UpperArm Forearm Hand",
-              "Bip01 {side} {part}", ("L", "R")),
-    "smpl": ("Pelvis Spine1 Spine2 Spine3 Neck Head", "Hip Knee Ankle Foot Collar Shoulder Elbow Wrist",
-             "{side}_{part}", ("L", "R")),
-    "vroid": ("J_Bip_C_Hips J_Bip_C_Spine J_Bip_C_Chest J_Bip_C_UpperChest J_Bip_C_Neck J_Bip_C_Head",
-              "UpperLeg LowerLeg Foot ToeBase Shoulder UpperArm LowerArm Hand", "J_Bip_{side}_{part}", ("L", "R")),
-    "asf": ("root lowerback upperback thorax lowerneck head",
-            "femur tibia foot toes clavicle humerus radius wrist", "{side}{part}", ("l", "r")),
-    "optitrack": ("Hip Ab Chest UChest Neck Head", "Thigh Shin Foot Toe Shoulder UArm FArm Hand", "{side}{part}",
-                  ("L", "R")),
-    "beat": ("Hips Spine Spine1 Spine2 Neck Head", "UpLeg Leg Foot ForeFoot Shoulder Arm Arm1 Hand", "{side}{part}",
-             ("Left", "Right")),
-    "kinect": ("SpineBase SpineMid SpineUpper SpineShoulder Neck Head",
-               "Hip Knee Ankle Foot Clavicle Shoulder Elbow Wrist", "{part}{side}", ("Left", "Right")),
-    "unknown prefix": ("Ava_Hips Ava_Spine Ava_Spine1 Ava_Spine2 Ava_Neck Ava_Head",
-                       "UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand", "Ava_{side}{part}", ("Left", "Right")),
-    "snake": ("hips spine chest upper_chest neck head",
-              "upper_leg lower_leg foot toes shoulder upper_arm lower_arm hand", "{side}_{part}", ("left", "right")),
-}  # fmt: skip
+    "mixamo": (
+        "mixamorig:Hips Spine Spine1 Spine2 Neck Head",
+        "UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand",
+        "mixamorig:{side}{part}",
+        ("Left", "Right"),
+    ),
+    "lafan1": (
+        "Hips Spine Spine1 Spine2 Neck Head",
+        "UpLeg Leg Foot Toe Shoulder Arm ForeArm Hand",
+        "{side}{part}",
+        ("Left", "Right"),
+    ),
+    "xsens": (
+        "Hips Chest Chest2 Chest3 Neck Head",
+        "Hip Knee Ankle Toe Collar Shoulder Elbow Wrist",
+        "{side}{part}",
+        ("Left", "Right"),
+    ),
+    "mvn": (
+        "Pelvis L5 L3 T12 Neck Head",
+        "UpperLeg LowerLeg Foot Toe Shoulder UpperArm ForeArm Hand",
+        "{side}{part}",
+        ("Left", "Right"),
+    ),
+    "unreal": (
+        "pelvis spine_01 spine_02 spine_03 neck_01 head",
+        "thigh calf foot ball clavicle upperarm lowerarm hand",
+        "{part}_{side}",
+        ("l", "r"),
+    ),
+    "rigify": (
+        "DEF-hips DEF-spine DEF-spine.001 DEF-spine.002 DEF-neck DEF-head",
+        "thigh shin foot toe shoulder upper_arm forearm hand",
+        "DEF-{part}.{side}",
+        ("L", "R"),
+    ),
+    "biped": (
+        "Bip01 Spine Spine1 Spine2 Neck Head",
+        "Thigh Calf Foot Toe0 Clavicle UpperArm Forearm Hand",
+        "Bip01 {side} {part}",
+        ("L", "R"),
+    ),
+    "smpl": (
+        "Pelvis Spine1 Spine2 Spine3 Neck Head",
+        "Hip Knee Ankle Foot Collar Shoulder Elbow Wrist",
+        "{side}_{part}",
+        ("L", "R"),
+    ),
+    "vroid": (
+        "J_Bip_C_Hips J_Bip_C_Spine J_Bip_C_Chest J_Bip_C_UpperChest J_Bip_C_Neck J_Bip_C_Head",
+        "UpperLeg LowerLeg Foot ToeBase Shoulder UpperArm LowerArm Hand",
+        "J_Bip_{side}_{part}",
+        ("L", "R"),
+    ),
+    "asf": (
+        "root lowerback upperback thorax lowerneck head",
+        "femur tibia foot toes clavicle humerus radius wrist",
+        "{side}{part}",
+        ("l", "r"),
+    ),
+    "optitrack": (
+        "Hip Ab Chest UChest Neck Head",
+        "Thigh Shin Foot Toe Shoulder UArm FArm Hand",
+        "{side}{part}",
+        ("L", "R"),
+    ),
+    "beat": (
+        "Hips Spine Spine1 Spine2 Neck Head",
+        "UpLeg Leg Foot ForeFoot Shoulder Arm Arm1 Hand",
+        "{side}{part}",
+        ("Left", "Right"),
+    ),
+    "kinect": (
+        "SpineBase SpineMid SpineUpper SpineShoulder Neck Head",
+        "Hip Knee Ankle Foot Clavicle Shoulder Elbow Wrist",
+        "{part}{side}",
+        ("Left", "Right"),
+    ),
+    "unknown prefix": (
+        "Ava_Hips Ava_Spine Ava_Spine1 Ava_Spine2 Ava_Neck Ava_Head",
+        "UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand",
+        "Ava_{side}{part}",
+        ("Left", "Right"),
+    ),
+    "snake": (
+        "hips spine chest upper_chest neck head",
+        "upper_leg lower_leg foot toes shoulder upper_arm lower_arm hand",
+        "{side}_{part}",
+        ("left", "right"),
+    ),
+}
 
 
 def named(rig: str) -> dict[str, str]:
@@ -90,15 +160,24 @@ def test_every_tools_names_reach_the_same_22_joints(tmp_path, rig, walk):
 
 @pytest.mark.parametrize(
     ("name", "side", "part"),
-    [("mixamorig:LeftUpLeg", "left", "upleg"), ("lShldr", "left", "shldr"), ("RHipJoint", "right", "hipjoint"),
-     ("CC_Base_L_Upperarm", "left", "upperarm"), ("CC_Base_L_UpperarmTwist01", "", ""),
-     ("CC_Base_NeckTwist01", "", "necktwist"),
-     ("lowerback", "", ""), ("radius", "", "radius"), ("rradius", "right", "radius"),
-     ("upper_arm.R", "right", "upperarm"),
-     ("LeftHandIndex1", "left", ""), ("lForearmBend", "left", "forearm"),
-     ("ik_hand_l", "", ""), ("Bip01 L Calf", "left", "calf"),
-     ("ltoes", "left", "toes")],
-)  # fmt: skip
+    [
+        ("mixamorig:LeftUpLeg", "left", "upleg"),
+        ("lShldr", "left", "shldr"),
+        ("RHipJoint", "right", "hipjoint"),
+        ("CC_Base_L_Upperarm", "left", "upperarm"),
+        ("CC_Base_L_UpperarmTwist01", "", ""),
+        ("CC_Base_NeckTwist01", "", "necktwist"),
+        ("lowerback", "", ""),
+        ("radius", "", "radius"),
+        ("rradius", "right", "radius"),
+        ("upper_arm.R", "right", "upperarm"),
+        ("LeftHandIndex1", "left", ""),
+        ("lForearmBend", "left", "forearm"),
+        ("ik_hand_l", "", ""),
+        ("Bip01 L Calf", "left", "calf"),
+        ("ltoes", "left", "toes"),
+    ],
+)
 def test_a_name_is_a_side_and_a_part(name, side, part):
     assert side_and_part(name) == (side, part)
 
@@ -266,8 +345,15 @@ def loaded(path: Path, bvh) -> Motion:
     return Motion.load(path / "clip.bvh")
 
 
-AXES = {"y": np.eye(3), "z": UPRIGHT["z"].T, "x": UPRIGHT["x"].T, "-y": UPRIGHT["-y"].T, "-z": UPRIGHT["-z"].T,
-        "-x": UPRIGHT["-x"].T, "camera": np.diag([1.0, -1.0, -1.0])}  # fmt: skip
+AXES = {
+    "y": np.eye(3),
+    "z": UPRIGHT["z"].T,
+    "x": UPRIGHT["x"].T,
+    "-y": UPRIGHT["-y"].T,
+    "-z": UPRIGHT["-z"].T,
+    "-x": UPRIGHT["-x"].T,
+    "camera": np.diag([1.0, -1.0, -1.0]),
+}
 
 
 def off(got: np.ndarray, wanted: np.ndarray) -> float:
@@ -317,11 +403,17 @@ def moved(joints: np.ndarray, places: dict[str, tuple[float, float]]) -> np.ndar
 
 @pytest.mark.parametrize(
     "places",
-    [{"spine1": (0.11, -0.012)}, {"spine1": (0.03, -0.05)}, {"spine1": (0.0, -0.1)},
-     {"spine1": (0.15, 0.0), "spine2": (0.2, 0.01), "spine3": (0.25, 0.0)},
-     {"spine1": (0.6, 0.0), "spine2": (0.75, 0.0), "spine3": (0.93, 0.0)}, {"spine3": (0.96, 0.01)},
-     {"pelvis": (0.4, 0.0), "spine1": (0.5, 0.0)}, {"pelvis": (-0.4, 0.0)}],
-)  # fmt: skip
+    [
+        {"spine1": (0.11, -0.012)},
+        {"spine1": (0.03, -0.05)},
+        {"spine1": (0.0, -0.1)},
+        {"spine1": (0.15, 0.0), "spine2": (0.2, 0.01), "spine3": (0.25, 0.0)},
+        {"spine1": (0.6, 0.0), "spine2": (0.75, 0.0), "spine3": (0.93, 0.0)},
+        {"spine3": (0.96, 0.01)},
+        {"pelvis": (0.4, 0.0), "spine1": (0.5, 0.0)},
+        {"pelvis": (-0.4, 0.0)},
+    ],
+)
 def test_spine_joints_count_by_their_height(tmp_path, walk, tools, places):
     body = loaded(tmp_path, tools.solved(moved(walk, places), tools.named("xsens"))).canonical().joints
     wanted = Motion(walk).canonical().joints
@@ -426,9 +518,23 @@ def test_own_rotations_survive_loading_and_saving(tmp_path, take):
 
 @pytest.mark.parametrize(
     "text",
-    ["[" * 3000, "&a [*a, *a]", "left_hip: [1, 2]", "up: [y]", "up: q", "unit: .inf", "unit: .nan", "unit: true",
-     "unit: -1", "left_hip: 1", "left_hip: a\nleft_hip: b", "hello", "!!python/object/apply:os.getcwd []", "x" * 5000],
-)  # fmt: skip
+    [
+        "[" * 3000,
+        "&a [*a, *a]",
+        "left_hip: [1, 2]",
+        "up: [y]",
+        "up: q",
+        "unit: .inf",
+        "unit: .nan",
+        "unit: true",
+        "unit: -1",
+        "left_hip: 1",
+        "left_hip: a\nleft_hip: b",
+        "hello",
+        "!!python/object/apply:os.getcwd []",
+        "x" * 5000,
+    ],
+)
 def test_a_rig_description_that_is_none_is_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
     path = tmp_path / "rig.yaml"
     path.write_text(text)

@@ -127,8 +127,10 @@ def test_a_file_that_cannot_grow_leaves_nothing_under_its_name(tmp_path, walk, s
 
 def test_what_ffmpeg_says_is_an_error_whatever_its_exit_status(tmp_path, walk, monkeypatch):
     stand_in = tmp_path / "ffmpeg"
-    stand_in.write_text("#!/bin/sh\ncat > /dev/null\nfor last; do :; done\necho cut > \"${last#file:}\"\n"
-                        "echo '[out#0/mp4 @ 0x5f] No space left on device' >&2\n")  # fmt: skip
+    stand_in.write_text(
+        '#!/bin/sh\ncat > /dev/null\nfor last; do :; done\necho cut > "${last#file:}"\n'
+        "echo '[out#0/mp4 @ 0x5f] No space left on device' >&2\n"
+    )
     stand_in.chmod(0o755)
     monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", lambda: str(stand_in))
     with pytest.raises(MotionFileError, match=r"clip.mp4: cannot be written \(ffmpeg: No space left on device\)"):
