@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 def motion_files(folder: Path, ids: Path | None = None) -> dict[str, Path]:
     """{id: motion file} of a folder and its sub-folders, sorted; the id is the relative path without suffix.
 
-    ids: a file with one id per line; then only these, in this order. For a data set's folder, its `new_joints/` or
-    `new_joint_vecs/` is taken. Raises MotionLLMError where there are no files, an id has none, or two files have the
+    ids: a file with one id per line; if given, only these, in this order. For a data set's folder, its `new_joints/` or
+    `new_joint_vecs/` is read. Raises MotionLLMError where there are no files, an id has none, or two files have the
     same id.
     """
     inner = next((folder / n for n in ("new_joints", "new_joint_vecs") if (folder / n).is_dir()), folder)
@@ -41,19 +41,19 @@ def motion_files(folder: Path, ids: Path | None = None) -> dict[str, Path]:
             raise MotionLLMError(f"{twice} differs from another file by its suffix alone; keep one of the two.")
         return named
     names = [line.strip() for line in read_text(ids, "list of ids").split("\n") if line.strip()]
-    places = {name: [inner / f"{name}{suffix}" for suffix in READERS] for name in names}
-    found = {name: next((p for p in some if os.path.isfile(p)), None) for name, some in places.items()}
-    missing = [name for name, file in found.items() if file is None]
+    candidates = {name: [inner / f"{name}{suffix}" for suffix in READERS] for name in names}
+    id_files = {name: next((p for p in paths if os.path.isfile(p)), None) for name, paths in candidates.items()}
+    missing = [name for name, file in id_files.items() if file is None]
     if missing or not names:
         raise MotionLLMError(
             f"{len(missing)} of {len(names)} ids in {ids} have no file in {inner}"
             + (f", first {missing[0][:200]}." if missing else ".")
         )
-    return {name: file for name, file in found.items() if file}
+    return {name: file for name, file in id_files.items() if file}
 
 
 def _id(path: Path) -> str:
-    """A path as text: bytes that are not UTF-8 stand as \\xe9."""
+    """A path as text; bytes that are not UTF-8 are written as \\xe9."""
     return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
@@ -68,12 +68,13 @@ def caption_files(
 ) -> dict[str, Any]:
     """Caption {id: file} into a JSONL of {"id", "caption", "clip", "made_by"}; unusable files are reported.
 
-    Existing captions by the same model and settings, of the same content (`clip`, a hash of the file), are kept.
+    Existing captions by the same model and settings, for the same content (`clip`, a hash of the file), are kept.
 
-    load: the model, called once nothing else is to be refused. made_by: see `results.made_by`. n > 1 adds "captions",
-    that many of each clip, the first the same. every: seconds; "timeline" then takes the place of the one caption:
-    [from, to, caption] over the clip, of any length. Raises MotionLLMError where `out` is in use, cannot be written,
-    or has the captions of another model.
+    load: returns the model; called only after the input was checked, and not if there is nothing to do. made_by: see
+    `results.made_by`. n: above 1, add "captions", a list of n captions for each clip whose first is "caption". every:
+    seconds; if given, "timeline" replaces "caption": [from, to, caption] entries over a clip of any length. Returns
+    {"out", "captioned", "kept", "failed": {id: error}}. Raises MotionLLMError where `out` is in use, cannot be written,
+    or holds another model's captions.
     """
     failed: dict[str, str] = {}
     with results(out, {**made_by, "n": n, "every": every}) as kept, Bar("caption") as bar:
@@ -91,7 +92,9 @@ def caption_files(
                     clips[name] = lm.motion_tokenizer.features(Motion.load(files[name]))
                 except MotionLLMError as error:
                     failed[name] = str(error)
-                except Exception as error:  # a foreign file in a library: its failure must not affect others
+                except (
+                    Exception
+                ) as error:  # libraries raise anything for a broken file, which must not affect the others
                     log.debug("%s", files[name], exc_info=True)
                     failed[name] = f"{files[name]}: cannot be read ({type(error).__name__}: {str(error)[:200]})"
             texts = each(partial(_describe, lm, n=n, every=every), list(clips.values())) if clips else []
@@ -114,7 +117,7 @@ def _hash(file: Path) -> str | None:
 
 
 def _describe(lm: MotionLM, clips: Sequence[np.ndarray], n: int, every: float | None) -> list[dict[str, Any]]:
-    """The row of results for each clip of features (T, D)."""
+    """The row of results for each clip, given as features (T, D)."""
     if every is not None:
         return [{"timeline": lm.timeline(clip, every, max(every, 4.0))} for clip in clips]
     if n > 1:

@@ -1,16 +1,17 @@
-"""A conversation about motion: say it, watch it, ask about it, change it. What it shows on is not its matter.
+"""A conversation about motion: generate it, watch it, ask about it, change it. Independent of the front end (terminal
+or web page).
 
-An adapter is trained on conversations of one question and one answer, so a turn is put to the model as one of these,
-by rules that a person can foresee:
+An adapter is trained on conversations of one question and one answer, so each turn is put to the model as one of these,
+by rules that a user can predict:
 
 1. `/…` is a command.
-2. With a motion at hand, an adapter that was trained to (`MotionLM.edits`) reads what the motion does and the line, and
-   says what it comes to: another motion, a question, talk, or a change in few words (`data.changes`), which makes a new
-   plan of the old one. The motion is made from that; where both plans are the same, at the beginning or at the end,
-   the old codes stay.
-3. Else a line that the model itself would answer by a motion, and that could be a caption (`MotionLM.moves`), makes
-   one.
-4. Any other line is a question: about the clip at hand, or, where there is none, to the base model.
+2. With a current motion, an adapter trained on the task `edit` (`MotionLM.edits`) reads what the motion does and the
+   line, and classifies the line: a new motion, a question, talk, or a change in a few words (`data.changes`). A change
+   turns the old plan into a new one, and the motion is generated from that. Where both plans agree, at the beginning or
+   at the end, the old codes are kept.
+3. Otherwise, a line that the model itself would answer with a motion, and that could be a caption (`MotionLM.moves`),
+   generates one.
+4. Any other line is a question: about the current clip or, if there is none, to the base model.
 """
 
 from __future__ import annotations
@@ -35,15 +36,17 @@ from motionllm.motion.notation import Notation
 
 log = logging.getLogger(__name__)
 
-LONGEST_LINE = 30_000  # characters, of which the base models take no more than a part
-REMEMBERED = 200  # turns, and messages to the base model a tenth of that
+LONGEST_LINE = 30_000  # characters; more than the base models' context holds
+REMEMBERED = 200  # turns kept in the history; the base model sees the last tenth as many messages
 
 ANEW = "made anew, as this adapter was not trained to change a motion"
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a turn came to. motion: made or loaded in it. play, over: a command to the one who shows it."""
+    """The result of a turn. motion: generated or loaded in it, or None. failed: `text` is an error. play, over: tell
+    the front end to play the motion, or to end.
+    """
 
     text: str
     motion: Motion | None = None
@@ -53,10 +56,11 @@ class Reply:
 
 
 class Chat:
-    """One person's conversation. lm may be shared by many; all that is remembered is here.
+    """One user's conversation. lm may be shared by several; all state is here.
 
-    folder: where /save writes and /load looks first; None offers neither. sampling: of motions; None: the adapter's
-    own. With best_of 1 there are pieces of a motion while it is written.
+    folder: where /save writes and /load looks first; None offers neither. seconds, seed: initial values of /seconds and
+    /seed. sampling: how motions are drawn; None takes the adapter's own. With best_of 1, `turn` yields pieces of a
+    motion as they are decoded.
     """
 
     def __init__(
@@ -71,11 +75,10 @@ class Chat:
         self.lm, self.folder, self.seconds, self.seed = lm, folder, seconds, seed
         self.sampling = sampling or lm.sampling
         self.motion: Motion | None = None
-        self.plan: Notation | None = (
-            None  # that the motion follows; of one that follows none what is measured, if wanted
-        )
-        self.codes: np.ndarray | None = None  # of the motion, where it was made here
-        self.made = False  # from text or a plan, not loaded
+        # The plan that the motion follows; if it follows none, what was measured on it, once needed.
+        self.plan: Notation | None = None
+        self.codes: np.ndarray | None = None  # (n,) codes of the motion, if it was generated here
+        self.made = False  # whether the motion was generated from a text or a plan, not loaded
         self.turns: deque[tuple[str, Reply]] = deque(maxlen=REMEMBERED)
         self.talked: deque[dict[str, str]] = deque(maxlen=REMEMBERED // 10)
 
@@ -102,7 +105,9 @@ class Chat:
         )
 
     def say(self, line: str) -> Reply:
-        """The reply to a line. Raises nothing: an error is a reply that says so, and the conversation goes on."""
+        """The reply to a line. Never raises: an error becomes a reply with `failed` set, and the conversation
+        continues.
+        """
         reply = Reply("")
         for event in self.turn(line):
             if isinstance(event, Reply):
@@ -110,24 +115,24 @@ class Chat:
         return reply
 
     def turn(self, line: str) -> Iterator[np.ndarray | Notation | Reply | None]:
-        """The same with the plan of a motion on the way, where it has one, then pieces of joints (k, J, 3) where it is
-        written piece by piece, and None after each step where several are made at once. Closed between two of these,
-        the turn ends.
+        """Like `say`, with intermediate results: the plan of a motion, if it has one; then joints (k, J, 3) in metres
+        where the motion is decoded piece by piece, or None after each step where several candidates are decoded at
+        once. Closing the iterator cancels the turn.
         """
         line = line.strip()
         try:
             _check(line)
             for event in self._answer(line):
                 if isinstance(event, Reply):
-                    self.turns.append((line, replace(event, motion=None)))  # to be read again, not seen
+                    self.turns.append((line, replace(event, motion=None)))  # the history shows text only
                 yield event
-        except Exception as error:  # a defect of ours ends a command, never a conversation
+        except Exception as error:  # a bug ends the command, never the conversation
             reply = failure(error)
             self.turns.append((line[:LONGEST_LINE].encode(errors="replace").decode(), reply))
             yield reply
 
     def hold(self, motion: Motion, name: str) -> Reply:
-        """Take a clip as the one the conversation is about. Raises MotionLLMError for one the model cannot read."""
+        """Make a clip the current motion. Raises MotionLLMError for one that the model cannot read."""
         self.lm.motion_tokenizer.encode(motion)
         self.motion, self.plan, self.codes, self.made = motion, None, None, False
         return Reply(f"{name}: {motion.duration:.1f} s at {motion.fps:g} fps. Ask about it.", motion)
@@ -166,7 +171,7 @@ class Chat:
             yield self._say(line)
 
     def _change(self, old: Notation, change: str) -> Iterator[np.ndarray | Notation | Reply | None]:
-        """The motion from the plan after a change, with the codes of what did not change."""
+        """Generate the motion of the changed plan, with the codes of the parts that did not change."""
         assert self.motion is not None
         new = yield from self.lm.replanning(old, change, self.seed, sampling=self.sampling)
         if self.codes is None:
@@ -182,7 +187,9 @@ class Chat:
         end: np.ndarray | None = None,
         anew: bool = False,
     ) -> Iterator[np.ndarray | Notation | Reply | None]:
-        """The motion of a text, or of a plan; start, end: codes that it has there. anew: say that it is made anew."""
+        """Generate the motion of a text or a plan. start, end: codes (n,) that it begins and ends with. anew: mention
+        in the reply that it is not a change of the old motion.
+        """
         if plan is None and self.lm.plans_first:
             plan = yield from self.lm.planning(text, seconds, self.seed, sampling=self.sampling)
         if plan is not None:
@@ -190,23 +197,26 @@ class Chat:
         if end is not None and plan is not None:
             seconds = plan.seconds
         if (self.sampling.best_of or BEST_OF) > 1 or end is not None:
-            made, codes = yield from self.lm.generating(
+            motion, codes = yield from self.lm.generating(
                 text, seconds, self.seed, sampling=self.sampling, start=start, end=end, plan=plan
             )
         else:
             pieces: list[np.ndarray] = []
-            drawn: list[int] = []
+            drawn_codes: list[int] = []
             for joints in self.lm.stream(
-                text, seconds, self.seed, sampling=self.sampling, start=start, plan=plan, codes=drawn
+                text, seconds, self.seed, sampling=self.sampling, start=start, plan=plan, codes=drawn_codes
             ):
                 pieces.append(joints)
                 yield joints
-            made, codes = self.lm.motion_tokenizer.representation.finished(self.motion_of(pieces)), np.array(drawn)
-        self.motion, self.plan, self.codes, self.made = made, plan, codes, True
-        yield Reply(f"{text} ({made.duration:.1f} s{f', {ANEW}' if anew else ''})", made)
+            motion, codes = (
+                self.lm.motion_tokenizer.representation.finished(self.motion_of(pieces)),
+                np.array(drawn_codes),
+            )
+        self.motion, self.plan, self.codes, self.made = motion, plan, codes, True
+        yield Reply(f"{text} ({motion.duration:.1f} s{f', {ANEW}' if anew else ''})", motion)
 
     def _present(self) -> Notation:
-        """The plan of the motion at hand, or what is measured on it."""
+        """The plan of the current motion, or what is measured on it. Raises MotionLLMError if there is no motion."""
         if self.motion is None:
             raise MotionLLMError("There is no motion yet; say what a person does, or /load a clip.")
         if self.plan is None:
@@ -214,7 +224,7 @@ class Chat:
         return self.plan
 
     def _read(self, name: str) -> Notation:
-        """The plan in a file that the user names."""
+        """The plan in a file that the user names. Raises MotionLLMError where it cannot be read."""
         if self.folder is None:
             raise MotionLLMError("/plan shows the plan; one of your own is taken from a file by `motionllm chat`.")
         path = self.folder / _path(name, "/plan jump.txt", home=True)
@@ -223,7 +233,7 @@ class Chat:
             return Notation.parse(text)
 
     def motion_of(self, pieces: Sequence[np.ndarray]) -> Motion:
-        """The motion that pieces of a turn are together."""
+        """The motion made of the pieces, joints (k, J, 3) in metres, that a turn yielded."""
         representation = self.lm.motion_tokenizer.representation
         return Motion(np.concatenate(pieces), representation.fps, representation.skeleton)
 
@@ -312,17 +322,17 @@ class Chat:
 
 
 def failure(error: Exception) -> Reply:
-    """An error as a reply. A defect of ours says so, and its traceback goes to the log."""
+    """An error as a reply. For an unexpected exception it says that this is a bug, and the traceback is logged."""
     if isinstance(error, MotionLLMError):
         return Reply(str(error), failed=True)
     log.error("a turn failed", exc_info=error)
     first = (str(error).splitlines() or [""])[0][:200]
-    said = f"That failed by a defect of ours ({type(error).__name__}: {first}); go on."
-    return Reply(said.encode(errors="replace").decode(), failed=True)
+    message = f"That failed by a defect of ours ({type(error).__name__}: {first}); go on."
+    return Reply(message.encode(errors="replace").decode(), failed=True)
 
 
 def _check(line: str) -> None:
-    """Raise MotionLLMError for a line that is no text to say."""
+    """Raise MotionLLMError for a line that is too long or not plain text."""
     if len(line) > LONGEST_LINE:
         raise MotionLLMError(f"The line is {len(line):,} characters long; {LONGEST_LINE:,} are read.")
     check_text(line, "The line")
@@ -331,7 +341,9 @@ def _check(line: str) -> None:
 
 
 def _path(name: str, example: str, home: bool = False) -> Path:
-    """The path that a command names; home: "~" is the user's. Raises MotionLLMError for what is none."""
+    """The path that a command names. example: shown in the error if the name is missing. home: expand "~". Raises
+    MotionLLMError for an invalid path.
+    """
     if not name:
         raise MotionLLMError(f"Name the file: {example}")
     if any(len(os.fsencode(part)) > 200 for part in Path(name).parts) or len(os.fsencode(name)) > 2000:

@@ -1,8 +1,8 @@
-"""`motionllm demo`: what the toolkit does, shown on this machine within minutes, as one page.
+"""`motionllm demo`: what the toolkit does, computed on this machine within minutes, as one page.
 
-Three models meet the same held-out tasks: the base before any training, the base fine-tuned here for some
-minutes, and the shipped adapter. Tasks are taken by rule from the built-in corpus' test split, never by how
-well they turn out, and everything the page says is computed in the run.
+Three models are given the same held-out tasks: the base before any training, the base fine-tuned here for some minutes,
+and the shipped adapter. Tasks are chosen by rule from the built-in corpus' test split, never by how well they turn out,
+and everything the page says is computed in the run.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from motionllm.samples import Question
 log = logging.getLogger(__name__)
 
 SEED = 0
-MADE = ("index.html", "demo.json", "motions", "run")  # what an output folder holds, and all that is replaced in one
-# Free wording: not made by the corpus' grammar, with what a motion must show to be right.
+MADE = ("index.html", "demo.json", "motions", "run")  # contents of an output folder; nothing else is ever replaced
+# Texts that the corpus' grammar does not produce, each with what a motion must show to be right.
 FREE = (
     (
         "a person walks forward and waves with the right hand",
@@ -52,7 +52,7 @@ KINDS = ("side", "count", "direction", "order", "yesno", "action", "speed", "sid
 
 
 class Model(Protocol):
-    """What of a MotionLM the demo uses."""
+    """The part of MotionLM that the demo uses."""
 
     def generate_batch(self, texts: Sequence[str], *, seed: int | None = None) -> list[Motion]: ...
     def caption_batch(self, motions: Sequence[np.ndarray]) -> list[str]: ...
@@ -61,7 +61,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Prompt:
-    """A text to move by. spec: what the motion must show. free: not worded by the corpus."""
+    """A text to generate from. spec: what the motion must show. free: not worded by the corpus."""
 
     text: str
     spec: Spec
@@ -70,7 +70,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Tasks:
-    """What every model is asked: texts to move by, clips to caption, questions on clips."""
+    """What every model is given: texts to generate from, clips to caption, questions about clips."""
 
     prompts: list[Prompt]
     clips: list[Sample]
@@ -79,7 +79,7 @@ class Tasks:
 
 @dataclass(frozen=True)
 class Attempt:
-    """What one model made of the tasks, in their order. checks: what each motion was measured to show."""
+    """One model's results for the tasks, in their order. checks: what was measured on each motion."""
 
     name: str
     about: str
@@ -91,25 +91,25 @@ class Attempt:
 
 
 def draw(prompts: int = 3, clips: int = 6, questions: int = 8, seed: int = SEED) -> Tasks:
-    """Tasks from the test split: its first clips, each of other actions than those before, dealt out in turn.
+    """Tasks from the test split: its first clips, each with other actions than those before, dealt out in turn.
 
     Raises MotionLLMError where more are asked for than the split's first 400 clips offer.
     """
     chosen: list[Sample] = []
-    seen: set[str] = set()
+    seen_actions: set[str] = set()
     wanted = list(KINDS[i % len(KINDS)] for i in range(questions))
     pairs: list[tuple[Sample, Question]] = []
     for index in range(400):
         sample = builtin.sample(index, seed, "test")
         actions = {part.action for part in _spec(sample).parts}
         if len(chosen) < prompts + clips:
-            if not actions & seen:
+            if not actions & seen_actions:
                 chosen.append(sample)
-                seen |= actions
-            elif len(seen) > len(builtin.ACTIONS) * 2 // 3:
-                seen = set()  # most actions have had their turn
+                seen_actions |= actions
+            elif len(seen_actions) > len(builtin.ACTIONS) * 2 // 3:
+                seen_actions = set()  # most actions occurred already
         elif len(pairs) < questions:
-            # One question a clip, of the kind whose turn it is.
+            # One question per clip, each kind in turn.
             kind = wanted[len(pairs)]
             question = next((q for q in sample.questions if q.kind == kind), None)
             if question:
@@ -123,7 +123,7 @@ def draw(prompts: int = 3, clips: int = 6, questions: int = 8, seed: int = SEED)
 
 
 def attempt(name: str, about: str, load: Callable[[], Model], tasks: Tasks) -> Attempt:
-    """Let a model do the tasks; `load` makes it, so that only one model at a time is in memory."""
+    """Run the tasks with one model. load: returns the model, so that only one at a time is in memory."""
     clock = _Clock()
     lm = load()
     clock.lap("load")
@@ -140,11 +140,11 @@ def attempt(name: str, about: str, load: Callable[[], Model], tasks: Tasks) -> A
 
 
 def score(made: Attempt, tasks: Tasks) -> dict[str, tuple[int, int]]:
-    """How many are right, of how many: "motions" that show the action, and in every "detail"; "captions" that name
-    exactly the clip's actions; "answers" that mean the true one.
+    """{"motions": (right, total) that show the action, "details": that also show every detail, "captions": that name
+    exactly the clip's actions, "answers": that mean the true one}.
     """
-    named = [builtin.names_action(said, _spec(sample)) for said, sample in zip(made.captions, tasks.clips, strict=True)]
-    right = [builtin.right_answer(q, said) for said, (_, q) in zip(made.answers, tasks.questions, strict=True)]
+    named = [builtin.names_action(text, _spec(sample)) for text, sample in zip(made.captions, tasks.clips, strict=True)]
+    right = [builtin.right_answer(q, text) for text, (_, q) in zip(made.answers, tasks.questions, strict=True)]
     return {
         "motions": (sum(c["action"] for c in made.checks), len(made.checks)),
         "details": (sum(all(c.values()) for c in made.checks), len(made.checks)),
@@ -154,7 +154,7 @@ def score(made: Attempt, tasks: Tasks) -> dict[str, tuple[int, int]]:
 
 
 def run(recipe: Recipe, out: Path, adapter: str = "default") -> dict[str, Any]:
-    """The whole demo into the folder `out`, an earlier demo in it replaced; returns paths, scores and seconds.
+    """The whole demo into the folder `out`, replacing an earlier demo there; returns paths, scores and seconds.
 
     Raises MotionLLMError, before anything is computed, where the adapter is missing or `out` holds other things.
     """
@@ -165,7 +165,7 @@ def run(recipe: Recipe, out: Path, adapter: str = "default") -> dict[str, Any]:
     with lock(out), on_full_disk(lambda: f"Make room; {again}."):
         try:
             return _run(recipe, out, adapter)
-        except Stopped as stop:  # of the training inside
+        except Stopped as stop:  # raised by the training
             raise Stopped(stop.number, f"Stopped; {again}") from None
 
 
@@ -268,7 +268,7 @@ def publish(
 
 
 def clear(out: Path) -> None:
-    """Make the folder ready: what an earlier demo left there goes, and nothing else ever does.
+    """Prepare the folder: remove what an earlier demo left there, and nothing else.
 
     Raises MotionLLMError where the folder holds something and no `demo.json` says that a demo wrote it.
     """
@@ -284,7 +284,7 @@ def clear(out: Path) -> None:
         else:
             place.unlink(missing_ok=True)
     make_folder(out)
-    write_file(out / "demo.json", '{"unfinished": true}\n')  # a demo that is interrupted can be replaced too
+    write_file(out / "demo.json", '{"unfinished": true}\n')  # so that an interrupted demo can be replaced
 
 
 class _Clock:
@@ -304,5 +304,5 @@ def _spec(sample: Sample) -> Spec:
 
 
 def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone; it knows of containers' limits
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only; it respects containers' limits
     return len(affinity(0)) if affinity else os.cpu_count() or 1

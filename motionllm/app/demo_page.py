@@ -1,7 +1,7 @@
-"""The demo's page: one self-contained HTML file made from plain values; knows no model.
+"""The demo's page: one self-contained HTML file rendered from plain values; knows no model.
 
 Tables and texts are in `demo_page.html`, so that the page reads without JavaScript; moving figures are drawn by
-`motion/player.js`.
+`motion/show/player.js`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from motionllm.motion.show.page import render, stored
 
 Clip = tuple[np.ndarray, float]  # joints (T, 22, 3) in metres, frames per second
 
-FOLD = 80  # characters of a long answer that are shown at first
+FOLD = 80  # characters of a long answer shown before it is unfolded
 SCORES = {
     "motions": "motions show the action",
     "details": "motions are right in every detail",
@@ -28,8 +28,8 @@ SCORES = {
 def page(content: dict[str, Any], clips: dict[str, Any], log: Sequence[dict[str, Any]]) -> str:
     """The page as HTML.
 
-    content: what `demo.json` holds (see `motionllm.app.demo.publish`). clips: "made", a list of Clip for each model,
-    and "true", the Clip of each captioned one. log: the training log's rows with "step", "seconds" and "loss".
+    content: what `demo.json` holds (see `motionllm.app.demo.publish`). clips: {"made": a list of Clip for each model,
+    "true": the Clip of each captioned one}. log: the training log's rows with "step", "seconds" and "loss".
     """
     store: list[dict[str, Any]] = []
 
@@ -37,15 +37,15 @@ def page(content: dict[str, Any], clips: dict[str, Any], log: Sequence[dict[str,
         store.append(stored(*clip))
         return len(store) - 1
 
-    models, prompts, made = content["models"], content["prompts"], clips["made"]
-    gallery = [(p, p["made"][-1], number(clip)) for p, clip in zip(prompts, made[-1], strict=True)]
+    models, prompts, clips_by_model = content["models"], content["prompts"], clips["made"]
+    gallery = [(p, p["made"][-1], number(clip)) for p, clip in zip(prompts, clips_by_model[-1], strict=True)]
     captions = [(c, c["said"][-1], number(clip)) for c, clip in zip(content["clips"], clips["true"], strict=True)]
     # The first two held-out prompts and the first free one, every model's motion side by side.
     held_out, free = ([i for i, prompt in enumerate(prompts) if prompt["free"] == kind] for kind in (False, True))
     compared = [
         (
             prompts[i]["text"],
-            [(m, r, number(own[i])) for m, r, own in zip(models, prompts[i]["made"], made, strict=True)],
+            [(m, r, number(own[i])) for m, r, own in zip(models, prompts[i]["made"], clips_by_model, strict=True)],
         )
         for i in [*held_out[:2], *free[:1]]
     ]
@@ -64,8 +64,8 @@ def page(content: dict[str, Any], clips: dict[str, Any], log: Sequence[dict[str,
         gallery=gallery,
         captions=captions,
         compared=compared,
-        questions=[(q["question"], q["truth"], [fold(said) for said in q["said"]]) for q in content["questions"]],
-        captioned=[(c["truth"], None, [fold(said) for said in c["said"]]) for c in content["clips"]],
+        questions=[(q["question"], q["truth"], [fold(answer) for answer in q["said"]]) for q in content["questions"]],
+        captioned=[(c["truth"], None, [fold(answer) for answer in c["said"]]) for c in content["clips"]],
         training={"best_validation_loss": None, **content["training"]},
         speed=_speed(log),
         curve=curve(log),
@@ -74,8 +74,8 @@ def page(content: dict[str, Any], clips: dict[str, Any], log: Sequence[dict[str,
 
 
 def fold(said: dict[str, Any]) -> dict[str, Any]:
-    """What a model said, with "first" and "rest" of its text: an untrained model rambles, and a long text is shown by
-    its first words, the rest on demand.
+    """A model's answer with its text split into "first" and "rest": an untrained model rambles, so the page shows the
+    first words of a long text, and the rest on demand.
     """
     text = said["text"]
     if len(text) <= FOLD * 1.5:
@@ -90,8 +90,8 @@ def _speed(log: Sequence[dict[str, Any]]) -> str:
 
 
 def curve(log: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What an SVG of the loss over minutes is drawn from: every step faint, their running mean strong. Empty where no
-    step was made.
+    """The values for an SVG of the loss over minutes: each step faint, their running mean strong. Empty if there were
+    no steps.
     """
     if not log:
         return {}

@@ -1,4 +1,4 @@
-"""Motion for many prompts: batched, with progress, resumable, with a report that names failures."""
+"""Generation for a file of prompts: batched, with progress, resumable, with a report that names failures."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ _NAME = re.compile(r"[^\W_][\w.-]*")  # a valid file name: no folder, no leading
 
 @dataclass(frozen=True)
 class Prompt:
-    """One motion to generate. id: its file name, without suffix. seed: None draws one, which the report records. plan:
-    notation that the motion must follow; None: the model's own, if it plans.
+    """One motion to generate.
+
+    id: file name without suffix. seconds: duration; None leaves it to the model. seed: None draws one, which the report
+    records. plan: notation that the motion must follow; None lets the model write one, if it plans.
     """
 
     id: str
@@ -96,15 +98,16 @@ def generate_files(
     lock_feet: bool = False,
     plan: Literal[False] | None = None,
 ) -> dict[str, Any]:
-    """Generate `ID.suffix` in the folder for each prompt, and a line of report.jsonl: the prompt with its seed, and the
-    file and its seconds, or the error.
+    """Generate `ID.suffix` in the folder for each prompt, and one line of report.jsonl: the prompt with its seed, and
+    the file and its seconds, or the error.
 
-    Motions already in the report, of the same prompt, model and settings, whose file exists, are kept. Equal seeds give
-    equal motions, as with `MotionLM.generate`.
+    Motions are kept if the report has them for the same prompt, model and settings, and the file exists. Equal seeds
+    give equal motions, as with `MotionLM.generate`.
 
-    load: the model, called once nothing else is to be refused. made_by: see `results.made_by`. plan: of prompts that
-    have none of their own, as `MotionLM.generate` has it. Raises MotionLLMError where the folder is in use, cannot be
-    written, or has the motions of another model.
+    load: returns the model; called only after the input was checked, and not if there is nothing to do. made_by: see
+    `results.made_by`. batch: prompts decoded at once. plan: for prompts that have none of their own, as in
+    `MotionLM.generate`. Returns {"out", "made", "seconds": of the new motions, "kept", "failed": {id: error}}. Raises
+    MotionLLMError where the folder is in use, cannot be written, or holds another model's motions.
     """
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise MotionLLMError(f"{folder} is a file; many prompts need the name of a folder as --out.")
@@ -118,20 +121,20 @@ def generate_files(
         lm = load() if todo else None
         for start in range(0, len(todo), batch):
             assert lm is not None
-            some = [
+            batch_prompts = [
                 p if p.seed is not None else replace(p, seed=secrets.randbelow(2**31))
                 for p in todo[start : start + batch]
             ]
             motions = partial(_generate, lm, sampling=sampling, plan=plan)
-            for prompt, made in zip(some, each(motions, some), strict=True):
+            for prompt, motion in zip(batch_prompts, each(motions, batch_prompts), strict=True):
                 row: dict[str, Any] = {key: value for key, value in asdict(prompt).items() if key != "plan" or value}
                 try:
-                    if isinstance(made, MotionLLMError):
-                        raise made
-                    made = made.lock_feet() if lock_feet else made
-                    made.save(folder / f"{prompt.id}{suffix}")
-                    row |= {"file": f"{prompt.id}{suffix}", "made": made.duration}
-                    seconds += made.duration
+                    if isinstance(motion, MotionLLMError):
+                        raise motion
+                    motion = motion.lock_feet() if lock_feet else motion
+                    motion.save(folder / f"{prompt.id}{suffix}")
+                    row |= {"file": f"{prompt.id}{suffix}", "made": motion.duration}
+                    seconds += motion.duration
                 except MotionLLMError as error:
                     failed[prompt.id] = row["error"] = str(error)
                 report.write(row)
@@ -153,7 +156,7 @@ def _generate(lm: MotionLM, prompts: Sequence[Prompt], sampling: Sampling, plan:
 
 
 def _kept(prompt: Prompt, row: dict[str, Any] | None, folder: Path, suffix: str) -> bool:
-    """Whether the report's last row of this id is of this prompt, and a success."""
+    """Whether the report's last row with this id is a success for this very prompt."""
     if row is None or row.get("file") != f"{prompt.id}{suffix}" or not (folder / row["file"]).is_file():
         return False
     seconds = tuple(row["seconds"]) if isinstance(row.get("seconds"), list) else row.get("seconds")

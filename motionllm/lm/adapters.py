@@ -30,7 +30,7 @@ from motionllm.lm.sampling import Sampling
 log = logging.getLogger(__name__)
 
 FILE, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-LARGEST = 1e6  # largest alpha, and largest absolute weight: no training produces more
+LARGEST = 1e6  # largest alpha and largest absolute weight accepted: no training produces more
 _NAME = re.compile(r"base_model\.model\.([\w.]+)\.(lora_[AB]\.weight|lora_magnitude_vector|token_adapter\.\w+)")
 # PEFT settings without effect when an adapter is loaded.
 _IDLE = {
@@ -132,9 +132,10 @@ def _short(value: object) -> str:
 def load_adapter(
     folder: Path, tensors: dict[str, Any], settings: Adapter, vocab: MotionVocab, base: Any, name: str
 ) -> Any:
-    """A PEFT model: `base`, which has the rows of `vocab`, with the adapter in `folder`. tensors: the result of
-    `read_adapter`. settings: the adapter section of the folder's recipe. name: recorded as the base's name. Raises
-    MotionLLMError where the adapter is of another base.
+    """A PEFT model: `base`, which has the rows of `vocab`, with the adapter in `folder`.
+
+    tensors: the result of `read_adapter`. settings: the adapter section of the folder's recipe. name: recorded as the
+    base's name. Raises MotionLLMError where the adapter belongs to another base.
     """
     from peft import get_peft_model
 
@@ -210,7 +211,7 @@ def put(model: Any, tensors: dict[str, Any]) -> None:
 def _check_config(folder: Path, settings: Adapter, vocab: MotionVocab) -> None:
     from peft import LoraConfig
 
-    given = read_json(folder / FILE, "adapter configuration")
+    config = read_json(folder / FILE, "adapter configuration")
     wanted: dict[str, Any] = {
         "peft_type": "LORA",
         "r": settings.rank,
@@ -219,22 +220,22 @@ def _check_config(folder: Path, settings: Adapter, vocab: MotionVocab) -> None:
         "use_dora": settings.method == "dora",
     }
     for key, value in wanted.items():
-        found = given.get(key, False if value is False else None)
-        if found != value or isinstance(found, bool) != isinstance(value, bool):
+        stored = config.get(key, False if value is False else None)
+        if stored != value or isinstance(stored, bool) != isinstance(value, bool):
             raise MotionLLMError(
-                f"The adapter in {folder} is damaged: {FILE} gives {key} as {str(found)[:50]}, and the recipe beside "
+                f"The adapter in {folder} is damaged: {FILE} gives {key} as {str(stored)[:50]}, and the recipe beside "
                 f"it {value}; copy or train it anew."
             )
     if settings.alpha > LARGEST:
         raise MotionLLMError(f"The adapter in {folder} is damaged: its alpha is {settings.alpha}; train it anew.")
-    rows = given.get("trainable_token_indices")
+    rows = config.get("trainable_token_indices")
     if any(ids != vocab.ids for ids in (rows.values() if isinstance(rows, dict) and rows else [rows])):
         raise MotionLLMError(
             f"The adapter in {folder} is damaged: the rows that {FILE} names are not those of motion_vocab.json; "
             "copy or train it anew."
         )
     known = {field.name: field for field in dataclasses.fields(LoraConfig)}
-    for key, value in given.items():
+    for key, value in config.items():
         if not value or value == "none" or key in wanted or key in _IDLE or key == "trainable_token_indices":
             continue
         if key in known:
@@ -270,17 +271,17 @@ def _damaged(folder: Path) -> Iterator[None]:
     """Turn any exception that PEFT raises over an adapter's files into a MotionLLMError of one sentence."""
     try:
         yield
-    except Exception as error:  # foreign files in a foreign library can raise anything
+    except Exception as error:  # PEFT can raise anything for files it did not write
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise MotionLLMError(f"The adapter in {folder} does not fit its base or is damaged: {first}") from None
 
 
 def share_inputs(model: Any) -> None:
-    """Let LoRA layers read their input as it is, for training in autocast, which casts the adapter's weights instead.
+    """Let LoRA layers read their input uncast, for training in autocast, which casts the adapter's weights instead.
 
-    PEFT casts the input to the adapter's float32, and autocast back: each layer then keeps a copy of its own for the
-    backward pass where queries, keys and values could share one. The loss stays to the last bit (where there is no
-    dropout to round), gradients to the order in which bfloat16 adds them. DoRA layers stay as they are: they compute
+    PEFT casts the input to the adapter's float32, and autocast casts it back: each layer then keeps its own copy for
+    the backward pass where queries, keys and values could share one. The loss is equal to the last bit (without
+    dropout); gradients are equal up to the order in which bfloat16 adds them. DoRA layers are left alone: they compute
     norms in the input's type.
     """
     from peft.tuners.lora import LoraLayer
@@ -291,12 +292,14 @@ def share_inputs(model: Any) -> None:
 
 
 def bare(model: Any) -> Any:
-    """The causal LLM within a PEFT model; one that is none is itself."""
+    """The causal LLM within a PEFT model; any other model is returned itself."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def go_on_from(folder: Path, model: Any, vocab: MotionVocab, recipe: Recipe) -> None:
-    """Load a trained adapter's weights into a fresh one. Raises MotionLLMError where the two are not alike."""
+    """Load a trained adapter's weights into a fresh one. Raises MotionLLMError where vocabulary, base, rank, alpha,
+    method or layers differ.
+    """
     weights.within(folder)
     stored = MotionVocab.load(folder)
     check_base(folder, stored.base, recipe.model.base)
@@ -323,17 +326,19 @@ def go_on_from(folder: Path, model: Any, vocab: MotionVocab, recipe: Recipe) -> 
 
 
 def check_base(folder: Path, wanted: str | None, base: str) -> None:
-    """Raise MotionLLMError where an adapter noted its base's weights, and `base` has others."""
-    found = base_fingerprint(base) if wanted else None
-    if wanted and found and wanted != found:
+    """Raise MotionLLMError where the adapter recorded a fingerprint of its base's weights, and `base` has another."""
+    fingerprint = base_fingerprint(base) if wanted else None
+    if wanted and fingerprint and wanted != fingerprint:
         raise MotionLLMError(
             f"The adapter in {folder} was trained on a base whose weights are {wanted}, but those of {base} are "
-            f"{found}: another revision or another model of the same shape; give the base it was trained on."
+            f"{fingerprint}: another revision or another model of the same shape; give the base it was trained on."
         )
 
 
 def find_adapter(name: str | Path) -> Path:
-    """The adapter folder of a path (an adapter or a run) or of a shipped adapter's name."""
+    """The adapter folder for a path (an adapter or a run) or for a shipped adapter's name. Raises MotionLLMError where
+    there is none.
+    """
     given = Path(name)
     if (given / "adapter").is_dir():
         return given / "adapter"
@@ -341,7 +346,7 @@ def find_adapter(name: str | Path) -> Path:
 
 
 def own_sampling(name: str | Path) -> Sampling:
-    """How motion is drawn by an adapter (a folder, a run or a shipped name) where nothing is said, without loading it.
+    """The default sampling of an adapter (a folder, a run or a shipped name), read from its recipe without loading it.
 
     Raises MotionLLMError where there is no such adapter.
     """

@@ -1,4 +1,6 @@
-"""Ways of decoding: a protocol, and the one with the model's weights in this process. `engines` has the other."""
+"""What decodes for a MotionLM: the `Backend` protocol, and `Local`, with the weights in this process. `engines` has the
+remote one.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ Ability = Literal["likelihoods", "guidance", "plans", "base"]
 
 
 class Backend(Protocol):
-    """What a `MotionLM` decodes with. Of the abilities, `base` is to answer as the base model, without the adapter."""
+    """What a `MotionLM` decodes with. The ability `base` means answering as the base model, without the adapter."""
 
     @property
     def model(self) -> Any:
@@ -30,7 +32,7 @@ class Backend(Protocol):
 
     @property
     def limit(self) -> int:
-        """Tokens that the model takes."""
+        """Context length in tokens."""
 
     def can(self, ability: Ability) -> bool: ...
 
@@ -38,7 +40,9 @@ class Backend(Protocol):
         """Raise MotionLLMError where it lacks the ability."""
 
     def check(self, ids: Sequence[int], motions: Sequence[Sequence[int]]) -> None:
-        """Raise MotionLLMError where a prompt would not be read as it is. motions: the codes of those in it."""
+        """Raise MotionLLMError where the engine would not read the prompt's ids unchanged. motions: the codes of the
+        motions in it.
+        """
 
     def places(
         self, requests: Sequence[Request], sampling: Sampling, *, seed: Seed = None, window: int | None = None
@@ -54,7 +58,7 @@ class Backend(Protocol):
         max_tokens: int = 64,
         seed: Seed = None,
     ) -> list[str]:
-        """See `decoding.texts`; here as text."""
+        """Like `decoding.texts`, but returns text."""
 
     def starts_motion(self, prompt: Sequence[int], stop: int) -> bool:
         """Whether the likeliest opening of a reply is a motion's."""
@@ -75,13 +79,13 @@ class Backend(Protocol):
 
 
 class Local:
-    """A model in this process. tokenizer: the base's own. base: where the base model lies. dtype: of its weights, where
-    they are loaded again.
+    """A model in this process. tokenizer: the base's own. base: path or name to load the base model from. dtype: of the
+    base's weights where it is loaded a second time.
     """
 
     def __init__(self, model: CausalLM, tokenizer: Any, vocab: MotionVocab, base: str, dtype: Dtype) -> None:
         self.model, self.tokenizer, self.vocab, self.base, self.dtype = model, tokenizer, vocab, base, dtype
-        self.base_model: Any = None  # once `without_adapter` needs it beside the merged one
+        self.base_model: Any = None  # loaded when `without_adapter` needs it beside the merged one
         self._spelling: Spelling | None = None
 
     @property
@@ -152,11 +156,11 @@ class Local:
             return
         if self.base_model is None:
             self.base_model, _ = load_base(self.base, self.dtype)
-            self.vocab.attach(self.base_model)  # never drawn from, but decoding looks its rows up
+            self.vocab.attach(self.base_model)  # never sampled, but decoding looks up these rows
             self.base_model.to(next(iter(self.model.parameters())).device)
         yield Local(self.base_model, self.tokenizer, self.vocab, self.base, self.dtype)
 
 
 def longest(config: Any) -> int:
-    """Tokens that a model of this configuration takes; without bound where it knows no positions, as BLOOM's."""
+    """Context length in tokens for this configuration; infinite for models without position limits, like BLOOM."""
     return int(getattr(config.get_text_config(), "max_position_embeddings", None) or sys.maxsize)

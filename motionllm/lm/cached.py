@@ -13,11 +13,11 @@ from torch import Tensor
 from motionllm.language.bases import takes_positions
 from motionllm.lm.stepping import Past, packed
 
-SIDE_BY_SIDE = 32  # prompts that the packed decoder reads at once, of about one length: little is padded
+SIDE_BY_SIDE = 32  # prompts that the packed decoder reads at once, sorted by length to pad little
 
 
 class CausalLM(Protocol):
-    """What of a transformers model with a language-modelling head is used to decode."""
+    """The part of a transformers model with a language-modelling head that decoding uses."""
 
     config: Any
 
@@ -36,8 +36,8 @@ def body_of(model: Any) -> Any:
 class CachedModel:
     """The body of `model` with its cache over prompts (token ids).
 
-    Each prompt is read once, however many replies are drawn for it, and the beginning that all share (the template's)
-    once for all. Shorter prompts are padded between that beginning and the rest.
+    Each prompt is read once, however many replies are drawn for it, and the prefix that all share (the template's) once
+    for all. Shorter prompts are padded between that prefix and the rest.
     """
 
     def __init__(self, model: CausalLM, prompts: Sequence[Sequence[int]]) -> None:
@@ -47,8 +47,8 @@ class CachedModel:
         self.prompts = sorted({tuple(prompt) for prompt in prompts}, key=lambda prompt: (len(prompt), prompt))
         number = {prompt: n for n, prompt in enumerate(self.prompts)}
         self.rows = torch.tensor([number[tuple(prompt)] for prompt in prompts], device=self.device)
-        # commonprefix takes any sequences, not paths alone. The last token of each prompt is never shared: the hidden
-        # state there is what decoding starts from.
+        # commonprefix takes any sequences, not only paths. The last token of each prompt is never shared: decoding
+        # starts from its hidden state.
         shared = commonprefix([prompt[:-1] for prompt in self.prompts]) if len(self.prompts) > 1 else ()  # noqa: RUF071
         self.shared: Sequence[int] = shared
         self.position, self.mask = self._layout([len(prompt) for prompt in prompts])
@@ -82,8 +82,8 @@ class CachedModel:
         return torch.cat(hidden)[self.rows]
 
     def step(self, ids: Tensor, real: Tensor | None = None) -> Tensor:
-        """Read one more token (n,) per row, or several (n, k), of which those that are `real` (n, k), at the end of
-        each row. Returns hidden states (n, d) at the last token of each row.
+        """Read one more token (n,) per row, or several (n, k). real (n, k): 1 for tokens, which stand at the end of
+        each row, and 0 for padding. Returns hidden states (n, d) at the last token of each row.
         """
         ids = ids.reshape(len(ids), -1).to(self.device)
         real = torch.ones_like(ids) if real is None else real.to(ids)
@@ -99,7 +99,7 @@ class CachedModel:
         return hidden
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows (k,) alone."""
+        """Keep only these rows (k,)."""
         rows = rows.to(self.device)
         self.mask, self.position = self.mask[rows], self.position[rows]
         if self.packed:
@@ -108,7 +108,7 @@ class CachedModel:
             self.cache.batch_select_indices(rows)
 
     def _layout(self, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Of prompts of these lengths: the position (n,) that follows each, and the mask (n, longest) of the columns
+        """For prompts of these lengths, the position (n,) that follows each, and the mask (n, longest) of the columns
         that hold a token.
         """
         position = torch.tensor(lengths, device=self.device)
@@ -119,7 +119,7 @@ class CachedModel:
     def _forward(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Any:
         return self.body(
             input_ids=ids,
-            # Without padding there is no mask: attention takes its fast causal path.
+            # Without padding the mask is None, so that attention takes its fast causal path.
             attention_mask=None if mask.all() else mask,
             **({"position_ids": positions} if self.takes_positions else {}),
             past_key_values=cache,

@@ -1,8 +1,8 @@
-"""Decoding under the motion grammar: batched, cached, projecting only on the rows that may follow.
+"""Decoding under the motion grammar: batched, cached, and projecting only on the tokens that may follow.
 
-Inside a motion only codes may follow, of the part of the body whose turn it is, and between steps, after the least
-length, its end; outside, no code may. Outputs are never repaired: what cannot be had raises an error. Notations, which
-a motion may begin with as its plan, have a grammar of their own (`spelling`).
+Inside a motion only codes may follow, those of the body part whose turn it is, and, between steps and past the minimum
+length, the end; outside a motion no code may. Outputs are never repaired: if the constraints cannot be met, this
+raises. Notations, with which a motion may begin as its plan, have a grammar of their own (`spelling`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from motionllm.lm.cached import CachedModel, CausalLM, body_of
 from motionllm.lm.loss import cross_entropy, logits, output_rows
 from motionllm.lm.sampling import GREEDY, Sampling
 
-LONGEST_LOOP = 24  # tokens
-OVERLAP = 12  # steps that a window goes on from
+LONGEST_LOOP = 24  # tokens; longer repetitions in a text reply are not detected
+OVERLAP = 12  # steps kept when the window slides
 
 # An int seeds row i of a batch with (seed, i); or numbers for each row. What a row draws depends on no other row.
 Seed = int | Sequence[tuple[int, ...]] | None
@@ -31,11 +31,11 @@ Seed = int | Sequence[tuple[int, ...]] | None
 class Request:
     """One motion to decode.
 
-    prompt: token ids that open the assistant's turn. min_steps, max_steps: bounds of its length, the given steps
-    included; equal bounds give an exact length, also where tokens are pieces of several codes. given: codes, in whole
-    steps, that it begins with. unconditional: the prompt without its text, for guidance. plan_ids: of the first step
-    that the model is shown and one past the last → token ids of the plan for these, which stand before the codes;
-    `unconditional` has no plan.
+    prompt: token ids that open the assistant's turn. min_steps, max_steps: bounds of the motion's length, including the
+    given steps; equal bounds give an exact length, also where tokens are pieces of several codes. given: codes, in
+    whole steps, that the motion begins with. unconditional: the prompt without its text, for guidance. plan_ids: maps
+    (first step in the window, one past the last) to the token ids of the plan for these steps, which precede the codes;
+    `unconditional` gets no plan.
     """
 
     prompt: Sequence[int]
@@ -49,8 +49,9 @@ class Request:
 class _Batch:
     """The motions of a batch while they are decoded.
 
-    window: the most codes that the model is shown of one. codes: of each motion those that it is shown. n_codes,
-    n_visible (n,): how many codes each motion has, and how many of them are shown. alive (n,): those that go on.
+    window: the maximum number of codes in the model's context per motion. codes: the codes in context, by motion.
+    n_codes, n_visible (n,): the number of codes that each motion has, and that are in context. alive (n,): which
+    motions have not ended.
     """
 
     def __init__(self, requests: Sequence[Request], vocab: MotionVocab, window: int) -> None:
@@ -67,17 +68,17 @@ class _Batch:
         self.allowed = torch.stack([self.vocab.allowed(part) for part in range(parts)])
 
     def full(self) -> bool:
-        """Whether the model can be shown no more of one of the motions that go on."""
+        """Whether the window of a motion that has not ended is full."""
         return bool((self.n_visible[self.alive] >= self.window).any())
 
     def slide(self) -> None:
-        """Show the model the last OVERLAP steps of each motion alone, and what it has of the next step."""
+        """Reduce each motion's context to the last OVERLAP steps and the codes of the step under way."""
         parts = self.vocab.parts
         self.codes = [codes[-OVERLAP * parts - len(codes) % parts :] for codes in self.codes]
         self.n_visible = torch.tensor([len(codes) for codes in self.codes])
 
     def prompts(self, active: Tensor, guided: bool) -> list[list[int]]:
-        """Token ids of these motions as they are now; guided: then of the same without their text."""
+        """Token ids of these motions so far; guided: followed by the same without their text."""
         parts = self.vocab.parts
         conditional, unconditional = [], []
         for i in active.tolist():
@@ -92,7 +93,7 @@ class _Batch:
         return conditional + unconditional
 
     def barred(self, active: Tensor) -> Tensor:
-        """(k, 1 + pieces): whether the end, and each piece, must not come next in these motions."""
+        """(k, 1 + pieces): whether the end, and each piece, is forbidden as the next token of these motions."""
         n_codes = self.n_codes[active]
         barred = ~self.allowed[n_codes % self.vocab.parts]
         barred[n_codes < self.min_codes[active], 0] = True
@@ -101,7 +102,7 @@ class _Batch:
         return barred
 
     def add(self, drawn: Tensor) -> list[tuple[int, ...]]:
-        """Take the tokens (n,) drawn, 0 for the end. Returns the codes that each motion gains."""
+        """Append the drawn tokens (n,), 0 for the end. Returns the codes that each motion gains."""
         self.alive &= drawn > 0
         gained = [
             self.vocab.pieces[token - 1] if alive else ()
@@ -123,7 +124,7 @@ def motions(
     seed: Seed = None,
     window: int | None = None,
 ) -> list[list[int]]:
-    """Codes of one motion for each request, the given ones included. See `places`."""
+    """Codes of one motion for each request, including the given ones. See `places`."""
     codes = [list(request.given) for request in requests]
     for place in places(model, vocab, requests, sampling, seed=seed, window=window):
         for own, gained in zip(codes, place, strict=True):
@@ -141,12 +142,12 @@ def places(
     seed: Seed = None,
     window: int | None = None,
 ) -> Iterator[list[tuple[int, ...]]]:
-    """The codes of the next token of every motion, as soon as it is drawn; none for a motion that has ended. The given
-    codes are not yielded.
+    """Yield the codes of the next token of every motion as soon as it is drawn; () for a motion that has ended. The
+    given codes are not yielded.
 
-    window: the most steps that the model is shown at once; a longer motion goes on from its last OVERLAP steps, as if
-    it had begun with them. Guidance (Ho and Salimans 2022): scores are taken from those after `unconditional` by
-    `sampling.guidance` times the way to those after the prompt.
+    window: the maximum number of steps in the model's context; a longer motion continues from its last OVERLAP steps,
+    as if it had begun with them. Guidance (Ho and Salimans 2022): scores = unconditional + guidance × (conditional −
+    unconditional).
     """
     guided = sampling.guidance != 1
     if guided and not all(request.unconditional for request in requests):
@@ -159,7 +160,7 @@ def places(
     head = output_rows(model, vocab)[1][1:].float()  # the end, then the pieces
     config = model.config.get_text_config()
     drawn = torch.zeros_like(batch.n_codes)
-    active = torch.arange(len(requests))  # the motions that are in the model's cache
+    active = torch.arange(len(requests))  # indices of the motions in the model's cache
     cached = None
     while batch.alive.any():
         if cached is None or batch.full():
@@ -199,8 +200,8 @@ def texts(
     seed: Seed = None,
     loops: bool = False,
 ) -> list[list[int]]:
-    """Ids of a text reply for each prompt, without the `stop` id that ends the turn; no motion id can occur, and
-    unless `loops` may, nothing is said three times in a row (`repeating`).
+    """Ids of a text reply for each prompt, without the `stop` id that ends the turn. No motion id can occur, and unless
+    `loops`, nothing is repeated three times in a row (`repeating`).
     """
     random = generators(seed, len(prompts))
     head = output_rows(model, vocab)[0].float()
@@ -227,10 +228,10 @@ def texts(
 
 
 def repeating(ids: Sequence[int]) -> list[int]:
-    """The ids that would begin to say for the third time in a row what was said twice, two to LONGEST_LOOP tokens long,
-    or a single token for the fifth time (digits are tokens, and numbers have zeros).
+    """Ids that would start a third copy of a sequence of 2 to LONGEST_LOOP tokens that ends `ids` twice in a row, or a
+    fifth copy of a single token (digits are tokens, and numbers have zeros).
 
-    A reply of a small model that begins to repeat itself does so without end: each repetition makes the next likelier.
+    A small model's reply that begins to repeat itself never stops: each repetition makes the next likelier.
     """
     again = [ids[-1]] if len(ids) >= 4 and len(set(ids[-4:])) == 1 else []
     longest = min(LONGEST_LOOP, len(ids) // 2)
@@ -262,7 +263,7 @@ def motion_likelihoods(
     replies: Sequence[Sequence[int]],
     batch: int = 32,
 ) -> list[float]:
-    """Log-likelihood in nats, under the grammar, of motion ids that go on after a prompt that ends within a motion."""
+    """Log-likelihood in nats, under the grammar, of motion ids that continue a prompt which ends within a motion."""
     return [
         -float(cross_entropy(hidden, reply, model, vocab)[0])
         for hidden, reply in _before(model, prompts, replies, batch)
@@ -281,7 +282,7 @@ def _before(
         ids = torch.zeros((len(pairs), length), dtype=torch.long, device=device)
         for i, (prompt, reply) in enumerate(pairs):
             ids[i, : len(prompt) + len(reply)] = torch.tensor([*prompt, *reply])
-        # Padding stands at the end, where a causal model cannot see it from before.
+        # Padding is at the end, so that causal attention never sees it.
         hidden = body(input_ids=ids, use_cache=False).last_hidden_state
         for i, (prompt, reply) in enumerate(pairs):
             place = slice(len(prompt) - 1, len(prompt) + len(reply) - 1)
@@ -289,7 +290,7 @@ def _before(
 
 
 def front_rows(alive: Tensor) -> Tensor:
-    """The rows (k,) that are alive (n,), in an order that moves few: the last ones fill gaps."""
+    """The indices (k,) of alive rows (n,), ordered so that few rows move: the last ones fill gaps."""
     rows = alive.nonzero()[:, 0]
     order = torch.arange(len(rows))
     order[~alive[: len(rows)]] = rows[rows >= len(rows)]
@@ -319,14 +320,14 @@ def draw(scores: Tensor, sampling: Sampling, random: Sequence[np.random.Generato
         shares[shares.cumsum(-1) - shares >= sampling.top_p] = 0
     summed = shares.cumsum(-1)
     at = torch.tensor([[r.random()] for r in random], dtype=torch.double)
-    # The first place whose sum is above the draw: one with a share of nothing is never it.
+    # The first index whose cumulative sum is above the draw, so that a token of probability 0 is never drawn.
     chosen = torch.searchsorted(summed / summed[:, -1:], at, right=True)
     return (chosen if index is None else index.gather(-1, chosen))[:, 0]
 
 
 @torch.inference_mode()
 def starts_motion(model: CausalLM, vocab: MotionVocab, prompt: Sequence[int]) -> bool:
-    """Whether the model would open its reply with a motion rather than with its likeliest word."""
+    """Whether the model would open its reply with a motion: the motion start is likelier than any word."""
     text_rows, motion_rows = output_rows(model, vocab)
     config = model.config.get_text_config()
     hidden = CachedModel(model, [prompt]).start()

@@ -21,7 +21,9 @@ class Description(Prompting):
     """A MotionLM's captions and answers."""
 
     def caption(self, motion: Motion | np.ndarray) -> str:
-        """A sentence that says what the person in the motion does."""
+        """A sentence that says what the person in the motion does. Raises MotionLLMError for a motion that cannot be
+        encoded.
+        """
         return self.caption_batch([motion])[0]
 
     def captions(
@@ -34,42 +36,44 @@ class Description(Prompting):
         top_p: float = 0.95,
         top_k: int = 0,
     ) -> list[str]:
-        """n sentences: first that of `caption`, then n − 1 that are drawn."""
+        """n sentences: first the one of `caption`, then n − 1 sampled ones. seed: None draws others each time. Raises
+        MotionLLMError for n below 1 or sampling out of bounds.
+        """
         if n < 1:
             raise MotionLLMError(f"n is {n}; ask for at least one caption.")
         sampling = Sampling(temperature=temperature, top_p=top_p, top_k=top_k)
         part = self.motion_part(motion)
-        drawn = self.say([self._asking("caption", motion=part)] * (n - 1), sampling, seed=seed) if n > 1 else []
-        return [*self._captions([part]), *drawn]
+        sampled = self.say([self._asking("caption", motion=part)] * (n - 1), sampling, seed=seed) if n > 1 else []
+        return [*self._captions([part]), *sampled]
 
     def caption_batch(self, motions: Sequence[Motion | np.ndarray]) -> list[str]:
-        """One caption a motion (a Motion, joints, or features), decoded side by side.
+        """One caption per motion (a Motion, joints, or features), decoded side by side.
 
-        An adapter that is shown the notation writes one from the codes and one from what is shown; the first of the two
-        that tells the measured notation as well as its own sentence does (`data.asked.tells`) is given, else that
-        sentence.
+        An adapter that is shown the notation writes one caption from the codes and one from what it is shown. The first
+        of the two that covers the measured notation as well as the notation's own sentence does (`data.asked.tells`) is
+        returned; if neither does, that sentence.
         """
         return self._captions([self.motion_part(motion) for motion in motions])
 
-    def _captions(self, shown: Sequence[dict[str, Any]]) -> list[str]:
-        read = [i for i, part in enumerate(shown) if part.get("notation")]
-        also = [{"codes": shown[i]["codes"]} for i in read if "codes" in shown[i]]
-        said = self.say([self._asking("caption", motion=part) for part in (*shown, *also)])
-        from_codes = iter(said[len(shown) :])
-        for i in read:
-            notation = Notation.parse(shown[i]["notation"])
+    def _captions(self, parts: Sequence[dict[str, Any]]) -> list[str]:
+        measured = [i for i, part in enumerate(parts) if part.get("notation")]
+        codes_alone = [{"codes": parts[i]["codes"]} for i in measured if "codes" in parts[i]]
+        texts = self.say([self._asking("caption", motion=part) for part in (*parts, *codes_alone)])
+        from_codes = iter(texts[len(parts) :])
+        for i in measured:
+            notation = Notation.parse(parts[i]["notation"])
             own = notation.sentence()
-            several = [next(from_codes), said[i]] if "codes" in shown[i] else [said[i]]
+            candidates = [next(from_codes), texts[i]] if "codes" in parts[i] else [texts[i]]
             least = tells(own, notation)
-            # "walk" tells as much as "a person walks", and is no sentence.
-            said[i] = next((t for t in several if len(t.split()) > 2 and tells(t, notation) >= least), own)
-        return said[: len(shown)]
+            # More than two words: "walk" covers as much as "a person walks", but is no sentence.
+            texts[i] = next((t for t in candidates if len(t.split()) > 2 and tells(t, notation) >= least), own)
+        return texts[: len(parts)]
 
     def timeline(
         self, motion: Motion | np.ndarray, every: float = 1.0, window: float = 4.0, batch: int = 32
     ) -> list[tuple[float, float, str]]:
-        """(from, to, caption) over a clip of any length: what is done at each `every` seconds, told by the `window`
-        seconds around them; neighbours with one caption are one entry.
+        """(from, to, caption) in seconds over a clip of any length: a caption of the `window` seconds around every
+        `every` seconds; neighbours with equal captions are merged. batch: windows captioned at once.
 
         Raises MotionLLMError for `every` or `window` of less than a step, or a window shorter than `every`.
         """
@@ -89,9 +93,9 @@ class Description(Prompting):
             first, last = round(begin / step), round(begin / step) + round(window / step)
             piece = codes[first * self.vocab.parts : last * self.vocab.parts]
             pieces.append(self._part(piece, features[first * down : last * down]))
-        said = [text for i in range(0, len(pieces), batch) for text in self._captions(pieces[i : i + batch])]
+        captions = [text for i in range(0, len(pieces), batch) for text in self._captions(pieces[i : i + batch])]
         entries: list[tuple[float, float, str]] = []
-        for begin, end, caption in zip(begins.tolist(), [*begins[1:].tolist(), total], said, strict=True):
+        for begin, end, caption in zip(begins.tolist(), [*begins[1:].tolist(), total], captions, strict=True):
             if entries and entries[-1][2] == caption:
                 begin = entries.pop()[0]
             entries.append((begin, end, caption))
@@ -102,10 +106,11 @@ class Description(Prompting):
         return self.ask_batch([motion], [question])[0]
 
     def ask_batch(self, motions: Sequence[Motion | np.ndarray], questions: Sequence[str]) -> list[str]:
-        """One answer for each pair of motion and question, decoded side by side.
+        """One answer per pair of motion and question, decoded side by side.
 
-        An adapter that writes queries (`queries`) answers by them from the measured notation, exactly; what no query
-        asks, and what the notation does not say, it answers in its own words.
+        An adapter that writes queries (`queries`) answers with them from the measured notation, exactly. Questions that
+        no query expresses, or that the notation does not answer, it answers in its own words. Raises MotionLLMError for
+        an empty question.
         """
         if any(not q.strip() for q in questions):
             raise MotionLLMError("The question is empty; ask something about the motion.")
@@ -123,10 +128,10 @@ class Description(Prompting):
         return [next(own) if answer is None else answer for answer in answers]
 
     def answer(self, task: str, **given: Any) -> str:
-        """The answer to any task that is answered in words (`data/tasks.py`), given what its record names:
+        """The answer to any task with a text answer (`data/tasks.py`), from the values that its record names:
         `answer("forecast", beginning=motion)`. A motion is a Motion, joints, or features.
 
-        Raises MotionLLMError for a task that is unknown or answered by motion, and where something else is given.
+        Raises MotionLLMError for a task that is unknown or answered by motion, and where other values are given.
         """
         words = {task.name: task for task in TASKS.values() if task.fill and not task.moves}
         if task not in words:
@@ -140,17 +145,18 @@ class Description(Prompting):
 
     @property
     def queries(self) -> bool:
-        """Whether answers are looked up in the notation: it is `shown`, and the model was trained to write queries of
+        """Whether answers are looked up in the notation: the model is `shown` it, and was trained to write queries of
         it (the task `query`).
         """
         learned = self.recipe.data.tasks.get("query", 0) > 0 and bool(self.templates.tasks.get("query"))
         return learned and self.shown != "codes"
 
     def queried(self, questions: Sequence[str]) -> list[Query]:
-        """What questions ask of a notation; `none` for one whose answer no notation holds. No motion is needed.
+        """The query that each question asks of a notation; `none` for one that no notation can answer. Needs no motion.
 
-        The model writes freely: words that are no query, as "does juggle", are `none` too. Held to valid queries it
-        would name the nearest verb there is. Raises MotionLLMError where it was not trained to (`queries`).
+        The model writes freely, and words that are no query, like "does juggle", become `none` too: if it were
+        restricted to valid queries, it would write the nearest existing verb. Raises MotionLLMError where it was not
+        trained to (`queries`).
         """
         if not questions:
             return []

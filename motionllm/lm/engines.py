@@ -1,15 +1,14 @@
-"""Decoding by an engine elsewhere: the grammar of motion in the terms of an OpenAI-compatible completions endpoint.
+"""Decoding by a remote engine: the grammar of motion in the terms of an OpenAI-compatible completions endpoint.
 
-Two engines are known, and each is told as much of the grammar as it takes:
+Two engines are known, and each is sent as much of the grammar as it accepts:
 
-- `transformers serve` takes a whole generation configuration: every id but codes and end is suppressed, pairs of codes
-  of which the second is not of the part whose turn it is are forbidden, and so is the end within a step. It takes
-  prompts as text alone.
-- vLLM takes `allowed_token_ids`, bounds of the length, and a regular expression for the order of the parts; prompts are
-  ids.
+- `transformers serve` accepts a whole generation configuration: every id but codes and end is suppressed; pairs of
+  codes whose second is of the wrong part are forbidden, and so is the end within a step. Prompts can only be text.
+- vLLM accepts `allowed_token_ids`, bounds of the length, and a regular expression for the order of the parts. Prompts
+  are ids.
 
-Whatever comes back is checked. A reply that is no motion is asked for again, `TRIES` times in all, and then reported:
-none is repaired. Neither engine gives likelihoods of a given reply, so none can be ranked by the model.
+Every reply is checked. One that is no motion is requested again, `TRIES` times in all, and then an error is raised:
+none is repaired. Neither engine returns likelihoods of a given reply, so candidates cannot be ranked by the model.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ from motionllm.lm.backend import Ability, Local
 from motionllm.lm.decoding import OVERLAP, Request, Seed
 from motionllm.lm.sampling import GREEDY, Sampling
 
-KEY = "MOTIONLLM_API_KEY"  # the environment variable that holds the key of an engine which asks for one
-TRIES = 3
+KEY = "MOTIONLLM_API_KEY"  # environment variable with the API key, for engines that require one
+TRIES = 3  # requests per motion before an error is raised
 LACKS: dict[Ability, str] = {
     "likelihoods": "gives no likelihoods to rank by; give best_of=1, a judge, or a plan.",
     "guidance": "offers no guidance; leave it at 1, or load the adapter here.",
@@ -43,11 +42,11 @@ LACKS: dict[Ability, str] = {
     "base": "serves the merged model alone, and words without motion are the base's; ask about a clip, or load the "
     "adapter here.",
 }
-SIDE_BY_SIDE = 16  # requests at a time that vLLM is sent
+SIDE_BY_SIDE = 16  # concurrent requests to vLLM
 
 
-# What a model's generation_config.json may ask for and engines then add to every request, at the value that does
-# nothing: the base's habits are not the adapter's.
+# Settings that engines add to every request from the model's generation_config.json, at their neutral values: the
+# base's sampling defaults do not suit the adapter.
 NEUTRAL = {"repetition_penalty": 1.0, "top_p": 1.0}
 NEUTRAL_PLAIN = NEUTRAL | {
     "top_k": 0,
@@ -63,7 +62,7 @@ NEUTRAL_VLLM = NEUTRAL | {"top_k": -1, "min_p": 0.0, "presence_penalty": 0.0, "f
 
 
 class _Refused(MotionLLMError):
-    """An engine that answers, but with an error. code: HTTP's."""
+    """The engine answered with an error. code: HTTP status."""
 
     def __init__(self, said: str, code: int) -> None:
         super().__init__(said)
@@ -71,13 +70,13 @@ class _Refused(MotionLLMError):
 
 
 class Engine:
-    """A served model, as `motionllm.lm.decoding` is a loaded one.
+    """A served model; the counterpart of `motionllm.lm.decoding` for a loaded one.
 
-    url: up to and without `/v1`. name: of the model there; None: the one that is served. tokenizer: the merged
-    model's own, which has the motion tokens. rows: of the model's output matrix. limit: tokens
-    that it takes. timeout: seconds for one reply.
-    api_key: what the engine asks for as a bearer token; None: that of the environment variable `KEY`, if any. It is
-    sent to this address alone, and stands in no message.
+    url: address of the engine, without `/v1`. name: the model's name there; None takes the one that is served.
+    tokenizer: the merged model's own, which has the motion tokens. rows: number of rows of the model's output matrix.
+    limit: context length in tokens. timeout: seconds for one reply. api_key: bearer token; None takes the environment
+    variable `KEY`, if set. It is sent to this address only, and never appears in a message.
+
     Raises MotionLLMError where nobody answers at the address, or it is not such an engine.
     """
 
@@ -109,7 +108,7 @@ class Engine:
         except _Refused as error:
             if error.code in (401, 403):
                 raise
-            served = {}  # transformers lists its cache of the hub, and fails where there is none
+            served = {}  # transformers lists its hub cache, and fails without one
         except (KeyError, TypeError):
             raise MotionLLMError(f"{self.url} lists no models: it is no OpenAI-compatible engine.") from None
         self.vllm = "vllm" in served.values()
@@ -117,7 +116,7 @@ class Engine:
             raise MotionLLMError(f"{self.url} serves no model {name!r}; it serves {', '.join(served)}.")
         self.name = next(iter(served)) if self.vllm and name is None else name
 
-    # -- what MotionLM asks for: see `backend.Backend` -------------------------------------------------------
+    # -- the protocol `backend.Backend` ----------------------------------------------------------------------
 
     @property
     def model(self) -> Any:
@@ -130,7 +129,7 @@ class Engine:
         raise MotionLLMError(f"{self.url} {LACKS[ability]}")
 
     def check(self, ids: Sequence[int], motions: Sequence[Sequence[int]]) -> None:
-        # The merged model's tokenizer knows the motion tokens, and would find them in a text.
+        # The merged model's tokenizer knows the motion tokens, and would read their names in a text as such.
         n_motion_ids = sum(len(self.vocab.encode(np.asarray(codes))) for codes in motions)
         if sum(i >= self.vocab.text_size for i in ids) != n_motion_ids:
             raise MotionLLMError("The text names motion tokens, which the engine would read as such; leave them out.")
@@ -138,7 +137,7 @@ class Engine:
     def places(
         self, requests: Sequence[Request], sampling: Sampling, *, seed: Seed = None, window: int | None = None
     ) -> Iterator[list[tuple[int, ...]]]:
-        """All at once: an engine's reply is read whole."""
+        """All codes at once, because an engine's reply is read whole."""
         motions = self.motions(requests, sampling, seed=seed, window=window)
         yield [tuple(codes[len(request.given) :]) for codes, request in zip(motions, requests, strict=True)]
 
@@ -167,9 +166,9 @@ class Engine:
         seed: Seed = None,
         window: int | None = None,
     ) -> list[list[int]]:
-        """Codes of one motion for each request, the given ones included: as `decoding.motions`, on the engine.
+        """Like `decoding.motions`, on the engine: codes of one motion for each request, including the given ones.
 
-        Raises MotionLLMError where guidance is asked for, which no engine offers.
+        Raises MotionLLMError for guidance, which no engine offers.
         """
         if sampling.guidance != 1:
             self.require("guidance")
@@ -179,20 +178,20 @@ class Engine:
             request, codes = requests[number], list(requests[number].given)
             min_codes, max_codes = request.min_steps * parts, request.max_steps * parts
             full = window * parts if window else max_codes
-            shown, pieces = codes[-full:] if len(codes) < full else codes[-OVERLAP * parts :], 0
+            visible, pieces = codes[-full:] if len(codes) < full else codes[-OVERLAP * parts :], 0
             while len(codes) < max_codes:
-                room = min(full - len(shown), max_codes - len(codes))
+                room = min(full - len(visible), max_codes - len(codes))
                 least = min(room, max(0, min_codes - len(codes)))
-                start, *ids, _ = self.vocab.encode(np.array(shown, np.int64))
-                first = (len(codes) - len(shown)) // parts
-                last = first + (len(shown) + room) // parts
+                start, *ids, _ = self.vocab.encode(np.array(visible, np.int64))
+                first = (len(codes) - len(visible)) // parts
+                last = first + (len(visible) + room) // parts
                 plan = request.plan_ids(first, last) if request.plan_ids else ()
                 prompt = [*request.prompt, start, *plan, *ids]
                 piece = self._codes(prompt, least, room, [*_pair(seed, number), pieces], sampling)
                 codes += piece
                 if len(piece) < room:
                     break
-                shown, pieces = codes[-OVERLAP * parts :], pieces + 1
+                visible, pieces = codes[-OVERLAP * parts :], pieces + 1
             return codes
 
         return self._all(one, len(requests))
@@ -206,7 +205,7 @@ class Engine:
         max_tokens: int = 64,
         seed: Seed = None,
     ) -> list[str]:
-        """A text reply for each prompt, in which no motion token can be."""
+        """A text reply for each prompt; no motion token can occur in it."""
 
         def one(number: int) -> str:
             wanted = {"max": max_tokens, "min": 0, "stop": stop, "barred": self.vocab.ids}
@@ -215,7 +214,7 @@ class Engine:
         return self._all(one, len(prompts))
 
     def starts_motion(self, prompt: Sequence[int], stop: int) -> bool:
-        """Whether the likeliest opening of a reply is a motion's."""
+        """Whether the most likely first token of a reply is the motion start."""
         barred = [i for i in self.vocab.ids if i != self.vocab.start_id]
         wanted = {"max": 1, "min": 0, "stop": stop, "barred": barred}
         return self._ids(self._complete(prompt, GREEDY, wanted, [0])) == [self.vocab.start_id]
@@ -227,7 +226,7 @@ class Engine:
             return list(workers.map(one, range(count)))
 
     def _codes(self, prompt: list[int], low: int, high: int, seed: list[int], sampling: Sampling) -> list[int]:
-        """`low` to `high` codes, in whole steps, after a prompt that ends within a motion."""
+        """`low` to `high` codes, in whole steps, that continue a prompt which ends within a motion."""
         wanted = {"max": high, "min": low, "stop": self.vocab.end_id, "motion": True}
         why = ""
         for number in range(TRIES if sampling.temperature else 1):
@@ -249,9 +248,9 @@ class Engine:
         )
 
     def _ids(self, text: str) -> list[int]:
-        """Ids of a reply; some decoders put spaces between added tokens."""
-        said = "".join(text.split())
-        return list(self.tokenizer.encode(said, add_special_tokens=False)) if said else []
+        """Token ids of a reply; some decoders put spaces between added tokens."""
+        reply = "".join(text.split())
+        return list(self.tokenizer.encode(reply, add_special_tokens=False)) if reply else []
 
     def _complete(self, prompt: Sequence[int], sampling: Sampling, wanted: dict[str, Any], seed: Sequence[int]) -> str:
         """The text that follows a prompt."""
@@ -320,7 +319,7 @@ class Engine:
             )
             steps = wanted["min"] // self.vocab.parts, wanted["max"] // self.vocab.parts
             body["allowed_token_ids"] = [self.vocab.end_id, self.tokenizer.eos_token_id, *codes.tolist()]
-            # The end is a token of the text, and where the length is not exact the expression has it.
+            # The expression covers the end token too, unless the length is exact.
             end = f"({self.tokenizer.convert_ids_to_tokens(self.vocab.end_id)})?" if steps[0] < steps[1] else ""
             body["structured_outputs"] = {"regex": f"({step}){{{steps[0]},{steps[1]}}}{end}"}
         else:
@@ -331,7 +330,7 @@ class Engine:
         return body
 
     def _written(self, ids: Sequence[int]) -> str:
-        """The text that the engine's tokenizer reads as these ids. Raises MotionLLMError where there is none."""
+        """A text that the engine's tokenizer encodes to exactly these ids. Raises MotionLLMError if there is none."""
         text = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         bos = self.tokenizer.bos_token
         for one in (text, text.removeprefix(bos) if bos else text):
@@ -350,14 +349,14 @@ class Engine:
             with urllib.request.urlopen(request, timeout=self.timeout) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            said = " ".join(error.read(2000).decode("utf-8", "replace").split())[:300]
+            detail = " ".join(error.read(2000).decode("utf-8", "replace").split())[:300]
             if self._key:
-                said = said.replace(self._key, "…")
+                detail = detail.replace(self._key, "…")
             todo = "see that it serves the merged model, and under the name that was given."
             if error.code in (401, 403):
                 todo = f"give {'the right' if self._key else 'its'} key by api_key= or {KEY}."
             raise _Refused(
-                f"{self.url} refused the request ({error.code} {error.reason}): {said or 'no reason given'}; {todo}",
+                f"{self.url} refused the request ({error.code} {error.reason}): {detail or 'no reason given'}; {todo}",
                 error.code,
             ) from None
         except TimeoutError:
@@ -377,7 +376,7 @@ class Engine:
 
 
 def _pair(seed: Seed, number: int) -> list[int]:
-    """What row `number` of a batch is seeded with."""
+    """The seed of row `number` in a batch. Raises MotionLLMError for a negative one."""
     if seed is None:
         return [secrets.randbelow(2**31)]
     pair = (seed, number) if isinstance(seed, int) else seed[number]

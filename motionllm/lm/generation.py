@@ -1,4 +1,4 @@
-"""Motion from text: whole, side by side, best of several, or in pieces while it is drawn."""
+"""Motion from text: whole, batched, best of several, or in pieces while it is decoded."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from motionllm.lm.sampling import BEST_OF, Sampling
 from motionllm.motion import Motion
 from motionllm.motion.agreement import agreement_of
 
-# Texts and motions (codes) made for them → a score each, by which the best is kept.
+# (texts, motions as codes) → one score per motion; the candidate with the highest is kept.
 Judge = Callable[[Sequence[str], Sequence[Sequence[int]]], Sequence[float]]
 
 
 class Generation(Planning):
-    """A MotionLM's motions."""
+    """The part of MotionLM that generates motions."""
 
     def generate(
         self,
@@ -42,24 +42,29 @@ class Generation(Planning):
         judge: Judge | None = None,
         plan: Plan = None,
     ) -> Motion | list[Motion]:
-        """Motion that does what `text` says; a list for n > 1.
+        """Motion that does what `text` says; a list of n motions for n > 1.
 
-        seconds: exact duration to a frame; a pair bounds it; None leaves it to the model. Above `window` seconds the
-        model sees the last of them alone while it goes on. The same seed gives the same motion.
-        temperature: 0 is greedy. top_p, top_k: draw from the likeliest tokens alone. guidance: above 1, away from what
-        the model does without the text, at twice the cost; for adapters trained with `data.drop_text`. best_of: how
-        many are made for each one that is given, which is the one that `judge` scores highest, or else keeps best to
-        the plan (`motion.agreement`), or without a plan the one of which the model would most likely say `text`. What
-        of these five is None is taken from `sampling`, and where that is None from the adapter's own (`self.sampling`:
-        by default temperature 0.8, top_p 0.95, top_k 0 for all, guidance 1 for none, best_of 8, or 1 on an engine
-        without judge and plan).
-        start: a clip that the motion begins with; end: one that it ends with, of several ways to it the one that `end`
-        follows most likely. Both count in `seconds`, come back as the motion tokenizer keeps them, and `end` is where
-        the way to it leads. plan: the notation that the motion is to follow, or its text, which then says the duration
-        too; None: one that the model writes first, where it was trained to (`plans`); False: none. All candidates
-        follow one plan. Raises MotionLLMError for an empty text, a duration not within 0.2 to 60 s or not above that of
-        the clips, `end` without an exact one, guidance of an adapter that has none, or a plan that is no notation, is
-        not as long as `seconds`, or is given to an adapter that follows none.
+        seconds: exact duration, to a frame, or a pair of bounds; None leaves it to the model. Above `window` seconds
+        the model sees only the last of them while it continues. seed: the same seed gives the same motion; None draws
+        one.
+
+        temperature: 0 is greedy. top_p, top_k: draw from the most likely tokens only. guidance: above 1, move away from
+        what the model does without the text, at twice the cost; for adapters trained with `data.drop_text`. best_of:
+        number of candidates per returned motion. The one that `judge` scores highest is returned; without a judge, the
+        one that agrees best with the plan (`motion.agreement`); without a plan, the one of which the model would most
+        likely say `text`. Whichever of these five is None is taken from `sampling`, and if that is None, from the
+        adapter's own (`self.sampling`: by default temperature 0.8, top_p 0.95, top_k 0 for all, guidance 1 for none,
+        best_of 8, or 1 on an engine without judge and plan).
+
+        start: a clip that the motion begins with. end: a clip that it ends with; of several candidates the one is
+        returned that `end` follows most likely. Both count in `seconds`, come back as the motion tokenizer reconstructs
+        them, and `end` is moved to where the generated part arrives. plan: the notation that the motion must follow, or
+        its text, which then also sets the duration; None: the model writes one first if it was trained to (`plans`);
+        False: none. All candidates follow one plan.
+
+        Raises MotionLLMError for an empty text; a duration not within 0.2 to 60 s, or not above that of the clips;
+        `end` without an exact duration; guidance with an adapter not trained for it; a plan that is no notation, does
+        not last `seconds`, or is given to an adapter that follows none.
         """
         if n < 1:
             raise MotionLLMError(f"n is {n}; ask for at least one motion.")
@@ -89,14 +94,14 @@ class Generation(Planning):
         plan: Plan | Sequence[Plan] = None,
     ) -> list[Motion]:
         """One Motion per text, decoded side by side. See `generate`. seed: one for all, or one per text, which then
-        gives what `generate` gives for that text and seed. start, end: a clip for all, or one per text (a Motion,
+        gives what `generate` gives for that text and seed. start, end: one clip for all, or one per text (a Motion,
         joints, features, or codes). plan: one for all, or one per text.
         """
         sampling = (sampling or self.sampling).but(
             temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance, best_of=best_of
         )
-        drawn = drained(self._drawn(texts, seconds, seed, sampling, start=start, end=end, judge=judge, plan=plan))
-        return [self._motion(codes, frames) for codes, frames in drawn]
+        rows = drained(self._drawn(texts, seconds, seed, sampling, start=start, end=end, judge=judge, plan=plan))
+        return [self._motion(codes, frames) for codes, frames in rows]
 
     def generating(
         self,
@@ -109,8 +114,8 @@ class Generation(Planning):
         end: Motion | np.ndarray | None = None,
         plan: Plan = None,
     ) -> Generator[None, None, tuple[Motion, np.ndarray]]:
-        """`generate` for who may change their mind: yields after each step of decoding, and returns the motion and its
-        codes (n,). It ends where it is closed.
+        """Interruptible `generate`: yields after each step of decoding, and returns the motion and its codes (n,).
+        Closing the generator cancels it.
         """
         steps = self._drawn([text], [seconds], seed, sampling or self.sampling, start=start, end=end, plan=plan)
         ((codes, frames),) = yield from steps
@@ -131,19 +136,20 @@ class Generation(Planning):
         plan: Plan = None,
         codes: list[int] | None = None,
     ) -> Iterator[np.ndarray]:
-        """Pieces of joints (k, 22, 3) in metres, as they are made: `Motion` of them all is the clip.
+        """Yield joints (k, 22, 3) in metres while they are decoded; concatenated they make the clip.
 
-        `Representation.finished` makes it the motion that `generate` gives for the same seed and best_of 1; the pieces
-        stand where the motion tokenizer has put them, because the floor is known at the end alone. To have the plan
-        before the frames, ask for it by `plan` and give it here. codes: a list that the codes are put into.
+        `Representation.finished` turns that clip into the motion that `generate` returns for the same seed and best_of
+        1; the pieces are as the motion tokenizer places them, because the floor is known only at the end. To have the
+        plan before the frames, call `plan` and pass it here. codes: a list that receives the codes. Raises what
+        `generate` raises.
         """
         sampling = (sampling or self.sampling).but(temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance)
         self._check_guidance(sampling)
         wanted = self._wanted(plan, 1)
-        given = [] if start is None else self._codes(start).tolist()
-        (order,) = drained(self.planned([self.order(text, seconds, given, [])], wanted, seed, sampling))
+        start_codes = [] if start is None else self._codes(start).tolist()
+        (order,) = drained(self.planned([self.order(text, seconds, start_codes, [])], wanted, seed, sampling))
         places = self.backend.places([order], sampling, seed=seed, window=self._window)
-        return self._pieces(given, places, order.frames, [] if codes is None else codes)
+        return self._pieces(start_codes, places, order.frames, [] if codes is None else codes)
 
     def _drawn(
         self,
@@ -157,12 +163,14 @@ class Generation(Planning):
         judge: Judge | None = None,
         plan: Plan | Sequence[Plan] = None,
     ) -> Generator[None, None, list[tuple[list[int], int | None]]]:
-        """Codes of what `generate_batch` returns, and where each is cut; yields after each step of decoding."""
+        """(codes, number of frames or None) of each motion that `generate_batch` returns; yields after each step of
+        decoding.
+        """
         wanted = self._wanted(plan, len(texts))
         ranks = judge is not None or all(wanted) or self.backend.can("likelihoods")
         best_of = sampling.best_of or (BEST_OF if ranks else 1)
         if not sampling.temperature:
-            best_of = 1  # greedy ones are all the same
+            best_of = 1  # greedy candidates would be equal
         if best_of > 1 and not ranks:
             self.backend.require("likelihoods")
         self._check_guidance(sampling)
@@ -170,30 +178,30 @@ class Generation(Planning):
         lengths = seconds if seconds is not None else [None] * len(texts)
         orders = [self.order(*row) for row in zip(texts, lengths, begins, ends, strict=True)]
         orders = yield from self.planned(orders, wanted, seed, sampling)
-        many = [order for order in orders for _ in range(best_of)]
+        repeated = [order for order in orders for _ in range(best_of)]
         seeds = [(s, i) for s in seed for i in range(best_of)] if isinstance(seed, Sequence) else seed
-        drawn = yield from self._write(many, sampling, seed=seeds)
+        candidates = yield from self._write(repeated, sampling, seed=seeds)
         if best_of > 1:
             after = [codes for codes in ends for _ in range(best_of)]
-            whole = [[*codes, *end] for codes, end in zip(drawn, after, strict=True)]
+            whole = [[*codes, *end] for codes, end in zip(candidates, after, strict=True)]
             scores: Sequence[Any]
             if judge:
-                scores = judge([order.text for order in many], whole)
+                scores = judge([order.text for order in repeated], whole)
             elif any(after) and self.backend.can("likelihoods"):
-                scores = self._follows(many, drawn, after)
+                scores = self._follows(repeated, candidates, after)
             else:
-                scores = self._keeps(many, whole)
-            groups = [range(first, first + best_of) for first in range(0, len(drawn), best_of)]
-            drawn = [drawn[max(group, key=scores.__getitem__)] for group in groups]
-        return [([*codes, *end], order.frames) for codes, end, order in zip(drawn, ends, orders, strict=True)]
+                scores = self._keeps(repeated, whole)
+            groups = [range(first, first + best_of) for first in range(0, len(candidates), best_of)]
+            candidates = [candidates[max(group, key=scores.__getitem__)] for group in groups]
+        return [([*codes, *end], order.frames) for codes, end, order in zip(candidates, ends, orders, strict=True)]
 
     def _pieces(
         self, given: list[int], places: Iterator[list[tuple[int, ...]]], frames: int | None, codes: list[int]
     ) -> Iterator[np.ndarray]:
         decoder, left = self.motion_tokenizer.stream(), frames if frames is not None else sys.maxsize
-        for some in chain([given] if given else [], (drawn for (drawn,) in places)):
-            codes.extend(some)
-            joints = decoder.push(some)[:left]
+        for new_codes in chain([given] if given else [], (gained for (gained,) in places)):
+            codes.extend(new_codes)
+            joints = decoder.push(new_codes)[:left]
             left -= len(joints)
             if len(joints):
                 yield joints
@@ -202,7 +210,7 @@ class Generation(Planning):
             yield joints
 
     def _check_guidance(self, sampling: Sampling) -> None:
-        """Raise MotionLLMError where there is no guidance to be had, and some is asked for."""
+        """Raise MotionLLMError if guidance is asked for and not available."""
         if sampling.guidance == 1:
             return
         self.backend.require("guidance")
@@ -213,8 +221,8 @@ class Generation(Planning):
             )
 
     def _keeps(self, orders: Sequence[Order], motions: Sequence[list[int]]) -> list[tuple[float, float]]:
-        """How well each motion (codes) keeps to its order's plan, and, where there is none or several keep to it alike,
-        the log-likelihood of its text.
+        """(agreement, log-likelihood) of each motion (codes): how well it follows its order's plan, 0 without one; and,
+        only for motions that tie in this, how likely the model describes it by its text, in nats.
         """
         agreement = [0.0] * len(orders)
         for i, order in enumerate(orders):
@@ -229,7 +237,7 @@ class Generation(Planning):
         return [(score, likelihoods[i]) for i, score in enumerate(agreement)]
 
     def _says(self, orders: Sequence[Order], motions: Sequence[list[int]]) -> list[float]:
-        """Log-likelihood, in nats, that the model describes each motion (codes) by its order's text."""
+        """Log-likelihood in nats that the model describes each motion (codes) by its order's text."""
         prompts = [self._prompt(self._asking("caption", motion=np.array(codes))) for codes in motions]
         replies = [
             self.tokenizer.encode(order.text, add_special_tokens=False, split_special_tokens=True) for order in orders
@@ -237,12 +245,12 @@ class Generation(Planning):
         return self.backend.likelihoods(prompts, replies)
 
     def _follows(self, orders: Sequence[Order], motions: Sequence[list[int]], ends: Sequence[list[int]]) -> list[float]:
-        """Log-likelihood, in nats, that each motion (codes) goes on to its end (codes)."""
+        """Log-likelihood in nats that each motion (codes) is continued by its end (codes)."""
         parts, prompts = self.vocab.parts, []
         for order, codes in zip(orders, motions, strict=True):
-            shown = codes[-self._window * parts :]
-            start, *ids, _ = self.vocab.encode(np.array(shown))
-            first, last = (len(codes) - len(shown)) // parts, len(codes) // parts
+            visible = codes[-self._window * parts :]
+            start, *ids, _ = self.vocab.encode(np.array(visible))
+            first, last = (len(codes) - len(visible)) // parts, len(codes) // parts
             prompts.append([*order.prompt, start, *(order.plan_ids(first, last) if order.plan_ids else ()), *ids])
         replies = [self.vocab.encode(np.array(codes))[1:-1] for codes in ends]
         return self.backend.motion_likelihoods(prompts, replies)

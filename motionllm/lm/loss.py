@@ -3,7 +3,7 @@
 Unsupervised positions are dropped before the output projection. Logits of text positions, as wide as the vocabulary,
 are computed in chunks, once for the loss and once for its gradient. At motion positions the softmax runs over the
 motion rows that the grammar allows there (codes of the part whose turn it is, and the end between steps), as in
-decoding; elsewhere over the base's own rows and the motion start.
+decoding; elsewhere it runs over the base's own rows and the motion start.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from motionllm.language.vocab import MotionVocab
 
-# Text positions whose logits over the whole vocabulary are in memory at once. Few on a CPU: less memory in the same
+# Number of text positions whose full-vocabulary logits are in memory at once. Few on a CPU: less memory in the same
 # time. More on a GPU, where each chunk casts the output matrix again.
 CHUNK_ON_CPU, CHUNK = 64, 1024
 
@@ -61,7 +61,7 @@ def logits(hidden: Tensor, rows: Tensor, config: Any) -> Tensor:
 
 
 class _Projection(torch.autograd.Function):
-    """hidden (n, d) float32 × frozen rows (V, d) of a smaller type → (n, V) float32.
+    """hidden (n, d) float32 × frozen rows (V, d) of a narrower type → (n, V) float32.
 
     The rows are cast block by block: otherwise autograd would keep a float32 copy of the output matrix, 0.1 GiB for
     SmolLM2 and 3.4 GiB for Gemma-2-9B.
@@ -109,7 +109,7 @@ def token_losses(
     at_motion = (targets == vocab.end_id) | (
         (targets >= vocab.first_id) & (targets < vocab.first_id + len(vocab.pieces))
     )
-    # Among the motion rows: start 0, end 1, piece p at 2 + p.
+    # Order of the motion rows: start 0, end 1, piece p at 2 + p.
     place = torch.where(targets == vocab.end_id, 1, targets - vocab.first_id + 2)[at_motion]
     text_targets = torch.where(targets == vocab.start_id, vocab.text_size, targets)[~at_motion]
     if motion == "rows":

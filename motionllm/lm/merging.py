@@ -20,7 +20,7 @@ from motionllm.language.bases import load_model, load_tokenizer
 from motionllm.language.vocab import MotionVocab, tied
 from motionllm.lm.model import MotionLM
 
-# Largest difference of logits that is accepted; bfloat16 rounds a logit of 20 to eighths, and rounds in every layer.
+# Largest accepted difference of logits; bfloat16 rounds a logit of 20 to eighths, and rounds in every layer.
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.6}
 
 

@@ -18,17 +18,17 @@ from motionllm.lm.sampling import Sampling
 from motionllm.motion import Motion, grammar
 from motionllm.motion.notation import Notation
 
-LONGEST = 60.0  # seconds of motion generated in one go
-MARGIN = 0.3  # seconds between what is kept of a motion that is changed and what is made anew
-LEAST = 0.5  # seconds that are worth keeping
-PLANS = 4  # drawn for one that is followed
-PLANNING = 1  # besides a motion's own numbers, in the seed of its plan
+LONGEST = 60.0  # seconds of motion generated in one call
+MARGIN = 0.3  # seconds regenerated on either side of a change
+LEAST = 0.5  # seconds; shorter unchanged parts are regenerated too
+PLANS = 4  # candidate plans per plan that is followed
+PLANNING = 1  # added to a motion's seed for its plan, so that the two draw different numbers
 
-# What a motion is to follow: a notation or its text; None: what the model writes, if it was trained to; False: none.
+# The plan of a motion: a notation or its text; None: the model writes one, if it was trained to; False: none.
 Plan = Notation | str | bool | None
-# Exactly so long, or within bounds; None leaves it to the model.
+# Duration: exact, or (least, most); None leaves it to the model.
 Seconds = float | tuple[float, float] | None
-# A clip for all rows, or one for each.
+# One clip for all rows, or one per row.
 Clips = Motion | np.ndarray | Sequence[Motion | np.ndarray] | None
 
 
@@ -43,8 +43,11 @@ def parse_seconds(text: str) -> Seconds:
 
 @dataclass(frozen=True)
 class Order(decoding.Request):
-    """A request with what was asked for. text: what the person does. frames: the motion is cut to so many, or None.
-    seconds: asked for. after: steps of the clip that it ends with, which no bound counts. plan: that it follows.
+    """A request with the user's input that it came from.
+
+    text: what the person does. frames: length that the motion is cut to, or None. seconds: the duration asked for.
+    after: steps of the clip that the motion ends with; min_steps and max_steps do not include them. plan: the notation
+    it follows, or None.
     """
 
     text: str = ""
@@ -55,7 +58,7 @@ class Order(decoding.Request):
 
 
 class Planning(Prompting):
-    """A MotionLM's plans."""
+    """The part of MotionLM that writes and changes plans."""
 
     @property
     def plans(self) -> bool:
@@ -65,7 +68,7 @@ class Planning(Prompting):
 
     @property
     def plans_first(self) -> bool:
-        """Whether it does so where nothing is said of a plan (`data.notation.first`)."""
+        """Whether it does so by default (`data.notation.first`), where plan is None."""
         return self.plans and self.recipe.data.notation.first and self.backend.can("plans")  # type: ignore[union-attr]
 
     def plan(
@@ -82,8 +85,8 @@ class Planning(Prompting):
     ) -> Notation:
         """The plan that `generate` begins with for the same text, seconds, seed, sampling and start.
 
-        Given to `generate` or `stream` with these, the motion is the one that they make without it. Raises what
-        `generate` raises, and MotionLLMError where the adapter was not trained to plan.
+        Passing it to `generate` or `stream` with the same arguments gives the same motion as leaving it out. Raises
+        what `generate` raises, and MotionLLMError where the adapter was not trained to plan.
         """
         sampling = (sampling or self.sampling).but(temperature=temperature, top_p=top_p, top_k=top_k)
         return drained(self.planning(text, seconds, seed, sampling=sampling, start=start))
@@ -97,7 +100,7 @@ class Planning(Prompting):
         sampling: Sampling | None = None,
         start: Motion | np.ndarray | None = None,
     ) -> Generator[None, None, Notation]:
-        """`plan` for who may change their mind: yields after each token. It ends where it is closed."""
+        """Interruptible `plan`: yields after each token. Closing the generator cancels it."""
         wanted = self._wanted(True, 1)
         order = self.order(text, seconds, self._clips(start, 1)[0], [])
         (order,) = yield from self.planned([order], wanted, seed, sampling or self.sampling)
@@ -106,13 +109,13 @@ class Planning(Prompting):
 
     @property
     def edits(self) -> bool:
-        """Whether the model was trained to change a plan by what a person says (the task `edit`)."""
+        """Whether the model was trained to change a plan by a user's request (the task `edit`)."""
         learned = self.recipe.data.tasks.get("edit", 0) > 0 and bool(self.templates.tasks.get("edit"))
         return learned and self.plans and self.backend.can("plans")
 
     def changes(self, plans: Sequence[Notation], requests: Sequence[str]) -> list[str]:
-        """What requests in a person's words ("the other hand", "then sit down") come to, for motions with these plans:
-        each a change as `data.changes` has them, or one of its OTHERWISE.
+        """Translate requests in a user's words ("the other hand", "then sit down") for motions with these plans: each
+        to a change as `data.changes` defines them, or to one of its OTHERWISE.
 
         Raises MotionLLMError where the adapter was not trained to (`edits`), or a request is empty.
         """
@@ -123,33 +126,33 @@ class Planning(Prompting):
             )
         if any(not request.strip() for request in requests):
             raise MotionLLMError("The request is empty; say what is to be changed.")
-        asked = [
+        conversations = [
             self._asking("edit", plan=summary(plan), request=request.strip())
             for plan, request in zip(plans, requests, strict=True)
         ]
-        return self.say(asked)
+        return self.say(conversations)
 
     def replan(
         self, plan: Notation, change: str, seed: int | None = None, *, sampling: Sampling | None = None
     ) -> Notation:
-        """The plan after a change; what it adds is planned as the motion of a text is, by seed and sampling.
+        """The plan after a change; what the change adds is planned like the motion of a text, by seed and sampling.
 
-        Raises MotionLLMError for what is no change, or cannot be made of this motion.
+        Raises MotionLLMError for a text that is no change, or one that cannot be applied to this plan.
         """
         return drained(self.replanning(plan, change, seed, sampling=sampling))
 
     def replanning(
         self, plan: Notation, change: str, seed: int | None = None, *, sampling: Sampling | None = None
     ) -> Generator[None, None, Notation]:
-        """`replan` for who may change their mind: yields after each token. It ends where it is closed."""
+        """Interruptible `replan`: yields after each token. Closing the generator cancels it."""
         text, more = added(change), Notation(0.2, ("standing", "standing"))
         if text:
             more = yield from self.planning(text, None, seed, sampling=sampling)
         return changed(plan, change, lambda _: more)
 
     def kept(self, old: Notation, new: Notation, codes: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Of the codes (n,) of a motion those that it begins with and those that it ends with by its old plan as by its
-        new one, up to MARGIN seconds from what changes; None where that is less than LEAST seconds, or nothing changes.
+        """The codes at the beginning and at the end of a motion (n,) that its old and new plan share, up to MARGIN
+        seconds from what changes; None where that is less than LEAST seconds, or nothing changes.
         """
         rate, parts = self.motion_tokenizer.steps_per_second, self.motion_tokenizer.parts
         first, last = (int(max(0.0, seconds - MARGIN) * rate) for seconds in shared(old, new))
@@ -160,7 +163,7 @@ class Planning(Prompting):
         return codes[: first * parts] if first else None, codes[len(codes) - last * parts :] if last else None
 
     def _clips(self, clip: Clips, rows: int) -> list[list[int]]:
-        """The codes of a clip for each of the rows; none where there is no clip."""
+        """The codes of the clip for each row; empty where there is no clip."""
         if clip is None:
             return [[]] * rows
         return (
@@ -170,7 +173,9 @@ class Planning(Prompting):
         )
 
     def order(self, text: str, seconds: Seconds, given: Sequence[int], rest: Sequence[int]) -> Order:
-        """What is to be decoded for a text, between codes given and codes it ends with. Raises what `generate` does."""
+        """The request for a text, between the codes that the motion begins with (`given`) and ends with (`rest`).
+        Raises what `generate` does.
+        """
         if not text.strip():
             raise MotionLLMError("The text is empty; say what the person does.")
         low, high = _bounds(seconds)
@@ -213,21 +218,23 @@ class Planning(Prompting):
         )
 
     def _wanted(self, plan: Plan | Sequence[Plan], rows: int) -> list[Notation | bool]:
-        """For each row the plan given, or whether the model writes one. Raises MotionLLMError for a plan that cannot be
-        had, or is no notation.
+        """For each row its plan, or whether the model writes one. Raises MotionLLMError for a text that is no notation,
+        or where the model cannot follow or write plans.
         """
-        asked = [plan] * rows if plan is None or isinstance(plan, Notation | str | bool) else list(plan)
-        if len(asked) != rows:
-            raise MotionLLMError(f"{len(asked)} plans were given for {rows} texts; give one for all, or one a text.")
-        if any(one is not None and one is not False for one in asked) and not self.plans:
+        row_plans = [plan] * rows if plan is None or isinstance(plan, Notation | str | bool) else list(plan)
+        if len(row_plans) != rows:
+            raise MotionLLMError(
+                f"{len(row_plans)} plans were given for {rows} texts; give one for all, or one a text."
+            )
+        if any(one is not None and one is not False for one in row_plans) and not self.plans:
             raise MotionLLMError(
                 "This adapter was not trained to follow a plan: leave the plan out, or train with data.notation.plan."
             )
-        if True in asked:
+        if True in row_plans:
             self.backend.require("plans")
         own = self.plans_first
         wanted: list[Notation | bool] = []
-        for one in asked:
+        for one in row_plans:
             one = Notation.parse(one) if isinstance(one, str) else own if one is None else one
             if isinstance(one, Notation) and not 0.2 <= one.seconds <= LONGEST:
                 raise MotionLLMError(
@@ -244,15 +251,15 @@ class Planning(Prompting):
         sampling: Sampling,
         tries: int = PLANS,
     ) -> Generator[None, None, list[Order]]:
-        """The orders, each with the plan that is wanted, with a pause after each token. Where none is given, up to
-        `tries` are drawn, and the first is taken that has most of what the text asks (`data.asked`).
+        """The orders, each with its plan; yields after each token. Where the model writes the plan, up to `tries` are
+        drawn, and the first is taken that covers most of what the text asks for (`data.asked`).
         """
         plans: list[Notation | None] = [one if isinstance(one, Notation) else None for one in wanted]
         own = [i for i, one in enumerate(wanted) if one is True]
         if own:
             asks = {i: asked(orders[i].text) for i in own}
             rows = [(i, n) for i in own for n in range(tries if asks[i] and sampling.temperature else 1)]
-            # Of the request alone, so that it is the same in any batch, and none of those of its motions.
+            # From the request alone, so that a plan is the same in any batch, and differs from its motions' seeds.
             seeds: Any = None
             if seed is not None:
                 each = [(seed[i], 0) if isinstance(seed, Sequence) else (seed, i) for i, _ in rows]
@@ -270,8 +277,8 @@ class Planning(Prompting):
         ]
 
     def _blank(self, order: Order) -> grammar.Writing:
-        """A plan of an order, of which nothing is written: as long as the motion is to be, and no longer than there is
-        room for.
+        """The state of a plan not yet begun: bounded to the duration of the motion, and to the number of lines that the
+        context has room for.
         """
         rate, fps = self.motion_tokenizer.steps_per_second, self.motion_tokenizer.fps
         if order.frames is not None:
@@ -292,8 +299,8 @@ class Planning(Prompting):
         return grammar.begin(low, high, (room - first - len(grammar.END)) // line)
 
     def following(self, order: Order, plan: Notation) -> Order:
-        """An order that follows a plan, as long as it. Raises MotionLLMError where it is to be longer or shorter, or
-        the base model cannot take as much.
+        """The order with this plan, and with the plan's duration. Raises MotionLLMError where another duration was
+        asked for, or the base model's context is too short.
         """
         low, high = _bounds(order.seconds)
         if low is not None and high is not None and not low - 0.051 <= plan.seconds <= high + 0.051:
@@ -320,7 +327,7 @@ class Planning(Prompting):
         rate = self.motion_tokenizer.steps_per_second
 
         def plan_ids(first: int, last: int) -> Sequence[int]:
-            """Of motions longer than the model has seen, the part of the plan that belongs to the steps shown."""
+            """The whole plan or, for motions longer than the model's window, the part that belongs to these steps."""
             if first == 0 and last >= order.max_steps:
                 return ids
             return self.renderer.notation(str(plan.between(first / rate, last / rate)))

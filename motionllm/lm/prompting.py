@@ -1,4 +1,4 @@
-"""What a MotionLM is made of, and how conversations and motions become prompts and come back."""
+"""What a MotionLM consists of; conversations and motions to prompts, and replies back to motions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 def drained(steps: Generator[None, None, T]) -> T:
-    """What a generator returns, without a pause."""
+    """Run a generator to its end and return its result."""
     while True:
         try:
             next(steps)
@@ -58,7 +58,7 @@ class Prompting:
         self.motion_tokenizer, self.templates, self.recipe = motion_tokenizer, templates, recipe
         self.renderer = Renderer(tokenizer, vocab, recipe.data.system)
         self.shown: Shown = "both" if recipe.data.notation and recipe.data.notation.read else "codes"
-        self.sampling = sampling_of(recipe)  # where a caller says nothing
+        self.sampling = sampling_of(recipe)  # defaults where a call gives none
 
     @property
     def model(self) -> Any:
@@ -67,11 +67,13 @@ class Prompting:
 
     @property
     def window(self) -> float:
-        """Seconds of the longest motion that the model sees at once: its recipe's, or those of its features' data."""
+        """Duration in seconds of the longest motion that fits the model's context as trained: the recipe's, or that of
+        its features' data.
+        """
         return self.recipe.data.window or self.motion_tokenizer.representation.longest
 
     def notation(self, motion: Motion | np.ndarray) -> Notation:
-        """What is measured on a motion. Raises MotionLLMError for one of under 5 frames, or without 22 joints."""
+        """The notation measured on a motion. Raises MotionLLMError for one of under 5 frames, or without 22 joints."""
         features = self.motion_tokenizer.features(motion)
         if self.motion_tokenizer.skeleton is not HUMANML3D:
             raise MotionLLMError("Motion is measured on 22 joints, and this adapter's has KIT-ML's 21.")
@@ -87,13 +89,13 @@ class Prompting:
         return self.motion_tokenizer.steps(self.window)
 
     def _asking(self, task: str, **values: Any) -> list[Message]:
-        """The question of a task, in its first phrasing. values: by placeholder, those that the phrasing holds."""
+        """The question of a task, in its first phrasing. values: for the phrasing's placeholders, by name."""
         return conversation(self.templates.phrasings(task)[0], values, answered=False)
 
     def _prompt(self, messages: Sequence[Message], steps: int = 0, renderer: Renderer | None = None) -> list[int]:
-        """Ids that open the assistant's turn, with room for a reply of `steps` of motion.
+        """Token ids that open the assistant's turn. steps: length of the motion in the reply, which must also fit.
 
-        Raises MotionLLMError where the base model cannot take so much.
+        Raises MotionLLMError where both exceed the base model's context.
         """
         ids = (renderer or self.renderer)(messages, reply=True).ids
         motions = [
@@ -111,10 +113,12 @@ class Prompting:
         return ids
 
     def _codes(self, motion: Motion | np.ndarray, whole: bool = True) -> np.ndarray:
-        """motion: codes are taken as they are. whole: the model is to see them all at once."""
+        """The codes (n,) of a motion; codes are returned as they are. whole: warn if it is far longer than the motions
+        the model was trained on. Raises MotionLLMError for invalid codes.
+        """
         if isinstance(motion, np.ndarray) and motion.ndim == 1 and motion.dtype.kind in "iu":
             codes = motion
-            self.motion_tokenizer.decode_features(codes[: self.vocab.parts])  # raises for what is none
+            self.motion_tokenizer.decode_features(codes[: self.vocab.parts])  # raises for invalid codes
         else:
             codes = self.motion_tokenizer.encode(motion)
         seconds = len(codes) / self.motion_tokenizer.codes_per_second
@@ -123,12 +127,12 @@ class Prompting:
         return codes
 
     def motion_part(self, motion: Motion | np.ndarray) -> dict[str, Any]:
-        """What a motion part holds of a motion that is given."""
+        """The content of a motion part of a message, for a motion."""
         features = self.motion_tokenizer.features(motion)
         return self._part(self._codes(features), features)
 
     def _part(self, codes: np.ndarray, features: np.ndarray) -> dict[str, Any]:
-        """codes (n,), features (T, dim) of one motion → {"codes", "notation"} as far as they are `shown`."""
+        """codes (n,), features (T, D) of one motion → {"codes", "notation"}, whichever are `shown`."""
         if self.shown == "codes":
             return {"codes": codes}
         if not self.recipe.data.notation:
@@ -145,11 +149,11 @@ class Prompting:
     def _write(
         self, requests: Sequence[decoding.Request], sampling: Sampling, *, seed: decoding.Seed = None
     ) -> Generator[None, None, list[list[int]]]:
-        """Codes of motions, the given ones included; yields after each step of decoding."""
+        """Codes of motions, including the given ones; yields after each step of decoding."""
         motions = [list(request.given) for request in requests]
         for place in self.backend.places(requests, sampling, seed=seed, window=self._window):
-            for codes, drawn in zip(motions, place, strict=True):
-                codes.extend(drawn)
+            for codes, gained in zip(motions, place, strict=True):
+                codes.extend(gained)
             yield
         return motions
 
@@ -161,7 +165,7 @@ class Prompting:
         seed: decoding.Seed = None,
         max_tokens: int = 64,
     ) -> list[str]:
-        """A text reply to each conversation."""
+        """A text reply to each conversation. Raises MotionLLMError where one exceeds the base model's context."""
         prompts = [self._prompt(c) for c in conversations]
         replies = self.backend.texts(prompts, self._stop, sampling, max_tokens=max_tokens, seed=seed)
         return [text.strip() for text in replies]

@@ -21,7 +21,7 @@ from motionllm.runs.run import Log, on_full_disk
 
 
 class Results:
-    """rows: {id: its last line} of earlier results. See `results`."""
+    """rows: {id: its last line} of the results in the file. See `results`."""
 
     def __init__(self, path: Path, made_by: Mapping[str, Any]) -> None:
         self.path, self.made_by = path, dict(made_by)

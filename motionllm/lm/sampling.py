@@ -7,17 +7,17 @@ from typing import TypedDict
 
 from motionllm.errors import MotionLLMError
 
-BEST_OF = 8  # motions made for each one that is given
+BEST_OF = 8  # candidates per returned motion
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """temperature: 0 is greedy. top_p: draw from the likeliest tokens that make up this share. top_k: draw from so many
-    of the likeliest; 0: from all. guidance: of motions, the weight of classifier-free guidance (Ho and Salimans 2022);
-    1 is none, above it motions keep closer to their text. best_of: motions made for each one that is given; None:
-    BEST_OF where they can be ranked, else 1.
+    """temperature: 0 is greedy. top_p: draw from the most likely tokens that make up this share. top_k: draw from this
+    many of the most likely; 0 is all. guidance: weight of classifier-free guidance for motions (Ho and Salimans 2022);
+    1 is none, above it motions follow their text more closely. best_of: candidates per returned motion; None is BEST_OF
+    where they can be ranked, else 1.
 
-    A seed is no part of it: an adapter's recipe keeps its own sampling, and each call has another seed. Raises
+    The seed is not part of it: an adapter's recipe keeps its sampling, and each call has another seed. Raises
     MotionLLMError for a number out of bounds.
     """
 
@@ -39,16 +39,16 @@ class Sampling:
             raise MotionLLMError(f"best_of is {self.best_of}; at least one motion is made for each that is given.")
 
     def but(self, **options: object) -> Sampling:
-        """The same with those options that are not None. Raises MotionLLMError for a number out of bounds."""
-        given = {name: value for name, value in options.items() if value is not None}
-        return replace(self, **given) if given else self  # type: ignore[arg-type]
+        """A copy with those options that are not None. Raises MotionLLMError for a number out of bounds."""
+        changed = {name: value for name, value in options.items() if value is not None}
+        return replace(self, **changed) if changed else self  # type: ignore[arg-type]
 
 
 GREEDY = Sampling(temperature=0.0, top_p=1.0)
 
 
 class Options(TypedDict, total=False):
-    """`Sampling` as keywords of a call; None, as leaving out, takes the caller's default."""
+    """`Sampling` as keyword arguments; None, or leaving one out, takes the caller's default."""
 
     temperature: float | None
     top_p: float | None

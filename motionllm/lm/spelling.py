@@ -22,19 +22,19 @@ from motionllm.motion.grammar import Writing, words
 class Spelling:
     """The tokens of a tokenizer that a notation can be written with.
 
-    ids: of these tokens, all of the base's own below `text_size`; none is a control token. Raises MotionLLMError where
-    there are characters that none of them writes.
+    ids: these tokens, all of them the base's own below `text_size`, none a control token. texts: their characters.
+    Raises MotionLLMError where a character of notations has no token.
     """
 
     def __init__(self, tokenizer: Any, text_size: int) -> None:
         known = words()
         characters = {*known, *"0123456789.-,/\n"}
         special = {one for one, token in tokenizer.added_tokens_decoder.items() if token.special}
-        barred = special.union(tokenizer.all_special_ids)  # others that were added may be blank lines, as Gemma's are
-        # As vocabularies of bytes and of sentencepiece write them, the latter with single bytes for what it lacks.
+        barred = special.union(tokenizer.all_special_ids)  # other added tokens may be blank lines, like Gemma's
+        # As byte-level and sentencepiece vocabularies spell them, the latter with single bytes for missing characters.
         byte_tokens = {f"<0x{ord(one):02X}>": one for one in characters}
         spaces = str.maketrans({"Ġ": " ", "▁": " ", "Ċ": "\n"})
-        before = "\n0"  # a tokenizer may leave out the space that a text begins with
+        before = "\n0"  # a tokenizer may drop the space at the start of a text
         anchor = tokenizer.encode(before, add_special_tokens=False)
         plain = {"clean_up_tokenization_spaces": False}
         n_anchor = len(tokenizer.decode(anchor, **plain))
@@ -42,7 +42,7 @@ class Spelling:
         self.texts: list[str] = []
         for token_id, token in enumerate(tokenizer.convert_ids_to_tokens(list(range(text_size)))):
             token = byte_tokens.get(token) or (token or "").translate(spaces)
-            # A cheap test first: most tokens are words that are in no notation.
+            # A cheap test first: most tokens are words that no notation has.
             if (
                 token_id in barred
                 or not token
@@ -58,7 +58,7 @@ class Spelling:
                 f"The base model's tokenizer has no token for {sorted(missing)}, so no notation can be written; "
                 "choose another base."
             )
-        # {character: the same of what follows; "": numbers of the tokens that end here}
+        # A trie: {character: subtree; "": indices of the tokens that end here}
         self._tree: dict[str, Any] = {}
         self._breaks = [n for n, text in enumerate(self.texts) if "\n" in text]
         for number, text in enumerate(self.texts):
@@ -70,7 +70,7 @@ class Spelling:
         self._cache: dict[tuple[object, ...], list[int]] = {}
 
     def allowed(self, writing: Writing) -> list[int]:
-        """Numbers, in `ids`, of the tokens that may follow."""
+        """Indices into `ids` of the tokens that may follow."""
         if (numbers := self._cache.get(writing.key)) is None:
             if len(self._cache) > 20_000:
                 self._cache.clear()
@@ -78,7 +78,7 @@ class Spelling:
         return [*numbers, *(n for n in self._breaks if writing.after(self.texts[n]) is not None)]
 
     def forced(self, writing: Writing) -> int | None:
-        """The number of the token that must follow, whatever is drawn: all that may are beginnings of it, and no other
+        """Index of the token that must follow, whatever is drawn: all allowed tokens are prefixes of it, and no other
         character may stand there. None where there is a choice.
         """
         numbers = self.allowed(writing)
@@ -105,10 +105,11 @@ def notations(
     *,
     seed: Seed = None,
 ) -> Generator[None, None, list[str]]:
-    """A notation for each prompt, with the blank line that ends it; yields after each token that is drawn.
+    """A notation for each prompt, with the blank line that ends it; yields after each drawn token.
 
-    prompts: token ids that open the motion. begun: what is asked of each notation (`grammar.begin`). Each token is held
-    to the grammar, so that `Notation.parse` reads all of it; what must follow is written without a draw.
+    prompts: token ids that open the motion. begun: the initial state of each notation, with its bounds
+    (`grammar.begin`). Each token is restricted to the grammar, so that `Notation.parse` reads every result; forced
+    tokens are written without a draw.
     """
     random = generators(seed, len(prompts))
     head = output_rows(model, vocab)[0][spelling.ids].float()
@@ -116,7 +117,7 @@ def notations(
     states, texts = list(begun), [""] * len(prompts)
 
     def write(i: int, number: int | None) -> list[int]:
-        """Token ids of a token that is written in row i, and of those that must follow it."""
+        """Token ids of a token written in row i, and of those that must follow it."""
         ids = []
         while number is not None:
             after = states[i].after(spelling.texts[number])
@@ -126,7 +127,7 @@ def notations(
             number = spelling.forced(after)
         return ids
 
-    active = torch.arange(len(prompts))  # the rows that are in the model's cache
+    active = torch.arange(len(prompts))  # indices of the rows in the model's cache
     cached = CachedModel(model, [[*prompt, *write(i, spelling.forced(begun[i]))] for i, prompt in enumerate(prompts)])
     hidden = cached.start()
     while True:

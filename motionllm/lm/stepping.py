@@ -1,10 +1,10 @@
-"""One more token, or a few, of a Llama-like decoder on the CPU, in two thirds of the time of transformers' own layers.
+"""Fast decoding steps for Llama-like decoders on the CPU, in two thirds of the time of transformers' own layers.
 
-A step of one row reads every weight once and computes little, so it is bound by how the weights lie in memory and by
-the number of calls. `pack` lays the weights of each layer out as oneDNN wants them, queries with keys and values and
-gate with up as one matrix each, and keeps past keys and values in buffers that are written in place. The arithmetic is
-that of the layers, but for the order of sums: hidden states differ by rounding. The price is a second copy of the
-weights.
+A step of one row reads every weight once and computes little, so its time depends on the memory layout of the weights
+and on the number of calls. `pack` lays out the weights of each layer as oneDNN prefers them, with queries, keys and
+values as one matrix and gate and up as another, and keeps past keys and values in buffers that are written in place.
+The arithmetic is that of the layers, but for the order of sums: hidden states differ by rounding. The price is a second
+copy of the weights.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from torch import Tensor, nn
 
 # Decoders whose layers are what `Packed.step` computes: norms before, rotated queries and keys, a gated MLP.
 KNOWN = ("LlamaModel", "MistralModel", "Qwen2Model")
-LARGEST = 4e9  # bytes of weights that are worth a second copy
-ROWS = 16  # that the layout is asked for; it serves one as well
-ROOM = 128  # places by which the buffers of keys and values grow
-_NAME = "_motionllm_packed"  # of the decoder's attribute
+LARGEST = 4e9  # bytes; larger decoders are not packed, as that needs a second copy of the weights
+ROWS = 16  # batch size that oneDNN optimises the layout for; it also serves one row
+ROOM = 128  # positions by which the buffers of keys and values grow
+_NAME = "_motionllm_packed"  # name of the attribute on the decoder
 
 
 def pack(body: Any) -> None:
-    """Let decoding with this decoder take the fast way from now on, where it is of a kind and at a place that has one.
+    """Let decoding with this decoder take the fast path from now on, if its kind and device have one.
 
-    For decoders whose weights change no more: the packed ones would not follow. They lie on the decoder itself.
+    Only for decoders whose weights no longer change: the packed copy, kept on the decoder, would not follow.
     """
     if _fits(body) and _works(body.get_input_embeddings().weight.dtype):
         setattr(body, _NAME, Packed(body))
 
 
 def packed(body: Any) -> Packed | None:
-    """The fast way of a decoder; None where there is none, or it has been moved or cast since it was packed."""
-    found = getattr(body, _NAME, None)
+    """The packed copy of a decoder; None where there is none, or the decoder has been moved or cast since."""
+    copy = getattr(body, _NAME, None)
     weight = body.get_input_embeddings().weight
-    return found if found and (weight.dtype, weight.device.type) == (found.dtype, "cpu") else None
+    return copy if copy and (weight.dtype, weight.device.type) == (copy.dtype, "cpu") else None
 
 
 def _fits(body: Any) -> bool:
@@ -60,7 +60,7 @@ def _fits(body: Any) -> bool:
 
 @cache
 def _works(dtype: torch.dtype) -> bool:
-    """Whether this build of torch has the operators, which are its own affair, and they compute what they should."""
+    """Whether this build of torch has the (private) operators, and they compute the right product."""
     try:
         layer = nn.Linear(32, 64, dtype=dtype)
         x = torch.linspace(-1, 1, 64, dtype=dtype).view(2, 32)
@@ -93,12 +93,12 @@ class _Layer:
 
 
 class Past:
-    """Keys and values of `length` places so far, each layer's (rows, heads, room, head width)."""
+    """Keys and values of the `length` positions so far, each layer's (rows, heads, room, head width)."""
 
     def __init__(self, caches: Sequence[Any], rows: Tensor, shared: int) -> None:
-        """Row by row (n,) those of several caches as if they stood below each other.
+        """Gather rows (n,) from several caches, numbered as if they were stacked.
 
-        Shorter ones are padded behind the `shared` first places.
+        Shorter ones are padded after the `shared` first positions.
         """
         self.length = max(int(cache.layers[0].keys.shape[2]) for cache in caches)
         layers = list(zip(*(cache.layers for cache in caches), strict=True))
@@ -106,13 +106,13 @@ class Past:
         self.values = [self._roomy(self._joined([one.values for one in layer], shared)[rows]) for layer in layers]
 
     def grow(self, places: int) -> None:
-        """Room for some places more."""
+        """Make room for `places` more positions."""
         while self.length + places > self.keys[0].shape[2]:
             self.keys = [self._roomy(keys) for keys in self.keys]
             self.values = [self._roomy(values) for values in self.values]
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows (k,) alone; what keeps its place and what is room is not copied."""
+        """Keep only these rows (k,); rows that stay in place, and unused room, are not copied."""
         moved = (rows != torch.arange(len(rows))).nonzero()[:, 0]
         for buffers in (self.keys, self.values):
             for n, buffer in enumerate(buffers):
@@ -129,15 +129,15 @@ class Past:
         return torch.cat(padded)
 
     @staticmethod
-    def _roomy(given: Tensor) -> Tensor:
-        rows, heads, length, width = given.shape
-        made = given.new_empty(rows, heads, length + ROOM, width)
-        made[:, :, :length] = given
-        return made
+    def _roomy(states: Tensor) -> Tensor:
+        rows, heads, length, width = states.shape
+        buffer = states.new_empty(rows, heads, length + ROOM, width)
+        buffer[:, :, :length] = states
+        return buffer
 
 
 class Packed:
-    """The weights of a decoder as steps want them."""
+    """The weights of a decoder, laid out for single steps."""
 
     def __deepcopy__(self, memo: Any) -> None:
         return None  # a copy of the decoder may be trained, moved or cast
@@ -163,9 +163,9 @@ class Packed:
         ]
 
     def step(self, ids: Tensor, positions: Tensor, past: Past, mask: Tensor | None) -> Tensor:
-        """Hidden states (n, d) of the last of k tokens a row, ids (n, k), after `past`, which then holds them too.
+        """Hidden states (n, d) of the last of k tokens per row, ids (n, k), after `past`, to which they are appended.
 
-        positions (n, k): the place of each token in its own row. mask (n, past + k): 0 where a row has padding; None
+        positions (n, k): position of each token in its own row. mask (n, past + k): 0 where a row has padding; None
         where none has any.
         """
         (rows, k), turned = ids.shape, self.query_heads + self.heads
@@ -173,7 +173,7 @@ class Packed:
         at, end = past.length, past.length + k
         group = self.query_heads // self.heads  # queries that share a key
         bias = None
-        if mask is not None or k > 1:  # added: one of truth values would be made into this in every layer
+        if mask is not None or k > 1:  # as floats: a boolean mask would be converted in every layer
             barred = torch.ones(k, end, dtype=torch.bool).triu(at + 1).expand(rows, k, end)
             barred = barred if mask is None else barred | (mask == 0)[:, None]
             bias = torch.zeros(rows, k, end, dtype=self.dtype).masked_fill(barred, -torch.inf)
@@ -187,9 +187,9 @@ class Packed:
             heads = layer.qkv(layer.before(x)).view(rows * k, -1, self.width)
             qk, v = heads[:, :turned], heads[:, turned:]
             qk = qk * cos + torch.cat([qk[..., half:], qk[..., :half]], dim=-1) * sin
-            for buffer, made in ((keys, qk[:, self.query_heads :]), (values, v)):
-                buffer[:, :, at:end] = made.view(rows, k, self.heads, self.width).transpose(1, 2)
-            # Queries that share a key stand as if they were places of one head, which no mask tells apart.
+            for buffer, new in ((keys, qk[:, self.query_heads :]), (values, v)):
+                buffer[:, :, at:end] = new.view(rows, k, self.heads, self.width).transpose(1, 2)
+            # Queries that share a key become further positions of one head, with the same mask.
             query = qk[:, : self.query_heads].view(rows, k, self.heads, group, self.width).permute(0, 2, 3, 1, 4)
             attended = nn.functional.scaled_dot_product_attention(
                 query.reshape(rows, self.heads, group * k, self.width),
