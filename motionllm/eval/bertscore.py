@@ -20,12 +20,13 @@ from motionllm.language.bases import load_model, load_tokenizer
 def bert_score(
     said: Sequence[str], true: Sequence[Sequence[str]], folder: Path, layer: int, baseline: float | None = None
 ) -> dict[str, float]:
-    """{"bertscore_precision", "bertscore_recall", "bertscore_f1"}: means over the captions, the best over references.
+    """{"bertscore_precision", "bertscore_recall", "bertscore_f1"}: means over the captions, each the best over its
+    references.
 
-    Tokens are weighted by how rare they are in the references (idf), special tokens by 0, as the field has it. folder:
-    an encoder in Hugging Face's layout; layer: whose states are compared. baseline: F1 of unrelated texts with this
-    encoder, by which F1 is then rescaled, (F1 − b) / (1 − b); precision and recall stay.
-    Raises MotionLLMError where the folder holds no encoder, or one of fewer layers.
+    Tokens are weighted by their rarity in the references (idf), special tokens by 0, as is usual. folder: an encoder in
+    Hugging Face's layout. layer: the layer whose hidden states are compared. baseline: F1 of unrelated texts with this
+    encoder; if given, F1 is rescaled to (F1 − b) / (1 − b), precision and recall are not. Raises MotionLLMError where
+    the folder holds no encoder, or one with fewer layers.
     """
     if not folder.is_dir():
         raise MotionLLMError(
@@ -59,10 +60,10 @@ def bert_score(
     return {"bertscore_precision": precision, "bertscore_recall": recall, "bertscore_f1": f1}
 
 
-def _match(said: tuple[Tensor, Tensor], true: tuple[Tensor, Tensor]) -> tuple[float, float, float]:
+def _match(caption: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor]) -> tuple[float, float, float]:
     """(precision, recall, F1) of greedily matched tokens."""
-    similar = said[0] @ true[0].T
-    precision, recall = (_mean(similar.amax(1), said[1]), _mean(similar.amax(0), true[1]))
+    similar = caption[0] @ reference[0].T
+    precision, recall = (_mean(similar.amax(1), caption[1]), _mean(similar.amax(0), reference[1]))
     return precision, recall, 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0
 
 

@@ -1,4 +1,4 @@
-"""Labels read off embeddings: multinomial logistic regression, trained on real clips to judge made ones."""
+"""Labels predicted from embeddings: multinomial logistic regression, trained on real clips, for generated ones."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from scipy.optimize import minimize
 
 from motionllm.errors import MotionLLMError
 
-PENALTY = 1e-3  # on the squared weights, against the mean loss
+PENALTY = 1e-3  # weight of the squared weights, added to the mean loss
 
 
 @dataclass
 class Classifier:
-    """classes in alphabetical order; weights (D + 1, C), the last row a constant's. accuracy: on its training clips."""
+    """classes: in alphabetical order. weights: (D + 1, C), last row the bias. accuracy: on the training clips."""
 
     classes: list[str]
     mean: np.ndarray
@@ -25,7 +25,7 @@ class Classifier:
 
     @classmethod
     def fit(cls, embeddings: np.ndarray, labels: Sequence[str], key: str = "label") -> Classifier:
-        """Trained on (N, D) embeddings and their labels; the same data gives the same classifier.
+        """Train on (N, D) embeddings and their labels; the same data gives the same classifier.
 
         Raises MotionLLMError for fewer than two classes.
         """
@@ -49,10 +49,10 @@ class Classifier:
                 slope + 2 * PENALTY * np.concatenate([weights[:-1], np.zeros((1, weights.shape[1]))])
             ).ravel()
 
-        found = minimize(
+        optimum = minimize(
             loss, np.zeros(x.shape[1] * len(classes)), jac=True, method="L-BFGS-B", options={"maxiter": 300}
         )
-        classifier = cls(classes, mean, std, found.x.reshape(x.shape[1], -1), 0.0)
+        classifier = cls(classes, mean, std, optimum.x.reshape(x.shape[1], -1), 0.0)
         classifier.accuracy = float(np.mean([a == b for a, b in zip(classifier(embeddings), labels, strict=True)]))
         return classifier
 

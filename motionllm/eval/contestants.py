@@ -1,4 +1,4 @@
-"""What a suite measures: a model, or a baseline that puts training clips in its place."""
+"""What a suite measures: a model, or a baseline that returns training clips instead."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Made = tuple[np.ndarray, np.ndarray]  # features (T, dim), joints (T, J, 3)
 
 
 class Contestant(Protocol):
-    """What is measured. `about` says which one it is, to the weights."""
+    """What is measured. `about` identifies it, down to its weights."""
 
     name: str
     about: dict[str, Any]
@@ -51,7 +51,7 @@ class Contestant(Protocol):
 
 
 class Tokenizer:
-    """A motion tokenizer by itself, that of an adapter too."""
+    """A motion tokenizer by itself, or the one of an adapter."""
 
     def __init__(self, name: str) -> None:
         try:
@@ -64,9 +64,9 @@ class Tokenizer:
 
 
 class Model:
-    """An adapter, or with `untrained:` before its name its base without it.
+    """An adapter or, with `untrained:` before its name, its base without it.
 
-    judge: keeps the best of what was made for a prompt, in the model's place.
+    judge: chooses among the candidates for a prompt, instead of the model.
     """
 
     judge: Judge | None = None
@@ -77,7 +77,7 @@ class Model:
         of = name.removeprefix("untrained:")
         self.lm = MotionLM.untrained(of) if untrained else MotionLM.load(of)
         self.lm.shown = suite.shown or self.lm.shown
-        self.sampling = Sampling(  # the suite's, not the adapter's own: all contestants are drawn alike
+        self.sampling = Sampling(  # the suite's, not the adapter's own, so that all contestants are sampled alike
             temperature=suite.temperature, top_p=suite.top_p, guidance=suite.guidance, best_of=suite.best_of
         )
         self.about = {
@@ -101,12 +101,12 @@ class Model:
             sampling=replace(self.sampling, guidance=1.0),
             start=[gap.features[: gap.first] for gap in asked],
             end=ends if len(ends[0]) else None,
-            plan=False,  # a clip is gone on with as it was trained: without
+            plan=False,  # training continues clips without a plan
         )
         return self._made(motions)
 
     def _made(self, motions: Sequence[Motion]) -> list[Made]:
-        data = of_data(self.lm.motion_tokenizer.skeleton)  # which the embedder reads and the cases are in
+        data = of_data(self.lm.motion_tokenizer.skeleton)  # the representation of the cases, which the embedder reads
         return [(data.encode(motion), motion.resample(data.fps).joints) for motion in motions]
 
     def captions(self, features: Sequence[np.ndarray]) -> list[str]:
@@ -117,12 +117,13 @@ class Model:
 
 
 class Baseline:
-    """Training clips in a model's place: `baseline:random` any one, `baseline:nearest` the one that is most alike.
+    """Training clips instead of a model's output: `baseline:random` returns any clip, `baseline:nearest` the most
+    similar one.
 
-    To a text the clip with the nearest caption (cosine of TF-IDF over words), to a motion the caption of the clip
-    whose features have the nearest mean and spread, to what is given of a clip the one whose same frames are nearest:
-    none knows the embedder that scores it. Prediction and in-between have baselines without training besides, and
-    captioning has `baseline:notation`: the sentence that is measured on the motion, without any model.
+    For a text, that is the clip with the nearest caption (cosine of TF-IDF over words); for a motion, the caption of
+    the clip whose features have the nearest mean and spread; for a part of a clip, the clip whose same frames are
+    nearest. None knows the embedder that scores it. Prediction and in-between also have untrained baselines, and
+    captioning has `baseline:notation`: the sentence measured on the motion, without any model.
     """
 
     def __init__(self, name: str, suite: Suite) -> None:
@@ -136,7 +137,7 @@ class Baseline:
         self.name, self.nearest, self.about = name, name.endswith("nearest"), {"model": name}
         self.suite = suite
 
-    # What a baseline does not need is not read.
+    # Read only what this baseline needs.
 
     @cached_property
     def train(self) -> list[Sample]:
@@ -164,8 +165,8 @@ class Baseline:
             picked = [self.lines[i][1] for i in self.words.nearest(texts)]
         else:
             picked = np.random.default_rng(seed).integers(len(self.train), size=len(texts)).tolist()
-        found = [self.train[i].load() for i in picked]
-        return [(features, features_to_joints(features)) for features in found]
+        clips = [self.train[i].load() for i in picked]
+        return [(features, features_to_joints(features)) for features in clips]
 
     def fillings(self, asked: Sequence[Gap], seed: int) -> list[Made]:
         if not self.nearest:
@@ -177,7 +178,7 @@ class Baseline:
         if self.name == "baseline:notation":
             return [measure(features_to_joints(clip)).sentence() for clip in features]
         if not self.nearest:
-            # Drawn by the clip, so that a run that goes on draws as one that was never killed.
+            # Seeded per clip, so that a resumed run draws the same as an uninterrupted one.
             draws = [np.random.default_rng([self.suite.seed, zlib.crc32(clip.tobytes())]) for clip in features]
             return [self.lines[draw.integers(len(self.lines))][0] for draw in draws]
         mean, std = self.looks.mean(0), self.looks.std(0) + 1e-6
@@ -189,7 +190,7 @@ class Baseline:
 
 
 class _Words:
-    """TF-IDF of captions, to find the nearest of them by."""
+    """TF-IDF of captions, to find the nearest one."""
 
     def __init__(self, captions: Sequence[str]) -> None:
         bags = [Counter(normalised(caption).split()) for caption in captions]
@@ -199,7 +200,7 @@ class _Words:
         self.rows = self._rows(bags)
 
     def nearest(self, texts: Sequence[str]) -> list[int]:
-        """The number of the nearest caption of each text; of several as near the first."""
+        """The index of the nearest caption for each text; the first of equally near ones."""
         return (self._rows([Counter(normalised(text).split()) for text in texts]) @ self.rows.T).argmax(1).tolist()
 
     def _rows(self, bags: Sequence[Counter[str]]) -> np.ndarray:
@@ -212,7 +213,7 @@ class _Words:
 
 
 def _look(features: np.ndarray) -> np.ndarray:
-    """What a clip looks like in one vector: mean and spread of its root, positions and velocities."""
+    """A clip as one vector: mean and spread of its root, positions and velocities."""
     kept = of_width(features.shape[1]).columns("turn", "path", "height", "positions", "velocities")
     return np.concatenate([features[:, kept].mean(0), features[:, kept].std(0)])
 

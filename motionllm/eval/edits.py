@@ -1,9 +1,9 @@
-"""Whether changes that are asked for in a person's words are made, and all else kept: in the plan, and in the motion.
+"""Whether changes that a user asks for are made, and everything else is kept: in the plan, and in the motion.
 
-Requests are drawn by `data.edits` on held-out clips, in phrasings and names that training never sees, and their own
-change is what is wanted. Where the old plan agrees with it, that is to be kept; where it does not, that is
-the change. A new plan, and the notation measured on the motion made from it, are held against both, event by event
-(`motion.agreement`); of events of the whole body and gestures, not of the arms that swing along.
+Requests are drawn by `data.edits` on held-out clips, in phrasings and names that training never sees; their own change
+is the expected result. What the old plan and the expected one have in common must be kept; where they differ is the
+change. A new plan, and the notation measured on the motion generated from it, are compared with both, event by event
+(`motion.agreement`). Only events of the whole body and gestures count, not arms that swing along.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import SMALL, VERBS, Notation, measure
 from motionllm.motion.representation import HUMANML3D_263
 
-LONGEST = 10.0  # seconds of the clips that are edited
-# What a request need not say of an act that it adds, and words that say it.
+LONGEST = 10.0  # seconds; longer clips are not edited
+# Attributes that a request may leave open for an act that it adds, and the words that state them.
 _FREE = {
     "side": re.compile(r"\b(left|right|both)\b"),
     "way": re.compile(r"\b(left|right|forwards?|backwards?|up|down|sideways|out)\b"),
     "count": re.compile(r"\b(once|twice|times?|\d+x|one|two|three|four|five|six|single)\b"),
     "size": re.compile(r"\b(degrees|around|circle)\b"),
 }
-# Of these a motion is held to come nearer to what is wanted, where that has changed: measured on a true clip at another
-# pace they come out otherwise too. And a slow run that is kept may be called a walk.
+# Where these change, a motion must only come nearer to the expected value, because measuring a real clip played at
+# another speed gives other values too. Likewise a slow run that is kept may be measured as a walk.
 _SOFT = {"time", "size", "speed"}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """change: it is made. rest: what was not to change is kept."""
+    """change: it was made. rest: everything else was kept."""
 
     change: bool
     rest: bool
@@ -55,22 +55,24 @@ class Verdict:
 
 
 def judged(edit: Edit, got: Notation, measured: bool = False) -> Verdict:
-    """A notation that is to be `edit.new`. measured: it was measured on a motion, which says more than a plan."""
-    asked, made = agreement(edit.new, edit.old), agreement(edit.new, got)
+    """Judge a notation that should be `edit.new`. measured: it was measured on a motion, which has more events than a
+    plan.
+    """
+    asked, achieved = agreement(edit.new, edit.old), agreement(edit.new, got)
     number = len(edit.new.lines)
     main = [i for i, row in enumerate(asked.rows[:number]) if row.planned and row.planned.verb not in SMALL]
     change = rest = True
     differs = False
     for i in main or range(number):
-        before, after = _wrong(asked.rows[i]), _wrong(made.rows[i])
+        before, after = _wrong(asked.rows[i]), _wrong(achieved.rows[i])
         differs |= bool(before)
         if "missing" in before or "verb" in before:
             change &= not after - _free(edit, asked.rows[i])
         elif measured:
-            then, now = asked.rows[i].agrees, made.rows[i].agrees
+            then, now = asked.rows[i].agrees, achieved.rows[i].agrees
             change &= not (before - _SOFT) & after and ("missing" not in after or before <= _SOFT)
             change &= not now or all(now[name] > then[name] for name in before & _SOFT)
-            both = (made.rows[i].planned, made.rows[i].found)
+            both = (achieved.rows[i].planned, achieved.rows[i].found)
             travels = all(line and VERBS[line.verb].speed for line in both)
             rest &= not after - before - _SOFT - ({"verb"} if travels else set())
         else:
@@ -79,8 +81,8 @@ def judged(edit: Edit, got: Notation, measured: bool = False) -> Verdict:
     gone = _extra(asked) - {row.planned.verb for row in asked.rows[:number] if row.planned}
     differs |= bool(gone)
     change &= not gone & {line.verb for line in got.lines}
-    rest &= measured or not _extra(made) - gone  # a motion shows more than its plan says
-    # Of seconds the nearer one, and within a tenth: a second of rest more is less than that of a long clip.
+    rest &= measured or not _extra(achieved) - gone  # a motion has more events than its plan
+    # The duration must be nearer to the expected one, and within a tenth of it.
     apart, was = abs(got.seconds - edit.new.seconds), abs(edit.old.seconds - edit.new.seconds)
     near = apart <= max(0.3, 0.1 * edit.new.seconds)
     if was > 0.15:
@@ -94,8 +96,8 @@ def judged(edit: Edit, got: Notation, measured: bool = False) -> Verdict:
             differs, change = True, change and same
         else:
             rest &= same
-    if not differs:  # less than agreement tells apart: then what is made is nearer to what is wanted
-        change &= made.score > asked.score
+    if not differs:  # too small a change for single events: compare the scores
+        change &= achieved.score > asked.score
     return Verdict(change, rest)
 
 
@@ -110,11 +112,11 @@ def _wrong(row: Row) -> set[str]:
 
 
 def _free(edit: Edit, row: Row) -> set[str]:
-    """What of a line that is to be added the request leaves to whoever makes it."""
+    """Which attributes of an added event the request leaves open."""
     if not _lends(edit):
         return set()
-    said = {name for name, words in _FREE.items() if words.search(edit.request.lower())}
-    free = {"time", "speed", "side", "way", "count", "size"} - said
+    stated = {name for name, words in _FREE.items() if words.search(edit.request.lower())}
+    free = {"time", "speed", "side", "way", "count", "size"} - stated
     if row.planned and row.planned.way == "forward":
         free.discard("way")
     return free
@@ -127,40 +129,40 @@ def _extra(one: Agreement) -> set[str]:
 def requests(
     clips: Sequence[tuple[str, Notation]], count: int, seed: int = 0, kinds: Sequence[str] = CHANGING
 ) -> list[Edit]:
-    """`count` edits of the kinds in turn, each of a clip that it applies to, in phrasings held out of training.
+    """`count` edits of the kinds in turn, each on a clip that it applies to, in phrasings held out of training.
 
     clips: (caption, notation). Raises MotionLLMError where none of the clips can be edited.
     """
     random = np.random.default_rng(seed)
     lent = [(s.captions[0], str(measure(features_to_joints(s.load())))) for s in builtin.corpus(120, seed, "test")]
     donors = Donors.of(lent)
-    found: list[Edit] = []
+    drawn: list[Edit] = []
     tried = 0
-    while len(found) < count:
-        kind = kinds[len(found) % len(kinds)]
+    while len(drawn) < count:
+        kind = kinds[len(drawn) % len(kinds)]
         for i in random.permutation(len(clips)).tolist():
             if edit := edited(kind, clips[i][1], random, donors, held_out=True):
-                found.append(edit)
+                drawn.append(edit)
                 break
         else:
             kinds = [other for other in kinds if other != kind]
             tried += 1
         if not kinds:
             raise MotionLLMError("None of the clips has anything that could be edited.")
-    return found
+    return drawn
 
 
 def clips_of(source: Source, split: str, count: int = 1000) -> list[tuple[str, Notation]]:
-    """(caption, measured notation) of the clips of a split that are between 1 and LONGEST seconds."""
-    found = []
+    """(caption, measured notation) of up to `count` clips of a split that last 1 to LONGEST seconds."""
+    clips = []
     for sample, features in loaded(read(source, split)[:count]):
         if features.shape[1] != HUMANML3D_263.dim:
             raise MotionLLMError(f"Motion is measured on 22 joints, {source.path} has KIT-ML's 21; give another set.")
         if 1 <= len(features) / HUMANML3D_263.fps <= LONGEST:
             notation = measure(features_to_joints(features))
             if notation.lines:
-                found.append((sample.captions[0] if sample.captions else "", notation))
-    return found
+                clips.append((sample.captions[0] if sample.captions else "", notation))
+    return clips
 
 
 def evaluate(
@@ -172,11 +174,11 @@ def evaluate(
     batch: int = 16,
     progress: Callable[..., None] | None = None,
 ) -> dict[str, Any]:
-    """Shares of edits that are right, by kind: in the plan, and in the motion made from it, measured.
+    """Shares of correct edits by kind: in the plan, and measured on the motion generated from it.
 
-    sampling: None: motionllm's own, one motion for each plan. Returns {"sampling", "kinds": {kind: {"requests",
-    "plan": {"change", "rest", "right"}, "motion": the same}}, "all": the same, "cases": each with what it was and
-    became}. Raises MotionLLMError where the adapter cannot change a plan.
+    motions: False judges plans only. sampling: None takes motionllm's own, with one motion per plan. Returns
+    {"sampling", "kinds": {kind: {"requests", "plan": {"change", "rest", "right"}, "motion": the same}}, "all": the
+    same, "cases": each with its input and result}. Raises MotionLLMError where the adapter cannot change a plan.
     """
     sampling = sampling or Sampling(best_of=1)
     cases: list[dict[str, Any]] = []
@@ -184,11 +186,11 @@ def evaluate(
         some = edits[start : start + batch]
         changes = lm.changes([e.old for e in some], [e.request for e in some])
         plans = [_planned(lm, e.old, change, seed, sampling) for e, change in zip(some, changes, strict=True)]
-        made: list[Notation | None] = [None] * len(some)
+        notations: list[Notation | None] = [None] * len(some)
         if motions:
             clips = lm.generate_batch([p.sentence() for p in plans], None, seed, sampling=sampling, plan=plans)
-            made = [measure(clip.joints, clip.fps) if len(clip) >= 5 else None for clip in clips]
-        for edit, change, plan, motion in zip(some, changes, plans, made, strict=True):
+            notations = [measure(clip.joints, clip.fps) if len(clip) >= 5 else None for clip in clips]
+        for edit, change, plan, motion in zip(some, changes, plans, notations, strict=True):
             case: dict[str, Any] = {
                 "kind": edit.kind,
                 "request": edit.request,
@@ -216,7 +218,7 @@ def evaluate(
 
 
 def _planned(lm: MotionLM, old: Notation, change: str, seed: int, sampling: Sampling) -> Notation:
-    """The plan after a change; the old one where it cannot be had, which is then wrong."""
+    """The plan after a change; the old one, which counts as wrong, where the change cannot be applied."""
     try:
         return lm.replan(old, change, seed, sampling=sampling)
     except MotionLLMError:
@@ -227,21 +229,21 @@ def _shares(cases: Iterable[dict[str, Any]]) -> dict[str, Any]:
     cases = list(cases)
     result: dict[str, Any] = {"requests": len(cases)}
     for what in ("plan", "motion"):
-        found = [case[f"{what}_right"] for case in cases if f"{what}_right" in case]
-        if found:
+        judged_cases = [case[f"{what}_right"] for case in cases if f"{what}_right" in case]
+        if judged_cases:
             result[what] = {
-                "change": sum(f["change"] for f in found) / len(found),
-                "rest": sum(f["rest"] for f in found) / len(found),
-                "right": sum(f["change"] and f["rest"] for f in found) / len(found),
+                "change": sum(f["change"] for f in judged_cases) / len(judged_cases),
+                "rest": sum(f["rest"] for f in judged_cases) / len(judged_cases),
+                "right": sum(f["change"] and f["rest"] for f in judged_cases) / len(judged_cases),
             }
     return result
 
 
 def table(result: dict[str, Any]) -> str:
-    """The shares in rows, a kind each."""
+    """The shares as text, one row per kind."""
     heads = [(what, share) for what in ("plan", "motion") if what in result["all"] for share in result["all"][what]]
     rows = [f"{'':14}{'requests':>9}" + "".join(f"{f'{what} {share}':>15}" for what, share in heads)]
-    for kind, found in [*result["kinds"].items(), ("all", result["all"])]:
-        cells = "".join(f"{found[what][share]:15.3f}" for what, share in heads)
-        rows.append(f"{kind:14}{found['requests']:9}{cells}")
+    for kind, shares in [*result["kinds"].items(), ("all", result["all"])]:
+        cells = "".join(f"{shares[what][share]:15.3f}" for what, share in heads)
+        rows.append(f"{kind:14}{shares['requests']:9}{cells}")
     return "\n".join(rows)

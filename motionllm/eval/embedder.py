@@ -1,8 +1,8 @@
-"""A text–motion embedder of our own: two small networks that place a caption and its motion at one point of a sphere.
+"""Our own text–motion embedder: two small networks that map a caption and its motion to the same point of a sphere.
 
-It measures sets that have no standard evaluator, and is trained like a model: by a recipe, on train splits alone.
+It measures data sets that have no standard evaluator, and is trained like a model: by a recipe, on train splits only.
 Captions enter as frozen features of a base LLM, motion as its 263-d features without rotations and contacts. Its
-numbers compare motions measured by the same embedder (`id`), and are never those of the standard evaluator.
+numbers compare motions measured by the same embedder (`id`), and are never comparable with the standard evaluator's.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from motionllm.samples import Sample
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1  # of an embedder's folder
-DOWN = 4  # frames a place of the recurrent network
-LONGEST = 400  # frames; what is beyond is not looked at
+FORMAT = 1  # version of an embedder's folder
+DOWN = 4  # frames per step of the recurrent network
+LONGEST = 400  # frames; the rest of a longer clip is ignored
 Progress = Callable[..., None]
 
 
@@ -71,7 +71,7 @@ class Networks(nn.Module):
         x, left = features[..., self.columns].transpose(1, 2), lengths
         for conv in self.convs:
             left = left // 2
-            # Nothing beyond a clip's end: what else is in the batch must not matter.
+            # Mask everything past a clip's end, so that the result does not depend on the rest of the batch.
             x = F.gelu(conv(x)) * (torch.arange(x.shape[2] // 2) < left[:, None])[:, None]
         packed = pack_padded_sequence(x.transpose(1, 2), left, batch_first=True, enforce_sorted=False)
         states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)
@@ -86,14 +86,14 @@ class Networks(nn.Module):
 
 
 def _columns(dim: int) -> list[int]:
-    """Root, joint positions and velocities: rotations follow from positions, their twist from nothing."""
+    """Indices of root, joint positions and velocities; rotations follow from positions, except the twist."""
     return of_width(dim).columns("turn", "path", "height", "positions", "velocities").tolist()
 
 
 class Embedder:
     """Texts and motions → embeddings (N, dim) of length 1.
 
-    statistics: "mean", "std" (dim,) of the motion features and "text_mean", "text_std" of the captions'. scores: its
+    statistics: "mean", "std" (dim,) of the motion features, and "text_mean", "text_std" of the captions'. scores: its
     own retrieval on held-out clips.
     """
 
@@ -111,7 +111,7 @@ class Embedder:
 
     @property
     def id(self) -> str:
-        """16 hex digits of the SHA-256 of recipe, statistics and weights, as they were when it was saved."""
+        """16 hex digits of the SHA-256 of recipe, statistics and weights as they were saved."""
         return self._id or self._digest()
 
     def _digest(self) -> str:
@@ -122,7 +122,7 @@ class Embedder:
         return digest.hexdigest()[:16]
 
     def normalised(self, features: np.ndarray) -> Tensor:
-        """Features (T, dim) as the network reads them: whole places, LONGEST frames at most."""
+        """Features (T, dim) as the network reads them: whole steps, at most LONGEST frames."""
         if features.ndim != 2 or features.shape[1] != len(self.statistics["mean"]) or len(features) < DOWN:
             raise MotionLLMError(
                 f"The embedder {self.recipe.name} reads features (frames, {len(self.statistics['mean'])}) of {DOWN} "
@@ -133,7 +133,7 @@ class Embedder:
 
     @torch.inference_mode()
     def embed_motions(self, features: Sequence[np.ndarray], batch: int = 64) -> np.ndarray:
-        """(N, dim) of clips [(T, 263 or 251)], un-normalised. Raises MotionLLMError for under 4 frames."""
+        """(N, dim) embeddings of clips [(T, 263 or 251)], un-normalised. Raises MotionLLMError for under 4 frames."""
         rows = []
         for start in range(0, len(features), batch):
             rows.append(self.networks.motions(*_padded([self.normalised(f) for f in features[start : start + batch]])))
@@ -141,13 +141,15 @@ class Embedder:
 
     @torch.inference_mode()
     def embed_texts(self, captions: Sequence[str]) -> np.ndarray:
-        """(N, dim) of captions; an empty one is allowed, and is near nothing in particular."""
+        """(N, dim) embeddings of captions; an empty one is allowed, and is near nothing in particular."""
         self._sentences = self._sentences or Sentences(self.recipe.base, self.recipe.layer)
         sentences = (self._sentences(captions) - self.statistics["text_mean"]) / self.statistics["text_std"]
         return self.networks.texts(sentences).numpy()
 
     def save(self, folder: Path) -> None:
-        """Write `config.json`, `model.safetensors` (half precision), `recipe.yaml`; replaces what is there at once."""
+        """Write `config.json`, `model.safetensors` (half precision), `recipe.yaml`; replaces an older folder in one
+        step.
+        """
         with whole_folder(folder, keep=True) as beside:
             save_file(self._tensors(), beside / "model.safetensors")
             config = {"format": FORMAT, "recipe": self.recipe.model_dump(), "id": self.id, "scores": self.scores}
@@ -156,7 +158,7 @@ class Embedder:
 
     @classmethod
     def load(cls, name: str | Path) -> Embedder:
-        """A folder, or the name of a shipped embedder ("default").
+        """Load a folder, or a shipped embedder by name ("default").
 
         Raises MotionLLMError where there is none, or it is damaged or was altered.
         """
@@ -184,7 +186,7 @@ class Embedder:
             first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
             raise MotionLLMError(f"The embedder in {folder} is damaged ({first}); train it anew.") from None
         if passed or _keys(recipe.model_dump()) != _keys(tree):
-            # The hash is over every key there was: it can be checked by the version alone that wrote it.
+            # The hash covers every key of its time, so that only the version that wrote it can check it.
             log.warning("%s: was saved by another version; %s", folder, ", ".join(passed) or "it had other keys")
         elif embedder._digest() != embedder._id:
             raise MotionLLMError(f"The weights in {folder} do not match their hash; copy or train the embedder anew.")
@@ -198,13 +200,14 @@ class Embedder:
 
 
 def _keys(tree: dict[str, Any]) -> dict[str, Any]:
-    """The keys of a recipe, those of its sections below them."""
+    """The keys of a recipe, with those of its sections nested."""
     return {key: _keys(value) if isinstance(value, dict) else None for key, value in tree.items() if key != "sources"}
 
 
 class Sentences:
-    """Captions → frozen features: a base LLM's hidden states after some layers, as their mean over the caption's tokens
-    and their mean tilted from first to last (−1 to 1), which tells "walks, then waves" from "waves, then walks".
+    """Captions → frozen features: the hidden states of an intermediate layer of a base LLM, as their mean over the
+    caption's tokens and their mean weighted from −1 (first token) to 1 (last), which tells "walks, then waves" from
+    "waves, then walks".
     """
 
     def __init__(self, base: str, layer: int) -> None:
@@ -214,16 +217,16 @@ class Sentences:
         self.layer = layer
         body = self.model.get_decoder()  # type: ignore[no-untyped-call]
         if isinstance(getattr(body, "layers", None), nn.ModuleList):
-            # What lies behind is not computed; one more layer stays, because states after the last are normalised.
+            # Later layers are dropped; one more is kept, because states after the last layer are normalised.
             body.layers = body.layers[: layer + 1]
         self.known: dict[str, Tensor] = {}
 
     @torch.inference_mode()
     def __call__(self, captions: Sequence[str], batch: int = 64, progress: Progress | None = None) -> Tensor:
-        """(N, twice the width of the base); a caption is computed once."""
-        # By length, so that little is padded; a row does not see the padding behind it.
+        """(N, 2 · width of the base) features; each distinct caption is computed once."""
+        # Sorted by length, so that little is padded; a row does not see the padding after it.
         every = sorted(set(captions) - self.known.keys(), key=lambda text: (len(text), text))
-        # The first token gathers attention, and its state is many times the others': it is one that says nothing.
+        # The first token is an attention sink, its state far larger than the others': put a neutral one there.
         first = [
             self.tokenizer.bos_token_id if self.tokenizer.bos_token_id is not None else self.tokenizer.eos_token_id
         ]
@@ -245,13 +248,13 @@ class Sentences:
 
 
 def find_embedder(name: str | Path) -> Path:
-    """The folder of an embedder: a path, else a shipped name. Raises MotionLLMError where there is neither."""
-    given = Path(name).expanduser()
-    if given.is_dir():
-        return given
+    """The folder of an embedder: a path, or else a shipped name. Raises MotionLLMError where neither exists."""
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
     there = shipped.root() / "eval" / "embedders"
-    if (there / given.name / "config.json").is_file() and len(given.parts) == 1:
-        return there / given.name
+    if (there / folder.name / "config.json").is_file() and len(folder.parts) == 1:
+        return there / folder.name
     names = sorted(path.parent.name for path in there.glob("*/config.json"))
     raise MotionLLMError(
         f"There is no embedder {str(name)!r}, neither as a folder nor shipped (shipped: {', '.join(names) or 'none'}); "
@@ -263,11 +266,12 @@ def find_embedder(name: str | Path) -> Path:
 
 
 def train_embedder(recipe: EmbedderRecipe, folder: Path, progress: Progress | None = None) -> Embedder:
-    """Train on the recipe's train splits, measure on its val splits, save in `folder`; the embedder, with `scores`.
+    """Train on the recipe's train splits, measure on its val splits, save in `folder`. Returns the embedder, with
+    `scores`.
 
-    The loss is InfoNCE both ways (van den Oord et al. 2018) within the batch; clips of one caption are no contrast to
-    each other. The same recipe gives the same embedder. Raises MotionLLMError for a source without captions or clips,
-    where another process is in the folder, and where the disk is full.
+    The loss is InfoNCE both ways (van den Oord et al. 2018) within the batch; clips with the same caption are not
+    contrasted. The same recipe gives the same embedder. Raises MotionLLMError for a source without captions or clips,
+    where another process uses the folder, and where the disk is full.
     """
     with lock(folder):
         tidy(folder)
@@ -284,7 +288,7 @@ def _train(recipe: EmbedderRecipe, folder: Path, progress: Progress | None) -> E
         try:
             named = f"{number}: {Path(source.path).name if source.path else source.kind}"
             held_out[named] = _usable(read(source, "val"))
-        except MotionLLMError:  # a set without a validation split, or with a tiny one, still trains
+        except MotionLLMError:  # training also works without a validation split, or with a tiny one
             continue
     features = []
     for i, sample in enumerate(clips):
@@ -300,7 +304,7 @@ def _train(recipe: EmbedderRecipe, folder: Path, progress: Progress | None) -> E
     frames = np.concatenate(features)
     statistics = {
         "mean": torch.from_numpy(frames.mean(0, dtype=np.float64)).float(),
-        # No feature that hardly moves in training is blown up to the weight of one that does.
+        # Lower bound of the std, so that features which hardly vary in training are not amplified.
         "std": torch.from_numpy(frames.std(0, dtype=np.float64)).float().clamp(min=0.02),
         "text_mean": texts.mean(0),
         "text_std": texts.std(0).clamp(min=1e-3),
@@ -317,16 +321,20 @@ def _train(recipe: EmbedderRecipe, folder: Path, progress: Progress | None) -> E
     begun, step, done, spent = time.monotonic(), 0, 0.0, 0.0
     while done < 1:
         picked = random.choice(len(clips), min(settings.batch, len(clips)), replace=False, p=share)
-        said = [place[clips[i].captions[random.integers(len(clips[i].captions))]] for i in picked]
+        batch_captions = [place[clips[i].captions[random.integers(len(clips[i].captions))]] for i in picked]
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * rate(step, settings.warmup, done, spent)
-        a = networks.texts(texts[said])
+        a = networks.texts(texts[batch_captions])
         b = networks.motions(*_padded([_cropped(motions[i], settings.crop, random) for i in picked]))
-        # The scale is held under 100, or a few pairs take the whole gradient (Radford et al. 2021).
+        # The scale is clamped to 100, or a few pairs dominate the gradient (Radford et al. 2021).
         scores = a @ b.T * networks.log_scale.exp().clamp(max=100)
-        same = torch.tensor(said)[:, None] == torch.tensor(said) if len(said) else torch.zeros(0)
-        scores = scores.masked_fill(same & ~torch.eye(len(said), dtype=torch.bool), -torch.inf)
-        target = torch.arange(len(said))
+        same = (
+            torch.tensor(batch_captions)[:, None] == torch.tensor(batch_captions)
+            if len(batch_captions)
+            else torch.zeros(0)
+        )
+        scores = scores.masked_fill(same & ~torch.eye(len(batch_captions), dtype=torch.bool), -torch.inf)
+        target = torch.arange(len(batch_captions))
         loss = (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)) / 2
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -346,12 +354,12 @@ def _train(recipe: EmbedderRecipe, folder: Path, progress: Progress | None) -> E
 def retrieval(embedder: Any, samples: Sequence[Sample], group: int = GROUP) -> dict[str, Any]:
     """An embedder's own scores on real clips: {"clips", "group", "text_to_motion", "motion_to_text": [R@1, R@2, R@3]}.
 
-    Each clip with its first caption; a set smaller than a group is one group.
+    Each clip is paired with its first caption; a set smaller than a group is one group.
     """
     group = min(group, len(samples))
     text = embedder.embed_texts([sample.captions[0] for sample in samples])
     motion = embedder.embed_motions([sample.load() for sample in samples])
-    order = np.random.default_rng(0).permutation(len(samples))  # lists stand in families of like clips
+    order = np.random.default_rng(0).permutation(len(samples))  # neighbours in the list are similar clips
     text, motion = text[order], motion[order]
     return {
         "clips": len(samples),
@@ -362,14 +370,14 @@ def retrieval(embedder: Any, samples: Sequence[Sample], group: int = GROUP) -> d
 
 
 def _usable(samples: Sequence[Sample]) -> list[Sample]:
-    found = [sample for sample in samples if sample.captions]
-    if len(found) < 4:
-        raise MotionLLMError(f"{len(found)} clips with captions are too few for an embedder; bring more.")
-    return found
+    captioned = [sample for sample in samples if sample.captions]
+    if len(captioned) < 4:
+        raise MotionLLMError(f"{len(captioned)} clips with captions are too few for an embedder; bring more.")
+    return captioned
 
 
 def _cropped(motion: Tensor, most: float, random: np.random.Generator) -> Tensor:
-    """A clip without up to `most` of it, at its ends."""
+    """A clip cropped at its ends by up to `most` of its length."""
     keep = max(DOWN, len(motion) - int(random.integers(int(len(motion) * most) + 1)))
     start = int(random.integers(len(motion) - keep + 1))
     return motion[start : start + keep]

@@ -1,8 +1,8 @@
 """The field's standard evaluator (text_mot_match, Guo et al. 2022): the networks that published numbers come from.
 
-A user has its files on disk: `finest.tar`, the GloVe vectors `our_vab_*`, and the evaluator's own `mean.npy` and
-`std.npy`. Names and shapes are those of the checkpoint, which therefore loads strict; nothing in it is run. Lengths
-are divided by 4 once, where a clip becomes movement snippets: dividing again scores only its first quarter.
+The user supplies its files: `finest.tar`, the GloVe vectors `our_vab_*`, and the evaluator's own `mean.npy` and
+`std.npy`. Names and shapes are those of the checkpoint, which therefore loads strictly; no code in it is run. Lengths
+are divided by 4 once, where a clip becomes movement snippets: dividing again would score only its first quarter.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ VIP = {
     "Desc_VIP": "slowly carefully fast careful slow quickly happy angry sad happily angrily sadly",
 }
 CLASS = {word: tag for tag, words in VIP.items() for word in words.split()}
-WORDS, FRAMES, SNIPPET = 20, 196, 4  # words of a text, frames of a clip at most; frames of a movement snippet
-LEAST = 4  # frames
-WIDTH = 512  # of movements and of both embeddings
+WORDS, FRAMES, SNIPPET = 20, 196, 4  # most words per text, most frames per clip; frames per movement snippet
+LEAST = 4  # fewest frames per clip
+WIDTH = 512  # dimension of movements and of both embeddings
 NETWORKS = ("movement_encoder", "text_encoder", "motion_encoder")
 
 
@@ -73,7 +73,9 @@ class MovementEncoder(nn.Module):
 
 
 class _Sequence(nn.Module):
-    """A sequence → one vector (512): linear, bidirectional GRU with a learned start, and what its ends say."""
+    """A sequence → one vector (512): linear layer, bidirectional GRU with a learned initial state, and its final
+    states.
+    """
 
     def __init__(self, dim: int, hidden: int, middle: int) -> None:
         super().__init__()
@@ -111,9 +113,9 @@ class MotionEncoder(_Sequence):
 class StandardEvaluator:
     """Texts and motions → embeddings (N, 512) of the standard evaluator.
 
-    mean, std: (dim,) the evaluator's own, which are not the data set's (its std is divided by 25 on the root and the
-    contacts). vectors: (V, 300) GloVe. index: word → row. tagged: {caption: its words with part of speech}, which
-    `embed_texts` looks captions up in.
+    mean, std: (dim,) the evaluator's own, not the data set's (its std is divided by 25 for the root and the contacts).
+    vectors: (V, 300) GloVe. index: word → row. tagged: {caption: its words with part of speech}, in which `embed_texts`
+    looks captions up.
     """
 
     kind = "standard"
@@ -134,10 +136,11 @@ class StandardEvaluator:
 
     @classmethod
     def load(cls, folder: str | Path, texts: str | Path | None = None) -> StandardEvaluator:
-        """The evaluator in a folder, wherever below it the files lie. texts: a data set's `texts/`, for `tagged`.
+        """Load the evaluator from a folder, in which the files may be at any depth. texts: a data set's `texts/`, for
+        `tagged`.
 
-        Needs one `finest.tar`, one `mean.npy` and `std.npy`, one `our_vab_data.npy` and `our_vab_idx.pkl`.
-        Raises MotionLLMError where one is missing, there are several, or one is damaged or of another network.
+        Needs one `finest.tar`, one `mean.npy` and `std.npy`, one `our_vab_data.npy` and `our_vab_idx.pkl`. Raises
+        MotionLLMError where one is missing or duplicated, damaged, or belongs to another network.
         """
         place = Path(folder).expanduser()
         if not place.is_dir():
@@ -167,9 +170,9 @@ class StandardEvaluator:
 
     @torch.inference_mode()
     def embed_motions(self, features: Sequence[np.ndarray], batch: int = 64) -> np.ndarray:
-        """(N, 512) of clips [(T, dim)], un-normalised; T is cut to a multiple of 4 and to 196.
+        """(N, 512) embeddings of clips [(T, dim)], un-normalised; T is cut to a multiple of 4 and to 196.
 
-        Raises MotionLLMError for a clip under 4 frames or of another dimension.
+        Raises MotionLLMError for a clip under 4 frames or with another dimension.
         """
         for clip in features:
             if clip.ndim != 2 or clip.shape[1] != len(self.mean) or len(clip) < LEAST:
@@ -180,8 +183,8 @@ class StandardEvaluator:
         rows = []
         for start in range(0, len(features), batch):
             clips = [f[: min(len(f), FRAMES) // SNIPPET * SNIPPET] for f in features[start : start + batch]]
-            # Always as long as the longest: convolutions read on past a clip's end, and must find there the zeros
-            # that the evaluator was trained with, whatever else is in the batch.
+            # Always padded to FRAMES: convolutions read past a clip's end, and must find there the zeros that the
+            # evaluator was trained with, whatever else is in the batch.
             padded = np.zeros((len(clips), FRAMES, len(self.mean) - 4), np.float32)
             for i, clip in enumerate(clips):
                 padded[i, : len(clip)] = ((clip - self.mean) / self.std)[:, :-4]
@@ -191,7 +194,7 @@ class StandardEvaluator:
 
     @torch.inference_mode()
     def embed_texts(self, captions: Sequence[str], batch: int = 64) -> np.ndarray:
-        """(N, 512) of captions. Raises MotionLLMError for one whose parts of speech `tagged` does not know."""
+        """(N, 512) embeddings of captions. Raises MotionLLMError for one that `tagged` does not have."""
         unknown = [caption for caption in captions if caption not in self.tagged]
         if unknown:
             raise MotionLLMError(
@@ -202,7 +205,7 @@ class StandardEvaluator:
 
     @torch.inference_mode()
     def embed_tagged(self, texts: Sequence[Sequence[str]], batch: int = 64) -> np.ndarray:
-        """(N, 512) of texts given as words with part of speech, ["a/DET", "person/NOUN" …], cut at 20 words."""
+        """(N, 512) embeddings of texts as words with part of speech, ["a/DET", "person/NOUN" …], cut at 20 words."""
         rows = []
         for start in range(0, len(texts), batch):
             cut = [["sos/OTHER", *text[:WORDS], "eos/OTHER"] for text in texts[start : start + batch]]
@@ -217,7 +220,7 @@ class StandardEvaluator:
         return np.concatenate(rows) if rows else np.zeros((0, WIDTH), np.float32)
 
     def _word(self, token: str) -> tuple[np.ndarray, int]:
-        """A token `word/POS` → its vector (300,) and its tag's number."""
+        """A token `word/POS` → its vector (300,) and its tag's index."""
         word, _, tag = token.rpartition("/")
         if word not in self.index:
             return self.vectors[self.index["unk"]], TAGS.index("OTHER")
@@ -226,7 +229,7 @@ class StandardEvaluator:
 
 
 def read_tagged(texts: Path) -> dict[str, list[str]]:
-    """{caption: ["word/POS" …]} of a data set's `texts/`, lines of `caption#word/POS word/POS …#from#to`."""
+    """{caption: ["word/POS" …]} from a data set's `texts/`, lines of `caption#word/POS word/POS …#from#to`."""
     if not texts.is_dir():
         raise MotionLLMError(
             f"There is no folder {texts}; the standard evaluator reads captions' parts of speech there."
@@ -236,13 +239,13 @@ def read_tagged(texts: Path) -> dict[str, list[str]]:
 
 
 def _only(folder: Path, name: str) -> Path:
-    found = sorted(path for path in folder.rglob("*") if path.name.lower() == name)
-    if len(found) != 1:
+    paths = sorted(path for path in folder.rglob("*") if path.name.lower() == name)
+    if len(paths) != 1:
         raise MotionLLMError(
-            f"The standard evaluator needs one {name} below {folder}, and there are {len(found)}"
-            + (f" ({found[0]}, {found[1]} …); keep the evaluator's own." if found else "; put it there.")
+            f"The standard evaluator needs one {name} below {folder}, and there are {len(paths)}"
+            + (f" ({paths[0]}, {paths[1]} …); keep the evaluator's own." if paths else "; put it there.")
         )
-    return found[0]
+    return paths[0]
 
 
 def _array(path: Path, dimensions: int) -> np.ndarray:
@@ -256,7 +259,7 @@ def _array(path: Path, dimensions: int) -> np.ndarray:
 
 
 class _NoCode(pickle.Unpickler):
-    """Reads plain values alone: whatever would import or call something is refused."""
+    """An unpickler for plain values only: anything that would import or call is refused."""
 
     def find_class(self, module: str, name: str) -> Any:
         raise pickle.UnpicklingError(f"it would run {module}.{name}")
@@ -266,5 +269,5 @@ def _plain_pickle(path: Path) -> Any:
     try:
         with open(path, "rb") as file:
             return _NoCode(file).load()
-    except Exception as error:  # pickle raises whatever a damaged file leads to
+    except Exception as error:  # pickle can raise anything for a damaged file
         raise MotionLLMError(f"{path} is refused or damaged ({error}); it must hold words and numbers alone.") from None

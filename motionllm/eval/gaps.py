@@ -1,7 +1,8 @@
-"""Prediction and in-between: what of a clip is given, baselines that fill the rest, and how far that is from the truth.
+"""Prediction and in-between: which frames of a clip are given, baselines that fill the rest, and the error of the
+result.
 
-A gap is frames `first` to `last` of a clip; what stands before it is given, and for in-between what stands after it.
-Whoever fills it is told how long it is, and sees nothing of what was there.
+A gap is frames `first` to `last` of a clip; the frames before it are given, and for in-between also those after it.
+Whoever fills it knows its length, and sees nothing of the true frames.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from motionllm.eval import metrics
 from motionllm.motion.features import features_to_joints, joints_to_features
 from motionllm.motion.representation import of_width
 
-UNIT = 4  # frames: clips and what is given of them are cut to the field's unit, so that no motion tokenizer drops any
-SHORTEST = 4 * UNIT  # frames of a clip
-SEAM = 3  # frames on either side that physics looks at besides: a jump into or out of the gap counts
+UNIT = 4  # frames; clips and given parts are cut to multiples of it, so that no motion tokenizer drops frames
+SHORTEST = 4 * UNIT  # frames; shorter clips are not used
+SEAM = 3  # frames on either side included in the physics measures, so that a jump into or out of the gap counts
 
 
 @dataclass(frozen=True)
 class Gap:
-    """features (T, dim) and joints (T, J, 3), metres, of a clip; NaN in the frames `first` to `last`, which are asked
-    for. text: a caption of the clip, or words that say nothing.
+    """features (T, dim) and joints (T, J, 3), metres, of a clip; NaN in the frames `first` to `last`, which are to be
+    filled. text: a caption of the clip, or neutral words.
     """
 
     text: str
@@ -39,8 +40,10 @@ class Gap:
 
 
 def gap(features: np.ndarray, task: str, given: float, text: str) -> Gap:
-    """The gap of a clip (T, dim), T a multiple of UNIT. given: the share of it that is given, for "prediction" its
-    beginning, for "in_between" half of that at each end; in whole units, of which one at least is asked for.
+    """The gap of a clip (T, dim), T a multiple of UNIT.
+
+    given: the given share of the clip: its beginning for "prediction", half of it at either end for "in_between";
+    rounded to whole units, at least one of which remains to be filled.
     """
     total, ends = len(features) // UNIT, 1 if task == "prediction" else 2
     whole = min(max(1, int(round(given * total / ends, 6))), (total - 1) // ends)
@@ -63,7 +66,7 @@ def hold(gap: Gap) -> np.ndarray:
 def linear(gap: Gap) -> np.ndarray:
     """Joints (T, J, 3): every joint on a straight line from the pose before the gap to the one after it.
 
-    Raises MotionLLMError where nothing stands after it.
+    Raises MotionLLMError where there is no frame after it.
     """
     if gap.last == len(gap.joints):
         raise MotionLLMError("baseline:linear needs a pose on either side; for prediction there is baseline:hold.")
@@ -76,7 +79,9 @@ def linear(gap: Gap) -> np.ndarray:
 
 
 def from_clip(gap: Gap, clip: np.ndarray) -> np.ndarray:
-    """Joints (T, J, 3): the same frames of another clip's features (T or more, dim), laid on the last pose before."""
+    """Joints (T, J, 3): the same frames of another clip's features (T or more, dim), aligned to the last pose before
+    the gap.
+    """
     joints, other = gap.joints.copy(), features_to_joints(clip[: len(gap.joints)])
     laid = metrics.laid_on(other, joints, gap.first - 1)
     joints[gap.first : gap.last] = laid[gap.first : gap.last]
@@ -84,7 +89,7 @@ def from_clip(gap: Gap, clip: np.ndarray) -> np.ndarray:
 
 
 class Clips:
-    """Training clips [(T, dim)] among which the nearest to what is given is found."""
+    """Training clips [(T, dim)], searched for the nearest to the given frames."""
 
     def __init__(self, clips: Sequence[np.ndarray]) -> None:
         self.clips = clips
@@ -92,24 +97,24 @@ class Clips:
         self.std = np.concatenate([clip[:, self.kept] for clip in clips]).std(0) + 1e-3
 
     def nearest(self, gap: Gap) -> np.ndarray:
-        """The clip, of those as long as the gap's or longer, whose frames are nearest to those given, one by one.
+        """The clip, at least as long as the gap's, whose frames are nearest to those given, frame by frame.
 
-        Raises MotionLLMError where none is as long.
+        Raises MotionLLMError where none is that long.
         """
         given = np.r_[0 : gap.first, gap.last : len(gap.features)]
         known = gap.features[given][:, self.kept]
-        found, least = None, np.inf
+        nearest, least = None, np.inf
         for clip in self.clips:
             if len(clip) >= len(gap.features):
                 apart = float((((clip[given][:, self.kept] - known) / self.std) ** 2).mean())
-                found, least = (clip, apart) if apart < least else (found, least)
-        if found is None:
+                nearest, least = (clip, apart) if apart < least else (nearest, least)
+        if nearest is None:
             raise MotionLLMError(f"No training clip is as long as {len(gap.features)} frames.")
-        return found
+        return nearest
 
 
 def filled(gap: Gap, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(features, joints) of a clip whose gap was filled."""
+    """(features, joints) of a clip whose gap was filled with `joints` (T, J, 3)."""
     skeleton = of_width(gap.features.shape[1]).skeleton
     return joints_to_features(joints, uniform=False, skeleton=skeleton), joints
 
@@ -118,11 +123,11 @@ def filled(gap: Gap, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def measures(gap: Gap, made: np.ndarray, true: np.ndarray) -> dict[str, float]:
-    """What is measured of a filled clip: joints (T, J, 3) beside the true ones.
+    """Errors of a filled clip: joints (T, J, 3) against the true ones.
 
-    "ade", "fde" in metres over the frames asked, after the made clip was laid on the true one at the last frame
-    before them; "root_aligned_mpjpe_mm" of the same frames, with the roots together in each; skating, floating
-    and jerk of them and SEAM frames on either side.
+    "ade", "fde" in metres over the filled frames, after aligning the clip to the true one at the last frame before
+    them; "root_aligned_mpjpe_mm" over the same frames, with the roots aligned in each; skating, floating and jerk over
+    them and SEAM frames on either side.
     """
     laid, asked = metrics.laid_on(made, true, gap.first - 1), slice(gap.first, gap.last)
     around = made[max(0, gap.first - SEAM) : gap.last + SEAM]

@@ -1,9 +1,9 @@
-"""What free captions get right about a data set's labels (content, style …), read by the nearest training caption.
+"""How well free captions name a data set's labels (content, style …), read through the nearest training caption.
 
-A caption is read as the training wording it equals, else as the one it shares most words with (highest
-token F1), and that wording's clips say which labels it stands for. The reading knows nothing of the truth.
+A caption is read as the training wording it equals, else as the one it shares most words with (highest token F1), and
+that wording's clips say which labels it stands for. The reading does not use the true labels.
 
-Labels that training captions do not tell (the same sentence of one actor's clips as of another's) are not judged: with
+Labels that training captions do not distinguish (the same sentence for clips of different actors) are not judged: with
 such wordings every answer would be right.
 """
 
@@ -24,11 +24,11 @@ from motionllm.samples import Sample
 
 @dataclass(frozen=True)
 class Wording:
-    """A training caption with the labels of its clips: as a rule one set of labels, now and then several."""
+    """A training caption with the labels of its clips: usually one set of labels, sometimes several."""
 
     text: str
     labels: tuple[Mapping[str, str], ...]
-    counts: tuple[int, ...] = ()  # clips of each set of labels
+    counts: tuple[int, ...] = ()  # number of clips with each set of labels
 
     def of(self, key: str) -> set[str]:
         """The values of a label that this wording stands for."""
@@ -43,7 +43,7 @@ class Reader:
         for sample in train:
             for caption in sample.captions:
                 labels[caption.strip()][tuple(sorted(_names(sample).items()))] += 1
-        # The commoner wording first: of several as near, the first is taken.
+        # The more common wording first, because the first of equally near ones is taken.
         order = sorted(labels, key=lambda text: (-sum(labels[text].values()), text))
         self.wordings = [
             Wording(text, tuple(dict(items) for items in labels[text]), tuple(labels[text].values())) for text in order
@@ -58,7 +58,7 @@ class Reader:
                 self.places[word].append((number, count))
 
     def told(self, key: str) -> float:
-        """Share of the training clips with this label whose wording stands for one value of it alone."""
+        """Share of the training clips with this label whose wording stands for a single value of it."""
         clips = one = 0
         for wording in self.wordings:
             count = sum(n for n, labels in zip(wording.counts, wording.labels, strict=True) if key in labels)
@@ -83,19 +83,19 @@ class Reader:
 def label_scores(predictions: Mapping[str, str], train: list[Sample], samples: list[Sample]) -> dict[str, Any]:
     """How often captions name the labels of a split's clips; a clip without a prediction counts as wrong.
 
-    predictions: {id: caption}. train: the samples whose wordings captions are read by. samples: the split's.
+    predictions: {id: caption}. train: samples whose wordings captions are read by. samples: the split's.
 
-    Returns {"clips", "missing": clips without a prediction, "unused": predictions of no clip of the split,
-    "exact": share of the split's predictions that are a training wording to the letter, "unreadable": predictions
-    that share no word with one, "labels": {key: …}, "all": share with every label right at once}. Per key:
-    "accuracy", "chance" (the split's commonest class) and "majority", "reachable" (share of clips whose class
-    some training caption stands for), "ambiguous" (predictions whose wording stands for several classes, and
-    so is right if the true one is among them), "strict" (accuracy with those counted as wrong) and "classes":
-    {class: {"clips", "right", "accuracy"}}. "unjudged": {key: why}, where there are labels that captions cannot be
-    judged on: those of people, files and codes, and those that most training captions do not tell.
-    Raises MotionLLMError where the split has no labels that can be judged, or no prediction is of one of its clips.
+    Returns {"clips", "missing": clips without a prediction, "unused": predictions for no clip of the split, "exact":
+    share of the split's predictions that equal a training wording, "unreadable": predictions that share no word with
+    one, "labels": {key: …}, "all": share with every label right at once}. Per key: "accuracy", "chance" (the split's
+    most common class) and "majority", "reachable" (share of clips whose class some training caption stands for),
+    "ambiguous" (predictions whose wording stands for several classes, and so is right if the true one is among them),
+    "strict" (accuracy with those counted as wrong) and "classes": {class: {"clips", "right", "accuracy"}}. "unjudged":
+    {key: why} for labels that captions cannot be judged on: names of people, files and codes, and those that most
+    training captions do not distinguish. Raises MotionLLMError where the split has no labels that can be judged, or no
+    prediction belongs to one of its clips.
     """
-    # A sub-clip's item ("ID#1") has a caption of its own but no labels of its own.
+    # A sub-clip ("ID#1") has its own caption but no labels.
     truth = {s.id: _names(s) for s in samples if "#" not in s.id and _names(s)}
     if not truth:
         raise MotionLLMError("No clip of the split has labels; labels.jsonl must hold {id, label: value, …} of each.")
@@ -112,8 +112,8 @@ def label_scores(predictions: Mapping[str, str], train: list[Sample], samples: l
     for key in keys:
         if of_people_or_files(key) or coded(labels[key] for labels in truth.values() if key in labels):
             unjudged[key] = "is of people, files or codes"
-        elif (told := reader.told(key)) <= 0.5:
-            unjudged[key] = f"is told by the captions of {told:.0%} of the training clips"
+        elif (share_told := reader.told(key)) <= 0.5:
+            unjudged[key] = f"is told by the captions of {share_told:.0%} of the training clips"
     keys = [key for key in keys if key not in unjudged]
     if not keys:
         why = "; ".join(f"{key} {reason}" for key, reason in unjudged.items())
@@ -168,12 +168,12 @@ def label_scores(predictions: Mapping[str, str], train: list[Sample], samples: l
 
 
 def labels_of_folder(predictions: Mapping[str, str], folder: Path, split: str = "val") -> dict[str, Any]:
-    """`label_scores` on a data set in HumanML3D's layout with labels.jsonl, read by its train captions."""
+    """`label_scores` for a data set in HumanML3D's layout with labels.jsonl, read by its train captions."""
     if not (folder / "labels.jsonl").is_file() and folder.is_dir():
         raise MotionLLMError(f"{folder} has no labels.jsonl; labels are read from lines of {{id, label: value, …}}.")
     return label_scores(predictions, humanml3d(folder, "train"), humanml3d(folder, split))
 
 
 def _names(sample: Sample) -> dict[str, str]:
-    """The labels that are names; a count is none."""
+    """The labels that are names, not counts."""
     return {key: value for key, value in sample.labels.items() if isinstance(value, str) and value}

@@ -1,7 +1,7 @@
 """The field's metrics as pure functions of arrays: retrieval, distributions, poses, physics, durations, answers.
 
-Embeddings are (N, D) float, row i of text and motion belonging together. Joints are (T, J, 3) metres, Y up, the floor
-at height 0. Nothing here draws without a generator that the caller gives, reads a file, or knows a model.
+Embeddings are (N, D) float; row i of text and of motion belong together. Joints are (T, J, 3) metres, Y up, the floor
+at height 0. Nothing here reads a file or knows a model, and random draws come only from a generator passed in.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ import numpy as np
 
 from motionllm.errors import MotionLLMError
 
-GROUP = 32  # pairs among which R-Precision ranks
-LOW, SLIDING = 0.05, 0.5  # metres above the floor, metres a second: a foot under both heights that is faster skates
+GROUP = 32  # pairs per group in which R-Precision ranks
+LOW, SLIDING = (
+    0.05,
+    0.5,
+)  # metres above the floor, metres per second: a foot below LOW that is faster than SLIDING skates
 
 
 # -- embeddings ------------------------------------------------------------------------------------------------
@@ -28,11 +31,12 @@ def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def r_precision(query: np.ndarray, found: np.ndarray, top: int = 3, group: int = GROUP) -> np.ndarray:
-    """(top,) R@1 … R@top (Guo et al. 2022): how often a row of `query` (N, D) has its own of `found` among the nearest.
+    """(top,) R@1 … R@top (Guo et al. 2022): how often a row of `query` (N, D) has its own row of `found` among the
+    nearest.
 
-    Ranked within groups of `group` rows in the order given; rows that fill no group are left out, as the field does.
-    Of rows as near as its own a query finds each as often: an embedder that gives one place to all scores 1/group.
-    Raises MotionLLMError for fewer rows than one group.
+    Ranked within groups of `group` rows in the given order; rows that fill no group are left out, as is usual. Ties are
+    shared equally: an embedder that maps everything to one point scores 1/group. Raises MotionLLMError for fewer rows
+    than one group.
     """
     query, found = _pairs(query, found)
     if len(query) < group or group <= top:
@@ -48,7 +52,7 @@ def r_precision(query: np.ndarray, found: np.ndarray, top: int = 3, group: int =
 
 
 def mm_dist(text: np.ndarray, motion: np.ndarray) -> float:
-    """Mean Euclidean distance of text and motion that belong together, (N, D) each."""
+    """Mean Euclidean distance of matching text and motion embeddings, (N, D) each."""
     text, motion = _pairs(text, motion)
     return float(np.linalg.norm(text.astype(np.float64) - motion, axis=-1).mean())
 
@@ -56,8 +60,8 @@ def mm_dist(text: np.ndarray, motion: np.ndarray) -> float:
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """FID (Heusel et al. 2017) of two sets of embeddings (N, D), (M, D): |μ₁−μ₂|² + tr(C₁ + C₂ − 2 (C₁C₂)^½).
 
-    The root's trace is the sum of the singular values of √C₁ √C₂, which needs no root of an unsymmetric matrix and
-    stays real where a covariance is singular. Raises MotionLLMError for a set of fewer than 2.
+    The root's trace is computed as the sum of the singular values of √C₁ √C₂, which needs no root of a non-symmetric
+    matrix and stays real where a covariance is singular. Raises MotionLLMError for a set of fewer than 2.
     """
     if min(len(a), len(b)) < 2:
         raise MotionLLMError(f"FID compares sets of at least 2 motions, not of {len(a)} and {len(b)}.")
@@ -65,12 +69,12 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     covariances = [np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b)]
     cross = np.linalg.svd(_root(covariances[0]) @ _root(covariances[1]), compute_uv=False).sum()
     apart = ((a.mean(0) - b.mean(0)) ** 2).sum()
-    # A square: what is under 0 is rounding.
+    # A squared distance: negative values are rounding errors.
     return max(0.0, float(apart + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * cross))
 
 
 def diversity(motion: np.ndarray, random: np.random.Generator, pairs: int = 300) -> float:
-    """Mean distance of `pairs` random pairs of embeddings (N, D); each side is drawn without repetition.
+    """Mean distance of `pairs` random pairs of embeddings (N, D); each side is drawn without replacement.
 
     Raises MotionLLMError for fewer than `pairs` rows.
     """
@@ -81,7 +85,11 @@ def diversity(motion: np.ndarray, random: np.random.Generator, pairs: int = 300)
 
 
 def multimodality(motion: np.ndarray, random: np.random.Generator, pairs: int = 10) -> float:
-    """Mean distance of motions made for one text: embeddings (texts, repeats, D), `pairs` pairs of repeats each."""
+    """Mean distance of motions generated for the same text: embeddings (texts, repeats, D), `pairs` pairs of repeats
+    each.
+
+    Raises MotionLLMError for too few repeats.
+    """
     if motion.shape[1] < pairs:
         raise MotionLLMError(f"MultiModality of {pairs} pairs needs as many motions a text, not {motion.shape[1]}.")
     one, other = (motion[:, random.choice(motion.shape[1], pairs, replace=False)].astype(np.float64) for _ in range(2))
@@ -89,7 +97,7 @@ def multimodality(motion: np.ndarray, random: np.random.Generator, pairs: int = 
 
 
 def interval(values: Sequence[float]) -> dict[str, float]:
-    """{"mean", "ci95"} of replications: mean ± 1.96 · std / √n, the std over n, as the field computes it."""
+    """{"mean", "ci95"} of replications: mean ± 1.96 · std / √n, with the population std (over n), as is usual here."""
     array = np.asarray(values, np.float64)
     return {"mean": float(array.mean()), "ci95": float(1.96 * array.std() / np.sqrt(len(array)))}
 
@@ -101,7 +109,7 @@ def _pairs(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _root(matrix: np.ndarray) -> np.ndarray:
-    """The symmetric root of a positive semi-definite matrix."""
+    """The symmetric square root of a positive semi-definite matrix."""
     values, vectors = np.linalg.eigh(matrix)
     return (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
 
@@ -115,15 +123,17 @@ def mpjpe(made: np.ndarray, true: np.ndarray) -> float:
 
 
 def root_aligned_mpjpe(made: np.ndarray, true: np.ndarray) -> float:
-    """MPJPE, metres, with the roots (joint 0) moved together in every frame; nothing is turned."""
+    """MPJPE, metres, with the roots (joint 0) aligned in every frame; no rotation."""
     return mpjpe(made - made[:, :1], true - true[:, :1])
 
 
 def pa_mpjpe(made: np.ndarray, true: np.ndarray) -> float:
-    """MPJPE, metres, after the best similarity (turn, shift, scale) of every frame: Procrustes (Umeyama 1991)."""
+    """MPJPE, metres, after the best similarity transform (rotation, translation, scale) of every frame: Procrustes
+    (Umeyama 1991).
+    """
     made, true = (x.astype(np.float64) - x.mean(1, keepdims=True, dtype=np.float64) for x in (made, true))
     u, s, vt = np.linalg.svd(made.transpose(0, 2, 1) @ true)
-    # No reflections: where the best orthogonal matrix is one, the weakest direction is turned back.
+    # No reflections: where the best orthogonal matrix is one, the direction of the smallest singular value is flipped.
     sign = np.ones_like(s)
     sign[:, -1] = np.sign(np.linalg.det(u @ vt))
     turn = (u * sign[:, None]) @ vt
@@ -148,8 +158,8 @@ def fde(made: np.ndarray, true: np.ndarray) -> float:
 
 
 def laid_on(made: np.ndarray, true: np.ndarray, frame: int) -> np.ndarray:
-    """`made` (T, J, 3), turned about the vertical and moved over the floor as a whole, so that its pose of one frame
-    lies best on that of `true` (least squares over the joints); heights stay.
+    """`made` (T, J, 3), rotated about the vertical and moved over the floor as a whole, so that its pose in one frame
+    fits that of `true` best (least squares over the joints); heights stay.
     """
     a, b = (x[frame].astype(np.float64)[:, [0, 2]] for x in (made, true))
     centre, target = a.mean(0), b.mean(0)
@@ -184,8 +194,8 @@ def _differences(joints: np.ndarray, order: int, fps: float) -> np.ndarray:
 def foot_skating(joints: np.ndarray, fps: float, feet: Sequence[int] = (10, 11)) -> float:
     """Share of the frames in which a foot near the floor slides (Karunratanakul et al. 2023).
 
-    A foot skates from one frame to the next where its joint is under 5 cm in both and moves over the floor by more
-    than 0.5 m/s, 2.5 cm a frame at 20 fps. feet: joint numbers; by default the toes of HumanML3D's body.
+    A foot skates from one frame to the next where its joint is under 5 cm in both and moves over the floor faster than
+    0.5 m/s, 2.5 cm per frame at 20 fps. feet: joint indices; by default the toes of HumanML3D's body.
     """
     toes = joints[:, list(feet)].astype(np.float64)
     over = np.linalg.norm(_differences(toes[..., [0, 2]], 1, fps), axis=-1)
@@ -194,7 +204,7 @@ def foot_skating(joints: np.ndarray, fps: float, feet: Sequence[int] = (10, 11))
 
 
 def floor_penetration(joints: np.ndarray) -> float:
-    """Mean depth of the lowest joint under the floor over all frames, metres (Yuan et al. 2023)."""
+    """Mean depth in metres of the lowest joint below the floor over all frames (Yuan et al. 2023)."""
     return float(np.maximum(-joints[..., 1].min(1), 0).mean())
 
 
@@ -204,12 +214,12 @@ def floating(joints: np.ndarray) -> float:
 
 
 def jerk(joints: np.ndarray, fps: float) -> float:
-    """Mean length of the joints' third derivative, m/s³; joints (T, J, 3) with T at least 4."""
+    """Mean norm of the joints' third derivative, m/s³; joints (T, J, 3) with T at least 4."""
     return float(np.linalg.norm(_differences(joints, 3, fps), axis=-1).mean())
 
 
 def bone_length_drift(joints: np.ndarray, parents: Sequence[int]) -> float:
-    """Mean over the bones of the std of a bone's length over time against its mean: 0 for a rigid body."""
+    """Mean over the bones of std / mean of the bone's length over time: 0 for a rigid body."""
     bones = [(j, p) for j, p in enumerate(parents) if p >= 0]
     child, parent = (list(x) for x in zip(*bones, strict=True))
     lengths = np.linalg.norm(joints[:, child].astype(np.float64) - joints[:, parent], axis=-1)
@@ -243,20 +253,20 @@ def normalised_answer(text: str) -> str:
 def answer_scores(answers: Sequence[str | None], true: Sequence[str], kinds: Sequence[str]) -> dict[str, Any]:
     """Shares of right answers: {"questions", "exact", "normalised", "majority", "kinds": {kind: the same}}.
 
-    None is a question that got no answer, and wrong. "majority": what always giving the kind's commonest true answer
-    would score, and for a kind "majority_answer", which one that is.
+    None is a missing answer, and wrong. "majority": what always giving the kind's most common true answer would score;
+    for a kind "majority_answer" is that answer.
     """
     rows = defaultdict(list)
     for answer, truth, kind in zip(answers, true, kinds, strict=True):
-        said = answer or ""
-        rows[kind].append((said == truth, normalised_answer(said) == normalised_answer(truth), truth))
+        text = answer or ""
+        rows[kind].append((text == truth, normalised_answer(text) == normalised_answer(truth), truth))
     if not rows:
         raise MotionLLMError("There are no questions to score answers of.")
-    found, always = {}, 0
+    by_kind, always = {}, 0
     for kind, mine in sorted(rows.items()):
         common, often = Counter(truth for *_, truth in mine).most_common(1)[0]
         always += often
-        found[kind] = {
+        by_kind[kind] = {
             "questions": len(mine),
             "exact": sum(row[0] for row in mine) / len(mine),
             "normalised": sum(row[1] for row in mine) / len(mine),
@@ -269,14 +279,15 @@ def answer_scores(answers: Sequence[str | None], true: Sequence[str], kinds: Seq
         "exact": sum(row[0] for row in every) / len(every),
         "normalised": sum(row[1] for row in every) / len(every),
         "majority": always / len(every),
-        "kinds": found,
+        "kinds": by_kind,
     }
 
 
 def text_only_answers(train: Sequence[tuple[str, str, str]], questions: Sequence[tuple[str, str]]) -> list[str | None]:
-    """Answers to (question, kind) without any motion: the commonest of the same question in training, else of its kind.
+    """Answers to (question, kind) without any motion: the most common one for the same question in training, else for
+    its kind.
 
-    train: (question, answer, kind). What a model scores above this it has from the motion. None: no such kind.
+    train: (question, answer, kind). A model must beat this score to have read the motion. None: no such kind.
     """
     by_text: dict[str, Counter[str]] = defaultdict(Counter)
     by_kind: dict[str, Counter[str]] = defaultdict(Counter)

@@ -1,4 +1,4 @@
-"""A contestant worked through in batches: each batch of motions or texts is a file, which a run that goes on reads."""
+"""Run a contestant in batches: each batch of motions or texts is a file, which a resumed run reads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from motionllm.motion.notation import Notation, measure
 from motionllm.motion.representation import HUMANML3D_263, of_width
 from motionllm.samples import Sample
 
-SAMPLES = 4  # motions kept to look at
+SAMPLES = 4  # motions kept for viewing
 Progress = Callable[..., None]
 
 
@@ -41,7 +41,7 @@ class Case:
 
     @cached_property
     def notation(self) -> Notation | None:
-        """What is measured on it; None of a body that is not of 22 joints, or a clip too short."""
+        """The notation measured on the clip; None for a body without 22 joints, or a clip too short."""
         measurable = self.features.shape[1] == HUMANML3D_263.dim and len(self.features) > 5
         return measure(features_to_joints(self.features), self.fps) if measurable else None
 
@@ -56,7 +56,7 @@ class Case:
 
 @dataclass
 class Run:
-    """What a task needs to work its way through batches, each kept as a file."""
+    """What a task needs to work through batches, each kept as a file."""
 
     suite: Suite
     contestant: Any  # a Contestant; for the task `tokenizer` a Tokenizer
@@ -65,16 +65,16 @@ class Run:
     progress: Progress | None
     done: int = 0
     todo: int = 0
-    seconds: float = 0.0  # spent in the contestant, in this process
-    made: int = 0  # rows it made, in this process
+    seconds: float = 0.0  # time spent in the contestant by this process
+    made: int = 0  # rows computed by this process
 
     def ask(self, call: Callable[..., Sequence[Any]], *columns: Sequence[Any]) -> list[Any]:
         """call(first, *columns), one result per row, None where it failed."""
         begun = time.monotonic()
         results = each(lambda numbers, *rows: call(numbers[0], *rows), range(len(columns[0])), *columns)
-        found = [None if isinstance(result, MotionLLMError) else result for result in results]
-        self.seconds, self.made = self.seconds + time.monotonic() - begun, self.made + len(found)
-        return found
+        answers = [None if isinstance(result, MotionLLMError) else result for result in results]
+        self.seconds, self.made = self.seconds + time.monotonic() - begun, self.made + len(answers)
+        return answers
 
     def tell(self, count: int, **numbers: Any) -> None:
         self.done += count
@@ -82,7 +82,7 @@ class Run:
             self.progress(self.done / self.todo, **numbers)
 
     def motions(self, label: str, number: int, texts: Sequence[str], seconds: Sequence[float] | None) -> list[Measured]:
-        """One Measured a text; `label` and `number` name the pass, which has a seed of its own."""
+        """One Measured per text; `label` and `number` name the pass, which has its own seed."""
         columns = [texts] if seconds is None else [texts, seconds]
         return self.passed(
             label, number, lambda seed, texts, seconds=None: self.contestant.motions(texts, seconds, seed), *columns
@@ -91,37 +91,39 @@ class Run:
     def passed(
         self, label: str, number: int, call: Callable[..., list[Made]], *columns: Sequence[Any]
     ) -> list[Measured]:
-        """call(seed, *columns) batch by batch: one Measured a row of the columns."""
-        made: list[Measured] = []
+        """call(seed, *columns) batch by batch: one Measured per row of the columns."""
+        motions: list[Measured] = []
         for start in range(0, len(columns[0]), self.suite.batch):
             rows = [column[start : start + self.suite.batch] for column in columns]
             file = self.parts / f"{label}-{number:03d}-{start:06d}.npz"
             if not file.is_file():
                 seed = seed_of(self.suite.seed, label, number, start)
-                found = self.ask(lambda first, *rows, seed=seed: call(seed + first, *rows), *rows)
+                filled = self.ask(lambda first, *rows, seed=seed: call(seed + first, *rows), *rows)
                 write_motions(
-                    file, [Measured() if one is None else measured(one[0], one[1], self.embedder) for one in found]
+                    file, [Measured() if one is None else measured(one[0], one[1], self.embedder) for one in filled]
                 )
-            made += read_motions(file)
-            self.tell(len(rows[0]), **{label: number + 1, "motions": len(made)})
-        return made
+            motions += read_motions(file)
+            self.tell(len(rows[0]), **{label: number + 1, "motions": len(motions)})
+        return motions
 
     def words(self, label: str, call: Callable[..., list[str]], *columns: Sequence[Any]) -> list[str | None]:
-        """One text a row of the columns; None where it failed."""
-        said: list[str | None] = []
+        """One text per row of the columns; None where it failed."""
+        texts: list[str | None] = []
         for start in range(0, len(columns[0]), self.suite.batch):
             rows = [column[start : start + self.suite.batch] for column in columns]
             file = self.parts / f"{label}-{start:06d}.json"
             if not file.is_file():
                 write_json(file, {"texts": self.ask(lambda _, *rows: call(*rows), *rows)})
-            said += read_json(file)["texts"]
-            self.tell(len(rows[0]), **{label: len(said)})
-        return said
+            texts += read_json(file)["texts"]
+            self.tell(len(rows[0]), **{label: len(texts)})
+        return texts
 
 
 @dataclass
 class Measured:
-    """A motion for a case: embedding (D,) and joints, empty where it failed; `measures` and `checks` once computed."""
+    """A motion for a case: embedding (D,) and joints (T, J, 3), None where it failed; `measures` and `checks` once
+    computed.
+    """
 
     embedding: np.ndarray | None = None
     joints: np.ndarray | None = None
@@ -129,7 +131,7 @@ class Measured:
     checks: dict[str, bool] | None = None
 
     def measure(self, case: Case) -> dict[str, float]:
-        """What physics says of it, and how well it agrees with the notation of its case."""
+        """Physics of the motion, and how well it agrees with the notation of its case."""
         assert self.joints is not None
         if self.measures is None:
             feet = [foot for _, foot in of_width(case.features.shape[1]).skeleton.feet]
@@ -144,7 +146,7 @@ class Measured:
         return self.measures
 
     def check(self, case: Case) -> dict[str, bool] | None:
-        """What it has of what its case of the built-in corpus asks for; None where it failed."""
+        """Which of the things that its case of the built-in corpus asks for it has; None where it failed."""
         if self.joints is not None and self.checks is None:
             self.checks = corpus.checked(Spec.of(case.sample.labels["spec"]), Motion(self.joints))
         return self.checks
@@ -181,7 +183,7 @@ def read_motions(file: Path) -> list[Measured]:
 
 
 def write_samples(file: Path, cases: Sequence[Case], made: Sequence[Measured]) -> None:
-    """A few motions beside the real ones, for the report's page."""
+    """Write the first SAMPLES motions beside the real ones, for the report's page."""
     kept: dict[str, Any] = {}
     for i, (case, motion) in enumerate(list(zip(cases, made, strict=True))[:SAMPLES]):
         kept |= {f"caption{i}": np.array(case.sample.captions[0]), f"real{i}": features_to_joints(case.features)}

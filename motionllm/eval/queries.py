@@ -1,6 +1,6 @@
-"""Whether a model knows what is asked: questions in words that training never saw, and the queries they come to.
+"""Whether a model understands questions: in words that training never saw, by the query it writes for each.
 
-The answer of the right query is right, as far as the notation is (`data.queries`); so no motion is needed.
+The right query's answer is right, as far as the notation is (`data.queries`); so no motion is needed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def questions(count: int, seed: int = 0) -> list[Inquiry]:
 def evaluate(
     lm: MotionLM, asked: Sequence[Inquiry], batch: int = 64, progress: Callable[..., None] | None = None
 ) -> dict[str, Any]:
-    """Shares of questions whose query is written right.
+    """Share of questions for which the right query is written.
 
     Returns {"all": {"questions", "right"}, "kinds": {kind: the same}, "cases": each with its query and the one
     written}. Raises MotionLLMError where the adapter writes no queries.
@@ -48,7 +48,7 @@ def _share(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def table(result: dict[str, Any]) -> str:
-    """The shares in rows, a kind each."""
+    """The shares as text, one row per kind."""
     rows = [f"{'':20}{'questions':>10}{'right':>8}"]
     for kind, share in [*result["kinds"].items(), ("all", result["all"])]:
         rows.append(f"{kind:20}{share['questions']:>10}{share['right']:>8.3f}")

@@ -1,7 +1,7 @@
-"""One table of many results: Markdown for a page of text, HTML with motions to look at.
+"""One table of many results: Markdown for text pages, HTML with motions to view.
 
-Rows stand in one table only where they answer one question: the same suite and version, clips, embedder and length
-mode. Published numbers stand beside results of their own benchmark alone, and say where their protocol differs.
+Rows share a table only if they are comparable: same suite and version, clips, embedder and length mode. Published
+numbers stand only beside results of their own benchmark, and say where their protocol differs.
 """
 
 from __future__ import annotations
@@ -112,26 +112,26 @@ Row = tuple[str, dict[str, Any]]
 
 
 def read_results(paths: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
-    """Results of suites in files, or below folders; other JSON below a folder is passed over.
+    """Results of suites from files, or from folders at any depth; other JSON in a folder is skipped.
 
     Raises MotionLLMError where a file is no result, or there is none at all.
     """
-    found = []
+    results = []
     for path in paths:
         files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
         for file in files:
             result = parse_json(read_text(file, "result"), str(file))
             if isinstance(result, dict) and result.get("format") == FORMAT and "protocol" in result:
-                found.append((file, result))
+                results.append((file, result))
             elif not path.is_dir():
                 raise MotionLLMError(f"{file} is no result of a suite; give files that `motionllm eval SUITE` wrote.")
-    if not found:
+    if not results:
         raise MotionLLMError(f"There is no result of a suite in {', '.join(map(str, paths))}.")
-    return found
+    return results
 
 
 def published(path: Path | None = None) -> list[dict[str, Any]]:
-    """Others' numbers: [{"benchmark", "task", "system", "source", "differs", "scores"}] of a YAML file."""
+    """Published numbers: [{"benchmark", "task", "system", "source", "differs", "scores"}] from a YAML file."""
     file = path or shipped.root() / "eval" / "published" / "numbers.yaml"
     rows = read_yaml(file, "list of published numbers")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -144,7 +144,7 @@ def published(path: Path | None = None) -> list[dict[str, Any]]:
 
 
 def tables(results: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
-    """[{"title", "about", "headings", "rows": [[name, value …]], "notes"}], one a protocol, in the order they come."""
+    """[{"title", "about", "headings", "rows": [[name, value …]], "notes"}], one per protocol, in the order given."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for result in results:
         groups.setdefault(json.dumps(result["protocol"], sort_keys=True), []).append(result)
@@ -164,7 +164,7 @@ def markdown(found: Sequence[dict[str, Any]]) -> str:
 
 
 def write_markdown(text: str, path: Path) -> None:
-    """Write the tables; in a page that has the two marks, between them and nowhere else."""
+    """Write the tables; in a page that has the two marks, only the text between them is replaced."""
     if path.is_file():
         page = path.read_text(encoding="utf-8")
         if START in page and END in page:
@@ -174,7 +174,7 @@ def write_markdown(text: str, path: Path) -> None:
 
 
 def write_html(found: Sequence[dict[str, Any]], files: Sequence[Path], path: Path) -> None:
-    """The tables as a self-contained page; below them motions of the results that have `samples.npz` beside them."""
+    """The tables as a self-contained page, with motions of the results that have `samples.npz` beside them."""
     figures: list[tuple[str, list[tuple[str, list[tuple[str, int | None]]]]]] = []
     clips: list[dict[str, Any]] = []
     for file in files:
@@ -250,18 +250,20 @@ def _scores(result: dict[str, Any]) -> dict[str, Any]:
     if "generation" in result:
         failed = sum(result["failures"].values())
         return _corpus_scores(result) | {"right": result["answers"]["right"], "failures": failed}
-    found = {**(result.get("made") or {}), "failures": result["failures"]}
+    scores_by_key = {**(result.get("made") or {}), "failures": result["failures"]}
     if "text" in result:
-        found |= result["text"]["raw"] | {f"{key} normalised": v for key, v in result["text"]["normalised"].items()}
-        found |= result["text"].get("similarity", {})
-        found |= {f"label_{key}": scores["accuracy"] for key, scores in result.get("labels", {}).items()}
-    return found | result.get("answers", {})
+        scores_by_key |= result["text"]["raw"] | {
+            f"{key} normalised": v for key, v in result["text"]["normalised"].items()
+        }
+        scores_by_key |= result["text"].get("similarity", {})
+        scores_by_key |= {f"label_{key}": scores["accuracy"] for key, scores in result.get("labels", {}).items()}
+    return scores_by_key | result.get("answers", {})
 
 
 def _corpus_scores(result: dict[str, Any]) -> dict[str, Any]:
-    """What motions and captions of the built-in corpus have of what is asked for."""
-    made, captions = result["generation"], result["captions"]
-    scores = {key: made[key] for key in ("asked", "all_of", "everything")}
+    """Which share of what is asked motions and captions of the built-in corpus have."""
+    generation, captions = result["generation"], result["captions"]
+    scores = {key: generation[key] for key in ("asked", "all_of", "everything")}
     return scores | ({"captions": captions["all_of"]} if captions else {})
 
 
@@ -275,7 +277,7 @@ def _cell(value: Any, decimals: int) -> str:
 
 
 def _about(protocol: dict[str, Any]) -> str:
-    """The protocol in a line."""
+    """The protocol in one line."""
     parts = [f"{protocol['cases']} clips of {protocol['data']} ({protocol['split']}, `{protocol['cases_hash']}`)"]
     if embedder := protocol["embedder"]:
         kind = "the standard evaluator" if embedder["kind"] == "standard" else f"our embedder {embedder['name']}"

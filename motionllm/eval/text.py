@@ -1,9 +1,9 @@
 """Captions against references: BLEU-1..4, ROUGE-L, CIDEr and METEOR, as pure functions of strings.
 
-The definitions are the papers'; where those leave room the choices are pycocoevalcap's, because the field's
-published numbers come from it: agreement is a test. Text handling decides more than most models do, so every
-score is given twice: `raw` (untouched, split at white space) and `normalised` (lower case, no punctuation); where
-simplemma is installed a third time, `lemmatised` (normalised, every word in its base form).
+The definitions are the papers'; where those leave room, the choices are pycocoevalcap's, because the field's published
+numbers come from it; a test checks the agreement. Text handling decides more than most models do, so every score is
+given twice: `raw` (untouched, split at white space) and `normalised` (lower case, no punctuation); where simplemma is
+installed a third time, `lemmatised` (normalised, every word in its base form).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from motionllm.errors import MotionLLMError
 from motionllm.eval.similarity import installed, similarity
 
 ORDERS = 4  # n-grams of 1 to 4 words
-BETA = 1.2  # ROUGE-L: how much more recall weighs than precision
-SIGMA = 6.0  # CIDEr: words by which a length may differ before it costs
-# pycocoevalcap's guards against 0/0: a corpus without one common 4-gram scores about 1e-5 instead of 0.
+BETA = 1.2  # ROUGE-L: weight of recall against precision
+SIGMA = 6.0  # CIDEr: std, in words, of the Gaussian penalty on length differences
+# pycocoevalcap's guards against 0/0: a corpus without a common 4-gram scores about 1e-5 instead of 0.
 _TINY, _SMALL = 1e-15, 1e-9
 
 Grams = Counter[tuple[str, ...]]
@@ -34,12 +34,12 @@ Grams = Counter[tuple[str, ...]]
 def caption_scores(
     predictions: Mapping[str, str], references: Mapping[str, Sequence[str]], encoder: Path | None = None
 ) -> dict[str, Any]:
-    """Corpus scores of one caption an id against one or more references an id.
+    """Corpus scores of one caption per id against one or more references per id.
 
-    Returns {"raw": {"bleu1" … "bleu4", "rouge_l", "cider"}, "normalised": {…}}: fractions; CIDEr on its own
-    scale of 0 to 10. Beside them, where simplemma is installed, "lemmatised", and where nltk is, "meteor", of the
-    normalised texts (see `meteor`); and "similarity" in meaning, by the sentence encoder in a folder, or by the
-    packaged one where it is installed. Raises MotionLLMError where the two name different ids, or there are none.
+    Returns {"raw": {"bleu1" … "bleu4", "rouge_l", "cider"}, "normalised": {…}}: fractions; CIDEr on its own scale of 0
+    to 10. If simplemma is installed also "lemmatised", and if nltk is, "meteor" of the normalised texts (see `meteor`);
+    and "similarity" in meaning, by the sentence encoder in the folder `encoder` or, if installed, by the packaged one.
+    Raises MotionLLMError where the two have different ids, or there are none.
     """
     without = [name for name in predictions if name not in references]
     if without:
@@ -56,15 +56,15 @@ def caption_scores(
     empty = [name for name in references if not references[name]]
     if empty or not references:
         raise MotionLLMError(f"{empty[0]!r} has an empty list of references." if empty else "There are no captions.")
-    said = [predictions[name] for name in references]
+    captions = [predictions[name] for name in references]
     true = [list(references[name]) for name in references]
     texts = {
-        "raw": (said, true),
-        "normalised": ([normalised(s) for s in said], [[normalised(r) for r in rs] for rs in true]),
+        "raw": (captions, true),
+        "normalised": ([normalised(s) for s in captions], [[normalised(r) for r in rs] for rs in true]),
     }
     if importlib.util.find_spec("simplemma"):
-        said, true = texts["normalised"]
-        texts["lemmatised"] = ([lemmatised(s) for s in said], [[lemmatised(r) for r in rs] for rs in true])
+        captions, true = texts["normalised"]
+        texts["lemmatised"] = ([lemmatised(s) for s in captions], [[lemmatised(r) for r in rs] for rs in true])
     scores = {name: _scores(*pair) for name, pair in texts.items()}
     if importlib.util.find_spec("nltk"):
         scores["meteor"] = meteor(*texts["normalised"])
@@ -80,7 +80,7 @@ def normalised(text: str) -> str:
 
 
 def lemmatised(text: str) -> str:
-    """Every word in its base form by simplemma's English table: "he waved" is "he wave". Needs simplemma."""
+    """Every word in its base form by simplemma's English table: "he waved" becomes "he wave". Needs simplemma."""
     import simplemma
 
     return " ".join(simplemma.lemmatize(word, lang="en") for word in text.split())
@@ -94,7 +94,7 @@ def _scores(said: Sequence[str], true: Sequence[Sequence[str]]) -> dict[str, flo
 def bleu(said: Sequence[str], true: Sequence[Sequence[str]]) -> list[float]:
     """BLEU-1..4 of a corpus (Papineni et al. 2002): clipped n-gram precisions, geometric mean, brevity penalty.
 
-    The penalty's reference length is the one closest to each caption's, the shorter of two as close.
+    The penalty's reference length is the one closest to each caption's, the shorter of two equally close.
     """
     right, offered = [0] * ORDERS, [0] * ORDERS
     length = wanted = 0
@@ -121,11 +121,11 @@ def bleu(said: Sequence[str], true: Sequence[Sequence[str]]) -> list[float]:
 def rouge_l(said: Sequence[str], true: Sequence[Sequence[str]]) -> float:
     """Mean ROUGE-L (Lin 2004): F-measure, beta 1.2, of the longest common subsequence's precision and recall.
 
-    Precision and recall are each the best over the references, which need not be the same one.
+    Precision and recall are each the best over the references, possibly of different ones.
     """
     total = 0.0
     for caption, references in zip(said, true, strict=True):
-        # At single spaces, as pycocoevalcap does here alone: two in a row hold an empty word.
+        # Split at single spaces, as pycocoevalcap does only here: two in a row enclose an empty word.
         words, others = caption.split(" "), [r.split(" ") for r in references]
         common = [_common(words, other) for other in others]
         precision = max(common) / len(words)
@@ -138,8 +138,8 @@ def rouge_l(said: Sequence[str], true: Sequence[Sequence[str]]) -> float:
 def cider(said: Sequence[str], true: Sequence[Sequence[str]]) -> float:
     """Mean CIDEr-D (Vedantam et al. 2015), 0 to 10: TF-IDF cosine of 1- to 4-grams, clipped, with a length penalty.
 
-    Document frequencies are counted in the references: in how many ids' references an n-gram occurs. It is
-    this variant that is published as "CIDEr"; on a single id every n-gram is everywhere, and the score 0.
+    Document frequencies count the ids in whose references an n-gram occurs. This variant is the one published as
+    "CIDEr"; on a single id every n-gram is in every document, and the score is 0.
     """
     references = [[_grams(r) for r in rs] for rs in true]
     documents: Counter[tuple[str, ...]] = Counter()
@@ -148,7 +148,7 @@ def cider(said: Sequence[str], true: Sequence[Sequence[str]]) -> float:
     log_size = math.log(len(true))
 
     def weigh(grams: Grams) -> tuple[dict[tuple[str, ...], float], list[float], int]:
-        """TF-IDF weights, their norm for each order, and the number of 2-grams, which stands for the length."""
+        """TF-IDF weights, their norm for each order, and the number of 2-grams as the measure of length."""
         weights = {g: n * (log_size - math.log(max(1, documents[g]))) for g, n in grams.items()}
         squares = [0.0] * ORDERS
         for gram, weight in weights.items():
@@ -174,8 +174,8 @@ def cider(said: Sequence[str], true: Sequence[Sequence[str]]) -> float:
 def meteor(said: Sequence[str], true: Sequence[Sequence[str]]) -> dict[str, float]:
     """Mean METEOR (Banerjee & Lavie 2005) by nltk, the best over the references. Needs nltk.
 
-    {"meteor": …} with WordNet's synonyms where nltk's data holds them, else {"meteor_stem": …}, of words and stems
-    alone. The field publishes version 1.5, a Java program of other weights: compare rows of one table only.
+    {"meteor": …} with WordNet's synonyms where nltk's data has them, else {"meteor_stem": …} from words and stems only.
+    The field publishes version 1.5, a Java program with other weights: compare rows of one table only.
     """
     import nltk
     from nltk.translate.meteor_score import meteor_score
@@ -218,10 +218,10 @@ def _common(a: Sequence[str], b: Sequence[str]) -> int:
 
 
 def read_predictions(path: Path) -> dict[str, str]:
-    """{id: caption} of JSON lines of {"id", "caption"}, or of a .json file of such objects or of one {id: caption};
-    a list of one caption is that caption, and an empty caption is a caption.
+    """{id: caption} from JSON lines of {"id", "caption"}, or from a .json file of such objects or of one {id: caption};
+    a list of one caption is that caption, and captions may be empty.
 
-    Raises MotionLLMError, naming the line or entry, for what is not such an object, and for an id that comes twice.
+    Raises MotionLLMError, naming the line or entry, for anything else, and for duplicate ids.
     """
 
     def fits(value: Any) -> bool:
@@ -232,7 +232,8 @@ def read_predictions(path: Path) -> dict[str, str]:
 
 
 def read_references(path: Path) -> dict[str, list[str]]:
-    """{id: captions} of JSON lines of {"id", "captions"}, or of a .json file of such objects or of one {id: captions}.
+    """{id: captions} from JSON lines of {"id", "captions"}, or from a .json file of such objects or of one {id:
+    captions}.
 
     Raises MotionLLMError as `read_predictions` does.
     """
@@ -273,11 +274,11 @@ def _rows(path: Path, key: str, kind: str, fits: Callable[[Any], bool]) -> list[
 
 
 def _objects(path: Path, text: str, key: str, expected: str) -> Iterator[tuple[str, Any]]:
-    """(where it stands, object) of a file; those of one object {id: value} in the form that lines have."""
+    """(place, object) for each entry of a file; entries of one object {id: value} in the form of lines."""
     whole: Any = None
     if path.suffix.lower() == ".json":
-        with contextlib.suppress(ValueError, RecursionError):  # else it may be lines by another name
-            # Pairs, not a dict: of an id that comes twice a dict would keep the last without a word.
+        with contextlib.suppress(ValueError, RecursionError):  # otherwise it may be JSON lines with another suffix
+            # Pairs, not a dict: a dict would silently keep the last of duplicate ids.
             whole = json.loads(text, object_pairs_hook=_Pairs)
     if isinstance(whole, _Pairs):
         whole = [whole] if key in dict(whole) else [_Pairs([("id", name), (key, value)]) for name, value in whole]
@@ -294,4 +295,4 @@ def _objects(path: Path, text: str, key: str, expected: str) -> Iterator[tuple[s
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """The keys and values of a JSON object, in order, twice what stands there twice."""
+    """The keys and values of a JSON object in order, duplicates included."""

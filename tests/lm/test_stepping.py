@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from motionllm.language.bases import load_base
-from motionllm.lm import decoding, stepping
+from motionllm.lm import cached, decoding, stepping
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN here")
 
@@ -89,7 +89,7 @@ def test_rows_may_leave(model: Any) -> None:
 
 @pytest.mark.parametrize("fast", [False, True])
 def test_what_prompts_share_is_read_once(model: Any, fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "TOGETHER", 2)  # the packed decoder reads them in parts
+    monkeypatch.setattr(cached, "SIDE_BY_SIDE", 2)  # the packed decoder reads them in parts
     steps = [[10, 20, 30, 40], [11, 21, 31, 41], [12, 22, 32, 42]]
     for shared, read, prompts in (
         (2, 4, [[5, 6, 7, 8], [5, 6, 8, 9, 10, 11], [5, 6, 7], [5, 6, 9]]),
