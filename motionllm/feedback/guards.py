@@ -1,7 +1,7 @@
-"""Guards: what is measured beside the reward, on held-out prompts, by what training never saw.
+"""Guards: quantities measured beside the reward, on held-out prompts, that training never optimises.
 
 A reward that can be gamed rises while something else falls: motion becomes unlike real motion (FID), all alike
-(diversity), a judge that was not asked says less, or plain language is forgotten.
+(diversity), a judge that is not rewarded scores less, or plain language is forgotten.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from motionllm.lm.model import MotionLM
 from motionllm.lm.sampling import Sampling
 from motionllm.motion.agreement import tally
 
-# Plain language that is about no motion: what a model that only ever sees motion forgets first.
+# Plain language that is not about motion: a model trained only on motion forgets it first.
 PLAIN = (
     "The old library at the end of the street was closed for the winter, and nobody knew when it would open again.",
     "To make bread you need flour, water, salt and yeast, and above all a good deal of patience.",
@@ -38,14 +38,14 @@ PLAIN = (
 
 
 def plain_language(lm: MotionLM) -> float:
-    """Mean log-likelihood, nats a token, of PLAIN. The first token of each text is given."""
+    """Mean log-likelihood of PLAIN, nats per token; the first token of each text is given."""
     ids = [lm.tokenizer.encode(text, add_special_tokens=False) for text in PLAIN]
-    found = decoding.likelihoods(lm.model, lm.vocab, [i[:1] for i in ids], [i[1:] for i in ids])
-    return sum(found) / sum(len(i) - 1 for i in ids)
+    likelihoods = decoding.likelihoods(lm.model, lm.vocab, [i[:1] for i in ids], [i[1:] for i in ids])
+    return sum(likelihoods) / sum(len(i) - 1 for i in ids)
 
 
 class Watch:
-    """Held-out prompts and their real clips, measured again and again with one seed.
+    """Held-out prompts and their real clips, measured repeatedly with one seed.
 
     panel: the judges that reward. embedder: the one that reports; with None neither FID nor diversity are measured.
     """
@@ -69,17 +69,17 @@ class Watch:
         self.real = embedder.embed_motions([p.samples[0].load() for p in moving]) if embedder and moving else None
 
     def measure(self, lm: MotionLM) -> tuple[dict[str, Any], list[tuple[Result, Scores]]]:
-        """What a model scores, and each result with what all judges say of it.
+        """A model's scores, and each result with the scores of all judges.
 
         {"reward", "judges": {name: mean}, "unseen": {name: mean}, "fid", "diversity", "mm_dist", "plain", "seconds",
         "events"}; seconds: mean duration of the motions; events: which kinds of event fail (`motion.agreement.tally`).
         """
         prompts = planned(lm, self.prompts, self.sampling, batch=self.batch, seed=self.seed)
-        made = replies(lm, prompts, self.sampling, batch=self.batch, seed=self.seed)
-        results = [result(lm, prompt, reply) for prompt, reply in zip(prompts, made, strict=True)]
+        generated = replies(lm, prompts, self.sampling, batch=self.batch, seed=self.seed)
+        results = [result(lm, prompt, reply) for prompt, reply in zip(prompts, generated, strict=True)]
         scores, others = self.panel(results), self.unseen(results)
         rewards = [reward for score in scores if (reward := self.panel.reward(score)) is not None]
-        found: dict[str, Any] = {
+        measured: dict[str, Any] = {
             "reward": float(np.mean(rewards)) if rewards else 0.0,
             "judges": _means(scores, self.panel.judges.values()),
             "unseen": _means(others, self.unseen.judges.values()),
@@ -87,12 +87,12 @@ class Watch:
         }
         moving = [one for one in results if TASKS[one.task].moves]
         if moving:
-            found["seconds"] = float(np.mean([one.motion.duration for one in moving if one.motion]))
-            found["events"] = tally(one for result in moving if (one := agreed(result)))
+            measured["seconds"] = float(np.mean([one.motion.duration for one in moving if one.motion]))
+            measured["events"] = tally(one for result in moving if (one := agreed(result)))
         if self.embedder and self.real is not None and len(moving) > 1:
             embedded = self.embedder.embed_motions([one.features for one in moving if one.features is not None])
             texts = self.embedder.embed_texts([one.asked for one in moving])
-            found |= {
+            measured |= {
                 "fid": metrics.frechet_distance(embedded, self.real),
                 "diversity": metrics.diversity(embedded, np.random.default_rng([self.seed, 1]), len(embedded)),
                 "mm_dist": metrics.mm_dist(texts, embedded),
@@ -101,18 +101,18 @@ class Watch:
             {**{f"{name} (reporting)": value for name, value in other.items()}, **score}
             for score, other in zip(scores, others, strict=True)
         ]
-        return found, list(zip(results, every, strict=True))
+        return measured, list(zip(results, every, strict=True))
 
 
 def fallen(before: dict[str, Any], after: dict[str, Any], limits: Guards) -> list[str]:
-    """What passed its limit, a clause each, with both figures; empty where the guards hold."""
-    found = []
+    """A clause, with both figures, for each guard that passed its limit; empty where the guards hold."""
+    clauses = []
     if "fid" in before:
-        # Of two sets that are nearly alike a ratio says nothing: a hundredth is left to chance.
+        # The ratio of two FIDs near 0 means nothing: 0.01 is left to chance.
         if after["fid"] > before["fid"] * (1 + limits.fid) + 0.01:
-            found.append(f"FID rose from {before['fid']:.3f} to {after['fid']:.3f}")
+            clauses.append(f"FID rose from {before['fid']:.3f} to {after['fid']:.3f}")
         if after["diversity"] < before["diversity"] * (1 - limits.diversity):
-            found.append(f"diversity fell from {before['diversity']:.3f} to {after['diversity']:.3f}")
+            clauses.append(f"diversity fell from {before['diversity']:.3f} to {after['diversity']:.3f}")
     for name, value in before["unseen"].items():
         now = after["unseen"].get(name)
         if (
@@ -120,10 +120,10 @@ def fallen(before: dict[str, Any], after: dict[str, Any], limits: Guards) -> lis
             and now is not None
             and JUDGES[name].share(value) - JUDGES[name].share(now) > limits.unseen
         ):
-            found.append(f"{name}, which training never saw, fell from {value:.3f} to {now:.3f}")
+            clauses.append(f"{name}, which training never saw, fell from {value:.3f} to {now:.3f}")
     if after["plain"] < before["plain"] - limits.plain:
-        found.append(f"plain text fell from {before['plain']:.3f} to {after['plain']:.3f} nats a token")
-    return found
+        clauses.append(f"plain text fell from {before['plain']:.3f} to {after['plain']:.3f} nats a token")
+    return clauses
 
 
 def verdict(before: dict[str, Any], after: dict[str, Any], limits: Guards) -> str:
@@ -137,9 +137,9 @@ def verdict(before: dict[str, Any], after: dict[str, Any], limits: Guards) -> st
 
 
 def _means(scores: Sequence[Scores], judges: Any) -> dict[str, float | None]:
-    found: dict[str, float | None] = {}
+    means: dict[str, float | None] = {}
     judge: Judge
     for judge in judges:
-        said = [value for score in scores if (value := score.get(judge.name)) is not None]
-        found[judge.name] = float(np.mean(said)) if said else None
-    return found
+        values = [value for score in scores if (value := score.get(judge.name)) is not None]
+        means[judge.name] = float(np.mean(values)) if values else None
+    return means

@@ -1,9 +1,10 @@
 """Judges: named functions that score what a model generated, each with a range and a unit. Higher is always better.
 
-A judge returns None where it has nothing to judge by (a text that names no known fact, no duration asked). One that
-raises, returns NaN or leaves its range stops the run: the error names it, and what it was given is kept to look at.
+A judge returns None where it cannot judge (a text that names no known fact, no duration asked for). One that raises,
+returns NaN or leaves its range stops the run: the error names it, and its input is kept for inspection.
 
-A new judge is a function and a row of JUDGES; one's own needs no change here: `find_judge` imports "module:function".
+A new judge is a function and a row of JUDGES; for a user's own, nothing changes here: `find_judge` imports
+"module:function".
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ Scores = dict[str, float | None]
 
 @dataclass
 class Result:
-    """What was made for a prompt. asked: the caption or question; seconds: the duration that the prompt states.
+    """What a model generated for a prompt.
 
-    samples: the clips with that caption, the prompt's own first; none for a text of a user. plans: the plan that the
-    motion was made from; without one the notations of those clips. Of a made motion: joints (T, J, 3), metres, as
-    decoded, where bones still breathe and the floor is not yet found; motion, as it is given; features (T, dim) of that
-    one. said: a made caption or answer.
+    asked: the caption or question. seconds: the duration that the prompt states. samples: the clips with that caption,
+    the prompt's own first; none for a user's text. plans: the plan that the motion follows, or else the notations of
+    those clips. joints: (T, J, 3), metres, as decoded, before bones are made rigid and the floor is found. motion:
+    after that. features: (T, dim) of `motion`. said: a generated caption or answer.
     """
 
     task: str
@@ -63,12 +64,13 @@ class Result:
 
 
 def asked(text: str) -> Spec | None:
-    """What can be read of a free text: actions with side, direction, count and speed, and how two of them relate.
+    """What a free text asks for, as far as it can be read: actions with side, direction, count and speed, and how two
+    of them relate.
 
-    None where no action is named that can be measured.
+    None where it names no action that can be measured.
     """
     parts = [Part(**part) for part in builtin.named(text)["parts"]]
-    # To stand still is asked by a text that says nothing else; beside another action it is where that begins or ends.
+    # Standing still counts as asked only if the text says nothing else: it is often how another action begins or ends.
     parts = [part for part in parts if part.action != "stand"] or parts[:1]
     if not parts:
         return None
@@ -84,9 +86,9 @@ def _spec(result: Result) -> Spec | None:
 
 
 def facts(result: Result) -> float | None:
-    """Share of what the text asks (action, side, direction, count, speed, order) that the motion has, 0 to 1.
+    """Share of what the text asks for (action, side, direction, count, speed, order) that the motion has, 0 to 1.
 
-    A motion that cannot be measured has nothing of it.
+    A motion that cannot be measured scores 0.
     """
     if (spec := _spec(result)) is None:
         return None
@@ -95,7 +97,7 @@ def facts(result: Result) -> float | None:
 
 
 def duration(result: Result) -> float | None:
-    """1 less the error of the duration as a share of the asked one, 0 to 1."""
+    """1 minus the relative error of the duration, 0 to 1."""
     if result.seconds is None:
         return None
     assert result.motion
@@ -106,31 +108,33 @@ def duration(result: Result) -> float | None:
 
 
 def agreed(result: Result) -> Agreement | None:
-    """How the motion keeps to the plan, event by event; of several real clips to the one that it is nearest to.
+    """Agreement of the motion with the plan, event by event; of several real clips, with the nearest.
 
     None where there is neither plan nor real clip.
     """
     assert result.motion
-    found = [agreement_of(plan, result.motion.joints, result.motion.fps) for plan in result.plans]
-    return max(found, key=lambda one: one.score, default=None)
+    agreements = [agreement_of(plan, result.motion.joints, result.motion.fps) for plan in result.plans]
+    return max(agreements, key=lambda one: one.score, default=None)
 
 
 def agreement(result: Result) -> float | None:
-    """That as a number, 0 to 1."""
-    found = agreed(result)
-    return found.score if found else None
+    """The score of `agreed`, 0 to 1."""
+    best = agreed(result)
+    return best.score if best else None
 
 
 # -- physics ---------------------------------------------------------------------------------------------------
 
-# What 95 of 100 real clips keep under, of 300 of the built-in corpus and the 22 held-out ones of CMU mocap, the larger
-# of the two: share of frames, metres, m/s³. Real clips stand on the floor and have rigid bones: there it is a
-# centimetre, and a hundredth of a bone's length, that are forgiven.
+# Values (share of frames, metres, m/s³) that 95 % of real clips stay below: the larger of the figures for 300 clips of
+# the built-in corpus and for the 22 held-out clips of CMU mocap. Real clips stand on the floor and have rigid bones, so
+# the tolerances for penetration and bones are set by hand: 1 cm, and 1 % of a bone's length.
 LIMITS = {"skating": 0.27, "penetration": 0.01, "floating": 0.09, "jerk": 240.0, "bones": 0.01}
 
 
 def physics_of(joints: np.ndarray, fps: float, feet: Sequence[int], parents: Sequence[int]) -> dict[str, float]:
-    """{"skating": share of frames, "penetration", "floating": m, "jerk": m/s³, "bones": drift, a share}."""
+    """{"skating": share of frames, "penetration", "floating": m, "jerk": m/s³, "bones": relative drift} of joints (T,
+    J, 3), metres.
+    """
     return {
         "skating": metrics.foot_skating(joints, fps, feet),
         "penetration": metrics.floor_penetration(joints),
@@ -147,38 +151,38 @@ def _physics(result: Result) -> dict[str, float]:
 
 
 def _physical(name: str) -> Callable[[Result], float]:
-    """limit / value, 1 where the value is no worse than that of most real clips."""
+    """A judge of one measure: limit / value, and 1 where the value is no worse than in most real clips."""
     return lambda result: LIMITS[name] / max(_physics(result)[name], LIMITS[name])
 
 
 def physics(result: Result) -> float:
-    """Mean of the five, 0 to 1."""
-    found = _physics(result)
-    return float(np.mean([limit / max(found[name], limit) for name, limit in LIMITS.items()]))
+    """Mean of the five physical judges, 0 to 1."""
+    values = _physics(result)
+    return float(np.mean([limit / max(values[name], limit) for name, limit in LIMITS.items()]))
 
 
 # -- by an embedder --------------------------------------------------------------------------------------------
 
 
 def similarity(results: Sequence[Result], embedder: Embedder) -> list[float | None]:
-    """Cosine of the text and its motion, −1 to 1."""
+    """Cosine of each text and its motion, −1 to 1."""
     texts = embedder.embed_texts([result.asked for result in results])
-    made = embedder.embed_motions([_features(result) for result in results])
-    return [float(np.clip(a @ b, -1, 1)) for a, b in zip(texts, made, strict=True)]
+    motions = embedder.embed_motions([_features(result) for result in results])
+    return [float(np.clip(a @ b, -1, 1)) for a, b in zip(texts, motions, strict=True)]
 
 
 def likeness(results: Sequence[Result], embedder: Embedder) -> list[float | None]:
-    """Cosine of the motion and the nearest real clip of the same text, −1 to 1."""
-    made = embedder.embed_motions([_features(result) for result in results])
+    """Cosine of each motion and the nearest real clip with the same text, −1 to 1; None without such a clip."""
+    motions = embedder.embed_motions([_features(result) for result in results])
     known: dict[str, np.ndarray] = {}
-    found: list[float | None] = []
-    for result, one in zip(results, made, strict=True):
+    cosines: list[float | None] = []
+    for result, one in zip(results, motions, strict=True):
         for sample in result.samples:
             if sample.id not in known:
                 known[sample.id] = embedder.embed_motions([sample.load()])[0]
         real = [float(np.clip(one @ known[sample.id], -1, 1)) for sample in result.samples]
-        found.append(max(real) if real else None)
-    return found
+        cosines.append(max(real) if real else None)
+    return cosines
 
 
 def _features(result: Result) -> np.ndarray:
@@ -190,17 +194,17 @@ def _features(result: Result) -> np.ndarray:
 
 
 def caption_facts(result: Result) -> float | None:
-    """Share of the clip's facts that the caption names rightly, 0 to 1.
+    """Share of the clip's facts that the caption names correctly, 0 to 1.
 
-    Of a clip of the built-in corpus: actions, sides and directions as its specification has them. Of another one, which
-    nobody has specified: of what the caption claims, the share that is measured in the clip.
+    For a clip of the built-in corpus, the facts are the actions, sides and directions of its specification. For any
+    other, which has no specification: the share of the caption's claims that are measured in the clip.
     """
     sample = result.samples[0]
     if known := sample.labels.get("spec"):
         named = names_rightly(Spec.of(known), result.said)
         return sum(named.values()) / len(named)
     if (claimed := asked(result.said)) is None:
-        return 0.0  # a caption that claims nothing would else be safe
+        return 0.0  # or claiming nothing would be rewarded
     features = sample.load()
     if features.shape[1] != HUMANML3D_263.dim:
         return None
@@ -214,7 +218,7 @@ def references(result: Result) -> float:
 
 
 def answer(result: Result) -> float:
-    """1 where the answer means the true one, else 0."""
+    """1 if the answer means the true one, else 0."""
     assert result.question
     return float(builtin.right_answer(result.question, result.said))
 
@@ -224,7 +228,9 @@ def answer(result: Result) -> float:
 
 @dataclass(frozen=True)
 class Judge:
-    """score: a function of one result; or, embeds, of several and an embedder. unit: of its number."""
+    """score: a function of one result or, with `embeds`, of several and an embedder. low, high: its range. unit: of its
+    number.
+    """
 
     name: str
     task: str
@@ -235,7 +241,7 @@ class Judge:
     embeds: bool = False
 
     def share(self, value: float) -> float:
-        """A value as a share of the range."""
+        """A value as a share of the range, 0 to 1."""
         return (value - self.low) / (self.high - self.low)
 
 
@@ -257,18 +263,18 @@ JUDGES = {
 
 
 def find_judge(name: str) -> Judge:
-    """The judge of that name: one of JUDGES, or one's own, "module:function".
+    """The judge of that name: one of JUDGES, or a user's own, "module:function".
 
-    The module is installed or lies in the working folder. The function takes a Result of the task text_to_motion and
-    returns a number from 0 to 1, or None; for another task, range or unit, name a Judge in the function's place.
-    Raises MotionLLMError for a name that is not known or cannot be imported.
+    The module must be installed or in the working folder. The function takes a Result of the task text_to_motion and
+    returns a number from 0 to 1, or None; for another task, range or unit, name a Judge instead. Raises MotionLLMError
+    for a name that is not known or cannot be imported.
     """
     if name in JUDGES:
         return JUDGES[name]
     module, colon, attribute = name.partition(":")
     if not colon:
         raise MotionLLMError(unknown("judge", name, JUDGES))
-    if os.getcwd() not in sys.path:  # as with `python -m`: the command `motionllm` does not search it
+    if os.getcwd() not in sys.path:  # like `python -m`; the command `motionllm` does not search it
         sys.path.append(os.getcwd())
     try:
         own = getattr(importlib.import_module(module), attribute)
@@ -286,9 +292,9 @@ def find_judge(name: str) -> Judge:
 
 @dataclass
 class Panel:
-    """Judges with weights. failed: the folder where a result is kept that a judge fails on; None keeps nothing.
+    """Judges with weights. failed: folder in which a result is kept if a judge fails on it; None keeps nothing.
 
-    Raises MotionLLMError for a judge that is not known, or one that needs an embedder where none is given.
+    Raises MotionLLMError for an unknown judge, or one that needs an embedder where none is given.
     """
 
     weights: Mapping[str, float]
@@ -306,25 +312,25 @@ class Panel:
                 )
 
     def __call__(self, results: Sequence[Result]) -> list[Scores]:
-        """What each judge of its task says of each result."""
-        found: list[Scores] = [{} for _ in results]
+        """The score of each result by each judge of its task."""
+        scores: list[Scores] = [{} for _ in results]
         for name, judge in self.judges.items():
             mine = [i for i, result in enumerate(results) if result.task == judge.task]
             if judge.embeds and mine:
                 try:
-                    said = list(judge.score([results[i] for i in mine], self.embedder))
-                except Exception:  # which of them it was, one by one
-                    said = [self._one(judge, results[i]) for i in mine]
+                    values = list(judge.score([results[i] for i in mine], self.embedder))
+                except Exception:  # find the result that fails, one by one
+                    values = [self._one(judge, results[i]) for i in mine]
             else:
-                said = [self._one(judge, results[i]) for i in mine]
-            for i, value in zip(mine, said, strict=True):
+                values = [self._one(judge, results[i]) for i in mine]
+            for i, value in zip(mine, values, strict=True):
                 if value is not None and not judge.low <= value <= judge.high:  # NaN too
                     raise self._stop(judge, results[i], f"says {value}, outside {judge.low:g} to {judge.high:g}")
-                found[i][name] = value
-        return found
+                scores[i][name] = value
+        return scores
 
     def reward(self, scores: Scores) -> float | None:
-        """Mean over the judges that said something, by weight, each as a share of its range; None where none did."""
+        """Weighted mean over the judges that scored, each as a share of its range; None where none did."""
         spoke = [
             (self.weights[name], self.judges[name].share(value)) for name, value in scores.items() if value is not None
         ]
@@ -353,14 +359,14 @@ class Panel:
 
 
 def parse_weights(text: str) -> dict[str, float]:
-    """`facts,physics=0.2` → {"facts": 1.0, "physics": 0.2}. Raises MotionLLMError for what is no weight over 0."""
-    found: dict[str, float] = {}
+    """`facts,physics=0.2` → {"facts": 1.0, "physics": 0.2}. Raises MotionLLMError for a weight that is not above 0."""
+    weights: dict[str, float] = {}
     for word in text.split(","):
         name, _, weight = word.strip().partition("=")
         try:
-            found[name] = float(weight) if weight else 1.0
+            weights[name] = float(weight) if weight else 1.0
         except ValueError:
-            found[name] = 0.0
-        if not found[name] > 0:
+            weights[name] = 0.0
+        if not weights[name] > 0:
             raise MotionLLMError(f"{word.strip()!r} is no judge with a weight; write it as facts or facts=0.5.")
-    return found
+    return weights

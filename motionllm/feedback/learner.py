@@ -1,4 +1,4 @@
-"""The adapter that an improvement trains: loaded, as it would be given away, and the log-probabilities of its words."""
+"""The adapter that an improvement trains: loading it, the merged copy that samples, and its log-probabilities."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from motionllm.tokenizer import MotionTokenizer
 
 
 def learner(name: str) -> MotionLM:
-    """An adapter to go on from, with its weights trainable. See `MotionLM.create`."""
+    """An adapter to train further, with its weights trainable. See `MotionLM.create`."""
     folder = find_adapter(name)
     settings = load_recipe(folder / "recipe.yaml", saved=True)
     if settings.adapter.method == "full":
@@ -40,7 +40,9 @@ def learner(name: str) -> MotionLM:
 
 
 def snapshot(lm: MotionLM) -> MotionLM:
-    """The model as it stands, merged as `MotionLM.load` would: what samples is what would be given away."""
+    """The model as it is, merged as `MotionLM.load` would, so that the sampling model is the one that would be
+    published.
+    """
     if lm.recipe.model.quantization:  # cannot be merged in place
         lm.model.eval()
         return lm
@@ -52,11 +54,11 @@ def snapshot(lm: MotionLM) -> MotionLM:
 
 
 def log_probs(lm: MotionLM, sequences: Sequence[Tokens]) -> list[Tensor]:
-    """(n,) log-probabilities, in nats, of each sequence's supervised tokens, over the rows the grammar allows."""
-    # The longest shares a row with the shortest, and so on: a quarter would else be padding.
+    """(n,) log-probabilities in nats of each sequence's supervised tokens, over the rows that the grammar allows."""
+    # The longest is paired with the shortest in one row, and so on: otherwise a quarter would be padding.
     order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i].ids))
     rows = [list(dict.fromkeys((order[i], order[-1 - i]))) for i in range((len(order) + 1) // 2)]
-    if not lm.recipe.data.packing:  # as of a base whose packed examples would see each other
+    if not lm.recipe.data.packing:  # for bases whose packed examples would attend to each other
         rows = [[i] for i in order]
     batch = collate([[sequences[i] for i in row] for row in rows], lm.tokenizer.pad_token_id or 0)
     base = lm.model.get_base_model()
@@ -66,5 +68,5 @@ def log_probs(lm: MotionLM, sequences: Sequence[Tokens]) -> list[Tensor]:
     hidden = body(input_ids=batch.ids.to(device), **places, use_cache=False).last_hidden_state
     losses, _ = token_losses(hidden, batch.targets.to(device), base, lm.vocab)
     placed = [i for row in rows for i in row]
-    found = (-losses).split([sum(sequences[i].supervised[1:]) for i in placed])
-    return [one for _, one in sorted(zip(placed, found, strict=True), key=lambda pair: pair[0])]
+    by_row = (-losses).split([sum(sequences[i].supervised[1:]) for i in placed])
+    return [one for _, one in sorted(zip(placed, by_row, strict=True), key=lambda pair: pair[0])]

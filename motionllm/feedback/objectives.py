@@ -1,7 +1,7 @@
-"""What is learned from judged results, as pure functions of rewards and of log-probabilities a token.
+"""What is learned from judged results, as pure functions of rewards and of log-probabilities per token.
 
-new, old, reference: (n,) log-probabilities in nats of one sequence's tokens under the model that learns, the one that
-sampled, and the adapter it all started from.
+new, old, reference: (n,) log-probabilities in nats of one sequence's tokens under the model being trained, the one that
+sampled, and the adapter that training started from.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from torch.nn import functional as F
 
 
 def best(rewards: Sequence[float], keep: int, least: float) -> list[int]:
-    """Rejection sampling: the `keep` best of a group that are above its mean and reach `least`; none of equals."""
+    """Rejection sampling: indices of the `keep` best of a group that are above its mean and reach `least`; none if all
+    are equal.
+    """
     mean = float(np.mean(rewards))
     order = sorted(range(len(rewards)), key=lambda i: -rewards[i])
     return [i for i in order[:keep] if rewards[i] > mean + 1e-9 and rewards[i] >= least]
 
 
 def pairs(rewards: Sequence[float], keep: int, margin: float) -> list[tuple[int, int]]:
-    """(better, worse): the best of a group with its worst, the second best with the second worst, up to `keep`; none
-    that are less than `margin` apart, or equal.
+    """(better, worse) indices: the best of a group with its worst, the second best with the second worst, up to `keep`;
+    pairs that are equal or less than `margin` apart are dropped.
     """
     order = sorted(range(len(rewards)), key=lambda i: -rewards[i])
     facing = zip(order[: min(keep, len(order) // 2)], order[::-1], strict=False)
@@ -31,7 +33,7 @@ def pairs(rewards: Sequence[float], keep: int, margin: float) -> list[tuple[int,
 
 
 def advantages(rewards: Sequence[float]) -> np.ndarray:
-    """(N,) rewards less their mean, over their std (Shao et al. 2024, GRPO); zeros for a group of equals."""
+    """(N,) rewards minus their mean, divided by their std (Shao et al. 2024, GRPO); zeros for a group of equals."""
     array = np.asarray(rewards, np.float64)
     spread = array.std()
     return np.zeros(len(array)) if spread < 1e-9 else (array - array.mean()) / spread
@@ -50,8 +52,8 @@ def clipped(new: Tensor, old: Tensor, advantage: float, ratio: float) -> Tensor:
 
 
 def divergence(new: Tensor, reference: Tensor) -> Tensor:
-    """Sum over the tokens of exp(ref − new) − (ref − new) − 1: an estimate of KL(new ‖ reference) that is never under 0
-    (Schulman 2020, "k3").
+    """Sum over the tokens of exp(ref − new) − (ref − new) − 1: a non-negative estimate of KL(new ‖ reference) (Schulman
+    2020, "k3").
     """
     apart = reference - new
     return (apart.exp() - apart - 1).sum()

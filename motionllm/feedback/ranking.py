@@ -1,4 +1,4 @@
-"""Best of several, by judges: made side by side, measured, and the best one given; with what that costs and gains."""
+"""Best of several by judges: candidates are decoded and scored, and the best one kept; with cost and gain."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from motionllm.motion.notation import Notation
 
 
 class Ranking:
-    """A `judge` for `MotionLM.generate_batch`: the reward of each motion, and of equals the first.
+    """A `judge` for `MotionLM.generate_batch`: the reward of each motion. The first of equals is kept.
 
-    plan: what all motions are to follow, for the judge `agreement`. `told()` after it says what was judged. Raises
-    MotionLLMError, when it is called, where no judge has anything to say of a text: no choice would be one.
+    plan: the plan that all motions follow, for the judge `agreement`. `told()` afterwards reports the scores. Raises
+    MotionLLMError, when called, where no judge can score a text, because then there is nothing to choose by.
     """
 
     def __init__(self, lm: MotionLM, panel: Panel) -> None:
@@ -35,7 +35,7 @@ class Ranking:
 
     @classmethod
     def of(cls, lm: MotionLM, judges: str, embedder: str | None = None) -> Ranking:
-        """By judges written as `facts,physics=0.2`; embedder: a folder or a shipped name, for `similarity`."""
+        """From judges written as `facts,physics=0.2`. embedder: a folder or a shipped name, for `similarity`."""
         return cls(lm, Panel(parse_weights(judges), Embedder.load(embedder) if embedder else None))
 
     def __call__(self, texts: Sequence[str], made: Sequence[Sequence[int]]) -> list[float]:
@@ -61,27 +61,27 @@ class Ranking:
         return self.rewards[-len(texts) :]
 
     def told(self, best_of: int) -> dict[str, Any]:
-        """{"made", "judging_seconds", "reward", JUDGE: {"mean": of all that was made, "kept": of what was given}}.
+        """{"made", "judging_seconds", "reward", JUDGE: {"mean": over all candidates, "kept": over those kept}}.
 
-        best_of: how many were made for each that was given. An empty dict where nothing was judged.
+        best_of: number of candidates per motion kept. Empty where nothing was judged.
         """
         if not self.rewards:
             return {}
         groups = [range(first, first + best_of) for first in range(0, len(self.rewards), best_of)]
         kept = [max(group, key=self.rewards.__getitem__) for group in groups]
-        found: dict[str, Any] = {"made": len(self.rewards), "judging_seconds": round(self.seconds, 2)}
-        found["reward"] = {
+        report: dict[str, Any] = {"made": len(self.rewards), "judging_seconds": round(self.seconds, 2)}
+        report["reward"] = {
             "mean": float(np.mean(self.rewards)),
             "kept": float(np.mean([self.rewards[i] for i in kept])),
         }
         for name in self.panel.judges:
-            said = [score[name] for score in self.scores]
-            best = [said[i] for i in kept]
-            found[name] = {
-                "mean": _mean([v for v in said if v is not None]),
+            values = [score[name] for score in self.scores]
+            best = [values[i] for i in kept]
+            report[name] = {
+                "mean": _mean([v for v in values if v is not None]),
                 "kept": _mean([v for v in best if v is not None]),
             }
-        return found
+        return report
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -1,4 +1,4 @@
-"""The report of an improvement: each judge alone, the guards beside, and the worst results to look at."""
+"""The report of an improvement: each judge by itself, the guards beside it, and the worst results to view."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from motionllm.feedback.judges import Result, Scores, find_judge
 from motionllm.files import write_file
 from motionllm.motion.show.pictures import contact_sheet
 
-WORST = 10  # shown of each judge
-SHOWN = 6  # measured rounds
-MOST = 12  # kinds of event
+WORST = 10  # number of worst results shown per judge
+SHOWN = 6  # number of measured rounds shown
+MOST = 12  # number of kinds of event shown
 _GUARDS = {
     "fid": "FID",
     "diversity": "diversity",
@@ -43,8 +43,8 @@ def write_report(run: Path, result: dict[str, Any], measured: Sequence[tuple[Res
     lines += _events(result["events"], result["kept_round"])
     lines += ["", "## The worst of each judge", "", "Held-out prompts, by the adapter that was kept.", ""]
     for name in dict.fromkeys(name for _, scores in measured for name in scores):
-        said = [(value, one) for one, scores in measured if (value := scores.get(name)) is not None]
-        worst = sorted(said, key=lambda pair: pair[0])[:WORST]
+        scored = [(value, one) for one, scores in measured if (value := scores.get(name)) is not None]
+        worst = sorted(scored, key=lambda pair: pair[0])[:WORST]
         lines += [f"### {name}", ""]
         if worst and worst[0][1].motion is not None:
             file = run / "worst" / f"{name.replace(' (reporting)', '-reporting')}.png"
@@ -57,20 +57,20 @@ def write_report(run: Path, result: dict[str, Any], measured: Sequence[tuple[Res
 
 
 def _events(rounds: Sequence[dict[str, Any]], kept: int | None) -> list[str]:
-    """Tables of the kinds of event and of what is right of them, those that failed most at first first; a column a
-    measured round, before the first and the last SHOWN.
+    """Tables of the kinds of event and the share of each that is right, those that failed most at first on top; one
+    column per measured round: before training, then the last SHOWN.
     """
-    shown = [rounds[0], *rounds[1:][-SHOWN:]]
+    columns = [rounds[0], *rounds[1:][-SHOWN:]]
     lines: list[str] = []
     for kind, title in (("verbs", "event"), ("aspects", "of events that are there")):
         first = rounds[0].get(kind, {})
         if not first:
             continue
         failed = {name: row["asked"] * (1 - row["right"]) for name, row in first.items()}
-        heads = ["before", *(f"round {r['round']}{' (kept)' if r['round'] == kept else ''}" for r in shown[1:])]
+        heads = ["before", *(f"round {r['round']}{' (kept)' if r['round'] == kept else ''}" for r in columns[1:])]
         lines += ["", f"| {title} | asked | {' | '.join(heads)} |", "|---" * (len(heads) + 2) + "|"]
         for name in sorted(failed, key=lambda name: (-failed[name], name))[:MOST]:
-            cells = [f"{100 * r[kind][name]['right']:.0f} %" if name in r.get(kind, {}) else "–" for r in shown]
+            cells = [f"{100 * r[kind][name]['right']:.0f} %" if name in r.get(kind, {}) else "–" for r in columns]
             lines.append(f"| {name} | {first[name]['asked']} | {' | '.join(cells)} |")
     if not lines:
         return []
@@ -79,7 +79,7 @@ def _events(rounds: Sequence[dict[str, Any]], kept: int | None) -> list[str]:
 
 
 def compare(results: Sequence[dict[str, Any]]) -> str:
-    """A Markdown table of several runs' results, a line each: method, judges, and what rose or fell."""
+    """A Markdown table of several runs' results, one row per run: method, judges, and what rose or fell."""
     names = list(dict.fromkeys(n for r in results for kind in ("judges", "unseen") for n in r["before"][kind]))
     heads = ["run", "method", "judges", "reward", *names, "FID", "diversity", "plain", "verdict"]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
@@ -111,5 +111,5 @@ def _said(one: Result) -> str:
     true = f" (true: {one.samples[0].captions[0]})" if one.task == "caption" and one.samples[0].captions else ""
     if one.task == "question" and one.question:
         true = f" (true: {one.question.answer})"
-    said = f" — “{one.said}”" if not TASKS[one.task].moves else ""
-    return f"{one.asked}{said}{true}".strip(" —")
+    reply = f" — “{one.said}”" if not TASKS[one.task].moves else ""
+    return f"{one.asked}{reply}{true}".strip(" —")

@@ -1,4 +1,4 @@
-"""A round of an improvement: prompts are replied to, the replies judged and kept, and made into units to learn from."""
+"""A round of an improvement: prompts are answered, the replies judged and kept, and turned into units to learn from."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from motionllm.runs.run import Log, Signals, Stopped, logged
 
 @dataclass
 class Unit:
-    """What one gradient is made of: a sequence and its advantage, or for DPO the chosen and the rejected one."""
+    """What one gradient is computed from: a sequence and its advantage, or for DPO the chosen and the rejected one."""
 
     sequences: list[Tokens]
     advantage: float = 1.0
@@ -53,39 +53,40 @@ def sampled(
     bar: Bar,
     signals: Signals,
 ) -> list[dict[str, Any]]:
-    """A group a prompt: {"task", "clip", "asked", "plan", "replies", "scores", "rewards"}; None where no judge spoke.
+    """One group per prompt: {"task", "clip", "asked", "plan", "replies", "scores", "rewards"}; a reward is None where
+    no judge scored.
 
-    The plan, which the prompt then has too, is one for all replies, so that they differ in how they keep to it.
-    Kept line by line in `rounds/NNN.jsonl`; what is there already is not made again.
+    All replies to a prompt follow one plan, which the prompt then has too, so that they differ in how well they follow
+    it. Groups are written line by line to `rounds/NNN.jsonl`; those already there are reused.
     """
     sampling = recipe.sampling
     path = run / "rounds" / f"{number:03d}.jsonl"
     groups = [group for _, group in logged(path)]
-    each = max(1, sampling.batch // sampling.samples)  # groups made side by side
+    each = max(1, sampling.batch // sampling.samples)  # groups decoded at once
     if len(groups) < len(prompts):
         groups = groups[: len(groups) // each * each]
     _follow(prompts, groups)
     if len(groups) < len(prompts):
-        given = _given(recipe, prompts) if sampling.replies and number == 0 else None
-        if given:
-            _follow(prompts, given)
-        policy = lm if given else snapshot(lm)
+        reused = _given(recipe, prompts) if sampling.replies and number == 0 else None
+        if reused:
+            _follow(prompts, reused)
+        policy = lm if reused else snapshot(lm)
         write_jsonl(path, groups)
         lines = Log(path)
         for first in range(len(groups), len(prompts), each):
             seed = ((recipe.train.seed * 7_919 + number) * 1_000_003 + first) % 2**31
             drawing = Sampling(temperature=sampling.temperature, top_p=sampling.top_p)
-            if not given:
+            if not reused:
                 prompts[first : first + each] = planned(
                     policy, prompts[first : first + each], drawing, batch=sampling.batch, seed=seed
                 )
             mine = prompts[first : first + each]
             many = [prompt for prompt in mine for _ in range(sampling.samples)]
-            if given:
-                made = [reply for group in given[first : first + each] for reply in group["replies"]]
+            if reused:
+                answers = [reply for group in reused[first : first + each] for reply in group["replies"]]
             else:
-                made = replies(policy, many, drawing, batch=sampling.batch, seed=seed)
-            scores = panel([result(policy, prompt, reply) for prompt, reply in zip(many, made, strict=True)])
+                answers = replies(policy, many, drawing, batch=sampling.batch, seed=seed)
+            scores = panel([result(policy, prompt, reply) for prompt, reply in zip(many, answers, strict=True)])
             for i, prompt in enumerate(mine):
                 own = slice(i * sampling.samples, (i + 1) * sampling.samples)
                 group = {
@@ -93,7 +94,7 @@ def sampled(
                     "clip": prompt.samples[0].id,
                     "asked": prompt.asked,
                     **({"plan": prompt.plan} if prompt.plan else {}),
-                    "replies": made[own],
+                    "replies": answers[own],
                     "scores": scores[own],
                     "rewards": [panel.reward(score) for score in scores[own]],
                 }
@@ -119,13 +120,13 @@ def sampled(
 
 
 def _follow(prompts: list[Prompt], groups: Sequence[dict[str, Any]]) -> None:
-    """Give the prompts of groups that are there the plans that their replies follow."""
+    """Give the prompts of existing groups the plans that their replies follow."""
     for i, group in enumerate(groups):
         prompts[i] = replace(prompts[i], plan=group.get("plan", ""))
 
 
 def _given(recipe: Improvement, prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
-    """The first round's groups of the run `sampling.replies`, one a prompt."""
+    """The first round's groups from the run `sampling.replies`, one per prompt."""
     run = Path(recipe.sampling.replies or "")
     try:
         sampler = read_json(run / "before.json")["adapter"]
@@ -145,14 +146,14 @@ def _given(recipe: Improvement, prompts: Sequence[Prompt]) -> list[dict[str, Any
 
 
 def summary(groups: Sequence[dict[str, Any]], panel: Panel) -> dict[str, Any]:
-    """{"reward": mean of all, "best": mean of each group's best, "judges": {name: mean}}."""
+    """{"reward": mean over all replies, "best": mean of each group's best, "judges": {name: mean}}."""
     judged = [[r for r in group["rewards"] if r is not None] for group in groups]
     judged = [rewards for rewards in judged if rewards]
     scores: list[Scores] = [score for group in groups for score in group["scores"]]
     means: dict[str, float | None] = {}
     for name in panel.judges:
-        said = [value for score in scores if (value := score.get(name)) is not None]
-        means[name] = float(np.mean(said)) if said else None
+        values = [value for score in scores if (value := score.get(name)) is not None]
+        means[name] = float(np.mean(values)) if values else None
     return {
         "reward": float(np.mean([r for rewards in judged for r in rewards])) if judged else 0.0,
         "best": float(np.mean([max(rewards) for rewards in judged])) if judged else 0.0,
@@ -163,7 +164,7 @@ def summary(groups: Sequence[dict[str, Any]], panel: Panel) -> dict[str, Any]:
 def units_of(
     recipe: Improvement, lm: MotionLM, prompts: Sequence[Prompt], groups: Sequence[dict[str, Any]], number: int
 ) -> list[Unit]:
-    """What the groups teach by the recipe's method; no more than the steps of the round will see."""
+    """The training units from the groups, by the recipe's method; no more than the steps of the round will use."""
     settings, units = recipe.train, []
     for prompt, group in zip(prompts, groups, strict=True):
         spoken = [i for i, reward in enumerate(group["rewards"]) if reward is not None and group["replies"][i]]

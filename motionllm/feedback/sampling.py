@@ -1,4 +1,4 @@
-"""Prompts of clips, and what a model makes for them: several results each, judged."""
+"""Prompts from clips, and a model's replies to them: several each, judged."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ from motionllm.samples import Question, Sample
 
 @dataclass
 class Prompt:
-    """A task set to the model. samples: the clip, then others with the same caption. values: what fills the template,
-    the true answer included. seconds: the duration stated. real: of a prompt for motion, the notations of its clips
-    (of 22 joints). plan: the text of the plan that the model wrote for it, which every reply follows.
+    """A task given to the model.
+
+    samples: the clip, then others with the same caption. values: for the template's placeholders, the true answer
+    included. seconds: the duration stated. real: for a prompt for motion, the notations of its clips (with 22 joints).
+    plan: the text of the plan that the model wrote for it, which every reply follows.
     """
 
     task: str
@@ -50,7 +52,7 @@ class Prompt:
 
     @property
     def asked(self) -> str:
-        """The text that asks; "" where nothing but motion is given."""
+        """The text of the prompt; "" where only motion is given."""
         return " ".join(text for name in TASKS[self.task].given if isinstance(text := self.values[name], str))
 
     @property
@@ -59,28 +61,28 @@ class Prompt:
         return self.values[TASKS[self.task].answer]
 
     def opening(self, lm: MotionLM) -> list[int]:
-        """Ids up to the assistant's turn."""
+        """Token ids up to the assistant's turn."""
         return lm.renderer(conversation(self.template, self.values, answered=False), reply=True).ids
 
     def tokens(self, lm: MotionLM, reply: Any) -> Tokens:
-        """The conversation with a reply (codes or text), rendered as in fine-tuning. Supervised is what a model draws:
-        the codes and the motion's end, or the text and the end of the turn. A plan is what the codes were drawn for,
-        unless the reply holds its own, {"codes", "notation"}, as the true one does.
+        """The conversation with a reply (codes or text), rendered as in fine-tuning. Supervised are the tokens that a
+        model draws: the codes and the motion's end, or the text and the end of the turn. The prompt's plan is not
+        supervised; one in the reply itself, {"codes", "notation"}, as in the true reply, is.
         """
-        given = isinstance(reply, Mapping)
-        if self.moves and not given:
+        own_plan = isinstance(reply, Mapping)
+        if self.moves and not own_plan:
             reply = {"codes": reply, "notation": self.plan}
         tokens = lm.renderer(conversation(self.template, self.values | {TASKS[self.task].answer: reply}))
         if self.moves:
             start, end = tokens.ids.index(lm.vocab.start_id), tokens.ids.index(lm.vocab.end_id)
             tokens.supervised = [
-                start < i <= end and (given or id_ >= lm.vocab.text_size) for i, id_ in enumerate(tokens.ids)
+                start < i <= end and (own_plan or id_ >= lm.vocab.text_size) for i, id_ in enumerate(tokens.ids)
             ]
         return tokens
 
 
 class Pool:
-    """Clips of some sources' split to draw prompts of. Raises MotionLLMError where a task finds no clip."""
+    """Clips from some sources' split to draw prompts from. Raises MotionLLMError where a task has no clip."""
 
     def __init__(self, sources: Sequence[Source], split: str, tasks: Mapping[str, float], lm: MotionLM) -> None:
         self.lm, self.tasks = lm, dict(tasks)
@@ -98,7 +100,8 @@ class Pool:
                 raise MotionLLMError(f"No clip of the {split} split has what the task {task!r} needs; leave it out.")
 
     def draw(self, count: int, seed: Sequence[int], seconds: float = 0.0) -> list[Prompt]:
-        """Prompts of `count` clips: of each task its share, of each source its weight; the same seed, the same ones.
+        """Prompts from `count` clips: each task by its share, each source by its weight; the same seed gives the same
+        ones.
 
         seconds: share of the motion prompts that state the clip's duration.
         """
@@ -106,7 +109,7 @@ class Pool:
         prompts: list[Prompt] = []
         total = sum(self.tasks.values())
         for number, (task, weight) in enumerate(self.tasks.items()):
-            # The shares are counts, not chances: a small round has all its tasks. The last takes what is left.
+            # Shares are counts, not probabilities, so that a small round has all tasks. The last takes the rest.
             share = round(count * weight / total) if number < len(self.tasks) - 1 else count - len(prompts)
             fitting = [[s for s in samples if _serves(task, s)] for samples in self.sets]
             odds = np.array([w * bool(f) for w, f in zip(self.weights, fitting, strict=True)])
@@ -123,17 +126,17 @@ class Pool:
         rate = lm.motion_tokenizer.codes_per_second
         states = task.moves and random.random() < seconds
         templates = lm.templates.phrasings(name, states if task.moves else None)
-        templates = [template for template in templates if len(template.turns) == 1]  # what is judged is one reply
+        templates = [template for template in templates if len(template.turns) == 1]  # only one reply is judged
         if not templates:
             raise MotionLLMError(f"The templates have no phrasing of {name!r} in one turn; add one.")
         template = templates[random.integers(len(templates))]
-        shown: Values = {"motion": lm.motion_part(features)} if "motion" in task.given else {}
-        if name == "question":  # one alone, of which the judge is told the kind
+        known_values: Values = {"motion": lm.motion_part(features)} if "motion" in task.given else {}
+        if name == "question":  # a single one, because the judge needs its kind
             question = sample.questions[random.integers(len(sample.questions))]
-            shown |= {"seconds": len(codes) / rate, "question": question.text, "answer": question.answer}
-            return Prompt(name, [sample], template, shown, question)
+            known_values |= {"seconds": len(codes) / rate, "question": question.text, "answer": question.answer}
+            return Prompt(name, [sample], template, known_values, question)
         assert task.fill
-        values = task.fill(Clip(sample, codes), Draw(random, rate, lm.vocab.parts))[0] | shown
+        values = task.fill(Clip(sample, codes), Draw(random, rate, lm.vocab.parts))[0] | known_values
         caption = values.get("caption", "")
         values["caption"] = caption.strip()
         samples = [sample, *[other for other in self.same.get(caption, []) if other is not sample][:7]]
@@ -151,34 +154,36 @@ class Pool:
 
 
 def _serves(task: str, sample: Sample) -> bool:
-    """Whether a clip that is not encoded yet has what a task needs."""
+    """Whether a clip, not yet encoded, has what a task needs."""
     return TASKS[task].serves(Clip(sample, np.zeros(0, np.int64)), 1)
 
 
 def planned(lm: MotionLM, prompts: Sequence[Prompt], sampling: Sampling, *, batch: int, seed: int) -> list[Prompt]:
-    """The prompts, those for motion with a plan that the model writes, `batch` side by side, if it was trained to."""
-    found = list(prompts)
-    mine = [i for i, prompt in enumerate(found) if lm.plans and prompt.moves]
+    """The prompts, those for motion with a plan that the model writes if it was trained to; `batch` are decoded at
+    once.
+    """
+    with_plans = list(prompts)
+    mine = [i for i, prompt in enumerate(with_plans) if lm.plans and prompt.moves]
     for start in range(0, len(mine), batch):
         rows = mine[start : start + batch]
-        orders = [_order(lm, found[i]) for i in rows]
+        orders = [_order(lm, with_plans[i]) for i in rows]
         written = drained(lm.planned(orders, [True] * len(rows), [seed + i for i in rows], sampling, tries=1))
         for i, order in zip(rows, written, strict=True):
-            found[i] = replace(found[i], plan=str(order.plan))
-    return found
+            with_plans[i] = replace(with_plans[i], plan=str(order.plan))
+    return with_plans
 
 
 def _order(lm: MotionLM, prompt: Prompt) -> Any:
-    """What a prompt asks of decoding: what `generate` asks, by the prompt's own phrasing, and along its plan."""
+    """The request to decode for a prompt: like `generate`'s, with the prompt's own phrasing and plan."""
     order = replace(lm.order(prompt.asked, prompt.seconds, [], []), prompt=prompt.opening(lm))
     return lm.following(order, Notation.parse(prompt.plan)) if prompt.plan else order
 
 
 def replies(lm: MotionLM, prompts: Sequence[Prompt], sampling: Sampling, *, batch: int, seed: int) -> list[Any]:
-    """What the model replies to each prompt, `batch` side by side: codes [int], or text. It stops by itself; a motion
-    with a plan is as long as it.
+    """The model's reply to each prompt, `batch` decoded at once: codes [int], or text. It stops by itself; a motion
+    with a plan is as long as the plan.
     """
-    made: list[Any] = [None] * len(prompts)
+    answers: list[Any] = [None] * len(prompts)
     longest = lm.motion_tokenizer.steps(lm.window)
     stop = lm.renderer.stop
     for moving in (True, False):
@@ -188,20 +193,21 @@ def replies(lm: MotionLM, prompts: Sequence[Prompt], sampling: Sampling, *, batc
             if moving:
                 orders = [_order(lm, prompts[i]) for i in rows]
                 orders = [o if o.plan else replace(o, min_steps=2, max_steps=longest) for o in orders]
-                drawn = decoding.motions(lm.model, lm.vocab, orders, sampling, seed=seed + start)
+                decoded = decoding.motions(lm.model, lm.vocab, orders, sampling, seed=seed + start)
             else:
                 openings = [prompts[i].opening(lm) for i in rows]
-                drawn = decoding.texts(lm.model, lm.vocab, openings, stop, sampling, seed=seed + start)
-            for i, one in zip(rows, drawn, strict=True):
-                made[i] = (
+                decoded = decoding.texts(lm.model, lm.vocab, openings, stop, sampling, seed=seed + start)
+            for i, one in zip(rows, decoded, strict=True):
+                answers[i] = (
                     [int(c) for c in one] if moving else lm.tokenizer.decode(one, skip_special_tokens=True).strip()
                 )
-    return made
+    return answers
 
 
 def rehearsal(lm: MotionLM, count: int, seed: int, longest: int = 48) -> list[Tokens]:
-    """Texts that the base, its adapter switched off, goes on to write from a word drawn at random (Liu et al. 2023,
-    LLM-QAT): plain language to rehearse, of which an adapter keeps no other record. All but the first token supervised.
+    """Texts that the base, with the adapter switched off, continues from a random word (Liu et al. 2023, LLM-QAT):
+    plain language to rehearse, because an adapter does not come with the base's training texts. All but the first token
+    are supervised.
     """
     ids = sorted(set(range(lm.vocab.text_size)) - set(lm.tokenizer.all_special_ids))
     words = [i for i in ids if (word := lm.tokenizer.decode([i])).strip().isalpha() and word.isascii()]
@@ -210,7 +216,7 @@ def rehearsal(lm: MotionLM, count: int, seed: int, longest: int = 48) -> list[To
     opening = torch.tensor(first, device=lm.model.device)[:, None]
     torch.manual_seed(seed)
     with torch.no_grad(), lm.model.disable_adapter():
-        drawn = lm.model.eval().generate(
+        generated = lm.model.eval().generate(
             input_ids=opening,
             attention_mask=torch.ones_like(opening),
             do_sample=True,
@@ -219,26 +225,26 @@ def rehearsal(lm: MotionLM, count: int, seed: int, longest: int = 48) -> list[To
             suppress_tokens=list(range(lm.vocab.text_size, rows)),
             pad_token_id=lm.tokenizer.eos_token_id,
         )
-    stop, found = lm.tokenizer.eos_token_id, []
-    for row in drawn.tolist():
+    stop, texts = lm.tokenizer.eos_token_id, []
+    for row in generated.tolist():
         end = row.index(stop) + 1 if stop in row else len(row)
-        found.append(Tokens(row[:end], [False] + [True] * (end - 1)))
-    return found
+        texts.append(Tokens(row[:end], [False] + [True] * (end - 1)))
+    return texts
 
 
 def result(lm: MotionLM, prompt: Prompt, reply: Any) -> Result:
-    """A reply as judges see it."""
+    """A reply in the form that judges read."""
     plans = [Notation.parse(prompt.plan)] if prompt.plan else prompt.real
-    found = Result(prompt.task, prompt.asked, prompt.seconds, prompt.samples, plans, prompt.question)
+    judged = Result(prompt.task, prompt.asked, prompt.seconds, prompt.samples, plans, prompt.question)
     if prompt.moves:
-        look(lm, found, reply)
+        look(lm, judged, reply)
     else:
-        found.said = reply
-    return found
+        judged.said = reply
+    return judged
 
 
 def look(lm: MotionLM, found: Result, codes: Sequence[int]) -> Result:
-    """Fill in a result's motion from its codes: as decoded, as given, and that one's features."""
+    """Fill in a result's joints (as decoded), motion (finished) and features (of that motion) from its codes."""
     decoded = lm.motion_tokenizer.decode(codes)
     found.joints = decoded.joints
     found.motion = lm.motion_tokenizer.representation.finished(decoded)

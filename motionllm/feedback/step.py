@@ -1,4 +1,4 @@
-"""A step of an improvement: which units it sees, what does not change within a round, and its gradients."""
+"""A step of an improvement: which units it uses, what stays fixed within a round, and its gradients."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from motionllm.runs.precision import fast_dtype
 
 
 def remember(recipe: Improvement, lm: MotionLM, units: Sequence[Unit], start: dict[str, Tensor], file: Path) -> None:
-    """Fill in the log-probabilities that do not change within a round: those of the sampling policy, and those of the
-    adapter that was started from. Kept as a file, because a resumed run has another policy by then.
+    """Fill in the log-probabilities that stay fixed within a round: those under the sampling policy, and those under
+    the adapter that training started from. Kept as a file, because a resumed run has another policy by then.
     """
     needs_old = recipe.method == "grpo"
     needs_reference = recipe.method == "dpo" or recipe.train.kl > 0
@@ -39,20 +39,20 @@ def remember(recipe: Improvement, lm: MotionLM, units: Sequence[Unit], start: di
             stored["reference"] = _frozen(recipe, lm, units) if needs_reference else []
         with whole_stream(file) as stream:
             torch.save(stored, stream)
-    for name, found in stored.items():
-        for unit, these in zip(units, found, strict=False):
+    for name, log_probabilities in stored.items():
+        for unit, these in zip(units, log_probabilities, strict=False):
             setattr(unit, name, these)
 
 
 @torch.no_grad()
 def _frozen(recipe: Improvement, lm: MotionLM, units: Sequence[Unit]) -> list[list[Tensor]]:
-    found: list[list[Tensor]] = []
+    log_probabilities: list[list[Tensor]] = []
     for i in range(0, len(units), recipe.train.micro_batch):
         some = units[i : i + recipe.train.micro_batch]
         with _autocast(recipe, lm):
             rows = iter(log_probs(lm, [tokens for unit in some for tokens in unit.sequences]))
-        found += [[next(rows).cpu() for _ in unit.sequences] for unit in some]
-    return found
+        log_probabilities += [[next(rows).cpu() for _ in unit.sequences] for unit in some]
+    return log_probabilities
 
 
 def draw(
@@ -64,33 +64,33 @@ def draw(
     number: int,
     step: int,
 ) -> tuple[list[Unit], list[tuple[float, list[Tokens]]]]:
-    """The units of a step, and what stands beside them with its weight: true examples, and texts to rehearse. Every
-    unit comes once before any twice; seed, round and step alone decide.
+    """The units of a step, and what is added to them with its weight: true examples, and texts to rehearse. Every unit
+    is used once before any twice; seed, round and step alone decide.
     """
     settings = recipe.train
     count = min(settings.batch, len(units))
-    drawn = []
+    chosen = []
     for place in range(step * count, (step + 1) * count):
         turn, at = divmod(place, len(units))
         order = np.random.default_rng([settings.seed, number, 3, turn]).permutation(len(units))
-        drawn.append(units[order[at]])
+        chosen.append(units[order[at]])
     random = np.random.default_rng([settings.seed, number, 4, step])
     picked = random.choice(len(prompts), min(round(settings.truth * settings.batch), len(prompts)), replace=False)
     truths = [prompts[i].tokens(lm, prompts[i].truth) for i in picked]
     share = min(round(settings.rehearsal * settings.batch), len(texts))
-    said = [texts[i] for i in random.choice(len(texts), share, replace=False)] if share else []
-    return drawn, [(settings.truth, truths), (settings.rehearsal, said)]
+    rehearsed = [texts[i] for i in random.choice(len(texts), share, replace=False)] if share else []
+    return chosen, [(settings.truth, truths), (settings.rehearsal, rehearsed)]
 
 
 def backward(
     recipe: Improvement, lm: MotionLM, units: list[Unit], beside: list[tuple[float, list[Tokens]]]
 ) -> tuple[float, float]:
-    """Gradients of one step; (loss, divergence from the start in nats a token, where it was computed).
+    """Gradients of one step. Returns (loss, divergence from the start in nats per token, where it was computed).
 
-    Of tokens the mean over the whole step, of pairs the mean over pairs; never by micro-batch.
+    Token losses are averaged over the whole step, pair losses over its pairs; never per micro-batch.
     """
     settings = recipe.train
-    units = sorted(units, key=lambda unit: -len(unit.sequences[0].ids))  # neighbours are alike: little is padded
+    units = sorted(units, key=lambda unit: -len(unit.sequences[0].ids))  # similar lengths together: little is padded
     tokens = sum(sum(t.supervised[1:]) for unit in units for t in unit.sequences)
     total = apart = 0.0
     for i in range(0, len(units), settings.micro_batch):
@@ -127,7 +127,7 @@ def backward(
 
 @contextmanager
 def _weights(model: Any, weights: dict[str, Tensor]) -> Iterator[None]:
-    """The trained parameters exchanged for others of the same names, for as long as it lasts."""
+    """Exchange the trained parameters for others of the same names within the context."""
     parameters = {name: p for name, p in model.named_parameters() if name in weights}
     own = {name: p.data for name, p in parameters.items()}
     try:

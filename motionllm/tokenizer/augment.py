@@ -1,11 +1,11 @@
-"""More from each window of motion: other paces, other bodies' set of the bones, one half of the body with another's.
+"""Augmented windows of motion: other speeds, other default poses, one half of the body combined with another's.
 
-What is changed is features (B, T, dim), HumanML3D's or KIT's, not normalised; positions, velocities and the root are
-kept in step with each other. Rotations stay as they are: no encoder sees them and no joint is recovered from them.
+Augmentation works on features (B, T, dim), HumanML3D's or KIT's, not normalised; positions, velocities and the root are
+kept consistent. Rotations are left unchanged: no encoder sees them and no joint is recovered from them.
 
-On motion of laboratories that a tokenizer never saw, seven eighths of its error stay the same through a clip (HDM05:
-56 of 76 mm; Bandai-Namco: 59 of 67): suits, marker sets and solvers set the bones at other angles, and codes learned of
-one laboratory cannot say so. `tilt` gives each window such angles of its own.
+On lab motion that a tokenizer never saw, seven eighths of its error are constant through a clip (HDM05: 56 of 76 mm;
+Bandai-Namco: 59 of 67): suits, marker sets and solvers place the bones at other angles, and codes learned from one lab
+cannot express that. `tilt` gives each window such angles of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from motionllm.tokenizer.network import body_parts
 
 
 class Augment:
-    """Draws windows anew. frames: how many a window needs to have, so that one of `window` frames can be made of it."""
+    """Draws augmented windows. frames: the length an input window needs so that one of `window` frames can be made from
+    it.
+    """
 
     def __init__(self, settings: Augmentation, representation: Representation, window: int) -> None:
         if "contacts" not in representation.blocks:
@@ -32,22 +34,22 @@ class Augment:
         self.skeleton = representation.skeleton
         self.joints = len(self.skeleton.joints)
         self.frames = math.ceil((window - 1) * (1 + settings.pace)) + 1
-        self.pose = representation.blocks["positions"]  # (J − 1, 3), heights absolute, the rest from the root
+        self.pose = representation.blocks["positions"]  # (J − 1, 3), heights absolute, x and z relative to the root
         self.speed = representation.blocks["velocities"]  # (J, 3)
         self.contact = representation.blocks["contacts"]
         self.upper = torch.tensor(body_parts(representation)[1])
         still = [not any(word in name for word in ("knee", "ankle", "foot", "heel")) for name in self.skeleton.joints]
-        self.share = torch.tensor([1.0 if free else 0.5 for free in still])  # legs less: feet are to stand
+        self.share = torch.tensor([1.0 if free else 0.5 for free in still])  # less for legs, so that feet stay planted
 
     def __call__(self, x: Tensor, random: np.random.Generator) -> Tensor:
         """(B, frames, dim) → (B, window, dim)."""
-        drawn = random.random((3, len(x)))
+        uniform = random.random((3, len(x)))
         generator = torch.Generator().manual_seed(int(random.integers(2**31)))
         if self.settings.pace:
-            x = self._at_pace(x, torch.from_numpy(1 + self.settings.pace * (2 * drawn[0] - 1)).to(x))
+            x = self._at_pace(x, torch.from_numpy(1 + self.settings.pace * (2 * uniform[0] - 1)).to(x))
         x = x[:, : self.window]
         if self.settings.halves:
-            x = self._other_half(x, torch.from_numpy(drawn[1] < self.settings.halves))
+            x = self._other_half(x, torch.from_numpy(uniform[1] < self.settings.halves))
         if self.settings.tilt:
             x = self._tilted(x, generator)
         if self.settings.noise:
@@ -55,7 +57,7 @@ class Augment:
         return x
 
     def _at_pace(self, x: Tensor, pace: Tensor) -> Tensor:
-        """Window `i` runs `pace[i]` times as fast: read in between frames, its speeds times the pace."""
+        """Window `i` played `pace[i]` times as fast: interpolated between frames, its velocities times the pace."""
         at = torch.arange(self.window).to(x) * pace[:, None]
         low = at.floor().long().clamp(max=x.shape[1] - 2)
         part = (at - low)[..., None]
@@ -67,7 +69,7 @@ class Augment:
         return out
 
     def _other_half(self, x: Tensor, which: Tensor) -> Tensor:
-        """Where `which`, the trunk, arms and head of the window before, upon this one's pelvis and legs."""
+        """Where `which`, put the trunk, arms and head of the previous window on this one's pelvis and legs."""
         out, other = x.clone(), x.roll(1, 0)
         heights = self.upper[(self.upper < self.pose.stop) & ((self.upper - 4) % 3 == 1)]
         moves = self.upper[self.upper >= self.speed.start]
@@ -78,7 +80,7 @@ class Augment:
         return out
 
     def _tilted(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Every bone turned by an angle of its own, the same through the window; feet as high as they were."""
+        """Every bone rotated by its own angle, constant through the window; feet stay at their height."""
         batch, frames = x.shape[:2]
         axis = torch.randn(batch, self.joints, 3, generator=generator)
         angle = axis * (math.radians(self.settings.tilt) / math.sqrt(3)) * self.share[:, None]
@@ -104,7 +106,9 @@ class Augment:
         return out
 
     def _jittered(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Noise of solved markers on positions, smooth over three frames, and its differences on the speeds."""
+        """Noise of motion-capture markers on positions, smoothed over three frames, and its differences on the
+        velocities.
+        """
         batch, frames = x.shape[:2]
         size = self.settings.noise / 1000 * torch.rand(batch, 1, 1, 1, generator=generator)
         noise = torch.randn(batch, frames + 3, self.joints, 3, generator=generator) * size

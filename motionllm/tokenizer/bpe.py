@@ -1,7 +1,7 @@
-"""Motion BPE: frequent sequences of codes merged into single pieces, without loss.
+"""Motion BPE: frequent sequences of codes merged into single pieces, losslessly.
 
-Byte-pair encoding (Sennrich et al., 2016) by sentencepiece, over codes written as private-use characters. Merges go
-across the parts of a step: a piece may begin and end anywhere in it.
+Byte-pair encoding (Sennrich et al., 2016) by sentencepiece, over codes written as private-use characters. Merges cross
+the parts of a step: a piece may begin and end anywhere in it.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ class MotionBPE:
         if size + 2 > 65_534:
             raise MotionLLMError(f"Motion BPE can take 65,532 codes, not {size}.")
         model = io.BytesIO()
-        # Each code once by itself: what no sequence holds is a piece all the same.
+        # Each code once by itself, so that a code in no sequence is a piece too.
         written = [*map(_written, sequences), *(chr(_FIRST + c) for c in range(size))]
         try:
             SentencePieceTrainer.train(
                 sentence_iterator=iter(written),
                 model_writer=model,
                 model_type="bpe",
-                vocab_size=1 + size + merges,  # the first is the unknown, which sentencepiece insists on
+                vocab_size=1 + size + merges,  # the first is the unknown piece, which sentencepiece requires
                 unk_id=0,
                 bos_id=-1,
                 eos_id=-1,
@@ -94,7 +94,7 @@ class MotionBPE:
 
     @cached_property
     def _stored(self) -> dict[int, tuple[int, ...]]:
-        """Codes by sentencepiece's own number."""
+        """{sentencepiece's id: codes of the piece}."""
         written = {i: self.processor.id_to_piece(i) for i in range(1, self.processor.get_piece_size())}
         return {i: tuple(ord(c) - _FIRST for c in text) for i, text in written.items()}
 

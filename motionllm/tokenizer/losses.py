@@ -1,4 +1,4 @@
-"""The reconstruction loss that a motion tokenizer is trained by."""
+"""The reconstruction loss that a motion tokenizer is trained with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from motionllm.errors import MotionLLMError
 from motionllm.motion.representation import Representation
 from motionllm.tokenizer.network import decoded_joints, moves
 
-# Hands and feet move furthest and carry the meaning: which hand waves, which foot steps.
+# Weights of joints. Hands and feet move furthest and carry the meaning: which hand waves, which foot steps.
 _LIMBS = {
     f"{side}_{part}": weight
     for side in ("left", "right")
@@ -23,8 +23,8 @@ _LIMBS = {
 def _dim_weights(representation: Representation) -> Tensor:
     """Weight of each feature in the reconstruction loss, mean 1.
 
-    Root and positions are what is kept and shown. Velocities and contacts follow from them, and rotations that are not
-    decoded get just enough to be there for the metrics that read all features.
+    Root and positions are what is shown. Velocities and contacts follow from them, and rotations that are not decoded
+    get just enough weight for the metrics that read all features.
     """
     weights = torch.ones(representation.dim)
     for name, weight in {"rotations": 0.03, "velocities": 0.1, "contacts": 0.1}.items():
@@ -54,32 +54,34 @@ class Losses:
         self.mean, self.std = torch.from_numpy(mean).to(device), torch.from_numpy(std).to(device)
         self.dims = (_dim_weights(representation) if settings.limbs else torch.ones(len(mean))).to(device)
         self.positions = representation.blocks["positions"]
-        # The root's height stands beside or among the positions.
+        # The root's height is a feature of its own or one of the positions.
         self.pose = slice(min(representation.height, self.positions.start), self.positions.stop)
         skeleton = representation.skeleton
         self.feet = [j for side in skeleton.feet for j in side]
 
     def __call__(self, output: Tensor, truth: Tensor) -> dict[str, Tensor]:
-        """output, truth (B, T, dim), normalised."""
+        """{term: scalar} for output, truth (B, T, dim), normalised."""
         pose = self.pose
-        # Nearly L1: squared errors would spend the codes on rare acrobatics and blur what hands do in between.
-        found = {"features": (F.smooth_l1_loss(output, truth, reduction="none", beta=0.1) * self.dims).mean()}
-        made, wanted = (x[:, 1:, pose] - x[:, :-1, pose] for x in (output, truth))
-        velocity = F.smooth_l1_loss(made, wanted, reduction="none", beta=0.1)
-        found["velocity"] = (velocity * self.dims[pose]).mean()
+        # Nearly L1: squared errors would spend the codes on rare acrobatics and blur ordinary hand movements.
+        terms = {"features": (F.smooth_l1_loss(output, truth, reduction="none", beta=0.1) * self.dims).mean()}
+        decoded, wanted = (x[:, 1:, pose] - x[:, :-1, pose] for x in (output, truth))
+        velocity = F.smooth_l1_loss(decoded, wanted, reduction="none", beta=0.1)
+        terms["velocity"] = (velocity * self.dims[pose]).mean()
         plain, true = (x * self.std + self.mean for x in (output, truth))
-        made, wanted = (moves(self.representation, x).cumsum(1) for x in (plain, true))
-        found["path"] = F.smooth_l1_loss(made, wanted, beta=0.05)
+        decoded, wanted = (moves(self.representation, x).cumsum(1) for x in (plain, true))
+        terms["path"] = F.smooth_l1_loss(decoded, wanted, beta=0.05)
         if self.settings.joints:
-            made, wanted = (decoded_joints(self.representation, x) for x in (plain, true))
-            found["joints"] = (made - wanted).norm(dim=-1).mean()
+            decoded, wanted = (decoded_joints(self.representation, x) for x in (plain, true))
+            terms["joints"] = (decoded - wanted).norm(dim=-1).mean()
         if self.settings.contact:
             standing = true[:, :-1, self.representation.blocks["contacts"]] > 0.5
-            found["contact"] = (self._foot_moves(plain).norm(dim=-1) * standing).sum() / standing.sum().clamp(min=1)
-        return found
+            terms["contact"] = (self._foot_moves(plain).norm(dim=-1) * standing).sum() / standing.sum().clamp(min=1)
+        return terms
 
     def _foot_moves(self, features: Tensor) -> Tensor:
-        """(B, T − 1, 4, 3) metres that ankles and feet move from frame to frame, in the heading frame of the later."""
+        """(B, T − 1, 4, 3) displacement in metres of ankles and feet from frame to frame, in the heading frame of the
+        later one.
+        """
         places = features[..., self.positions].unflatten(-1, (-1, 3))[..., [j - 1 for j in self.feet], :]
         now, then = places[:, :-1], places[:, 1:]
         half, right, ahead = moves(self.representation, features)[:, :-1, :, None].unbind(-2)

@@ -21,18 +21,17 @@ from motionllm.tokenizer.quantizers import QUANTIZERS
 class MotionAutoencoder(nn.Module):
     """Features (B, T, dim), normalised, T a multiple of `down` → codes (B, n) → features.
 
-    A step of `down` frames becomes `parts` codes, n = T/down · parts: those of a step side by side, the codes of
-    part p numbered from p · codes. Parts are, in this order, the halves of the body (`split`), each with an encoder
-    that sees that half alone, so that a code says what the arms do whatever the legs do meanwhile; the `groups` of
-    channels of an encoding; the residual `levels` of a group. One decoder sees them all.
+    A step of `down` frames becomes `parts` codes, n = T/down · parts: those of a step are adjacent, the codes of part p
+    numbered from p · codes. Parts are, in this order, the halves of the body (`split`), each with an encoder that sees
+    only that half, so that a code describes the arms independently of the legs; the `groups` of channels of an
+    encoding; the residual `levels` of a group. One decoder sees them all.
 
-    The design follows van den Oord et al., "Neural Discrete Representation Learning" (2017). quantizer "vq": a
-    codebook kept by exponential moving averages with k-means start; "fsq": finite scalar quantization (Mentzer et
-    al., 2023), where codes are the cells of a grid and none can die; "lfq": look-up free quantization (Yu et al.,
-    2023), one bit a dimension. Residual levels follow Zeghidour et al., "SoundStream" (2021). Frames are folded into
-    steps by one strided convolution and unfolded by one product, so that every block works at the code rate, where a
-    window costs `down` times less.
-
+    The design follows van den Oord et al., "Neural Discrete Representation Learning" (2017). quantizer "vq": a codebook
+    kept by exponential moving averages and initialised by k-means; "fsq": finite scalar quantization (Mentzer et al.,
+    2023), where codes are the cells of a grid and none can die; "lfq": look-up free quantization (Yu et al., 2023), one
+    bit per dimension. Residual levels follow Zeghidour et al., "SoundStream" (2021). Frames are folded into steps by
+    one strided convolution and unfolded by one product, so that every block works at the code rate, where a window
+    costs `down` times less.
     """
 
     def __init__(self, representation: Representation, network: Network) -> None:
@@ -57,12 +56,12 @@ class MotionAutoencoder(nn.Module):
 
     @property
     def parts(self) -> int:
-        """Codes a step."""
+        """Codes per step."""
         return len(self.quantizers) * self.levels
 
     @property
     def codebook(self) -> Tensor:
-        """(parts · codes, code_dim / groups): the vector of every code, of a residual level what it adds."""
+        """(parts · codes, code_dim / groups): the vector of every code; for a residual level, what it adds."""
         return torch.cat([self._level(quantizer, n) for quantizer in self.quantizers for n in range(self.levels)])
 
     def forward(self, x: Tensor, quantize: bool = True) -> tuple[Tensor, Tensor, Tensor]:
@@ -76,7 +75,7 @@ class MotionAutoencoder(nn.Module):
             return self.decoder(torch.cat(z, dim=-1)), none, x.new_zeros(())
         quantized, codes, commitment = [], [], x.new_zeros(())
         for quantizer, part in zip(self.quantizers, z, strict=True):
-            with torch.autocast(x.device.type, enabled=False):  # averages of codes need every digit
+            with torch.autocast(x.device.type, enabled=False):  # moving averages of codes need full precision
                 vector, code, *loss = quantizer(part.float())
             quantized.append(vector)
             codes.append(code)
@@ -84,14 +83,15 @@ class MotionAutoencoder(nn.Module):
         return self.decoder(torch.cat(quantized, dim=-1)), self._flat(codes), commitment
 
     def confusion(self, codes: Tensor) -> Tensor:
-        """How likely (B, n) codes, decoded, are to encode to others: a scalar with gradients to what decodes alone.
+        """How likely (B, n) codes, once decoded, are to encode to other codes: a scalar with gradients only to what
+        decodes.
 
-        For a learned codebook the cross-entropy of the code, of a softmax over squared distances to all codes at a
-        twentieth of the codebook's spread: codes that are safe count for nothing. For a grid the mean squared distance
-        to the code's vector, by the vectors' mean square.
+        For a learned codebook this is the cross-entropy of the code under a softmax over squared distances to all
+        codes, at a temperature of a twentieth of the codebook's spread: unambiguous codes contribute nothing. For a
+        grid it is the mean squared distance to the code's vector, divided by the vectors' mean square.
 
-        The encoder gets none, neither for how it reads nor for what it wrote: asked for codes that last, it tells less
-        apart (two levels of 1024, 2,000 steps: 26 mm of error on Bandai-Namco in place of 23).
+        The encoder gets no gradient, neither for reading nor for writing: trained for stable codes, it distinguishes
+        less (two levels of 1024, 2,000 steps: 26 mm of error on Bandai-Namco instead of 23).
         """
         x = self.decode(codes)
         each = codes.unflatten(1, (-1, self.parts)) - torch.arange(self.parts, device=codes.device) * self.codes
@@ -112,7 +112,7 @@ class MotionAutoencoder(nn.Module):
 
     @torch.no_grad()
     def start_codebooks(self, windows: Tensor) -> None:
-        """Place the codes by k-means on the encodings of (N, T, dim)."""
+        """Initialise the codes by k-means on the encodings of windows (N, T, dim)."""
         encodings = [self.encodings(x) for x in windows.split(64)]
         for quantizer, *parts in zip(self.quantizers, *encodings, strict=True):
             quantizer(torch.cat(parts).reshape(1, -1, parts[0].shape[-1]))
@@ -127,7 +127,7 @@ class MotionAutoencoder(nn.Module):
         return self.decoder(torch.cat(self._dequantized(codes), dim=-1), seed, first)
 
     def encodings(self, x: Tensor, learn: bool = True) -> list[Tensor]:
-        """The encoding of each quantizer's share, (B, T/down, code_dim / groups). learn=False: gradients to x alone."""
+        """The encoding for each quantizer, (B, T/down, code_dim / groups). learn=False: gradients flow to x only."""
         whole = []
         for encoder, dims in zip(self.encoders, self.seen, strict=True):
             fixed = {} if learn else {name: weight.detach() for name, weight in encoder.named_parameters()}
@@ -135,7 +135,7 @@ class MotionAutoencoder(nn.Module):
         return [group for z in whole for group in z.chunk(self.groups, dim=-1)]
 
     def _flat(self, codes: list[Tensor]) -> Tensor:
-        # A quantizer of one level gives (B, T), one of several (B, T, levels).
+        # A quantizer with one level gives (B, T), one with several (B, T, levels).
         each = torch.cat([c.long().reshape(*c.shape[:2], self.levels) for c in codes], dim=-1)
         return (each + torch.arange(self.parts, device=each.device) * self.codes).flatten(1)
 
@@ -152,9 +152,9 @@ class MotionAutoencoder(nn.Module):
 
 
 def body_parts(representation: Representation) -> list[list[int]]:
-    """The feature dims an encoder sees, of the lower body with root and contacts, and of the upper body.
+    """The feature dims of the lower body, with root and contacts, and of the upper body, for an encoder each.
 
-    Rotations that are not decoded are left out: they follow from the positions and add only their own noise.
+    Rotations that are not decoded are left out: they follow from the positions and add only noise.
     """
     blocks = ("positions", "velocities", *({"rotations"} & set(representation.decoded)))
     lower = {*representation.root.tolist(), *representation.columns("contacts").tolist()}
@@ -167,8 +167,8 @@ def body_parts(representation: Representation) -> list[list[int]]:
 
 
 def moves(representation: Representation, features: Tensor) -> Tensor:
-    """(…, 3) of features (…, dim), un-normalised: half the change of heading, radians, and the root's way along x and z
-    in the heading frame, metres per frame.
+    """(…, 3) from features (…, dim), un-normalised: half the change of heading, radians, and the root's displacement
+    along x and z in the heading frame, metres per frame.
     """
     turn, path = (features[..., representation.blocks[name]] for name in ("turn", "path"))
     if turn.shape[-1] == 6:  # a rotation about y: its first row is (cosine, 0, sine)
@@ -177,8 +177,8 @@ def moves(representation: Representation, features: Tensor) -> Tensor:
 
 
 def decoded_joints(representation: Representation, features: Tensor) -> Tensor:
-    """(…, K, 3) what features (…, dim), un-normalised, decode to: joints in the heading frame, x and z from the root,
-    heights from the floor, metres; without the root where the features have no part for it.
+    """(…, K, 3) joints in metres that features (…, dim), un-normalised, decode to: in the heading frame, x and z from
+    the root, heights from the floor; without the root where it is not among the features.
     """
     if "rotations" not in representation.decoded:
         return features[..., representation.blocks["positions"]].unflatten(-1, (-1, 3))

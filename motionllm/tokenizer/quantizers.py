@@ -1,7 +1,7 @@
 """Quantizers of the motion tokenizer: one record per kind, which the network and its training read.
 
 A new quantizer is a record here and its name in `config.tokenizer.Network.quantizer`. All come from the package
-vector-quantize-pytorch, one with `levels` residual levels as another class than one without.
+vector-quantize-pytorch, which has separate classes for quantizers with and without residual levels.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from motionllm.config import FSQ_LEVELS, Network
 class Quantizer:
     """A kind of quantizer.
 
-    build: (settings, channels) → a module that maps (B, T, channels) to the quantized vectors, indices (B, T) or
-    (B, T, levels) and, optionally, a commitment loss. vectors: (module, indices (B, T, levels), −1 where a level adds
-    nothing) → (B, T, channels). codebook: whether its vectors are learned: k-means places them, moving averages follow
-    the encoder, and `freeze_codebook` keeps them as they are; otherwise they are the cells of a fixed grid.
+    build: (settings, channels) → a module that maps (B, T, channels) to the quantized vectors, indices (B, T) or (B, T,
+    levels) and, optionally, a commitment loss. vectors: (module, indices (B, T, levels), −1 where a level adds nothing)
+    → (B, T, channels). codebook: whether its vectors are learned: k-means initialises them, moving averages follow the
+    encoder, and `freeze_codebook` keeps them fixed; otherwise they are the cells of a fixed grid.
     """
 
     build: Callable[[Network, int], nn.Module]
@@ -38,7 +38,7 @@ def _vq(network: Network, channels: int) -> nn.Module:
         "decay": 0.95,
         "kmeans_init": True,
         "kmeans_iters": 10,
-        "threshold_ema_dead_code": 0.3,  # codes per batch; a code used less is dead and restarts at a sample
+        "threshold_ema_dead_code": 0.3,  # uses per batch; a code used less is dead and restarts at a sample
         "commitment_weight": 1.0,  # weighted by the recipe, in the loss
     }
     return VectorQuantize(**options) if network.levels == 1 else ResidualVQ(num_quantizers=network.levels, **options)

@@ -16,7 +16,7 @@ from motionllm.motion.representation import Representation
 from motionllm.motion.skeleton import HUMANML3D
 from motionllm.tokenizer.tokenizer import MotionTokenizer
 
-# What a reader looks for first: legs carry locomotion, arms gestures. By words in the joint's name.
+# Parts of the body by words in the joint's name: legs carry locomotion, arms gestures.
 BODY = {
     "legs": ("hip", "knee", "ankle", "foot", "heel"),
     "trunk": ("spine", "neck", "head", "pelvis"),
@@ -25,15 +25,16 @@ BODY = {
 
 
 def report(tokenizer: MotionTokenizer, features: Sequence[np.ndarray], search: int = 0) -> dict[str, Any]:
-    """How well clips [(T, dim)] survive encode (its codes searched for, in `search` sweeps) and decode.
+    """How well clips [(T, dim)] survive encode (with `search` sweeps of code search) and decode.
 
-    mpjpe_root_mm: mean per-joint position error with roots and headings moved together, millimetres, also by part of
-    the body; mpjpe_root_world_mm: with the roots alone moved together, drift of the heading included (as T2M-GPT's
-    evaluation has it); mpjpe_mm: in the clip's own frame, drift of the path included too. stable: share of codes that
-    are the same when what was decoded is encoded again. perplexity: exp of the entropy of code use. codes_used:
-    fraction of the codebook seen. Speeds are in frames a second of this machine, one clip at a time. Of 22 joints:
-    notation_kept, the share of the events of the clips' notations that are in those of what was decoded (verb, side and
-    time; None without events), notation_agreement, the mean of `motion.agreement`, and notation, its `tally` by kind.
+    mpjpe_root_mm: mean per-joint position error with roots and headings aligned, millimetres, also by part of the body;
+    mpjpe_root_world_mm: with only the roots aligned, so including the drift of the heading (as in T2M-GPT's
+    evaluation); mpjpe_mm: in the clip's own frame, so including the drift of the path too. stable: share of codes that
+    stay the same when the decoded clip is encoded again. perplexity: exp of the entropy of code use. codes_used:
+    fraction of the codebook used. Speeds are in frames per second on this machine, one clip at a time. With 22 joints
+    also: notation_kept, the share of the events of the clips' notations that are in those of the decoded clips (verb,
+    side and time; None without events), notation_agreement, the mean of `motion.agreement`, and notation, its `tally`
+    by kind.
     """
     representation = tokenizer.representation
     names = representation.skeleton.joints
@@ -102,5 +103,5 @@ def code_use(codes: np.ndarray, size: int) -> dict[str, float]:
 
 
 def distances(representation: Representation, truth: np.ndarray, made: np.ndarray) -> np.ndarray:
-    """(T, J) metres between joints of two clips of features, roots and headings moved together."""
+    """(T, J) metres between the joints of two clips, given as features (T, dim), with roots and headings aligned."""
     return np.linalg.norm(representation.pose(truth) - representation.pose(made), axis=-1)

@@ -1,4 +1,4 @@
-"""Codes chosen by what they decode to, in place of the nearest ones: analysis by synthesis."""
+"""Codes chosen by their decoded motion rather than by nearest vector: analysis by synthesis."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from torch.nn import functional as F
 from motionllm.motion.representation import Representation
 from motionllm.tokenizer.network import MotionAutoencoder, decoded_joints, moves
 
-APART = 8  # steps between codes that are tried at once: what a code does to frames further off hardly counts
-REACH = 3  # steps to each side by which a code is judged
-DRIFT = 0.05  # weight of root and heading: at 0 they are given up for the pose, at 1 the pose for them
-LEVER = 0.3  # metres: how far joints are from the axis that a heading turns about
+APART = 8  # steps between codes that are tried at once; a code hardly affects frames further away
+REACH = 3  # steps to either side over which a code's error is summed
+DRIFT = 0.05  # weight of root and heading errors: at 0 they are sacrificed for the pose, at 1 the pose for them
+LEVER = 0.3  # metres; typical distance of joints from the vertical axis, to express heading errors in metres
 
 
 class Search:
     """Coordinate descent over the codes of one clip (Schroeder and Atal, "Code-excited linear prediction", 1985).
 
-    x: (1, T, dim) normalised features. mean, std: (dim,). Each step's code of each part is
-    tried against the `candidates` whose vectors are nearest to what the encoder says, and the one whose decoded frames
-    are nearest to the clip's stays. Error, metres: the joints' distance with roots and headings moved together, and, by
-    DRIFT, how far root and heading have gone astray since the window began.
+    x: (1, T, dim) normalised features. mean, std: (dim,). For each step and part, the `candidates` whose vectors are
+    nearest to the encoding are tried, and the code whose decoded frames are nearest to the clip's is kept. Error,
+    metres: the distance of the joints with roots and headings aligned, plus DRIFT times the drift of root and heading
+    since the window began.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Search:
         self.truth = self._placed(x)
 
     def __call__(self, codes: Tensor, sweeps: int) -> Tensor:
-        """Codes (1, n) after at most so many visits to every code; fewer where a visit of all changes nothing."""
+        """Codes (1, n) after at most `sweeps` visits to every code; fewer where a sweep changes nothing."""
         codes = codes.clone()
         parts, steps = self.network.parts, codes.shape[1] // self.network.parts
         for _ in range(sweeps):
@@ -51,14 +51,14 @@ class Search:
                     near = self._candidates(codes, part)[at]
                     tried = codes.repeat(1 + near.shape[1], 1)
                     tried[1:, places] = near.T
-                    best = self._errors(tried)[:, at].argmin(0)  # of equals the first: the code that is there
+                    best = self._errors(tried)[:, at].argmin(0)  # the first of equals, which is the current code
                     codes[0, places] = tried[best, places]
             if torch.equal(codes, before):
                 break
         return codes
 
     def _candidates(self, codes: Tensor, part: int) -> Tensor:
-        """(steps, candidates) codes of a part whose vectors are nearest to what the other levels leave over."""
+        """(steps, candidates) codes of a part whose vectors are nearest to the encoding minus the other levels."""
         network = self.network
         quantizer, level = divmod(part, network.levels)
         own = codes[0].unflatten(0, (-1, network.parts))
@@ -76,7 +76,7 @@ class Search:
         plain = x * self.std + self.mean
         joints = decoded_joints(self.representation, plain)
         height = F.pad(plain[..., self.representation.height, None], (1, 1))[..., None, :]
-        # The change of heading is given as half the angle.
+        # The features hold half the angle of the heading's change.
         way = moves(self.representation, plain) * torch.tensor([2 * LEVER, 1.0, 1.0])
         return joints - height, way.unflatten(1, (-1, self.network.down)).sum(2)
 

@@ -14,39 +14,39 @@ if TYPE_CHECKING:
 
 
 class Stream:
-    """Codes in, joints out, in pieces that are together what `MotionTokenizer.decode` makes of all codes (to 1e-5 m).
+    """Codes in, joints out, in pieces that together equal what `MotionTokenizer.decode` makes of all codes (to 1e-5 m).
 
-    ahead: steps that must have come after a step before its frames are final; 0 for a causal tokenizer.
+    ahead: steps that must follow a step before its frames are final; 0 for a causal tokenizer.
 
     Frames of a step depend on `behind` steps before it and `ahead` after it, so a window of that many codes is decoded
-    anew at each push. That is exact: within the receptive field the window is complete, and where it begins at the
-    clip's begin its padding is the clip's own.
+    again at each push. That is exact: within the receptive field the window is complete, and where it starts at the
+    beginning of the clip its padding is the clip's own.
     """
 
     def __init__(self, tokenizer: MotionTokenizer, seed: int = 0) -> None:
         self.tokenizer, self.seed = tokenizer, seed
         self.behind, self.ahead = tokenizer.behind, tokenizer.ahead
         self.codes: list[int] = []
-        self.given = 0  # steps whose frames are out
+        self.given = 0  # number of steps whose frames were returned
         self.root = Root()
 
     def push(self, codes: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Joints (k, J, 3), metres, of the frames that became final; k may be 0. A step may come in several pushes.
+        """Joints (k, J, 3), metres, of the frames that became final; k may be 0. A step may arrive in several pushes.
 
-        Raises MotionLLMError for codes out of range or out of order; the stream is as it was before.
+        Raises MotionLLMError for codes out of range or out of order; the stream is then unchanged.
         """
         self.tokenizer.check([*self.codes, *codes], whole=False)
         self.codes.extend(int(c) for c in codes)
         return self._give(len(self.codes) // self.tokenizer.parts - self.ahead)
 
     def finish(self) -> np.ndarray:
-        """The frames still held back, (k, J, 3). Raises MotionLLMError where the last step lacks codes."""
+        """The remaining frames, (k, J, 3), metres. Raises MotionLLMError where the last step lacks codes."""
         if self.codes:
             self.tokenizer.check(self.codes)
         return self._give(len(self.codes) // self.tokenizer.parts)
 
     def _give(self, until: int) -> np.ndarray:
-        """Joints of the steps from the last given to `until`."""
+        """Joints of the steps from the last returned up to `until`."""
         parts, down = self.tokenizer.parts, self.tokenizer.frames_per_step
         if until <= self.given:
             return np.zeros((0, len(self.tokenizer.skeleton.joints), 3), np.float32)

@@ -29,15 +29,15 @@ from motionllm.tokenizer.streaming import Stream
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1  # of a tokenizer's folder
+FORMAT = 1  # version of a tokenizer's folder
 
 
 class MotionTokenizer:
     """Motion ↔ codes.
 
-    config: the network's settings. mean, std: (dim,) of the training features; they travel with the
-    weights, so that codes never depend on files left behind. representation: what the features are; by default the one
-    whose frames are as wide as the mean.
+    config: the network's settings. mean, std: (dim,) of the training features; they are stored with the weights, so
+    that codes never depend on other files. representation: of the features; None takes the one with as many dimensions
+    as the mean.
     """
 
     def __init__(
@@ -60,17 +60,17 @@ class MotionTokenizer:
 
     @property
     def fps(self) -> float:
-        """Frames per second of what is encoded and decoded."""
+        """Frames per second of the motion that is encoded and decoded."""
         return self.representation.fps
 
     @property
     def size(self) -> int:
-        """Number of codes, those of all parts: a sub-vocabulary each."""
+        """Number of codes over all parts; each part has its own sub-vocabulary."""
         return self.config.codes * self.parts
 
     @property
     def parts(self) -> int:
-        """Codes a step: halves of the body × groups × residual levels. Code c is of part c // (size / parts)."""
+        """Codes per step: halves of the body × groups × residual levels. Code c belongs to part c // (size / parts)."""
         return self.network.parts
 
     @property
@@ -87,7 +87,7 @@ class MotionTokenizer:
         return self.fps / self.config.down
 
     def steps(self, seconds: float) -> int:
-        """Whole steps within so many seconds, to the frame."""
+        """Whole steps within this many seconds, rounded to frames."""
         return round(seconds * self.fps) // self.config.down
 
     @property
@@ -101,13 +101,13 @@ class MotionTokenizer:
 
     @property
     def codes_hash(self) -> str:
-        """The same without the decoder: tokenizers that agree in it have the same codes for the same motion."""
+        """Like `hash` without the decoder: tokenizers with equal values give the same codes for the same motion."""
         own = {name: tensor for name, tensor in self._tensors().items() if not name.startswith("decoder.")}
         return self._digest(self.config.model_copy(update=SETTINGS), own)
 
     @staticmethod
     def _digest(config: Network, tensors: dict[str, torch.Tensor]) -> str:
-        # Settings at their defaults are left out, so that a new one changes no hash.
+        # Settings at their defaults are left out, so that a new setting changes no hash.
         digest = hashlib.sha256(config.model_dump_json(exclude_defaults=True).encode())
         for name, tensor in sorted(tensors.items()):
             digest.update(name.encode())
@@ -115,10 +115,10 @@ class MotionTokenizer:
         return digest.hexdigest()[:16]
 
     def features(self, motion: Motion | np.ndarray) -> np.ndarray:
-        """Features (T, dim) of a Motion, of joints (T, J, 3) at `fps`, or of features in any representation of the
-        skeleton.
+        """Features (T, dim) of a Motion, of joints (T, J, 3) in metres at `fps`, or of features in any representation
+        of the skeleton.
 
-        Raises MotionLLMError for another body, too short a clip, NaN or infinity.
+        Raises MotionLLMError for another skeleton, too short a clip, NaN or infinity.
         """
         if isinstance(motion, Motion):
             return self.representation.encode(motion)
@@ -137,12 +137,12 @@ class MotionTokenizer:
 
     @torch.inference_mode()
     def encode(self, motion: Motion | np.ndarray, search: int = 0) -> np.ndarray:
-        """Codes (n,) int64 of a Motion, joints (T, J, 3) or features (T, dim); the last T mod down frames fall off.
+        """Codes (n,) int64 of a Motion, joints (T, J, 3) or features (T, dim); the last T mod down frames are dropped.
 
-        n is a multiple of `parts`: the codes of a step stand side by side. They are the nearest ones to what the
-        encoder says; with `search` those are only begun with, and up to so many sweeps look for codes that decode
-        nearer to the clip: a fifth to a quarter less error, for some hundred times the time (see `Search`). Raises
-        MotionLLMError where the clip is shorter than one step or unusable (see `features`).
+        n is a multiple of `parts`: the codes of a step are adjacent. Each is the nearest to the encoder's output; with
+        `search`, these are the start for at most that many sweeps that look for codes which decode nearer to the clip:
+        a fifth to a quarter less error, in a few hundred times the time (see `Search`). Raises MotionLLMError where the
+        clip is shorter than one step or unusable (see `features`).
         """
         features = self.features(motion)
         usable = len(features) // self.config.down * self.config.down
@@ -159,7 +159,7 @@ class MotionTokenizer:
 
     @torch.inference_mode()
     def decode_features(self, codes: Sequence[int] | np.ndarray, seed: int = 0, first: int = 0) -> np.ndarray:
-        """Codes (n,) → features (n / parts · down, dim), un-normalised. seed, first: for decoders that draw; see
+        """Codes (n,) → features (n / parts · down, dim), un-normalised. seed, first: for stochastic decoders; see
         `decoders.Decoder`.
 
         Raises MotionLLMError for codes out of range, or not in the order of the parts.
@@ -183,25 +183,33 @@ class MotionTokenizer:
         return codes
 
     def decode(self, codes: Sequence[int] | np.ndarray, seed: int = 0) -> Motion:
-        """Codes (n,) → Motion of n / parts · down frames. seed: of decoders that draw: both fix the motion."""
+        """Codes (n,) → Motion of n / parts · down frames. seed: for stochastic decoders; codes and seed determine the
+        motion. Raises what `decode_features` raises.
+        """
         return self.representation.motion(self.decode_features(codes, seed))
 
     @property
     def behind(self) -> int:
-        """Steps before a step that its frames depend on."""
+        """Number of preceding steps that the frames of a step depend on."""
         return self.network.decoder.behind
 
     @property
     def ahead(self) -> int:
-        """Steps after a step that its frames depend on; 0 where frames can be shown with their codes (`causal`)."""
+        """Number of following steps that the frames of a step depend on; 0 where frames can be shown with their codes
+        (`causal`).
+        """
         return self.network.decoder.ahead
 
     def stream(self, seed: int = 0) -> Stream:
-        """Takes codes as they come and gives joints as soon as they are final: together what `decode` gives."""
+        """A stream that takes codes as they arrive and returns joints as soon as they are final: together what `decode`
+        gives.
+        """
         return Stream(self, seed)
 
     def save(self, folder: str | Path) -> None:
-        """Write `config.json` and `model.safetensors` (half precision: see `round`). Replaces a folder at once."""
+        """Write `config.json` and `model.safetensors` (half precision: see `round`). Replaces an older folder in one
+        step.
+        """
         with whole_folder(folder, keep=True) as beside:
             save_file(self._tensors(), beside / "model.safetensors")
             config = {
@@ -215,10 +223,10 @@ class MotionTokenizer:
 
     @classmethod
     def load(cls, name: str | Path) -> MotionTokenizer:
-        """A folder, or the name of a shipped tokenizer ("default"). A folder whose config.json says `{"shipped": NAME,
-        "hash": HASH}` stands for the shipped one, which lies on disk once.
+        """Load a folder, or a shipped tokenizer by name ("default"). A folder whose config.json says `{"shipped": NAME,
+        "hash": HASH}` stands for the shipped one, so that its weights are on disk once.
 
-        Raises MotionLLMError where the folder is no tokenizer, is damaged, was altered, or is of a newer version.
+        Raises MotionLLMError where the folder is no tokenizer, is damaged, was altered, or has a newer version.
         """
         folder = shipped.find("tokenizer", str(name))
         weights.within(folder)
@@ -252,7 +260,7 @@ class MotionTokenizer:
             mean = shapes.get("mean", ())
             if len(mean) != 1 or mean != shapes.get("std"):
                 raise MotionLLMError("it has no normalisation")
-            name = config.get("representation")  # saved before there were names: by its width
+            name = config.get("representation")  # older folders have no name: it follows from the width
             representation = of_width(mean[0]) if name is None else named(name)
             if representation.dim != mean[0]:
                 raise MotionLLMError(f"its weights are {mean[0]} wide, and {name} has {representation.dim} numbers")
@@ -269,12 +277,14 @@ class MotionTokenizer:
                 }
             )
             return cls(network, tensors["mean"].numpy(), tensors["std"].numpy(), model, representation)
-        except Exception as error:  # foreign settings and weights, of which torch raises what it pleases
+        except Exception as error:  # torch can raise anything for settings and weights of other origin
             first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
             raise MotionLLMError(f"The motion tokenizer in {folder} is damaged ({first}); train it anew.") from None
 
     def round(self) -> None:
-        """Round the convolutions to half precision, in which they are stored, so that what is measured ships."""
+        """Round the convolutions to half precision, in which they are stored, so that the measured model is the shipped
+        one.
+        """
         for module in (self.network.encoders, self.network.decoder):
             module.to(torch.float16).to(torch.float32)
 
@@ -287,7 +297,7 @@ class MotionTokenizer:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    """A tokenizer's config.json. Raises MotionLLMError where there is none, it is damaged, or of a newer version."""
+    """A tokenizer's config.json. Raises MotionLLMError where it is missing, damaged, or of a newer version."""
     path = folder / "config.json"
     if not path.is_file():
         raise MotionLLMError(f"{folder} is no motion tokenizer: {path.name} is missing.")
@@ -300,7 +310,7 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _network(folder: Path, config: dict[str, Any]) -> Network:
-    """The network's settings; keys of another version are passed over with a warning."""
+    """The network's settings; unknown keys, of another version, are skipped with a warning."""
     tree = config.get("network")
     if isinstance(tree, dict) and (passed := drop_unknown(tree, Network)):
         log.warning("%s: keys of another version are passed over: %s", folder / "config.json", ", ".join(passed)[:200])
@@ -315,12 +325,12 @@ def _network(folder: Path, config: dict[str, Any]) -> Network:
 
 
 def _check_sizes(network: Network, shapes: dict[str, tuple[int, ...]]) -> None:
-    """Raise MotionLLMError where the settings ask for more than the weights hold, before anything is made for them."""
-    # By the first encoder: there may be other decoders.
+    """Raise MotionLLMError where the settings ask for more than the weights hold, before memory is allocated."""
+    # Compare with the first encoder, because there may be other decoders.
     blocks = sum(name.startswith("encoders.0.") and name.endswith(".mix.weight") for name in shapes)
     code_dim, width = shapes.get(f"encoders.0.{blocks + 1}.weight", (0, 0))
-    held = {"width": width, "code_dim": code_dim, "blocks": blocks}
-    for key, value in held.items():
+    stored = {"width": width, "code_dim": code_dim, "blocks": blocks}
+    for key, value in stored.items():
         if getattr(network, key) != value:
             raise MotionLLMError(f"network.{key} is {str(getattr(network, key))[:50]}, and its weights give {value}")
     total = sum(math.prod(shape) for shape in shapes.values())

@@ -103,7 +103,7 @@ def test_what_prompts_share_is_read_once(model: Any, fast: bool, monkeypatch: py
         if fast:
             stepping.pack(model.get_decoder())
         decoder = decoding.CachedModel(model, prompts)
-        assert (len(decoder.begin), len(decoder.read)) == (shared, read)
+        assert (len(decoder.shared), len(decoder.prompts)) == (shared, read)
         torch.testing.assert_close(hidden(model, prompts, steps), alone, rtol=1e-5, atol=1e-5)
         if fast:
             del model.get_decoder()._motionllm_packed
