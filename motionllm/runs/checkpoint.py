@@ -18,6 +18,7 @@ import torch
 
 from motionllm import files
 from motionllm.errors import MotionLLMError
+from motionllm.runs.run import losses
 
 FILE = "checkpoint.pt"
 FORMAT = 1
@@ -75,24 +76,34 @@ def _older(run: Path) -> dict[int, Path]:
     return dict(sorted(older.items(), reverse=True))
 
 
-def advice(run: Path, losses: dict[int, float], command: str) -> str:
+def advice(run: Path, by_step: dict[int, float], command: str) -> str:
     """How to resume a run whose loss has diverged, from the newest checkpoint before it did.
 
-    losses: {step: loss}, the last one included. A loss over 1.5 times the first has diverged; the loss of a step is
+    by_step: {step: loss}, the last one included. A loss over 1.5 times the first has diverged; the loss of a step is
     computed with the weights of the step before. command: resumes the run.
     """
-    first = losses[min(losses)] if losses else math.inf
+    first = by_step[min(by_step)] if by_step else math.inf
     there = _older(run)
     if (run / FILE).is_file():
         newest = torch.load(run / FILE, map_location="cpu", weights_only=True, mmap=True)["step"]
         there = {newest: run / FILE} | there
     for step, path in sorted(there.items(), reverse=True):
-        if (loss := losses.get(step + 1, math.nan)) <= 1.5 * first and math.isfinite(loss):
+        if (loss := by_step.get(step + 1, math.nan)) <= 1.5 * first and math.isfinite(loss):
             if path.name == FILE:
                 return f"go on from step {step} with `{command}`"
             newer = "the checkpoints after it have diverged already"
             return f"copy {path.name} to {FILE} in {run} ({newer}) and go on from step {step} with `{command}`"
     return "start anew with another --out" + (": its checkpoints have diverged already" if there else "")
+
+
+def check_finite(run: Path, step: int, loss: float, norm: float, said: str, remedy: str, command: str) -> None:
+    """Raise MotionLLMError, with `advice`, where a step's loss or gradient norm is not finite: the step would spoil
+    every weight. said: which of them, and its value. command: resumes the run.
+    """
+    if math.isfinite(loss) and math.isfinite(norm):
+        return
+    how = advice(run, losses(run / "log.jsonl") | {step: loss}, command)
+    raise MotionLLMError(f"The {said} at step {step}: training has diverged. {remedy}; then {how}.")
 
 
 def _link(path: Path, other: Path) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from motionllm.errors import WriteError
+from motionllm.errors import MotionLLMError, WriteError
 from motionllm.files import json_line, write_file, writing
 
 WARM = 0.1  # share of `minutes`; a longer warm-up would keep a short run below its learning rate
@@ -82,6 +82,18 @@ def rate(
     fall = {"cosine": (1 + math.cos(math.pi * done)) / 2, "linear": 1 - done, "constant": 1.0}[schedule]
     warm = min(1.0, max((step + 1) / max(warmup, 1), spent / WARM))
     return warm * (least + (1 - least) * fall)
+
+
+def check_made_of(run: Path, began: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Raise MotionLLMError where a run began with other data or weights than there are now. began, now: hashes by what
+    they are of.
+    """
+    others = [name for name, value in began.items() if now.get(name) != value]
+    if others:
+        raise MotionLLMError(
+            f"{' and '.join(others)} changed since {run} began, so that it would not go on as the same run; start a "
+            "new one, or go on all the same with --changed."
+        )
 
 
 @contextmanager

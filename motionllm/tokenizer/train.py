@@ -7,14 +7,15 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from motionllm.config import Augmentation, TokenizerRecipe, dump_recipe
+from motionllm.config import Augmentation, TokenizerRecipe, TokenizerTraining, dump_recipe
 from motionllm.errors import MotionLLMError
 from motionllm.files import make_folder, whole_stream, write_file, write_json
 from motionllm.motion.representation import Representation, named, of_width
@@ -79,18 +80,8 @@ def _fit(
     resuming: str,
 ) -> MotionTokenizer:
     settings = recipe.train
-    if recipe.start:
-        tokenizer = MotionTokenizer.load(recipe.start)
-        representation = tokenizer.representation
-    else:
-        representation = of_width(train[0].shape[1])
-    if recipe.representation and (wanted := named(recipe.representation)) is not representation:
-        if recipe.start:
-            raise MotionLLMError(
-                f"The tokenizer {recipe.start} has the representation {representation.name} and the recipe "
-                f"{wanted.name}; leave the key out."
-            )
-        representation = wanted
+    start = MotionTokenizer.load(recipe.start) if recipe.start else None
+    representation = _representation(recipe, start, train[0].shape[1])
     train, val = ([representation.read(clip) for clip in clips] for clips in (train, val))
     kept = [i for i, f in enumerate(train) if len(f) >= settings.window]
     if not kept:
@@ -99,159 +90,280 @@ def _fit(
             "set train.window lower or bring longer clips."
         )
     torch.manual_seed(settings.seed)
-    random = np.random.default_rng(settings.seed)
-    if recipe.start:
-        alike = {name: getattr(tokenizer.config, name) for name in SETTINGS}
-        if tokenizer.config != recipe.network.model_copy(update=alike):
-            raise MotionLLMError(f"The tokenizer {recipe.start} has another network than the recipe; give its own.")
-        if tokenizer.config != recipe.network:  # another decoder for the same codes
-            weights_of = tokenizer.network.state_dict()
-            tokenizer = MotionTokenizer(
-                recipe.network, tokenizer.mean, tokenizer.std, representation=tokenizer.representation
+    tokenizer = _tokenizer(recipe, start, representation, train)
+    clips = [train[i] for i in kept]
+    windows = _Windows(settings, tokenizer, clips, None if weights is None else np.asarray(weights)[kept])
+    trainer = _Trainer(recipe, tokenizer, windows, val, _hash(clips), folder, signals)
+    if (folder / CHECKPOINT).is_file():
+        trainer.resume()
+    trainer.fit(progress, resuming)
+    return trainer.end(val)
+
+
+def _representation(recipe: TokenizerRecipe, start: MotionTokenizer | None, width: int) -> Representation:
+    """The recipe's representation, else that of the tokenizer it goes on from, else the one of so many features."""
+    representation = start.representation if start else of_width(width)
+    if recipe.representation and (wanted := named(recipe.representation)) is not representation:
+        if start:
+            raise MotionLLMError(
+                f"The tokenizer {recipe.start} has the representation {representation.name} and the recipe "
+                f"{wanted.name}; leave the key out."
             )
-            tokenizer.network.load_state_dict(weights_of)
-    else:
+        representation = wanted
+    return representation
+
+
+def _tokenizer(
+    recipe: TokenizerRecipe, start: MotionTokenizer | None, representation: Representation, train: Sequence[np.ndarray]
+) -> MotionTokenizer:
+    """The tokenizer to be trained: a fresh one, or `start`, with another decoder where the recipe has one."""
+    if start is None:
         mean, std = normalisation(train, representation)
-        tokenizer = MotionTokenizer(recipe.network, mean, std, representation=representation)
-    mean, std = tokenizer.mean, tokenizer.std
-    frozen = settings.encoder_lr == 0 and bool(recipe.start)
-    learned = QUANTIZERS[recipe.network.quantizer].codebook  # to be placed by k-means, and followed
-    autoencode = 0 if recipe.start or not learned else settings.autoencode
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = tokenizer.network.to(device)
-    clips = [torch.from_numpy((train[i] - mean) / std) for i in kept]
-    starts = np.array([len(c) - settings.window + 1 for c in clips])
-    augment = Augment(settings.augment, representation, settings.window) if settings.augment != Augmentation() else None
-    share = starts * (np.asarray(weights)[kept] if weights is not None else 1.0)
-    share = share / share.sum()
-    losses = Losses(settings, representation, mean, std, device)
-    rest = [*network.decoder.parameters(), *(() if frozen else network.quantizers.parameters())]
-    groups: list[dict[str, Any]] = [{"params": network.encoders.parameters()}, {"params": rest}]
-    if frozen:
-        for parameter in (*network.encoders.parameters(), *network.quantizers.parameters()):
-            parameter.requires_grad_(False)
-        groups = [{"params": []}, groups[1]]
-    optimizer = torch.optim.Adam(groups, lr=settings.lr, betas=(0.9, 0.99))
-    make_folder(folder)
-    half = fast_dtype() == "bfloat16"
-    watched = [val[i] for i in np.linspace(0, len(val) - 1, min(len(val), 80)).astype(int)]
-    checkpoint, clips_hash = folder / CHECKPOINT, _hash([train[i] for i in kept])
-    step, done, before, best, since = 0, 0.0, 0.0, np.inf, 0
-    kept_weights: dict[str, Tensor] = {}
-    if checkpoint.is_file():
+        return MotionTokenizer(recipe.network, mean, std, representation=representation)
+    alike = {name: getattr(start.config, name) for name in SETTINGS}
+    if start.config != recipe.network.model_copy(update=alike):
+        raise MotionLLMError(f"The tokenizer {recipe.start} has another network than the recipe; give its own.")
+    if start.config == recipe.network:
+        return start
+    tokenizer = MotionTokenizer(recipe.network, start.mean, start.std, representation=representation)
+    tokenizer.network.load_state_dict(start.network.state_dict())
+    return tokenizer
+
+
+class _Windows:
+    """Draws windows of clips at random, normalised, and changed as the recipe's augmentation says.
+
+    clips: (T, dim) each, none shorter than the window. weights: how often each is drawn, relative; by default by its
+    length.
+    """
+
+    def __init__(
+        self,
+        settings: TokenizerTraining,
+        tokenizer: MotionTokenizer,
+        clips: Sequence[np.ndarray],
+        weights: np.ndarray | None,
+    ) -> None:
+        self.random = np.random.default_rng(settings.seed)
+        self.length = settings.window
+        self.mean, self.std = torch.from_numpy(tokenizer.mean), torch.from_numpy(tokenizer.std)
+        self.clips = [torch.from_numpy((clip - tokenizer.mean) / tokenizer.std) for clip in clips]
+        self.starts = np.array([len(c) - self.length + 1 for c in self.clips])
+        augmented = settings.augment != Augmentation()
+        self.augment = Augment(settings.augment, tokenizer.representation, self.length) if augmented else None
+        share = self.starts * (1.0 if weights is None else weights)
+        self.share = share / share.sum()
+
+    def draw(self, count: int) -> Tensor:
+        """(count, window, dim)."""
+        numbers = self.random.choice(len(self.clips), count, p=self.share)
+        picked = [(i, self.random.integers(self.starts[i])) for i in numbers]
+        if self.augment is None:
+            return torch.stack([self.clips[i][s : s + self.length] for i, s in picked])
+        longer = torch.stack([_stretch(self.clips[i], s, self.augment.frames) for i, s in picked])
+        return (self.augment(longer * self.std + self.mean, self.random) - self.mean) / self.std
+
+
+@dataclass
+class State:
+    """How far a training is, as its checkpoint holds it."""
+
+    step: int = 0
+    seconds: float = 0.0
+    done: float = 0.0
+    """Share of the training."""
+    best: float = math.inf
+    """The lowest validation error, in millimetres."""
+    since: int = 0
+    """Validations since then."""
+    kept: dict[str, Tensor] = field(default_factory=dict)
+    """The network's weights at that time."""
+
+
+class _Step(NamedTuple):
+    """What a step of the optimizer came to; on the device, because to wait for it every step would take time."""
+
+    loss: Tensor
+    parts: dict[str, Tensor]
+    """The terms of the loss, without their weights."""
+    codes: Tensor
+    norm: Tensor
+
+
+class _Trainer:
+    """A tokenizer in training, on what, and how far it is."""
+
+    def __init__(
+        self,
+        recipe: TokenizerRecipe,
+        tokenizer: MotionTokenizer,
+        windows: _Windows,
+        val: Sequence[np.ndarray],
+        clips_hash: str,
+        folder: Path,
+        signals: Signals,
+    ) -> None:
+        self.recipe, self.settings, self.tokenizer, self.windows = recipe, recipe.train, tokenizer, windows
+        self.clips_hash, self.folder, self.signals = clips_hash, folder, signals
+        self.frozen = self.settings.encoder_lr == 0 and bool(recipe.start)
+        # Whether the codebook is to be placed by k-means, and followed.
+        self.learned = QUANTIZERS[recipe.network.quantizer].codebook
+        self.autoencode = 0 if recipe.start or not self.learned else self.settings.autoencode
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = network = tokenizer.network.to(self.device)
+        self.losses = Losses(self.settings, tokenizer.representation, tokenizer.mean, tokenizer.std, self.device)
+        rest = [*network.decoder.parameters(), *(() if self.frozen else network.quantizers.parameters())]
+        groups: list[dict[str, Any]] = [{"params": network.encoders.parameters()}, {"params": rest}]
+        if self.frozen:
+            for parameter in (*network.encoders.parameters(), *network.quantizers.parameters()):
+                parameter.requires_grad_(False)
+            groups = [{"params": []}, groups[1]]
+        self.optimizer = torch.optim.Adam(groups, lr=self.settings.lr, betas=(0.9, 0.99))
+        make_folder(folder)
+        self.half = fast_dtype() == "bfloat16"
+        self.watched = [val[i] for i in np.linspace(0, len(val) - 1, min(len(val), 80)).astype(int)]
+        self.state = State()
+
+    def resume(self) -> None:
+        """Go on from the checkpoint. Raises MotionLLMError where it is damaged, or of other clips."""
+        checkpoint = self.folder / CHECKPOINT
         try:
-            state = torch.load(checkpoint, weights_only=True)
+            stored = torch.load(checkpoint, weights_only=True)
         except Exception:  # torch raises whatever its zip and pickle readers do
             raise MotionLLMError(f"{checkpoint} is damaged; remove it to start the training anew.") from None
-        if state.get("clips", clips_hash) != clips_hash:
+        if stored.get("clips", self.clips_hash) != self.clips_hash:
             raise MotionLLMError(
-                f"The training clips have changed since {folder} began, so that it would not go on as the same run; "
-                "start a new one with another --out, or bring the clips back."
+                f"The training clips have changed since {self.folder} began, so that it would not go on as the same "
+                "run; start a new one with another --out, or bring the clips back."
             )
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["torch"])
-        random.bit_generator.state = json.loads(state["numpy"])
-        step, before, best, since, kept_weights = (state[k] for k in ("step", "seconds", "best", "since", "kept"))
-        done = state["done"]
-    log = Log(folder / "log.jsonl", lambda row: row.get("step", math.inf) <= step)
-    write_file(folder / "recipe.yaml", dump_recipe(recipe))
-    begun, saved, over = time.monotonic() - before, time.monotonic(), 0.0
+        self.network.load_state_dict(stored["network"])
+        self.optimizer.load_state_dict(stored["optimizer"])
+        torch.set_rng_state(stored["torch"])
+        self.windows.random.bit_generator.state = json.loads(stored["numpy"])
+        self.state = State(**{one.name: stored[one.name] for one in fields(State)})
 
-    def windows(count: int) -> Tensor:
-        picked = [(i, random.integers(starts[i])) for i in random.choice(len(clips), count, p=share)]
-        if augment is None:
-            return torch.stack([clips[i][s : s + settings.window] for i, s in picked]).to(device)
-        longer = torch.stack([_stretch(clips[i], s, augment.frames) for i, s in picked])
-        changed = augment(longer * torch.from_numpy(std) + torch.from_numpy(mean), random)
-        return ((changed - torch.from_numpy(mean)) / torch.from_numpy(std)).to(device)
+    def fit(self, progress: Progress | None, resuming: str) -> None:
+        """Train to the end. Raises `Stopped`, with all saved, where that is asked for."""
+        state, settings = self.state, self.settings
+        self.log = Log(self.folder / "log.jsonl", lambda row: row.get("step", math.inf) <= state.step)
+        write_file(self.folder / "recipe.yaml", dump_recipe(self.recipe))
+        self.begun, self.spent = (
+            time.monotonic() - state.seconds,
+            0.0,
+        )  # share of the minutes, since it began or resumed
+        saved = time.monotonic()
+        with self.signals.finishing():
+            while state.done < 1:
+                made = self.step()
+                looks = state.step % settings.validate_every == 0 or state.done >= 1
+                due = settings.save_minutes is not None and time.monotonic() - saved >= 60 * settings.save_minutes
+                due = due or looks or bool(self.signals.asked)
+                # Once it is not finite, no later one is: where nothing is kept, nobody need wait for it.
+                if (due or state.step % 20 == 0) and not math.isfinite(float(made.norm)):
+                    raise MotionLLMError(
+                        f"The gradient's norm is {float(made.norm)} at step {state.step}: training has diverged. Lower "
+                        "train.lr and start anew with another --out."
+                    )
+                validated = {"val_mpjpe_root_mm": self.validate()} if looks else {}
+                if state.step % 20 == 0 or state.done >= 1:
+                    self.note(made, validated, progress)
+                if due:
+                    self.save()
+                    saved = time.monotonic()
+                if self.signals.asked and state.done < 1:
+                    how = f"Stopped after step {state.step}, whose checkpoint is saved; go on with {resuming}"
+                    raise Stopped(self.signals.asked, how)
 
-    def save() -> None:
-        state = {
-            "network": network.state_dict(),
-            "optimizer": optimizer.state_dict(),
+    def step(self) -> _Step:
+        """A step of the optimizer."""
+        state, settings, network = self.state, self.settings, self.network
+        network.train()
+        if self.frozen:
+            network.quantizers.eval()  # moving averages and dead codes would change the codes
+        # An untrained encoder maps every pose to one place, and a codebook started there collapses to a few
+        # codes: the first steps train a plain autoencoder, then k-means places the codes.
+        if state.step == self.autoencode and self.autoencode:
+            network.start_codebooks(self.windows.draw(16 * settings.batch).to(self.device))
+        batch = self.windows.draw(settings.batch).to(self.device)
+        quantize = state.step >= self.autoencode
+        lr = settings.lr * rate(state.step, settings.warmup, state.done, self.spent, least=0.05)
+        # Encodings must not move faster than the codebook's moving averages follow, or they crowd on a few codes.
+        self.optimizer.param_groups[0]["lr"] = lr * (settings.encoder_lr if self.learned and quantize else 1.0)
+        self.optimizer.param_groups[1]["lr"] = lr
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            output, codes, commitment = network(batch, quantize=quantize)
+            again = network.confusion(codes) if settings.cycle and quantize else None
+        parts = self.losses(output.float(), batch)
+        parts["commitment"] = commitment
+        if again is not None:
+            parts["cycle"] = again
+        loss = torch.stack([getattr(settings, name) * value for name, value in parts.items()]).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        self.optimizer.step()
+        state.step += 1
+        state.seconds = time.monotonic() - self.begun
+        self.spent = state.seconds / (60 * settings.minutes) if settings.minutes else 0.0
+        state.done = max(state.step / settings.steps, self.spent)
+        return _Step(loss, parts, codes, norm)
+
+    def validate(self) -> float:
+        """The error by which weights are kept, which are so where they are the best so far; ends a training that is out
+        of patience.
+        """
+        state = self.state
+        error = _error(self.network, self.watched, self.tokenizer, self.device)
+        state.since = 0 if error < state.best else state.since + 1
+        if error < state.best:
+            state.best = error
+            state.kept = {k: v.detach().cpu().clone() for k, v in self.network.state_dict().items()}
+        if self.settings.patience and state.since >= self.settings.patience:
+            state.done = 1.0
+        return error
+
+    def note(self, made: _Step, validated: dict[str, float], progress: Progress | None) -> None:
+        """A step in the log, and on the progress line."""
+        state = self.state
+        loss, used = made.loss.item(), torch.bincount(made.codes.flatten(), minlength=self.tokenizer.size)
+        self.log.write(
+            {
+                "step": state.step,
+                "seconds": round(state.seconds, 1),
+                **validated,
+                "loss": loss,
+                "codes": int((used > 0).sum()),
+                **{name: value.item() for name, value in made.parts.items()},
+            }
+        )
+        if progress:
+            error = {"mpjpe": float(state.best)} if state.best < math.inf else {}
+            progress(state.done, step=state.step, loss=loss, **error)
+
+    def save(self) -> None:
+        """A checkpoint."""
+        stored = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "torch": torch.get_rng_state(),
-            "numpy": json.dumps(random.bit_generator.state),
-            "step": step,
-            "seconds": elapsed,
-            "done": done,
-            "best": best,
-            "since": since,
-            "kept": kept_weights,
-            "clips": clips_hash,
+            "numpy": json.dumps(self.windows.random.bit_generator.state),
+            **vars(self.state),
+            "clips": self.clips_hash,
         }
-        with whole_stream(checkpoint) as file:
-            torch.save(state, file)
+        with whole_stream(self.folder / CHECKPOINT) as file:
+            torch.save(stored, file)
 
-    with signals.finishing():
-        while done < 1:
-            network.train()
-            if frozen:
-                network.quantizers.eval()  # moving averages and dead codes would change the codes
-            # An untrained encoder maps every pose to one place, and a codebook started there collapses to a few
-            # codes: the first steps train a plain autoencoder, then k-means places the codes.
-            if step == autoencode and autoencode:
-                network.start_codebooks(windows(16 * settings.batch))
-            batch = windows(settings.batch)
-            lr = settings.lr * rate(step, settings.warmup, done, over, least=0.05)
-            # Encodings must not move faster than the codebook's moving averages follow, or they crowd on a few codes.
-            optimizer.param_groups[0]["lr"] = lr * (settings.encoder_lr if learned and step >= autoencode else 1.0)
-            optimizer.param_groups[1]["lr"] = lr
-            with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                output, codes, commitment = network(batch, quantize=step >= autoencode)
-                again = network.confusion(codes) if settings.cycle and step >= autoencode else None
-            parts = losses(output.float(), batch)
-            parts["commitment"] = commitment
-            if again is not None:
-                parts["cycle"] = again
-            loss = torch.stack([getattr(settings, name) * value for name, value in parts.items()]).sum()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            step += 1
-            elapsed = time.monotonic() - begun
-            over = elapsed / (60 * settings.minutes) if settings.minutes else 0.0
-            done = max(step / settings.steps, over)
-            row: dict[str, Any] = {"step": step, "seconds": round(elapsed, 1)}
-            looks = step % settings.validate_every == 0 or done >= 1
-            due = settings.save_minutes is not None and time.monotonic() - saved >= 60 * settings.save_minutes
-            due = due or looks or bool(signals.asked)
-            # Once it is not finite, no later one is: where nothing is kept, nobody need wait for it.
-            if (due or step % 20 == 0) and not math.isfinite(float(norm)):
-                raise MotionLLMError(
-                    f"The gradient's norm is {float(norm)} at step {step}: training has diverged. Lower train.lr and "
-                    "start anew with another --out."
-                )
-            if looks:
-                error = _error(network, watched, tokenizer, device)
-                row["val_mpjpe_root_mm"] = error
-                since = 0 if error < best else since + 1
-                if error < best:
-                    best, kept_weights = error, {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
-                if settings.patience and since >= settings.patience:
-                    done = 1.0
-            if step % 20 == 0 or done >= 1:
-                used = torch.bincount(codes.flatten(), minlength=tokenizer.size)
-                row |= {"loss": loss.item(), "codes": int((used > 0).sum())}
-                row |= {name: value.item() for name, value in parts.items()}
-                log.write(row)
-                if progress:
-                    progress(done, step=step, loss=row["loss"], **({"mpjpe": float(best)} if best < np.inf else {}))
-            if due:
-                save()
-                saved = time.monotonic()
-            if signals.asked and done < 1:
-                how = f"Stopped after step {step}, whose checkpoint is saved; go on with {resuming}"
-                raise Stopped(signals.asked, how)
-    network.load_state_dict(kept_weights)
-    network.eval().cpu().requires_grad_(True)
-    tokenizer.round()
-    tokenizer.save(folder)
-    result = {"train_seconds": round(time.monotonic() - begun, 1), "steps": step, "val": report(tokenizer, val)}
-    write_json(folder / "report.json", result)
-    checkpoint.unlink(missing_ok=True)
-    return tokenizer
+    def end(self, val: Sequence[np.ndarray]) -> MotionTokenizer:
+        """Save the best, and its report."""
+        self.network.load_state_dict(self.state.kept)
+        self.network.eval().cpu().requires_grad_(True)
+        self.tokenizer.round()
+        self.tokenizer.save(self.folder)
+        seconds = round(time.monotonic() - self.begun, 1)
+        result = {"train_seconds": seconds, "steps": self.state.step, "val": report(self.tokenizer, val)}
+        write_json(self.folder / "report.json", result)
+        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        return self.tokenizer
 
 
 def _stretch(clip: Tensor, start: int, frames: int) -> Tensor:

@@ -15,9 +15,10 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -30,13 +31,15 @@ from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.files import lock, make_folder, write_file, write_json, writing
 from motionllm.language.bases import packs, takes_positions
+from motionllm.language.conversations import Tokens
 from motionllm.lm.adapters import bare, share_inputs
 from motionllm.lm.loss import cross_entropy
 from motionllm.lm.model import MotionLM
 from motionllm.runs import checkpoint
 from motionllm.runs.precision import fast_dtype
 from motionllm.runs.progress import Bar
-from motionllm.runs.run import Log, Signals, Stopped, losses, on_full_disk, rate
+from motionllm.runs.run import Log, Signals, Stopped, check_made_of, on_full_disk, rate
+from motionllm.tokenizer import MotionTokenizer
 from motionllm.training.checks import check
 
 log = logging.getLogger(__name__)
@@ -83,8 +86,6 @@ def _resuming(run: Path) -> str:
 @contextmanager
 def _held(run: Path, accelerator: Any) -> Iterator[None]:
     """The run's folder for this launch alone: its main process locks it, and all are refused where that is."""
-    from accelerate.utils import broadcast_object_list
-
     with ExitStack() as stack:
         refused: list[str | None] = [None]
         if accelerator.is_main_process:
@@ -92,8 +93,7 @@ def _held(run: Path, accelerator: Any) -> Iterator[None]:
                 stack.enter_context(lock(run))
             except MotionLLMError as error:
                 refused = [str(error)]
-        broadcast_object_list(refused)
-        if refused[0]:
+        if _broadcast(refused)[0]:
             accelerator.end_training()
             if accelerator.is_main_process:
                 raise MotionLLMError(refused[0])
@@ -104,229 +104,333 @@ def _held(run: Path, accelerator: Any) -> Iterator[None]:
 def _train(
     recipe: Recipe, run: Path, resume: bool, changed: bool, accelerator: Any, precision: str, signals: Signals
 ) -> dict[str, Any]:
-    from accelerate.utils import broadcast_object_list
-
-    settings = recipe.train
-    first, processes = accelerator.is_main_process, accelerator.num_processes
     templates = Templates.load(recipe.data.templates)
     templates.check(recipe.data.tasks)
     if (run / checkpoint.FILE).is_file() and not resume:
         raise MotionLLMError(f"{run} holds an earlier run; go on with --resume, or choose another --out.")
-    if first:
+    if accelerator.is_main_process:
         make_folder(run)
     begun = time.monotonic()
     with accelerator.main_process_first():
         motion_tokenizer = motion_tokenizer_of(recipe, run)
         clips = {split: clips_of(recipe, split, motion_tokenizer) for split in ("train", "val")}
     prepared = time.monotonic() - begun
-    told = islice(chain(*clips["train"]), TOLD) if recipe.adapter.rows_init == "words" or recipe.model.bpe else ()
-    lm = MotionLM.create(recipe, motion_tokenizer, templates, list(told))
+    lm = _model(recipe, motion_tokenizer, templates, clips["train"], precision)
+    trainer = _Trainer(lm, run, clips, accelerator, signals)
+    if resume:
+        trainer.resume(changed)
+    trainer.begin(precision, clips)
+    ended = trainer.fit()
+    result = trainer.end(ended, prepared)
+    if not ended:
+        how = f"Stopped after step {trainer.state.step}, whose checkpoint is saved; go on with {_resuming(run)}"
+        raise Stopped(signals.asked or signal.SIGTERM, how if trainer.first else "")
+    return result
+
+
+def _model(
+    recipe: Recipe, motion_tokenizer: MotionTokenizer, templates: Templates, clips: Sequence[Clips], precision: str
+) -> MotionLM:
+    """The model to be trained, with the recipe that it is trained by: without packing where the base cannot."""
+    needed = recipe.adapter.rows_init == "words" or recipe.model.bpe
+    lm = MotionLM.create(recipe, motion_tokenizer, templates, list(islice(chain(*clips), TOLD)) if needed else [])
     if recipe.data.packing and not packs(bare(lm.model)):
         log.info("%s takes no packed examples: each has a row of its own.", recipe.model.base)
-        lm.recipe = recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"packing": False})})
+        lm.recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"packing": False})})
     if precision == "bfloat16":  # the model is only ever called in autocast from here on
         share_inputs(lm.model)
-    if settings.checkpointing:
+    if recipe.train.checkpointing:
         lm.model.enable_input_require_grads()
         lm.model.gradient_checkpointing_enable({"use_reentrant": False})
-    codes_rate = motion_tokenizer.codes_per_second
-    examples = Examples(clips["train"], recipe.data, templates, lm.renderer, codes_rate, settings.seed)
-    held_out = _held_out(clips["val"], recipe, templates, lm, codes_rate)
-    cut = check_length(
-        Examples(clips["train"], recipe.data, templates, lm.renderer, codes_rate, settings.seed), recipe.data
-    )
-    if cut and first:
-        log.warning("%s", cut)
-    known = [_made_of(recipe, lm) if first else {}]
-    broadcast_object_list(known)  # hashing the data once does
-    made_of = known[0]
+    return lm
 
-    learner = _Learner(lm, settings.motion_loss)
-    sharded = settings.shard and processes > 1
-    if sharded:
-        _shard(learner, accelerator)
-    groups = _groups(lm, recipe.adapter, settings)
-    rows = groups[-1]["params"] if recipe.adapter.method != "full" else []
-    others = [p for group in groups for p in group["params"] if not any(p is row for row in rows)]
-    optimizer: Any = torch.optim.AdamW(groups, lr=settings.lr)
-    state: dict[str, Any] = {"step": 0, "examples": 0, "seconds": 0.0, "best": math.inf, "stale": 0}
-    if resume:
-        state |= checkpoint.load(run, lm.model, optimizer)
-        examples.restore(state.pop("stream"))
-        others_now = [name for name, value in state.get("made_of", made_of).items() if made_of.get(name) != value]
-        if others_now and not changed:
-            raise MotionLLMError(
-                f"{' and '.join(others_now)} changed since {run} began, so that it would not go on as the same run; "
-                "start a new one, or go on all the same with --changed."
-            )
-    state["made_of"] = made_of
-    model: Any = learner if sharded else accelerator.prepare(learner)
-    optimizer = accelerator.prepare(optimizer)
-    if settings.report_to != "none":
-        accelerator.init_trackers("motionllm", config=recipe.model_dump())
-    if first:
-        write_file(run / "recipe.yaml", dump_recipe(recipe))
-        counts = ", ".join(f"{sum(map(len, clips[split]))} {split}" for split in clips)
+
+@dataclass
+class State:
+    """How far a run is, as every checkpoint holds it."""
+
+    step: int = 0
+    examples: int = 0
+    seconds: float = 0.0
+    best: float = math.inf
+    """The lowest validation loss."""
+    stale: int = 0
+    """Validations since then."""
+    made_of: dict[str, str] = field(default_factory=dict)
+    """Data, base and tokenizer, see `_made_of`."""
+
+
+class _Due(NamedTuple):
+    """What the clocks of a run say after a step, the same in every process."""
+
+    progress: float
+    """Share of the run that is done."""
+    spent: float
+    """Share of its minutes that is over; 0 without a time limit."""
+    save: bool
+    validate: bool
+
+
+class _Trainer:
+    """What a run trains, on what, and how far it is; one in each process."""
+
+    def __init__(
+        self, lm: MotionLM, run: Path, clips: dict[str, list[Clips]], accelerator: Any, signals: Signals
+    ) -> None:
+        self.lm, self.run, self.accelerator, self.signals = lm, run, accelerator, signals
+        self.recipe, self.settings = lm.recipe, lm.recipe.train
+        self.first, self.processes = accelerator.is_main_process, accelerator.num_processes
+        self.pad = lm.tokenizer.pad_token_id or 0
+        self.journal: Log | None = None  # the main process's
+        codes_rate = lm.motion_tokenizer.codes_per_second
+        parts = (clips["train"], self.recipe.data, lm.templates, lm.renderer, codes_rate, self.settings.seed)
+        self.examples = Examples(*parts)
+        self.held_out = _held_out(clips["val"], self.recipe, lm.templates, lm, codes_rate)
+        cut = check_length(Examples(*parts), self.recipe.data)
+        if cut and self.first:
+            log.warning("%s", cut)
+        # Hashing the data once does.
+        self.state = State(made_of=_broadcast([_made_of(self.recipe, lm) if self.first else {}])[0])
+
+        self.model: Any = _Learner(lm, self.settings.motion_loss)
+        self.sharded = self.settings.shard and self.processes > 1
+        if self.sharded:
+            _shard(self.model, accelerator)
+        groups = _groups(lm, self.recipe.adapter, self.settings)
+        rows = groups[-1]["params"] if self.recipe.adapter.method != "full" else []
+        # What is trained besides the motion rows.
+        self.others = [p for group in groups for p in group["params"] if not any(p is row for row in rows)]
+        self.optimizer: Any = torch.optim.AdamW(groups, lr=self.settings.lr)
+
+    def resume(self, changed: bool) -> None:
+        """Go on from the newest checkpoint. changed: though data, base or tokenizer are others than it began with."""
+        stored = checkpoint.load(self.run, self.lm.model, self.optimizer)
+        self.examples.restore(stored.pop("stream"))
+        made_of = stored.pop("made_of", {})  # earlier versions lack it
+        if not changed:
+            check_made_of(self.run, made_of, self.state.made_of)
+        vars(self.state).update(stored)
+
+    def begin(self, precision: str, clips: dict[str, list[Clips]]) -> None:
+        """Wrap the model for its device and the other processes, and open the run's files."""
+        self.model = self.model if self.sharded else self.accelerator.prepare(self.model)
+        self.optimizer = self.accelerator.prepare(self.optimizer)
+        if self.settings.report_to != "none":
+            self.accelerator.init_trackers("motionllm", config=self.recipe.model_dump())
+        if not self.first:
+            return
+        write_file(self.run / "recipe.yaml", dump_recipe(self.recipe))
         log.info(
             "%s: %d process(es) on %s in %s%s; %s clips; %.2f M parameters by %s and %d motion rows are trained.",
-            recipe.name,
-            processes,
-            accelerator.device.type,
+            self.recipe.name,
+            self.processes,
+            self.accelerator.device.type,
             precision,
-            ", each with its share of the weights" if sharded else "",
-            counts,
-            sum(p.numel() for p in others) / 1e6,
-            recipe.adapter.method,
-            len(lm.vocab.ids),
+            ", each with its share of the weights" if self.sharded else "",
+            ", ".join(f"{sum(map(len, clips[split]))} {split}" for split in clips),
+            sum(p.numel() for p in self.others) / 1e6,
+            self.recipe.adapter.method,
+            len(self.lm.vocab.ids),
         )
-    journal = Log(run / "log.jsonl", lambda row: row.get("step", math.inf) <= state["step"]) if first else None
-    pad = lm.tokenizer.pad_token_id or 0
-    started = time.monotonic() - state["seconds"]
-    saved = validated = time.monotonic()
+        self.journal = Log(self.run / "log.jsonl", lambda row: row.get("step", math.inf) <= self.state.step)
 
-    def spent() -> float:
-        return (time.monotonic() - started) / (60 * settings.minutes) if settings.minutes else 0.0
+    def fit(self) -> bool:
+        """Train until the run is at its end, or is asked to stop: whether it is at its end."""
+        settings, state = self.settings, self.state
+        self.model.train()
+        self.started = time.monotonic() - state.seconds
+        self.saved = self.validated = time.monotonic()
+        due, stop = self.due(), False
+        ended = due.progress >= 1
+        with Bar(f"train {self.recipe.name}") as bar, self.signals.finishing():
+            while not ended and not stop:
+                begun = time.monotonic()
+                packed = self.draw()
+                factor = rate(state.step, settings.warmup, due.progress, due.spent, settings.min_lr, settings.schedule)
+                loss, norm, stop = self.step(packed, factor)
+                due = self.due()
+                self.report(bar, due, packed, begun, {"loss": loss, "norm": norm}, factor)
+                ended = due.progress >= 1
+                if ended or due.validate or state.step % settings.validate_every == 0:
+                    self.validate(ended)
+                    ended = ended or self.due().progress >= 1  # out of patience
+                if ended or due.save or stop or state.step % settings.save_every == 0:
+                    self.save()
+        return ended
 
-    def done() -> tuple[float, float, bool, bool]:
-        """How far the run is, how much of its minutes is over, whether it is time to save and to validate."""
-        progress = max(state["step"] / settings.steps, over := spent())
-        if settings.patience and state["stale"] >= settings.patience:
+    def due(self) -> _Due:
+        """How far the run is, and what it is time for."""
+        settings, state, now = self.settings, self.state, time.monotonic()
+        spent = (now - self.started) / (60 * settings.minutes) if settings.minutes else 0.0
+        progress = max(state.step / settings.steps, spent)
+        if settings.patience and state.stale >= settings.patience:
             progress = 1.0
-        now = time.monotonic()
         save, look = (
             minutes is not None and now - last >= 60 * minutes
-            for minutes, last in ((settings.save_minutes, saved), (settings.validate_minutes, validated))
+            for minutes, last in ((settings.save_minutes, self.saved), (settings.validate_minutes, self.validated))
         )
-        verdict = [progress, over, save, look]
-        broadcast_object_list(verdict)  # every process must do the same at the same step
-        return verdict[0], verdict[1], verdict[2], verdict[3]
+        # Every process must do the same at the same step.
+        return _Due(*_broadcast([progress, spent, save, look]))
 
-    def note(row: dict[str, Any]) -> None:
-        if journal:
-            journal.write({"step": state["step"], "seconds": round(state["seconds"], 1)} | row)
+    def draw(self) -> list[list[Tokens]]:
+        """The rows of the next step, those of all processes; seeds its dropout."""
+        seed = (self.settings.seed * 1_000_003 + self.state.step) * 1009 + self.accelerator.process_index
+        torch.manual_seed(seed)
+        drawn = [self.examples.draw()[1] for _ in range(self.settings.batch)]
+        return pack(drawn, self.recipe.data.max_length, self.processes, self.recipe.data.packing)
 
-    def validate(final: bool) -> None:
+    def batches(self, packed: list[list[Tokens]]) -> list[Batch]:
+        """This process's share of the rows, in micro-batches."""
+        mine, size = packed[self.accelerator.process_index :: self.processes], self.settings.micro_batch
+        return [collate(mine[i : i + size], self.pad) for i in range(0, len(mine), size)]
+
+    def step(self, packed: list[list[Tokens]], factor: float) -> tuple[float, float, bool]:
+        """A step of the optimizer on rows, at `factor` of the learning rate: the loss, nats a supervised token; the
+        gradient's norm; whether a process was asked to stop.
+        """
+        state, settings = self.state, self.settings
+        batches = self.batches(packed)
+        supervised = max(sum(sum(t.supervised[1:]) for row in packed for t in row), 1)
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.lr * group["factor"] * factor
+        sums = torch.zeros(3)  # losses of motion and text; processes that were asked to stop
+        for number, batch in enumerate(batches):
+            last = number == len(batches) - 1
+            if self.sharded:
+                self.model.set_requires_gradient_sync(last)
+            alone = nullcontext() if last or self.sharded else self.accelerator.no_sync(self.model)
+            with alone, self.accelerator.autocast():
+                motion, text = self.model(batch)
+                # Gradients are averaged over processes: times their number makes the average a sum.
+                self.accelerator.backward((motion + text) * self.processes / supervised)
+            sums[:2] += torch.stack([motion, text]).detach().cpu()
+        sums[2] = bool(self.signals.asked)
+        sums = self.accelerator.reduce(sums.to(self.accelerator.device))
+        loss, stop = sums[:2].sum().item() / supervised, bool(sums[2])
+        if state.step < self.recipe.adapter.rows_first:
+            for parameter in self.others:
+                parameter.grad = None
+        norm = float(checkpoint.whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)))
+        checkpoint.check_finite(
+            self.run,
+            state.step + 1,
+            loss,
+            norm,
+            f"loss is {loss}" if not math.isfinite(loss) else f"gradient's norm is {norm}",
+            "Lower train.lr or clean the data",
+            f"{_resuming(self.run)} train.lr={settings.lr / 4:g}",
+        )
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        state.step += 1
+        state.examples += settings.batch
+        state.seconds = time.monotonic() - self.started
+        return loss, norm, stop
+
+    def note(self, row: dict[str, Any]) -> None:
+        """A line of the run's log."""
+        if self.journal:
+            self.journal.write({"step": self.state.step, "seconds": round(self.state.seconds, 1)} | row)
+
+    def report(
+        self, bar: Bar, due: _Due, packed: list[list[Tokens]], begun: float, measured: dict[str, float], factor: float
+    ) -> None:
+        """A step in the log, on the progress line and to the trackers. measured: its loss and norm."""
+        if not self.first:
+            return
+        tokens = sum(len(t.ids) for row in packed for t in row)
+        speed = tokens / (time.monotonic() - begun)
+        lr, loss = self.settings.lr * factor, measured["loss"]
+        self.note({**measured, "tokens": tokens, "tokens_per_second": round(speed, 1), "lr": lr})
+        bar.update(due.progress, step=self.state.step, loss=loss, **{"tokens/s": round(speed)})
+        self.accelerator.log({"loss": loss, "tokens_per_second": speed}, step=self.state.step)
+
+    def validate(self, final: bool) -> None:
         """Validate; keep the adapter where it is the best so far; generate the samples that were asked for."""
-        model.eval()
-        losses = _validate(accelerator, model, held_out, pad, recipe)
-        if first and settings.samples:
-            with accelerator.autocast(), writing(run / "samples"):
-                made = _sample(lm, settings, run / "samples", state["step"])
-            note({"samples": made})
-        model.train()
-        value = losses.get("all", -float(state["step"]))  # without validation the newest is kept
-        if first and losses:
-            note({"validation": losses})
-            accelerator.log({f"validation/{task}": loss for task, loss in losses.items()}, step=state["step"])
-            log.info(
-                "step %d: validation loss %s",
-                state["step"],
-                "  ".join(f"{task} {loss:.3f}" for task, loss in losses.items()),
-            )
-        keep = [value <= state["best"] or (final and not (run / "adapter").is_dir())]
-        broadcast_object_list(keep)  # sharded weights are gathered by all or by none
-        if keep[0]:
-            trained = checkpoint.gather(lm.model, optimizer.optimizer)["model"] if sharded else None
-            if first:
-                with writing(run / "adapter"):
-                    # Rounding touches the weights in memory: only when no step follows.
-                    lm.save(run / "adapter", settings.store if final else "float32", trained)
-        state["best"], state["stale"] = (value, 0) if keep[0] else (state["best"], state["stale"] + 1)
+        state = self.state
+        self.model.eval()
+        losses = self.losses()
+        if self.first and self.settings.samples:
+            with self.accelerator.autocast(), writing(self.run / "samples"):
+                samples = _sample(self.lm, self.settings, self.run / "samples", state.step)
+            self.note({"samples": samples})
+        self.model.train()
+        if self.first and losses:
+            self.note({"validation": losses})
+            self.accelerator.log({f"validation/{task}": loss for task, loss in losses.items()}, step=state.step)
+            figures = "  ".join(f"{task} {loss:.3f}" for task, loss in losses.items())
+            log.info("step %d: validation loss %s", state.step, figures)
+        value = losses.get("all", -float(state.step))  # without validation the newest is kept
+        # Sharded weights are gathered by all or by none.
+        if _broadcast([value <= state.best or (final and not (self.run / "adapter").is_dir())])[0]:
+            self.keep(final)
+            state.best, state.stale = value, 0
+        else:
+            state.stale += 1
+        self.validated = time.monotonic()
 
-    model.train()
-    progress, over, _, _ = done()
-    stop = 0
-    with Bar(f"train {recipe.name}") as bar, signals.finishing():
-        while progress < 1 and not stop:
-            begun_step = time.monotonic()
-            torch.manual_seed((settings.seed * 1_000_003 + state["step"]) * 1009 + accelerator.process_index)
-            drawn = [examples.draw()[1] for _ in range(settings.batch)]
-            packed = pack(drawn, recipe.data.max_length, processes, recipe.data.packing)
-            mine = packed[accelerator.process_index :: processes]
-            micro = [
-                collate(mine[i : i + settings.micro_batch], pad) for i in range(0, len(mine), settings.micro_batch)
-            ]
-            supervised = sum(sum(t.supervised[1:]) for row in packed for t in row)
-            factor = rate(state["step"], settings.warmup, progress, over, settings.min_lr, settings.schedule)
-            for group in optimizer.param_groups:
-                group["lr"] = settings.lr * group["factor"] * factor
-            sums = torch.zeros(3)  # losses of motion and text; processes that were asked to stop
-            for number, batch in enumerate(micro):
-                last = number == len(micro) - 1
-                if sharded:
-                    model.set_requires_gradient_sync(last)
-                with nullcontext() if last or sharded else accelerator.no_sync(model), accelerator.autocast():
-                    motion, text = model(batch)
-                    # Gradients are averaged over processes: times their number makes the average a sum.
-                    accelerator.backward((motion + text) * processes / max(supervised, 1))
-                sums[:2] += torch.stack([motion, text]).detach().cpu()
-            sums[2] = bool(signals.asked)
-            sums = accelerator.reduce(sums.to(accelerator.device))
-            total, stop = sums[:2].sum().item() / max(supervised, 1), int(sums[2])
-            if state["step"] < recipe.adapter.rows_first:
-                for parameter in others:
-                    parameter.grad = None
-            norm = float(checkpoint.whole(torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)))
-            if not math.isfinite(total) or not math.isfinite(norm):  # a step by these would spoil every weight
-                said = f"loss is {total}" if not math.isfinite(total) else f"gradient's norm is {norm}"
-                logged = losses(run / "log.jsonl") | {state["step"] + 1: total}
-                how = checkpoint.advice(run, logged, f"{_resuming(run)} train.lr={settings.lr / 4:g}")
-                raise MotionLLMError(
-                    f"The {said} at step {state['step'] + 1}: training has diverged. Lower train.lr or clean the data; "
-                    f"then {how}."
-                )
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            state["step"] += 1
-            state["examples"] += settings.batch
-            state["seconds"] = time.monotonic() - started
-            progress, over, save, look = done()
-            if first:
-                tokens = sum(len(t.ids) for row in packed for t in row)
-                speed = tokens / (time.monotonic() - begun_step)
-                note(
-                    {
-                        "loss": total,
-                        "norm": norm,
-                        "tokens": tokens,
-                        "tokens_per_second": round(speed, 1),
-                        "lr": settings.lr * factor,
-                    }
-                )
-                bar.update(progress, step=state["step"], loss=total, **{"tokens/s": round(speed)})
-                accelerator.log({"loss": total, "tokens_per_second": speed}, step=state["step"])
-            ended = progress >= 1
-            if ended or look or state["step"] % settings.validate_every == 0:
-                validate(ended)
-                validated = time.monotonic()
-                ended = ended or done()[0] >= 1  # out of patience
-            if ended or save or stop or state["step"] % settings.save_every == 0:
-                stored = checkpoint.gather(lm.model, optimizer.optimizer) | state | {"stream": examples.state()}
-                if first:
-                    checkpoint.save(run, stored, settings.keep)
-                saved = time.monotonic()
-            progress = 1.0 if ended else progress
-    result = {
-        "run": str(run),
-        "steps": state["step"],
-        "examples": state["examples"],
-        "train_seconds": round(state["seconds"], 1),
-        "prepare_seconds": round(prepared, 1),
-        "best_validation_loss": state["best"] if held_out else None,
-        "processes": processes,
-    }
-    if journal:
-        journal.close()
-        if progress >= 1:
-            write_json(run / "result.json", result)
-    # The wrapper goes before the process group. As the group's last holder it would wait, with Python's lock, for a
-    # thread of the group that needs that lock to let go of a tensor: now and then a process never ended.
-    model, optimizer = accelerator.free_memory(model, optimizer)
-    accelerator.end_training()
-    if progress < 1:
-        how = f"Stopped after step {state['step']}, whose checkpoint is saved; go on with {_resuming(run)}"
-        raise Stopped(signals.asked or signal.SIGTERM, how if first else "")
-    return result
+    @torch.no_grad()
+    def losses(self) -> dict[str, float]:
+        """Validation loss, nats a supervised token, by task, and over all as "all". Each process takes its share."""
+        losses: dict[str, float] = {}
+        every = torch.zeros(2, dtype=torch.float64)
+        for task, examples in self.held_out.items():
+            sums = torch.zeros(2, dtype=torch.float64)  # loss, tokens
+            packed = pack(examples, self.recipe.data.max_length, self.processes, self.recipe.data.packing)
+            for batch in self.batches(packed):
+                with self.accelerator.autocast():
+                    motion, text = self.model(batch)
+                sums += torch.tensor([float(motion + text), batch.supervised])
+            sums = self.accelerator.reduce(sums.to(self.accelerator.device)).cpu()
+            if sums[1]:  # else every reply is beyond max_length
+                losses[task] = float(sums[0] / sums[1])
+            every += sums
+        return losses | {"all": float(every[0] / every[1])} if losses else {}
+
+    def keep(self, final: bool) -> None:
+        """Save the adapter as the best so far. final: no step follows."""
+        trained = checkpoint.gather(self.lm.model, self.optimizer.optimizer)["model"] if self.sharded else None
+        if self.first:
+            with writing(self.run / "adapter"):
+                # Rounding touches the weights in memory: only when no step follows.
+                self.lm.save(self.run / "adapter", self.settings.store if final else "float32", trained)
+
+    def save(self) -> None:
+        """A checkpoint."""
+        stored = checkpoint.gather(self.lm.model, self.optimizer.optimizer) | asdict(self.state)
+        stored["stream"] = self.examples.state()
+        if self.first:
+            checkpoint.save(self.run, stored, self.settings.keep)
+        self.saved = time.monotonic()
+
+    def end(self, ended: bool, prepared: float) -> dict[str, Any]:
+        """Close the run, and return its result, which is written where the run is at its end."""
+        result = {
+            "run": str(self.run),
+            "steps": self.state.step,
+            "examples": self.state.examples,
+            "train_seconds": round(self.state.seconds, 1),
+            "prepare_seconds": round(prepared, 1),
+            "best_validation_loss": self.state.best if self.held_out else None,
+            "processes": self.processes,
+        }
+        if self.journal:
+            self.journal.close()
+            if ended:
+                write_json(self.run / "result.json", result)
+        # The wrapper goes before the process group. As the group's last holder it would wait, with Python's lock, for a
+        # thread of the group that needs that lock to let go of a tensor: now and then a process never ended.
+        self.model, self.optimizer = self.accelerator.free_memory(self.model, self.optimizer)
+        self.accelerator.end_training()
+        return result
+
+
+def _broadcast(values: list[Any]) -> list[Any]:
+    """The main process's values, in every process."""
+    from accelerate.utils import broadcast_object_list
+
+    broadcast_object_list(values)
+    return values
 
 
 def _check_launch() -> None:
@@ -407,30 +511,6 @@ def _held_out(
         task, tokens = stream.draw()
         held_out.setdefault(task, []).append(tokens)
     return held_out
-
-
-@torch.no_grad()
-def _validate(
-    accelerator: Any, model: torch.nn.Module, held_out: dict[str, list[Any]], pad: int, recipe: Recipe
-) -> dict[str, float]:
-    """Loss a supervised token, in nats, by task, and over all as "all". Every process takes its share of the rows."""
-    losses: dict[str, float] = {}
-    every = torch.zeros(2, dtype=torch.float64)
-    size = recipe.train.micro_batch
-    for task, examples in held_out.items():
-        sums = torch.zeros(2, dtype=torch.float64)  # loss, tokens
-        packed = pack(examples, recipe.data.max_length, accelerator.num_processes, recipe.data.packing)
-        mine = packed[accelerator.process_index :: accelerator.num_processes]
-        for i in range(0, len(mine), size):
-            batch = collate(mine[i : i + size], pad)
-            with accelerator.autocast():
-                motion, text = model(batch)
-            sums += torch.tensor([float(motion + text), batch.supervised])
-        sums = accelerator.reduce(sums.to(accelerator.device)).cpu()
-        if sums[1]:  # else every reply is beyond max_length
-            losses[task] = float(sums[0] / sums[1])
-        every += sums
-    return losses | {"all": float(every[0] / every[1])} if losses else {}
 
 
 def _sample(lm: MotionLM, settings: Training, folder: Path, step: int) -> list[str]:
