@@ -56,7 +56,7 @@ def caption(
     with about(clip):
         if every is not None:
             entries = lm.timeline(motion, every, max(every, 4.0))
-            lines = [f"{a:5.1f} – {b:5.1f} s  {said}" for a, b, said in entries]
+            lines = [f"{a:5.1f} – {b:5.1f} s  {text}" for a, b, text in entries]
             emit({"clip": clip, "timeline": entries, "seconds": motion.duration}, as_json, "\n".join(lines))
             return
         captions = lm.captions(motion, n, seed=0)

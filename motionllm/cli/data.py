@@ -186,16 +186,16 @@ def notate(
         with about(against):
             plan = Notation.parse(read_text(against, "notation"))
     if not clip.is_dir():
-        said = notation(clip)
-        row: dict[str, Any] = {"clip": clip, "notation": str(said), "sentence": said.sentence()}
-        text = f"{said}\n{said.sentence()}"
+        measured = notation(clip)
+        row: dict[str, Any] = {"clip": clip, "notation": str(measured), "sentence": measured.sentence()}
+        text = f"{measured}\n{measured.sentence()}"
         if plan is not None:
             from motionllm.motion.agreement import agreement
 
-            found = agreement(plan, said)
+            comparison = agreement(plan, measured)
             row |= {
-                "agreement": found.score,
-                "ends": dict(found.ends),
+                "agreement": comparison.score,
+                "ends": dict(comparison.ends),
                 "events": [
                     {
                         "planned": event.planned and str(event.planned),
@@ -204,10 +204,10 @@ def notate(
                         "score": event.score,
                         "wrong": event.wrong,
                     }
-                    for event in found.rows
+                    for event in comparison.rows
                 ],
             }
-            text = str(found)
+            text = str(comparison)
         if out is not None:
             write_jsonl(out, [{**row, "clip": str(clip)}])
         emit(row, as_json, text)
@@ -217,11 +217,11 @@ def notate(
     rows, failed = [], {}
     for name, path in motion_files(clip).items():
         try:
-            said = notation(path)
+            measured = notation(path)
         except MotionLLMError as error:
             failed[name] = str(error)
             continue
-        rows.append({"id": name, "notation": str(said), "sentence": said.sentence()})
+        rows.append({"id": name, "notation": str(measured), "sentence": measured.sentence()})
     if out is not None:
         write_jsonl(out, rows)
     text = "\n\n".join(f"{row['id']}\n{row['notation']}\n{row['sentence']}" for row in rows)
@@ -309,13 +309,13 @@ def preview(
 
     green = sys.stdout.isatty() if colour is None else colour
     opened, closed = ("\033[32m", "\033[0m") if green else ("⟦", "⟧")
-    shown, lines = [], []
+    examples, lines = [], []
     for _ in range(count):
         name, number, tokens = mix.examples.draw_from()
         source = mix.recipe.data.sources[number]
         pieces = stretches(tokens, mix)
         learned = sum(tokens.supervised[1:])
-        shown.append(
+        examples.append(
             {
                 "task": name,
                 "source": name_of(source.kind, source.path),
@@ -325,8 +325,8 @@ def preview(
             }
         )
         text = "".join(f"{opened}{piece}{closed}" if supervised else piece for piece, supervised in pieces)
-        lines.append(f"— {name}, {shown[-1]['source']}: {len(tokens.ids)} tokens, {learned} supervised\n{text}")
-    emit({"examples": shown}, as_json, "\n".join(lines))
+        lines.append(f"— {name}, {examples[-1]['source']}: {len(tokens.ids)} tokens, {learned} supervised\n{text}")
+    emit({"examples": examples}, as_json, "\n".join(lines))
 
 
 @app.command(context_settings=CONTEXT)

@@ -147,10 +147,10 @@ def _proofs(name: str) -> Iterator[Check]:
         return
     for what, proved in PROVED.items():
         mended = render.template.mended.get(what)
-        found = mended or proved
+        result = mended or proved
         if what == "end" and not mended:
-            found += f": {tokenizer.convert_ids_to_tokens(render.stop)}"
-        yield Check(what, "note" if mended else "ok", found)
+            result += f": {tokenizer.convert_ids_to_tokens(render.stop)}"
+        yield Check(what, "note" if mended else "ok", result)
     example = render([{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}])
     yield Check("for example", "ok", repr(tokenizer.decode(example.ids)))
     try:
@@ -264,8 +264,8 @@ def _trial() -> Check:
     except Exception as error:  # any failure is a finding of this verb
         first = (str(error).strip().splitlines() or [""])[0]
         return Check("trial", "fail", f"{type(error).__name__}: {first}")
-    found = f"loaded in {loaded - begun:.1f} s on {device}; 2 s of motion and its caption in {done - loaded:.1f} s"
-    return Check("trial", "ok", f"{found}: {caption!r}")
+    timing = f"loaded in {loaded - begun:.1f} s on {device}; 2 s of motion and its caption in {done - loaded:.1f} s"
+    return Check("trial", "ok", f"{timing}: {caption!r}")
 
 
 def _gpus() -> list[str]:

@@ -98,14 +98,14 @@ def train_embedder(
     folder = out or Path("runs", "embedders", settings.name)
     with Bar(f"embedder {settings.name}") as bar:
         embedder = embedding.train_embedder(settings, folder, bar.update)
-    scores = {name: found for name, found in embedder.scores.items() if isinstance(found, dict)}
+    scores = {name: score for name, score in embedder.scores.items() if isinstance(score, dict)}
     rows = [f"{'held out':24}{'clips':>6}{'among':>6}  text to motion R@1 R@2 R@3  motion to text R@1 R@2 R@3"]
     rows += [
-        f"{name:24}{found['clips']:6}{found['group']:6}"
+        f"{name:24}{score['clips']:6}{score['group']:6}"
         + "".join(
-            f"  {'':14}" + " ".join(f"{r:.2f}" for r in found[way]) for way in ("text_to_motion", "motion_to_text")
+            f"  {'':14}" + " ".join(f"{r:.2f}" for r in score[way]) for way in ("text_to_motion", "motion_to_text")
         )
-        for name, found in scores.items()
+        for name, score in scores.items()
     ]
     result = {"embedder": folder, "id": embedder.id, "version": settings.version, "scores": embedder.scores}
     emit(result, as_json, text="\n".join([*rows, f"{folder}, version {settings.version}, {embedder.id}"]))
@@ -133,8 +133,8 @@ def captions(
     """BLEU-1..4, ROUGE-L and CIDEr of captions against references, on raw and on normalised text."""
     from motionllm.eval.text import caption_scores, read_predictions, read_references
 
-    said, true = read_predictions(predictions), read_references(references)
-    result = caption_scores(said, true, similarity)
+    predicted, true = read_predictions(predictions), read_references(references)
+    result = caption_scores(predicted, true, similarity)
     columns = [column for column in ("raw", "normalised", "lemmatised") if column in result]
     rows = [f"{'':12}" + "".join(f"{column:>12}" for column in columns)]
     rows += [f"{name:12}" + "".join(f"{result[c][name]:12.4f}" for c in columns) for name in result["raw"]]
@@ -143,7 +143,7 @@ def captions(
     if bertscore:
         from motionllm.eval.bertscore import bert_score
 
-        result["bertscore"] = bert_score([said[n] for n in true], list(true.values()), bertscore, layer, baseline)
+        result["bertscore"] = bert_score([predicted[n] for n in true], list(true.values()), bertscore, layer, baseline)
         rows += ["", *(f"{name:12}{value:12.4f}" for name, value in result["bertscore"].items())]
     emit(result, as_json, text="\n".join(rows))
 
@@ -164,9 +164,9 @@ def labels(
         f"{result['clips']} clips, {result['missing']} without a prediction, {result['exact']:.3f} said to the letter"
     ]
     rows += [
-        f"{key:12} accuracy {found['accuracy']:.3f}  strict {found['strict']:.3f}  chance {found['chance']:.3f}  "
-        f"of {found['clips']} clips, {len(found['classes'])} classes"
-        for key, found in result["labels"].items()
+        f"{key:12} accuracy {row['accuracy']:.3f}  strict {row['strict']:.3f}  chance {row['chance']:.3f}  "
+        f"of {row['clips']} clips, {len(row['classes'])} classes"
+        for key, row in result["labels"].items()
     ]
     rows += [f"{key:12} not judged: {why}" for key, why in result.get("unjudged", {}).items()]
     emit(result, as_json, text="\n".join([*rows, f"{'all at once':12} accuracy {result['all']:.3f}"]))
@@ -256,8 +256,8 @@ def edits(
     with Bar("eval edits") as bar:
         measured = editing.evaluate(lm, asked, seed, not plans, lm.sampling.but(best_of=best_of), progress=bar.update)
     result = {"model": model, "adapter": adapter_hash(model), "data": str(data or "builtin"), "seed": seed, **measured}
-    shown = {name: value for name, value in result.items() if name != "cases"}
-    emit(shown, as_json, text=editing.table(result))
+    figures = {name: value for name, value in result.items() if name != "cases"}
+    emit(figures, as_json, text=editing.table(result))
     if out:
         write_json(out, result)
 
@@ -289,23 +289,23 @@ def queries(
 
 
 def _summary(result: dict[str, Any]) -> str:
-    made, said, answers = result["generation"], result["captions"], result["answers"]
-    bounds = made["bounds"]
+    generation, captions, answers = result["generation"], result["captions"], result["answers"]
+    bounds = generation["bounds"]
     rows = [f"{'motion has':16}{'model':>8}{'true':>8}{'tokens':>8}{'chance':>8}{'cases':>8}"]
     for kind, count in [
-        *made["cases"].items(),
+        *generation["cases"].items(),
         ("asked", result["cases"]),
         ("facts", result["cases"]),
         ("all_of", result["cases"]),
         ("everything", result["cases"]),
     ]:
-        shares = (made[kind], *(bounds[name].get(kind, 0.0) for name in ("true", "tokenized", "shuffled")))
+        shares = (generation[kind], *(bounds[name].get(kind, 0.0) for name in ("true", "tokenized", "shuffled")))
         rows.append(f"{kind:16}" + "".join(f"{share:8.3f}" for share in shares) + f"{count:8}")
     rows += ["", f"{'caption names':16}{'model':>8}{'chance':>8}{'cases':>8}"]
-    for kind, count in [*said["cases"].items(), ("all_of", result["cases"])]:
-        rows.append(f"{kind:16}{said[kind]:8.3f}{said['bounds']['shuffled'].get(kind, 0.0):8.3f}{count:8}")
+    for kind, count in [*captions["cases"].items(), ("all_of", result["cases"])]:
+        rows.append(f"{kind:16}{captions[kind]:8.3f}{captions['bounds']['shuffled'].get(kind, 0.0):8.3f}{count:8}")
     rows += ["", f"{'answers right':16}{'model':>8}{'common':>8}{'cases':>8}"]
-    for kind, found in [*answers["kinds"].items(), ("all", answers)]:
-        rows.append(f"{kind:16}{found['right']:8.3f}{found['majority']:8.3f}{found['questions']:8}")
+    for kind, row in [*answers["kinds"].items(), ("all", answers)]:
+        rows.append(f"{kind:16}{row['right']:8.3f}{row['majority']:8.3f}{row['questions']:8}")
     rows += ["", f"failures {result['failures']}, seconds {result['seconds']}"]
     return "\n".join(rows)

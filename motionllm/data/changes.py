@@ -1,15 +1,15 @@
-"""Changes: in a few words what is to become of a motion's plan, and the plan after it.
+"""Changes of a motion's plan: a small language of edits, and the plan that results from one.
 
-    4.2 s: walk forward; wave right hand x3         the motion, as `summary` puts it
+    4.2 s: walk forward; wave right hand x3         the motion, as `summary` writes it
     wave other side                                 a change of it; others: wave x5, no wave, slower, mirror, 6.0 s,
     then a person sits down                         walk faster, wave before walk, wait 2 s before wave …
 
-A model that is asked for a change in a person's words writes it like this, and `changed` does it to the plan. Times
-stay consistent: what comes later moves along, the clip grows or shrinks. What is added is a plan of its own, of the
-text after `then`, `first`, `meanwhile` or `becomes`.
+A model that is asked for a change in a user's words translates it to this language, and `changed` applies it to the
+plan. Times stay consistent: later events move along, and the clip grows or shrinks. What is added has its own plan,
+that of the text after `then`, `first`, `meanwhile` or `becomes`.
 
-A notation holds *acts*: an event that has a name, and the smaller lines (arms that swing, feet that step) that go with
-it. Changes are of acts, by their verb.
+A notation consists of *acts*: an event that has a name, and the smaller lines (swinging arms, stepping feet) that
+belong to it. Changes address acts by their verb.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from dataclasses import dataclass, replace
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation
 
-LONGEST = 16.0  # seconds of what a change may make
-PACE = 1.5  # of slower and faster, where no number is said
-ACTS = 8  # in a summary: the longest
+LONGEST = 16.0  # seconds; a change may not make a plan longer
+PACE = 1.5  # factor of slower and faster without a number
+ACTS = 8  # most acts in a summary; the longest are kept
 PACED = {
     "slower": 1 / PACE,
     "much slower": 0.5,
@@ -33,7 +33,7 @@ PACED = {
     "a bit faster": 1.25,
 }
 LASTING = {"longer": 1.5, "shorter": 1 / 1.5, "twice as long": 2.0, "half as long": 0.5}
-OTHERWISE = ("new", "question", "talk")  # what is said is no change: another motion, a question about it, anything else
+OTHERWISE = ("new", "question", "talk")  # lines that are no change: another motion, a question about it, anything else
 TRAVEL = tuple(verb for verb, spec in VERBS.items() if spec.speed)
 CHANGES_POSTURE = ("sit", "lie", "kneel", "stand up")
 COUNTED = (
@@ -63,7 +63,7 @@ _OF_HANDS = (*FREE_HANDS, "throw", "bend down", "jumping jack")
 
 @dataclass(frozen=True)
 class Act:
-    """An event and what goes with it: numbers of lines, the event's own first, and the seconds that they fill."""
+    """An event and the lines that belong to it: line numbers, the event's own first, and the time span in seconds."""
 
     rows: tuple[int, ...]
     main: Line
@@ -72,7 +72,7 @@ class Act:
 
 
 def acts(notation: Notation) -> list[Act]:
-    """The acts of a notation in time. Where no event has a name, every line is an act."""
+    """The acts of a notation in order of time. Where no event has a name, every line is an act."""
     lines = notation.lines
     mains = [i for i, line in enumerate(lines) if line.verb not in SMALL] or list(range(len(lines)))
     members: dict[int, list[int]] = {i: [i] for i in mains}
@@ -81,7 +81,7 @@ def acts(notation: Notation) -> list[Act]:
             continue
         apart = {m: max(line.start, lines[m].start) - min(line.end, lines[m].end) for m in mains}
         near = [m for m in mains if apart[m] < 0.8]
-        if near:  # an arm goes with what hands do sooner than with a way that is walked meanwhile, a leg the other way
+        if near:  # arms belong to gestures rather than to walking, legs the other way round
             arm = "arm" in line.part or "hand" in line.part
             away = {m: max(apart[m], -0.6) + ((lines[m].verb in _OF_HANDS) != arm) for m in near}
             members[min(near, key=lambda m: away[m])].append(i)
@@ -92,7 +92,7 @@ def acts(notation: Notation) -> list[Act]:
 
 
 def summary(notation: Notation) -> str:
-    """The seconds of a notation and its acts without their times, as a model that is asked for a change reads it."""
+    """The duration of a notation and its acts without their times: the input of a model that translates requests."""
     every = acts(notation)
     longest = sorted(every, key=lambda act: act.main.end - act.main.start, reverse=True)[:ACTS]
     lines = []
@@ -103,9 +103,9 @@ def summary(notation: Notation) -> str:
 
 
 def changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> Notation:
-    """The notation after a change. planned: gives the plan of a text that is to be added.
+    """The notation after a change. planned: returns the plan of a text that is to be added.
 
-    Raises MotionLLMError for what is no change, or cannot be made of this motion, which it names.
+    Raises MotionLLMError, naming the change, where it is not valid or cannot be applied to this motion.
     """
     change = " ".join(change.split())
     if change in PACED:
@@ -135,13 +135,13 @@ def changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> N
 
 
 def added(change: str) -> str:
-    """The text of what a change adds, whose plan it needs; "" for none."""
+    """The text that a change adds, which needs a plan; "" if it adds none."""
     match = re.fullmatch(r"(?:then|first|meanwhile|.+? becomes) (.+)", " ".join(change.split()))
     return match[1] if match else ""
 
 
 def _of_act(old: Notation, act: Act, how: str) -> Notation:
-    """What is to be otherwise of one act: its side, way, count, size, pace or duration."""
+    """Change an attribute of one act: its side, way, count, size, pace or duration."""
     lines, main, row = list(old.lines), act.main, act.rows[0]
     spec, last = VERBS[main.verb], act.main.end - act.main.start
     way = heading(main)
@@ -160,7 +160,7 @@ def _of_act(old: Notation, act: Act, how: str) -> Notation:
         if not along and how in ("forward", "backward"):
             lines[row] = replace(main, way=how) if how in spec.ways else main
             return replace(old, lines=tuple(lines))
-        if not along and way in ("forward", "backward"):  # what goes straight on is to go to a side
+        if not along and way in ("forward", "backward"):  # straight travel becomes sideways travel
             lines[row] = replace(main, way=how) if how in spec.ways else main
             return replace(old, lines=tuple(lines))
         for i in act.rows:
@@ -196,7 +196,7 @@ def _of_act(old: Notation, act: Act, how: str) -> Notation:
             return new
         return _stretched(
             new, main.start, main.end, (min(3, max(0.5, size / main.size)) - 1) * last
-        )  # as fast as before
+        )  # at the same speed
     if how == "more" and main.verb == "raise":
         lines[row] = replace(main, verb="reach up", part=main.part.replace("arm", "hand"))
         return replace(old, lines=tuple(lines))
@@ -207,7 +207,7 @@ def _of_act(old: Notation, act: Act, how: str) -> Notation:
 
 
 def _size(main: Line, how: str) -> float:
-    """The new size of a line, 0 where it has none."""
+    """The new size of a line, 0 if it has none."""
     spec = VERBS[main.verb]
     if not main.size or spec.speed:
         return 0.0
@@ -222,7 +222,7 @@ def _size(main: Line, how: str) -> float:
 
 
 def _act(old: Notation, verb: str) -> Act:
-    """The act of a verb, the longest of several."""
+    """The act with a verb; the longest of several."""
     same = [act for act in acts(old) if act.main.verb == verb]
     if not same:
         raise MotionLLMError(f"That was understood as a change of {verb[:40]!r}, but the motion is {summary(old)!r}.")
@@ -230,7 +230,7 @@ def _act(old: Notation, verb: str) -> Act:
 
 
 def _lasting(old: Notation, factor: float) -> Notation:
-    """Longer or shorter as a whole; the body travels as fast as before, and further or less far."""
+    """Lengthen or shorten as a whole; the body travels at the same speed, and so covers more or less distance."""
     return _made(
         old.seconds * factor,
         old.postures,
@@ -253,7 +253,7 @@ def _first(old: Notation, more: Notation) -> Notation:
 
 
 def _meanwhile(old: Notation, more: Notation) -> Notation:
-    """The acts of `more` within the longest way of `old`, or its longest act, in place of what the arms did there."""
+    """Put the acts of `more` within the longest travel of `old`, or its longest act, replacing arm movements there."""
     every = acts(old)
     if not every:
         return more
@@ -271,7 +271,7 @@ def _meanwhile(old: Notation, more: Notation) -> Notation:
 
 
 def _becomes(old: Notation, act: Act, other: Notation) -> Notation:
-    """`other` in the place of an act; of two gaits the way stays as it is."""
+    """Replace an act by `other`; between two gaits the way is kept."""
     every, theirs = acts(old), acts(other)
     last = act.end >= max(a.end for a in every)
     gaits = ("walk", "run", "creep")
@@ -289,7 +289,7 @@ def _becomes(old: Notation, act: Act, other: Notation) -> Notation:
 
 
 def _before(old: Notation, one: Act, two: Act) -> Notation:
-    """Two acts, one after the other, the other way round: `one` first."""
+    """Swap two consecutive acts: `one` comes first."""
     if one.start < two.start:
         raise MotionLLMError(f"{one.main.verb!r} comes before {two.main.verb!r} as it is.")
     lines = list(old.lines)
@@ -300,14 +300,14 @@ def _before(old: Notation, one: Act, two: Act) -> Notation:
 
 
 def _waiting(old: Notation, longer: int, where: str, verb: str | None) -> Notation:
-    """A rest at the end, before all, or before an act."""
+    """Insert a rest at the end, at the beginning, or before an act."""
     after = old.seconds if where == "at the end" else _act(old, verb).start if verb else 0.0
     lines = [x if x.start < after else replace(x, start=x.start + longer, end=x.end + longer) for x in old.lines]
     return _made(old.seconds + longer, old.postures, lines)
 
 
 def _made(seconds: float, postures: tuple[str, str], lines: Sequence[Line]) -> Notation:
-    """A notation of lines whose times are within the clip, rounded and in order."""
+    """A notation from lines, with times clamped to the clip, rounded and sorted."""
     seconds = round(seconds, 1)
     kept = []
     for line in lines:
@@ -317,12 +317,12 @@ def _made(seconds: float, postures: tuple[str, str], lines: Sequence[Line]) -> N
 
 
 def mirrored(old: Notation) -> Notation:
-    """With left and right exchanged."""
+    """The notation with left and right exchanged."""
     return replace(old, lines=tuple(_opposite(line) for line in old.lines))
 
 
 def paced(old: Notation, pace: float) -> Notation:
-    """`pace` times as fast, as a whole."""
+    """The notation played `pace` times as fast."""
     lines = [_quicker(replace(x, start=x.start / pace, end=x.end / pace), pace) for x in old.lines]
     return _made(old.seconds / pace, old.postures, lines)
 
@@ -349,7 +349,7 @@ def _reversed(line: Line) -> Line:
 
 
 def _quicker(line: Line, pace: float) -> Line:
-    """At `pace` times its speed; half as fast again as usual is "quickly"."""
+    """The line at `pace` times its speed; from half as fast again as usual it is "quickly"."""
     word = line.pace
     if VERBS[line.verb].usual and not 0.75 < pace < 1.34:
         ladder = (PACES[0], "", PACES[1])
@@ -359,8 +359,8 @@ def _quicker(line: Line, pace: float) -> Line:
 
 
 def _stretched(old: Notation, a: float, b: float, longer: float) -> Notation:
-    """With the seconds from a to b `longer` (less than none: shorter, at most by all of them), and all later ones
-    moved. Lines that lie within what is cut out go with it.
+    """Lengthen the seconds from a to b by `longer` (negative: shorten, at most to nothing), and move everything later.
+    Lines within a part that is cut out are removed.
     """
     factor = max(0.0, 1 + longer / (b - a)) if b > a else 1.0
 
@@ -374,14 +374,14 @@ def _stretched(old: Notation, a: float, b: float, longer: float) -> Notation:
 
 
 def alone(act: Act, others: Sequence[Act]) -> bool:
-    """Whether nothing else that has a name is done meanwhile."""
+    """Whether no other named event happens at the same time."""
     return all(o == act or min(o.end, act.end) - max(o.start, act.start) < 0.25 for o in others)
 
 
 def without(old: Notation, act: Act) -> Notation:
-    """Without the act; where nothing else was done meanwhile, without its time too.
+    """The notation without the act; if nothing else was done meanwhile, its time is removed too.
 
-    Raises MotionLLMError where the body could not go on from where it then is.
+    Raises MotionLLMError where the remaining events would not fit together.
     """
     postures = old.postures
     every = acts(old)
@@ -410,7 +410,7 @@ def without(old: Notation, act: Act) -> Notation:
 
 
 def shared(old: Notation, new: Notation) -> tuple[float, float]:
-    """Seconds at the beginning, and at the end, in which the same is done by both notations."""
+    """Seconds at the beginning and at the end in which both notations agree."""
     backward = (_backward(old), _backward(new))
     return _alike(old, new), _alike(*backward)
 
@@ -433,7 +433,7 @@ def _alike(old: Notation, new: Notation) -> float:
 
 
 def _goes_on(a: Line, b: Line) -> bool:
-    """Whether two lines that begin together are of the same way of doing it, until the first of them ends."""
+    """Whether two lines that begin together describe the same execution until the first of them ends."""
     if replace(a, start=b.start, end=b.end, count=b.count) != b:
         return False
     lasts = a.end - a.start, b.end - b.start
@@ -443,7 +443,7 @@ def _goes_on(a: Line, b: Line) -> bool:
 
 
 def _backward(notation: Notation) -> Notation:
-    """As it would be seen from its end."""
+    """The notation reversed in time."""
     last = notation.seconds
     lines = [replace(x, start=round(last - x.end, 1), end=round(last - x.start, 1)) for x in notation.lines]
     return Notation(last, (notation.postures[1], notation.postures[0]), tuple(lines))

@@ -1,8 +1,8 @@
-"""The kinds of edits: each looks for something in a notation that it can change, and says how it may be asked for.
+"""The kinds of edits: each looks for something in a notation that it can change, and how a user may ask for it.
 
-A kind gives the key of its phrasings (`edit_requests`), what fills their placeholders, and the change in the words of
-`changes`; None where it does not apply: a clip without a turn has none to be turned the other way. What is to be added
-was measured on another clip, the donor. A new kind is a function here, its row in KINDS, and its phrasings.
+A kind returns the key of its phrasings (`edit_requests`), the values of their placeholders, and the change in the
+language of `changes`; None where it does not apply: a clip without a turn has none to turn the other way. Acts to be
+added were measured on another clip, the donor. A new kind is a function here, its row in KINDS, and its phrasings.
 """
 
 from __future__ import annotations
@@ -28,12 +28,23 @@ from motionllm.data.edit_requests import REQUESTS
 from motionllm.data.edit_words import TIMES, WORDINGS, Words, act_words, times_words
 from motionllm.motion.notation import SMALL, VERBS, Notation
 
-SELDOM = ("side", "way", "count", "append", "while", "remove", "replace", "size", "order", "act pace")  # seldom apply
+SELDOM = (
+    "side",
+    "way",
+    "count",
+    "append",
+    "while",
+    "remove",
+    "replace",
+    "size",
+    "order",
+    "act pace",
+)  # kinds that seldom apply
 
 
 @dataclass(frozen=True)
 class Donor:
-    """A clip whose only act may be put into another; caption: one of it, or ""."""
+    """A clip whose only act may be put into another. caption: one of its captions, or ""."""
 
     caption: str
     notation: Notation
@@ -42,14 +53,14 @@ class Donor:
 
 @dataclass
 class Donors:
-    """What edits take from: `every` clip (caption, notation), and by verb those of one short act."""
+    """Sources of acts: `every` clip (caption, notation), and by verb those with one short act."""
 
     every: list[tuple[str, Notation]] = field(default_factory=list)
     single: dict[str, list[Donor]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, clips: Iterable[tuple[str, str]]) -> Donors:
-        """clips: (caption, text of the notation) of each."""
+        """From (caption, text of the notation) of each clip."""
         donors = cls()
         for caption, text in clips:
             notation = Notation.parse(text)
@@ -60,7 +71,7 @@ class Donors:
         return donors
 
     def lend(self, random: np.random.Generator, fits: Callable[[Donor], bool]) -> Donor | None:
-        """A donor that fits, drawn by verb first, then among a few of that verb; None where none fits."""
+        """A donor that fits: first a verb is drawn, then one among a few donors of that verb; None where none fits."""
         for verb in random.permutation(sorted(self.single)).tolist():
             some = self.single[verb]
             for i in random.integers(len(some), size=4).tolist():
@@ -70,7 +81,7 @@ class Donors:
 
 
 NO_DONORS = Donors()
-# The key of its phrasings, what fills their placeholders, the change, and the donor of what is added.
+# (key of the phrasings, values of their placeholders, change, donor of what is added), or None.
 Asked = tuple[str, Words, str] | tuple[str, Words, str, Donor] | None
 Kind = Callable[[Notation, np.random.Generator, Donors], Asked]
 
@@ -83,7 +94,7 @@ def _pick(candidates: Sequence[Act], random: np.random.Generator) -> Act | None:
 
 
 def _whole_pace(key: str) -> Kind:
-    """As a whole slower or faster: by half, or, as the key says, by much or a bit."""
+    """The whole motion slower or faster: by half or, as the key says, by much or a bit."""
 
     def kind(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
         change = (key, key, f"much {key}", f"a bit {key}")[random.integers(4)]
@@ -118,7 +129,7 @@ def _side(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
 
 
 def _way(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
-    """A turn, a curve or a way to the other side, or backward instead of forward."""
+    """A turn, a curve or a walk to the other side, or backward instead of forward."""
     candidates = [act for act in acts(old) if heading(act.main)]
     act = _pick(candidates, random)
     if act is None:
@@ -156,7 +167,7 @@ def _count(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
 
 
 def _append(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
-    """Something that is done after all."""
+    """Something added at the end."""
     end = old.postures[1]
     last = max((act.main.end, act.main.verb) for act in acts(old))[1] if old.lines else ""
     donor = donors.lend(random, lambda d: d.notation.postures[0] == end and d.act.main.verb != last)
@@ -164,7 +175,7 @@ def _append(old: Notation, random: np.random.Generator, donors: Donors) -> Asked
 
 
 def _prepend(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
-    """Something that is done before all."""
+    """Something added at the beginning."""
     begin = old.postures[0]
     first = acts(old)[0].main.verb if old.lines else ""
     donor = donors.lend(random, lambda d: d.notation.postures[1] == begin and d.act.main.verb != first)
@@ -172,7 +183,7 @@ def _prepend(old: Notation, random: np.random.Generator, donors: Donors) -> Aske
 
 
 def _while(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
-    """Something that the hands do while the legs go."""
+    """Something that the hands do during a walk."""
     every = acts(old)
     going = [act for act in every if act.main.verb in ("walk", "run", "creep") and alone(act, every)]
     act = _pick(going, random)
@@ -183,7 +194,7 @@ def _while(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
 
 
 def _remove(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
-    """Without one of several acts."""
+    """One of several acts removed."""
     every = acts(old)
     act = _pick(every, random)
     return None if act is None or len(every) < 2 else ("without", act_words(act), f"no {act.main.verb}")
@@ -212,7 +223,7 @@ def _replace(old: Notation, random: np.random.Generator, donors: Donors) -> Aske
 
 
 def _last(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
-    """Longer or shorter as a whole."""
+    """The whole motion longer or shorter."""
     key = ("longer", "shorter", "twice as long", "half as long", *["seconds"] * 4)[random.integers(8)]
     if key != "seconds":
         return key, {}, key
@@ -224,7 +235,7 @@ def _last(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
 
 
 def _act_lasts(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
-    """One act longer or shorter, as fast as before."""
+    """One act longer or shorter, at the same speed."""
     act = _pick([a for a in acts(old) if a.main.verb in LONG and a.main.end - a.main.start > 0.7], random)
     if act is None:
         return None
@@ -266,7 +277,7 @@ def _size(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
 
 
 def _order(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
-    """Two acts, one after the other, the other way round."""
+    """Two consecutive acts in the other order."""
     every = acts(old)
     pairs = [
         (a, b)
@@ -286,7 +297,7 @@ def _order(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
 
 
 def _pause(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
-    """A rest at the end, before all, or between two acts."""
+    """A rest at the end, at the beginning, or between two acts."""
     longer = int(random.integers(1, 4))
     words = {"wait": ("a second", "two seconds", "three seconds")[longer - 1]}
     if random.random() < 0.3:
@@ -308,7 +319,7 @@ def _pause(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
 
 
 def _anew(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
-    """Something else: what is said after a motion need not be a change of it."""
+    """A different motion: a line after a motion need not be a change of it."""
     if not donors.every:
         return None
     caption = donors.every[random.integers(len(donors.every))][0]
@@ -326,8 +337,8 @@ def _talk(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
 def _added(
     key: str, change: str, donor: Donor, random: np.random.Generator, more: Words | None = None
 ) -> tuple[str, Words, str, Donor]:
-    """How a donor's act is asked for, with side and count now and then, and a way always where it is not forward; and
-    the change that says as much of it.
+    """How a donor's act is asked for, sometimes with side and count, and always with its way if that is not forward;
+    and the change that says the same.
     """
     line = donor.act.main
     wording = WORDINGS[line.verb]
@@ -357,7 +368,7 @@ def _added(
         do, doing = "stand", "standing"
     caption = donor.caption.strip().rstrip(".")
     words = {"verb": line.verb, "do": do + tail + count, "doing": doing + tail + count} | (more or {})
-    # The caption says it in words of its own, which are then those of the change.
+    # The caption words it differently; the change then uses the caption's words.
     said_by_caption = (
         len(caption.split()) < 16 and "then" not in caption and "," not in caption and random.random() < 0.3
     )

@@ -1,18 +1,18 @@
-"""How people ask for changes of a motion: phrasings by what is to be changed, those for training and those for tests.
+"""How users ask for changes of a motion: phrasings by what is to be changed, some for training and some for tests.
 
-A phrasing is lower case and holds placeholders: {do} {doing} {noun} {bare} {it} name an act (`edit_words`), {do2} … the
-second one of two; others are filled by the kind of edit (`edit_kinds`).
+A phrasing is lower case and has placeholders: {do} {doing} {noun} {bare} {it} name an act (`edit_words`), {do2} … the
+second of two; others are filled by the kind of edit (`edit_kinds`).
 """
 
 from __future__ import annotations
 
 
-def _phrasings(known: str, held: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    both = [tuple(" ".join(p.split()) for p in text.split("|")) for text in (known, held)]
+def _phrasings(train: str, held_out: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    both = [tuple(" ".join(p.split()) for p in text.split("|")) for text in (train, held_out)]
     return both[0], both[1]
 
 
-# By what is to be changed: phrasings that training sees, and those that it does not.
+# {what is to be changed: (phrasings for training, phrasings held out for tests)}
 REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "anew": _phrasings(
         """{caption} | {caption} | {caption} | {caption} | show the motion: {caption} | something else: {caption}

@@ -1,6 +1,4 @@
-"""What acts are called in requests: verbs, nouns and counts as a person may say them. The last noun of three or more is
-held out of training.
-"""
+"""Names of acts in requests: verbs, nouns and counts as users say them. The last noun of three or more is held out."""
 
 from __future__ import annotations
 
@@ -10,14 +8,14 @@ import numpy as np
 
 from motionllm.data.changes import Act
 
-Words = dict[str, str]  # placeholder of a request → what fills it
+Words = dict[str, str]  # placeholder of a request → its value
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 TIMES = ("", "once", "twice", "three times", "four times", "five times", "six times", "seven times", "eight times")
 
 
 @dataclass(frozen=True)
 class Wording:
-    """An act in a person's words: do it, doing it, and nouns for it, of which the last of three or more is held out."""
+    """An act in a user's words: do it, doing it, and nouns for it, of which the last of three or more is held out."""
 
     do: str
     doing: str
@@ -78,7 +76,7 @@ _LIMBS["hold"] = "hold the {} still"
 
 
 def act_words(act: Act) -> Words:
-    """The verb of an act and, where a limb does it, how that is said ({do})."""
+    """The verb of an act, and {do} with the limb where one does it."""
     words = {"verb": act.main.verb}
     if act.main.part and act.main.verb in _LIMBS:
         words["do"] = _LIMBS[act.main.verb].format(act.main.part).replace("the both", "both")
@@ -86,14 +84,20 @@ def act_words(act: Act) -> Words:
 
 
 def worded(words: Words, random: np.random.Generator, held_out: bool) -> Words:
-    """With what the verbs are called: {do} {doing} {noun} and {it}, which is one of the latter two; {do2} … for the
+    """The words with names for the verbs: {do} {doing} {noun} and {it}, which is one of the latter two; {do2} … for the
     second verb.
     """
     for n in ("", "2"):
         if verb := words.get(f"verb{n}"):
             wording = WORDINGS[verb]
-            held = len(wording.nouns) > 2
-            nouns = wording.nouns[-1:] if held_out and held else wording.nouns[:-1] if held else wording.nouns
+            has_held_out = len(wording.nouns) > 2
+            nouns = (
+                wording.nouns[-1:]
+                if held_out and has_held_out
+                else wording.nouns[:-1]
+                if has_held_out
+                else wording.nouns
+            )
             doing = words.get(f"doing{n}", wording.doing)
             noun = f"the {nouns[random.integers(len(nouns))]}"
             it = doing if random.random() < 0.4 and not held_out else noun
@@ -108,7 +112,7 @@ def worded(words: Words, random: np.random.Generator, held_out: bool) -> Words:
 
 
 def times_words(count: int, random: np.random.Generator) -> str:
-    """3 → "three times", "3x" …: a count of up to 8 as a person may say it."""
+    """3 → "three times", "3x" …: a count of up to 8 as a user may say it."""
     if count == 1:
         return ("once", "one time", "a single time")[random.integers(3)]
     written = (TIMES[count], f"{_NUMBERS[count]} times", f"{count} times", f"{count}x")

@@ -1,9 +1,9 @@
-"""Requests: what a person may say of a motion, and the change that it asks for (`changes`), as pairs to learn from.
+"""Pairs to learn from: a request as a user may word it, and the change that it asks for (`changes`).
 
     4.2 s: walk forward; wave right hand x3      "use the other hand for the greeting, please"      wave other side
 
-What can be asked for is found by the kinds of edits (`edit_kinds`), how by phrasings (`edit_requests`) and names of
-acts (`edit_words`). Some phrasings and names are held out of training, for tests.
+The kinds of edits (`edit_kinds`) find what can be asked for; phrasings (`edit_requests`) and names of acts
+(`edit_words`) word it. Some phrasings and names are held out of training, for tests.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from motionllm.motion.notation import Notation
 
 @dataclass(frozen=True)
 class Edit:
-    """kind: of KINDS. key: of REQUESTS. request: in a person's words. change: the same in the words of `changes`."""
+    """kind: of KINDS. key: of REQUESTS. request: in a user's words. change: the same in the language of `changes`."""
 
     kind: str
     key: str
@@ -37,7 +37,7 @@ def edited(
 ) -> Edit | None:
     """An edit of one kind, or None where the notation has nothing that it could change.
 
-    held_out: by a phrasing that training never sees. donors: clips to take acts from.
+    held_out: use a phrasing that training never sees. donors: clips to take acts from.
     """
     asked = KINDS[kind](old, random, donors)
     if asked is None:
@@ -52,8 +52,8 @@ def edited(
         if new == old or not 0.5 <= new.seconds <= LONGEST or Notation.parse(str(new)) != new:
             return None
     words = worded(own, random, held_out)
-    known, held = REQUESTS[key]
-    phrasings = [p for p in (held if held_out else known) if all(words.get(w) for w in _places(p))]
+    train_phrasings, held_phrasings = REQUESTS[key]
+    phrasings = [p for p in (held_phrasings if held_out else train_phrasings) if all(words.get(w) for w in _places(p))]
     if not phrasings:
         return None
     request = phrasings[random.integers(len(phrasings))].format(**words)
@@ -61,7 +61,7 @@ def edited(
 
 
 def draw(old: Notation, random: np.random.Generator, donors: Donors = NO_DONORS, held_out: bool = False) -> Edit | None:
-    """An edit of any kind that applies, twice as likely one of the kinds that seldom apply; None where none does."""
+    """An edit of any kind that applies, with twice the chance for kinds that seldom do; None where none applies."""
     kinds = list(KINDS)
     weights = np.array([2.0 if kind in SELDOM else 1.0 for kind in kinds])
     for i in random.choice(len(kinds), len(kinds), replace=False, p=weights / weights.sum()).tolist():
@@ -71,7 +71,7 @@ def draw(old: Notation, random: np.random.Generator, donors: Donors = NO_DONORS,
 
 
 def editable(text: str) -> bool:
-    """Whether `draw` gives an edit of this notation (its text), at the latest after some tries."""
+    """Whether `draw` can give an edit of this notation (its text)."""
     notation = Notation.parse(text) if text else None
     return notation is not None and bool(notation.lines) and 1 <= notation.seconds <= LONGEST - 4
 
@@ -85,7 +85,7 @@ _AFTER = ("", "", "", "", ".", ".", " please", ", please", "!")
 
 
 def _said(request: str, random: np.random.Generator) -> str:
-    """The request, at times with a word before or after it, or a capital."""
+    """The request, sometimes with a word before or after it, or with a capital."""
     first = request.split(" ")[0].strip(",")
     plain = first not in ("now", "then", "and", "ok", "please", "but", "again", "also", "this", "that", "it", "could")
     before = _BEFORE[random.integers(len(_BEFORE))] if plain else ""

@@ -1,6 +1,6 @@
-"""What a recipe's data comes to: examples as the model sees them, and the mixture in clips, seconds and tokens.
+"""A recipe's data in numbers: examples as the model sees them, and the mixture in clips, seconds and tokens.
 
-Both need the base's tokenizer and the motion tokenizer, and no model.
+Both need the base's tokenizer and the motion tokenizer, but no model.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from motionllm.tokenizer.bpe import MotionBPE
 
 @dataclass
 class Mixture:
-    """A recipe's stream of examples, with what counting and showing them needs."""
+    """A recipe's stream of examples, and what is needed to count and print them."""
 
     recipe: Recipe
     clips: Sequence[Clips]
@@ -52,7 +52,7 @@ def mixture(recipe: Recipe, motion_tokenizer: MotionTokenizer, clips: Sequence[C
 
 
 def stretches(tokens: Tokens, mix: Mixture) -> list[tuple[str, bool]]:
-    """(text, supervised) of an example's stretches, in turn; a motion is its delimiters and its codes as numbers."""
+    """(text, supervised) of the parts of an example, in order; a motion is its delimiters and its codes as numbers."""
     vocab = mix.vocab
     names = {vocab.start_id: "<motion>", vocab.end_id: "</motion>"}
 
@@ -62,7 +62,7 @@ def stretches(tokens: Tokens, mix: Mixture) -> list[tuple[str, bool]]:
     runs: list[tuple[str, bool]] = []
     for (supervised, motion), group in groupby(range(len(tokens.ids)), key=kind):
         ids = [tokens.ids[i] for i in group]
-        if motion:  # a piece of motion BPE as its codes
+        if motion:  # a motion BPE piece is printed as its codes
             text = " ".join(names.get(i) or " ".join(map(str, vocab.decode([i]).tolist())) for i in ids)
         else:
             text = mix.tokenizer.decode(ids)
@@ -73,15 +73,16 @@ def stretches(tokens: Tokens, mix: Mixture) -> list[tuple[str, bool]]:
 
 
 def statistics(mix: Mixture, draws: int = 400) -> dict[str, Any]:
-    """Counts of the sources, exact, and the mixture of tasks, from `draws` examples as training draws them.
+    """Exact counts of the sources, and the mixture of tasks, from `draws` examples drawn as in training.
 
-    {"sources": [{"source", "clips", "seconds", "captions", "questions", "weight", "share"}], "tasks": [{"task",
-    "share" of the examples, "tokens" and "supervised" (means per example), "supervised_share" of all supervised tokens,
-    "motion_share": how much of its own is motion, "cut": share longer than max_length}], "epoch": {"examples",
-    "tokens", "supervised"}, "padding": share of the packed rows}. An epoch is as many examples as there are clips.
+    {"sources": [{"source", "clips", "seconds", "captions", "questions", "weight", "share"}], "tasks": [{"task", "share"
+    of the examples, "tokens" and "supervised" (means per example), "supervised_share" of all supervised tokens,
+    "motion_share": share of its own supervised tokens that are motion, "cut": share longer than max_length}], "epoch":
+    {"examples", "tokens", "supervised"}, "padding": share of the packed rows}. An epoch is as many examples as there
+    are clips.
     """
     recipe = mix.recipe
-    drawn = [mix.examples.draw_from() for _ in range(draws)]
+    examples = [mix.examples.draw_from() for _ in range(draws)]
     sources = []
     for number, (source, clips) in enumerate(zip(recipe.data.sources, mix.clips, strict=True)):
         sources.append(
@@ -92,13 +93,13 @@ def statistics(mix: Mixture, draws: int = 400) -> dict[str, Any]:
                 "captions": clips.count("captions"),
                 "questions": clips.count("questions"),
                 "weight": source.weight,
-                "share": float(np.mean([s == number for _, s, _ in drawn])),
+                "share": float(np.mean([s == number for _, s, _ in examples])),
             }
         )
-    total = sum(sum(t.supervised[1:]) for _, _, t in drawn)
+    total = sum(sum(t.supervised[1:]) for _, _, t in examples)
     tasks = []
     for task in recipe.data.tasks:
-        own = [t for name, _, t in drawn if name == task]
+        own = [t for name, _, t in examples if name == task]
         learned = [sum(t.supervised[1:]) for t in own]
         moving = sum(
             supervised and (i >= mix.vocab.first_id or i == mix.vocab.end_id)
@@ -117,25 +118,25 @@ def statistics(mix: Mixture, draws: int = 400) -> dict[str, Any]:
             }
         )
     count = sum(map(len, mix.clips))
-    used = held = 0
+    used = capacity = 0
     for start in range(0, draws - recipe.train.batch + 1, recipe.train.batch):
         rows = pack(
-            [t for _, _, t in drawn[start : start + recipe.train.batch]],
+            [t for _, _, t in examples[start : start + recipe.train.batch]],
             recipe.data.max_length,
             packing=recipe.data.packing,
         )
         for i in range(0, len(rows), recipe.train.micro_batch):
             lengths = [sum(len(t.ids) for t in row) for row in rows[i : i + recipe.train.micro_batch]]
-            used, held = used + sum(lengths), held + max(lengths) * len(lengths)
-    mean = float(np.mean([len(t.ids) for _, _, t in drawn]))
+            used, capacity = used + sum(lengths), capacity + max(lengths) * len(lengths)
+    mean = float(np.mean([len(t.ids) for _, _, t in examples]))
     return {
         "sources": sources,
         "tasks": tasks,
         "epoch": {"examples": count, "tokens": round(mean * count), "supervised": round(total / draws * count)},
-        "padding": 1 - used / held if held else None,
+        "padding": 1 - used / capacity if capacity else None,
     }
 
 
 def name_of(kind: str, path: str | None) -> str:
-    """What a source is called in a table."""
+    """A source's name in tables."""
     return f"{kind} {Path(path).name}" if path else kind

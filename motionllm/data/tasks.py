@@ -1,4 +1,4 @@
-"""Tasks: one record for each, TASKS: what is given, what is answered, which clips it needs, how an example is filled.
+"""Tasks, one record each, in TASKS: what is given, what is answered, which clips it needs, how an example is filled.
 
 Templates, encoded clips, training, plans, `improve` and the suites read these records. A new task is a record here, its
 phrasings in recipes/templates/default.yaml, and a test; CONTRIBUTING.md shows one.
@@ -23,20 +23,19 @@ from motionllm.motion.notation import Notation
 if TYPE_CHECKING:
     from motionllm.data.clips import Clip, Clips
 
-QUESTIONS = 6  # at most, about one motion
-REQUESTS = 6  # for changes of one motion, each of the motion as it is
-LENDING = 2000  # clips of a source that edits may take acts from
+QUESTIONS = 6  # most questions per example, all about one motion
+REQUESTS = 6  # most change requests per example, each for the unchanged motion
+LENDING = 2000  # clips per source that edits may take acts from
 
-# What fills the placeholders of a phrasing: texts, numbers, and motions: codes (n,), or {"codes", "notation"}, either
-# or both.
+# Values of a phrasing's placeholders: texts, numbers, and motions: codes (n,), or {"codes", "notation"}, one or both.
 Values = dict[str, Any]
 
 
 @dataclass
 class Draw:
-    """What examples are filled with besides a clip.
+    """The inputs of `Task.fill` besides the clip.
 
-    random: every random number comes from it, in the order that `fill` asks for them; another order gives other
+    random: source of every random number, in the order in which `fill` asks for them; another order gives other
     examples. parts: codes per step. notes: how often motions carry their notation. clips: the sources, from which
     `donors` are taken. bare: leave the text out of this example, for guidance.
     """
@@ -58,14 +57,13 @@ class Draw:
 class Task:
     """What a model learns to do.
 
-    given, optional: placeholders that the first question of a phrasing must hold, and may hold. answer: the placeholder
-    that its first answer holds. moves: whether the answer is motion.
-    serves(clip, parts): whether a clip has what the task needs; parts: codes per step.
-    fill(clip, draw): the values of one example: the first fill a phrasing; each further ones ask again about the same,
-    by the placeholder `again` alone, and are answered by `answer` alone. None: the clip's own conversation.
-    edited: makes the answer of the clip's features (T, dim); its codes are then `Clip.edits[name]`.
-    noted: whether it needs the clips' notation (`data.notation` in the recipe).
-    suite: the task of the suites (`motionllm eval`) that measures it; "": none does.
+    given, optional: placeholders that the first question of a phrasing must contain, and may contain. answer: the
+    placeholder that its first answer contains. moves: whether the answer is motion. serves(clip, parts): whether a clip
+    has what the task needs; parts: codes per step. fill(clip, draw): the values of one example: the first fill a
+    phrasing; further ones ask again about the same motion, by the placeholder `again`, and are answered by `answer`.
+    None: the clip's own conversation. edited: computes the answer from the clip's features (T, dim); its codes are then
+    `Clip.edits[name]`. noted: whether it needs the clips' notation (`data.notation` in the recipe). suite: the task of
+    the suites (`motionllm eval`) that measures it; "" if none does.
     """
 
     name: str
@@ -82,7 +80,7 @@ class Task:
 
 
 def _plain(clip: Clip, draw: Draw, planned: bool = False) -> Values:
-    """The whole motion, its seconds, and one of its captions, if it has some.
+    """The whole motion, its duration in seconds, and one of its captions, if it has any.
 
     planned: the motion is the answer, and its notation a plan that precedes it.
     """
@@ -112,7 +110,7 @@ def _text_to_motion(clip: Clip, draw: Draw) -> list[Values]:
 
 
 def _caption(clip: Clip, draw: Draw) -> list[Values]:
-    """A person's caption, or a sentence of the notation in its place (`data.notation.told`)."""
+    """A person's caption, or a sentence of the notation instead (with probability `data.notation.told`)."""
     values = _plain(clip, draw)
     if draw.notes and draw.notes.told and clip.notation and draw.random.random() < draw.notes.told:
         sentences = Notation.parse(clip.notation).sentences()
@@ -121,28 +119,28 @@ def _caption(clip: Clip, draw: Draw) -> list[Values]:
 
 
 def _question(clip: Clip, draw: Draw) -> list[Values]:
-    """Several questions about one motion: they share its tokens, six answers for one encoding."""
+    """Several questions about one motion, which share its tokens: up to six answers for one motion."""
     values, questions = _plain(clip, draw), clip.sample.questions
-    drawn = (questions[i] for i in draw.random.permutation(len(questions))[:QUESTIONS].tolist())
-    return [values | {"question": one.text, "answer": one.answer} for one in drawn]
+    chosen = (questions[i] for i in draw.random.permutation(len(questions))[:QUESTIONS].tolist())
+    return [values | {"question": one.text, "answer": one.answer} for one in chosen]
 
 
 def _prediction(clip: Clip, draw: Draw) -> list[Values]:
-    """The rest after a quarter to three quarters of the clip."""
+    """The rest of a clip, after its first quarter to three quarters."""
     values, steps = _plain(clip, draw), len(clip.codes) // draw.parts
     cut = int(draw.random.integers(max(1, steps // 4), steps - steps // 4)) * draw.parts
     return [values | {"beginning": clip.codes[:cut]} | _answered("rest", clip.codes[cut:], draw)]
 
 
 def _forecast(clip: Clip, draw: Draw) -> list[Values]:
-    """The caption of the whole clip, told from its first quarter to three quarters."""
+    """The caption of the whole clip, from its first quarter to three quarters."""
     values, steps = _plain(clip, draw), len(clip.codes) // draw.parts
     seen = int(draw.random.integers(max(1, steps // 4), steps - steps // 4)) * draw.parts
     return [values | {"beginning": clip.codes[:seen]}]
 
 
 def _inbetween(clip: Clip, draw: Draw) -> list[Values]:
-    """What lies between a sixth to a third of the clip at either end."""
+    """The middle of a clip, between a sixth to a third of it at either end."""
     values, steps = _plain(clip, draw), len(clip.codes) // draw.parts
     start = int(draw.random.integers(max(1, steps // 6), steps // 3 + 1)) * draw.parts
     stop = int(draw.random.integers(steps - steps // 3, steps - max(1, steps // 6) + 1)) * draw.parts
@@ -155,13 +153,13 @@ def _length(clip: Clip, draw: Draw) -> list[Values]:
 
 
 def _edit(clip: Clip, draw: Draw) -> list[Values]:
-    """Several requests for changes of one plan, each with the change that it comes to."""
+    """Several change requests for one plan, each with the change it asks for."""
     return [_request(clip, draw) for _ in range(REQUESTS)]
 
 
 def _request(clip: Clip, draw: Draw) -> Values:
     edit = None
-    while edit is None:  # there is one for each clip that serves, but a try may draw what does not fit
+    while edit is None:  # every clip that serves has one, but a single draw may not apply
         edit = edits.draw(Notation.parse(clip.notation), draw.random, draw.donors)
     request, questions = edit.request, clip.sample.questions
     if edit.kind == "question" and questions and draw.random.random() < 0.6:
@@ -170,14 +168,14 @@ def _request(clip: Clip, draw: Draw) -> Values:
 
 
 def _query(clip: Clip, draw: Draw) -> list[Values]:
-    """Several questions, each with its query. No clip is needed for them, only for questions about its labels."""
-    drawn = []
+    """Several questions, each with its query. A clip is only needed for questions about its labels."""
+    pairs = []
     labels = [question.text for question in clip.sample.questions if question.kind.startswith("label ")]
     for _ in range(QUESTIONS):
         asked = inquiries.draw(draw.random)
         text = labels[draw.random.integers(len(labels))] if labels and asked.query == "none" else asked.text
-        drawn.append({"question": text, "query": asked.query})
-    return drawn
+        pairs.append({"question": text, "query": asked.query})
+    return pairs
 
 
 def _changed(name: str, edited: Callable[[np.ndarray], np.ndarray], *optional: str) -> Task:
@@ -292,10 +290,10 @@ TASKS = {task.name: task for task in _RECORDS}
 
 
 def phrased() -> list[str]:
-    """The tasks that templates word: all but users' own conversations."""
+    """The tasks that templates word: all except users' own conversations."""
     return [task.name for task in TASKS.values() if task.fill]
 
 
 def editing() -> list[str]:
-    """The tasks whose answer is a clip's motion changed, which is encoded beside the clip."""
+    """The tasks whose answer is a changed version of the clip's motion, which is encoded beside the clip."""
     return [task.name for task in TASKS.values() if task.edited]

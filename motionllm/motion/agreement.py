@@ -1,13 +1,13 @@
-"""Agreement: how well a measured motion keeps to a plan, event by event.
+"""Agreement: how well a measured motion follows a plan, event by event.
 
     planned                            measured                           agrees  wrong
     0.0-1.4 run forward 3.4 m/s        0.0-1.6 run forward 3.1 m/s          0.98
     1.8-2.6 wave right hand x3         1.9-2.6 wave left hand x2            0.64  side, count
     3.0-3.5 clap                       –                                    0.00  missing
 
-Each event of the plan is matched with at most one of the result by the best assignment: the same verb or one akin to
-it, then side, way, count and time; the match that keeps the order wins a tie. What the plan does not say is not asked,
-but for a count (once), a curve (straight on) and a word for the pace (as usual).
+Each event of the plan is matched with at most one measured event by the best assignment: the same verb or a similar
+one, then side, way, count and time; on a tie, the match that keeps the order. Attributes that the plan leaves out are
+not compared, except that no count means once, no curve straight on, and no word for the pace the usual pace.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ import numpy as np
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import SMALL, VERBS, Line, Notation, measure
 
-# What of an event is compared, and how much each weighs where the plan asks it. "verb" says that the event is there.
+# Weights of an event's attributes, each counted where the plan has it. "verb": the event is there.
 WEIGHTS = {"verb": 3.0, "side": 3.0, "way": 2.0, "count": 2.0, "time": 2.0, "order": 1.0, "size": 1.0, "speed": 1.0}
-# From which value on each is right: a third of a count, of a size or of a speed is not nearly it.
+# Least value of each attribute that counts as right.
 RIGHT = dict.fromkeys(WEIGHTS, 1.0) | {"time": 0.6, "size": 0.75, "speed": 0.75, "order": 0.9}
-_SMALL_EVENT = 0.3  # what a limb does, beside an event of the whole body or a gesture with a name
-_EXTRA = 0.2  # of the weight of an event that nobody planned: a plan need not say all
+_SMALL_EVENT = 0.3  # weight of a limb movement, relative to an event of the whole body or a named gesture
+_EXTRA = 0.2  # weight factor of an unplanned event, as a plan need not name everything
 _ENDS = {"seconds": 0.25, "start": 0.25, "end": 0.25}
-# Verbs that measuring takes for each other; an event with one of them in place of another is half the event.
+# Verbs that measuring confuses; an event with another verb of its group counts half.
 _FAMILIES = (
     ("walk", "run", "creep", "march", "step"),
     ("creep", "crawl", "climb"),
@@ -46,15 +46,15 @@ _FAMILIES = (
     ("turn", "twist", "look"),
 )
 _KIN = {(a, b) for family in _FAMILIES for a in family for b in family if a != b}
-_NEAR = 0.2  # seconds: events that are so near one another follow, and overlap
+_NEAR = 0.2  # seconds; events less far apart count both as consecutive and as overlapping
 
 
 @dataclass(frozen=True)
 class Row:
-    """An event of the plan and what it was matched with (None: missing), or an extra event (planned None).
+    """An event of the plan and its match (None: missing), or an extra event (planned None).
 
-    agrees: what the plan asks of the event, by the names of WEIGHTS, each 0 to 1; empty without a match. score: their
-    mean by weight, 0 to 1. weight: of the event in the agreement.
+    agrees: value 0 to 1 for each attribute of the event that the plan has, by the names of WEIGHTS; empty without a
+    match. score: their weighted mean, 0 to 1. weight: of the event in the agreement.
     """
 
     planned: Line | None
@@ -65,14 +65,14 @@ class Row:
 
     @property
     def wrong(self) -> list[str]:
-        """What of the plan is not right in the result; ["missing"] or ["extra"] without a match."""
+        """The attributes of the plan that the match gets wrong; ["missing"] or ["extra"] without a match."""
         if not self.planned or not self.found:
             return ["missing" if self.planned else "extra"]
         return [name for name, value in self.agrees.items() if value < RIGHT[name]]
 
     @property
     def kept(self) -> bool:
-        """Whether the event is there: its verb, its side, at its time (within 0.2 s)."""
+        """Whether the event is there with the right verb and side, at its time (within 0.2 s)."""
         if not self.planned or not self.found or self.agrees["verb"] < 1 or self.agrees.get("side", 1.0) < 1:
             return False
         return _shared(self.planned, self.found) > -_NEAR
@@ -90,7 +90,7 @@ class Agreement:
     ends: Mapping[str, float]
 
     def __str__(self) -> str:
-        """A table, a line each event, as in the head of this module; at last duration, postures and the score."""
+        """A table with one line per event, as at the top of this module; then duration, postures and the score."""
         cells = [("planned", "measured", "agrees", "wrong")]
         for row in self.rows:
             wrong = ", ".join(row.wrong)
@@ -102,57 +102,59 @@ class Agreement:
 
 
 def agreement(plan: Notation, measured: Notation) -> Agreement:
-    """How well a measured notation keeps to a plan. Left and right of both exchanged, the score is the same."""
-    # A notation's lines that begin and end together stand in no order: here they do, and in none of left and right.
-    planned, found = (sorted(n.lines, key=_place) for n in (plan, measured))
-    longest = max(plan.seconds, measured.seconds, *(x.end for x in (*planned, *found)), 0.1)
-    pairs = _matched(planned, found, longest)
+    """How well a measured notation follows a plan. Exchanging left and right in both does not change the score."""
+    # Simultaneous lines have no order in a notation: sort them by a key that ignores left and right.
+    planned, events = (sorted(n.lines, key=_place) for n in (plan, measured))
+    longest = max(plan.seconds, measured.seconds, *(x.end for x in (*planned, *events)), 0.1)
+    pairs = _matched(planned, events, longest)
     earlier = {i: [k for k in pairs if _before(planned[i], planned[k])] for i in pairs}
     rows = []
     for i, line in enumerate(planned):
         if (j := pairs.get(i)) is None:
             rows.append(Row(line, None, {}, 0.0, _weight(line)))
             continue
-        agrees = _compared(line, found[j])
-        # The share of the events before and after it that still are.
+        agrees = _compared(line, events[j])
+        # The share of the other events that are before or after it as planned.
         asked = [(k, i, k) for k in pairs if i in earlier[k]] + [(i, k, k) for k in earlier[i]]
         if asked:
             of = [_weight(planned[k]) for _, _, k in asked]
             kept = [
-                w for w, (a, b, _) in zip(of, asked, strict=True) if _middle(found[pairs[a]]) < _middle(found[pairs[b]])
+                w
+                for w, (a, b, _) in zip(of, asked, strict=True)
+                if _middle(events[pairs[a]]) < _middle(events[pairs[b]])
             ]
             agrees["order"] = math.fsum(kept) / math.fsum(of)
-        rows.append(Row(line, found[j], agrees, _score(agrees), _weight(line)))
+        rows.append(Row(line, events[j], agrees, _score(agrees), _weight(line)))
     matched = set(pairs.values())
-    rows += [Row(None, line, {}, 0.0, _EXTRA * _weight(line)) for j, line in enumerate(found) if j not in matched]
+    rows += [Row(None, line, {}, 0.0, _EXTRA * _weight(line)) for j, line in enumerate(events) if j not in matched]
     ends = {
         "seconds": _ratio(plan.seconds, measured.seconds),
         "start": float(plan.postures[0] == measured.postures[0]),
         "end": float(plan.postures[1] == measured.postures[1]),
     }
     total = [(row.weight, row.score) for row in rows] + [(_ENDS[name], value) for name, value in ends.items()]
-    # Rounded, so that no order of summation shows.
+    # Rounded, so that the order of summation does not matter.
     score = round(math.fsum(w * v for w, v in total) / math.fsum(w for w, _ in total), 9)
     return Agreement(score, tuple(rows), ends)
 
 
 def agreement_of(plan: Notation, joints: np.ndarray, fps: float = 20.0) -> Agreement:
-    """How well a motion, joints (T, 22, 3) in metres, keeps to a plan. One that cannot be measured does nothing."""
+    """How well a motion, joints (T, 22, 3) in metres, follows a plan. One that cannot be measured has no events."""
     try:
         return agreement(plan, measure(joints, fps))
     except MotionLLMError:  # under 5 frames, or not finite
         return agreement(plan, Notation(0.0, ("", "")))
 
 
-def _matched(planned: list[Line], found: list[Line], longest: float) -> dict[int, int]:
-    """The number of the line found for each planned one that has one: the assignment of greatest likeness in all."""
-    likeness = np.zeros((len(planned), len(found)))
+def _matched(planned: list[Line], events: list[Line], longest: float) -> dict[int, int]:
+    """{index of a planned line: index of its match}: the assignment with the greatest total likeness."""
+    likeness = np.zeros((len(planned), len(events)))
     for i, a in enumerate(planned):
-        for j, b in enumerate(found):
+        for j, b in enumerate(events):
             if a.verb == b.verb or (a.verb, b.verb) in _KIN:
                 agrees = _compared(a, b)
                 exact = _score(agrees)
-                # Linear in time, and a little bent: of events that are alike, those in order are then the nearest.
+                # Linear in time with a small convex term, so that similar events are matched in order.
                 apart = abs(_middle(a) - _middle(b)) / longest
                 agrees["time"] = 1 - 0.95 * apart - 0.05 * apart**2
                 likeness[i, j] = _weight(a) * (_score(agrees) + 1e-4 * exact)
@@ -164,33 +166,33 @@ def _matched(planned: list[Line], found: list[Line], longest: float) -> dict[int
     return {i: j for i, j in zip(rows.tolist(), columns.tolist(), strict=True) if likeness[i, j] > 0}
 
 
-def _compared(plan: Line, found: Line) -> dict[str, float]:
-    """What the plan asks of one line, in another of the same verb or one akin to it; without order."""
+def _compared(plan: Line, event: Line) -> dict[str, float]:
+    """Value 0 to 1 of each attribute that the plan has, for a line with the same or a similar verb; without order."""
     spec = VERBS[plan.verb]
-    agrees = {"verb": 1.0 if plan.verb == found.verb else 0.5}
+    agrees = {"verb": 1.0 if plan.verb == event.verb else 0.5}
     if plan.part:
-        sides = {plan.part.split(" ")[0], found.part.split(" ")[0]}
+        sides = {plan.part.split(" ")[0], event.part.split(" ")[0]}
         agrees["side"] = 1.0 if len(sides) == 1 else 0.5 if "both" in sides or "" in sides else 0.0
     if plan.way:
-        agrees["way"] = 1.0 if plan.way == found.way else 0.0 if found.way in spec.ways else 0.5
+        agrees["way"] = 1.0 if plan.way == event.way else 0.0 if event.way in spec.ways else 0.5
     if not spec.speed:
-        agrees["count"] = plan.count / (plan.count + 2 * abs(plan.count - found.count))
-    moved = abs(plan.start - found.start) + abs(plan.end - found.end)
+        agrees["count"] = plan.count / (plan.count + 2 * abs(plan.count - event.count))
+    moved = abs(plan.start - event.start) + abs(plan.end - event.end)
     agrees["time"] = 1 / (1 + moved / (1 + plan.end - plan.start))
-    size = found.size if VERBS[found.verb].size == spec.size else 0.0  # of one akin it may be another thing
+    size = event.size if VERBS[event.verb].size == spec.size else 0.0  # a similar verb may have another kind of size
     if spec.size == "m" and plan.size:
         agrees["size"] = _ratio(plan.size + 0.1, size + 0.1)
-    elif spec.size and (plan.size or spec.speed):  # a way without a curve is straight
+    elif spec.size and (plan.size or spec.speed):  # no curve means straight
         agrees["size"] = 90 / (90 + abs(plan.size - size))
     if plan.speed:
-        agrees["speed"] = _ratio(plan.speed, found.speed)
-    elif spec.usual:  # no word for the pace says that it is usual
-        agrees["speed"] = 1.0 if plan.pace == found.pace else 0.5 if "" in (plan.pace, found.pace) else 0.0
+        agrees["speed"] = _ratio(plan.speed, event.speed)
+    elif spec.usual:  # no word for the pace means usual
+        agrees["speed"] = 1.0 if plan.pace == event.pace else 0.5 if "" in (plan.pace, event.pace) else 0.0
     return agrees
 
 
 def _score(agrees: Mapping[str, float]) -> float:
-    """The mean by weight; all of it is halved where the verb is another."""
+    """The weighted mean; halved where the verb differs."""
     asked = [(WEIGHTS[name], 1.0 if name == "verb" else value) for name, value in agrees.items()]
     return agrees["verb"] * math.fsum(w * v for w, v in asked) / math.fsum(w for w, _ in asked)
 
@@ -204,7 +206,7 @@ def _middle(line: Line) -> float:
 
 
 def _shared(a: Line, b: Line) -> float:
-    """Seconds that two lines have in common; negative is how far they are apart."""
+    """Overlap of two lines in seconds; negative: the gap between them."""
     return min(a.end, b.end) - max(a.start, b.start)
 
 
@@ -236,8 +238,8 @@ def tally(agreements: Iterable[Agreement]) -> dict[str, dict[str, dict[str, floa
     """Which kinds of event fail: {"verbs": {verb: …}, "aspects": {aspect: …}}, each {"asked": times, "right": share}.
 
     A verb is right where its event is there with its side at its time (`Row.kept`), an aspect where it is as planned in
-    the event that was matched; a count is asked where one of the two is over 1, a speed where one of them has one or a
-    word for the pace, the ends of every clip.
+    the matched event. A count is asked where one of the two is over 1, a speed where one of them has one or a word for
+    the pace, the ends in every clip.
     """
     verbs: dict[str, list[bool]] = defaultdict(list)
     aspects: dict[str, list[bool]] = {name: [] for name in [*WEIGHTS, *_ENDS] if name != "verb"}
@@ -253,7 +255,7 @@ def tally(agreements: Iterable[Agreement]) -> dict[str, dict[str, dict[str, floa
             aspects[name].append(value >= (0.9 if name == "seconds" else 1.0))
     return {
         "verbs": {name: _share(verbs[name]) for name in sorted(verbs, key=lambda v: (-len(verbs[v]), v))},
-        "aspects": {name: _share(found) for name, found in aspects.items() if found},
+        "aspects": {name: _share(values) for name, values in aspects.items() if values},
     }
 
 

@@ -1,10 +1,10 @@
-"""Gait of a walk, from 22 joints: heel strikes, toe-offs, and what is counted between them. For research only.
+"""Gait of a walk, from 22 joints: heel strikes, toe-offs, and figures computed between them. For research only.
 
-Events are found by the coordinates of the feet relative to the pelvis along the way (Zeni, Richards and Higginson 2008,
-Gait & Posture 27: a heel strikes where it is farthest ahead of the pelvis, a toe leaves the floor where it is farthest
-behind it), with the ankle in the place of the heel marker, which 22 joints do not have. There a foot still moves, or
-moves already, as fast as the pelvis; so a strike is moved on, and a toe-off back, to where it has three quarters of
-that speed. Definitions are in `FIGURES`.
+Events are found from the coordinates of the feet relative to the pelvis along the direction of walking (Zeni, Richards
+and Higginson 2008, Gait & Posture 27: a heel strikes where it is farthest ahead of the pelvis, a toe leaves the floor
+where it is farthest behind it). The ankle replaces the heel marker, which 22 joints do not have. At these points a foot
+still moves, or already moves, as fast as the pelvis; so a strike is moved forward in time, and a toe-off back, to where
+the foot has three quarters of that speed. Definitions are in `FIGURES`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ NOT_A_DEVICE = "For research; not a medical device."
 RATE = 100.0  # frames per second that clips are interpolated to before events are looked for
 CUTOFF = 6.0  # Hz; the zero-lag low-pass filter usual for walking (Winter 2009)
 SLOWEST = 0.3  # m/s of the pelvis; slower is not walking
-SWING = 0.1  # m that a foot passes from behind the pelvis to before it, at least
-SHORTEST, LONGEST = 0.6, 2.5  # seconds of a stride
-SETTLED = 0.75  # of the walking speed: an ankle or toe slower than that is one of a foot on the floor
-REFINED = 0.08  # seconds after the peak within which a strike, before the trough a toe-off, is looked for
-STRAIGHT = 30.0  # degrees that the heading may change within a stride that is measured
+SWING = 0.1  # m; least distance that a foot passes from behind the pelvis to in front of it
+SHORTEST, LONGEST = 0.6, 2.5  # seconds; bounds of a stride
+SETTLED = 0.75  # share of the walking speed below which an ankle or toe belongs to a foot on the floor
+REFINED = 0.08  # seconds after the peak in which a strike is searched, and before the trough in which a toe-off is
+STRAIGHT = 30.0  # degrees; strides with a larger change of heading are not measured
 
 PELVIS, SPINE = 0, 9
 HIP, KNEE, ANKLE, TOE = (1, 2), (4, 5), (7, 8), (10, 11)
@@ -70,7 +70,7 @@ SPEEDS: dict[str, tuple[float, ...]] = {
     "male": (1.358, 1.433, 1.434, 1.433, 1.339, 1.262, 0.968),
     "female": (1.341, 1.337, 1.390, 1.313, 1.241, 1.132, 0.943),
 }
-SPREAD = 0.2  # m/s either way of these means that is called usual
+SPREAD = 0.2  # m/s; the usual range is these means ± this
 
 # What a report must say beside its figures.
 LIMITS = (
@@ -85,7 +85,7 @@ LIMITS = (
 class Stride:
     """One stride of one foot; times in seconds, lengths in metres, shares in percent.
 
-    values: those of FIGURES but cadence and speed. curves: (101,) degrees over the stride, for "hip", "knee", "ankle".
+    values: the FIGURES except cadence and speed. curves: (101,) degrees over the stride, for "hip", "knee", "ankle".
     """
 
     side: str
@@ -100,8 +100,8 @@ class Stride:
 class Gait:
     """Events and strides of a walk.
 
-    events: (seconds, side, "heel strike" or "toe-off") in order. left_out: strides found but not measured, for turning
-    or for an event missing within them.
+    events: (seconds, side, "heel strike" or "toe-off") in order. left_out: number of strides found but not measured,
+    because of a turn or a missing event.
     """
 
     events: tuple[tuple[float, str, str], ...]
@@ -112,7 +112,7 @@ class Gait:
         return [stride for stride in self.strides if side in (None, stride.side)]
 
     def mean(self, name: str, side: str | None = None) -> float:
-        """Mean of a figure over the strides of one side or of both; NaN where there is none."""
+        """Mean of a figure over the strides of one side or of both; NaN where there are none."""
         if name in ("cadence", "speed"):
             step, stride = self.mean("step_time", side), self.mean("stride_time", side)
             return 60 / step if name == "cadence" else self.mean("stride_length", side) / stride
@@ -179,7 +179,7 @@ def norms(age: float | None = None, sex: str | None = None) -> dict[str, tuple[f
 
 
 def gait(joints: np.ndarray, fps: float) -> Gait:
-    """What is measured on a walk. joints: (T, 22, 3) in metres, Y up.
+    """Gait of a walk. joints: (T, 22, 3) in metres, Y up.
 
     Raises MotionLLMError for other shapes, for less than a second, and where no stride of forward walking is found.
     """
@@ -234,7 +234,7 @@ def _plain(value: float) -> float | None:
 
 
 def _filtered(joints: np.ndarray, fps: float) -> np.ndarray:
-    """The clip at RATE frames per second, without what is faster than CUTOFF."""
+    """The clip at RATE frames per second, low-pass filtered at CUTOFF."""
     from scipy.interpolate import CubicSpline
     from scipy.signal import butter, sosfiltfilt
 
@@ -250,7 +250,7 @@ def _smooth(values: np.ndarray, seconds: float) -> np.ndarray:
 
 
 def _peaks(values: np.ndarray, where: np.ndarray) -> list[int]:
-    """Frames of the maxima that stand out by a step's length."""
+    """Frames of the maxima that stand out by at least SWING."""
     from scipy.signal import find_peaks
 
     peaks, _ = find_peaks(values, prominence=SWING, distance=round(SHORTEST / 2 * RATE))
@@ -258,14 +258,16 @@ def _peaks(values: np.ndarray, where: np.ndarray) -> list[int]:
 
 
 def _moved(frames: Sequence[int], slow: np.ndarray, step: int) -> list[int]:
-    """The frames, each moved on by `step` to the first one that is slow, within REFINED seconds; else as it was."""
+    """Each frame moved in direction `step` to the first one that is slow, within REFINED seconds; unchanged if there is
+    none.
+    """
     most = round(REFINED * RATE)
     near = [range(t, min(max(t + step * most, 0), len(slow) - 1), step) for t in frames]
     return [next((u for u in span if slow[u]), t) for t, span in zip(frames, near, strict=True)]
 
 
 def _angles(body: np.ndarray, way: np.ndarray) -> dict[str, np.ndarray]:
-    """(T, 2) degrees, left and right: hip flexed forward, knee flexed, ankle flexed upward are positive."""
+    """(T, 2) degrees, left and right: hip flexion, knee flexion and ankle dorsiflexion are positive."""
     thigh = body[:, KNEE] - body[:, HIP]
     shank = body[:, ANKLE] - body[:, KNEE]
     foot = body[:, TOE] - body[:, ANKLE]
@@ -293,7 +295,7 @@ def _stride(
     way: np.ndarray,
     angles: Mapping[str, np.ndarray],
 ) -> Stride:
-    """The figures between two heel strikes of one foot; all but `side` are frames."""
+    """The figures between two heel strikes of one foot; all arguments up to `last`, except `side`, are frames."""
     here, there = flat[:, ANKLE[side]], flat[:, ANKLE[1 - side]]
     whole = last - first
     line = here[last] - here[first]

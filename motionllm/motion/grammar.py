@@ -1,8 +1,8 @@
-"""Which text may follow within a notation: what a model is held to while it writes one.
+"""The grammar of notations, character by character: restricts a model while it writes one.
 
-A `Writing` is a notation written so far. It is fed text, character by character or more, and knows another `Writing`
-after each that can be gone on with, and None after what cannot. From every `Writing` the end can be reached, and every
-text that reaches it is one that `Notation.parse` reads. What may follow comes from the tables of `notation`.
+A `Writing` is a notation written so far. Appending text, one or more characters, gives another `Writing`, or None if no
+notation continues that way. From every `Writing` the end can be reached, and `Notation.parse` reads every text that
+reaches it. The grammar is built from the tables of `notation`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from functools import cache
 from motionllm.motion.notation import PACES, POSTURES, VERBS
 
 END = "\n\n"  # a blank line ends a notation
-ROOM = 3  # lines that any notation may have, besides one for each second
+ROOM = 3  # most lines of a notation, in addition to one per second
 _DIGIT, _FIRST = "0123456789", "123456789"
-# Numbers as the characters that may stand at each of their places; none begins with a zero that is left out, none is 0.
+# Numbers as the characters allowed at each position; no leading zeros, and never 0.
 _WHOLE = [[_FIRST], [_FIRST, _DIGIT], [_FIRST, _DIGIT, _DIGIT], [_FIRST, _DIGIT, _DIGIT, _DIGIT]]
 _TENTHS = [["0", ".", _FIRST], [_FIRST, ".", _DIGIT], [_FIRST, _DIGIT, ".", _DIGIT]]
 _COUNTS = [["23456789"], [_FIRST, _DIGIT], [_FIRST, _DIGIT, _DIGIT]]
 
 
 class _Place:
-    """A place in a line: the characters that may stand there, and the places that may come next."""
+    """A position in a line: the characters allowed there, and the positions that may come next."""
 
     __slots__ = ("chars", "then")
 
@@ -47,16 +47,17 @@ def _either(patterns: Iterable[Sequence[str]], then: _Places) -> _Places:
 
 @cache
 def _headings() -> _Places:
-    """What follows the clip's seconds."""
+    """The rest of the first line, after the clip's seconds."""
     to = _either([[*" to "]], _either([[*one] for one in POSTURES], frozenset([_OVER])))
     return _sequence(" s, ", _either([[*one] for one in POSTURES], to))
 
 
 @cache
 def _events(without: frozenset[tuple[str, str]] = frozenset()) -> _Places:
-    """What follows the seconds of an event: a verb with what its row of the table lets it have, each or none.
+    """The rest of an event's line, after its seconds: a verb with the optional attributes that its row of the table
+    allows.
 
-    without: verbs with their parts that are told of these very seconds already.
+    without: (verb, part) pairs that another line with the same seconds already has.
     """
     every: _Places = frozenset()
     for verb, may in VERBS.items():
@@ -76,13 +77,13 @@ def _events(without: frozenset[tuple[str, str]] = frozenset()) -> _Places:
             then |= _either(patterns, then)
         parts = _either([[" ", *part] for part in may.parts if (verb, part) not in without], then)
         then = parts if (verb, "") in without else then | parts
-        if then:  # else all that there is of this verb is told
+        if then:  # otherwise every part of this verb is used already
             every |= _sequence(" " + verb, then)
     return every
 
 
 def _told(text: str) -> tuple[str, str]:
-    """Verb and part of a line's words."""
+    """Verb and part in a line's words."""
     verb = next(one for one in sorted(VERBS, key=len, reverse=True) if f"{text} ".startswith(f"{one} "))
     return verb, next((one for one in VERBS[verb].parts if f"{text[len(verb) :]} ".startswith(f" {one} ")), "")
 
@@ -93,13 +94,13 @@ def _moved(places: _Places, char: str) -> _Places:
 
 
 def words() -> str:
-    """Every word that a notation can have."""
-    told = [word for verb, may in VERBS.items() for word in (verb, *may.parts, *may.ways)]
-    return " ".join(dict.fromkeys([*told, *POSTURES, *PACES, "s, to turning left right x m/s m"]))
+    """Every word that a notation can contain."""
+    names = [word for verb, may in VERBS.items() for word in (verb, *may.parts, *may.ways)]
+    return " ".join(dict.fromkeys([*names, *POSTURES, *PACES, "s, to turning left right x m/s m"]))
 
 
 def longest() -> tuple[int, int]:
-    """Characters of the longest first line and of the longest line of an event, for clips of under 100 s."""
+    """Characters of the longest first line and of the longest event line, for clips of under 100 s."""
     first, event = _longest(_headings()), _longest(_events())
     return len("60.0") + first + 1, len("59.9-60.0") + event + 1
 
@@ -111,15 +112,16 @@ def _longest(places: _Places) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """A notation written so far: its whole lines, and what there is of the one at hand.
+    """A notation written so far: its complete lines, and the state of the current one.
 
-    stage: what is being written, "seconds" of the clip, the "start" or the "finish" of an event, "words", "last" where
-    only the blank line may follow, or "ended". low, high: bounds of the number at hand, in tenths; number: its text so
-    far; places, words: where the words at hand are, and what they are. seconds: of the clip; begun, over: of the last
-    event, in tenths; told: verbs and parts of these very seconds. lines, most: events, and how many there may be.
+    stage: what is being written: "seconds" of the clip, "start" or "finish" of an event, "words", "last" where only the
+    blank line may follow, or "ended". low, high: bounds of the current number, in tenths; number: its text so far.
+    places, words: positions in the current words, and their text. seconds: of the clip; begun, over: start and end of
+    the last event, in tenths. told: (verb, part) pairs with these very seconds. lines, most: number of events, and its
+    limit.
 
-    It is stricter than `Notation.parse`, as what is measured is: lines are sorted by start and end, take some time, and
-    none tells again what one of the same seconds does.
+    Stricter than `Notation.parse`, because measured notations are: lines are sorted by start and end, have a duration,
+    and do not repeat one with the same seconds.
     """
 
     low: int
@@ -142,18 +144,18 @@ class Writing:
 
     @property
     def may_end(self) -> bool:
-        """Whether the blank line, or what it lacks, may follow."""
+        """Whether the blank line, or the rest of it, may follow."""
         return any((then := self.after(end)) is not None and then.ended for end in (END, "\n"))
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Equal for two of which the same may follow within this line."""
+        """Equal for two states in which the same text may follow within this line."""
         if self.stage == "words":
             return self.stage, self.places
         return self.stage, self.low, self.high, self.number, self.begun, self.over, self.told
 
     def after(self, text: str) -> Writing | None:
-        """This with `text` written after it; None where it may not be."""
+        """The state after appending `text`; None where it is not allowed."""
         state: Writing | None = self
         for char in text:
             state = state._next(char)  # type: ignore[union-attr]
@@ -162,7 +164,7 @@ class Writing:
         return state
 
     def forces(self, text: str) -> bool:
-        """Whether `text` must follow: at none of its places another character may stand."""
+        """Whether `text` must follow: no other character is allowed at any of its positions."""
         state = self
         for char in text:
             then = state._next(char)
@@ -172,7 +174,7 @@ class Writing:
         return True
 
     def _chars(self) -> set[str]:
-        """Characters that may follow, and perhaps some more."""
+        """A superset of the characters that may follow."""
         words = {char for place in self.places for char in place.chars} if self.stage == "words" else {*_DIGIT, *".- "}
         return words | {"\n"}
 
@@ -206,7 +208,7 @@ class Writing:
         return None
 
     def _line(self) -> Writing:
-        """This at the beginning of another line."""
+        """The state at the beginning of another line."""
         told = self.told | {_told(self.words)} if self.lines else self.told
         full = self.lines >= min(self.most, ROOM + self.seconds // 10)
         return replace(
@@ -221,17 +223,17 @@ class Writing:
 
 
 def begin(low: float = 0.2, high: float = 60.0, most: int = 100) -> Writing:
-    """A notation of which nothing is written, of a clip of `low` to `high` seconds to a tenth. most: of its lines."""
+    """The empty notation of a clip of `low` to `high` seconds, to a tenth. most: limit of its lines."""
     return Writing(round(low * 10), round(high * 10), most)
 
 
 def _begins(text: str, low: int, high: int) -> bool:
-    """Whether a number of `low` to `high` tenths can begin with this text, written with one decimal."""
+    """Whether a number of `low` to `high` tenths, written with one decimal, can begin with this text."""
     whole, dot, tenth = text.partition(".")
     if not whole or len(tenth) > 1 or "." in tenth or (len(whole) > 1 and whole[0] == "0"):
         return False
     value = int(whole) * 10
     if tenth:
         return low <= value + int(tenth) <= high
-    more = 1 if dot or not value else len(str(high))  # digits that may still come before the point, and one
+    more = 1 if dot or not value else len(str(high))  # digits that may still come before the point, plus one
     return any(value * 10**k <= high and (value + 10) * 10**k > low for k in range(more))

@@ -1,7 +1,7 @@
-"""What happens and when, for who listens in place of looking: cues of a notation, as WebVTT, SubRip or plain lines.
+"""What happens and when, for listeners: cues from a notation, as WebVTT, SubRip or plain lines.
 
-Cues follow one another and each lasts as long as it takes to hear it, where the motion allows. What is repeated slowly
-enough is counted along.
+Cues do not overlap, and each lasts as long as it takes to speak, where the motion allows. Slow repetitions are counted
+along.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 from motionllm.motion.notation import Line, Notation
 
-PACE = 18.0  # characters per second that a screen reader or a narrator speaks, and people read
-SHORTEST = 1.0  # seconds of a cue
-TOGETHER = 0.6  # seconds: events that begin within these are told in one cue
-COUNTED = 0.8  # seconds per repetition from which on it is counted along
+PACE = 18.0  # characters per second, for speech and for reading
+SHORTEST = 1.0  # seconds; least duration of a cue
+TOGETHER = 0.6  # seconds; events that begin within this time share a cue
+COUNTED = 0.8  # seconds; slower repetitions are counted along
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
 @dataclass(frozen=True)
 class Cue:
-    """From start to end (seconds), this is said."""
+    """Text spoken from start to end (seconds)."""
 
     start: float
     end: float
@@ -33,18 +33,18 @@ def narrate(notation: Notation) -> list[Cue]:
     whole = notation.sentence()
     if not notation.lines or whole.endswith("still"):
         return [Cue(0.0, notation.seconds, _sentence(whole))]
-    told = [entry for group in _groups(notation.lines) for entry in _told(group, notation)]
-    if told[0][0] <= TOGETHER:  # the posture and what is done from it in one sentence
-        told[0] = 0.0, f"A {start} person {told[0][1][0].lower()}{told[0][1][1:]}"
+    entries = [entry for group in _groups(notation.lines) for entry in _told(group, notation)]
+    if entries[0][0] <= TOGETHER:  # posture and first event in one sentence
+        entries[0] = 0.0, f"A {start} person {entries[0][1][0].lower()}{entries[0][1][1:]}"
     else:
-        told.insert(0, (0.0, f"A person is {start}."))
+        entries.insert(0, (0.0, f"A person is {start}."))
     if start != end:
-        told.append((max(line.end for line in notation.lines), f"Now {end}."))
-    return _spoken(told, notation.seconds)
+        entries.append((max(line.end for line in notation.lines), f"Now {end}."))
+    return _spoken(entries, notation.seconds)
 
 
 def _groups(lines: Sequence[Line]) -> list[list[Line]]:
-    """Lines that begin together."""
+    """Lines grouped by their start."""
     groups: list[list[Line]] = []
     for line in lines:
         if groups and line.start - groups[-1][0].start <= TOGETHER:
@@ -55,7 +55,7 @@ def _groups(lines: Sequence[Line]) -> list[list[Line]]:
 
 
 def _told(group: Sequence[Line], notation: Notation) -> list[tuple[float, str]]:
-    """(seconds, text) of what begins together; the repetitions of a line that is alone and slow are counted."""
+    """(seconds, text) of a group; the repetitions of a line that is alone and slow are counted."""
     first = group[0]
     part = Notation(notation.seconds, ("standing", "standing"), tuple(group))
     text = part.sentence().removeprefix("a person ")
@@ -70,10 +70,10 @@ def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _spoken(told: Sequence[tuple[float, str]], seconds: float) -> list[Cue]:
-    """Cues that follow one another: what there is no time to say alone is said with what comes before it."""
+def _spoken(entries: Sequence[tuple[float, str]], seconds: float) -> list[Cue]:
+    """Consecutive cues: an entry that has no time of its own is joined to the one before."""
     joined: list[tuple[float, str]] = []
-    for at, text in told:
+    for at, text in entries:
         if joined and at - joined[-1][0] < max(SHORTEST, len(joined[-1][1]) / PACE) and len(text.split()) > 1:
             joined[-1] = joined[-1][0], f"{joined[-1][1]} {text}"
         elif not joined or at > joined[-1][0]:
