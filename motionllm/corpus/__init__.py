@@ -1,9 +1,9 @@
-"""The built-in corpus: procedural motion of a 22-joint body with words that are exactly true of it.
+"""The built-in corpus: procedural motion of a 22-joint body with captions that are exactly true of it.
 
-It needs no download and no licence: every clip is computed from (seed, split, index) alone. Some 33
-actions, with side, direction, count and speed, alone, one after another, or hands busy while the legs
-walk. Captions are written in the manner of HumanML3D's annotators; questions have exact short answers.
-A tenth of the specifications (by hash) never occur in training: val and test consist of nothing else.
+It needs no download and no licence: every clip is computed from (seed, split, index) alone. Some 33 actions, with side,
+direction, count and speed, alone, one after another, or one of the arms during one of the legs. Captions follow the
+style of HumanML3D's annotators; questions have exact short answers. A tenth of the specifications (by hash) never occur
+in training: val and test consist only of these.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ __all__ = [
 ]
 
 SPLITS = ("train", "val", "test")
-_LONGEST_DRAWN = 8.6  # seconds
+_LONGEST_DRAWN = 8.6  # seconds; longest clip that `sample` draws
 
 
 def joints(spec: Spec, seed: int = 0) -> np.ndarray:
-    """The motion of a specification: (T, 22, 3) float32 metres, 20 fps, Y up, first heading +Z.
+    """The motion of a specification: (T, 22, 3) float32 metres, 20 fps, Y up, initially facing +Z.
 
-    The seed decides how: pace, reach, posture, which foot starts. T is 20 × spec.seconds where that is given.
-    Raises MotionLLMError where the corpus knows no such motion.
+    The seed decides the style: pace, reach, posture, which foot starts. T is 20 × spec.seconds where that is given.
+    Raises MotionLLMError where the corpus cannot produce the motion.
     """
     spec.validate()
     return body.joints(*choreograph(spec, seed))
@@ -86,20 +86,21 @@ def sample(index: int, seed: int = 0, split: str = "train") -> Sample:
 
 
 def heard_corpus(path: Path, n: int, seed: int = 0, split: str = "train") -> list[Sample]:
-    """n clips for captions without motion (JSON lines of {"id", "split", "captions"}), of which each that is understood
-    gets a motion that does what it says, in turn and each time another. Raises MotionLLMError where none is understood.
+    """n clips for captions without motion (JSON lines of {"id", "split", "captions"}): each caption that is understood
+    gets a motion that does what it says, in turn and a different one each time. Raises MotionLLMError where none is
+    understood.
     """
-    said = heard(path, split)
-    if not said:
+    captions = heard(path, split)
+    if not captions:
         raise MotionLLMError(f"{path}: no caption of the {split} split names actions that the built-in corpus knows.")
-    made: list[Sample] = []
+    samples: list[Sample] = []
     order: list[int] = []
     for index in range(n):
         rng = np.random.default_rng([seed, 4 + SPLITS.index(split), index])
-        lap, place = divmod(index, len(said))
+        lap, place = divmod(index, len(captions))
         if not place:
-            order = np.random.default_rng([seed, 9, lap]).permutation(len(said)).tolist()
-        name, caption = said[order[place]]
+            order = np.random.default_rng([seed, 9, lap]).permutation(len(captions)).tolist()
+        name, caption = captions[order[place]]
         clip = int(rng.integers(2**31))
         for _ in range(20):
             spec = spec_of(caption, rng)
@@ -110,7 +111,7 @@ def heard_corpus(path: Path, n: int, seed: int = 0, split: str = "train") -> lis
         else:
             continue
         spec = replace(spec, seconds=frames / body.FPS)
-        made.append(
+        samples.append(
             Sample(
                 f"{name}-{index:06d}",
                 partial(_features, spec, clip),
@@ -119,7 +120,7 @@ def heard_corpus(path: Path, n: int, seed: int = 0, split: str = "train") -> lis
                 {"spec": spec.json(), "seed": clip},
             )
         )
-    return made
+    return samples
 
 
 def corpus(n: int, seed: int = 0, split: str = "train") -> list[Sample]:

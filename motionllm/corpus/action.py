@@ -1,6 +1,6 @@
-"""What an action of the built-in corpus is: one record, read by all that draws, moves, words, reads and measures it.
+"""The definition of an action of the built-in corpus: one record, used to draw, move, word, read and measure it.
 
-A new action is a function that moves an `Actor` and an `Action` beside it, in one file of `actions/`.
+A new action is a function that moves an `Actor` and an `Action` next to it, in a file of `actions/`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SPEEDS = ("slowly", "quickly")
 
 @dataclass(frozen=True)
 class Part:
-    """One action of a clip. "" and 0 mean: not asked for, nothing said about it."""
+    """One action of a clip. "" and 0 mean that the attribute is not specified."""
 
     action: str
     side: str = ""
@@ -28,54 +28,56 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Action:
-    """All that is particular to an action."""
+    """Everything specific to an action."""
 
     name: str
-    # move(actor, part) writes it into the actor's score, from the actor's present time on; an action of the upper body
-    # also takes until=seconds, the time until which it goes on.
+    # move(actor, part) writes it into the actor's score, from the actor's current time on; an action of the upper body
+    # also takes until=seconds, the time at which it ends.
     move: Callable[..., None]
-    begin: Callable[..., None] | None = None  # begin(actor): its posture, where a clip begins with it
+    begin: Callable[..., None] | None = None  # begin(actor): sets the posture where a clip begins with it
 
-    # What a part may ask for; nothing: it has none.
+    # Values that a part may have; empty: it has no such attribute.
     side: tuple[str, ...] = ()
     direction: tuple[str, ...] = ()
     count: tuple[int, ...] = ()
     speed: tuple[str, ...] = ()
 
-    # How it is drawn. The order of the actions, and these, fix what a seed draws.
+    # How it is drawn. These, and the order of the actions, determine what a seed draws.
     weight: float = 1.0
-    carries: bool = False  # walking, and what else leaves the arms free for another action
-    upper: int = 0  # of arms or head alone: can be done on the way, and is drawn then in this order; 0: no
+    carries: bool = False  # leaves the arms free for another action, like walking
+    upper: int = 0  # above 0: only arms or head, so it can be combined with walking, drawn in this order
     repeats: bool = False  # may follow itself, with another side or direction
     last: bool = False  # nothing follows it
-    then: tuple[str, ...] = ()  # the only actions that may follow, beside standing up
+    then: tuple[str, ...] = ()  # the only actions that may follow, besides standing up
 
     # Captions: [verb], {their}, {side}, {way}, {noun}, {n} for "twice", {slow} for an adverb. The keys are directions,
     # or "both"; "" for all others. right goes as left, counterclockwise as clockwise, backward as forward.
     phrases: Mapping[str, tuple[str, ...]]
-    noun: tuple[str, str] = ("", "")  # of {noun}: the bare word, and what is said without a count
-    synonyms: Mapping[str, tuple[str, ...]] | None = None  # of its verb, by speed
+    noun: tuple[str, str] = ("", "")  # values of {noun}: the bare word, and the one used without a count
+    synonyms: Mapping[str, tuple[str, ...]] | None = None  # {speed: synonyms of its verb}
     # Questions and answers.
     answer: str  # the short answer that names it
     asked: tuple[str, str]  # what the person does (infinitive), and what the person is doing (gerund)
-    limb: str = ""  # whose side is asked; "": hand or arm
-    ask_side: tuple[str, ...] = ()  # in the place of the common questions; {limb}
+    limb: str = ""  # limb named in questions about the side; "": hand or arm
+    ask_side: tuple[str, ...] = ()  # instead of the common questions; {limb}
     ask_count: tuple[str, ...] = ()
     ask_direction: tuple[str, ...] = ()
-    ask_whether: str = ""  # whether it is done with one {side}
-    alike: tuple[str, ...] = ()  # kinds: of an action that shares one, "no" would be arguable, so it is not asked
-    travels: bool | None = None  # leaves its place; None: that is arguable
+    ask_whether: str = ""  # text that asks whether it is done with a {side}
+    alike: tuple[str, ...] = ()  # groups; "no" would be arguable for an action of the same group, so it is not asked
+    travels: bool | None = None  # whether the body leaves its place; None: arguable
 
-    # Reading: the regular expressions of free text that names it (`patterns`). What matched is taken out of the text,
-    # so that "turns around" is not read as "turns": lower numbers are looked for first.
+    # Reading: regular expressions for free text that names it (`patterns`), searched in the order of `reading`. Matches
+    # are removed from the text, so that "turns around" is not also read as "turns".
     patterns: tuple[str, ...]
     reading: int = 0
-    broader: tuple[str, ...] = ()  # actions whose words name it too: to turn around is to turn
-    shown: tuple[str, ...] = ()  # verbs of the notation: the first is its own, the others may be how it was measured
+    broader: tuple[str, ...] = ()  # actions whose words also name it: "turn" for turning around
+    shown: tuple[str, ...] = ()  # verbs of the notation: its own, then others that it may be measured as
 
-    # Measuring: the events of `facts` that are evidence of it, which of them count, and what they say (`evidence`).
+    # Measuring: the events of `facts` that may show it, which of them count, and how often and how fast (`evidence`).
     events: tuple[str, ...] = ()
     evidence: Callable[[list[Event], Facts], list[Event]] = whatever
     times: Callable[[Part, list[Event]], int] = repetitions
     speed_of: Callable[[list[Event]], float] = peak_speed
-    usual: tuple[float, float] | None = None  # slow up to the first, quick from the second; between the corpus' medians
+    usual: tuple[float, float] | None = (
+        None  # slow up to the first, quick from the second; chosen between the corpus' medians
+    )

@@ -1,4 +1,4 @@
-"""A body with its own habits, and what actions have in common: gaits along a path, leaps, how long things last."""
+"""A body with its own habits, and what actions share: gaits along a path, leaps, durations."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from motionllm.corpus.body import SIGN, Score
 
 GRAVITY = 9.81  # m/s²
 DEG = np.pi / 180
-Way = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]  # share of it (n,) → x, z in metres, yaw
+Way = Callable[
+    [np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]
+]  # share of the path (n,) → x, z in metres, yaw in radians
 
 
 class Actor:
-    """A body of its own habits, at a time and a place, in a score."""
+    """A body with its own habits, at a time and a place in a score."""
 
     def __init__(self, rng: np.random.Generator, short: bool) -> None:
         self.rng, self.short = rng, short
         self.score = Score()
         self.now = float(rng.uniform(0.05, 0.3))
         self.x = self.z = self.yaw = 0.0
-        self.tempo = rng.uniform(0.9, 1.12)  # longer or shorter than the average person
-        self.size = rng.uniform(0.9, 1.12)  # larger or smaller movements
-        self.width = rng.uniform(0.075, 0.115)  # of the stance, from the middle
+        self.tempo = rng.uniform(0.9, 1.12)  # factor on durations, 1 is average
+        self.size = rng.uniform(0.9, 1.12)  # factor on the extent of movements
+        self.width = rng.uniform(0.075, 0.115)  # metres from the middle to either foot
         self.toe_out = rng.uniform(2, 12) * DEG
         self.first = int(rng.integers(2))  # the foot that starts
         self.posture = rng.uniform(-3, 6) * DEG
@@ -51,20 +53,20 @@ class Actor:
         return float(self.rng.uniform(low, high))
 
     def pace(self, part: Part) -> float:
-        """How much longer than normal things take."""
+        """Factor on the duration of a part."""
         return self.tempo * {"slowly": 1.8, "": 1.0, "quickly": 0.6}[part.speed]
 
     def place(
         self, side: int, x: float | None = None, z: float | None = None, yaw: float | None = None
     ) -> tuple[float, float, float]:
-        """Where a foot stands under the body: x, z, direction."""
+        """Position (x, z) and direction of a foot under the body."""
         x, z = self.x if x is None else x, self.z if z is None else z
         yaw = self.yaw if yaw is None else yaw
         out = SIGN[side] * self.width
         return x + out * np.cos(yaw), z - out * np.sin(yaw), yaw + SIGN[side] * self.toe_out
 
     def ahead(self, forward: float, left: float = 0.0) -> tuple[float, float]:
-        """The floor point that lies so far ahead and to the left of the body."""
+        """The floor point that many metres ahead and to the left of the body."""
         c, s = np.cos(self.yaw), np.sin(self.yaw)
         return self.x + forward * s + left * c, self.z + forward * c - left * s
 
@@ -72,7 +74,7 @@ class Actor:
         self.score.move(start, stop, **values)
 
     def arm(self, side: int, start: float, stop: float, **pose: float) -> None:
-        """An arm to a pose; it leaves the gait's swing for it."""
+        """Move an arm to a pose, suspending its gait swing."""
         self.move(start, stop, **{f"{c}{side}": v for c, v in pose.items()}, **{f"free{side}": 0.0})
 
     def rest_arm(self, side: int, start: float, stop: float) -> None:
@@ -112,12 +114,12 @@ class Actor:
 
 
 def _profile(u: np.ndarray, duration: float, ramp: float) -> np.ndarray:
-    """Share of the way gone at times u in [0, duration]: smooth start, even speed, smooth stop."""
+    """Share of the way covered at times u in [0, duration]: smooth start, constant speed, smooth stop."""
     ramp = min(ramp, duration / 2)
     up = np.clip(u / ramp, 0, 1)
     down = np.clip((duration - u) / ramp, 0, 1)
 
-    def area(a: np.ndarray) -> np.ndarray:  # of the smoothstep 3a² − 2a³
+    def area(a: np.ndarray) -> np.ndarray:  # integral of the smoothstep 3a² − 2a³
         return a**3 - a**4 / 2
 
     gone = np.minimum(u, duration - ramp) - np.minimum(u, ramp) + ramp * area(up) + ramp * (0.5 - area(down))
@@ -141,9 +143,9 @@ def gait(
 ) -> None:
     """Walk, run or shuffle along a path for some seconds, and stop with the feet together.
 
-    path: share of the way (N,) -> x, z, heading, (N,) each. step: seconds from one foot's lift to the
-    other's; swing: seconds a foot is in the air (longer than `step`: a run). A foot lands where the
-    pelvis will be once `ahead` of its stance is over, which is what keeps any path in balance.
+    path: share of the way (N,) -> x, z, heading, (N,) each. step: seconds between the lift of one foot and that of the
+    other. swing: seconds that a foot is in the air (longer than `step`: a run). A foot lands where the pelvis will be
+    when `ahead` of its stance is over, which keeps the body balanced on any path.
     """
     start, first = a.now, a.first
     count = max(2, round((duration - swing) / step) + 1)
@@ -198,7 +200,7 @@ def straight(a: Actor, forward: float, left: float = 0.0, turn: float = 0.0) -> 
 
 
 def arc(a: Actor, length: float, turn: float) -> Way:
-    """A path of constant curvature: positive `turn` (radians) to the left."""
+    """A path of constant curvature; positive `turn` (radians) is to the left."""
     x0, z0, yaw0, r = a.x, a.z, a.yaw, length / turn
 
     def path(u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -209,7 +211,7 @@ def arc(a: Actor, length: float, turn: float) -> Way:
 
 
 def lasting(a: Actor, part: Part, low: float, high: float) -> float:
-    """How long something lasts that could last for ever."""
+    """Duration of an action that has no natural end, between low and high seconds."""
     return a.between(low, high) * (0.72 if a.short else 1.0) * (1.15 if part.speed == "slowly" else 1.0)
 
 
@@ -226,7 +228,7 @@ def leap(
     pitch: float = 0.45,
     push: float = 0.17,
 ) -> float:
-    """Crouch, take off, fly (a parabola), land on the given feet; returns the time of landing."""
+    """Crouch, take off, fly (a parabola), land on the given feet. Returns the time of landing."""
     flight = 2 * np.sqrt(2 * height / GRAVITY)
     up = t + dip * pace
     leave = up + push

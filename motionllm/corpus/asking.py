@@ -1,4 +1,4 @@
-"""Questions about a specification, and their answers, exact and short."""
+"""Questions about a specification, with exact short answers."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ _DURATION = (
 
 
 def _filled(rng: np.random.Generator, texts: tuple[str, ...], action: str, limb: str = "") -> str:
-    """One of the texts, with what the person does, or is doing, in its place."""
+    """One of the texts, with the action filled in as infinitive or gerund."""
     do, doing = ACTIONS[action].asked
     return choice(rng, texts).format(do=do, doing=doing, limb=limb)
 
@@ -136,7 +136,7 @@ def _yes_no(spec: Spec, rng: np.random.Generator) -> Question:
 
 
 def _about_actions(spec: Spec, rng: np.random.Generator) -> list[Question]:
-    """What is done: the one action, those at once, or the first and the last."""
+    """Questions about what is done: the only action, the simultaneous ones, or the first and the last."""
     first, last = spec.parts[0].action, spec.parts[-1].action
     names = {name: ACTIONS[name].answer for name in (first, last)}
     if not spec.relation:
@@ -158,7 +158,7 @@ def _about_actions(spec: Spec, rng: np.random.Generator) -> list[Question]:
 
 
 def questions(spec: Spec, rng: np.random.Generator) -> list[Question]:
-    """Four to eight questions with exact short answers, of the kinds the specification allows."""
+    """Four to eight questions with exact short answers, of the kinds that the specification allows."""
     result = _about_actions(spec, rng)
     asked: list[Question] = []
     for k, part in enumerate(spec.parts):

@@ -1,10 +1,9 @@
 """A kinematic body of 22 joints: keyed channels in, joint positions out.
 
-A `Score` holds keys (second, value) of named scalar channels; between two keys a
-channel follows the minimum-jerk polynomial (Flash and Hogan 1985), or a straight line
-where the keys are dense samples of a path. Legs and arms are solved by two-bone
-inverse kinematics, so bones keep their length, and a planted foot keeps its place to
-the last digit: where a leg would be too short the pelvis comes down, the foot stays.
+A `Score` holds keys (second, value) of named scalar channels. Between two keys a channel follows the minimum-jerk
+polynomial (Flash and Hogan 1985), or a straight line where the keys are dense samples of a path. Legs and arms are
+solved by two-bone inverse kinematics, so bones keep their length, and a planted foot stays exactly in place: where a
+leg would be too short, the pelvis is lowered.
 
 Channels, for a side s of 0 (left) and 1 (right), metres and radians:
   x z y yaw pitch roll   pelvis: floor position, height above standing, heading (+ = left), lean
@@ -46,7 +45,7 @@ THIGH, SHIN, FOOT = (tuple(float(LENGTH[leg[i]]) for leg in _LEGS) for i in (1, 
 UPPER, FORE = (tuple(float(LENGTH[arm[i]]) for arm in _ARMS) for i in (2, 3))
 ANKLE = tuple(-float(_UNIT["foot"][1]) * f for f in FOOT)  # height of the ankle over a toe on the floor
 HIP = tuple(-float(_UNIT["hip"][1]) * float(LENGTH[leg[0]]) for leg in _LEGS)
-REACH = 0.9985  # of the leg's length: a knee is never locked
+REACH = 0.9985  # share of the leg's length, so that a knee is never locked
 STAND = min(ANKLE[s] + HIP[s] + 0.996 * (THIGH[s] + SHIN[s]) for s in (0, 1))
 SHOULDER = tuple(
     float(_UNIT["collar"][0] * LENGTH[arm[0]] + _UNIT["shoulder"][0] * LENGTH[arm[1]]) for arm in _ARMS
@@ -54,7 +53,7 @@ SHOULDER = tuple(
 
 
 def aim(side: int, out: float, up: float, forward: float) -> dict[str, float]:
-    """Arm channels that put the hand at a place in the chest's frame, metres from the shoulder."""
+    """Arm channels that put the hand at a position in the chest's frame, metres from the shoulder."""
     r = float(np.sqrt(out * out + up * up + forward * forward))
     return {
         "ab": float(np.arcsin(np.clip(out / r, -1, 1))),
@@ -64,7 +63,7 @@ def aim(side: int, out: float, up: float, forward: float) -> dict[str, float]:
 
 
 class Score:
-    """Keys of all channels, and when the feet swing. Times are seconds from the clip's start."""
+    """Keys of all channels, and the swings of the feet. Times are seconds from the clip's start."""
 
     def __init__(self) -> None:
         self.keys: dict[str, list[tuple[float, float, bool]]] = {}
@@ -73,17 +72,17 @@ class Score:
         self.end = 0.0
 
     def last(self, channel: str) -> float:
-        """The value a channel was last told to take (0 where it was told nothing)."""
+        """The last value that a channel was given (0 if none)."""
         keys = self.keys.get(channel)
         return keys[-1][1] if keys else 0.0
 
     def set(self, **values: float) -> None:
-        """Values at second 0."""
+        """Set values at second 0."""
         for channel, value in values.items():
             self.keys[channel] = [(0.0, float(value), False)]
 
     def move(self, start: float, stop: float, **values: float) -> None:
-        """Take channels from where they are to new values between two times."""
+        """Move channels from their current to new values between two times."""
         for channel, value in values.items():
             keys = self.keys.setdefault(channel, [(0.0, 0.0, False)])
             start_ = max(start, keys[-1][0])
@@ -101,14 +100,14 @@ class Score:
         self.end = max(self.end, float(times[-1]))
 
     def warp(self, seconds: float) -> None:
-        """Stretch or squeeze everything so that the clip lasts `seconds`."""
+        """Stretch or compress everything so that the clip lasts `seconds`."""
         k = seconds / self.end
         self.keys = {c: [(t * k, v, d) for t, v, d in keys] for c, keys in self.keys.items()}
         self.swings = tuple([(a * k, b * k) for a, b in swings] for swings in self.swings)  # type: ignore[assignment]
         self.end = seconds
 
     def sample(self, times: np.ndarray) -> dict[str, np.ndarray]:
-        """Every channel at the given times, (T,) each."""
+        """Every channel at these times, (T,) each."""
         out = {}
         for channel, keys in self.keys.items():
             t, v, dense = (np.array(column) for column in zip(*keys, strict=True))
@@ -153,14 +152,14 @@ def _two_bones(root: np.ndarray, tip: np.ndarray, pole: np.ndarray, a: float, b:
 
 
 def _lower_envelope(values: np.ndarray, width: int = 2) -> np.ndarray:
-    """A smooth curve nowhere above (T,) values: running minimum, then running mean of the same width."""
+    """A smooth curve nowhere above the (T,) values: running minimum, then running mean of the same width."""
     pad = np.pad(values, 2 * width, mode="edge")
     low = np.lib.stride_tricks.sliding_window_view(pad, 2 * width + 1).min(1)
     return np.lib.stride_tricks.sliding_window_view(low, 2 * width + 1).mean(1)
 
 
 def planted(score: Score, frames: int) -> np.ndarray:
-    """(T, 2) bool: the left and the right foot stand still."""
+    """(T, 2) bool: whether the left and the right foot stand still."""
     t = np.arange(frames) / FPS
     out = np.ones((frames, 2), bool)
     for s in (0, 1):
@@ -197,15 +196,15 @@ def joints(score: Score, frames: int) -> np.ndarray:
         flat = _UNIT["foot"] * FOOT[s] * (SIGN[s], 1, 1)
         vector = _turn(turn @ rotation("x", fp), flat)
         base = np.stack([get(f"fx{s}"), ANKLE[s] + get(f"fy{s}"), get(f"fz{s}")], 1)
-        # Toes down turns the foot about its toe, toes up about its ankle: either way the floor is kept.
+        # Toes down rotates the foot about its toe, toes up about its ankle, so that it never goes through the floor.
         base += np.where(fp[:, None] > 0, _turn(turn, flat) - vector, 0.0)
         h = _turn(hips, _UNIT["hip"] * LENGTH[_LEGS[s][0]] * (SIGN[s], 1, 1))
         flat_distance = np.linalg.norm((base - pelvis - h)[:, [0, 2]], axis=1)
         most = np.sqrt(np.maximum((REACH * (THIGH[s] + SHIN[s])) ** 2 - flat_distance**2, 0.01))
         limit = base[:, 1] + most - h[:, 1] - pelvis[:, 1]
         room = np.minimum(room, np.where(stands[:, s], limit, np.inf))
-        for found, values in ((ankle, base), (toe_vector, vector), (hip, h), (forward, turn[:, :, 2])):
-            found.append(values)
+        for target, values in ((ankle, base), (toe_vector, vector), (hip, h), (forward, turn[:, :, 2])):
+            target.append(values)
     pelvis[:, 1] += _lower_envelope(np.minimum(room, 0.0))
 
     out[:, 0] = pelvis

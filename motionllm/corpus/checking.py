@@ -1,4 +1,4 @@
-"""Does a motion do what a specification asks? Measured with `motionllm.motion.facts`, on any motion."""
+"""Whether a motion does what a specification asks, measured with `motionllm.motion.facts`, on any motion."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from motionllm.motion.facts import Event, Facts, facts
 def _goes(part: Part, e: Event) -> bool:
     """Whether an event has a part's direction."""
     if e.name in ("walk", "run", "crouch walk"):
-        # A curve is a turn on the way; a circle nearly a whole one.
+        # A curve is a turn while walking, a circle nearly a whole turn.
         if part.direction in ("left", "right"):
             return e.direction != "backward" and 45 < (e.size if part.direction == "left" else -e.size) < 220
         if part.direction in ("clockwise", "counterclockwise"):
@@ -23,11 +23,11 @@ def _goes(part: Part, e: Event) -> bool:
 
 
 def check(spec: Spec, joints: np.ndarray, measured: Facts | None = None) -> dict[str, bool]:
-    """What a specification asks, measured on (T, 22, 3) joints of 20 fps.
+    """What a specification asks for, measured on (T, 22, 3) joints, metres, at 20 fps.
 
-    "action": every part's action is there; and "side", "direction", "count", "speed" where a part asks for
-    them, true if every such part has them; "order" for two parts: one starts before the other ("then") or
-    they share time ("while"). What an action is, `motionllm.motion.facts` says rule by rule.
+    "action": every part's action occurs; and "side", "direction", "count", "speed" where a part specifies them, true if
+    every such part has them; "order" for two parts: one starts before the other ("then") or they share time ("while").
+    Actions are defined rule by rule in `motionllm.motion.facts`.
     """
     f = measured or facts(joints)
     result = {"action": True}
@@ -38,7 +38,7 @@ def check(spec: Spec, joints: np.ndarray, measured: Facts | None = None) -> dict
         result["action"] &= bool(events)
         if part.side:
             right = [e for e in events if e.side == part.side]
-            # The other side's events belong to the other part, if that asks for the same action.
+            # If the other part asks for the same action, the other side's events belong to it.
             others = any(p is not part and p.action == part.action for p in spec.parts)
             result["side"] = result.get("side", True) and bool(right) and (others or 2 * len(right) > len(events))
             events = right or events

@@ -1,4 +1,4 @@
-"""The choreography of a clip: its actions written into a score, one after another or at once."""
+"""The choreography of a clip: its actions written into a score, one after another or simultaneously."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from motionllm.corpus.actor import Actor
 from motionllm.corpus.body import FPS, Score
 from motionllm.corpus.spec import Spec
 
-LONGEST_FRAMES = 196  # the longest clip of the field
+LONGEST_FRAMES = 196  # frames; HumanML3D's longest clip
 
 
 def choreograph(spec: Spec, seed: int) -> tuple[Score, int]:
-    """The score of a specification and its length in frames."""
+    """The score of a specification, and its length in frames."""
     rng = np.random.default_rng([seed, 7])
     a = Actor(rng, short=len(spec.parts) == 2 and spec.relation == "then")
     if begin := ACTIONS[spec.parts[0].action].begin:
@@ -40,7 +40,7 @@ def choreograph(spec: Spec, seed: int) -> tuple[Score, int]:
 
 
 def _sway(score: Score, rng: np.random.Generator) -> None:
-    """Nobody stands like a statue: a slow drift of a few millimetres and degrees."""
+    """A slow drift of a few millimetres and degrees, as nobody stands perfectly still."""
     score.idle = [
         (channel, size * rng.uniform(0.5, 1.3), rng.uniform(0.15, 0.5), rng.uniform(0, 2 * np.pi))
         for channel, size in (

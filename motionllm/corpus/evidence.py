@@ -1,4 +1,4 @@
-"""Which events of `motionllm.motion.facts` are evidence of an action, how often and how fast it is done by them."""
+"""Which events of `motionllm.motion.facts` show an action, and how often and how fast they do it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from motionllm.motion.facts import Event, Facts
 if TYPE_CHECKING:
     from motionllm.corpus.action import Part
 
-BENT_DOWN = 0.78  # share of standing: a pelvis that stays above it is over straight legs
+BENT_DOWN = 0.78  # share of the standing height; the legs are straight if the pelvis stays above it
 
 
 def whatever(events: list[Event], f: Facts) -> list[Event]:
-    """All of them."""
+    """All events."""
     return events
 
 
@@ -34,19 +34,19 @@ def with_bent_legs(events: list[Event], f: Facts) -> list[Event]:
 
 
 def single_steps(events: list[Event], f: Facts) -> list[Event]:
-    """Steps forward and backward that are part of nothing else: of no curve and no walk of over five steps."""
+    """Steps forward and backward that belong to no curve and no walk of over five steps."""
     walks = [e for e in f.of("walk") if abs(e.size) > 45 or (_along(e) and _steps_in(e, f) > 5)]
     return [e for e in _apart(events, walks, f) if _along(e)]
 
 
 def single_side_steps(events: list[Event], f: Facts) -> list[Event]:
-    """Steps to the side that are part of nothing else: of no curve, and no walk forward or backward."""
+    """Steps to the side that belong to no curve, and no walk forward or backward."""
     walks = [e for e in f.of("walk") if abs(e.size) > 45 or _along(e)]
     return [e for e in _apart(events, walks, f) if e.direction in ("left", "right")]
 
 
 def walks(events: list[Event], f: Facts) -> list[Event]:
-    """Walks of three steps, or over 1.2 m; to the side only where they curve."""
+    """Walks of three steps, or over 1.2 m; sideways only where they curve."""
     long = [e for e in events if _steps_in(e, f) >= 3 or abs(e.speed) * (e.end - e.start) > 1.2]
     return [e for e in long if _along(e) or abs(e.size) >= 45]
 
@@ -57,17 +57,17 @@ def nothing_else(events: list[Event], f: Facts) -> list[Event]:
 
 
 def on_both_feet(events: list[Event], f: Facts) -> list[Event]:
-    """Not what the arms do to keep the balance."""
+    """Events outside standing on one leg and hopping, during which the arms keep the balance."""
     return _outside(events, f.of("leg raised", "hop"), 0.5)
 
 
 def upright(events: list[Event], f: Facts) -> list[Event]:
-    """Hands on the lap, or held low in a crouch, are as near to the hips."""
+    """Events outside sitting, kneeling, crouching and running, during which the hands are near the hips anyway."""
     return _outside(events, f.of("sit", "seated", "stand up", "crouch walk", "kneel", "run"), 0.3)
 
 
 def of_both_sides(events: list[Event], f: Facts) -> list[Event]:
-    """A left and a right event at the same time become one of both sides."""
+    """Merge a left and a right event at the same time into one of both sides."""
     left, right = ([e for e in events if e.side == side] for side in ("left", "right"))
     result: list[Event] = []
     for e in left:
@@ -86,17 +86,17 @@ def repetitions(part: Part, events: list[Event]) -> int:
 
 
 def of_the_leading_foot(part: Part, events: list[Event]) -> int:
-    """Side steps: the other foot only follows."""
+    """Number of side steps, counting only the leading foot."""
     return sum(e.side == part.direction for e in events)
 
 
 def peak_speed(events: list[Event]) -> float:
-    """Median of the events' speeds: m/s, of turns degrees per second."""
+    """Median of the events' speeds: m/s, for turns degrees per second."""
     return float(np.median([e.speed for e in events]))
 
 
 def walking_speed(events: list[Event]) -> float:
-    """m/s; people go backward and round in circles more slowly than ahead."""
+    """m/s; people walk backward and in circles more slowly than forward."""
     usual = [0.62 if e.direction == "backward" else 0.85 if abs(e.size) > 220 else 1.0 for e in events]
     return float(np.median([e.speed / share for e, share in zip(events, usual, strict=True)]))
 
@@ -127,7 +127,7 @@ def _steps_in(e: Event, f: Facts) -> int:
 
 
 def _outside(events: list[Event], others: list[Event], most: float) -> list[Event]:
-    """The events that share no more than `most` of their time with any of the others."""
+    """The events that share at most `most` of their time with any of the others."""
     return [e for e in events if not any(shared(e, other) > most for other in others)]
 
 

@@ -1,7 +1,7 @@
-"""Corpus motions for what people say: captions without motion, read for the actions of the corpus.
+"""Corpus motions for people's captions: captions without motion are parsed for the corpus' actions.
 
-A caption counts where every word of it is understood: it is then a sentence that someone wrote, with a motion that does
-it. What it leaves open (a side, a direction, how often) is drawn.
+A caption is used if every word of it is understood: it is then a sentence that someone wrote, with a motion that does
+it. What it leaves open (a side, a direction, a count) is drawn.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from motionllm.corpus.words import NUMBERS, captions
 from motionllm.errors import MotionLLMError
 from motionllm.files import read_jsonl
 
-# Beside the words that the corpus itself uses, those that change nothing about which motion is meant.
+# Words besides the corpus' own that do not change which motion is meant.
 _HARMLESS = frozenset(
     (
         "very",
@@ -104,7 +104,7 @@ _HARMLESS = frozenset(
         "air",
     )
 )
-# Verbs that would have been read as part of an action, and stand alone.
+# Verbs that are normally read as part of an action, but here stand alone.
 _LEFT_OVER = re.compile(r"\b(?:bend|bent|lift|lean|reach|mov|swing|go|com|hold|plac|put)(?:s|es|e|ing)?\b")
 _WAY = re.compile(r"\b(?:left|right|forwards?|foward|backwards?|back|ahead)\b")
 _AGAINST = re.compile(r"\b(?:not|without|if|or|circles?|curved?|semi\w*|back and forth|again|several|few|multiple)\b")
@@ -115,7 +115,7 @@ _TOGETHER = re.compile(r"\bwhile\b|\bat the same time\b|\bas (?:he|she|they|it)\
 
 @cache
 def _words() -> frozenset[str]:
-    """The words of the corpus' own captions."""
+    """All words of the corpus' own captions."""
     rng = np.random.default_rng(0)
     return frozenset(w for _ in range(3000) for c in captions(draw(rng, "train"), rng) for w in _split(c))
 
@@ -125,24 +125,24 @@ def _split(text: str) -> list[str]:
 
 
 def spec_of(caption: str, rng: np.random.Generator) -> Spec | None:
-    """The motion that a caption asks for; None where it asks for anything that the corpus does not know."""
+    """The specification of a caption; None where it asks for anything that the corpus does not have."""
     text = caption.lower()
     if not all(word in _words() or word in _HARMLESS for word in _split(text)) or not text.isascii():
         return None
-    found = named(text)["parts"]
-    round_about = bool(_CIRCLE.search(text)) and len(found) == 1 and found[0]["action"] == "walk"
-    if not 1 <= len(found) <= 2 or (_AGAINST.search(text) and not round_about):
+    named_parts = named(text)["parts"]
+    round_about = bool(_CIRCLE.search(text)) and len(named_parts) == 1 and named_parts[0]["action"] == "walk"
+    if not 1 <= len(named_parts) <= 2 or (_AGAINST.search(text) and not round_about):
         return None
     if _LEFT_OVER.search(unread(text)):
         return None
     ways = {way.rstrip("s").replace("foward", "forward") for way in _WAY.findall(text)}
-    if len(ways) > sum(bool(part["side"] not in ("", "both")) + bool(part["direction"]) for part in found):
+    if len(ways) > sum(bool(part["side"] not in ("", "both")) + bool(part["direction"]) for part in named_parts):
         return None
-    asked = [part["count"] for part in found if part["count"]]
+    asked = [part["count"] for part in named_parts if part["count"]]
     if len(_NUMBER.findall(text)) != len(asked):
         return None
     parts = []
-    for part in found:
+    for part in named_parts:
         offered = ACTIONS[part["action"]]
         values: dict[str, Any] = {"action": part["action"], "count": part["count"], "speed": part["speed"]}
         if round_about and not part["direction"]:
@@ -167,30 +167,30 @@ def spec_of(caption: str, rng: np.random.Generator) -> Spec | None:
     spec = Spec(tuple(parts), relation)
     try:
         spec.validate()
-    except MotionLLMError:  # a count or speed that the corpus does not make of this action
+    except MotionLLMError:  # a count or speed that this action does not have
         return None
     return spec
 
 
 def heard(path: Path, split: str) -> list[tuple[str, str]]:
-    """(id, caption) of the captions of a split that are understood, each once.
+    """(id, caption) of the captions of a split that are understood, without duplicates.
 
-    path: JSON lines of {"id", "split", "captions"}. Raises MotionLLMError where the file cannot be read, or a line is
-    another.
+    path: JSON lines of {"id", "split", "captions"}. Raises MotionLLMError where the file cannot be read, or a line has
+    another form.
     """
     rng = np.random.default_rng(0)
-    found: dict[str, tuple[str, str]] = {}
+    understood: dict[str, tuple[str, str]] = {}
     for number, row in read_jsonl(path, "file of captions"):
-        said = row.get("captions")
+        captions = row.get("captions")
         if (
-            not isinstance(said, list)
-            or not all(isinstance(c, str) for c in said)
+            not isinstance(captions, list)
+            or not all(isinstance(c, str) for c in captions)
             or not isinstance(row.get("id"), str)
         ):
             raise MotionLLMError(f'{path}, line {number}: give {{"id": "…", "split": "train", "captions": ["…"]}}.')
         if row.get("split", "train") != split:
             continue
-        for place, caption in enumerate(said):
-            if caption.strip().lower() not in found and spec_of(caption, rng):
-                found[caption.strip().lower()] = f"{row['id']}#{place}", caption.strip()
-    return list(found.values())
+        for place, caption in enumerate(captions):
+            if caption.strip().lower() not in understood and spec_of(caption, rng):
+                understood[caption.strip().lower()] = f"{row['id']}#{place}", caption.strip()
+    return list(understood.values())

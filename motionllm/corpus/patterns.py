@@ -1,10 +1,10 @@
-"""Parts of the regular expressions that find actions in free text, in lower case."""
+"""Building blocks of the regular expressions that find actions in free text, in lower case."""
 
 from __future__ import annotations
 
 
 def verbs(*stems: str) -> str:
-    """The inflections of verbs."""
+    """A pattern for all inflections of these verbs."""
     forms = [rf"{s[:-1]}(?:e|es|ed|ing)" if s.endswith("e") else rf"{s}(?:{s[-1]})?(?:s|es|ed|ing|er)?" for s in stems]
     return rf"\b(?:{'|'.join(forms)})\b"
 

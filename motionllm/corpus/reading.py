@@ -1,7 +1,7 @@
-"""Captions and answers read back: which actions, sides and directions free words name.
+"""Captions and answers parsed: which actions, sides and directions free text names.
 
-For scoring what a model says: synonyms and inflections are known, grammar only as far as "before", "after" and
-"while" decide what comes first.
+Used to score a model's text. Synonyms and inflections are known, grammar only as far as "before", "after" and "while"
+decide the order.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from motionllm.corpus.spec import Spec
 from motionllm.corpus.words import NUMBERS
 from motionllm.samples import Question
 
-# (action, regular expression), in the order in which they are looked for.
+# (action, regular expression), in the order in which they are searched.
 PATTERNS = tuple(
     (action.name, pattern)
     for action in sorted(ACTIONS.values(), key=lambda action: action.reading)
@@ -37,7 +37,7 @@ _WAYS = (
 
 
 def unread(text: str) -> str:
-    """A free caption in lower case without what names an action: "#" in the place of each letter of that."""
+    """A free caption in lower case, with each letter of the words that name actions replaced by "#"."""
     left = " " + re.sub(r"[\s]+", " ", text.lower().strip()) + " "
     for _, pattern in PATTERNS:
         left = re.sub(pattern, lambda m: "#" * len(m[0]), left)
@@ -45,11 +45,11 @@ def unread(text: str) -> str:
 
 
 def named(text: str) -> dict[str, Any]:
-    """What a free caption names, in the order in which it happens.
+    """The actions that a free caption names, in the order in which they happen.
 
     Returns {"parts": [{"action", "side", "direction", "count", "speed"}, …], "actions": […], "sides": […],
-    "directions": […]}; "" and 0 where nothing is said. Knows synonyms and inflections, and that
-    "B after A" and "after A, B" both begin with A.
+    "directions": […]}; "" and 0 where nothing is stated. Knows synonyms and inflections, and that "B after A" and
+    "after A, B" both begin with A.
     """
     left = " " + re.sub(r"[\s]+", " ", text.lower().strip()) + " "
     text, hits = left, []
@@ -93,12 +93,12 @@ def _modifiers(action: str, clause: str) -> dict[str, Any]:
         sides = set(re.findall(r"\b(left|right)\b", clause))
         side = "both" if (both and not sides) or len(sides) == 2 else sides.pop() if sides else ""
     if offered.direction:
-        found = [way for way, pattern in _WAYS if re.search(pattern, clause) and way in offered.direction]
-        if "counterclockwise" in found and not re.search(
+        directions = [way for way, pattern in _WAYS if re.search(pattern, clause) and way in offered.direction]
+        if "counterclockwise" in directions and not re.search(
             r"(?<!counter)(?<!counter )(?<!counter-)(?<!anti)(?<!anti-)(?<!anti )clockwise", clause
         ):
-            found = [way for way in found if way != "clockwise"]
-        direction = found[0] if found else ""
+            directions = [way for way in directions if way != "clockwise"]
+        direction = directions[0] if directions else ""
     count = 0
     if offered.count:
         count = next((n for word, n in _COUNTS.items() if re.search(rf"\b{word}\b", clause)), 0)
@@ -117,7 +117,7 @@ def _modifiers(action: str, clause: str) -> dict[str, Any]:
 
 
 def names_action(text: str, spec: Spec) -> bool:
-    """Whether a caption names the actions of a specification, all of them, no other, and "then" in its order."""
+    """Whether a caption names all actions of a specification, no others, and "then" in its order."""
     wanted, got = [part.action for part in spec.parts], named(text)["actions"]
     if len(wanted) == 2 and wanted[0] == wanted[1] and len(got) == 1:
         got = got * 2
@@ -129,7 +129,9 @@ def names_action(text: str, spec: Spec) -> bool:
 
 
 def right_answer(question: Question, answer: str) -> bool:
-    """Whether a free answer means the question's true one: "The right hand." is "right", "twice" and "2" are "two"."""
+    """Whether a free answer means the question's true one: "The right hand." matches "right", and "twice" and "2" match
+    "two".
+    """
     return _normal(answer, question) == _normal(question.answer, question)
 
 
@@ -150,12 +152,12 @@ def _normal(answer: str, question: Question) -> str:
         return "both" if "both" in sides or len(sides) == 2 else sides.pop() if sides else text
     if question.kind == "direction":
         joined = re.sub(r"(counter|anti) ?clockwise", "counterclockwise", " ".join(words))
-        found = [
+        matches = [
             w.removesuffix("s")
             for w in joined.split()
             if w.removesuffix("s") in ("forward", "backward", "left", "right", "clockwise", "counterclockwise")
         ]
-        return found[0] if found else joined
+        return matches[0] if matches else joined
     short = " ".join(words)
     exact = next((action.name for action in ACTIONS.values() if action.answer == short), None)
     if exact:

@@ -1,4 +1,4 @@
-"""What a clip of the built-in corpus shows: one or two actions with side, direction, count and speed."""
+"""The specification of a clip of the built-in corpus: one or two actions with side, direction, count and speed."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from motionllm.corpus.action import Part
 from motionllm.corpus.actions import ACTIONS
 from motionllm.errors import MotionLLMError
 
-SHORTEST, LONGEST = 2.1, 9.8  # seconds
+SHORTEST, LONGEST = 2.1, 9.8  # seconds; bounds of a clip
 
 
 @dataclass(frozen=True)
 class Spec:
-    """One or two parts; relation "" (one), "then" or "while"; seconds: length of the clip (0: as it comes)."""
+    """One or two parts. relation: "" (one part), "then" or "while". seconds: length of the clip; 0 leaves it open."""
 
     parts: tuple[Part, ...]
     relation: str = ""
     seconds: float = 0.0
 
     def json(self) -> dict[str, Any]:
-        """Plain lists, dicts, strings and numbers."""
+        """The specification as plain lists, dicts, strings and numbers."""
         return {**asdict(self), "parts": [asdict(part) for part in self.parts]}
 
     @classmethod
@@ -36,7 +36,7 @@ class Spec:
         return spec
 
     def validate(self) -> None:
-        """Raise MotionLLMError if the corpus knows no such motion."""
+        """Raise MotionLLMError if the corpus cannot produce this motion."""
         for part in self.parts:
             action = ACTIONS.get(part.action)
             if not action:
@@ -45,7 +45,7 @@ class Spec:
                 )
             for name in ("side", "direction", "count", "speed"):
                 value, offered = getattr(part, name), getattr(action, name)
-                open_ = not value and (name in ("count", "speed") or not offered)  # not asked for
+                open_ = not value and (name in ("count", "speed") or not offered)  # not specified
                 if value not in offered and not open_:
                     raise MotionLLMError(
                         f"'{part.action}' has no {name} {value!r}: take one of {list(offered or ('',))}."
@@ -62,11 +62,11 @@ class Spec:
             raise MotionLLMError(f"A clip of {self.seconds} s: take {SHORTEST} to {LONGEST} seconds.")
 
     def bare(self) -> bool:
-        """One action with at most its side or direction: never held out of training."""
+        """Whether it is one action with at most its side or direction; these are never held out of training."""
         return len(self.parts) == 1 and not self.parts[0].count and not self.parts[0].speed
 
     def fold(self) -> str:
-        """The split this specification belongs to, whatever its length: 5 % val, 5 % test, by hash."""
+        """The split of this specification, regardless of its length: 5 % val, 5 % test, by hash."""
         if self.bare():
             return "train"
         parts = (f"{p.action}/{p.side}/{p.direction}/{p.count}/{p.speed}" for p in self.parts)
@@ -77,7 +77,7 @@ class Spec:
 
 CARRIERS = tuple(name for name, action in ACTIONS.items() if action.carries)
 UPPER = tuple(sorted((name for name, action in ACTIONS.items() if action.upper), key=lambda name: ACTIONS[name].upper))
-_FAVOURED = {"": 3.0, "both": 0.6, "forward": 2.0}  # sides and directions; all others 1
+_FAVOURED = {"": 3.0, "both": 0.6, "forward": 2.0}  # weights of sides and directions; all others 1
 
 
 def _pick(rng: np.random.Generator, options: Sequence[str], weights: Sequence[float]) -> str:
@@ -86,7 +86,7 @@ def _pick(rng: np.random.Generator, options: Sequence[str], weights: Sequence[fl
 
 
 def _part(rng: np.random.Generator, action: str, modified: float) -> Part:
-    """A part of an action; `modified`: how likely each of count and speed is named."""
+    """A random part with this action. modified: probability of count, and of speed, being specified."""
     offered = ACTIONS[action]
     values: dict[str, Any] = {}
     for name in ("side", "direction"):
@@ -115,16 +115,16 @@ def _draw(rng: np.random.Generator, single: bool) -> Spec:
     else:
         second = pick([n for n in ACTIONS if n not in ("stand_up", "stand") and (n != first or ACTIONS[n].repeats)])
     a, b = _part(rng, first, 0.2), _part(rng, second, 0.2)
-    if first == second:  # whose count would it be?
+    if first == second:  # a count would be ambiguous
         a, b = replace(a, count=0), replace(b, count=0)
-    # The same action twice must differ in its side or direction, and one curve after another is one curve.
+    # The same action twice must differ in side or direction, and two curves in a row would be one.
     same = first == second and (a.side, a.direction) == (b.side, b.direction)
     curves = first == second == "walk" and not {a.direction, b.direction} & {"forward", "backward"}
     return _draw(rng, single) if same or curves else Spec((a, b), "then")
 
 
 def draw(rng: np.random.Generator, split: str) -> Spec:
-    """A specification of a split: 55 % with one action, 45 % with two."""
+    """A random specification of a split: 55 % with one action, 45 % with two."""
     single = rng.random() < 0.55
     while True:
         spec = _draw(rng, single)

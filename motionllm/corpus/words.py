@@ -1,7 +1,7 @@
 """Captions that are exactly true of a specification.
 
-They follow the manner of HumanML3D's annotators: many subjects, synonyms, adverbs before or after, present tense or
-gerund. The phrases are those of the actions.
+They follow the style of HumanML3D's annotators: many subjects, synonyms, adverbs before or after, present tense or
+gerund. The phrases belong to the actions.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ _TIMES = {1: ("once", "one time"), 2: ("twice", "two times"), 3: ("three times",
 _SPEED_WORDS = {"slowly": ("slowly", "slowly", "at a slow speed"), "quickly": ("quickly", "quickly", "fast", "rapidly")}
 _BEFORE = {"slowly": ("slowly",), "quickly": ("quickly", "rapidly")}
 
-_SAID_AS = {"right": "left", "counterclockwise": "clockwise", "backward": "forward"}  # the same phrases serve both
+_SAID_AS = {
+    "right": "left",
+    "counterclockwise": "clockwise",
+    "backward": "forward",
+}  # both share the phrases of the latter
 _GERUND = {
     "sit": "sitting",
     "put": "putting",
@@ -69,7 +73,7 @@ def _inflect(verb: str, form: str) -> str:
 
 
 def choice(rng: np.random.Generator, options: Sequence[T]) -> T:
-    """One of the options, all equally likely."""
+    """One of the options, with equal probability."""
     return options[int(rng.integers(len(options)))]
 
 
@@ -171,12 +175,12 @@ def _agree(subject: str) -> str:
 
 
 def captions(spec: Spec, rng: np.random.Generator, n: int = 3) -> list[str]:
-    """n sentences, different where the language allows."""
-    found: list[str] = []
+    """n sentences, distinct where possible."""
+    texts: list[str] = []
     for _ in range(4 * n):
         text = caption(spec, rng)
-        if text not in found:
-            found.append(text)
-        if len(found) == n:
+        if text not in texts:
+            texts.append(text)
+        if len(texts) == n:
             break
-    return found
+    return texts

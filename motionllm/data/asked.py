@@ -1,8 +1,8 @@
 """What a free text asks of a motion: verbs of the notation with side, way, count and pace, in the order named.
 
-`asked` reads it, `share` says how much of it a notation has, and `contradiction` whether the two name opposite sides.
-Words are those that people use, not only those of the built-in corpus: `reading.named` finds its actions, the patterns
-here what it has no word for.
+`asked` reads a text, `share` measures how much of it a notation has, and `contradiction` whether the two name opposite
+sides. It covers the words that people use, not only those of the built-in corpus: `reading.named` finds the corpus'
+actions, the patterns here the rest.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from motionllm.corpus.actions import ACTIONS
 from motionllm.corpus.reading import CONNECTOR, PATTERNS
 from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation
 
-# What the built-in corpus has no action for; in this order, before its own patterns.
+# Patterns without an action in the built-in corpus, searched in this order before its own.
 _MORE: tuple[tuple[str, str], ...] = (
     ("flip", r"\b(?:back|front)[ -]?flips?\b|\bflips?\b(?! (?:the|a|his|her|something))|\bsomersault\w*"),
     ("cartwheel", r"\bcart[ -]?wheel\w*"),
@@ -33,7 +33,7 @@ _MORE: tuple[tuple[str, str], ...] = (
     ("wave", r"\bwav\w* (?:\w+ )?(?:good ?)?bye\b|\bsay\w* (?:good ?)?bye\b"),
     ("squat", r"\bcrouch(?:es|ed|ing)?\b(?! and walk)|\bduck(?:s|ed|ing)?\b"),
 )
-_LAST: tuple[tuple[str, str], ...] = (  # after the corpus' own
+_LAST: tuple[tuple[str, str], ...] = (  # searched after the corpus' own
     ("walk", r"\b(?:pac(?:e|es|ed|ing)|strid(?:e|es|ing)|strode|stumbl\w*|stagger\w*|limp\w*|wander\w*|tiptoe\w*)\b"),
     ("walk", r"\bmov(?:e|es|ed|ing) (?:straight )?(?:forward|backward|sideways|ahead|to the|around|in a)"),
     ("touch", r"\b(?:touch|scratch|rub|hold|cover|put|bring|rais|lift)\w*(?: \w+){0,5}? (?:face|head|mouth|nose|chin)"),
@@ -41,7 +41,7 @@ _LAST: tuple[tuple[str, str], ...] = (  # after the corpus' own
     ("reach", r"\breach\w*|\bgrab\w*|\bpoint(?:s|ed|ing)?\b|\bpush\w*|\bpull\w*"),
     ("move", r"\b(?:mov|swing|shak|flap|wiggl|stir|wip|wash|scrub|clean|strum|play|dribbl|bounc)\w*"),
 )
-# An action, and the verbs of the notation that show it: the first is its own, the others may be how it was measured.
+# {action: verbs of the notation that show it}: its own, then others that it may be measured as.
 _SHOWN: dict[str, tuple[str, ...]] = {name: action.shown for name, action in ACTIONS.items() if action.shown} | {
     "flip": ("flip", "roll", "cartwheel"),
     "roll": ("roll", "flip"),
@@ -72,9 +72,9 @@ _DIRECTED = ("lean", *(name for name, action in ACTIONS.items() if action.direct
 
 @dataclass(frozen=True)
 class Asked:
-    """One thing that a text asks: verbs of the notation that would show it, the best first; "" and 0: not said.
+    """One thing that a text asks for: verbs of the notation that would show it, the best first. "" and 0: not stated.
 
-    side: of the limb, "left", "right" or "both"; way: "forward", "backward", "left" or "right"; pace: of PACES.
+    side: of the limb, "left", "right" or "both". way: "forward", "backward", "left" or "right". pace: of PACES.
     """
 
     action: str
@@ -86,11 +86,11 @@ class Asked:
 
 
 def asked(text: str) -> list[Asked]:
-    """What a text asks, in the order in which it shall happen. An empty list where nothing is recognized."""
+    """What a text asks for, in the order in which it should happen. Empty where nothing is recognized."""
     whole = " " + re.sub(r"\s+", " ", text.lower().strip()) + " "
     left, hits = whole, []
     for action, pattern in (*_MORE, *PATTERNS, *_LAST):
-        # "down and then back up": of a hand, no walk
+        # "down and then back up" describes a hand, not a walk
         found_here = [m for m in re.finditer(pattern, left) if m[0] != "back up"]
         hits += [(m.start(), m.end(), action) for m in found_here if action in _SHOWN]
         left = re.sub(pattern, lambda m: "#" * len(m[0]), left)
@@ -104,11 +104,11 @@ def asked(text: str) -> list[Asked]:
     for k, (start, _, action) in enumerate(hits):
         reverse |= bool(k and re.search(r"\bafter\b(?!wards)", whole[bounds[k] : start]))
         parts.append(_part(action, whole[bounds[k] : bounds[k + 1]]))
-    found: list[Asked] = []
+    things: list[Asked] = []
     for part in reversed(parts) if reverse else parts:
-        if not found or found[-1] != part:
-            found.append(part)
-    return found
+        if not things or things[-1] != part:
+            things.append(part)
+    return things
 
 
 def _part(action: str, clause: str) -> Asked:
@@ -149,14 +149,14 @@ def share(wanted: list[Asked], notation: Notation) -> float:
         own = any(x.verb == one.verbs[0] or (one.verbs[0] == "turn" and VERBS[x.verb].speed) for x in lines)
         points += 2 if own else 1.5  # a curve is a turn
         firsts.append(lines[0].start)
-        for said, right in (
+        for stated, right in (
             (one.side, any(one.side in x.part for x in lines)),
             (one.way, any(_way(x) == one.way or x.way == one.way for x in lines)),
             (one.count, one.count == sum(x.count for x in lines if x.verb == lines[0].verb)),
             (one.pace, any(_pace(x) == one.pace for x in lines)),
         ):
-            total += bool(said)
-            points += bool(said) and right
+            total += bool(stated)
+            points += bool(stated) and right
     if len(firsts) > 1:
         total += 1
         points += all(a <= b + 0.3 for a, b in pairwise(firsts))
@@ -164,10 +164,10 @@ def share(wanted: list[Asked], notation: Notation) -> float:
 
 
 def tells(text: str, notation: Notation) -> float:
-    """How well a text tells a notation, in [0, 1]: the harmonic mean of `share`, how much of what it says is there, and
-    of how much of what is there it names, by time; of small movements of limbs a third.
+    """How well a text describes a notation, in [0, 1]: the harmonic mean of precision (`share`: how much of the text is
+    in the notation) and recall (how much of the notation the text names, by time; small limb movements count a third).
 
-    0 where it says nothing that is recognized, or names the other side; 1 where there is nothing to tell.
+    0 where the text says nothing that is recognized, or names the other side; 1 where there is nothing to describe.
     """
     wanted = asked(text)
     if not notation.lines:
@@ -182,7 +182,7 @@ def tells(text: str, notation: Notation) -> float:
 
 
 def contradiction(text: str, notation: Notation) -> str:
-    """What a text says to be done on one side and a motion shows on the other alone, as a short phrase; "" if nothing.
+    """What a text says is done on one side and a motion shows only on the other, as a short phrase; "" if nothing.
 
     Both must name it plainly: a limb of a verb that has sides, or the way of turns and of curves of over 60 degrees.
     """
@@ -201,7 +201,7 @@ def contradiction(text: str, notation: Notation) -> str:
 
 
 def _lines(one: Asked, notation: Notation) -> list[Line]:
-    """The lines that show what is asked; of travel those that turn, where a turn is asked."""
+    """The lines that show what is asked; only travel that turns, where a turn is asked for."""
     turning = one.action in ("turn", "turn_around", "spin", "twist", "look")
     return [
         x for x in notation.lines if x.verb in one.verbs and not (turning and VERBS[x.verb].speed and abs(x.size) < 45)
@@ -209,14 +209,14 @@ def _lines(one: Asked, notation: Notation) -> list[Line]:
 
 
 def _way(line: Line) -> str:
-    """The way a line goes: of a curve the side that it turns to."""
+    """The way of a line; for a curve the side that it turns to."""
     if VERBS[line.verb].speed and abs(line.size) >= 45:
         return "left" if line.size > 0 else "right"
     return line.way
 
 
 def _pace(line: Line) -> str:
-    """A line's pace; of travel by its speed."""
+    """The pace of a line; for travel from its speed."""
     if line.verb in ("walk", "run", "creep"):
         slow, quick = {"walk": (0.85, 1.4), "run": (2.1, 3.1), "creep": (0.6, 0.95)}[line.verb]
         return PACES[0] if line.speed <= slow else PACES[1] if line.speed >= quick else ""

@@ -1,7 +1,7 @@
-"""Questions about a clip with answers that are known: measured on its motion, or labelled by its data set.
+"""Questions about a clip with known answers: measured on its motion, or labelled by its data set.
 
-What is near a threshold is not asked. Answers are balanced by `Balance`: whoever knows the question's text alone finds
-its commonest answer right in little more than half of the cases, so that only the motion helps.
+Values near a threshold are not asked about. Answers are balanced by `Balance`: whoever knows only the question's text
+finds its most common answer right in little more than half of the cases, so that only the motion helps.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ ONGOING = (
     "hands on hips",
 )
 CLASSES = ("action", "content", "motion", "class")
-# What is asked, or one way of it that needs words of its own → texts. Their places: {do} and {doing} the verb, {x} and
-# {y} two that are done, {a} and {b} labels, {name} what a label is called, {bare} without "on one leg".
+# {kind of question, or a variant with its own wording: texts}. Placeholders: {do} and {doing} the verb, {x} and {y} two
+# actions, {a} and {b} labels, {name} the name of a label, {bare} the verb without "on one leg".
 TEXTS: dict[str, tuple[str, ...]] = {
     "does": (
         "Does the person {do} at any time?",
@@ -214,14 +214,14 @@ TEXTS: dict[str, tuple[str, ...]] = {
 
 
 class Asking:
-    """Collects the questions on one clip: texts drawn from TEXTS, answers looked up by their queries."""
+    """Collects the questions about one clip: texts drawn from TEXTS, answers looked up by their queries."""
 
     def __init__(self, notation: Notation, random: np.random.Generator) -> None:
         self.notation, self.random = notation, random
         self.asked: list[tuple[Question, Query]] = []
 
     def __call__(self, kind: str, key: str, query: str, answer: str | None = None, **words: str) -> None:
-        """A question of a kind, unless the notation does not answer its query. answer: of the query `none`."""
+        """Add a question of a kind, unless the notation does not answer its query. answer: for the query `none`."""
         parsed = Query.parse(query)
         answer = answer or parsed.answer(self.notation)
         if answer:
@@ -232,11 +232,11 @@ class Asking:
 
 
 def fact_questions(facts: Facts, notation: Notation, random: np.random.Generator) -> list[Question]:
-    """What the notation of a clip answers, each in one of several phrasings: whether, what, first, last, before, after,
-    when, how often, how long, how fast, how far, how high, which side, which way, in which posture.
+    """Questions that the notation of a clip answers, each in one of several phrasings: whether, what, first, last,
+    before, after, when, how often, how long, how fast, how far, how high, which side, which way, in which posture.
 
-    The answers are words and numbers of its lines, looked up by queries (`data.queries`). `facts` of the same clip keep
-    out a "no" that is near to a "yes", and distances and turns that its lines do not bear out.
+    The answers are words and numbers of its lines, looked up by queries (`data.queries`). `facts` of the same clip
+    exclude a "no" that is nearly a "yes", and distances and turns that its lines do not confirm.
     """
     return [question for question, _ in queried_questions(facts, notation, random)]
 
@@ -317,8 +317,8 @@ def times(count: int) -> str:
 
 
 def _ask_named(lines: Sequence[Line], measured: set[str], ask: Asking) -> None:
-    """Which of two it is, as `label_questions` asks of labels: of the longest line, against the other side or limb of
-    the same verb, or a verb that is not done nor near to what is done.
+    """Which of two it is, as `label_questions` asks about labels: the longest line, against the other side or limb of
+    the same verb, or a verb that is neither done nor similar to one that is.
     """
     if not lines:
         return
@@ -349,7 +349,7 @@ def _ask_named(lines: Sequence[Line], measured: set[str], ask: Asking) -> None:
 
 
 def _ask_order(lines: Sequence[Line], ask: Asking) -> None:
-    """What comes first, last, before, after, and at a second; of lines that are apart from one another."""
+    """What comes first, last, before, after, and at a given second; for lines that are apart from one another."""
     if len({x.verb for x in lines}) < 2:
         if lines:
             ask("action", "what", "what")
@@ -372,7 +372,7 @@ def _ask_order(lines: Sequence[Line], ask: Asking) -> None:
 
 
 def _ask_whole(notation: Notation, facts: Facts, lines: Sequence[Line], ask: Asking) -> None:
-    """Of the whole clip: its seconds, postures, place, distance and turn."""
+    """About the whole clip: its duration, postures, place, distance and turn."""
     ask("seconds", "seconds", "seconds")
     rounded = int(notation.seconds + 0.5)
     if abs(notation.seconds - rounded) < 0.4 and 1 <= rounded < len(NUMBERS):
@@ -398,7 +398,7 @@ def _ask_whole(notation: Notation, facts: Facts, lines: Sequence[Line], ask: Ask
             ask("turn", "degrees turned", "degrees turned")
 
 
-# Labels of who moved and where it was kept: nothing that a motion shows.
+# Labels of people and files, which no motion shows.
 _WHO = {
     "actor",
     "author",
@@ -426,11 +426,13 @@ _WHO = {
     "uuid",
 }
 _BOUND = re.compile(r"_+|(?<=[^\W\d_])(?=\d)|(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=\d)(?=[a-z]{3})")
-_CALLED = {"label": "action", "class": "action", "category": "action"}  # keys that say nothing
+_CALLED = {"label": "action", "class": "action", "category": "action"}  # names for uninformative keys
 
 
 def words_of(value: str) -> str:
-    """A label's value as words: "hopBothLegs1hops" → "hop both legs 1 hops"; one that has no such bound as it is."""
+    """A label's value as words: "hopBothLegs1hops" → "hop both legs 1 hops"; a value without such boundaries is
+    unchanged.
+    """
     words = [word for word in _BOUND.split(value) if word]
     return value if len(words) < 2 else " ".join(words).lower()
 
@@ -442,8 +444,8 @@ def of_people_or_files(key: str) -> bool:
 
 def coded(values: Iterable[str]) -> bool:
     """Whether most of a label's values are codes ("bk", "S03", "#17") rather than words."""
-    found = [any(_is_word(word) for word in re.split(r"[\W\d_]+", words_of(value))) for value in set(values)]
-    return 2 * sum(found) < len(found)
+    are_words = [any(_is_word(word) for word in re.split(r"[\W\d_]+", words_of(value))) for value in set(values)]
+    return 2 * sum(are_words) < len(are_words)
 
 
 def _is_word(word: str) -> bool:
@@ -453,11 +455,11 @@ def _is_word(word: str) -> bool:
 def labels_asked(
     rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Mapping[str, str]] | None = None, whole: bool = True
 ) -> tuple[list[dict[str, str]], list[str]]:
-    """The labels that are asked about, in words, of each of `rows`; and the keys that are not, unless chosen.
+    """The labels that are asked about, in words, for each of `rows`; and the keys that are left out, unless chosen.
 
-    chosen: the keys, and for each the words of its values (`Source.labels`). None: every key but those of people,
-    files and codes. whole: whether `rows` are all there are: then MotionLLMError is raised, naming the nearest there
-    is, for a chosen key or value that none has. A held-out split may well lack some.
+    chosen: the keys, and for each the words of its values (`Source.labels`). None: every key except those of people,
+    files and codes. whole: whether `rows` is the complete data: then MotionLLMError is raised, naming the nearest
+    existing one, for a chosen key or value that none has; a held-out split may well lack some.
     """
     values: dict[str, set[str]] = defaultdict(set)
     for row in rows:
@@ -470,7 +472,9 @@ def labels_asked(
         for value in words:
             if value not in values[key]:
                 raise MotionLLMError(f"The source's `labels`: {unknown(f'{key} of a clip', value, values[key])}.")
-    skipped = [key for key, found in values.items() if chosen is None and (of_people_or_files(key) or coded(found))]
+    skipped = [
+        key for key, occurring in values.items() if chosen is None and (of_people_or_files(key) or coded(occurring))
+    ]
     words_by_key = {key: (chosen or {}).get(key, {}) for key in (values if chosen is None else chosen)}
     return [
         {
@@ -485,7 +489,7 @@ def labels_asked(
 def label_questions(
     labels: Mapping[str, Any], values: Mapping[str, list[str]], random: np.random.Generator
 ) -> list[Question]:
-    """What a data set's labels answer. values: every value that occurs, by label (`label_values`)."""
+    """Questions that a data set's labels answer. values: every value that occurs, by label (`label_values`)."""
     asked: list[Question] = []
     for key, others in values.items():
         value = labels.get(key)
@@ -504,7 +508,9 @@ def label_questions(
 
 
 def label_values(labels: Iterable[Mapping[str, Any]], most: int = 64) -> dict[str, list[str]]:
-    """The values of every label whose values are words, at least 2 and at most `most`, and none of them but once."""
+    """The values of every label whose values are words: at least 2 and at most `most` values, which occur at least
+    twice on average.
+    """
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     words: dict[str, bool] = defaultdict(lambda: True)
     for row in labels:
@@ -512,19 +518,19 @@ def label_values(labels: Iterable[Mapping[str, Any]], most: int = 64) -> dict[st
             words[key] &= isinstance(value, str)
             if isinstance(value, str):
                 counts[key][value] += 1
-    # A label that is another one for nearly every clip is a name or a sentence, nothing to be told apart by.
+    # A label that differs for nearly every clip is a name or a sentence, useless for telling clips apart.
     return {
-        key: sorted(found)
-        for key, found in counts.items()
-        if words[key] and 2 <= len(found) <= most and sum(found.values()) >= 2 * len(found)
+        key: sorted(value_counts)
+        for key, value_counts in counts.items()
+        if words[key] and 2 <= len(value_counts) <= most and sum(value_counts.values()) >= 2 * len(value_counts)
     }
 
 
 class Balance:
-    """Lets a stream of questions through so that no answer has much more than half of a text's.
+    """Filters a stream of questions so that no answer has much more than half of a text's.
 
     An answer passes while it would have at most 0.55 n + 0.6 of the n times its text has passed: at most 60 % from 12
-    on, and one of the rarest at once. Open questions with many answers are hardly touched.
+    on, and one of the rarest at once. Open questions with many answers are hardly affected.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""What the rules over joint positions look at: heading, speed, height of pelvis, feet and hands, knees, bend.
+"""Signals that the rules over joint positions use: heading, speed, height of pelvis, feet and hands, knees, bend.
 
 `Signals` computes them once for a clip of the canonical 22 joints, on a body scaled to legs of LEG; `facts` and
-`notation` read them. The functions beside it are the few operations on (T,) signals that their rules are made of.
+`notation` read them. The functions beside it are the few operations on (T,) signals that rules consist of.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from motionllm.errors import MotionLLMError
 
-LEG = 0.826  # metres, thigh + shin of the body the rules are written for
-BENT = 50.0  # degrees of both knees from which a low pelvis is a crouch, and not another body's
-STAND = 0.96  # metres, height of its pelvis over its toes when it stands
+LEG = 0.826  # metres; thigh + shin of the body that the rules are written for
+BENT = 50.0  # degrees of both knees; with less, a low pelvis belongs to another body, not to a crouch
+STAND = 0.96  # metres; height of that body's pelvis over its toes when it stands
 SIDES = ("left", "right")
 ANKLE, TOE, KNEE, HIP = (7, 8), (10, 11), (4, 5), (1, 2)
 WRIST, ELBOW, SHOULDER = (20, 21), (18, 19), (16, 17)
@@ -31,20 +31,22 @@ def running_mean(x: np.ndarray, width: int) -> np.ndarray:
 
 
 def stretches_where(mask: np.ndarray, shortest: int = 1, gap: int = 0) -> list[tuple[int, int]]:
-    """Stretches [a, b) where a (T,) mask holds; shorter breaks than `gap` frames are bridged first."""
+    """Stretches [a, b) in which a (T,) mask holds, at least `shortest` frames long; breaks shorter than `gap` frames
+    are bridged first.
+    """
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
-    found: list[list[int]] = []
+    joined: list[list[int]] = []
     for a, b in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        if found and a - found[-1][1] < gap:
-            found[-1][1] = b
+        if joined and a - joined[-1][1] < gap:
+            joined[-1][1] = b
         else:
-            found.append([a, b])
-    return [(a, b) for a, b in found if b - a >= shortest]
+            joined.append([a, b])
+    return [(a, b) for a, b in joined if b - a >= shortest]
 
 
 def minima(x: np.ndarray, depth: float) -> list[int]:
     """Frames of the minima of (T,) x from which it rises by `depth` on both sides."""
-    found, low, high, at, falling = [], np.inf, -np.inf, 0, False
+    frames, low, high, at, falling = [], np.inf, -np.inf, 0, False
     for i, v in enumerate(x.tolist()):
         if v > high and not falling:
             high = v
@@ -54,12 +56,12 @@ def minima(x: np.ndarray, depth: float) -> list[int]:
             if v < low:
                 low, at = v, i
             elif v > low + depth:
-                found.append(at)
+                frames.append(at)
                 falling, high = False, v
-    return found
+    return frames
 
 
-GROUND_SECONDS, GROUND = 1.5, 0.08  # both feet are over the floor for so long, by so much, m
+GROUND_SECONDS, GROUND = 1.5, 0.08  # s, m; both feet this far over the floor for this long stand on something
 GROUND_TILT, GROUND_PELVIS = 60.0, 0.4  # degrees of the trunk; share of standing, of the pelvis over it
 
 
@@ -113,7 +115,7 @@ class Signals:
             -1,
         )
         hips = p[:, 1] - p[:, 2]
-        # Hips are narrow, so noise turns them: their heading is a mean of 0.4 s.
+        # Hips are narrow, so noise rotates them: their heading is a mean over 0.4 s.
         self.hip_yaw = running_mean(np.unwrap(np.arctan2(-hips[:, 2], hips[:, 0])), odd_frames(0.4 * fps))
         shoulders = p[:, 16] - p[:, 17]
         self.twist = np.degrees(
@@ -158,10 +160,11 @@ class Signals:
         self.hands_apart = np.linalg.norm(p[:, 20] - p[:, 21], axis=1)
 
     def _ground(self) -> np.ndarray:
-        """(T,) metres over the floor of what the feet stand on: a step, a box, or a take that drifts upward.
+        """(T,) height in metres over the floor of what the feet stand on: a step, a box, or a take that drifts upward.
 
-        Longer than 1.5 s no body is in the air: what neither foot comes under then is not the floor. 0 where that is
-        hardly higher, where the body is not upright, or its pelvis is not over it as over standing or squatting feet.
+        No body is in the air for longer than 1.5 s, so a height that neither foot goes below for that long is what they
+        stand on. 0 where it is hardly above the floor, where the body is not upright, or where its pelvis is not over
+        the feet as in standing or squatting.
         """
         r = self.frames(GROUND_SECONDS / 2)
         low = np.pad(self.p[:, TOE, 1].min(1), r, mode="edge")
@@ -176,7 +179,9 @@ class Signals:
 
 
 def _settled(joints: np.ndarray, fps: float) -> np.ndarray:
-    """The clip with a first frame that no body could have left (a T-pose put before a take) replaced by the second."""
+    """The clip with its first frame replaced by the second if no body could have moved that fast (a T-pose put before a
+    take).
+    """
     leap = float(np.linalg.norm(joints[1] - joints[0], axis=-1).max())
     if leap * fps < 15 or leap < 6 * float(np.linalg.norm(joints[2] - joints[1], axis=-1).max()):
         return joints
@@ -200,9 +205,9 @@ SEAT_BEHIND, SEAT_FEET = 0.15, 0.6  # m: a pelvis behind the ankles, which are t
 
 
 def posture(s: Signals, frame: int) -> str:
-    """What the body does at a frame: standing, crouching, sitting, kneeling or lying.
+    """The posture at a frame: standing, crouching, sitting, kneeling or lying.
 
-    A crouch is a body with both knees bent and its pelvis low that does nothing else.
+    A crouch is any other posture with both knees bent and a low pelvis.
     """
     low = float(s.pelvis[frame])
     if low > LOW_PELVIS and s.flex[frame].min() < BENT:

@@ -1,8 +1,8 @@
 """The actions of the built-in corpus, in the order in which they are drawn.
 
-Every action is a function of an `Actor` (a body with its own style) and a `Part` (what is asked): it writes keys into
-the actor's score and leaves the actor standing, or seated, kneeling or lying. Human numbers (stride, tempo, flight
-time) are rounded from textbooks of gait and from free fall.
+Every action is a function of an `Actor` (a body with its own style) and a `Part` (what is asked for): it writes keys
+into the actor's score and leaves the actor standing, or seated, kneeling or lying. Human dimensions (stride, tempo,
+flight time) are rounded from gait textbooks and from free fall.
 """
 
 from motionllm.corpus.actions.arms import ARMS

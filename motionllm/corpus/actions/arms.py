@@ -1,4 +1,4 @@
-"""What arms and head do: a function each, and its record. With `until` it is done on the way, for so long."""
+"""Actions of arms and head: one function and one record each. With `until` they accompany a walk, until that time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bending down and coming up again: a function each, and its record."""
+"""Bending down and coming up again: one function and one record each."""
 
 from __future__ import annotations
 

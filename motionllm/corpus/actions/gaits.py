@@ -1,4 +1,4 @@
-"""Ways of going: each action is a function that moves an actor, and its record."""
+"""Gaits: one function that moves an actor, and one record each."""
 
 from __future__ import annotations
 

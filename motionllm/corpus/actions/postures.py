@@ -1,4 +1,4 @@
-"""Kicks, balance, jumping jacks, and down to a seat, the knees or the floor: a function each, and its record."""
+"""Kicks, balance, jumping jacks, and going down to a seat, the knees or the floor: one function and one record each."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def kick(a: Actor, part: Part) -> None:
 
 
 def balance(a: Actor, part: Part) -> None:
-    """Stand on the named leg, the other knee up."""
+    """Stand on the specified leg, the other knee up."""
     t, side = a.now, sides_of(part)[0]
     free, hold = 1 - side, a.between(1.4, 2.6) * (0.7 if a.short else 1.0)
     a.move(t, t + 0.6, sway=SIGN[side] * (a.width + 0.005))
@@ -104,7 +104,7 @@ def stand_up(a: Actor, part: Part) -> None:
 
 
 def kneel(a: Actor, part: Part) -> None:
-    """Down on the named knee, or on both."""
+    """Go down on the specified knee, or on both."""
     pace, t = a.pace(part), a.now
     side = sides_of(part)[0]
     back = a.between(0.36, 0.42)

@@ -1,4 +1,4 @@
-"""Turns on the spot, jumps and hops: a function each, and its record."""
+"""Turns in place, jumps and hops: one function and one record each."""
 
 from __future__ import annotations
 

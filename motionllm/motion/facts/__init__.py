@@ -1,11 +1,10 @@
-"""What a clip of motion shows, measured: rules over joint positions, no learning, no corpus.
+"""Measured facts about a clip of motion: rules over joint positions, no learning, no corpus.
 
-`facts` works on any clip of the canonical 22 joints (mocap, procedural, decoded from codes): it
-reports duration, distance, speed, turning, posture and a list of events (jumps, steps, waves, claps,
-kicks …) with their times. Every rule stands in the docstring of the function that applies it, its
-thresholds above it. All lengths in rules are those of a body with legs of 0.826 m (HumanML3D's target
-skeleton); another body is scaled to it first. A rule asks for a margin over what a few centimetres of
-noise can do.
+`facts` works on any clip of the canonical 22 joints (mocap, procedural, decoded from codes): it reports duration,
+distance, speed, turning, posture and a list of events (jumps, steps, waves, claps, kicks …) with their times. Every
+rule is described in the docstring of its function, with its thresholds above it. All lengths in rules are for a body
+with legs of 0.826 m (HumanML3D's target skeleton); other bodies are scaled to it first. A rule has a margin over the
+effect of a few centimetres of noise.
 """
 
 from __future__ import annotations
@@ -23,14 +22,15 @@ __all__ = ["Event", "Facts", "events_of", "facts", "facts_of"]
 
 ARM_EVENTS = ("raise", "wave", "throw", "punch", "clap", "arms out", "hands on hips", "hand at mouth", "jumping jack")
 LEG_EVENTS = ("kick", "leg raised", "march", "lift", "step", "hop")
-GONE = 0.3  # m from the first place: the clip has a direction
-TURNED = 30.0  # degrees from the first heading: it has a side
+GONE = 0.3  # m from the start; further away, the clip has a direction
+TURNED = 30.0  # degrees from the first heading; beyond, the clip turns to a side
 
 
 def _peak_speed(s: Signals, e: Event) -> float:
-    """Peak speed of an event, from 0.5 s before it to 0.5 s after (mean of 0.25 s; kick 0.15 s, look 0.4 s).
+    """Peak speed of an event, from 0.5 s before it to 0.5 s after (mean over 0.25 s; kick 0.15 s, look 0.4 s).
 
-    Of the hand about the pelvis, of the foot, or for the whole body of the neck, m/s; of a look or a turn, degrees/s.
+    m/s of the hand relative to the pelvis, of the foot, or of the neck for the whole body; degrees/s for a look or a
+    turn.
     """
     if e.name == "turn":
         return abs(e.size) / max(e.end - e.start, 1 / s.fps)
@@ -50,7 +50,7 @@ def _peak_speed(s: Signals, e: Event) -> float:
 
 
 def events_of(s: Signals) -> list[Event]:
-    """All events of a clip, with their speeds, by their start."""
+    """All events of a clip, with their speeds, sorted by start."""
     leaps = flights(s)
     gone, spans = travels(s, leaps)
     turned, handled, kicked = turns(s, spans), arm_events(s), leg_events(s, spans, leaps)

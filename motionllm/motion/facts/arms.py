@@ -1,4 +1,6 @@
-"""Rules of `facts` for arms and head: the hands, relative to their shoulders (outward, up, forward), and looks."""
+"""Rules of `facts` for arms and head: positions of the hands relative to their shoulders (outward, up, forward), and
+looks.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from motionllm.motion.signals import (
 
 
 def arm_events(s: Signals) -> list[Event]:
-    """What the hands do. One that throws is not raised meanwhile, and one that is raised or throws does not punch."""
+    """The events of the hands. A hand that throws is not raised at the same time, and one that is raised or throws does
+    not punch.
+    """
     thrown, throwing = _throws(s)
     raised, raising = _raises(s, throwing)
     waved, waving = _low_waves(s, [raising[k] + throwing[k] for k in (0, 1)])
@@ -28,20 +32,20 @@ def arm_events(s: Signals) -> list[Event]:
     return [*_hands_up(s), *thrown, *raised, *waved, *punched, *held, *_claps(s)]
 
 
-HANGING, HAND_UP, HAND_UP_SECONDS = -0.35, -0.15, 0.4  # m over the shoulder
+HANGING, HAND_UP, HAND_UP_SECONDS = -0.35, -0.15, 0.4  # m over the shoulder (both), s
 
 
 def _hands_up(s: Signals) -> list[Event]:
-    """hand up: near the shoulder's height and higher, in a clip where it also hangs, whatever else it does meanwhile.
+    """hand up: near the shoulder's height or higher, in a clip in which the hand also hangs, whatever else it does.
 
-    size: how high, m.
+    size: height, m.
     """
-    up, found = s.hand[..., 1], []
+    up, events = s.hand[..., 1], []
     for k, side in enumerate(SIDES):
         if up[:, k].min() < HANGING:
             for a, b in stretches_where(up[:, k] > HAND_UP, s.frames(HAND_UP_SECONDS), s.frames(0.2)):
-                found.append(event(s, "hand up", a, b, side=side, size=float(up[a:b, k].max())))
-    return found
+                events.append(event(s, "hand up", a, b, side=side, size=float(up[a:b, k].max())))
+    return events
 
 
 COCKED_UP, COCKED_FORWARD = -0.02, 0.08  # m: above the shoulder and not before it
@@ -51,8 +55,8 @@ THROW_END = -0.35  # m over the shoulder, where the hand is then at least
 
 
 def _throws(s: Signals) -> tuple[list[Event], list[list[Span]]]:
-    """throw: a hand goes fast from above and behind to the front, the first time in a clip; and the frames of each."""
-    found: list[Event] = []
+    """throw: a hand moves fast from above and behind to the front, the first time in a clip; and frames, by hand."""
+    events: list[Event] = []
     spans: list[list[Span]] = [[], []]
     for k, side in enumerate(SIDES):
         up, forward = s.hand[:, k, 1], s.hand[:, k, 2]
@@ -64,9 +68,9 @@ def _throws(s: Signals) -> tuple[list[Event], list[list[Span]]]:
             if cocked[before].any() and gain > THROW_WAY and up[end] > THROW_END:
                 c = np.flatnonzero(cocked[before])[0] + before.start
                 spans[k].append((c, min(len(s.p), b + s.frames(0.4))))
-                found.append(event(s, "throw", c, b, side=side, speed=float(speed[a:b].max())))
+                events.append(event(s, "throw", c, b, side=side, speed=float(speed[a:b].max())))
                 break
-    return found, spans
+    return events, spans
 
 
 RAISED, OVER = 0.1, 0.2  # m over the shoulder: that a hand waves there, and that it is raised
@@ -79,18 +83,18 @@ WAVE_TILT = 45.0  # degrees of the trunk from upright: on the way to the floor a
 
 
 def _swings(s: Signals, k: int, a: int, b: int, width: float = WAVE_WIDTH) -> tuple[int, int]:
-    """How often a raised hand goes inward and out again, and outward and in again."""
+    """How often a raised hand moves inward and out again, and outward and in again."""
     x = s.hand[a:b, k, 0] - 0.5 * s.elbow[a:b, k, 0]
     return len(minima(x, width)), len(minima(-x, width))
 
 
 def _raises(s: Signals, throwing: list[list[Span]]) -> tuple[list[Event], list[list[Span]]]:
-    """Raises and waves of a hand above its shoulder, and the frames of each hand.
+    """Raises and waves of a hand above its shoulder, and their frames, by hand.
 
-    wave: it goes in and out at least twice and once in 2 s; count: how often inward. raise: any other; size: how high,
-    m.
+    wave: the hand moves in and out at least twice, and at least once in 2 s; count: number of inward moves. raise: any
+    other; size: height, m.
     """
-    found: list[Event] = []
+    events: list[Event] = []
     spans: list[list[Span]] = [[], []]
     for k, side in enumerate(SIDES):
         up = s.hand[:, k, 1]
@@ -106,18 +110,18 @@ def _raises(s: Signals, throwing: list[list[Span]]) -> tuple[list[Event], list[l
             if coverage(a, b, throwing[k]) > 0.3:
                 continue
             if _waves(s, k, a, b):
-                found.append(event(s, "wave", a, b, side=side, count=_swings(s, k, a, b)[0]))
+                events.append(event(s, "wave", a, b, side=side, count=_swings(s, k, a, b)[0]))
                 spans[k].append((a, b))
                 continue
             high = float(up[a:b].max())
             for c, d in stretches_where(up[a:b] > OVER, s.frames(RAISE_SECONDS), s.frames(0.15)):
-                found.append(event(s, "raise", a + c, a + d, side=side, size=high))
+                events.append(event(s, "raise", a + c, a + d, side=side, size=high))
                 spans[k].append((a, b))
-    return found, spans
+    return events, spans
 
 
 def _waves(s: Signals, k: int, a: int, b: int, times: int = 2) -> bool:
-    """Whether a hand above its shoulder waves all the time, so often at least."""
+    """Whether a hand above its shoulder waves throughout, at least `times` times."""
     often = max(_swings(s, k, a, b))
     return often >= times and often > WAVE_RATE * (b - a) / s.fps and s.hand[a:b, k, 1].max() > WAVED
 
@@ -133,8 +137,10 @@ SLOW_WAVE, SLOW_WAVE_TIMES, SLOW_WAVE_RATE = 0.12, 3, 0.4  # m, each way, per se
 
 
 def _low_waves(s: Signals, busy: list[list[Span]]) -> tuple[list[Event], list[list[Span]]]:
-    """wave of a lower hand that points up: twice each way and often, four times, or three times wide; and frames."""
-    found: list[Event] = []
+    """wave of a lower hand that points up: twice each way and often, four times each way, or slowly three times with
+    wide swings; and the frames, by hand.
+    """
+    events: list[Event] = []
     spans: list[list[Span]] = [[], []]
     for k, side in enumerate(SIDES):
         up = s.hand[:, k, 1]
@@ -146,9 +152,9 @@ def _low_waves(s: Signals, busy: list[list[Span]]) -> tuple[list[Event], list[li
             seconds, wide = (b - a) / s.fps, min(_swings(s, k, a, b, SLOW_WAVE))
             slow = wide >= SLOW_WAVE_TIMES and wide > SLOW_WAVE_RATE * seconds and _upright(s, a, b)
             if slow or min(inward, outward) >= (2 if max(inward, outward) > LOW_WAVE_RATE * seconds else 4):
-                found.append(event(s, "wave", a, b, side=side, count=inward))
+                events.append(event(s, "wave", a, b, side=side, count=inward))
                 spans[k].append((a, b))
-    return found, spans
+    return events, spans
 
 
 PUNCH_FORWARD, PUNCH_LEVEL = 0.41, 0.2  # m before the shoulder, and within this of its height
@@ -157,8 +163,8 @@ PUNCH_SECONDS, PUNCH_LONGEST = 0.6, 0.8  # from and to the bent arm; stretched
 
 
 def _punches(s: Signals, busy: list[list[Span]]) -> list[Event]:
-    """punch: from a bent arm to the front at the shoulder's height, and back; size: how far, m."""
-    found = []
+    """punch: from a bent arm to the front at the shoulder's height, and back; size: reach, m."""
+    events = []
     for k, side in enumerate(SIDES):
         forward, reach = s.hand[:, k, 2], s.reach[:, k]
         out = (forward > PUNCH_FORWARD) & (np.abs(s.hand[:, k, 1]) < PUNCH_LEVEL)
@@ -167,8 +173,8 @@ def _punches(s: Signals, busy: list[list[Span]]) -> list[Event]:
             after = reach[b - 1 : b + s.frames(PUNCH_SECONDS)].min()
             short = b - a < s.frames(PUNCH_LONGEST)
             if short and before < BENT_BEFORE and after < BENT_AFTER and coverage(a, b, busy[k]) == 0:
-                found.append(event(s, "punch", a, b, side=side, size=float(forward[a:b].max())))
-    return found
+                events.append(event(s, "punch", a, b, side=side, size=float(forward[a:b].max())))
+    return events
 
 
 OUTWARD, OUTWARD_LEVEL = 0.4, 0.26  # m
@@ -197,13 +203,13 @@ MOUTH_NEAR, MOUTH_OVER, MOUTH_OUT = 0.25, 0.12, 0.05  # m from the head, over it
 
 def _hands_at_mouth(s: Signals) -> list[Event]:
     """hand at mouth: near the head, not over it."""
-    head, found = np.linalg.norm(s.p[:, WRIST] - s.p[:, None, HEAD], axis=2), []
+    head, events = np.linalg.norm(s.p[:, WRIST] - s.p[:, None, HEAD], axis=2), []
     for k, side in enumerate(SIDES):
         not_over = s.p[:, WRIST[k], 1] < s.p[:, HEAD, 1] + MOUTH_OVER
         mouth = (head[:, k] < MOUTH_NEAR) & not_over & (s.hand[:, k, 0] < MOUTH_OUT)
         for a, b in stretches_where(mouth, s.frames(0.3), s.frames(0.15)):
-            found.append(event(s, "hand at mouth", a, b, side=side))
-    return found
+            events.append(event(s, "hand at mouth", a, b, side=side))
+    return events
 
 
 CLAP_APART, CLAP_WIDTH, CLAP_SECONDS = 0.2, 0.06, 0.9  # m that they meet within, from further apart; to the next
@@ -211,7 +217,7 @@ CLAP_FORWARD, CLAP_UP = 0.1, -0.45  # m: before the chest
 
 
 def _claps(s: Signals) -> list[Event]:
-    """clap: the wrists come together before the chest, at least twice; count: those."""
+    """clap: the wrists come together in front of the chest, at least twice; count: how often."""
     apart = s.hands_apart
     front = (s.hand[..., 2] > CLAP_FORWARD).all(1) & (s.hand[..., 1] > CLAP_UP).all(1)
     meets = [i for i in minima(apart, CLAP_WIDTH) if apart[i] < CLAP_APART and front[i]]
@@ -223,13 +229,13 @@ LOOK_HEAD, LOOK_SHOULDERS, LOOK_SECONDS = 35.0, 12.0, 0.35  # degrees from the h
 
 
 def looks(s: Signals, busy: list[Span]) -> list[Event]:
-    """look: head and shoulders turned the same way from the hips, not while busy. size: degrees, + to the left."""
+    """look: head and shoulders turned the same way relative to the hips, if not busy. size: degrees, + to the left."""
     look, twist = running_mean(s.look, odd_frames(0.3 * s.fps)), running_mean(s.twist, odd_frames(0.3 * s.fps))
-    found = []
+    events = []
     for sign in (1, -1):
         aside = (sign * look > LOOK_HEAD) & (sign * twist > LOOK_SHOULDERS)
         for a, b in stretches_where(aside, s.frames(LOOK_SECONDS), s.frames(0.2)):
             if coverage(a, b, busy) < 0.5:
                 size = float(look[a:b].mean())
-                found.append(event(s, "look", a, b, direction="left" if sign > 0 else "right", size=size))
-    return found
+                events.append(event(s, "look", a, b, direction="left" if sign > 0 else "right", size=size))
+    return events

@@ -1,4 +1,4 @@
-"""An event and the facts of a clip, and what its rules share."""
+"""An event and the facts of a clip, and helpers of the rules."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Span = tuple[int, int]  # frames [a, b)
 class Event:
     """Something that happens between two seconds.
 
-    name: what (see `facts`); side: "left", "right", "both" or ""; direction: of travel, turn or jump;
-    count: repetitions within it; size: its measure in the unit of its rule (metres, degrees).
+    name: what happens (see `facts`). side: "left", "right", "both" or "". direction: of travel, turn or jump. count:
+    repetitions within it. size: in the unit of its rule (metres, degrees).
     """
 
     name: str
@@ -33,7 +33,7 @@ class Event:
 
 @dataclass
 class Facts:
-    """The measurements of a clip; seconds, metres of the clip's own body, degrees (+ = to the left)."""
+    """The measurements of a clip: seconds, metres of the clip's own body, degrees (+ = to the left)."""
 
     duration: float
     distance: float
@@ -52,28 +52,30 @@ class Facts:
     events: list[Event] = field(default_factory=list)
 
     def json(self) -> dict[str, Any]:
-        """Plain lists, dicts, strings and numbers."""
+        """The facts as plain lists, dicts, strings and numbers."""
         return asdict(self)
 
     def of(self, *names: str) -> list[Event]:
-        """The events of these names, in time."""
+        """The events with these names, in order of time."""
         return [e for e in self.events if e.name in names]
 
 
 def event(s: Signals, name: str, a: int, b: int, **values: Any) -> Event:
-    """The event of the frames [a, b)."""
+    """An event over the frames [a, b)."""
     return Event(name, round(float(a / s.fps), 3), round(float(b / s.fps), 3), **values)
 
 
 def spans_of(s: Signals, events: Iterable[Event], *names: str, before: float = 0.0, after: float = 0.0) -> list[Span]:
-    """The frames of the events of these names (none: of all), with so many seconds before and after them."""
+    """The frames of the events with these names (of all events if there are none), extended by `before` and `after`
+    seconds.
+    """
     return [
         (int((e.start - before) * s.fps), int((e.end + after) * s.fps)) for e in events if not names or e.name in names
     ]
 
 
 def in_frame(way: np.ndarray, yaw: float) -> tuple[float, float]:
-    """How far to the left and forward a floor vector (x, z) goes for a body of this heading."""
+    """Components to the left and forward of a floor vector (x, z), for a body with this heading."""
     return way[0] * np.cos(yaw) - way[1] * np.sin(yaw), way[0] * np.sin(yaw) + way[1] * np.cos(yaw)
 
 
@@ -85,12 +87,12 @@ def direction_of(left: float, forward: float) -> str:
 
 
 def dips(values: np.ndarray, depth: float) -> int:
-    """How often a (T,) height under 1 goes down and up again by `depth`, at least once."""
+    """How often a (T,) height, below 1, goes down and up again by `depth`; at least 1."""
     return max(1, len(minima(np.concatenate([[1.0], values, [1.0]]), depth)))
 
 
 def grouped(frames: list[int], gap: int) -> list[list[int]]:
-    """Frames in groups, within which none is over `gap` after the one before."""
+    """Frames in groups without gaps of over `gap` frames."""
     groups: list[list[int]] = []
     for i in frames:
         if groups and i - groups[-1][-1] <= gap:

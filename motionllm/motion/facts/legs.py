@@ -27,7 +27,7 @@ KICK_ON_THE_WAY = 0.4  # m of lift, where the body travels
 
 def _kicks(s: Signals, going: np.ndarray) -> list[Event]:
     """kick: a foot ahead and up, or high, the knee stretched, the other foot standing; size: its lift, m."""
-    found = []
+    events = []
     for k, side in enumerate(SIDES):
         standing = (s.lift[:, 1 - k] < STANDS) & (s.pelvis > 0.7)
         ahead = (s.local[:, ANKLE[k], 2] > KICK_AHEAD) & (s.lift[:, k] > KICK_UP)
@@ -35,8 +35,8 @@ def _kicks(s: Signals, going: np.ndarray) -> list[Event]:
             size, knee = float(s.lift[a:b, k].max()), float(s.flex[a:b, k].min())
             in_place = size > KICK_ON_THE_WAY or going[a:b].mean() < 0.5
             if b - a < s.frames(KICK_SECONDS) and knee < KICK_KNEE and in_place:
-                found.append(event(s, "kick", a, b, side=side, size=size))
-    return found
+                events.append(event(s, "kick", a, b, side=side, size=size))
+    return events
 
 
 LEG_UP, LEG_UP_SECONDS = 0.1, 0.9  # m of lift
@@ -44,12 +44,12 @@ LEG_UP, LEG_UP_SECONDS = 0.1, 0.9  # m of lift
 
 def _legs_raised(s: Signals, hops: list[Span], kicks: list[Span]) -> list[Event]:
     """leg raised: a foot is held up, without hop or kick; side: the STANDING leg; size: lift, m."""
-    found = []
+    events = []
     for k in (0, 1):
         for a, b in stretches_where((s.lift[:, k] > LEG_UP) & (s.pelvis > 0.8), s.frames(LEG_UP_SECONDS), 2):
             if coverage(a, b, hops) == 0 and coverage(a, b, kicks) == 0 and s.lift[a:b, 1 - k].max() < STANDS:
-                found.append(event(s, "leg raised", a, b, side=SIDES[1 - k], size=float(s.lift[a:b, k].max())))
-    return found
+                events.append(event(s, "leg raised", a, b, side=SIDES[1 - k], size=float(s.lift[a:b, k].max())))
+    return events
 
 
 MARCH_UP, MARCH_MEDIAN = 0.09, 0.13  # m of lift, of each and of most
@@ -57,7 +57,7 @@ MARCH_SECONDS, MARCH_GAP, MARCH_TIMES = 1.0, 1.3, 3  # a foot is up for less; fr
 
 
 def _marches(s: Signals, going: np.ndarray, hops: list[Span], kicks: list[Span]) -> list[Event]:
-    """march: the feet are lifted in turn, in place; count: those."""
+    """march: the feet are lifted alternately, in place; count: lifts."""
     lifts = []
     for k in (0, 1):
         for a, b in stretches_where((s.lift[:, k] > MARCH_UP) & ~going, s.frames(0.1), 2):
@@ -80,10 +80,10 @@ JACK_PARTS = ("jump", "raise", "wave", "arms out", "throw", "march", "clap", "sq
 
 
 def jumping_jacks(s: Signals, events: list[Event]) -> list[Event]:
-    """The events with jumping jacks in place of the jumps, raises and others that they are made of.
+    """The events with jumping jacks replacing the jumps, raises and others that they consist of.
 
     jumping jack: both hands over the shoulders while the feet are apart, with a jump into it, at least twice; count:
-    those.
+    how often.
     """
     apart = np.abs(s.local[:, ANKLE[0], 0] - s.local[:, ANKLE[1], 0]) > JACK_FEET
     jumps = [e for e in events if e.name == "jump"]

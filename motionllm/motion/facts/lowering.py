@@ -1,6 +1,6 @@
 """Rules of `facts` for what lowers the body: sit, kneel, lie, squat, lunge, reach down, bow, and getting up again.
 
-Heights of the pelvis are shares of standing.
+Heights of the pelvis are shares of the standing height.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ STRAIGHT_REACH = 70.0  # degrees of a bow that reaches down
 
 
 def lowerings(s: Signals, travel: list[Event], flights: list[Event]) -> list[Event]:
-    """What every stretch with a low pelvis is, and the bows.
+    """The event of every stretch with a low pelvis, and the bows.
 
-    side: of kneel that knee or "both", of lunge the front foot, of reach down the lower hand; size: the pelvis' lowest
-    share of standing, of a bow its degrees; count: the minima. stand up: the end of a sit, kneel or lie that ends; a
-    sit that lasts from the first frame on is "seated".
+    side: for kneel the knee or "both", for lunge the front foot, for reach down the lower hand. size: the pelvis'
+    lowest share of standing, for a bow its degrees. count: number of minima. stand up: the end of a sit, kneel or lie,
+    if it ends. A sit that lasts from the first frame on is "seated".
     """
-    found: list[Event] = []
+    events: list[Event] = []
     crouched, running = spans_of(s, travel, "crouch walk"), spans_of(s, travel, "run")
     leaps = spans_of(s, flights, before=0.5, after=0.6)
     for a, b in stretches_where(s.pelvis < LOW, s.frames(LOW_SECONDS), s.frames(0.15)):
@@ -52,21 +52,23 @@ def lowerings(s: Signals, travel: list[Event], flights: list[Event]) -> list[Eve
         lowering = _lowering(s, a, b, coverage(a, b, leaps) > 0.5)
         if not lowering:
             continue
-        found.append(lowering)
+        events.append(lowering)
         if lowering.name in ("sit", "kneel", "lie"):
             # The event lasts until the body is down for good; getting up is its own.
             low, least = s.pelvis[a:b], lowering.size
             down = a + int(np.flatnonzero(low < least + DOWN)[-1])
             lowering.end = round(down / s.fps, 3)
             if b < len(s.p) - 1:
-                found.append(event(s, "stand up", down, b, size=least))
+                events.append(event(s, "stand up", down, b, size=least))
             if a == 0 and low[0] < least + 0.1:
                 lowering.start, lowering.name = 0.0, "seated" if lowering.name == "sit" else lowering.name
-    return found + _bows(s, crouched, found + travel)
+    return events + _bows(s, crouched, events + travel)
 
 
 def _lowering(s: Signals, a: int, b: int, jumped: bool) -> Event | None:
-    """The frames [a, b) of a low pelvis: the first that applies of lie, kneel, sit, lunge, reach down, squat."""
+    """The event of the frames [a, b) with a low pelvis: the first that applies of lie, kneel, sit, lunge, reach down,
+    squat.
+    """
     low, tilt, knees = s.pelvis[a:b], s.tilt[a:b], s.p[a:b, KNEE, 1]
     at, least = int(low.argmin()), float(low.min())
     still = np.abs(running_mean(s.rise, 3))[a:b] < AT_REST
@@ -94,25 +96,25 @@ def _lowering(s: Signals, a: int, b: int, jumped: bool) -> Event | None:
 
 
 def _bows(s: Signals, crouched: list[tuple[int, int]], others: list[Event]) -> list[Event]:
-    """The trunk bends forward over straight legs, and is nothing else meanwhile: a bow, or far down a reach."""
+    """The trunk bends forward over straight legs, and nothing else happens: a bow or, far down, a reach."""
     bent = (s.bend > BOW_BEND) & (s.pelvis > BOW_PELVIS)
     for a, b in crouched:
         bent[a:b] = False
     busy = spans_of(s, others)
-    found: list[Event] = []
+    events: list[Event] = []
     for a, b in stretches_where(bent, s.frames(0.2), s.frames(0.1)):
-        if coverage(a, b, busy + spans_of(s, found)) > 0.5:
+        if coverage(a, b, busy + spans_of(s, events)) > 0.5:
             continue
         most, hand = float(s.bend[a:b].max()), s.p[a:b, WRIST, 1].min(1)
         if hand.min() < HAND_LOW and most > STRAIGHT_REACH:
             side, least = _lower_hand(s.p[a:b]), float(s.pelvis[a:b].min())
-            found.append(event(s, "reach down", a, b, side=side, size=least, count=dips(hand, 0.3)))
+            events.append(event(s, "reach down", a, b, side=side, size=least, count=dips(hand, 0.3)))
         elif most > BOW_SIZE:
-            found.append(event(s, "bow", a, b, size=most, count=max(1, len(minima(-s.bend[a:b], 12)))))
-    return found
+            events.append(event(s, "bow", a, b, size=most, count=max(1, len(minima(-s.bend[a:b], 12)))))
+    return events
 
 
 def _lower_hand(p: np.ndarray) -> str:
-    """Which hand is lower by 0.08 m, where either is at its lowest in frames (T, 22, 3); "both" where neither is."""
+    """Which hand is lower by 0.08 m, each at its lowest in frames (T, 22, 3); "both" if neither is."""
     left, right = p[int(p[:, WRIST, 1].min(1).argmin()), WRIST, 1]
     return "both" if abs(left - right) < 0.08 else SIDES[int(right < left)]

@@ -1,4 +1,4 @@
-"""Rules of `facts` for what takes the body elsewhere: flights, steps, walks and runs, turns."""
+"""Rules of `facts` for locomotion: flights, steps, walks and runs, turns."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def flights(s: Signals) -> list[Event]:
     up = s.foot > UP
     runs = [stretches_where(up[:, k], s.frames(0.08), 2) for k in (0, 1)]
     both = stretches_where(up.all(1), s.frames(ALOFT_SECONDS))
-    found = []
+    events = []
     for a, b in both:
         own = [next((r for r in runs[k] if r[0] <= a and r[1] >= b), (a, b)) for k in (0, 1)]
         vault = s.rise[max(0, a - s.frames(0.15)) : a + s.frames(0.15)].max(initial=0)
@@ -41,14 +41,14 @@ def flights(s: Signals) -> list[Event]:
             left, forward = in_frame(s.feet[d].mean(0) - s.feet[c].mean(0), s.yaw[c])
             far = np.hypot(left, forward)
             direction = direction_of(left, forward) if far > JUMP_WAY else ""
-            found.append(event(s, "jump", a, b, direction=direction, size=height, speed=far))
+            events.append(event(s, "jump", a, b, direction=direction, size=height, speed=far))
             continue
         for k in (0, 1):
             (a0, b0), (a1, b1) = own[k], own[1 - k]
             short = b0 - a0 <= s.frames(HOP_SECONDS)
             if short and a0 - a1 >= s.frames(HOP_BEFORE) and b1 - b0 >= s.frames(HOP_AFTER):
-                found.append(event(s, "hop", a, b, side=SIDES[k], size=height))
-    return found
+                events.append(event(s, "hop", a, b, side=SIDES[k], size=height))
+    return events
 
 
 FOOT_SPEED = 0.45  # m/s, of a foot that moves
@@ -60,12 +60,12 @@ LIFT_HEIGHT = 0.1  # m
 
 
 def steps(s: Signals, flights: list[Event]) -> list[Event]:
-    """Steps and lifts: a foot moves for 0.1 s, in no jump.
+    """Steps and lifts: a foot moves for 0.1 s, outside jumps.
 
-    step: it comes to rest elsewhere; size: how far, m; direction: in the body's frame. lift: it comes back; size: how
-    high it was, m.
+    step: it comes to rest elsewhere; size: distance, m; direction: in the body's frame. lift: it comes back; size:
+    height, m.
     """
-    found = []
+    events = []
     for k in (0, 1):
         moving = (s.foot_speed[:, k] > FOOT_SPEED) | (s.lift[:, k] > FOOT_UP)
         for a, b in stretches_where(moving, s.frames(0.1), s.frames(0.12)):
@@ -76,10 +76,10 @@ def steps(s: Signals, flights: list[Event]) -> list[Event]:
             length, high = float(np.hypot(left, forward)), float(s.lift[a:b, k].max())
             if length > (HIGH_STEP_LENGTH if high > HIGH_STEP else STEP_LENGTH) and high > STEP_HEIGHT:
                 direction = direction_of(left, forward)
-                found.append(event(s, "step", a, b, side=SIDES[k], direction=direction, size=length))
+                events.append(event(s, "step", a, b, side=SIDES[k], direction=direction, size=length))
             elif high > LIFT_HEIGHT:
-                found.append(event(s, "lift", a, b, side=SIDES[k], size=high))
-    return sorted(found, key=lambda e: e.start)
+                events.append(event(s, "lift", a, b, side=SIDES[k], size=high))
+    return sorted(events, key=lambda e: e.start)
 
 
 TRAVEL_SPEED = 0.2  # m/s of the pelvis, mean of 0.5 s
@@ -87,7 +87,7 @@ TRAVEL_WAY, TRAVEL_FOOT_WAY = 0.45, 0.25  # m, of the middle of the feet and of 
 TRAVEL_NET, TRAVEL_TURN = 0.25, 150.0  # m from where it began; or degrees turned on the way
 DIP = 0.55  # share of the median speed by which travel all but stops: it is cut there
 SIDEWAYS = 1.2  # times as fast to a side as ahead
-HELD_SECONDS = 0.4  # that a new direction lasts
+HELD_SECONDS = 0.4  # s; a new direction must last this long
 RUN_SPEED = 2.6  # m/s: always a run
 RUN_LIFT = 0.16  # m, of the ankles: below it no other run
 SPRINGY = 42.0  # degrees of both knees at once: in walking one knee is always nearly straight
@@ -98,34 +98,34 @@ CREEP_SPEED, CREEP_PELVIS = 1.7, 0.885  # m/s and share of standing: crouched wa
 
 
 def _cut(s: Signals, a: int, b: int) -> list[Span]:
-    """Travel cut where it all but stops and where it turns sideways or back."""
+    """Travel cut where it nearly stops and where it turns sideways or back."""
     cuts = {a + i for i in minima(s.root_speed[a:b], DIP * float(np.median(s.root_speed[a:b])))}
     left, forward = running_mean(s.root_velocity, odd_frames(0.5 * s.fps))[a:b].T
     kind = np.where(np.abs(left) > SIDEWAYS * np.abs(forward), np.sign(left) * 2, np.sign(forward))
     lasting = s.frames(HELD_SECONDS)
-    held = kind[0]
+    current = kind[0]
     for i in range(1, len(kind)):
-        if kind[i] != held and i + lasting <= len(kind) and (kind[i : i + lasting] == kind[i]).all():
+        if kind[i] != current and i + lasting <= len(kind) and (kind[i : i + lasting] == kind[i]).all():
             cuts.add(a + i)
-            held = kind[i]
+            current = kind[i]
     edges = sorted({a, b, *cuts})
     return [(c, d) for c, d in pairwise(edges) if d - c >= s.frames(0.3)]
 
 
 def travels(s: Signals, flights: list[Event]) -> tuple[list[Event], list[Span]]:
-    """Walks, runs and crouched walks, and the frames of each.
+    """Walks, runs and crouched walks, and their frames.
 
-    Pelvis and both feet get away; cut where the body all but stops or changes direction. run: fast; or less fast, both
-    knees bent at once and the ankles high; or slow like that with both feet in the air at times; or both knees bent in
-    most frames. crouch walk: the pelvis low and both knees bent in most frames. direction: of the mean velocity in the
-    body's frame; size: degrees turned on the way, + to the left; speed: m/s, mean of the middle half.
+    Pelvis and both feet move away; cut where the body nearly stops or changes direction. run: fast; or less fast, with
+    both knees bent at once and the ankles high; or slow like that with both feet in the air at times; or with both
+    knees bent in most frames. crouch walk: the pelvis low and both knees bent in most frames. direction: of the mean
+    velocity in the body's frame; size: degrees turned meanwhile, + to the left; speed: m/s, mean of the middle half.
     """
     jumping = np.zeros(len(s.p), bool)
     for e in flights:
         jumping[max(0, int((e.start - 0.25) * s.fps)) : int((e.end + 0.25) * s.fps)] = True
     moving = (s.root_speed > TRAVEL_SPEED) & ~jumping
     pieces = [piece for a, b in stretches_where(moving, s.frames(0.3), s.frames(0.25)) for piece in _cut(s, a, b)]
-    found, spans = [], []
+    events, spans = [], []
     for a, b in pieces:
         own = (s.foot_speed[a:b].sum(0) / s.fps).min()
         if float(s.speed[a:b].sum() / s.fps) < TRAVEL_WAY or own < TRAVEL_FOOT_WAY:
@@ -137,13 +137,13 @@ def travels(s: Signals, flights: list[Event]) -> tuple[list[Event], list[Span]]:
         core = slice(a + (b - a) // 4, b - (b - a) // 4)
         speed = float(s.root_speed[core].mean())
         direction = direction_of(*s.root_velocity[a:b].mean(0))
-        found.append(event(s, _gait(s, core, speed), a, b, direction=direction, size=turn, speed=speed))
+        events.append(event(s, _gait(s, core, speed), a, b, direction=direction, size=turn, speed=speed))
         spans.append((a, b))
-    return found, spans
+    return events, spans
 
 
 def _gait(s: Signals, core: slice, speed: float) -> str:
-    """What travel at a speed is, by the frames of its middle half."""
+    """The kind of gait at a speed, from the frames of its middle half."""
     high = float(np.percentile(s.lift[core].max(1), 75)) > RUN_LIFT
     springy = float(s.flex[core].min(1).max()) > SPRINGY
     aloft = (s.foot[core].min(1) > ALOFT).mean() > ALOFT_SHARE
@@ -167,12 +167,12 @@ def turns(s: Signals, travel: list[Span]) -> list[Event]:
     for a, b in travel:
         if np.linalg.norm(s.middle[b - 1] - s.middle[a]) > TURN_NET or s.speed[a:b].sum() / s.fps > TURN_WAY:
             going[a:b] = True
-    found = []
+    events = []
     for sign in (1, -1):
         for a, b in stretches_where((sign * rate > TURN_RATE) & ~going, s.frames(0.25), s.frames(0.45)):
             c, d = max(0, a - s.frames(0.15)), min(len(rate) - 1, b + s.frames(0.15))
             angle = float(np.degrees(s.yaw[d] - s.yaw[c]))
-            # A twist of the trunk alone (a throw) is no turn: the hips must come along.
+            # A twist of the trunk (as in a throw) is no turn: the hips must turn too.
             if sign * angle > TURN_ANGLE and sign * np.degrees(s.hip_yaw[d] - s.hip_yaw[c]) > HIP_ANGLE:
-                found.append(event(s, "turn", a, b, direction="left" if sign > 0 else "right", size=angle))
-    return found
+                events.append(event(s, "turn", a, b, direction="left" if sign > 0 else "right", size=angle))
+    return events

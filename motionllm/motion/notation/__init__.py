@@ -5,13 +5,13 @@
     1.5-2.0 turn left 90
     1.8-2.6 wave right hand x3
 
-The first line holds the duration and the postures at both ends, each further line one event: its seconds, what is
-done, with which part, which way, how far, how fast and how often. `measure` computes it, `Notation.parse` reads it back
-exactly, `Notation.sentence` says it in plain English. Numbers are rounded once, when they are measured.
+The first line has the duration and the postures at both ends, each further line one event: its seconds, verb, body
+part, direction, size, speed and count. `measure` computes it, `Notation.parse` reads it back exactly,
+`Notation.sentence` puts it in plain English. Numbers are rounded once, when they are measured.
 
-Whatever `facts` names is written by its name (`events`). Movement that no event explains is written as what the limbs
-and the trunk do (`limbs`): raise, lower, stretch, bend, swing, hold, lean, twist. Rules for the whole body that `facts`
-lacks are in `body`.
+Events that `facts` names keep their name (`events`). Movement that no event explains is written as movement of the
+limbs and the trunk (`limbs`): raise, lower, stretch, bend, swing, hold, lean, twist. Rules for the whole body that
+`facts` lacks are in `body`.
 """
 
 from motionllm.motion.notation.measuring import DENSITY, measure, measure_with_facts

@@ -28,7 +28,7 @@ ON_HANDS = 0.3  # m, a wrist
 
 
 def flips(s: Signals) -> list[Line]:
-    """The trunk points down for 0.1 s. roll: low, or the legs do not go over; cartwheel: on a hand; flip otherwise."""
+    """The trunk points down for 0.1 s. roll: low, or the legs do not go over; cartwheel: on a hand; otherwise flip."""
     over = (s.p[:, ANKLE, 1].mean(1) > OVER_ANKLES) | (s.pelvis < OVER_PELVIS)
     lines = []
     for a, b in stretches_where((s.tilt > OVER) & over, s.frames(0.1), s.frames(0.3)):
@@ -48,7 +48,7 @@ PUSH_BEFORE, PUSH_AFTER = 1.4, 1.0  # s, within so long before and after
 
 
 def pushes(s: Signals, going: list[Span]) -> list[Line]:
-    """throw with both hands: above the shoulders and before them the arms stretch together, from and to hanging.
+    """throw with both hands: above and in front of the shoulders the arms stretch together, hanging before and after.
 
     Not while travelling.
     """
@@ -78,8 +78,8 @@ DANCE_KICKS, DANCE_KICK_RATE = 6, 0.5  # kicks of both legs, without a punch; pe
 
 
 def dances(s: Signals, events: Sequence[Event]) -> list[Line]:
-    """dance: steps that lead nowhere, on a winding path, the body turning, the hands up, without a fight; or kicks of
-    both legs over and over.
+    """dance: steps that lead nowhere, on a winding path, the body turning, the hands up, without a fight; or repeated
+    kicks of both legs.
     """
     steps, seconds = [e for e in events if e.name == "step"], len(s.p) / s.fps
     kicks, punches = [e for e in events if e.name == "kick"], [e for e in events if e.name == "punch"]
@@ -109,7 +109,7 @@ CRAWL_HANDS, CRAWL_PELVIS, CRAWL_SECONDS, CRAWL_WAY = 0.35, (0.25, 0.75), 0.8, 0
 
 
 def crawls(s: Signals) -> list[Line]:
-    """Both hands near the floor and the pelvis low, over some way."""
+    """crawl: both hands near the floor and the pelvis low, over some distance."""
     low = s.p[:, WRIST, 1].max(1) < CRAWL_HANDS
     low &= (s.pelvis > CRAWL_PELVIS[0]) & (s.pelvis < CRAWL_PELVIS[1])
     lines = []
@@ -126,13 +126,13 @@ CLIMB = 0.15  # m
 
 
 def climbs(s: Signals) -> list[Line]:
-    """The lower foot comes to rest higher, or lower, than it rested, and stays there. size: that height, m."""
+    """climb: the lower foot comes to rest higher, or lower, than before, and stays there. size: the difference, m."""
     lower = s.p[:, TOE, 1].min(1)
     resting = s.foot_speed.min(1) < REST_SPEED
-    held = running_mean(lower, odd_frames(0.6 * s.fps))
+    smooth = running_mean(lower, odd_frames(0.6 * s.fps))
     lines: list[Line] = []
     level, since = None, 0
-    for a, b in stretches_where(resting & (np.abs(lower - held) < REST_LEVEL), s.frames(REST_SECONDS)):
+    for a, b in stretches_where(resting & (np.abs(lower - smooth) < REST_LEVEL), s.frames(REST_SECONDS)):
         height = float(np.median(lower[a:b]))
         if level is not None and abs(height - level) > CLIMB:
             way = "up" if height > level else "down"

@@ -1,5 +1,5 @@
-"""The events of `facts` as lines. On real motion some of its rules fire too easily: here stands what is not written, or
-as something less, and the limbs then tell it.
+"""The events of `facts` as lines. On real motion some of its rules fire too easily: here such events are left out or
+written as something smaller, and the limbs describe the movement instead.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from motionllm.motion.notation.text import Line
 from motionllm.motion.notation.verbs import AXES, VERBS
 from motionllm.motion.signals import SIDES, Signals, coverage
 
-# The verb of each event. Not written: "hand up" and "seated".
+# The verb of each event; "hand up" and "seated" are not written.
 NAMES = {
     "walk": "walk",
     "run": "run",
@@ -50,8 +50,8 @@ NAMES = {
 }
 ARM_VERBS = ("wave", "throw", "punch", "clap", "hands on hips", "hand to head", "reach up", "stretch", "jumping jack")
 
-TURN = 50.0  # degrees: smaller turns are not written
-LOOK = 90.0  # degrees: no head turns further
+TURN = 50.0  # degrees; smaller turns are not written
+LOOK = 90.0  # degrees; no head turns further
 BOW_SECONDS, LEAN_SECONDS = 0.4, 4.0  # shorter is no bow, longer is a lean
 LEAN = 35.0  # degrees: so far it is a bow, even of a body that was bent before and after
 PUNCH_SPEED, STRAIGHT_PUNCH_SPEED, STRAIGHT_PUNCH = 1.8, 1.3, 0.45  # m/s; with an arm stretched so far, m
@@ -62,12 +62,12 @@ BALANCE_SECONDS, LIFT = 1.5, 0.2  # shorter, a foot is lifted; m
 KICK_SECONDS, KICK_SIZE, KICK_SPEED = 0.15, 0.5, 3.2  # s, m, m/s: less of all is no kick
 KICK_ON_THE_WAY = 0.4  # m
 CLAPS_ON_THE_WAY = 3
-HEAD_SECONDS = 0.8  # that a hand is at the head
+HEAD_SECONDS = 0.8  # s; a hand must be at the head this long
 
 
 @dataclass(frozen=True)
 class _Beside:
-    """The frames of what else happens, which says what an event is."""
+    """Frames of simultaneous events, which decide how an event is written."""
 
     going: list[Span]
     marching: list[Span]  # or standing on one leg
@@ -87,7 +87,7 @@ def event_lines(s: Signals, events: Sequence[Event], circles: Sequence[Line]) ->
     """The events of `facts` as lines, and those that it has no rule for: flips, crawls, climbs, two-handed throws."""
     going = spans_of(s, events, "walk", "run", "crouch walk")
     climbed = climbs(s)
-    thrown = [] if climbed else pushes(s, going)  # where a body climbs, its hands hold on to something
+    thrown = [] if climbed else pushes(s, going)  # hands of a climbing body hold on to something
     lines = [*flips(s), *crawls(s), *climbed, *thrown, *dances(s, events)]
     still = s.frames(0.2)
     beside = _Beside(
@@ -172,7 +172,7 @@ def _line(s: Signals, e: Event, events: Sequence[Event], beside: _Beside) -> Lin
 
 
 def _hidden(s: Signals, e: Event, verb: str, span: Span, beside: _Beside) -> bool:
-    """Whether an event is part of a flip, of crawling, of an arm that circles, or of a throw with both hands."""
+    """Whether an event is part of a flip, of crawling, of a circling arm, or of a throw with both hands."""
     around = (span[0] - s.frames(0.3), span[1] + s.frames(0.3))
     if coverage(*around, beside.over) > 0.3 or coverage(*span, beside.crawling) > 0.5:
         return True
@@ -186,9 +186,9 @@ FEW_STEPS_SPEED, SIDE_STEPS_SPEED, FEW_STEPS_TURN = 0.65, 0.9, 45.0  # m/s, degr
 
 
 def _few_steps(walk: Event, events: Sequence[Event]) -> int:
-    """The steps of a walk that is no more than some single ones, slow and straight on; 0 for any other walk.
+    """Number of steps in a walk that is only a few single ones, slow and straight; 0 for any other walk.
 
-    To the side the foot of that side leads and is counted.
+    To the side, only the leading foot's steps count.
     """
     aside = walk.direction in SIDES
     if walk.speed > (SIDE_STEPS_SPEED if aside else FEW_STEPS_SPEED) or abs(walk.size) > FEW_STEPS_TURN:
@@ -199,7 +199,7 @@ def _few_steps(walk: Event, events: Sequence[Event]) -> int:
 
 
 def _follows(step: Event, events: Sequence[Event]) -> bool:
-    """Whether the other foot went the same way within 1.5 s before a step: then this one brings the feet together."""
+    """Whether the other foot moved the same way within 1.5 s before a step, which then brings the feet together."""
     return any(
         e.name == "step" and e.side != step.side and e.direction == step.direction and 0 <= step.start - e.start < 1.5
         for e in events
@@ -207,7 +207,7 @@ def _follows(step: Event, events: Sequence[Event]) -> bool:
 
 
 def _busy(s: Signals, e: Event, going: list[Span]) -> bool:
-    """Whether the body travels during an event of one hand, or the other hand goes 0.8 as fast as that one."""
+    """Whether the body travels during an event of one hand, or the other hand is at least 0.8 as fast."""
     a, b, k = int(e.start * s.fps), int(e.end * s.fps) + 1, SIDES.index(e.side)
     own, other = s.hand_speed[a:b, k].max(), s.hand_speed[a:b, 1 - k].max()
     return coverage(a, b, going) > 0.3 or bool(other > 0.8 * own)

@@ -1,4 +1,4 @@
-"""What the arms and the trunk do where no event says more: circles, strokes, swings, holds, leans and twists."""
+"""Movements of arms and trunk that no event describes: circles, strokes, swings, holds, leans and twists."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from motionllm.motion.notation.text import Line
 from motionllm.motion.notation.verbs import AXES
 from motionllm.motion.signals import SIDES, Signals, coverage, minima, odd_frames, running_mean, stretches_where
 
-MOVES = 0.5  # m/s of a hand about its shoulder
+MOVES = 0.5  # m/s of a hand relative to its shoulder, from which it moves
 
 
 def hand_pace(s: Signals, k: int) -> np.ndarray:
-    """(T,) m/s of a hand about its shoulder: means of 0.2 s of places, of 0.3 s of speeds."""
+    """(T,) m/s of a hand relative to its shoulder: means of positions over 0.2 s, of speeds over 0.3 s."""
     hand = running_mean(s.hand[:, k], odd_frames(0.2 * s.fps))
     return running_mean(np.linalg.norm(np.gradient(hand, axis=0), axis=1) * s.fps, odd_frames(0.3 * s.fps))
 
@@ -27,7 +27,7 @@ ROUND_BEFORE, ROUND_BEHIND, ROUND_LEVEL = 0.2, -0.1, 0.15  # m, within this of t
 
 
 def circles(s: Signals) -> list[Line]:
-    """An arm goes round its shoulder, as seen from the side, before it and behind it. count: whole rounds."""
+    """circle: an arm goes around its shoulder, seen from the side, in front and behind. count: whole rounds."""
     lines = []
     for k, side in enumerate(SIDES):
         for a, b in stretches_where(hand_pace(s, k) > MOVES, s.frames(0.3), s.frames(0.4)):
@@ -42,20 +42,20 @@ def circles(s: Signals) -> list[Line]:
 
 
 def _winding(hand: np.ndarray) -> float:
-    """Degrees that a hand (T, 3: outward, up, forward) goes round its shoulder, + where it rises in front."""
+    """Degrees that a hand (T, 3: outward, up, forward) goes around its shoulder, + where it rises in front."""
     angle = np.degrees(np.unwrap(np.arctan2(hand[:, 1], hand[:, 2])))
     return float(angle[-1] - angle[0])
 
 
 def limbs(s: Signals, events: Sequence[Event], circles: Sequence[Line]) -> list[Line]:
-    """Lines of what arms and trunk do while no event, and no circle, tells it."""
+    """Lines for arms and trunk while no event and no circle describes them."""
     going = spans_of(s, events, "walk", "run", "crouch walk", "jump")
     lines: list[Line] = []
     for k, side in enumerate(SIDES):
         own = [e for e in events if NAMES.get(e.name) in ARM_VERBS and e.side in (side, "both", "")]
-        told = spans_of(s, own, before=0.3, after=0.3)
-        told += [(int(x.start * s.fps), int(x.end * s.fps)) for x in circles if x.part.startswith(side)]
-        lines += [*_strokes(s, k, told, going), *_holds(s, k, told)]
+        described = spans_of(s, own, before=0.3, after=0.3)
+        described += [(int(x.start * s.fps), int(x.end * s.fps)) for x in circles if x.part.startswith(side)]
+        lines += [*_strokes(s, k, described, going), *_holds(s, k, described)]
     return [*lines, *_leans(s, events), *_twists(s)]
 
 
@@ -67,17 +67,17 @@ LONGER = 0.15  # m further from the shoulder
 ARM_LOW = -0.2  # m over the shoulder: what stays below while travelling is the swing of walking
 
 
-def _strokes(s: Signals, k: int, told: list[Span], going: list[Span]) -> list[Line]:
-    """Stretches in which a hand moves about its shoulder.
+def _strokes(s: Signals, k: int, described: list[Span], going: list[Span]) -> list[Line]:
+    """Stretches in which a hand moves relative to its shoulder.
 
-    One that goes to and fro at least twice swings along its longest axis (count: those); else it is raised or lowered
-    ("reach up" where it ends over the shoulder), stretched or bent.
+    One that goes to and fro at least twice along its longest axis swings (count: how often); otherwise the hand is
+    raised or lowered ("reach up" where it ends over the shoulder), stretched or bent.
     """
     hand, pace, side = running_mean(s.hand[:, k], odd_frames(0.2 * s.fps)), hand_pace(s, k), SIDES[k]
     part, axes = f"{side} arm", (AXES[1], AXES[0], AXES[2])
     lines: list[Line] = []
     for a, b in stretches_where(pace > MOVES, s.frames(0.3), s.frames(0.4)):
-        if coverage(a, b, told) > 0.4:
+        if coverage(a, b, described) > 0.4:
             continue
         piece, reach = hand[a:b], s.reach[a:b, k]
         axis = int(np.ptp(piece, axis=0).argmax())
@@ -108,13 +108,13 @@ HELD_PACE, HELD_UP, HELD_REACH, HELD_SECONDS = 0.35, -0.25, 0.3, 1.5  # m/s; m o
 HELD_HIGH = 0.15  # m over the shoulder: held up
 
 
-def _holds(s: Signals, k: int, told: list[Span]) -> list[Line]:
+def _holds(s: Signals, k: int, described: list[Span]) -> list[Line]:
     """Stretches in which a hand is held still above the belly."""
     hand = running_mean(s.hand[:, k], odd_frames(0.2 * s.fps))
     still = (hand_pace(s, k) < HELD_PACE) & (hand[:, 1] > HELD_UP) & (s.reach[:, k] > HELD_REACH)
     lines = []
     for a, b in stretches_where(still, s.frames(HELD_SECONDS), s.frames(0.3)):
-        if coverage(a, b, told) < 0.4:
+        if coverage(a, b, described) < 0.4:
             out, up, forward = np.median(hand[a:b], axis=0)
             way = "up" if up > HELD_HIGH else "out" if out > forward else "forward"
             lines.append(Line(a / s.fps, b / s.fps, "hold", f"{SIDES[k]} arm", way))
@@ -126,7 +126,7 @@ TWIST = 35.0  # degrees of the shoulders on the hips, to and fro
 
 
 def _leans(s: Signals, events: Sequence[Event]) -> list[Line]:
-    """lean: the trunk backward, left or right of upright, while the body is not down and nothing is thrown."""
+    """lean: the trunk tilts backward, left or right, while the body is not down and nothing is thrown."""
     busy = spans_of(s, events, "lie", "reach down", "sit", "throw")
     trunk = s.local[:, 12] - s.local[:, 0]
     side = np.degrees(np.arctan2(trunk[:, 0], np.maximum(trunk[:, 1], 0.1)))

@@ -1,4 +1,4 @@
-"""Joints become lines: events and what the limbs do, merged, the most telling kept, paced and rounded."""
+"""From joints to lines: events and limb movements are merged, the most important kept, paced and rounded."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from motionllm.motion.notation.text import Line, Notation
 from motionllm.motion.notation.verbs import RATES, TRAVEL, VERBS
 from motionllm.motion.signals import SIDES, Signals, posture
 
-DENSITY = 0.45  # lines per second
-LEAST = 3  # lines, of however short a clip
-AGAIN = 1.5  # s until the same again is a repetition of it, and not another event
+DENSITY = 0.45  # most lines per second, in addition to LEAST
+LEAST = 3  # lines that even the shortest clip may have
+AGAIN = 1.5  # s; the same event again within this time is a repetition, not another event
 HELD = ("hold", "lean", "hands on hips", "hand to head", "stand on", "lift")
-INTERRUPTED = 0.5  # s for which what is held may be interrupted, and is no second time
+INTERRUPTED = 0.5  # s; a hold interrupted for less is one hold
 SIDE_STEP_PACES, STRAIGHT_REACH_PACES = (2.67, 3.5), (1.9, 2.84)  # as `Verb.usual`
 STRAIGHT_REACH = 0.78  # share of standing, of a pelvis over straight legs
 TURN_PACES = (18.0, 30.0)  # degrees/s more per 90 degrees: a whole turn goes faster than a quarter
-STRAIGHT = 30.0  # degrees: what turns less on the way is straight
-ANGLE_STEP, LEAST_ANGLE = 15.0, 8.0  # degrees
+STRAIGHT = 30.0  # degrees; travel that turns less is straight
+ANGLE_STEP, LEAST_ANGLE = 15.0, 8.0  # degrees; unit that angles are rounded to, smallest angle written
 
 
 def measure(joints: np.ndarray, fps: float = 20.0, density: float = DENSITY) -> Notation:
     """The notation of a clip: joints (T, 22, 3) metres, Y up, the canonical order.
 
-    density: so many lines per second are written at most, and three more; the most telling stay. Raises MotionLLMError
-    for another shape, under 5 frames, or values that are not finite.
+    density: most lines per second, in addition to three; the most important are kept. Raises MotionLLMError for another
+    shape, under 5 frames, or values that are not finite.
     """
     s = Signals(joints, fps)
     return _notation(s, events_of(s), density)
 
 
 def measure_with_facts(joints: np.ndarray, fps: float = 20.0) -> tuple[Notation, Facts]:
-    """`measure` and `facts` of a clip, whose events are then found once."""
+    """`measure` and `facts` of a clip, computing its events only once."""
     s = Signals(joints, fps)
     events = events_of(s)
     return _notation(s, events, DENSITY), facts_of(s, events, np.asarray(joints))
@@ -55,7 +55,7 @@ def _notation(s: Signals, events: list[Event], density: float) -> Notation:
 
 
 def _merged(lines: Iterable[Line]) -> list[Line]:
-    """Lines in time: both sides at once as one, repetitions counted, travel the same way joined."""
+    """Lines in order of time: both sides at once merged, repetitions counted, travel the same way joined."""
     result: list[Line] = []
     for line in _both(sorted(lines, key=lambda x: (x.start, x.end, x.verb, x.part, x.way))):
         same = [
@@ -82,7 +82,7 @@ def _merged(lines: Iterable[Line]) -> list[Line]:
 
 
 def _pace(line: Line, events: Iterable[Event]) -> str:
-    """Whether a line is done slowly or quickly, by the events of `facts` that it stands for."""
+    """ "slowly", "quickly" or "" for a line, from the events of `facts` that it stands for."""
     usual = VERBS[line.verb].usual
     if not usual:
         return ""
@@ -112,7 +112,7 @@ def _pace(line: Line, events: Iterable[Event]) -> str:
 
 
 def _both(lines: Sequence[Line]) -> list[Line]:
-    """Lines of the left and of the right side that do the same over most of their time, as one of both."""
+    """Lines of the left and of the right side that do the same over most of their time, merged into one of both."""
     result: list[Line] = []
     for line in lines:
         words = line.part.split(" ")

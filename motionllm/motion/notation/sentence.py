@@ -20,32 +20,34 @@ def sentence_of(
     between: str = ", ",
     last: str = ", and ",
 ) -> str:
-    """A sentence of at most so many clauses."""
+    """A sentence of at most `clauses` clauses."""
     lines = _told(notation)
     best = sorted(lines, key=lambda line: line.weight, reverse=True)[:clauses]
 
     def order(line: Line) -> tuple[bool, float, float]:
         return line.verb != "dance", line.start, line.end
 
-    said = [clause for clause, _ in groupby(_clause(line) for line in sorted(best, key=order))]
+    phrases = [clause for clause, _ in groupby(_clause(line) for line in sorted(best, key=order))]
     start, end = notation.postures
     verb = {"standing": "stands", "sitting": "sits", "kneeling": "kneels", "lying": "lies", "crouching": "crouches"}
-    if not said:
+    if not phrases:
         return f"{subject} {verb[start]} still" if start == end else f"{subject} goes from {start} to {end}"
     if start == end and start in ("sitting", "kneeling", "lying") and not any(x.verb in _MOVES for x in best):
-        said = [verb[start], *said]
-    if len(said) == 1:
-        return f"{subject} {said[0]}"
-    return f"{subject} {between.join(said[:-1])}{' and then ' if len(said) == 2 else last}{said[-1]}"
+        phrases = [verb[start], *phrases]
+    if len(phrases) == 1:
+        return f"{subject} {phrases[0]}"
+    return f"{subject} {between.join(phrases[:-1])}{' and then ' if len(phrases) == 2 else last}{phrases[-1]}"
 
 
 _MOVES = ("sit", "kneel", "lie", "stand up", "walk", "run", "crawl", "roll", "squat", "bend down")  # out of a posture
 
 
 def _told(notation: Notation) -> list[Line]:
-    """The lines a sentence is made of: without what is part of another event and, beside events, what limbs do."""
+    """The lines that a sentence is made of: not those that are part of another event nor, where there are events, limb
+    movements.
+    """
     lines = [x for x in notation.lines if x.verb not in SMALL or x.verb == "lift"] or list(notation.lines)
-    if any(x.verb == "dance" for x in lines):  # its steps and turns are not told one by one
+    if any(x.verb == "dance" for x in lines):  # its steps and turns are not listed
         lines = [x for x in lines if x.verb not in ("turn", "kick", "lift", *TRAVEL)]
     return [x for x in lines if not any(x.verb in _PARTS_OF.get(y.verb, ()) and _beside(x, y) for y in lines)]
 
@@ -54,7 +56,7 @@ _PARTS_OF = {"throw": ("reach up",), "lift": ("bow",), "kick": ("lift",), "march
 
 
 def _beside(a: Line, b: Line) -> bool:
-    """Whether two lines share time, or lie within 0.5 s of each other."""
+    """Whether two lines overlap, or are at most 0.5 s apart."""
     return a.start < b.end + 0.5 and b.start < a.end + 0.5
 
 
@@ -68,8 +70,8 @@ def _clause(line: Line) -> str:
     part = line.part.replace("leg", "knee") if line.verb == "lift" else line.part
     if line.verb in ("walk", "run", "creep") and line.way in ("left", "right"):
         way = f"sideways to the {line.way}"
-    said = f"{verb} {after if _filled(after, line) else ''}".format(part=part, way=way)
-    words = [said.replace("the both", "both").strip()]
+    phrase = f"{verb} {after if _filled(after, line) else ''}".format(part=part, way=way)
+    words = [phrase.replace("the both", "both").strip()]
     if line.verb == "turn" and line.size >= 150:
         words.append("all the way around" if line.size >= 270 else "to face the other way")
     if line.verb in TRAVEL and abs(line.size) >= 45:
@@ -82,5 +84,5 @@ def _clause(line: Line) -> str:
 
 
 def _filled(words: str, line: Line) -> bool:
-    """Whether the line has what the words stand around."""
+    """Whether the line has a value for the placeholders in the words."""
     return ("{part}" not in words or bool(line.part)) and ("{way}" not in words or bool(line.way))

@@ -18,9 +18,9 @@ _METRES, _DEGREES = re.compile(r"(.*?) ?(\d{1,3}\.\d) m"), re.compile(r"(.*?) ?(
 
 @dataclass(frozen=True)
 class Line:
-    """One event: seconds, verb, and what its verb allows of part, way, size (metres, or degrees to be turned, on the
-    way + to the left), speed (m/s), count, and pace: "slowly" or "quickly" where it is neither usual nor told by a
-    speed.
+    """One event: seconds and verb, and the attributes that its verb allows: part, way, size (metres, or degrees to be
+    turned, for travel + to the left), speed (m/s), count, and pace: "slowly" or "quickly" if it is not usual and no
+    speed says so.
     """
 
     start: float
@@ -35,8 +35,8 @@ class Line:
 
     @property
     def weight(self) -> tuple[bool, float]:
-        """Which lines stay where there is no room for all: events before what limbs do, then by length and count; a
-        raise before swings, and what a leg does or where the head turns before what the arms do.
+        """Sort key for which lines to keep where there is not room for all: events before limb movements, then by
+        length and count; a raise before swings, and movements of legs and head before those of arms.
         """
         first = {"lift": 3, "raise": 2, "step": 2, "look": 1}.get(self.verb, 0)
         return self.verb not in SMALL, (self.end - self.start) + 0.5 * self.count + first
@@ -58,7 +58,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Notation:
-    """A clip in writing. `str(notation)` is its text; `Notation.parse(str(notation)) == notation`."""
+    """A clip as text. `str(notation)` is that text, and `Notation.parse(str(notation)) == notation`."""
 
     seconds: float
     postures: tuple[str, str]
@@ -69,7 +69,7 @@ class Notation:
 
     @staticmethod
     def parse(text: str) -> Notation:
-        """The notation of a text. Raises MotionLLMError, naming the line and what it should hold."""
+        """The notation of a text. Raises MotionLLMError, naming the line and what it should contain."""
         rows = [row.strip() for row in text.strip().splitlines()]
         head = _HEAD_LINE.fullmatch(rows[0]) if rows else None
         if not head:
@@ -96,11 +96,13 @@ class Notation:
         return Notation(seconds, (head[2], head[3]), tuple(lines))
 
     def sentence(self) -> str:
-        """The clip in one plain English sentence, from its longest and most telling events."""
+        """The clip in one plain English sentence, from its longest and most important events."""
         return sentence_of(self)
 
     def sentences(self) -> list[str]:
-        """The clip in one to three different sentences: `sentence`, the order of its events told, and the main ones."""
+        """The clip in one to three different sentences: `sentence`, one that states the order of its events, and the
+        main ones.
+        """
         return list(
             dict.fromkeys(
                 (
@@ -112,12 +114,12 @@ class Notation:
         )
 
     def between(self, start: float, end: float) -> Notation:
-        """The notation of a part of the clip: what is done from `start` to `end` seconds, told from its beginning.
+        """The notation of the part of the clip from `start` to `end` seconds, with times from its beginning.
 
-        Of an event that is cut, count and turn go on as evenly as it lasts. The postures are those of the ends, or what
-        the last event before the cut has led to.
+        For an event that is cut, count and turn are divided in proportion to time. The postures are those of the ends,
+        or what the last event before the cut has led to.
         """
-        shown = round(min(end, self.seconds) - start, 1)
+        duration = round(min(end, self.seconds) - start, 1)
         lines = []
         for x in self.lines:
             a, b = max(x.start, start), min(x.end, end)
@@ -126,10 +128,10 @@ class Notation:
             left = (b - a) / (x.end - x.start) if x.end > x.start else 1.0
             turns = VERBS[x.verb].size == "degrees" and (VERBS[x.verb].speed or x.verb == "turn")
             size = 15.0 * round(x.size * left / 15) if turns and left < 1 else x.size
-            begun, over = (min(max(round(t - start, 1), 0.0), shown) for t in (a, b))
+            begun, over = (min(max(round(t - start, 1), 0.0), duration) for t in (a, b))
             lines.append(replace(x, start=begun, end=over, size=size, count=max(1, round(x.count * left))))
         postures = tuple(self._posture(t) for t in (start, end))
-        return Notation(shown, (postures[0], postures[1]), tuple(sorted(lines, key=lambda x: (x.start, x.end))))
+        return Notation(duration, (postures[0], postures[1]), tuple(sorted(lines, key=lambda x: (x.start, x.end))))
 
     def _posture(self, at: float) -> str:
         if at >= self.seconds:

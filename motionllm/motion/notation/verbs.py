@@ -1,4 +1,4 @@
-"""What may be written: verbs with the parts, ways and numbers they take, and the words of the first line."""
+"""The vocabulary of notations: verbs with the parts, ways and numbers they allow, and the words of the first line."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ PACES = ("slowly", "quickly")
 
 @dataclass(frozen=True)
 class Verb:
-    """What a line of a verb may hold. parts, ways: words for the part and the direction; size, speed: their units.
+    """What a line with a verb may contain. parts, ways: words for the body part and the direction. size, speed: their
+    units.
 
-    usual: below the first it is done "slowly", above the second "quickly": peak speed of what moves (`facts`), m/s; of
-    a turn or bow degrees per second, of those in RATES times per second. None: no pace is told.
+    usual: below the first it is done "slowly", above the second "quickly": peak speed of what moves (`facts`), m/s; for
+    a turn or bow degrees per second, for those in RATES times per second. None: no pace is written.
     """
 
     parts: tuple[str, ...] = ()
@@ -83,6 +84,6 @@ VERBS: dict[str, Verb] = {
 
 TRAVEL = ("walk", "run", "creep", "crawl")
 RATES = ("march", "step", "wave", "clap", "jumping jack")  # paced by times per second
-SMALL = ("raise", "lower", "stretch", "bend", "swing", "hold", "lean", "twist", "lift", "step", "look")  # told last
+SMALL = ("raise", "lower", "stretch", "bend", "swing", "hold", "lean", "twist", "lift", "step", "look")  # named last
 LEADS_TO = {"sit": "sitting", "kneel": "kneeling", "lie": "lying", "stand up": "standing"}  # postures
 BY_LENGTH = sorted(VERBS, key=len, reverse=True)
