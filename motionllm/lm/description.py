@@ -9,6 +9,7 @@ import numpy as np
 
 from motionllm.data.asked import tells
 from motionllm.data.queries import Query
+from motionllm.data.query_fit import fits
 from motionllm.data.tasks import TASKS
 from motionllm.errors import MotionLLMError, unknown
 from motionllm.lm.prompting import Prompting
@@ -155,8 +156,9 @@ class Description(Prompting):
         """The query that each question asks of a notation; `none` for one that no notation can answer. Needs no motion.
 
         The model writes freely, and words that are no query, like "does juggle", become `none` too: if it were
-        restricted to valid queries, it would write the nearest existing verb. Raises MotionLLMError where it was not
-        trained to (`queries`).
+        restricted to valid queries, it would write the nearest existing verb. So does a query that names what its
+        question does not, or asks for something else (`data.query_fit`). Raises MotionLLMError where the model was not
+        trained to write queries (`queries`).
         """
         if not questions:
             return []
@@ -166,4 +168,5 @@ class Description(Prompting):
                 "is shown codes alone. Ask about a motion instead (`ask`)."
             )
         texts = self.say([self._asking("query", question=q) for q in questions])
-        return [Query.read(text) for text in texts]
+        written = [Query.read(text) for text in texts]
+        return [query if fits(query, q) else Query() for query, q in zip(written, questions, strict=True)]

@@ -7,6 +7,7 @@ import pytest
 
 from motionllm.data.inquiries import KINDS, draw
 from motionllm.data.queries import ASKED, FORMS, Query
+from motionllm.data.query_fit import fits
 from motionllm.data.questions import TEXTS
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import Notation
@@ -156,3 +157,40 @@ def test_some_words_are_never_trained() -> None:
     trained = {draw(random).text.lower().rstrip("?.") for _ in range(3000)}
     held = {draw(random, held_out=True).text.lower().rstrip("?.") for _ in range(1000)}
     assert len(trained) > 2000 and len(held & trained) < 20
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_true_queries_fit_and_those_of_other_verbs_and_kinds_do_not(held_out: bool) -> None:
+    random, kinds, verbs = np.random.default_rng(2), [kind for kind in KINDS if kind != "none"], list(ASKED)
+    own, other_verb, other_kind = [], [], []
+    for i in range(500):
+        one = draw(random, held_out, kinds[i % len(kinds)])
+        own.append(fits(Query.parse(one.query), one.text))
+        other = draw(random, held_out, kinds[random.integers(len(kinds))])
+        if KINDS[other.kind].query.split(" ")[0] != KINDS[one.kind].query.split(" ")[0]:
+            other_kind.append(fits(Query.parse(other.query), one.text))
+        form, _, verb = KINDS[one.kind].query.partition(" ")
+        if verb == "{verb}" and (wrong := verbs[random.integers(len(verbs))]) not in one.query:
+            other_verb.append(fits(Query.parse(f"{form} {wrong}"), one.text))
+    assert np.mean(own) >= 0.99
+    assert len(other_verb) > 100 and np.mean(other_verb) <= 0.03
+    assert len(other_kind) > 300 and np.mean(other_kind) <= 0.1
+
+
+@pytest.mark.parametrize(
+    ("question", "right", "wrong"),
+    [
+        ("how many kicks were thrown?", "count kick", "seconds kick"),
+        ("does he kick with his left?", "does kick left leg", "does kick right leg"),
+        ("what happens once he sat down", "after sit", "before sit"),
+        ("Did she jump thrice?", "does jump x3", "does jump"),
+        ("which hand threw the ball?", "side throw", "side punch"),
+        ("is he walking backwards?", "does walk backward", "does walk forward"),
+        ("what is she doing two seconds in?", "at 2", "at 12"),
+        ("is she sitting at the end?", "is sitting at end", "does sit"),
+        ("is she lying at the start?", "is lying at start", "is lying at end"),
+        ("does she swim?", "none", "does run"),
+    ],
+)
+def test_queries_in_words_of_their_own(question: str, right: str, wrong: str) -> None:
+    assert fits(Query.parse(right), question) and not fits(Query.parse(wrong), question)

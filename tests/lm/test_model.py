@@ -676,6 +676,7 @@ def test_answers_are_looked_up_where_queries_were_learned(
         "Is it sad?": "none",
         "Any juggling?": "does juggle",
         "Count!": "count cartwheel",
+        "Does she jump?": "does kick",  # no query of this question
     }
 
     def say(conversations):  # type: ignore[no-untyped-def]
@@ -693,13 +694,13 @@ def test_answers_are_looked_up_where_queries_were_learned(
     )
     with pytest.raises(MotionLLMError, match="looks no answers up"):
         reader.queried(["How long?"])
-    assert reader.ask_batch([clip] * 4, list(written)) == ["free"] * 4
-    assert len(asked) == 4 and all(x.startswith("<motion>") for x in asked)  # as ever
+    assert reader.ask_batch([clip] * 5, list(written)) == ["free"] * 5
+    assert len(asked) == 5 and all(x.startswith("<motion>") for x in asked)  # as ever
     reader.recipe.data.tasks["query"] = 1.0
     assert reader.queries
-    assert reader.ask_batch([clip] * 4, list(written)) == ["3.1 s", "free", "free", "free"]
-    assert len(asked) == 4 + 4 + 3
-    assert reader.ask(clip, "How long?") == "3.1 s" and len(asked) == 12  # nothing is left to say
+    assert reader.ask_batch([clip] * 5, list(written)) == ["3.1 s", "free", "free", "free", "free"]
+    assert len(asked) == 5 + 5 + 4
+    assert reader.ask(clip, "How long?") == "3.1 s" and len(asked) == 15  # nothing is left to say
     reader.shown = "codes"
     assert not reader.queries and reader.ask(clip, "How long?") == "free"
 
