@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from motionllm.cli import emit
 from motionllm.motion.formats import WRITERS
+
+if TYPE_CHECKING:
+    from motionllm.lm.planning import Seconds
 
 
 def generate(
@@ -71,16 +74,8 @@ def generate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Generate motion from text. With --prompts, exit status 2 where some could not be generated."""
-    from motionllm.app.prompts import generate_files, read_prompts
-    from motionllm.errors import MotionFileError, MotionLLMError, about, check_text
-    from motionllm.files import check_place, read_text
-    from motionllm.lm.adapters import own_sampling
-    from motionllm.lm.model import MotionLM
+    from motionllm.errors import MotionFileError, MotionLLMError
     from motionllm.lm.planning import parse_seconds
-    from motionllm.lm.results import made_by
-    from motionllm.lm.sampling import BEST_OF
-    from motionllm.motion import Motion
-    from motionllm.motion.notation import Notation
 
     # Check everything that can be wrong before loading a model.
     if (text is None) == (prompts is None):
@@ -90,8 +85,7 @@ def generate(
     target = out or Path("motions" if prompts else "motion.bvh")
     if (suffix if prompts else target.suffix).lower() not in WRITERS:
         raise MotionFileError(f"{target}: a motion is written as {', '.join(WRITERS)}; choose one of these suffixes.")
-    options: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "top_k": top_k, "guidance": guidance}
-    options["best_of"] = best_of
+    options = {"temperature": temperature, "top_p": top_p, "top_k": top_k, "guidance": guidance, "best_of": best_of}
     if prompts is not None:
         if batch < 1:
             raise MotionLLMError(f"--batch {batch} must be at least 1.")
@@ -100,28 +94,96 @@ def generate(
                 "--start, --end, --judge, --plan and --show-plan go with one text; leave them out with --prompts "
                 '(a row may have its "plan").'
             )
-        given = read_prompts(prompts, wanted, seed)
-        sampling = own_sampling(model).but(**options)
-        report = generate_files(
-            lambda: MotionLM.load(model),
-            made_by(model),
-            given,
-            target,
-            sampling,
-            suffix=suffix,
-            batch=batch,
-            lock_feet=lock_feet,
-            plan=False if no_plan else None,
-        )
-        lines = [
-            f"{report['made']} motions made ({report['seconds']:.0f} s), {report['kept']} kept, in {target}",
-            *(f"failed {name}: {why}" for name, why in report["failed"].items()),
-        ]
-        emit(report, as_json, "\n".join(lines))
-        if report["failed"]:
-            raise typer.Exit(2)
+        _many(prompts, wanted, seed, target, suffix, model, options, batch, no_plan, lock_feet, as_json)
         return
     assert text is not None
+    _one(
+        text,
+        wanted,
+        seed,
+        target,
+        model,
+        options,
+        start=start,
+        end=end,
+        judge=judge,
+        embedder=embedder,
+        plan=plan,
+        no_plan=no_plan,
+        show_plan=show_plan,
+        lock_feet=lock_feet,
+        as_json=as_json,
+    )
+
+
+def _many(
+    prompts: Path,
+    seconds: Seconds,
+    seed: int | None,
+    target: Path,
+    suffix: str,
+    model: str,
+    options: dict[str, Any],
+    batch: int,
+    no_plan: bool,
+    lock_feet: bool,
+    as_json: bool,
+) -> None:
+    """The motions of a file of prompts, into the folder `target`."""
+    from motionllm.app.prompts import generate_files, read_prompts
+    from motionllm.lm.adapters import own_sampling
+    from motionllm.lm.model import MotionLM
+    from motionllm.lm.results import made_by
+
+    given = read_prompts(prompts, seconds, seed)
+    sampling = own_sampling(model).but(**options)
+    report = generate_files(
+        lambda: MotionLM.load(model),
+        made_by(model),
+        given,
+        target,
+        sampling,
+        suffix=suffix,
+        batch=batch,
+        lock_feet=lock_feet,
+        plan=False if no_plan else None,
+    )
+    lines = [
+        f"{report['made']} motions made ({report['seconds']:.0f} s), {report['kept']} kept, in {target}",
+        *(f"failed {name}: {why}" for name, why in report["failed"].items()),
+    ]
+    emit(report, as_json, "\n".join(lines))
+    if report["failed"]:
+        raise typer.Exit(2)
+
+
+def _one(
+    text: str,
+    seconds: Seconds,
+    seed: int | None,
+    target: Path,
+    model: str,
+    options: dict[str, Any],
+    *,
+    start: Path | None,
+    end: Path | None,
+    judge: str | None,
+    embedder: str | None,
+    plan: Path | None,
+    no_plan: bool,
+    show_plan: bool,
+    lock_feet: bool,
+    as_json: bool,
+) -> None:
+    """The motion of one text, into the file `target`."""
+    from motionllm.errors import MotionLLMError, about, check_text
+    from motionllm.files import check_place, read_text
+    from motionllm.lm.adapters import own_sampling
+    from motionllm.lm.model import MotionLM
+    from motionllm.lm.sampling import BEST_OF
+    from motionllm.motion import Motion
+    from motionllm.motion.notation import Notation
+
     check_text(text, "The text")
     check_place(target)
     if no_plan and (plan or show_plan):
@@ -140,12 +202,14 @@ def generate(
         ranking = Ranking.of(lm, judge, embedder)
     begun = time.monotonic()
     if follows is None and (lm.plans_first or show_plan):
-        follows = lm.plan(text, wanted, seed, sampling=sampling, start=first)
+        follows = lm.plan(text, seconds, seed, sampling=sampling, start=first)
     if ranking and isinstance(follows, Notation):
         ranking.plan = follows
     if show_plan and not as_json:
         typer.echo(str(follows) + "\n")
-    motion = lm.generate(text, wanted, seed=seed, sampling=sampling, start=first, end=last, judge=ranking, plan=follows)
+    motion = lm.generate(
+        text, seconds, seed=seed, sampling=sampling, start=first, end=last, judge=ranking, plan=follows
+    )
     assert isinstance(motion, Motion)
     result: dict[str, Any] = {
         "out": target,
