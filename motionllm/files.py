@@ -309,22 +309,22 @@ def parse_yaml(text: str, where: str) -> Any:
     waiting: list[tuple[Any, tuple[Any, ...]]] = [(value, ())]
     seen = 0
     while waiting:
-        found, place = waiting.pop()
+        node, place = waiting.pop()
         seen += 1
         at = f"`{_short('.'.join(map(str, place)))}` " if place else ""
         if len(place) > DEEPEST_YAML:
             raise MotionFileError(f"{where}: is nested too deeply to be read; {DEEPEST_YAML} levels are.")
         if seen > MOST_YAML:
             raise MotionFileError(f"{where}: holds more than {MOST_YAML} values, with aliases written out.")
-        if isinstance(found, dict):
-            for key in found:
+        if isinstance(node, dict):
+            for key in node:
                 if not isinstance(key, str):
                     raise MotionFileError(f"{where}: {at}has the key {_short(key)}, which is no text; quote it.")
-            waiting += [(item, (*place, key)) for key, item in found.items()]
-        elif isinstance(found, list):
-            waiting += [(item, (*place, number)) for number, item in enumerate(found)]
-        elif not isinstance(found, _YAML_KINDS):
-            kind = type(found).__name__
+            waiting += [(item, (*place, key)) for key, item in node.items()]
+        elif isinstance(node, list):
+            waiting += [(item, (*place, number)) for number, item in enumerate(node)]
+        elif not isinstance(node, _YAML_KINDS):
+            kind = type(node).__name__
             raise MotionFileError(f"{where}: {at}is of the YAML type {kind}; quote it to have it as text.")
     return value
 

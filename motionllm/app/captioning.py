@@ -103,8 +103,8 @@ def caption_files(
                     failed[name] = str(row)
                 else:
                     kept.write({"id": name, **row, "clip": hashes[name]})
-            seen = min(start + batch, len(todo))
-            bar.update(seen / len(todo), clips=seen - len(failed), failed=len(failed))
+            done = min(start + batch, len(todo))
+            bar.update(done / len(todo), clips=done - len(failed), failed=len(failed))
     return {"out": out, "captioned": len(todo) - len(failed), "kept": len(files) - len(todo), "failed": failed}
 
 

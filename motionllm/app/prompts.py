@@ -60,24 +60,24 @@ def read_prompts(path: Path, seconds: Seconds = None, seed: int | None = None) -
                 f'{path}, line {number}: a prompt is JSON as {{"text": "a person waves"}}, with "id", "seconds", '
                 '"seed" and "plan" where wanted.'
             )
-        given = {"id": f"{number:04}", "seconds": seconds, "seed": None if seed is None else seed + number - 1, **row}
-        if not isinstance(given["id"], str) or not _NAME.fullmatch(given["id"]) or len(given["id"].encode()) > 200:
+        fields = {"id": f"{number:04}", "seconds": seconds, "seed": None if seed is None else seed + number - 1, **row}
+        if not isinstance(fields["id"], str) or not _NAME.fullmatch(fields["id"]) or len(fields["id"].encode()) > 200:
             raise MotionLLMError(
-                f"{path}, line {number}: the id {str(given['id'])[:100]!r} is no name for a file; use letters."
+                f"{path}, line {number}: the id {str(fields['id'])[:100]!r} is no name for a file; use letters."
             )
-        if isinstance(given["seconds"], list):
-            given["seconds"] = tuple(given["seconds"])
-        if not _is_duration(given["seconds"]) or not _is_seed(given["seed"]):
+        if isinstance(fields["seconds"], list):
+            fields["seconds"] = tuple(fields["seconds"])
+        if not _is_duration(fields["seconds"]) or not _is_seed(fields["seed"]):
             raise MotionLLMError(
                 f'{path}, line {number}: "seconds" is a number or two, "seed" a whole number from 0 on.'
             )
-        check_text(given["text"], f"{path}, line {number}: the prompt")
-        if (plan := given.get("plan")) is not None:
+        check_text(fields["text"], f"{path}, line {number}: the prompt")
+        if (plan := fields.get("plan")) is not None:
             with about(f"{path}, line {number}"):
                 if not isinstance(plan, str):
                     raise MotionLLMError('"plan" is the text of a notation, its lines with \\n between them.')
                 Notation.parse(plan)
-        prompts.append(Prompt(**given))
+        prompts.append(Prompt(**fields))
     if not prompts:
         raise MotionLLMError(f"{path} has no prompt; write one on each line.")
     common, times = Counter(p.id.casefold() for p in prompts).most_common(1)[0]  # some file systems ignore case

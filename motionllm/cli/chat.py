@@ -48,7 +48,7 @@ def chat(
     wanted = None if seconds is None else parse_seconds(seconds)
     motion = None if clip is None else Motion.load(clip)
     if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="surrogateescape")  # a line that is not UTF-8 fails, the chat goes on
+        sys.stdin.reconfigure(errors="surrogateescape")  # a line that is not UTF-8 fails, but the chat continues
     live = sys.stdin.isatty()
     lm = MotionLM.load(model, tokenizer=tokenizer)
     talk = Chat(lm, folder, wanted, seed, sampling=lm.sampling.but(temperature=temperature, best_of=best_of))

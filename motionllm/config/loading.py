@@ -116,9 +116,9 @@ def check_recipe(tree: dict[str, Any], schema: type[R], where: str) -> R:
             place = _place(item)
             if place not in wrong or not item["type"].endswith("_type"):  # else the other kind that a union takes
                 wrong[place] = explain(item, schema)
-        found = list(wrong.values())
-        more = f"; and {len(found) - 10} more" if len(found) > 10 else ""
-        raise RecipeError(f"Recipe {where}: {'; '.join(found[:10])}{more}.") from None
+        problems = list(wrong.values())
+        more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise RecipeError(f"Recipe {where}: {'; '.join(problems[:10])}{more}.") from None
 
 
 def dump_recipe(recipe: Section) -> str:
@@ -205,9 +205,9 @@ def _keys_at(schema: Any, loc: Sequence[Any]) -> list[str]:
 def _section_in(annotation: Any) -> Any:
     if typing.get_origin(annotation) in (list, Annotated, types.UnionType, typing.Union):
         for inner in typing.get_args(annotation):
-            found = _section_in(inner)
-            if found is not None:
-                return found
+            section = _section_in(inner)
+            if section is not None:
+                return section
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 

@@ -70,11 +70,11 @@ def build(
         else:
             try:
                 joints = _clip(amass, row, body_models)
-                made = [joints_to_features(body) for body in (joints, mirror(joints))]
+                both_features = [joints_to_features(body) for body in (joints, mirror(joints))]
             except MotionLLMError as error:
                 missing[row["source_path"]] = str(error)
             else:  # what cannot be written ends the build: the takes are not at fault
-                for twin, features in zip(twins, made, strict=True):
+                for twin, features in zip(twins, both_features, strict=True):
                     _save(out / "new_joint_vecs" / f"{twin}.npy", features)
                     _save(out / "new_joints" / f"{twin}.npy", features_to_joints(features))
                 built += 1
@@ -158,8 +158,8 @@ def _body_model(content: Mapping[str, np.ndarray], folder: Path) -> np.ndarray:
     except (OSError, AssertionError, ValueError, KeyError) as error:
         raise MotionLLMError(f"the {gender} SMPL-H model cannot be loaded from {folder}: {error}") from None
     betas = np.zeros((1, 16), np.float32)
-    given = np.asarray(content.get("betas", betas[0]), np.float32).reshape(-1)[:16]
-    betas[0, : len(given)] = given
+    own_betas = np.asarray(content.get("betas", betas[0]), np.float32).reshape(-1)[:16]
+    betas[0, : len(own_betas)] = own_betas
     with torch.no_grad():
         output = model(
             global_orient=poses[:, :3],
@@ -175,11 +175,11 @@ def _body_model(content: Mapping[str, np.ndarray], folder: Path) -> np.ndarray:
 
 def _compare(out: Path, published: Path) -> dict[str, float]:
     """Mean distance of built and published joints in millimetres, both with the root at the origin, by clip id."""
-    found = {}
+    differences = {}
     for kind in ("new_joints", "new_joint_vecs"):
         for file in sorted((published / kind).glob("*.npy")):
             ours = out / "new_joints" / file.name
-            if file.stem in found or not ours.is_file():
+            if file.stem in differences or not ours.is_file():
                 continue
             theirs = np.load(file)
             theirs = features_to_joints(theirs) if theirs.ndim == 2 else theirs
@@ -187,12 +187,12 @@ def _compare(out: Path, published: Path) -> dict[str, float]:
                 canonical(j[: min(len(theirs), len(np.load(ours)))], uniform=False) for j in (np.load(ours), theirs)
             ]
             local = [j - j[:, :1] for j in pair]
-            found[file.stem] = float(np.linalg.norm(local[0] - local[1], axis=-1).mean() * 1000)
-    if not found:
+            differences[file.stem] = float(np.linalg.norm(local[0] - local[1], axis=-1).mean() * 1000)
+    if not differences:
         raise MotionLLMError(
             f"{published} holds no published clip that was built; give new_joints/ or new_joint_vecs/."
         )
-    return found
+    return differences
 
 
 def _save(path: Path, array: np.ndarray) -> None:

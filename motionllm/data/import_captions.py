@@ -88,14 +88,14 @@ def _from_rows(table: CaptionTable, path: Path, folder: Path, ids: Mapping[Path,
         called = next((str(row[k]).strip() for k in named if row[k]), "")
         key = called.replace("\\", "/").removeprefix("./")
         composed = unicodedata.normalize("NFC", key)  # an accent may be a character of its own on one side alone
-        found = exact.get(key) or next((named[composed] for named in tables if composed in named), [])
-        if not found:
+        matches = exact.get(key) or next((named[composed] for named in tables if composed in named), [])
+        if not matches:
             table.unused.append(f"{where}: {called[:100]!r} is no file of {folder}" if called else f"{where}: no file")
             continue
-        if len(found) > 1:
-            a, b = (f.relative_to(folder).as_posix() for f in found[:2])
+        if len(matches) > 1:
+            a, b = (f.relative_to(folder).as_posix() for f in matches[:2])
             raise MotionLLMError(f"{where}: {called!r} may be {a} or {b}; write which, with its folder and suffix.")
-        name = ids[found[0]]
+        name = ids[matches[0]]
         if "" in row:
             table.doubts[name].append(f"{where}: has more fields than the first line; quote what holds a comma")
             continue

@@ -40,8 +40,8 @@ def find_files(folder: Path, out: Path) -> tuple[list[Path], dict[str, str]]:
 
 
 def _place(folder: Path) -> tuple[int, int]:
-    found = folder.stat()
-    return found.st_dev, found.st_ino
+    stat = folder.stat()
+    return stat.st_dev, stat.st_ino
 
 
 def _unfit(path: Path) -> str:

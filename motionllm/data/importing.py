@@ -53,7 +53,7 @@ Job = tuple[str, str, str, str, "str | None", float]  # file, id, what its piece
 
 @dataclass(frozen=True)
 class Taken:
-    """What importing a file gave: its clips, their frames and what is kept beside them, or why it was refused."""
+    """The result of importing a file: its clips, their frames and what is kept with them, or why it was refused."""
 
     id: str
     clips: tuple[str, ...] = ()
@@ -173,10 +173,10 @@ def _convert_all(
 def _state(file: Path) -> str:
     """Changes when the file does, its size and time of change set back included."""
     try:
-        found = file.stat()
+        stat = file.stat()
     except OSError:  # it is gone since the folder was read, which converting it will say
         return "gone"
-    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
 
 
 def _earlier(journal: Path) -> dict[str, dict[str, Any]]:
@@ -275,8 +275,8 @@ def _write(
                 labels.append({"id": clip, "split": split, "source": source, "leg": row["leg"]})
                 suspects.append((min(map(_doubt, row["notes"]), default=2), clip))
                 seconds += frames / HUMANML3D.fps
-        if said := [*row["notes"], *doubts]:
-            notes[source] = said
+        if all_notes := [*row["notes"], *doubts]:
+            notes[source] = all_notes
     if not any(listed.values()):
         first = next(iter(refused.items()))
         raise MotionLLMError(f"None of the {len(ids)} files could be imported; the first, {first[0]}: {first[1]}")

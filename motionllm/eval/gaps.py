@@ -101,12 +101,12 @@ class Clips:
 
         Raises MotionLLMError where none is that long.
         """
-        given = np.r_[0 : gap.first, gap.last : len(gap.features)]
-        known = gap.features[given][:, self.kept]
+        given_frames = np.r_[0 : gap.first, gap.last : len(gap.features)]
+        known = gap.features[given_frames][:, self.kept]
         nearest, least = None, np.inf
         for clip in self.clips:
             if len(clip) >= len(gap.features):
-                apart = float((((clip[given][:, self.kept] - known) / self.std) ** 2).mean())
+                apart = float((((clip[given_frames][:, self.kept] - known) / self.std) ** 2).mean())
                 nearest, least = (clip, apart) if apart < least else (nearest, least)
         if nearest is None:
             raise MotionLLMError(f"No training clip is as long as {len(gap.features)} frames.")

@@ -1,1 +1,1 @@
-"""Feedback: results are judged; the best of several is given, or an adapter goes on from its own best."""
+"""Feedback: results are judged; the best of several is kept, or an adapter is trained further on its own best."""

@@ -108,20 +108,20 @@ class ChatTemplate:
         refuses such a conversation or leaves a part of it out.
         """
         pieces, opens, closes = self._pieces(shape, reply)
-        found: list[Fixed | int] = []
+        slots: list[Fixed | int] = []
         for place, piece in enumerate(pieces):
             if place % 2:
-                found.append(int(piece))
+                slots.append(int(piece))
                 continue
             if self._opening is not None and place + 1 in opens:
                 piece = self._opening
             if place - 1 in closes:
-                found.append(self._ending(piece))
+                slots.append(self._ending(piece))
             elif piece:
-                found.append(Fixed(tuple(self._encode(piece))))
+                slots.append(Fixed(tuple(self._encode(piece))))
         if self._bos is not None:
-            found.insert(0, Fixed((self._bos,)))
-        return found
+            slots.insert(0, Fixed((self._bos,)))
+        return slots
 
     def text(self, text: str) -> list[int]:
         """Ids of a user's text, without any control token, whatever it contains."""

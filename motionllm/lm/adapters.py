@@ -339,10 +339,10 @@ def find_adapter(name: str | Path) -> Path:
     """The adapter folder for a path (an adapter or a run) or for a shipped adapter's name. Raises MotionLLMError where
     there is none.
     """
-    given = Path(name)
-    if (given / "adapter").is_dir():
-        return given / "adapter"
-    return given if given.is_dir() else shipped.find("adapter", str(name))
+    folder = Path(name)
+    if (folder / "adapter").is_dir():
+        return folder / "adapter"
+    return folder if folder.is_dir() else shipped.find("adapter", str(name))
 
 
 def own_sampling(name: str | Path) -> Sampling:

@@ -19,7 +19,7 @@ from motionllm.motion.notation import Notation
 
 
 class Description(Prompting):
-    """A MotionLM's captions and answers."""
+    """The part of MotionLM that describes motion: captions, timelines and answers."""
 
     def caption(self, motion: Motion | np.ndarray) -> str:
         """A sentence that says what the person in the motion does. Raises MotionLLMError for a motion that cannot be

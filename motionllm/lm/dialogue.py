@@ -18,11 +18,13 @@ from motionllm.lm.sampling import GREEDY, Sampling
 from motionllm.motion import Motion
 from motionllm.motion.notation import Notation
 
-BODILY = -1.0  # of `MotionLM.bodily`: with the shipped adapter between 30 motions and 30 plain lines of no test
+# Nats per token; least `MotionLM.bodily` of a line that asks for motion. Separates 30 motion captions from 30 ordinary
+# sentences with the shipped adapter (neither set is used in tests).
+BODILY = -1.0
 
 
 class Dialogue(Generation, Description):
-    """A MotionLM in conversation."""
+    """The part of MotionLM that replies to conversations."""
 
     def chat(
         self,
@@ -40,17 +42,17 @@ class Dialogue(Generation, Description):
         """The assistant's next message in the parts format: text, or a motion under the key "motion", with its codes
         under "codes" and the text of the plan that it follows, if any, under "notation".
 
-        A motion part of `messages` holds a Motion or a path. Where the last message is about a motion, an adapter that
-        `edits` may change the plan of that motion, which is then made anew as far as the plan is. seconds: reply with a
-        motion of that duration. plan: as `generate` has it; one that is given asks for a motion. Text where there is no
-        motion in the conversation is the base model's own (`talk`).
+        A motion part of `messages` contains a Motion or a path. Where the last message is about a motion, an adapter
+        that `edits` may change the plan of that motion; the motion is then regenerated as far as the plan changed.
+        seconds: reply with a motion of that duration. plan: as in `generate`; giving one asks for a motion. Without a
+        motion in the conversation, text replies are the base model's own (`talk`). Raises what `generate` raises.
         """
         sampling = (sampling or self.sampling).but(temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance)
         self._check_guidance(sampling)
         wanted = self._wanted(plan, 1)
         asked = seconds is not None or isinstance(wanted[0], Notation)
-        if not asked and self.edits and (shown := _shown(messages)):
-            part, line = shown
+        if not asked and self.edits and (motion_and_line := _shown(messages)):
+            part, line = motion_and_line
             old, codes = self._held(part)
             change = self.changes([old], [line])[0]
             if change not in OTHERWISE:
@@ -59,28 +61,28 @@ class Dialogue(Generation, Description):
                 steps = self._drawn(
                     [new.sentence()], [new.seconds], seed, sampling.but(best_of=1), start=start, end=end, plan=new
                 )
-                ((drawn, frames),) = drained(steps)
-                return _moved(self._motion(drawn, frames), drawn, new)
+                ((reply_codes, frames),) = drained(steps)
+                return _moved(self._motion(reply_codes, frames), reply_codes, new)
             asked = change == "new"
         elif not asked:
             asked = self.moves(messages)
         if not asked:
             if all(_is_text(m) for m in messages):
                 return _said(self.talk(messages, seed, sampling=sampling))
-            if self.queries and (shown := _shown(messages)):
-                part, line = shown
+            if self.queries and (motion_and_line := _shown(messages)):
+                part, line = motion_and_line
                 if answer := self.queried([line])[0].answer(self._held(part)[0]):
                     return _said(answer)
             return _said(self.say([[self._encoded(m) for m in messages]], sampling, seed=seed, max_tokens=256)[0])
         prompt = self._prompt([self._encoded(m) for m in messages], self._window)
         order = self.order("a person moves", seconds, [], [])  # for its bounds: the prompt is the conversation
         (order,) = drained(self.planned([replace(order, prompt=prompt)], wanted, seed, sampling))
-        (drawn,) = drained(self._write([order], sampling, seed=seed))
-        return _moved(self._motion(drawn, order.frames), drawn, order.plan)
+        (reply_codes,) = drained(self._write([order], sampling, seed=seed))
+        return _moved(self._motion(reply_codes, order.frames), reply_codes, order.plan)
 
     def moves(self, messages: Sequence[Message]) -> bool:
-        """Whether the next message is to be a motion: the model would open it with one, and a line that comes without
-        a clip is about a body (`bodily`; not on an engine, which serves no base model to compare with).
+        """Whether the next message should be a motion: the model would open it with one, and a line without a clip is
+        about a body (`bodily`; not checked on an engine, which serves no base model to compare with).
         """
         prompt = self._prompt([self._encoded(m) for m in messages])
         if not self.backend.starts_motion(prompt, self._stop):
@@ -91,21 +93,22 @@ class Dialogue(Generation, Description):
         return self.bodily(last if isinstance(last, str) else " ".join(part["text"] for part in last)) > BODILY
 
     def bodily(self, line: str) -> float:
-        """Nats a token by which a line is likelier as a caption of no motion in particular than as anybody's line.
+        """How much more likely, in nats per token, the adapter finds the line as a caption of an empty motion than the
+        base finds it as free text.
 
-        An adapter reads nearly every text alone as that of a motion, "Hello" too: it was trained on no other. But it
-        also writes captions, and what the base model would write sooner is no caption.
+        An adapter alone reads nearly every text as the caption of a motion, even "Hello", because it was trained on no
+        other. But it also writes captions, and a line that the base model is more likely to write is no caption.
         """
         line = line.rstrip(" .!") or line
         ids, opening = (
             self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
             for text in (line, "A line that someone wrote:\n")
         )
-        nothing = self._asking("caption", motion=np.zeros(0, np.int64))
-        caption = self.backend.likelihoods([self._prompt(nothing)], [ids])[0]
+        messages = self._asking("caption", motion=np.zeros(0, np.int64))
+        caption = self.backend.likelihoods([self._prompt(messages)], [ids])[0]
         with self.backend.without_adapter() as base:
-            anything = base.likelihoods([opening], [ids])[0]
-        return (caption - anything) / max(1, len(ids))
+            free_text = base.likelihoods([opening], [ids])[0]
+        return (caption - free_text) / max(1, len(ids))
 
     def talk(
         self,
@@ -118,10 +121,11 @@ class Dialogue(Generation, Description):
         sampling: Sampling | None = None,
         longest: int = 256,
     ) -> str:
-        """What the base model itself answers to a conversation of text alone: no adapter, its own system message; by
-        default greedily.
+        """The base model's own reply to a conversation of text only: no adapter, its own system message; greedy by
+        default.
 
         Its weights are loaded beside the merged ones at the first call; an adapter that is not merged is switched off.
+        longest: limit of the reply in tokens. Raises MotionLLMError on an engine.
         """
         self.backend.require("base")
         sampling = (sampling or GREEDY).but(temperature=temperature, top_p=top_p, top_k=top_k)
@@ -131,7 +135,7 @@ class Dialogue(Generation, Description):
         return reply.strip()
 
     def _held(self, part: dict[str, Any]) -> tuple[Notation, np.ndarray]:
-        """The plan of a motion part, else what is measured on it, and its codes, as far as there are some."""
+        """The plan of a motion part, or else what is measured on it, and its codes (n,), empty if it has none."""
         codes = np.asarray(part["codes"], np.int64) if "codes" in part else np.zeros(0, np.int64)
         motion = loaded(part) if "motion" in part else self.motion_tokenizer.decode(codes) if len(codes) else None
         if motion is not None and not len(codes):
@@ -147,7 +151,7 @@ def _is_text(message: Message) -> bool:
 
 
 def _shown(messages: Sequence[Message]) -> tuple[dict[str, Any], str] | None:
-    """The last motion part of a conversation, and the words of its last message; None where either is missing."""
+    """The last motion part of a conversation, and the text of its last message; None where either is missing."""
     parts = [
         p for m in messages if not isinstance(m["content"], str) for p in m["content"] if p.get("type") == "motion"
     ]

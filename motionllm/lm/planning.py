@@ -181,8 +181,8 @@ class Planning(Prompting):
         low, high = _bounds(seconds)
         exact = seconds is not None and low == high
         if low is not None and high is not None and not 0.2 <= low <= high <= LONGEST:
-            said = f"{low:g}" if exact else f"{low:g} to {high:g}"
-            raise MotionLLMError(f"A motion of {said} seconds was asked for; 0.2 to {LONGEST:g} can be made.")
+            length = f"{low:g}" if exact else f"{low:g} to {high:g}"
+            raise MotionLLMError(f"A motion of {length} seconds was asked for; 0.2 to {LONGEST:g} can be made.")
         if rest and not exact:
             raise MotionLLMError("What a motion ends with needs an exact duration; give seconds, both clips included.")
         rate = self.motion_tokenizer.steps_per_second
@@ -201,8 +201,8 @@ class Planning(Prompting):
         template = self.templates.phrasings("text_to_motion", seconds=exact)[0]
         values = {"seconds": min(least, self._window) / rate}
         prompt, unconditional = (
-            self._prompt(conversation(template, values | {"caption": said}, answered=False), min(most, self._window))
-            for said in (text.strip(), "")
+            self._prompt(conversation(template, values | {"caption": caption}, answered=False), min(most, self._window))
+            for caption in (text.strip(), "")
         )
         frames = max(1, round(float(low) * self.motion_tokenizer.fps)) if exact and low is not None else None
         return Order(

@@ -181,17 +181,17 @@ def uniform_skeleton(joints: np.ndarray, skeleton: Skeleton = HUMANML3D) -> np.n
     scale = skeleton.lengths[list(skeleton.leg)].sum() / leg
     result = np.empty_like(joints)
     for start in range(0, len(joints), _BLOCK):
-        block, made = joints[start : start + _BLOCK], result[start : start + _BLOCK]
+        block, scaled = joints[start : start + _BLOCK], result[start : start + _BLOCK]
         bones = block[:, 1:] - block[:, parents[1:]]
         norm = _norm(bones)
         # A bone of no length (two joints on one place) has no direction: it takes its rest axis.
         bones *= (skeleton.lengths[1:] / np.maximum(norm, 1e-8))[..., None]
         if (none := norm <= 1e-8).any():
             bones[none] = np.broadcast_to(skeleton.axes[1:] * skeleton.lengths[1:, None], bones.shape)[none]
-        made[:, 0] = block[:, 0] * scale
+        scaled[:, 0] = block[:, 0] * scale
         for chain in skeleton.chains:
             for a, b in pairwise(chain):
-                np.add(made[:, a], bones[:, b - 1], out=made[:, b])
+                np.add(scaled[:, a], bones[:, b - 1], out=scaled[:, b])
     return result
 
 

@@ -190,13 +190,13 @@ def outline(recipe: Recipe, vocab: MotionVocab) -> tuple[Any, dict[str, Any]]:
             linear = sum(m.weight.numel() for m in base.modules() if isinstance(m, torch.nn.Linear) and m is not head)
             weight_bytes += (QUANTIZED[recipe.model.quantization] - each) * linear
         if not full:
-            made = fresh_adapter(recipe.adapter, vocab, base)
+            model = fresh_adapter(recipe.adapter, vocab, base)
             if recipe.adapter.start:
                 # Compares names and shapes; on the meta device nothing is copied, and torch warns of it for each
                 # tensor.
                 with warnings.catch_warnings():
                     warnings.filterwarnings("ignore", message=".*copying from a non-meta parameter")
-                    go_on_from(find_adapter(recipe.adapter.start), made, vocab, recipe)
+                    go_on_from(find_adapter(recipe.adapter.start), model, vocab, recipe)
         trained = sum(p.numel() for p in base.parameters() if p.requires_grad)
     return base, {"base": count, "trained": trained, "weight_bytes": weight_bytes}
 

@@ -185,14 +185,14 @@ def map_rig(
     rig: places known beforehand (`load_rig`). Raises MotionLLMError naming the places it could not find.
     """
     index = {name: j for j, name in reversed(list(enumerate(names)))}
-    given: dict[str, int] = {}
+    named: dict[str, int] = {}
     for place in HUMANML3D.joints:
         if place in rig:
             if rig[place] not in index:
                 raise MotionLLMError(f"Rig description: {place}: {unknown('joint of the file', rig[place], names)}")
-            given[place] = index[rig[place]]
+            named[place] = index[rig[place]]
     if all(place in index for place in HUMANML3D.joints):
-        given = {place: index[place] for place in HUMANML3D.joints} | given
+        named = {place: index[place] for place in HUMANML3D.joints} | named
     above = [_ancestors(j, parents) for j in range(len(names))]
     small = 1e-3 * max(float(np.sum(lengths)) / 10, 1e-9)
     words: dict[tuple[str, str], list[int]] = {}
@@ -208,7 +208,7 @@ def map_rig(
 
     places: dict[str, int] = {}
     for side in ("left", "right"):
-        found: dict[str, int | None] = {}
+        joint_of: dict[str, int | None] = {}
         for parts, loose in ((_LEG, ("leg", "leg", "foot")), (_ARM, ("arm", "arm", "hand"))):
             lists = [called(side, part, word) for part, word in zip(parts, loose, strict=True)]
             if parts == _ARM:
@@ -216,15 +216,15 @@ def map_rig(
                 lists[2] += words.get((side, "palm"), [])
             if not lists[2] and not called(side, parts[0]):  # "shoulder, arm" alone are no upper arm and forearm
                 lists[1] = called(side, parts[1])
-            found |= zip(parts, _limb(lists, above), strict=True)
-        ankle, shoulder = found["ankle"], found["shoulder"]
+            joint_of |= zip(parts, _limb(lists, above), strict=True)
+        ankle, shoulder = joint_of["ankle"], joint_of["shoulder"]
         toes = called(side, "toe") or [j for j in words.get((side, "foot"), []) if ankle in above[j]]
         collars = called(side, "collar") or [
             j for j in words.get((side, "shoulder"), []) if shoulder is not None and j in above[shoulder]
         ]
-        found["toe"], found["collar"] = next(iter(toes), None), next(iter(collars), None)
+        joint_of["toe"], joint_of["collar"] = next(iter(toes), None), next(iter(collars), None)
         for place, part in _PER_SIDE.items():
-            joint = given.get(f"{side}_{place}", found[part])
+            joint = named.get(f"{side}_{place}", joint_of[part])
             if joint is not None:
                 places[f"{side}_{place}"] = joint
         for upper, middle, lower in (_LEG, _ARM):
@@ -234,8 +234,8 @@ def map_rig(
                 if len(between) == 1:
                     places[f"{side}_{middle}"] = between[0]
     for place in ("pelvis", "neck", "head"):
-        if place in given:
-            places[place] = given[place]
+        if place in named:
+            places[place] = named[place]
     hips = [places[f"{side}_hip"] for side in ("left", "right") if f"{side}_hip" in places]
     if "pelvis" not in places and len(hips) == 2:
         common = [j for j in above[hips[0]] if j in above[hips[1]]]
@@ -273,7 +273,7 @@ def map_rig(
         )
     top = places["neck"] if "neck" in places else places["head"]
     pelvis = places["pelvis"]
-    spine = [given[f"spine{n}"] for n in (1, 2, 3) if f"spine{n}" in given]
+    spine = [named[f"spine{n}"] for n in (1, 2, 3) if f"spine{n}" in named]
     if not spine:
         # Distances along the chain, so that a run of joints on one place counts once.
         chain = [j for j in reversed(above[top]) if j != pelvis and j not in above[pelvis]]
@@ -296,16 +296,16 @@ def _limb(lists: Sequence[list[int]], above: Sequence[list[int]]) -> list[int | 
     """
 
     def cost(choice: Iterable[int | None]) -> int:
-        return sum(100 if j is None else found.index(j) for j, found in zip(choice, lists, strict=True))
+        return sum(100 if j is None else candidates.index(j) for j, candidates in zip(choice, lists, strict=True))
 
     choices = [
         c
-        for c in itertools.product(*([*found[:6], None] for found in lists))
+        for c in itertools.product(*([*candidates[:6], None] for candidates in lists))
         if all(a in above[b] for a, b in itertools.pairwise([j for j in c if j is not None]))
     ]
     best = list(min(choices, key=cost))
     if sum(j is not None for j in best) < 2:
-        return [next(iter(found), None) for found in lists]
+        return [next(iter(candidates), None) for candidates in lists]
     return best
 
 

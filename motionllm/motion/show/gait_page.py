@@ -53,7 +53,7 @@ def _percent(value: float) -> str:
 
 def _plot(gait: Gait, joint: str) -> dict[str, Any]:
     """What the template draws of a joint: ticks, and for each side a line and a band as SVG paths."""
-    curves = {side: found for side in SIDES if (found := gait.curve(joint, side)) is not None}
+    curves = {side: curve for side in SIDES if (curve := gait.curve(joint, side)) is not None}
     lows = [float((mean - spread).min()) for mean, spread in curves.values()]
     highs = [float((mean + spread).max()) for mean, spread in curves.values()]
     low, high = 10 * np.floor(min(lows) / 10), 10 * np.ceil(max(highs) / 10)
