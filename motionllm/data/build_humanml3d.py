@@ -24,7 +24,7 @@ from motionllm.motion.formats.amass import AMASS, amass_joints, frame_rate, is_a
 from motionllm.motion.formats.arrays import read_npy, read_npz
 from motionllm.motion.formats.bvh import Z_UP
 
-# Seconds at the start of every take of a set that are no motion.
+# {set: seconds at the start of each take that are calibration, not motion}
 CALIBRATION = {
     "Eyes_Japan_Dataset": 3.0,
     "MPI_HDM05": 3.0,

@@ -38,7 +38,7 @@ class Examples:
     ) -> None:
         self.clips, self.templates, self.renderer = clips, templates, renderer
         self.seed, self.drop_text, self.corrupt = seed, data.drop_text, data.corrupt
-        self.alike: list[list[int]] | None = None  # for each piece, those that may stand in its place
+        self.alike: list[list[int]] | None = None  # for each piece, those that may replace it
         self.random = np.random.default_rng([seed, 1])
         templates.check(data.tasks)
         self.pools: dict[str, list[np.ndarray]] = {}

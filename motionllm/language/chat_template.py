@@ -60,8 +60,8 @@ Shape = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True)
 class Fixed:
-    """Ids that the template writes between the parts of a conversation. learned: the first so many are supervised, as
-    they end an assistant's turn.
+    """Ids that the template writes between the parts of a conversation. learned: this many of the first are supervised,
+    because they end an assistant's turn.
     """
 
     ids: tuple[int, ...]

@@ -1,6 +1,6 @@
-"""MotionLM: a base LLM, its motion vocabulary, an adapter and the motion tokenizer, as one thing to call.
+"""MotionLM: a base LLM, its motion vocabulary, an adapter and the motion tokenizer, in one object.
 
-Here it is created, loaded and saved; what it does is in the modules that it is built from: `prompting`, `planning`,
+Here it is created, loaded and saved; its methods are in the modules that it is built from: `prompting`, `planning`,
 `generation`, `description` and `dialogue`.
 """
 
@@ -50,7 +50,9 @@ log = logging.getLogger(__name__)
 
 
 class MotionLM(Dialogue):
-    """A model that moves, captions and answers. See `create`, `untrained`, `load` and `connect`."""
+    """A model that generates motion, captions it and answers questions. See `create`, `untrained`, `load` and
+    `connect`.
+    """
 
     @classmethod
     def create(
@@ -61,9 +63,12 @@ class MotionLM(Dialogue):
         clips: Sequence[Clip] = (),
         bpe: MotionBPE | None = None,
     ) -> MotionLM:
-        """A base with fresh motion rows and a fresh adapter, to be trained. clips: where codes and words meet, for
-        rows that start from words, and what a motion BPE is learned from where the recipe wants one and none is given.
-        With method full there is no adapter: every weight is trained, in float32.
+        """A base with new motion rows and an untrained adapter. clips: for rows that are initialised from words, and
+        for learning a motion BPE where the recipe wants one and none is given. bpe: a motion BPE to use. With method
+        full there is no adapter: every weight is trained, in float32.
+
+        Raises MotionLLMError where the base cannot be loaded, adapter.targets matches no layer, or the adapter to start
+        from does not fit.
         """
         settings = recipe.adapter
         full = settings.method == "full"
@@ -101,14 +106,14 @@ class MotionLM(Dialogue):
         return cls(backend, tokenizer, vocab, motion_tokenizer, templates, recipe)
 
     def with_model(self, model: CausalLM) -> MotionLM:
-        """The same around another model of the same base and vocabulary, as a merged copy of this one's."""
+        """A copy with another model of the same base and vocabulary, such as a merged copy of this one's."""
         parts = self.tokenizer, self.vocab, self.motion_tokenizer, self.templates, self.recipe
         return self._local(model, *parts)
 
     @classmethod
     def untrained(cls, name: str | Path = "default") -> MotionLM:
-        """The same base, vocabulary and templates as an adapter's, with rows at their start and no adapter: the
-        baseline its figures are set beside.
+        """The baseline of an adapter: the same base, vocabulary and templates, with motion rows as initialised and no
+        adapter. Raises what `load` raises.
         """
         folder = find_adapter(name)
         recipe = load_recipe(folder / "recipe.yaml", saved=True)
@@ -128,11 +133,11 @@ class MotionLM(Dialogue):
         merge: bool = True,
         tokenizer: str | Path | None = None,
     ) -> MotionLM:
-        """An adapter folder, a run folder, or the name of a shipped adapter ("default").
+        """Load an adapter folder, a run folder, or a shipped adapter by name ("default").
 
-        base: another place of the same base model. merge: fold the adapter into the base (faster). tokenizer: another
-        motion tokenizer of the same codes in place of the adapter's own, as "causal" is of "default".
-        Raises MotionLLMError where a file is missing, or adapter, base and motion tokenizer do not belong together.
+        base: another location of the same base model. merge: fold the adapter into the base (faster). tokenizer:
+        another motion tokenizer with the same codes instead of the adapter's own, like "causal" for "default". Raises
+        MotionLLMError where a file is missing, or adapter, base and motion tokenizer do not belong together.
         """
         folder = find_adapter(name)
         weights.within(folder)
@@ -163,9 +168,11 @@ class MotionLM(Dialogue):
             raise MotionLLMError(
                 f"{folder} is a merged model, for other engines; give the adapter or run that it was merged from."
             )
-        tensors = {} if whole else read_adapter(folder, recipe.adapter, vocab)  # before the base, which takes longer
+        tensors = (
+            {} if whole else read_adapter(folder, recipe.adapter, vocab)
+        )  # checked before the base, which takes longer
         source = str(folder) if whole else base or recipe.model.base
-        # Merged in float32 and cast after: merging in bfloat16 moves logits by up to 0.8.
+        # Merged in float32 and cast afterwards: merging in bfloat16 changes logits by up to 0.8.
         model, words = load_base(source, "float32" if merge or whole else recipe.model.dtype, tried=False)
         if len(words) != vocab.text_size:
             raise MotionLLMError(
@@ -195,15 +202,15 @@ class MotionLM(Dialogue):
         timeout: float = 600.0,
         api_key: str | None = None,
     ) -> MotionLM:
-        """The merged model that an engine serves at `url`, `transformers serve` or vLLM (docs/serving.md): what `load`
-        gives, without weights in this process. What an engine cannot do is refused: best_of without a judge or a plan,
-        as no engine gives likelihoods; guidance; plans of the model's own; `talk`, because only the merged model is
-        served. `stream` gives its pieces at the end.
+        """Like `load`, but the merged model is served by an engine at `url`, `transformers serve` or vLLM
+        (docs/serving.md); no weights are loaded in this process. What an engine cannot do is refused: best_of without a
+        judge or a plan, as no engine gives likelihoods; guidance; plans written by the model; `talk`, because only the
+        merged model is served. `stream` yields all its pieces at the end.
 
-        folder: what `motionllm merge` wrote, of which all but the weights is read. name: of the model on the engine;
-        None: the one it was started with. timeout: seconds for one reply. api_key: for engines that ask for one;
-        None: the environment's MOTIONLLM_API_KEY. Raises MotionLLMError where nobody answers, or what is served is not
-        this model.
+        folder: the output of `motionllm merge`, of which all but the weights is read. name: the model's name on the
+        engine; None: the one it was started with. timeout: seconds for one reply. api_key: for engines that require
+        one; None: the environment's MOTIONLLM_API_KEY. Raises MotionLLMError where nobody answers, or the served model
+        is not this one.
         """
         folder = Path(folder)
         if not folder.is_dir():
@@ -222,16 +229,16 @@ class MotionLM(Dialogue):
                 "%s offers no guidance, so motions are drawn without the adapter's own, %g.", url, lm.sampling.guidance
             )
             lm.sampling = replace(lm.sampling, guidance=1.0)
-        # One step of motion tells a model that has other tokens, or none, before anyone waits for a clip.
+        # Decoding one step detects a model with other tokens, or none, before anyone waits for a clip.
         step = replace(lm.order("a person stands", 1.0, [], []), min_steps=1, max_steps=1)
         drained(lm._write([step], GREEDY))
         return lm
 
     def save(self, folder: str | Path, dtype: str = "float32", trained: dict[str, Any] | None = None) -> None:
-        """Write the adapter folder: all that `load` needs besides the base. Replaces an older one at once.
+        """Write the adapter folder: everything that `load` needs besides the base. Replaces an older one in one step.
 
-        trained: the trained parameters by name, where the model holds only shards of them.
-        dtype "bfloat16" rounds the adapter in memory too, so that what was saved is what is measured.
+        dtype: "bfloat16" rounds the adapter in memory too, so that the saved model is the measured one. trained: the
+        trained parameters by name, where the model holds only shards of them.
         """
         with whole_folder(folder) as beside:
             if dtype == "bfloat16" and trained is None:
