@@ -298,7 +298,7 @@ def test_a_full_disk_is_said_and_the_last_checkpoint_is_whole(
     whole = run(recipe, tmp_path / "whole", "train.save_every=2")
     # A process that may write no file over 60 kB, from its second checkpoint on.
     script = (
-        "import resource\nfrom motionllm import checkpoint, cli\nreal = checkpoint.save\n"
+        "import resource\nfrom motionllm import cli\nfrom motionllm.runs import checkpoint\nreal = checkpoint.save\n"
         "def save(run, *given):\n"
         "    if (run / checkpoint.FILE).is_file():\n"
         "        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
@@ -334,7 +334,8 @@ KILLING = """
 import json, os, random, signal, sys, time
 from pathlib import Path
 import accelerate, datasets, peft, torch, transformers
-from motionllm import cli, train
+from motionllm import cli
+from motionllm.training import train
 out, words, chance, kills = Path(sys.argv[1]), sys.argv[2:], random.Random(0), 0
 def logged():
     path = out / "log.jsonl"

@@ -25,7 +25,9 @@ import json, os, random, shutil, signal, sys, time
 from pathlib import Path
 import accelerate, datasets, numpy, peft, psutil, torch, transformers
 from safetensors.torch import load_file
-from motionllm import cli, captioning, prompts, train
+from motionllm import cli
+from motionllm.app import captioning, prompts
+from motionllm.training import train
 from motionllm.eval import embedder, suites
 from motionllm.feedback import improve
 

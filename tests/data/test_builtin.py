@@ -46,7 +46,7 @@ def smooth_noise(shape: tuple[int, int, int], metres: float, rng: np.random.Gene
 
 def test_the_same_clip_in_every_process() -> None:
     code = (
-        "from motionllm.data import builtin; import hashlib\n"
+        "from motionllm import corpus as builtin; import hashlib\n"
         "s = builtin.sample(17, seed=5, split='val')\n"
         "j = builtin.joints(builtin.Spec.of(s.labels['spec']), s.labels['seed'])\n"
         "print(s.id, s.captions, s.questions, hashlib.sha256(j.tobytes()).hexdigest())"
