@@ -6,6 +6,7 @@ list an instance in REPRESENTATIONS (CONTRIBUTING.md): everything else asks for 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -22,7 +23,7 @@ _SIZES = {"positions": 3, "velocities": 3, "rotations": 6}  # numbers per joint 
 
 
 @dataclass(frozen=True, eq=False)
-class Representation:
+class Representation(ABC):
     """The layout of a feature frame.
 
     name: what a tokenizer's config.json calls it. fps: frames per second. longest: seconds of the longest clips that
@@ -49,22 +50,22 @@ class Representation:
     decoded: tuple[str, ...] = ("turn", "path", "height", "positions")
     bones: np.ndarray | None = None
 
+    @abstractmethod
     def encode(self, motion: Motion | np.ndarray) -> np.ndarray:
         """Features (T, dim) float32 of a Motion, resampled to `fps`, or of joints (T, J, 3) at it.
 
         Raises MotionLLMError for another body, too short a clip, NaN or infinity.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, features: np.ndarray, start: Root | None = None) -> np.ndarray:
         """Features (T, dim) → joints (T, J, 3) float32, metres. The first frame stands at the XZ origin facing +Z, or
         where `start` says, which is moved on, so that pieces given in order with one `Root` are pieces of the whole.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def pose(self, features: np.ndarray) -> np.ndarray:
         """(T, J, 3) joints relative to the root, in the heading frame, metres."""
-        raise NotImplementedError
 
     def motion(self, features: np.ndarray) -> Motion:
         """The decoded clip."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from motionllm.files import write_file
 from motionllm.motion.gait import FIGURES, LIMITS, NOT_A_DEVICE, SIDES, Gait, norms, table
+from motionllm.motion.show.page import render
 
 JOINTS = ("hip", "knee", "ankle")
 LEFT, RIGHT, TOP, BOTTOM = 35, 290, 10, 160  # of a plot's frame, in the template's units
@@ -19,10 +20,6 @@ def write_gait_page(
     gait: Gait, path: str | os.PathLike[str], title: str, age: float | None = None, sex: str | None = None
 ) -> None:
     """Write the report. Raises MotionFileError where the folder cannot be written."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    folder = Path(__file__).parent
-    pages = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
     usual = norms(age, sex)
     rows = []
     for name, cells in zip(FIGURES, table(gait, age, sex), strict=True):
@@ -32,7 +29,9 @@ def write_gait_page(
             dict(zip(("name", "both", "left", "right", "unit", "usual"), cells, strict=True))
             | {"definition": FIGURES[name][1], "out": not low <= value <= high}
         )
-    text = pages.get_template("gait_page.html").render(
+    text = render(
+        Path(__file__).with_name("gait_page.html"),
+        (),  # no clip is played
         title=title,
         note=NOT_A_DEVICE,
         strides=len(gait.strides),
