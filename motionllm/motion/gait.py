@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from motionllm.errors import MotionLLMError
+from motionllm.motion.signals import gaussian_mean
 
 NOT_A_DEVICE = "For research; not a medical device."
 RATE = 100.0  # frames per second that clips are interpolated to before events are looked for
@@ -190,7 +191,7 @@ def gait(joints: np.ndarray, fps: float) -> Gait:
         raise MotionLLMError(f"A clip of {len(joints) / fps:.1f} s holds no stride; give 3 s of walking or more.")
     body = _filtered(joints, fps)
     flat = body[..., [0, 2]]
-    velocity = _smooth(np.gradient(flat[:, PELVIS], axis=0) * RATE, 0.25)
+    velocity = gaussian_mean(np.gradient(flat[:, PELVIS], axis=0) * RATE, 0.25 * RATE)
     speed = np.linalg.norm(velocity, axis=1)
     way = velocity / np.maximum(speed, 1e-6)[:, None]
     across = flat[:, HIP[0]] - flat[:, HIP[1]]  # to the left; with Y up and Z forward, left is +X
@@ -241,12 +242,6 @@ def _filtered(joints: np.ndarray, fps: float) -> np.ndarray:
     times = np.arange(len(joints)) / fps
     body = CubicSpline(times, joints, axis=0)(np.arange(0, times[-1], 1 / RATE))
     return np.asarray(sosfiltfilt(butter(2, CUTOFF, fs=RATE, output="sos"), body, axis=0))
-
-
-def _smooth(values: np.ndarray, seconds: float) -> np.ndarray:
-    from scipy.ndimage import gaussian_filter1d
-
-    return np.asarray(gaussian_filter1d(values, seconds * RATE, axis=0, mode="nearest"))
 
 
 def _peaks(values: np.ndarray, where: np.ndarray) -> list[int]:
