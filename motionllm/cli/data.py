@@ -39,6 +39,9 @@ def import_(
     test: Annotated[float, typer.Option(help="Share held out for testing.")] = 0.05,
     longest: Annotated[float, typer.Option(help="Seconds; longer takes are cut into even pieces.")] = 9.8,
     workers: Annotated[int | None, typer.Option(help="Processes; default one a core.")] = None,
+    uncaptioned: Annotated[
+        bool, typer.Option("--uncaptioned", help="Take files without a caption too, for `captions: [notation]`.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Import a folder of mocap of any rig as a data set for recipes. Exit status 2 where files were refused."""
@@ -46,7 +49,7 @@ def import_(
     from motionllm.runs.progress import Bar
 
     with Bar(f"import {folder.name}") as bar:
-        report = import_folder(folder, out, captions, rig, val, test, longest, workers, bar.update)
+        report = import_folder(folder, out, captions, rig, val, test, longest, workers, bar.update, uncaptioned)
     refused, unused = report["refused"], report["unused"]
     lines = [
         f"{sum(report['clips'].values())} clips of {report['seconds'] / 60:.1f} minutes in {out}: "

@@ -36,24 +36,34 @@ def one_line(text: str) -> str:
     return " ".join(text.encode("utf-8", "backslashreplace").decode().split())[:500]
 
 
-def collect(given: Path | str | None, folder: Path, ids: Mapping[Path, str]) -> CaptionTable:
-    """Captions from whichever source was named."""
+def collect(
+    places: Sequence[Path | str | None], folder: Path, ids: Mapping[Path, str], uncaptioned: bool = False
+) -> CaptionTable:
+    """Captions from the places named, as `import_folder` takes them. uncaptioned: a row may leave its caption empty."""
     table = CaptionTable({}, defaultdict(list), [])
+    for place in places:
+        _collect(table, place, folder, ids, uncaptioned)
+    return table
+
+
+def _collect(
+    table: CaptionTable, given: Path | str | None, folder: Path, ids: Mapping[Path, str], uncaptioned: bool
+) -> None:
     if given is None:
         for file, name in ids.items():
             if (beside := file.with_suffix(".txt")).is_file():
                 try:
-                    lines, table.doubts[name] = read_captions(beside)
+                    lines, doubts = read_captions(beside)
                 except MotionFileError as error:
-                    table.doubts[name] = [one_line(str(error).rstrip("."))]
+                    table.doubts[name].append(one_line(str(error).rstrip(".")))
                     continue
+                table.doubts[name] += doubts
                 _tell(table, name, lines)
     elif str(given) == "names":
         for file, name in ids.items():
             _tell(table, name, [Caption(_words(file.stem))])
     else:
-        _from_rows(table, Path(given), folder, ids)
-    return table
+        _from_rows(table, Path(given), folder, ids, uncaptioned)
 
 
 def _tell(table: CaptionTable, name: str, captions: Iterable[Caption]) -> None:
@@ -62,7 +72,7 @@ def _tell(table: CaptionTable, name: str, captions: Iterable[Caption]) -> None:
         table.captions.setdefault(name, []).extend(cleaned)
 
 
-def _from_rows(table: CaptionTable, path: Path, folder: Path, ids: Mapping[Path, str]) -> None:
+def _from_rows(table: CaptionTable, path: Path, folder: Path, ids: Mapping[Path, str], uncaptioned: bool) -> None:
     if not path.is_file():
         raise MotionLLMError(f"There is no file of captions {path}; give a CSV or JSONL file, or `names`.")
     # What a row may call a file by, in the order in which it is looked for.
@@ -107,6 +117,8 @@ def _from_rows(table: CaptionTable, path: Path, folder: Path, ids: Mapping[Path,
         texts = next((row[k] for k in spoken if row[k]), "")
         texts = texts if isinstance(texts, list) else [texts]
         if not any(_clean(str(text)) for text in texts):
+            if uncaptioned:
+                continue
             table.doubts[name].append(f"{where}: has no caption")
         _tell(table, name, [Caption(str(text), start, end, where) for text in texts])
 
@@ -134,8 +146,13 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise MotionLLMError(f"{path}, line {reader.line_num}: is not CSV ({error}).") from None
 
 
-def lines_of(captions: Iterable[Caption], frames: Sequence[int]) -> tuple[list[str], list[str]]:
-    """The captions of each piece in HumanML3D's lines, their seconds moved into the piece; what cannot be used."""
+def lines_of(
+    captions: Iterable[Caption], frames: Sequence[int], uncaptioned: bool = False
+) -> tuple[list[str], list[str]]:
+    """The captions of each piece in HumanML3D's lines, their seconds moved into the piece; what cannot be used.
+
+    A caption of a whole piece has no seconds. uncaptioned: pieces without any are not left out.
+    """
     lengths = [count / HUMANML3D.fps for count in frames]
     begun = [sum(lengths[:k]) for k in range(len(lengths))]
     total = sum(lengths)
@@ -156,10 +173,12 @@ def lines_of(captions: Iterable[Caption], frames: Sequence[int]) -> tuple[list[s
         parts = [(max(start - b, 0.0), min(end - b, length)) for b, length in zip(begun, lengths, strict=True)]
         if all(b - a <= 0.5 for a, b in parts):
             doubts.append(f"{where}it is of {min(end, total) - start:.2f} s; half a second is the least")
-        for piece, (a, b) in zip(lines, parts, strict=True):
-            if b - a > 0.5:
+        for piece, (a, b), length in zip(lines, parts, lengths, strict=True):
+            if length - (b - a) < 0.02:  # seconds are written with two decimals
+                piece.append(f"{caption.text}##0.0#0.0")
+            elif b - a > 0.5:
                 piece.append(f"{caption.text}##{a:.2f}#{b:.2f}")
-    mute = sum(not piece for piece in lines)
+    mute = 0 if uncaptioned else sum(not piece for piece in lines)
     if 0 < mute < len(lines):
         doubts.append(f"{mute} of {len(lines)} pieces without a caption left out")
     return ["".join(f"{line}\n" for line in piece) for piece in lines], doubts

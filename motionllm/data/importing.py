@@ -31,6 +31,7 @@ from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import (
     lock,
     make_folder,
+    read_json,
     read_text,
     write_file,
     write_json,
@@ -47,6 +48,7 @@ from motionllm.runs.run import Log, logged
 
 LEAST = 10  # feature frames: half a second
 SHOWN = 60  # clips on the contact sheet
+TEXTS = ".texts.json"  # digests of the texts that the last import wrote: another text there is a person's
 
 Job = tuple[str, str, str, str, "str | None", float]  # file, id, what its pieces' ids begin with, out, rig, longest
 
@@ -66,21 +68,23 @@ class Taken:
 def import_folder(
     folder: Path,
     out: Path,
-    captions: Path | str | None = None,
+    captions: Path | str | Sequence[Path | str | None] | None = None,
     rig: Path | None = None,
     val: float = 0.05,
     test: float = 0.05,
     longest: float = 9.8,
     workers: int | None = None,
     progress: Callable[..., None] | None = None,
+    uncaptioned: bool = False,
 ) -> dict[str, Any]:
     """Import every motion file under `folder` into the data set `out`; returns what `import.json` holds.
 
     captions: a CSV or JSONL with a caption (and from, to seconds) by file, "names" to take the file names as text;
-    None reads `NAME.txt` beside each file. rig: a mapping YAML for rigs that are not recognised. val, test: shares of
-    clips, dealt by hash of the id, so that a clip stays in its split when others are added. longest: seconds; a
-    longer take is cut into even pieces. A file that cannot be read, has no caption or is under half a second is
-    refused with its reason, and the others go on.
+    None reads `NAME.txt` beside each file; a list takes several of these. uncaptioned: take files that have none, too;
+    a text that stands in the set already is then theirs. A text that was edited in the set is kept. rig: a mapping
+    YAML for rigs that are not recognised. val, test: shares of clips, dealt by hash of the id, so that a clip stays in
+    its split when others are added. longest: seconds; a longer take is cut into even pieces. A file that cannot be
+    read, has no caption or is under half a second is refused with its reason, and the others go on.
 
     Raises MotionLLMError where there is no motion file, no caption at all, shares that leave nothing to train on, or
     another process is importing into `out`; MotionFileError where `out` cannot be written: what was done until then
@@ -100,19 +104,20 @@ def import_folder(
         why = "".join(f"; {name} {reason}" for name, reason in itertools.islice(refused.items(), 3))
         raise MotionLLMError(f"{folder} holds no motion file that can be read ({', '.join(READERS)}){why}")
     ids = ids_of(folder, files)
-    table = collect(captions, folder, ids)
-    if not table.captions:
+    places = [captions] if captions is None or isinstance(captions, str | Path) else captions
+    table = collect(places, folder, ids, uncaptioned)
+    if not table.captions and not uncaptioned:
         doubts = [*itertools.chain(*table.doubts.values()), *table.unused]
         raise MotionLLMError(
             f"No file of {folder} has a caption{f' ({doubts[0]})' if doubts else ''}; give --captions FILE (CSV or "
-            "JSONL), --captions names, or a NAME.txt beside each file."
+            "JSONL), --captions names, a NAME.txt beside each file, or --uncaptioned to take them without."
         )
     with lock(out):
         for name in ("", "new_joints", "texts"):
             make_folder(out / name)
         try:
             rows = _convert_all(folder, ids, out, rig, longest, workers, progress)
-            return _write(ids, rows, table, refused, out, (val, test))
+            return _write(ids, rows, table, refused, out, (val, test), uncaptioned)
         except MotionFileError as error:
             raise MotionFileError(
                 f"{error} What was imported until then is kept: make room, and give the same command again."
@@ -249,6 +254,7 @@ def _write(
     refused: dict[str, str],
     out: Path,
     shares: tuple[float, float],
+    uncaptioned: bool,
 ) -> dict[str, Any]:
     """Write texts, lists, labels, report and contact sheet; returns the report."""
     listed: dict[str, list[str]] = {"train": [], "val": [], "test": []}
@@ -256,21 +262,28 @@ def _write(
     notes: dict[str, list[str]] = {}
     suspects: list[tuple[int, str]] = []
     seconds = 0.0
+    earlier = read_json(out / TEXTS) if (out / TEXTS).is_file() else None
+    written: dict[str, str] = {}
     for name in ids.values():
         row = rows[name]
         source = row["source"]
         if row["error"]:
             refused[source] = row["error"]
             continue
-        texts, doubts = lines_of(table.captions.get(name, ()), row["frames"])
+        texts, doubts = lines_of(table.captions.get(name, ()), row["frames"], uncaptioned)
         doubts = [*table.doubts.get(name, ()), *doubts]
-        if not any(texts):
+        if not any(texts) and not uncaptioned:
             refused[source] = f"has no caption that can be used: {'; '.join(doubts)}." if doubts else "has no caption."
             continue
         split = _split(name, *shares)
         for clip, text, frames in zip(row["clips"], texts, row["frames"], strict=True):
             if text:
-                _keep(out / "texts" / f"{clip}.txt", text)
+                written[clip] = digest(text)
+                ours = earlier.get(clip, "") if earlier is not None else None
+                if _keep(out / "texts" / f"{clip}.txt", text, ours):
+                    doubts.append(f"texts/{clip}.txt was edited in the data set and is kept")
+                    written[clip] = ours or ""
+            if text or uncaptioned:
                 listed[split].append(clip)
                 labels.append({"id": clip, "split": split, "source": source, "leg": row["leg"]})
                 suspects.append((min(map(_doubt, row["notes"]), default=2), clip))
@@ -289,6 +302,7 @@ def _write(
         else:  # no list, rather than an empty one, is a set without this split
             (out / f"{split}.txt").unlink(missing_ok=True)
     write_jsonl(out / "labels.jsonl", labels)
+    write_json(out / TEXTS, written)
     report = {
         "dataset": str(out),
         "files": len(ids),
@@ -304,14 +318,20 @@ def _write(
     return report
 
 
-def _keep(path: Path, text: str) -> None:
-    """Write the text of a clip where it is another than there was. Without waiting for the disk, as `write_file` does:
-    there are as many as clips, no list names them before all are written, and the next import mends one that is cut.
+def _keep(path: Path, text: str, ours: str | None) -> bool:
+    """Write the text of a clip where it is another than there was; True where a person's edit is there and kept.
+
+    ours: digest of what the last import wrote, "" where it wrote none, None where that is not known: it is then taken
+    for the import's. Without waiting for the disk, as `write_file` does: there are as many as clips, no list names
+    them before all are written, and the next import mends one that is cut.
     """
     content = text.encode()
     with writing(path):
-        if not path.is_file() or path.read_bytes() != content:
+        there = path.read_bytes() if path.is_file() else b""
+        edited = bool(there) and ours is not None and hashlib.sha256(there).hexdigest() != ours
+        if there != content and not edited:
             path.write_bytes(content)
+    return edited and there != content
 
 
 def _doubt(note: str) -> int:

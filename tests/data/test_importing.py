@@ -463,3 +463,42 @@ def test_facts_and_view_by_command(folder: Path, tmp_path: Path, capsys: pytest.
     assert cli.main(["data", "view", str(folder / "Wave_Left.bvh"), str(folder / "kick.npy"), "--out", str(page)]) == 0
     assert page.read_text().count("<figure>") == 2
     assert cli.main(["data", "facts", str(tmp_path / "none.bvh")]) == 2
+
+
+def test_files_without_a_caption_are_taken_where_wanted(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "captions.csv").write_text("file,caption\nWave_Left,a person waves\nkick.npy,\n")
+    out = tmp_path / "set"
+    report = run(folder, out, captions=[None, tmp_path / "captions.csv"], val=0.0, test=0.0, uncaptioned=True)
+    assert not report["refused"] and "kick.npy" not in report["notes"]
+    listed = (out / "train.txt").read_text().split()
+    assert {"Wave_Left", "kick", "more_kick", "long_1", "long_2"} <= {*listed}
+    assert [file.name for file in (out / "texts").iterdir()] == ["Wave_Left.txt"]
+    assert len(import_folder(folder, tmp_path / "none", uncaptioned=True, workers=1)["refused"]) == 0
+
+
+def test_a_text_that_was_edited_in_the_set_is_kept(folder: Path, tmp_path: Path) -> None:
+    table, out = tmp_path / "captions.csv", tmp_path / "set"
+    table.write_text("file,caption\nWave_Left,a person waves\nkick.npy,a kick\n")
+    run(folder, out, captions=table, uncaptioned=True)
+    (out / "texts" / "Wave_Left.txt").write_text("a person waves goodbye\n")  # of an imported text
+    (out / "texts" / "more_kick.txt").write_text("a high kick\n")  # of a clip that had none
+    table.write_text("file,caption\nWave_Left,waving\nkick.npy,kicking\nmore/kick.npy,kicking\n")
+    for _ in range(2):
+        report = run(folder, out, captions=table, uncaptioned=True)
+        texts = {file.stem: file.read_text() for file in (out / "texts").iterdir()}
+        assert texts == {
+            "Wave_Left": "a person waves goodbye\n",
+            "kick": "kicking##0.0#0.0\n",
+            "more_kick": "a high kick\n",
+        }
+        assert report["notes"]["more/kick.npy"] == ["texts/more_kick.txt was edited in the data set and is kept"]
+
+
+def test_captions_of_whole_pieces_have_no_seconds(folder: Path, tmp_path: Path) -> None:
+    run(folder, tmp_path / "set")
+    pieces = sorted((tmp_path / "set" / "new_joints").glob("long_*.npy"))
+    edge = len(np.load(pieces[0])) / 20
+    (tmp_path / "captions.csv").write_text(f"file,caption,from,to\nlong,first,0,{edge:.2f}\nlong,second,{edge:.2f},\n")
+    run(folder, tmp_path / "set", captions=tmp_path / "captions.csv")
+    assert (tmp_path / "set" / "texts" / "long_1.txt").read_text() == "first##0.0#0.0\n"
+    assert (tmp_path / "set" / "texts" / "long_2.txt").read_text() == "second##0.0#0.0\n"
