@@ -10,25 +10,23 @@ from __future__ import annotations
 import atexit
 import contextlib
 import html
-import ipaddress
 import json
 import os
 import secrets
 import shutil
-import socket
 import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from motionllm.app.chat import Chat, Reply, failure
+from motionllm.app.guard import LOOPBACK, Guard, not_bound
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import lock
 from motionllm.lm.model import MotionLM
@@ -39,7 +37,6 @@ from motionllm.motion.notation import Notation
 from motionllm.motion.show.page import render, stored
 from motionllm.motion.skeleton import HUMANML3D
 
-LOOPBACK = "127.0.0.1"
 LONGEST_CLIP = 600.0  # seconds; the longest clip that can be uploaded
 UPLOADS = 50  # of one visitor
 READ_AT_ONCE = 2  # uploads
@@ -59,6 +56,13 @@ _WORK = "motionllm-web-"
 
 # Runs in the browser whenever the clip changes: passes it to the stage.
 _SHOW = "clip => { if (clip) document.querySelector('#stage iframe').contentWindow.postMessage(clip, '*'); }"
+
+_NAVIGATION_STYLE = (
+    ".rooms { display: flex; gap: 24px; align-items: baseline } .rooms .brand { font-weight: 650 }"
+    ".rooms ul { display: flex; gap: 16px; list-style: none; margin: 0; padding: 0; overflow-x: auto }"
+    ".rooms li { margin: 0 } .rooms a { color: inherit; text-decoration: none }"
+    ".rooms a[aria-current] { border-bottom: 2px solid currentColor }"
+)
 
 
 @dataclass
@@ -117,8 +121,10 @@ class Visitors:
             who.leave()
 
 
-def build(lm: MotionLM, work: Path, megabytes: float = 20.0) -> Any:
-    """The page as `gradio.Blocks`. work: a folder for the visitors' files. megabytes: of an upload."""
+def build(lm: MotionLM, work: Path, megabytes: float = 20.0, navigation: str = "") -> Any:
+    """The page as `gradio.Blocks`. work: a folder for the visitors' files. megabytes: of an upload. navigation: HTML of
+    the links to other rooms.
+    """
     gr = gradio()
     visitors = Visitors(lm, work)
 
@@ -201,6 +207,8 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0) -> Any:
     one_at_a_time: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model"}
     with gr.Blocks(title="motionllm", analytics_enabled=False, delete_cache=KEPT) as page:
         clip = gr.Textbox(visible="hidden", elem_id="clip", show_label=False)
+        if navigation:
+            gr.HTML(f"<style>{_NAVIGATION_STYLE}</style>{navigation}")
         with gr.Row():
             with gr.Column():
                 talk = gr.Chatbot(
@@ -256,21 +264,27 @@ def serve(
     megabytes: float = 20.0,
     wait: bool = True,
     names: Sequence[str] = (),
+    data: Path | None = None,
 ) -> Any:
     """Serve the page until interrupted; wait=False returns the running `gradio.Blocks`, for `close()`.
 
-    names: host names under which the page is reached, besides this machine and `host` (see `Guard`). Raises
-    MotionLLMError where the address cannot be bound.
+    names: host names under which the page is reached, besides this machine and `host` (see `Guard`). data: folder of
+    the set that the workbench's rooms show. Raises MotionLLMError where the address cannot be bound, or `data` holds no
+    set.
     """
     from starlette.middleware import Middleware
 
+    from motionllm.app.workbench.frame import Bench, navigation, routes
+
+    bench = Bench(data=data, lm=lm)
+    app: dict[str, Any] = {"middleware": [Middleware(Guard, host=host, names=names)], "routes": routes(bench)}
     gr = gradio()
     files = contextlib.ExitStack()
     atexit.register(files.close)
     work = files.enter_context(_work())
     fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["monospace"]}  # none from elsewhere
     try:
-        page = build(lm, work, megabytes)
+        page = build(lm, work, megabytes, navigation(bench, "/"))
         page.work = files
         page.launch(
             server_name=host,
@@ -284,11 +298,11 @@ def serve(
             run_history=False,
             footer_links=[],
             theme=gr.themes.Base(**fonts),
-            app_kwargs={"middleware": [Middleware(Guard, host=host, names=names)]},
+            app_kwargs=app,
         )
     except OSError as error:
         files.close()
-        raise MotionLLMError(f"The page cannot be served at {host}:{port} ({error}); choose another --port.") from None
+        raise not_bound(host, port, error) from None
     finally:
         if wait:
             files.close()
@@ -315,70 +329,6 @@ def _work() -> Iterator[Path]:
             else:
                 os.environ["GRADIO_TEMP_DIR"] = before
             shutil.rmtree(folder, ignore_errors=True)
-
-
-class Guard:
-    """ASGI middleware that admits only requests of the page itself.
-
-    Otherwise a page of another site in the same browser could talk to this server: by its address, which `Origin`
-    reveals, or by a domain that it points here (DNS rebinding), which `Host` reveals.
-
-    host: the address that is served; if that is every address of this machine, its name and literal IP addresses are
-    admitted as `Host` too, since DNS cannot redirect these. names: additional host names.
-    """
-
-    def __init__(self, app: Any, host: str = LOOPBACK, names: Collection[str] = ()) -> None:
-        self.app = app
-        self.names = {_host(f"//{name}") for name in names}
-        self.hosts = {"localhost", LOOPBACK, "::1", host.lower(), *self.names}
-        self.everywhere = host in ("0.0.0.0", "::", "")
-        if self.everywhere:
-            self.hosts.add(socket.gethostname().lower())
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        headers = {} if scope["type"] == "lifespan" else {k.lower(): v.decode("latin-1") for k, v in scope["headers"]}
-        why = None if scope["type"] == "lifespan" else self.refused(headers.get(b"host"), headers.get(b"origin"))
-        if why is None:
-            await self.app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008, "reason": why[:120]})
-        else:
-            plain = [(b"content-type", b"text/plain; charset=utf-8")]
-            await send({"type": "http.response.start", "status": 403, "headers": plain})
-            await send({"type": "http.response.body", "body": why.encode(errors="replace")})
-
-    def refused(self, host: str | None, origin: str | None) -> str | None:
-        """Why a request with these two headers is refused; None if it is not."""
-        name = _host(f"//{host or ''}")
-        if name not in self.hosts and not (self.everywhere and _is_address(name)):
-            return f"This page is not served as {(host or '')[:100]!r}; start it with --allow-host to have it so."
-        if origin is not None and _place(origin) != _place(f"//{host}") and _host(origin) not in self.names:
-            return f"Requests of {origin[:100]!r} are not taken: they come from another page."
-        return None
-
-
-def _host(address: str) -> str:
-    """The host name of an address, "" where it has none."""
-    try:
-        return urlsplit(address).hostname or ""
-    except ValueError:
-        return ""
-
-
-def _place(address: str) -> str:
-    """Host and port of an address."""
-    try:
-        return urlsplit(address).netloc.lower()
-    except ValueError:
-        return ""
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def gradio() -> Any:

@@ -1,13 +1,17 @@
-"""`motionllm web`: a page to talk to a model in."""
+"""`motionllm web`: a page to talk to a model in, and the rooms of the workbench beside it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
 def web(
+    data: Annotated[
+        Path | None, typer.Option(help="A data set to look at and label: HumanML3D's layout, as `data import` writes.")
+    ] = None,
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
     tokenizer: Annotated[
         str | None, typer.Option(help="Another motion tokenizer of the same codes: `causal` shows frames at once.")
@@ -21,16 +25,34 @@ def web(
         ),
     ] = None,
     megabytes: Annotated[float, typer.Option(help="Largest clip that may be uploaded.")] = 20.0,
+    no_model: Annotated[
+        bool, typer.Option("--no-model", help="The workbench alone, without a conversation: starts at once.")
+    ] = False,
 ) -> None:
-    """Serve a web page: describe a motion and watch it being generated, ask, change, upload and download clips."""
+    """Serve a web page: talk to a model and watch its motions; look at a data set and label it."""
     import signal
     import sys
 
+    from motionllm.data.motion_set import MotionSet
+    from motionllm.errors import MotionLLMError
+
+    # What is missing is said before a model is loaded. SIGTERM ends as Ctrl-C does: visitors' files are removed.
+    if data is not None:
+        MotionSet(data)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    address = f"http://{host}:{port}  (stop with Ctrl-C)"
+    if no_model:
+        try:
+            from motionllm.app.workbench.serving import serve_rooms
+        except ImportError:
+            raise MotionLLMError("The workbench needs Starlette: run `pip install 'motionllm[web]'`.") from None
+        print(address, file=sys.stderr, flush=True)
+        serve_rooms(host, port, names=allow_host or (), data=data)
+        return
     from motionllm.app.web import gradio, serve
     from motionllm.lm.model import MotionLM
 
-    gradio()  # checked before a model is loaded
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as on Ctrl-C: visitors' files are removed
+    gradio()
     lm = MotionLM.load(model, tokenizer=tokenizer)
-    print(f"http://{host}:{port}  (stop with Ctrl-C)", file=sys.stderr, flush=True)
-    serve(lm, host, port, megabytes, names=allow_host or ())
+    print(address, file=sys.stderr, flush=True)
+    serve(lm, host, port, megabytes, names=allow_host or (), data=data)

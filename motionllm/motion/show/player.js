@@ -1,5 +1,5 @@
 // A moving figure on a canvas: drag or arrow keys turn it, space pauses. CLIPS: [{fps, joints: whole millimetres}].
-// A .player box holds canvas, button and .time, and names its clip by data-clip.
+// A .player box holds canvas, button and .time, and names its clip by data-clip, or waits for it by data-source.
 "use strict";
 const CLIPS = JSON.parse(document.getElementById("clips").textContent);
 // [from, to, side, width in metres] of the 22 joints; the trunk is one shape.
@@ -140,7 +140,7 @@ class Player {
 }
 
 readColours();
-const players = [...document.querySelectorAll(".player")].map(box => new Player(box));
+const players = [...document.querySelectorAll(".player[data-clip]")].map(box => new Player(box));
 const byBox = new Map(players.map(player => [player.box, player]));
 const watch = new IntersectionObserver(entries => entries.forEach(e => {
   const player = byBox.get(e.target); player.seen = e.isIntersecting; if (player.seen) player.draw();
