@@ -59,6 +59,10 @@ class Adapter(Section):
     start: Where | None = None
     """An adapter to continue from (folder, run or shipped name such as `default`) with the same base, motion tokenizer
     and shape; it needs fewer clips and steps. null starts a new one."""
+    text: Where | None = None
+    """A second adapter of the same base, for the tasks of text alone (`query`, `edit`): a folder or run whose LoRA is
+    stored beside the trained one, in `text/`. Such tasks and motion hinder each other in one small LoRA. null: that of
+    `start`, if it has one."""
     method: Literal["lora", "rslora", "dora", "full"] = "lora"
     """`lora`; `rslora`, scaled by alpha / √rank (Kalajdzievski 2023), for ranks of 64 and more; `dora`, magnitude apart
     from direction (Liu et al. 2024), a third slower; `full` trains all weights, and the run holds a whole model in
@@ -83,8 +87,8 @@ class Adapter(Section):
 
     @model_validator(mode="after")
     def _what_full_leaves_out(self) -> Adapter:
-        if self.method == "full" and (self.start or self.rows_first):
-            key = "start" if self.start else "rows_first"
+        if self.method == "full" and (self.start or self.text or self.rows_first):
+            key = "start" if self.start else "text" if self.text else "rows_first"
             raise ValueError(f"`{key}` is of adapters; leave it out with method full")
         return self
 

@@ -44,7 +44,7 @@ class Description(Prompting):
             raise MotionLLMError(f"n is {n}; ask for at least one caption.")
         sampling = Sampling(temperature=temperature, top_p=top_p, top_k=top_k)
         part = self.motion_part(motion)
-        sampled = self.say([self._asking("caption", motion=part)] * (n - 1), sampling, seed=seed) if n > 1 else []
+        sampled = self.say([self.asking("caption", motion=part)] * (n - 1), sampling, seed=seed) if n > 1 else []
         return [*self._captions([part]), *sampled]
 
     def caption_batch(self, motions: Sequence[Motion | np.ndarray]) -> list[str]:
@@ -59,7 +59,7 @@ class Description(Prompting):
     def _captions(self, parts: Sequence[dict[str, Any]]) -> list[str]:
         measured = [i for i, part in enumerate(parts) if part.get("notation")]
         codes_alone = [{"codes": parts[i]["codes"]} for i in measured if "codes" in parts[i]]
-        texts = self.say([self._asking("caption", motion=part) for part in (*parts, *codes_alone)])
+        texts = self.say([self.asking("caption", motion=part) for part in (*parts, *codes_alone)])
         from_codes = iter(texts[len(parts) :])
         for i in measured:
             notation = Notation.parse(parts[i]["notation"])
@@ -121,7 +121,7 @@ class Description(Prompting):
         for i, query in zip(measured, self.queried([asked[i][1] for i in measured]), strict=True):
             answers[i] = query.answer(Notation.parse(asked[i][0]["notation"]))
         rest = [
-            self._asking("question", motion=part, question=q)
+            self.asking("question", motion=part, question=q)
             for (part, q), answer in zip(asked, answers, strict=True)
             if answer is None
         ]
@@ -142,15 +142,14 @@ class Description(Prompting):
         values = {
             name: one if isinstance(one, str | int | float) else self.motion_part(one) for name, one in given.items()
         }
-        return self.say([self._asking(task, **values)])[0]
+        return self.say([self.asking(task, **values)])[0]
 
     @property
     def queries(self) -> bool:
         """Whether answers are looked up in the notation: the model is `shown` it, and was trained to write queries of
         it (the task `query`).
         """
-        learned = self.recipe.data.tasks.get("query", 0) > 0 and bool(self.templates.tasks.get("query"))
-        return learned and self.shown != "codes"
+        return self.learned("query") and self.shown != "codes"
 
     def queried(self, questions: Sequence[str]) -> list[Query]:
         """The query that each question asks of a notation; `none` for one that no notation can answer. Needs no motion.
@@ -167,6 +166,6 @@ class Description(Prompting):
                 "This adapter looks no answers up: it was not trained with `data.notation` and the task `query`, or it "
                 "is shown codes alone. Ask about a motion instead (`ask`)."
             )
-        texts = self.say([self._asking("query", question=q) for q in questions])
+        texts = self.writer.say([self.writer.asking("query", question=q) for q in questions])
         written = [Query.read(text) for text in texts]
         return [query if fits(query, q) else Query() for query, q in zip(written, questions, strict=True)]

@@ -104,7 +104,7 @@ class Dialogue(Generation, Description):
             self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
             for text in (line, "A line that someone wrote:\n")
         )
-        messages = self._asking("caption", motion=np.zeros(0, np.int64))
+        messages = self.asking("caption", motion=np.zeros(0, np.int64))
         caption = self.backend.likelihoods([self._prompt(messages)], [ids])[0]
         with self.backend.without_adapter() as base:
             free_text = base.likelihoods([opening], [ids])[0]

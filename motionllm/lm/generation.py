@@ -238,7 +238,7 @@ class Generation(Planning):
 
     def _says(self, orders: Sequence[Order], motions: Sequence[list[int]]) -> list[float]:
         """Log-likelihood in nats that the model describes each motion (codes) by its order's text."""
-        prompts = [self._prompt(self._asking("caption", motion=np.array(codes))) for codes in motions]
+        prompts = [self._prompt(self.asking("caption", motion=np.array(codes))) for codes in motions]
         replies = [
             self.tokenizer.encode(order.text, add_special_tokens=False, split_special_tokens=True) for order in orders
         ]

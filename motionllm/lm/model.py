@@ -42,6 +42,8 @@ from motionllm.lm.engines import Engine
 from motionllm.lm.prompting import drained
 from motionllm.lm.sampling import GREEDY
 from motionllm.lm.stepping import pack
+from motionllm.lm.text_adapter import FOLDER as TEXT
+from motionllm.lm.text_adapter import TextAdapter
 from motionllm.runs.precision import fast_dtype
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.bpe import MotionBPE
@@ -85,11 +87,21 @@ class MotionLM(Dialogue):
         if full:  # the folder will hold the model itself
             return cls._local(base.requires_grad_(True), tokenizer, vocab, motion_tokenizer, templates, recipe)
         vocab = replace(vocab, base=base_fingerprint(recipe.model.base))
+        text = cls._text(recipe, vocab)  # read before anything is trained
         model = fresh_adapter(settings, vocab, base)
         model.peft_config["default"].base_model_name_or_path = recipe.model.base
         if settings.start:
             go_on_from(find_adapter(settings.start), model, vocab, recipe)
-        return cls._local(model, tokenizer, vocab, motion_tokenizer, templates, recipe)
+        return cls._local(model, tokenizer, vocab, motion_tokenizer, templates, recipe, text=text)
+
+    @staticmethod
+    def _text(recipe: Recipe, vocab: MotionVocab) -> TextAdapter | None:
+        """The second adapter that the recipe gives, or that of the adapter to start from."""
+        settings = recipe.adapter
+        if settings.text is not None:
+            return TextAdapter.of(settings.text, recipe.model.base, vocab.base)
+        kept = find_adapter(settings.start) / TEXT if settings.start else None
+        return TextAdapter.load(kept) if kept and kept.is_dir() else None
 
     @classmethod
     def _local(
@@ -101,14 +113,15 @@ class MotionLM(Dialogue):
         templates: Templates,
         recipe: Recipe,
         base: str | None = None,
+        text: TextAdapter | None = None,
     ) -> MotionLM:
         backend = Local(model, tokenizer, vocab, base or recipe.model.base, recipe.model.dtype)
-        return cls(backend, tokenizer, vocab, motion_tokenizer, templates, recipe)
+        return cls(backend, tokenizer, vocab, motion_tokenizer, templates, recipe, text)
 
     def with_model(self, model: CausalLM) -> MotionLM:
         """A copy with another model of the same base and vocabulary, such as a merged copy of this one's."""
         parts = self.tokenizer, self.vocab, self.motion_tokenizer, self.templates, self.recipe
-        return self._local(model, *parts)
+        return self._local(model, *parts, text=self.text)
 
     @classmethod
     def untrained(cls, name: str | Path = "default") -> MotionLM:
@@ -171,6 +184,7 @@ class MotionLM(Dialogue):
         tensors = (
             {} if whole else read_adapter(folder, recipe.adapter, vocab)
         )  # checked before the base, which takes longer
+        text = TextAdapter.load(folder / TEXT) if (folder / TEXT).is_dir() else None
         source = str(folder) if whole else base or recipe.model.base
         # Merged in float32 and cast afterwards: merging in bfloat16 changes logits by up to 0.8.
         model, words = load_base(source, "float32" if merge or whole else recipe.model.dtype, tried=False)
@@ -191,7 +205,7 @@ class MotionLM(Dialogue):
         probe(model, [0, vocab.start_id, vocab.first_id], f"The adapter in {folder}, or its base {source},")
         if merge:
             pack(model.get_decoder())
-        return cls._local(model.eval(), words, vocab, motion_tokenizer, templates, recipe, base)
+        return cls._local(model.eval(), words, vocab, motion_tokenizer, templates, recipe, base, text)
 
     @classmethod
     def connect(
@@ -255,6 +269,8 @@ class MotionLM(Dialogue):
                 for file in beside.glob("*.safetensors"):
                     halves = {name: value.to(torch.bfloat16) for name, value in load_file(file).items()}
                     save_file(halves, file, {"format": "pt"})
+            if self.text:
+                self.text.save(beside / TEXT, dtype)
             self.vocab.save(beside)
             self.motion_tokenizer.save(beside / "tokenizer")
             write_file(beside / "recipe.yaml", dump_recipe(self.recipe))

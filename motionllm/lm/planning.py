@@ -110,8 +110,7 @@ class Planning(Prompting):
     @property
     def edits(self) -> bool:
         """Whether the model was trained to change a plan by a user's request (the task `edit`)."""
-        learned = self.recipe.data.tasks.get("edit", 0) > 0 and bool(self.templates.tasks.get("edit"))
-        return learned and self.plans and self.backend.can("plans")
+        return self.learned("edit") and self.plans and self.backend.can("plans")
 
     def changes(self, plans: Sequence[Notation], requests: Sequence[str]) -> list[str]:
         """Translate requests in a user's words ("the other hand", "then sit down") for motions with these plans: each
@@ -127,10 +126,10 @@ class Planning(Prompting):
         if any(not request.strip() for request in requests):
             raise MotionLLMError("The request is empty; say what is to be changed.")
         conversations = [
-            self._asking("edit", plan=summary(plan), request=request.strip())
+            self.writer.asking("edit", plan=summary(plan), request=request.strip())
             for plan, request in zip(plans, requests, strict=True)
         ]
-        return self.say(conversations)
+        return self.writer.say(conversations)
 
     def replan(
         self, plan: Notation, change: str, seed: int | None = None, *, sampling: Sampling | None = None

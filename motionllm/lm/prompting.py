@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Sequence
+from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -15,8 +16,9 @@ from motionllm.language.conversations import Message, Renderer
 from motionllm.language.vocab import MotionVocab
 from motionllm.lm import decoding
 from motionllm.lm.adapters import sampling_of
-from motionllm.lm.backend import Backend
+from motionllm.lm.backend import Backend, Local
 from motionllm.lm.sampling import GREEDY, Sampling
+from motionllm.lm.text_adapter import TextAdapter
 from motionllm.motion import Motion
 from motionllm.motion.notation import Notation, measure
 from motionllm.motion.skeleton import HUMANML3D
@@ -42,7 +44,7 @@ class Prompting:
     """backend: what decodes. tokenizer: the base's own.
 
     shown: what captions and answers are given of a motion: its codes, its measured notation, or both. It may be set; an
-    adapter that was trained without notation reads codes alone.
+    adapter that was trained without notation reads codes alone. text: the second adapter, for tasks of text alone.
     """
 
     def __init__(
@@ -53,9 +55,11 @@ class Prompting:
         motion_tokenizer: MotionTokenizer,
         templates: Templates,
         recipe: Recipe,
+        text: TextAdapter | None = None,
     ) -> None:
         self.backend, self.tokenizer, self.vocab = backend, tokenizer, vocab
         self.motion_tokenizer, self.templates, self.recipe = motion_tokenizer, templates, recipe
+        self.text = text
         self.renderer = Renderer(tokenizer, vocab, recipe.data.system)
         self.shown: Shown = "both" if recipe.data.notation and recipe.data.notation.read else "codes"
         self.sampling = sampling_of(recipe)  # defaults where a call gives none
@@ -64,6 +68,24 @@ class Prompting:
     def model(self) -> Any:
         """A PEFT model while training, a plain causal LLM once merged. Raises MotionLLMError on an engine."""
         return self.backend.model
+
+    def learned(self, task: str) -> bool:
+        """Whether a task of text alone was trained, in the second adapter or in this one."""
+        one = self.text or self
+        return one.recipe.data.tasks.get(task, 0) > 0 and bool(one.templates.tasks.get(task))
+
+    @cached_property
+    def writer(self) -> Prompting:
+        """What does the tasks of text alone: the base with the second adapter, loaded at its first use, or this model.
+        Raises MotionLLMError where the second adapter does not fit the base.
+        """
+        if self.text is None or not isinstance(self.backend, Local):
+            return self
+        base, dtype = self.backend.base, self.recipe.model.dtype
+        model = self.text.model(base, self.vocab, dtype, self.model.device)
+        backend = Local(model, self.tokenizer, self.vocab, base, dtype)
+        parts = self.tokenizer, self.vocab, self.motion_tokenizer
+        return Prompting(backend, *parts, self.text.templates, self.text.recipe)
 
     @property
     def window(self) -> float:
@@ -88,7 +110,7 @@ class Prompting:
         """Steps of `window`."""
         return self.motion_tokenizer.steps(self.window)
 
-    def _asking(self, task: str, **values: Any) -> list[Message]:
+    def asking(self, task: str, **values: Any) -> list[Message]:
         """The question of a task, in its first phrasing. values: for the phrasing's placeholders, by name."""
         return conversation(self.templates.phrasings(task)[0], values, answered=False)
 

@@ -27,8 +27,9 @@ def check(recipe: Recipe) -> None:
     Templates.load(recipe.data.templates).check(recipe.data.tasks)
     if recipe.model.tokenizer.endswith((".yaml", ".yml")):
         shipped.find("tokenizer", recipe.model.tokenizer)
-    if recipe.adapter.start:
-        try:
-            find_adapter(recipe.adapter.start)
-        except MotionLLMError as error:
-            raise MotionLLMError(f"adapter.start: {error}") from None
+    for key in ("start", "text"):
+        if name := getattr(recipe.adapter, key):
+            try:
+                find_adapter(name)
+            except MotionLLMError as error:
+                raise MotionLLMError(f"adapter.{key}: {error}") from None
