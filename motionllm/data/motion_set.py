@@ -40,6 +40,7 @@ class MotionSet:
         self._state: tuple[float, ...] = ()
         self._clips: dict[str, SetClip] = {}
         self._loaded: OrderedDict[str, Motion] = OrderedDict()
+        self._texts: dict[str, tuple[tuple[int, ...], list[Caption], list[str]]] = {}
         if not folder.is_dir():
             raise MotionLLMError(f"The data set folder {folder} does not exist; give its path with --data.")
         if not self.clips:
@@ -94,10 +95,25 @@ class MotionSet:
 
     def captions(self, name: str) -> list[Caption]:
         """The captions of a clip; none where it has no text, or one that cannot be read."""
+        return self.text(name)[0]
+
+    def text(self, name: str) -> tuple[list[Caption], list[str]]:
+        """The captions of a clip, and what is wrong with other lines of its text."""
+        path = self[name].text
         try:
-            return read_captions(self[name].text)[0]
-        except MotionFileError:
-            return []
+            stat = path.stat()
+        except OSError:
+            return [], []
+        state = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        with self._lock:
+            kept = self._texts.get(name)
+        if kept is None or kept[0] != state:
+            try:
+                captions, doubts = read_captions(path)
+            except MotionFileError as error:
+                captions, doubts = [], [str(error).rstrip(".")]
+            kept = self._texts[name] = (state, captions, [doubt.replace(f"{path}, ", "") for doubt in doubts])
+        return kept[1], kept[2]
 
 
 def _changed(path: Path) -> float:

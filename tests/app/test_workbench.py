@@ -17,8 +17,11 @@ pytest.importorskip("starlette", reason="starlette is not installed (pip install
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from motionllm.app.workbench import frame
+from motionllm.app.workbench import data, frame
 from motionllm.app.workbench.serving import application
+from motionllm.data.motion_set import MotionSet
+from motionllm.data.set_statistics import statistics
+from motionllm.data.survey import Survey, outliers, spread
 
 LEFT = {"wave", "kick"}  # done with the left limb
 ACTIONS = ("wave", "squat", "kick", "jump")
@@ -44,6 +47,11 @@ def dataset(recorded: dict[str, np.ndarray], tmp_path: Path) -> Path:
     (folder / "train.txt").write_text("wave\nsquat\n")
     (folder / "val.txt").write_text("kick\n")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTIONLLM_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture
@@ -128,3 +136,77 @@ def test_what_a_post_may_bring() -> None:
     ):
         reply = posts.post("/echo", content=content, headers={"content-type": kind})
         assert (reply.status_code, list(reply.json())) == (status, ["error"]), content[:40]
+
+
+def everything(survey: Survey) -> dict[str, str]:
+    """What is doubtful about each clip, as one text, in the order of the room."""
+    query = dict.fromkeys(("text", "split", "state", "verb"), "") | {"order": "doubts"}
+    return {row["id"]: " ".join(row["doubts"]) for row in data.chosen(survey, query)}
+
+
+def test_suspects_come_first_with_the_reason(dataset: Path, recorded: dict[str, np.ndarray]) -> None:
+    np.save(dataset / "new_joints" / "double.npy", recorded["jump"])
+    np.save(dataset / "new_joints" / "brief.npy", recorded["jump"][:6])
+    np.save(dataset / "new_joints" / "giant.npy", recorded["wave"] * 1.9)
+    (dataset / "new_joints" / "damaged.npy").write_bytes(b"no array")
+    (dataset / "texts" / "wave.txt").write_text("a person waves with the right hand##0.0#0.0\na#b#5#1\n")
+    (dataset / "texts" / "squat.txt").write_text("a person does a cartwheel\n")
+    survey = Survey(MotionSet(dataset))
+    survey.wait()
+    rows = everything(survey)
+    assert list(rows)[:2] == ["brief", "damaged"] or list(rows)[:2] == ["damaged", "brief"]
+    assert "0.30 s long" in rows["brief"] and "array" in rows["damaged"] and str(dataset) not in rows["damaged"]
+    assert "the motion is the same as that of double" in rows["jump"].lower() and not rows["double"]
+    assert "wave with the right, not the left" in rows["wave"] and "line 2: it begins at 5 s" in rows["wave"]
+    assert "cartwheel; nothing of that is measured" in rows["squat"]
+    assert "leg" in rows["giant"].lower() or "metres" in rows["giant"]
+    assert not rows["kick"] and list(rows)[-1] in ("kick", "double")
+
+
+def test_a_survey_is_kept_until_a_clip_changes(
+    dataset: Path, recorded: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from motionllm.data import survey as module
+
+    first = Survey(MotionSet(dataset))
+    first.wait()
+    np.save(dataset / "new_joints" / "kick.npy", recorded["jump"])
+    measured = []
+    measure = module.measure_clip
+    monkeypatch.setattr(module, "measure_clip", lambda data, name: measured.append(name) or measure(data, name))
+    second = Survey(MotionSet(dataset))
+    second.wait()
+    assert measured == ["kick"]
+    assert second.rows["wave"]["notation"] == first.rows["wave"]["notation"]
+    assert second.rows["kick"]["digest"] == first.rows["jump"]["digest"]
+
+
+def test_an_outlier_is_far_from_the_others_of_its_set_alone() -> None:
+    rows = [{"seconds": 2 + 0.05 * k, "fastest": 3.0 + 0.1 * k, "distance": 1.0} for k in range(30)]
+    middle = spread(rows)
+    assert not any(outliers(row, middle) for row in rows)
+    assert "lasts 30.0 s" in outliers(rows[0] | {"seconds": 30.0}, middle)[0][1]
+    assert "up to 40.0 m/s" in outliers(rows[0] | {"fastest": 40.0}, middle)[0][1]
+    assert spread(rows[:10]) == {}
+
+
+def test_statistics_count_what_is_there(dataset: Path) -> None:
+    survey = Survey(MotionSet(dataset))
+    survey.wait()
+    counts = statistics(survey)
+    assert [(s, n, c) for s, n, _, c in counts["splits"]] == [("train", 2, 2), ("val", 1, 0), ("unlisted", 1, 0)]
+    assert sum(n for _, n in counts["lengths"]) == 4
+    sides = {verb: (clips, left, right) for verb, clips, left, right, _ in counts["verbs"]}
+    assert sides["wave"][0] == 1 and sides["wave"][1] > 0 and sides["wave"][2] == 0 and sides["kick"][1] > 0
+    assert ("squats", 1) in counts["words"] and "person" not in dict(counts["words"])
+
+
+def test_pages_of_a_clip_and_of_statistics(client: Any, dataset: Path) -> None:
+    (dataset / "new_joints" / "damaged.npy").write_bytes(b"no array")
+    rooms = client(dataset)
+    page = rooms.get("/data/clip/wave").text
+    assert "wave left hand" in page and "standing to standing" in page and "<b>waves" not in page
+    assert rooms.get("/data/clip/damaged").status_code == 200
+    assert rooms.get("/data/clip/none").status_code == 400
+    assert "With caption" in rooms.get("/data/statistics").text
+    assert rooms.get("/data/progress").json()["total"] == 5

@@ -20,6 +20,8 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Redire
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from motionllm.data.motion_set import MotionSet
+from motionllm.data.survey import Survey
 from motionllm.errors import MotionLLMError
 from motionllm.files import parse_json
 from motionllm.motion.show import page as show
@@ -41,13 +43,19 @@ class Bench:
     """What the rooms work on.
 
     data: folder of the data set, where one was given. runs: folder of training runs. lm: the model of the conversation,
-    which is used by one request at a time (`model`); None where only the rooms are served.
+    which is used by one request at a time (`model`); None where only the rooms are served. survey: of the data set.
+    Raises MotionLLMError where `data` holds no set.
     """
 
     data: Path | None = None
     runs: Path = Path("runs")
     lm: MotionLM | None = None
     model: Lock = field(default_factory=Lock)
+    survey: Survey | None = None
+
+    def __post_init__(self) -> None:
+        if self.data is not None:
+            self.survey = Survey(MotionSet(self.data))
 
 
 class Refusal(MotionLLMError):
