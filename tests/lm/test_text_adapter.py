@@ -16,6 +16,7 @@ from motionllm.config import Notes, Recipe
 from motionllm.errors import MotionLLMError
 from motionllm.lm.adapters import WEIGHTS
 from motionllm.lm.model import MotionLM
+from motionllm.lm.results import adapter_hash
 from motionllm.lm.text_adapter import FOLDER, TextAdapter
 from motionllm.training.train import train
 
@@ -63,6 +64,7 @@ def test_it_does_the_tasks_of_text_and_no_others(both: tuple[Path, Path], text_r
     assert lm.queried(QUESTIONS) == text.queried(QUESTIONS)
     clip = builtin.sample(0, split="val").load()
     assert lm.caption(clip) == alone.caption(clip)
+    assert len({adapter_hash(run) for run in (*both, text_run)}) == 3
     ours, theirs = (one.generate("a person walks", 1.0, seed=3) for one in (lm, alone))
     assert np.array_equal(ours.joints, theirs.joints)  # type: ignore[union-attr]
 
