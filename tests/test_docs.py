@@ -38,7 +38,16 @@ def takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_pages_have_commands() -> None:
-    pages = {"DESIGN.md", "chat.md", "evaluation.md", "feedback.md", "files.md", "serving.md", "training.md"}
+    pages = {
+        "DESIGN.md",
+        "chat.md",
+        "evaluation.md",
+        "feedback.md",
+        "files.md",
+        "serving.md",
+        "start.md",
+        "training.md",
+    }
     assert {page.name for page in DOCS.glob("*.md")} >= pages
     assert len(commands(DOCS / "files.md")) >= 6
     assert len(commands(DOCS / "training.md")) >= 10

@@ -35,6 +35,7 @@ VERBS = (
     "doctor",
     "demo",
     "recipes",
+    "start",
     "data",
     "tokenizer",
     "train",

@@ -89,7 +89,7 @@ def _from_rows(table: CaptionTable, path: Path, folder: Path, ids: Mapping[Path,
         for file in ids:
             tables[-1][unicodedata.normalize("NFC", way(file))].append(file)
     exact = {ways[0](file): [file] for file in ids}
-    for number, row in _rows(path):
+    for number, row in rows_of(path):
         where = f"{path}, line {number}"
         named = [k for k in ("file", "id", "clip", "name", "path") if k in row]
         spoken = [k for k in ("captions", "caption", "text") if k in row]
@@ -123,7 +123,13 @@ def _from_rows(table: CaptionTable, path: Path, folder: Path, ids: Mapping[Path,
         _tell(table, name, [Caption(str(text), start, end, where) for text in texts])
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def delimiter_of(text: str) -> str:
+    """What separates the columns of a CSV file: spreadsheets write ; where a comma is the decimal point."""
+    header = text.split("\n", 1)[0]
+    return next((d for d in ",;\t" if d in header), ",")
+
+
+def rows_of(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number, values by column) of a CSV, JSONL or JSON file; what a CSV row has too many is under ""."""
     text = read_text(path, "file of captions")
     if path.suffix.lower() in (".jsonl", ".json"):
@@ -134,9 +140,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise MotionLLMError(f"{path}, entry {number}: expected a JSON object with `file` and `caption`.")
             yield number, row
         return
-    header = text.split("\n", 1)[0]
-    delimiter = next((d for d in ",;\t" if d in header), ",")  # spreadsheets write ; where a comma is the decimal point
-    reader = csv.DictReader(io.StringIO(text), restkey="", delimiter=delimiter)
+    reader = csv.DictReader(io.StringIO(text), restkey="", delimiter=delimiter_of(text))
     try:
         if not reader.fieldnames:
             raise MotionLLMError(f"The captions {path} are empty; the first line names the columns, file,caption.")

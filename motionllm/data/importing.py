@@ -127,8 +127,13 @@ def import_folder(
 # -- the files ----------------------------------------------------------------------------------------------
 
 
+def place_of(name: str) -> float:
+    """A number in [0, 1) by the hash of a take's id, by which it is dealt to a split."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
+
+
 def _split(name: str, val: float, test: float) -> str:
-    share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
+    share = place_of(name)
     return "val" if share < val else "test" if share < val + test else "train"
 
 
@@ -182,6 +187,13 @@ def _state(file: Path) -> str:
     except OSError:  # it is gone since the folder was read, which converting it will say
         return "gone"
     return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
+
+
+def imported(out: Path) -> dict[str, dict[str, Any]]:
+    """{id: {"source": file, "clips": ids of its pieces, "frames": of each piece, …}} of the takes of a data set that
+    `import_folder` wrote, in its order.
+    """
+    return _earlier(out / ".import.jsonl")
 
 
 def _earlier(journal: Path) -> dict[str, dict[str, Any]]:
