@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from motionllm.errors import MotionLLMError
+from motionllm.motion.gait_norms import BAND_NOTE, band, norms
 from motionllm.motion.signals import gaussian_mean
 
 NOT_A_DEVICE = "For research; not a medical device."
@@ -51,33 +52,18 @@ FIGURES: dict[str, tuple[str, str]] = {
     "ankle_range": ("°", "range of the angle between shank and foot within the stride"),
 }
 
-# Healthy adults at their own pace, mean ± 1 SD or the range given. Perry and Burnfield 2010 (Gait Analysis, 2nd ed.):
-# cadence, stride, phases. Winter 1991 (The Biomechanics and Motor Control of Human Gait): ranges of joints.
-NORMS: dict[str, tuple[float, float]] = {
-    "cadence": (100, 125),
-    "stride_time": (0.96, 1.2),
-    "stride_length": (1.2, 1.6),
-    "step_width": (0.05, 0.13),
-    "stance": (58, 64),
-    "swing": (36, 42),
-    "double_support": (16, 28),
-    "single_support": (36, 42),
-    "hip_range": (36, 50),
-    "knee_range": (52, 68),
-    "ankle_range": (20, 36),
+# Of the whole walk, not of one stride.
+SUMMARY: dict[str, str] = {
+    "step_time_asymmetry": "difference of left and right mean step times, in percent of their mean; 0 is symmetric",
+    "stride_time_variability": "standard deviation of stride times in percent of their mean (coefficient of variation)",
 }
-# m/s by decade of age from the twenties, men and women (Bohannon and Williams Andrews 2011, Physiotherapy 97).
-SPEEDS: dict[str, tuple[float, ...]] = {
-    "male": (1.358, 1.433, 1.434, 1.433, 1.339, 1.262, 0.968),
-    "female": (1.341, 1.337, 1.390, 1.313, 1.241, 1.132, 0.943),
-}
-SPREAD = 0.2  # m/s; the usual range is these means ± this
 
 # What a report must say beside its figures.
 LIMITS = (
     "22 joints have no heel: the ankle stands for it, and strikes come some hundredths of a second early or late.",
     "Pelvis tilt and rotations in other planes are not known; the hip's angle is the thigh's to the vertical.",
     "No forces are known: a foot that rests on the floor without weight counts as standing.",
+    "The sole is not known either: the ankle's angle is to the line from ankle to toe, and has no zero.",
     "Captured at 20 frames per second, events are known to about 0.03 s; variability below that is the camera's.",
 )
 
@@ -152,6 +138,9 @@ class Gait:
             "figures": figures,
             "step_time_asymmetry": _plain(self.asymmetry),
             "stride_time_variability": _plain(self.variability),
+            "definitions": dict(SUMMARY),
+            "curves": {name: self._curves(name) for name in ("hip", "knee", "ankle")},
+            "band_note": BAND_NOTE,
             "events": [{"seconds": round(t, 3), "side": side, "event": event} for t, side, event in self.events],
             "limits": list(LIMITS),
         }
@@ -161,22 +150,23 @@ class Gait:
         curves = [stride.curves[joint] for stride in self.of(side)]
         return (np.mean(curves, axis=0), np.std(curves, axis=0)) if curves else None
 
+    def within(self, joint: str, side: str) -> float:
+        """Percent of the stride in which a side's mean curve is within 2 standard deviations of the usual band; NaN
+        without a stride of that side.
+        """
+        curve = self.curve(joint, side)
+        if curve is None:
+            return float("nan")
+        usual, spread = band(joint, float(curve[0].mean()))
+        return float(100 * np.mean(np.abs(curve[0] - usual) <= 2 * spread))
 
-def norms(age: float | None = None, sex: str | None = None) -> dict[str, tuple[float, float]]:
-    """Name → (low, high) of healthy adults; the speed by age and sex where both are known.
-
-    Raises MotionLLMError for an age below 20 or above 99, or a sex that the sources do not have.
-    """
-    if (age is None) != (sex is None):
-        raise MotionLLMError("Usual walking speeds go by age and sex together: give both, or neither.")
-    if age is None or sex is None:
-        return {**NORMS, "speed": (1.1, 1.6)}
-    if sex not in SPEEDS:
-        raise MotionLLMError(f"Usual walking speeds are known for female and male, not for '{sex}'.")
-    if not 20 <= age <= 99:
-        raise MotionLLMError(f"Usual walking speeds are known from 20 to 99 years, not for {age:g}.")
-    mean = SPEEDS[sex][min(int(age // 10) - 2, len(SPEEDS[sex]) - 1)]
-    return {**NORMS, "speed": (round(mean - SPREAD, 2), round(mean + SPREAD, 2))}
+    def _curves(self, joint: str) -> dict[str, Any]:
+        """Of a joint, for JSON: degrees at each percent of the stride, for both sides and the usual band."""
+        sides = {side: curve for side in SIDES if (curve := self.curve(joint, side)) is not None}
+        usual, spread = band(joint, float(np.mean([mean for mean, _ in sides.values()])))
+        rows = {**sides, "usual": (usual, spread)}
+        parts = {name: {"mean": m.round(1).tolist(), "sd": s.round(1).tolist()} for name, (m, s) in rows.items()}
+        return {**parts, "within_2_sd": {side: _plain(self.within(joint, side)) for side in SIDES}}
 
 
 def gait(joints: np.ndarray, fps: float) -> Gait:

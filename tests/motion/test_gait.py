@@ -12,7 +12,8 @@ import pytest
 from motionllm import cli
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
-from motionllm.motion.gait import FIGURES, gait, norms
+from motionllm.motion.gait import FIGURES, Gait, Stride, gait
+from motionllm.motion.gait_norms import band, norms
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 THIGH, SHANK, WIDTH, ANKLE_HEIGHT = 0.42, 0.42, 0.1, 0.08
@@ -131,6 +132,56 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "not a medical device" in page and page.count("<figure>") == 3 and "<script" not in page
     assert cli.main([*words, "--age", "30"]) == 2
     assert "give both, or neither" in capsys.readouterr().err
+
+
+def test_the_usual_bands_are_those_of_the_source_and_tell_a_stiff_knee() -> None:
+    knee, spread = band("knee")
+    assert (knee.argmax(), round(knee.max(), 1), spread[0]) == (72, 61.4, 4.9)
+    assert band("hip")[0].argmin() == 52
+    assert band("ankle", mean=10.0)[0].mean() == pytest.approx(10)
+    usual = {joint: band(joint)[0] for joint in ("hip", "knee", "ankle")}
+    stiff = {**usual, "knee": np.zeros(101)}
+    for curves, low, high in ((usual, 100, 100), (stiff, 25, 45)):
+        walk = Gait((), (Stride("left", 0.0, 1.1, 0.7, dict.fromkeys(FIGURES, 1.0), curves),), 0)
+        assert low <= walk.within("knee", "left") <= high and np.isnan(walk.within("knee", "right"))
+        told = walk.json()["curves"]["knee"]
+        assert told["usual"]["mean"] == usual["knee"].round(1).tolist() and len(told["left"]["mean"]) == 101
+
+
+WALKS = ("02_01", "06_01", "07_01", "07_03", "08_01", "08_02", "08_04", "10_04", "12_01", "16_15")
+WALKS += ("16_31", "16_47", "35_01", "35_05", "35_29", "49_01")
+MORE_WALKS = ("38_02", "39_01", "39_07", "55_04")
+
+
+def ways(joints: np.ndarray, fps: float, start: float, end: float) -> tuple[float, float, float]:
+    """Cadence, speed and stride length between two seconds without any event of a foot: from where the ankles pass each
+    other along the path of the pelvis."""
+    t = np.arange(len(joints)) / fps
+    flat = joints[..., [0, 2]]
+    kernel = np.ones(11) / 11
+    way = np.stack([np.convolve(np.gradient(flat[:, 0, k]), kernel, "same") for k in (0, 1)], 1)
+    way /= np.linalg.norm(way, axis=1, keepdims=True)
+    apart = ((flat[:, 7] - flat[:, 8]) * way).sum(1)
+    where = [i for i in range(len(t) - 1) if start <= t[i] < end and apart[i] * apart[i + 1] < 0]
+    passes = np.array([t[i] - apart[i] * (t[i + 1] - t[i]) / (apart[i + 1] - apart[i]) for i in where])
+    places = np.stack([np.interp(passes, t, flat[:, 0, k]) for k in (0, 1)], 1)
+    cadence = 60 * (len(passes) - 1) / (passes[-1] - passes[0])
+    speed = float(np.linalg.norm(places[-1] - places[0])) / (passes[-1] - passes[0])
+    return cadence, speed, 120 * speed / cadence
+
+
+def test_twenty_real_walks_agree_with_where_the_ankles_pass_each_other() -> None:
+    files = [DATA / "cmu_trials" / "new_joints" / f"{name}.npy" for name in WALKS]
+    files += [DATA / "cmu2_trials" / "new_joints" / f"{name}.npy" for name in MORE_WALKS]
+    if not all(file.is_file() for file in files):
+        pytest.skip("shared/data/cmu_trials is not here")
+    assert len(files) == 20
+    for file in files:
+        joints = np.load(file)
+        result = gait(joints, 20.0)
+        span = min(s.start for s in result.strides), max(s.end for s in result.strides)
+        measured = [result.mean(name) for name in ("cadence", "speed", "stride_length")]
+        np.testing.assert_allclose(measured, ways(joints, 20.0, *span), rtol=0.05, err_msg=file.stem)
 
 
 def test_real_walks_agree_with_feet_that_rest() -> None:

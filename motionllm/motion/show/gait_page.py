@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from motionllm.files import write_file
-from motionllm.motion.gait import FIGURES, LIMITS, NOT_A_DEVICE, SIDES, Gait, norms, table
+from motionllm.motion.gait import FIGURES, LIMITS, NOT_A_DEVICE, SIDES, SUMMARY, Gait, table
+from motionllm.motion.gait_norms import BAND_NOTE, band, norms
 from motionllm.motion.show.page import render
 
 JOINTS = ("hip", "knee", "ankle")
@@ -42,6 +43,8 @@ def write_gait_page(
         person=f"{sex}, {age:g} years" if age is not None and sex else "",
         plots=[_plot(gait, joint) for joint in JOINTS],
         limits=LIMITS,
+        summary=SUMMARY,
+        band_note=BAND_NOTE,
     )
     write_file(path, text)
 
@@ -53,8 +56,10 @@ def _percent(value: float) -> str:
 def _plot(gait: Gait, joint: str) -> dict[str, Any]:
     """What the template draws of a joint: ticks, and for each side a line and a band as SVG paths."""
     curves = {side: curve for side in SIDES if (curve := gait.curve(joint, side)) is not None}
-    lows = [float((mean - spread).min()) for mean, spread in curves.values()]
-    highs = [float((mean + spread).max()) for mean, spread in curves.values()]
+    usual = band(joint, float(np.mean([mean for mean, _ in curves.values()])))
+    drawn = [*curves.values(), usual]
+    lows = [float((mean - spread).min()) for mean, spread in drawn]
+    highs = [float((mean + spread).max()) for mean, spread in drawn]
     low, high = 10 * np.floor(min(lows) / 10), 10 * np.ceil(max(highs) / 10)
 
     def y(value: Any) -> Any:
@@ -65,15 +70,20 @@ def _plot(gait: Gait, joint: str) -> dict[str, Any]:
     def path(values: np.ndarray, xs: np.ndarray = x) -> str:
         return "L".join(f"{a:g} {b:g}" for a, b in zip(xs, y(values), strict=True))
 
-    sides = []
-    for side, (mean, spread) in curves.items():
-        band = f"M{path(mean + spread)}L{path((mean - spread)[::-1], x[::-1])}Z"
-        sides.append((side, f"M{path(mean)}", band))
+    def area(mean: np.ndarray, spread: np.ndarray) -> str:
+        return f"M{path(mean + spread)}L{path((mean - spread)[::-1], x[::-1])}Z"
+
+    sides = [(side, f"M{path(mean)}", area(mean, spread)) for side, (mean, spread) in curves.items()]
     step = 10 if high - low <= 50 else 20
-    spans = "; ".join(f"{side} from {mean.min():.0f} to {mean.max():.0f} degrees" for side, (mean, _) in curves.items())
+    spans = "; ".join(
+        f"{side} {mean.min():.0f} to {mean.max():.0f}, usual (within 2 standard deviations) for "
+        f"{gait.within(joint, side):.0f} % of the stride"
+        for side, (mean, _) in curves.items()
+    )
     return {
         "name": joint,
         "told": spans,
+        "usual": area(*usual),
         "ticks": [{"value": int(v), "y": float(y(v))} for v in np.arange(low, high + 1, step)],
         "sides": sides,
     }
