@@ -1,6 +1,6 @@
 """`motionllm data …`: motion files in and out, what they show, and what a recipe makes of its data.
 
-import, build-humanml3d, convert, facts, notate, gait, view; preview and stats of a recipe.
+import, build-humanml3d, convert, facts, notate, gait, exercise, view; preview and stats of a recipe.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from motionllm.cli import CONTEXT, emit
+from motionllm.cli.exercise import exercise
 from motionllm.motion.formats import READERS, WRITERS
 
 app = typer.Typer(
@@ -269,6 +270,9 @@ def gait(
     ]
     lines += [f"{len(result.strides)} strides, {result.left_out} left out", *LIMITS, NOT_A_DEVICE]
     emit(values, as_json, "\n".join(lines))
+
+
+app.command(context_settings=CONTEXT)(exercise)
 
 
 @app.command(context_settings=CONTEXT)

@@ -1,0 +1,156 @@
+"""Rising from a seat, and the timed up-and-go test, from 22 joints. For research only.
+
+A seat is not seen: it is where the pelvis rests behind the ankles, over bent knees and below an upright trunk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from motionllm.errors import MotionLLMError
+from motionllm.motion.signals import ANKLE, BENT, Signals, odd_frames, running_mean, stretches_where
+
+SEAT_LOW, SEAT_HIGH = 0.42, 0.74  # share of the standing height, of a pelvis on a seat
+SEAT_BEHIND, SEAT_TILT = 0.15, 45.0  # m behind the ankles; degrees of the trunk from upright
+REST, REST_SECONDS = 0.15, 0.2  # m/s, the pelvis rises or sinks by less; least duration
+STANDING = 0.9  # share of the standing height, from which a body stands
+LONGEST_RISE = 4.0  # seconds from a seat to standing
+AWAY = 2.0  # m from the seat; the test has 3 m, measured from the chair's front legs
+TURNING = 40.0  # degrees/s
+RISE_DEFINITION = "from the seat to standing: between a tenth and nine tenths of the pelvis' way up"
+RISE_RANGE = "how far the pelvis goes up"
+
+# Seconds of five rises, beyond which a person is slower than average for the age (Bohannon 2006, Perceptual and Motor
+# Skills 103). By age from; both sexes.
+FIVE_RISES = {60: 11.4, 70: 12.6, 80: 14.8}
+# Seconds of the timed up-and-go test: 95 % confidence interval of the mean of apparently healthy people (Bohannon 2006,
+# Journal of Geriatric Physical Therapy 29). By age from; both sexes.
+UP_AND_GO = {60: (7.1, 9.0), 70: (8.2, 10.2), 80: (10.0, 12.7)}
+PHASES: dict[str, str] = {
+    "total": "from the pelvis leaving the seat to its being back on it; a stopwatch also counts the time to react",
+    "rise": "from leaving the seat to standing",
+    "walk_out": "from standing to the turn at the far end",
+    "turn": f"at the far end, while the body turns faster than {TURNING:g} degrees per second",
+    "walk_back": "from the turn to beginning to sit down, with the turn before the chair if that is done standing",
+    "sit": "from beginning to sit down to the seat",
+}
+
+
+@dataclass(frozen=True)
+class Rise:
+    """Seconds at which the pelvis leaves the seat and stands, and the way up in percent of the standing height."""
+
+    leaves: float
+    stands: float
+    height: float
+
+
+@dataclass(frozen=True)
+class UpAndGo:
+    """The timed up-and-go test: seconds of `PHASES`, metres from the seat at the far end, and when it begins."""
+
+    start: float
+    total: float
+    rise: float
+    walk_out: float
+    turn: float
+    walk_back: float
+    sit: float
+    distance: float
+
+    def json(self, age: float | None = None) -> dict[str, Any]:
+        values = {name: round(value, 2) for name, value in asdict(self).items()}
+        return {**values, "usual_total": by_age(UP_AND_GO, age), "definitions": dict(PHASES)}
+
+
+def by_age(table: dict[int, Any], age: float | None) -> Any:
+    """The entry for an age, None below the youngest or without an age. Raises MotionLLMError beyond 99 years."""
+    if age is not None and not 0 < age <= 99:
+        raise MotionLLMError(f"An age of {age:g} years: give 1 to 99.")
+    known = [start for start in table if age is not None and age >= start]
+    return table[known[-1]] if known else None
+
+
+def rises(s: Signals) -> list[Rise]:
+    """Every rise from a seat to standing."""
+    result = []
+    for a, b in seats(s):
+        up = np.flatnonzero(s.pelvis[b:] > STANDING)
+        if len(up) and up[0] <= s.frames(LONGEST_RISE):
+            leaves, stands = _edge(s, a, b, b + int(up[0]))
+            result.append(Rise(leaves / s.fps, stands / s.fps, 100 * float(s.pelvis[stands] - s.pelvis[a:b].min())))
+    return result
+
+
+def five_rises(found: list[Rise]) -> float | None:
+    """Seconds from leaving the seat for the first time to standing for the fifth; None below five rises."""
+    return found[4].stands - found[0].leaves if len(found) >= 5 else None
+
+
+def up_and_go(joints: np.ndarray, fps: float) -> UpAndGo:
+    """The timed up-and-go test (Podsiadlo and Richardson 1991) in a clip: up from a seat, away, around, back, down.
+
+    joints: (T, 22, 3) in metres, Y up. Raises MotionLLMError for a clip that cannot be measured, and for one without a
+    seat at both ends and a walk of AWAY metres between them.
+    """
+    s = Signals(joints, fps)
+    rests = seats(s)
+    standing = s.pelvis > STANDING
+    pairs = [(x, y) for x, y in pairwise(rests) if standing[x[1] : y[0]].any()]
+    place = s.p[:, 0][:, [0, 2]]
+    for (a, b), (c, d) in pairs:
+        away = np.linalg.norm(place[b:c] - place[a:b].mean(0), axis=1) * s.scale
+        if away.max() < AWAY:
+            continue
+        up = b + np.flatnonzero(standing[b:c])
+        leaves, stands = _edge(s, a, b, int(up[0]))
+        # Sitting down is rising, backward in time.
+        sits, seated = _back(s, c, d, int(up[-1]))
+        far = b + int(away.argmax())
+        first, last = _turn(s, far, stands, sits)
+        times = np.array([stands - leaves, first - stands, last - first, sits - last, seated - sits]) / fps
+        return UpAndGo(leaves / fps, (seated - leaves) / fps, *times.tolist(), float(away.max()))
+    raise MotionLLMError(
+        f"No timed up-and-go test was found: it begins and ends on a seat, with a walk of {AWAY:g} m or more away "
+        f"and back between. The clip has {len(rests)} time{'' if len(rests) == 1 else 's'} on a seat."
+    )
+
+
+def seats(s: Signals) -> list[tuple[int, int]]:
+    """Frames [a, b) of each rest on a seat."""
+    still = np.abs(running_mean(s.rise, odd_frames(0.2 * s.fps))) < REST
+    behind = s.local[:, ANKLE, 2].mean(1) > SEAT_BEHIND
+    low = (s.pelvis > SEAT_LOW) & (s.pelvis < SEAT_HIGH) & (s.flex.min(1) > BENT) & (s.tilt < SEAT_TILT)
+    return stretches_where(low & still & behind, s.frames(REST_SECONDS), s.frames(0.4))
+
+
+def _edge(s: Signals, a: int, b: int, up: int) -> tuple[int, int]:
+    """Frames at which the pelvis is a tenth and nine tenths of the way from the seat [a, b) to where it stands, after
+    `up`.
+    """
+    low = float(np.median(s.pelvis[a:b]))
+    way = float(s.pelvis[up : up + s.frames(1.0)].max()) - low
+    middle = 0.5 * (a + b)
+    leaves = int(np.flatnonzero(s.pelvis[int(middle) : up + 1] < low + 0.1 * way)[-1]) + int(middle)
+    above = np.flatnonzero(s.pelvis[leaves:] >= low + 0.9 * way)
+    return leaves, leaves + int(above[0])
+
+
+def _back(s: Signals, c: int, d: int, up: int) -> tuple[int, int]:
+    """Frames at which sitting down on the seat [c, d) begins and ends; up: the last frame of standing."""
+    low = float(np.median(s.pelvis[c:d]))
+    way = float(s.pelvis[max(0, up - s.frames(1.0)) : up + 1].max()) - low
+    sits = up - s.frames(1.0) + int(np.flatnonzero(s.pelvis[up - s.frames(1.0) : c + 1] >= low + 0.9 * way)[-1])
+    return sits, sits + int(np.flatnonzero(s.pelvis[sits:d] < low + 0.1 * way)[0])
+
+
+def _turn(s: Signals, far: int, first: int, last: int) -> tuple[int, int]:
+    """Frames of the turn nearest to the far end, between two frames; the far end itself if there is none."""
+    rate = np.abs(np.degrees(np.gradient(running_mean(s.yaw, odd_frames(0.5 * s.fps))))) * s.fps
+    turns = stretches_where(rate[first:last] > TURNING, s.frames(0.3), s.frames(0.4))
+    spans = [(first + a, first + b) for a, b in turns]
+    return min(spans, key=lambda span: abs(0.5 * sum(span) - far), default=(far, far))

@@ -1,0 +1,371 @@
+"""Exercises: repetitions of squats, knee raises, twists … counted, with tempo and range. For research only.
+
+Each exercise of `KINDS` is one quantity of the body that goes to and fro, measured on 22 joints. A repetition is a peak
+of it that stands out by LEAST_SHARE of its range in the clip, and by what its kind asks for. Circles of the arms are
+counted by their revolutions, rising from a seat in `chair`, and what has no kind (waves, kicks, claps, jumps …) by the
+notation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from motionllm.errors import MotionLLMError, unknown
+from motionllm.motion.chair import RISE_DEFINITION, RISE_RANGE, rises, seats
+from motionllm.motion.notation import Line, measure
+from motionllm.motion.signals import KNEE, SIDES, Signals, coverage, odd_frames, running_mean, stretches_where
+
+LEAST_SHARE = 0.25  # of the range of a quantity: how far a peak stands out from the valleys beside it
+EDGE_SHARE = 0.8  # of the median peak: from which a maximum at the clip's first or last frame is a peak
+REST_SHARE = 0.1  # of a repetition's range: from this on it has begun
+GAP = 2.5  # times the median interval between peaks: further apart, peaks are of two sets
+TRAVEL = 0.6  # m/s of the pelvis, mean of a repetition: faster is locomotion, not an exercise in place
+FEWEST = 2  # repetitions of a set, where no exercise is asked for
+WITHIN = 0.5  # share of a set's time within another: then it is part of that one
+CIRCLE_RADIUS, CIRCLE_ROUND, CIRCLE_SECONDS = 0.05, 0.7, 0.8  # m; 1 is a circle, 0 a line; least duration
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An exercise: what goes to and fro.
+
+    quantity: (T,) or, of the left and the right, (T, 2) values. least: of a peak over its valleys, in `unit`. peak:
+    what the quantity reaches at least. what: the quantity in words. definition: of one repetition. also: a further
+    condition at the frame of a peak, given the side's column.
+    """
+
+    quantity: Callable[[Signals], np.ndarray]
+    unit: str
+    least: float
+    peak: float
+    what: str
+    definition: str
+    also: Callable[[Signals, int, int], bool] = lambda s, t, k: True
+
+
+def _thighs(s: Signals) -> np.ndarray:
+    thigh = s.local[:, KNEE] - s.local[:, (1, 2)]
+    return np.degrees(np.arctan2(thigh[..., 2], -thigh[..., 1]))
+
+
+def _side_lean(s: Signals) -> np.ndarray:
+    trunk = s.local[:, 12] - s.local[:, 0]
+    lean = np.degrees(np.arctan2(trunk[:, 0], np.maximum(trunk[:, 1], 0.1)))
+    return np.stack([lean, -lean], 1)
+
+
+def _shoulders(s: Signals) -> np.ndarray:
+    """Heading of the shoulders from its median, degrees, + to the left; as (left, right)."""
+    line = s.p[:, 16] - s.p[:, 17]
+    heading = np.degrees(np.unwrap(np.arctan2(-line[:, 2], line[:, 0])))
+    # What a body that turns on the spot does is no twist: the feet's own heading is taken away.
+    feet = s.p[:, (7, 10)] - s.p[:, (8, 11)]
+    stance = np.degrees(np.unwrap(np.arctan2(-feet[..., 2].sum(1), feet[..., 0].sum(1))))
+    twist = heading - stance
+    twist -= np.median(twist)
+    return np.stack([twist, -twist], 1)
+
+
+def _hands(s: Signals) -> np.ndarray:
+    """The lower hand's height over its shoulder, cm of the scaled body."""
+    return np.asarray(100 * s.hand[..., 1].min(1))
+
+
+KINDS: dict[str, Kind] = {
+    "squat": Kind(
+        lambda s: 100 * (1 - s.pelvis),
+        "% of the standing height",
+        15,
+        20,
+        "how far the pelvis goes down",
+        "the pelvis goes down over two bent knees and up again",
+        lambda s, t, k: s.flex[t].min() > 50 and s.bend[t] < 80 and not any(a <= t < b for a, b in seats(s)),
+    ),
+    "jumping jack": Kind(
+        _hands,
+        "cm",
+        40,
+        0,
+        "way of the lower hand, up and down",
+        "both arms go up over the sides and down again, while the feet go apart and together",
+        lambda s, t, k: _varies(np.linalg.norm(s.feet[:, 0] - s.feet[:, 1], axis=1), s, t, 1.0) > 0.2,
+    ),
+    "toe touch": Kind(
+        lambda s: s.bend,
+        "°",
+        30,
+        60,
+        "how far the trunk bends forward",
+        "the trunk bends forward over the hips and comes up again",
+        lambda s, t, k: s.pelvis[t] > 0.7,
+    ),
+    "knee raise": Kind(
+        _thighs,
+        "°",
+        45,
+        75,
+        "how far the thigh goes up from the vertical",
+        "one thigh goes up in front and down again, while the other leg stands",
+        lambda s, t, k: float(_thighs(s)[t, 1 - k]) < 45,
+    ),
+    "march or jog in place": Kind(
+        lambda s: 100 * s.lift,
+        "cm",
+        4,
+        5,
+        "how high the ankle goes",
+        "one foot leaves the floor and comes back, the other one does not at the same time",
+        lambda s, t, k: s.lift[t, 1 - k] < 0.6 * s.lift[t, k],
+    ),
+    "side bend": Kind(
+        _side_lean,
+        "°",
+        15,
+        22,
+        "how far the trunk leans to the side",
+        "the trunk leans to one side and back, or over to the other one",
+        lambda s, t, k: abs(s.bend[t]) < 60,
+    ),
+    "twist": Kind(
+        _shoulders,
+        "°",
+        30,
+        25,
+        "how far the shoulders turn over the feet, from the middle",
+        "the shoulders turn to one side over standing feet, and back or to the other side",
+        lambda s, t, k: max(_varies(s.feet[:, j, c], s, t, 0.5) for j in (0, 1) for c in (0, 1)) < 0.3,
+    ),
+    "arm raise": Kind(
+        _hands,
+        "cm",
+        12,
+        -20,
+        "way of the lower hand, up and down",
+        "both hands go up, in front or over the sides, and down again",
+    ),
+}
+SEAT, CIRCLE = "sit to stand", "arm circle"
+# Verbs of the notation that are counted: those that mean one act alone, and those that are often part of another.
+ACTS = ("jump", "hop", "lunge", "wave", "throw", "punch", "clap", "kick", "step")
+MOVES = ("kneel", "bow", "bend down", "lift", "swing", "reach up")
+# An exercise hides those after it while it goes on: the arms of a jumping jack are no arm raises.
+ORDER = (SEAT, "squat", "jumping jack", "toe touch", "knee raise", "side bend", *ACTS)
+ORDER += ("march or jog in place", "twist", CIRCLE, "arm raise", *MOVES)
+LIMITS = (
+    "22 joints have no fingers and no soles: whether a hand reaches the toes, or a heel stays down, is not known.",
+    "A chair is not seen; a seat is a pelvis that rests behind the ankles over bent knees, the trunk upright.",
+    "Weights, forces and effort are not known.",
+    "A repetition that the clip cuts off is counted if it reaches four fifths of what the others reach.",
+)
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """Seconds, a side or "", and the way that the quantity goes, from the higher of the valleys beside the peak."""
+
+    start: float
+    peak: float
+    end: float
+    side: str
+    range: float
+
+
+@dataclass(frozen=True)
+class Set:
+    """Repetitions of one exercise, one after another. repetitions: empty where the notation counted."""
+
+    exercise: str
+    count: int
+    start: float
+    end: float
+    unit: str = ""
+    what: str = ""
+    definition: str = ""
+    repetitions: tuple[Repetition, ...] = ()
+
+    @property
+    def tempo(self) -> float:
+        """Repetitions per minute, from the first peak to the last; over the whole set where peaks are not known; NaN
+        for one repetition.
+        """
+        if self.count < 2:
+            return float("nan")
+        if not self.repetitions:
+            return 60 * self.count / max(self.end - self.start, 1e-6)
+        return 60 * (self.count - 1) / max(self.repetitions[-1].peak - self.repetitions[0].peak, 1e-6)
+
+    def json(self) -> dict[str, Any]:
+        ranges = [r.range for r in self.repetitions]
+        sides = {side: sum(r.side == side for r in self.repetitions) for side in SIDES}
+        return {
+            "exercise": self.exercise,
+            "count": self.count,
+            **(sides if any(sides.values()) else {}),
+            "start": round(self.start, 2),
+            "end": round(self.end, 2),
+            "per_minute": None if np.isnan(self.tempo) else round(self.tempo, 1),
+            "range": round(float(np.mean(ranges)), 1) if ranges else None,
+            "range_sd": round(float(np.std(ranges)), 1) if ranges else None,
+            "unit": self.unit,
+            "range_is": self.what,
+            "definition": self.definition,
+            "repetitions": [
+                {
+                    "start": round(r.start, 2),
+                    "peak": round(r.peak, 2),
+                    "end": round(r.end, 2),
+                    "side": r.side,
+                    "range": round(r.range, 1),
+                }
+                for r in self.repetitions
+            ],
+        }
+
+
+def exercises(joints: np.ndarray, fps: float, kind: str | None = None) -> list[Set]:
+    """The sets of a clip in order of time. joints: (T, 22, 3) in metres, Y up.
+
+    kind: one of `names()`; then single repetitions count too. Without it, sets of two repetitions or more are given, of
+    what moves most: the arms of a jumping jack are no set of their own. Raises MotionLLMError for an unknown kind, a
+    clip that cannot be measured, and where nothing is repeated.
+    """
+    if kind is not None and kind not in names():
+        raise MotionLLMError(unknown("exercise", kind, names()))
+    s = Signals(joints, fps)
+    fewest = 1 if kind else FEWEST
+    sets: list[Set] = []
+
+    def add(found: Sequence[Set]) -> None:
+        for one in found:
+            span = int(one.start * fps), int(one.end * fps)
+            busy = [(int(x.start * fps), int(x.end * fps)) for x in sets]
+            if one.count >= fewest and (kind or coverage(*span, busy) < WITHIN):
+                sets.append(one)
+
+    lines = measure(joints, fps).lines if kind is None or kind in (*ACTS, *MOVES) else ()
+    for name in ORDER if kind is None else (kind,):
+        if name == SEAT:
+            add(_rises(s))
+        elif name == CIRCLE:
+            add(_circles(s))
+        elif name in KINDS:
+            add(_sets(s, name))
+        else:
+            add([_of_line(line) for line in lines if line.verb == name])
+    if not sets:
+        what = f"no {kind} was" if kind else "nothing that is done twice or more was"
+        raise MotionLLMError(
+            f"{what[0].upper()}{what[1:]} found in {len(joints) / fps:.1f} s. What is counted: {', '.join(names())}."
+        )
+    return sorted(sets, key=lambda one: (one.start, one.end))
+
+
+def names() -> list[str]:
+    """The exercises that are counted."""
+    return sorted(ORDER)
+
+
+def _of_line(line: Line) -> Set:
+    name = f"{line.verb} {line.part} {line.way}".replace("  ", " ").strip()
+    return Set(name, line.count, line.start, line.end, definition="counted by the notation (`data notate`)")
+
+
+def _varies(values: np.ndarray, s: Signals, t: int, seconds: float) -> float:
+    """Range of values within `seconds` of a frame."""
+    r = s.frames(seconds)
+    return float(np.ptp(values[max(0, t - r) : t + r + 1]))
+
+
+def _sets(s: Signals, name: str) -> list[Set]:
+    """The sets of one kind."""
+    kind = KINDS[name]
+    values = kind.quantity(s)
+    columns = [(values, "", 0)] if values.ndim == 1 else [(values[:, k], SIDES[k], k) for k in (0, 1)]
+    least = max(kind.least, LEAST_SHARE * float(np.ptp(values)))
+    reps: list[tuple[int, Repetition]] = []
+    for column, side, k in columns:
+        reps += [(t, rep) for t, rep in _repetitions(s, column, side, least, kind.peak) if kind.also(s, t, k)]
+    reps = [(t, rep) for t, rep in sorted(reps, key=lambda r: r[0]) if _in_place(s, rep)]
+    return [_set(name, group, kind.unit, kind.what, kind.definition) for group in _grouped(reps)]
+
+
+def _set(name: str, reps: Sequence[Repetition], unit: str, what: str, definition: str) -> Set:
+    start, end = min(rep.start for rep in reps), max(rep.end for rep in reps)
+    return Set(name, len(reps), start, end, unit, what, definition, tuple(reps))
+
+
+def _rises(s: Signals) -> list[Set]:
+    """Rising from a seat, as a set."""
+    reps = [Repetition(rise.leaves, rise.stands, rise.stands, "", rise.height) for rise in rises(s)]
+    return [_set(SEAT, reps, "% of the standing height", RISE_RANGE, RISE_DEFINITION)] if reps else []
+
+
+def _circles(s: Signals) -> list[Set]:
+    """Circles of the arms, seen from the side: whole revolutions of the hand that goes around more often, about the
+    middle of its way (its mean over a second).
+    """
+    result: list[Set] = []
+    for k in (0, 1):
+        hand = s.hand[:, k, 1:]
+        about = hand - running_mean(running_mean(hand, odd_frames(s.fps)), odd_frames(0.4 * s.fps))
+        speed, radius = np.gradient(about, axis=0), np.linalg.norm(about, axis=1)
+        around = running_mean(about[:, 0] * speed[:, 1] - about[:, 1] * speed[:, 0], odd_frames(0.8 * s.fps))
+        most = running_mean(radius * np.linalg.norm(speed, axis=1), odd_frames(0.8 * s.fps))
+        round_ = (np.abs(around) > CIRCLE_ROUND * most) & (running_mean(radius, odd_frames(s.fps)) > CIRCLE_RADIUS)
+        angle = np.unwrap(np.arctan2(about[:, 0], about[:, 1]))
+        reps = []
+        for a, b in stretches_where(round_, s.frames(CIRCLE_SECONDS), s.frames(0.7)):
+            turns = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(angle[a:b]))) / (2 * np.pi)])
+            edges = a + np.searchsorted(turns, np.arange(round(turns[-1]) + 1).clip(0, turns[-1]))
+            for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+                wide = 100 * float(np.ptp(hand[first : last + 1, 0]))
+                reps.append(Repetition(first / s.fps, 0.5 * (first + last) / s.fps, last / s.fps, "", wide))
+        if reps and (not result or len(reps) > result[0].count):
+            result = [_set(CIRCLE, reps, "cm", "height of the circle", "the hand goes once around, seen from the side")]
+    return result
+
+
+def _repetitions(s: Signals, x: np.ndarray, side: str, least: float, peak: float) -> list[tuple[int, Repetition]]:
+    """The peaks of (T,) values, with the repetition around each."""
+    from scipy.signal import find_peaks
+
+    low = float(x.min())
+    frames, _ = find_peaks(np.concatenate([[low], x, [low]]), prominence=least, height=peak)
+    frames = frames - 1
+    middle = [x[t] for t in frames if 0 < t < len(x) - 1]
+    enough = low + EDGE_SHARE * (float(np.median(middle)) - low) if middle else np.inf
+    frames = [int(t) for t in frames if 0 < t < len(x) - 1 or x[t] >= enough]
+    result = []
+    for n, t in enumerate(frames):
+        first = frames[n - 1] if n else 0
+        last = frames[n + 1] if n + 1 < len(frames) else len(x) - 1
+        before = first + int(x[first : t + 1].argmin())
+        after = t + int(x[t : last + 1].argmin())
+        valley = max(x[before], x[after]) if 0 < t < len(x) - 1 else min(x[before], x[after])
+        way = float(x[t] - valley)
+        begun = before + int(np.flatnonzero(x[before : t + 1] <= x[before] + REST_SHARE * (x[t] - x[before]))[-1])
+        over = t + int(np.flatnonzero(x[t : after + 1] <= x[after] + REST_SHARE * (x[t] - x[after]))[0])
+        result.append((t, Repetition(begun / s.fps, t / s.fps, over / s.fps, side, way)))
+    return result
+
+
+def _in_place(s: Signals, rep: Repetition) -> bool:
+    a, b = int(rep.start * s.fps), int(rep.end * s.fps) + 1
+    return float(np.linalg.norm(s.root_velocity[a:b].mean(0))) < TRAVEL
+
+
+def _grouped(reps: Sequence[tuple[int, Repetition]]) -> list[list[Repetition]]:
+    """Repetitions, with the frames of their peaks, in groups without gaps of over GAP intervals."""
+    gaps = np.diff([t for t, _ in reps])
+    most = GAP * float(np.median(gaps)) if len(gaps) else 0.0
+    groups: list[list[Repetition]] = []
+    for n, (_, rep) in enumerate(reps):
+        if n and gaps[n - 1] <= most:
+            groups[-1].append(rep)
+        else:
+            groups.append([rep])
+    return groups

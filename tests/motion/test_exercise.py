@@ -1,0 +1,184 @@
+"""Exercises: counts of the built-in corpus and of real takes, tempo and range, rises from a seat, and up-and-go."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from motionllm import cli
+from motionllm import corpus as builtin
+from motionllm.errors import MotionLLMError
+from motionllm.motion import Motion
+from motionllm.motion.chair import FIVE_RISES, by_age, up_and_go
+from motionllm.motion.exercise import exercises
+from motionllm.motion.exercise_report import report
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+# Counted by eye on the plotted heights of hands and pelvis and the angles of thighs, trunk and shoulders; circles of
+# the arms by their revolutions. The takes begin and end in the middle of an exercise.
+COUNTED = {
+    "jumping jack": {"13_29_s01": 3, "13_31_s06": 2, "14_06_s01": 3, "14_14_s01": 3, "14_20_s01": 3},
+    "twist": {"13_29_s02": 3, "13_30_s01": 3, "13_31_s01": 2, "14_06_s07": 3, "14_14_s06": 4, "14_20_s02": 2},
+    "arm circle": {"13_29_s03": 5, "13_31_s05": 5, "14_14_s05": 12, "14_20_s06": 9},
+    "toe touch": {"13_29_s04": 3, "13_31_s03": 2, "14_20_s04": 3, "14_20_s05": 4},
+    "knee raise": {"13_29_s05": 6, "13_31_s02": 4, "14_06_s04": 5, "14_14_s04": 5, "14_20_s03": 6},
+    "squat": {"13_29_s06": 2, "14_06_s03": 2, "14_14_s03": 2},
+    "march or jog in place": {"13_31_s04": 7, "14_06_s02": 11, "14_14_s02": 12},
+    "side bend": {"14_06_s05": 2, "14_06_s06": 3},
+}
+
+
+def test_every_take_of_cmu_exercises_is_counted_right_without_being_told_what_it_is() -> None:
+    if not (DATA / "cmu_exercises").is_dir():
+        pytest.skip("shared/data/cmu_exercises is not here")
+    for kind, takes in COUNTED.items():
+        for take, count in takes.items():
+            joints = np.load(DATA / "cmu_exercises" / "new_joints" / f"{take}.npy")
+            assert [(one.exercise, one.count) for one in exercises(joints, 20.0)] == [(kind, count)], take
+
+
+@pytest.mark.slow
+def test_every_single_repetition_of_hdm05_is_one() -> None:
+    if not (DATA / "hdm05").is_dir():
+        pytest.skip("shared/data/hdm05 is not here")
+    kinds = {"squat1Reps": "squat", "rotateArmsBothBackward1Reps": "arm circle", "kickLFront1Reps": "kick"}
+    kinds["elbowToKnee1RepsLelbowStart"] = "knee raise"
+    for row in map(json.loads, (DATA / "hdm05" / "labels.jsonl").read_text().splitlines()):
+        if kind := kinds.get(row["label"]):
+            joints = np.load(DATA / "hdm05" / "new_joints" / f"{row['id']}.npy")
+            assert sum(one.count for one in exercises(joints, 20.0, kind)) == 1, row["id"]
+
+
+@pytest.mark.parametrize("clips", [26, pytest.param(100, marks=pytest.mark.slow)])
+def test_repetitions_of_the_corpus_are_counted(clips: int) -> None:
+    """Of 100 clips of every action that has a count, at least 95 right: the longest set has the count of the text."""
+    generator = np.random.default_rng(7)
+    counted = [name for name, action in builtin.ACTIONS.items() if action.count]
+    right = 0
+    for number in range(clips):
+        name = counted[number % len(counted)]
+        action = builtin.ACTIONS[name]
+        way = {
+            key: str(generator.choice(getattr(action, key))) for key in ("side", "direction") if getattr(action, key)
+        }
+        count = int(generator.choice([n for n in action.count if n > 1]))
+        joints = builtin.joints(builtin.Spec((builtin.Part(name, count=count, **way),)), number)
+        try:
+            sets = exercises(joints, 20.0)
+        except MotionLLMError:
+            continue
+        right += max(sets, key=lambda one: one.end - one.start).count == count
+    assert right >= 0.95 * clips
+
+
+def bending(times: int, seconds: float, degrees: float, fps: float) -> np.ndarray:
+    """A body that bends forward and comes up so often, each time for so long."""
+    stand = builtin.joints(builtin.Spec((builtin.Part("stand"),)), 0)[0].astype(np.float64)
+    t = np.arange(0, times * seconds + 1, 1 / fps)
+    angle = np.radians(degrees) * 0.5 * (1 - np.cos(2 * np.pi * np.clip((t - 0.5) / seconds, 0, times)))
+    above = [j for j in range(22) if j not in (0, 1, 2, 4, 5, 7, 8, 10, 11)]
+    joints = np.repeat(stand[None], len(t), 0)
+    c, s, zero, one = np.cos(angle), np.sin(angle), np.zeros_like(t), np.ones_like(t)
+    turn = np.stack([np.stack([one, zero, zero], 1), np.stack([zero, c, -s], 1), np.stack([zero, s, c], 1)], 1)
+    joints[:, above] = stand[0] + np.einsum("tij,kj->tki", turn, stand[above] - stand[0])
+    return joints
+
+
+@pytest.mark.parametrize("fps", [20.0, 60.0])
+def test_tempo_and_range(fps: float) -> None:
+    (found,) = exercises(bending(6, 2.0, 80.0, fps), fps)
+    assert (found.exercise, found.count, found.tempo) == ("toe touch", 6, pytest.approx(30, rel=0.02))
+    assert [rep.range for rep in found.repetitions] == pytest.approx([80] * 6, abs=4)
+    assert [rep.peak for rep in found.repetitions] == pytest.approx([1.5 + 2 * n for n in range(6)], abs=0.1)
+    assert all(rep.start < rep.peak < rep.end for rep in found.repetitions)
+
+
+def chained(*clips: np.ndarray) -> np.ndarray:
+    """Clips one after another: each is turned and moved to where the one before ended."""
+
+    def heading(frame: np.ndarray) -> float:
+        across = frame[1] - frame[2] + frame[16] - frame[17]
+        return float(np.arctan2(-across[2], across[0]))
+
+    whole = clips[0]
+    for clip in clips[1:]:
+        a = heading(whole[-1]) - heading(clip[0])
+        moved = clip @ np.array([[np.cos(a), 0, -np.sin(a)], [0, 1, 0], [np.sin(a), 0, np.cos(a)]])
+        moved = moved + (whole[-1, 0] - moved[0, 0]) * [1, 0, 1]
+        share = np.linspace(0, 1, 8)[:, None, None]
+        whole = np.concatenate([whole, (1 - share) * whole[-1] + share * moved[0], moved])
+    return whole
+
+
+def part(name: str, seconds: float = 0.0, **values: str) -> np.ndarray:
+    return builtin.joints(builtin.Spec((builtin.Part(name, **values),), seconds=seconds), 3).astype(np.float64)
+
+
+@pytest.fixture(scope="module")
+def test_of_mobility() -> np.ndarray:
+    sit, walk, turn = part("sit"), part("walk", 5.0, direction="forward"), part("turn_around", direction="left")
+    return chained(np.repeat(sit[-1:], 10, 0), sit[::-1], walk, turn, walk, turn, sit)
+
+
+def test_five_rises_are_timed() -> None:
+    sit = part("sit")
+    once = (np.repeat(sit[-1:], 6, 0), sit[::-1], np.repeat(sit[:1], 4, 0), sit)
+    joints = chained(*[clip for _ in range(5) for clip in once])
+    result = report(joints, 20.0, age=71)
+    (rises,) = result["sets"]
+    assert (rises["exercise"], rises["count"]) == ("sit to stand", 5)
+    assert 35 < rises["range"] < 60 and rises["per_minute"] == pytest.approx(
+        60 / (sum(map(len, once)) + 32) * 20, rel=0.1
+    )
+    first, last = rises["repetitions"][0]["start"], rises["repetitions"][-1]["peak"]
+    assert result["five_rises"]["seconds"] == pytest.approx(last - first, abs=0.02)
+    assert result["five_rises"]["slower_than_average_beyond"] == 12.6
+
+
+def test_up_and_go(test_of_mobility: np.ndarray) -> None:
+    test = up_and_go(test_of_mobility, 20.0)
+    assert test.total == pytest.approx(test.rise + test.walk_out + test.turn + test.walk_back + test.sit)
+    assert 0.5 < test.rise < 1.5 and 1.0 < test.turn < 3.0 and 0.5 < test.sit < 1.5 and test.distance > 3
+    away = np.linalg.norm((test_of_mobility[:, 0] - test_of_mobility[0, 0])[:, [0, 2]], axis=1)
+    assert test.distance == pytest.approx(away.max(), abs=0.1)
+    told = report(test_of_mobility, 20.0, age=75)
+    assert told["timed_up_and_go"]["usual_total"] == (8.2, 10.2) and not told["sets"]
+    assert report(test_of_mobility, 20.0)["timed_up_and_go"]["usual_total"] is None
+
+
+def test_what_has_none_of_it_is_refused_in_one_sentence(test_of_mobility: np.ndarray) -> None:
+    still = np.repeat(test_of_mobility[:1], 60, 0)
+    for kind, said in (
+        (None, "Nothing that is done twice"),
+        ("squat", "No squat was found"),
+        ("timed up and go", "No timed up-and-go"),
+        ("sqat", "did you mean 'squat'"),
+    ):
+        with pytest.raises(MotionLLMError, match=said):
+            report(still, 20.0, kind)
+    with pytest.raises(MotionLLMError, match="shape"):
+        report(still[:, :21], 20.0)
+    walk = part("walk", 5.0, direction="forward")
+    with pytest.raises(MotionLLMError, match="on a seat"):
+        up_and_go(walk, 20.0)
+    with pytest.raises(MotionLLMError, match="1 to 99"):
+        by_age(FIVE_RISES, 200)
+    assert by_age(FIVE_RISES, 59) is None and by_age(FIVE_RISES, 95) == 14.8
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Motion(bending(4, 2.0, 80.0, 20.0).astype(np.float32), 20.0).save(tmp_path / "bends.npy")
+    words = ["data", "exercise", str(tmp_path / "bends.npy")]
+    assert cli.main([*words, "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["note"] == "For research; not a medical device."
+    (found,) = values["sets"]
+    assert (found["exercise"], found["count"], found["unit"]) == ("toe touch", 4, "°") and found["definition"]
+    assert cli.main(words) == 0
+    told = capsys.readouterr().out
+    assert "toe touch" in told and "not a medical device" in told and "22 joints" in told
+    assert cli.main([*words, "--kind", "squat"]) == 2
+    assert "No squat was found" in capsys.readouterr().err
