@@ -69,6 +69,7 @@ def _narrate(clip: Path, out: Path | None, as_json: bool) -> None:
     from motionllm.errors import MotionLLMError, about
     from motionllm.files import write_file
     from motionllm.motion import Motion
+    from motionllm.motion.exercise import repeated
     from motionllm.motion.narration import WRITERS, lines, narrate
     from motionllm.motion.notation import measure
 
@@ -78,7 +79,8 @@ def _narrate(clip: Path, out: Path | None, as_json: bool) -> None:
         raise MotionLLMError(f"A narration is written as {', '.join(WRITERS)}, not as '{out.suffix}' ({out}).")
     with about(clip):
         motion = Motion.load(clip)
-        cues = narrate(measure(motion.canonical().joints))
+        joints = motion.canonical().joints
+        cues = narrate(measure(joints), repeated(joints))
     if out is not None:
         write_file(out, WRITERS[out.suffix.lower()](cues))
     result = {"clip": clip, "cues": [{"start": c.start, "end": c.end, "text": c.text} for c in cues], "out": out}

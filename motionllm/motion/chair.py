@@ -112,8 +112,16 @@ def up_and_go(joints: np.ndarray, fps: float) -> UpAndGo:
         sits, seated = _back(s, c, d, int(up[-1]))
         far = b + int(away.argmax())
         first, last = _turn(s, far, stands, sits)
-        times = np.array([stands - leaves, first - stands, last - first, sits - last, seated - sits]) / fps
-        return UpAndGo(leaves / fps, (seated - leaves) / fps, *times.tolist(), float(away.max()))
+        return UpAndGo(
+            start=leaves / fps,
+            total=(seated - leaves) / fps,
+            rise=(stands - leaves) / fps,
+            walk_out=(first - stands) / fps,
+            turn=(last - first) / fps,
+            walk_back=(sits - last) / fps,
+            sit=(seated - sits) / fps,
+            distance=float(away.max()),
+        )
     raise MotionLLMError(
         f"No timed up-and-go test was found: it begins and ends on a seat, with a walk of {AWAY:g} m or more away "
         f"and back between. The clip has {len(rests)} time{'' if len(rests) == 1 else 's'} on a seat."

@@ -109,8 +109,8 @@ KINDS: dict[str, Kind] = {
         45,
         75,
         "how far the thigh goes up from the vertical",
-        "one thigh goes up in front and down again, while the other leg stands",
-        lambda s, t, k: float(_thighs(s)[t, 1 - k]) < 45,
+        "one thigh goes up in front with a bent knee and down again, while the other leg stands",
+        lambda s, t, k: float(_thighs(s)[t, 1 - k]) < 45 and s.flex[t, k] > 60,
     ),
     "march or jog in place": Kind(
         lambda s: 100 * s.lift,
@@ -137,7 +137,7 @@ KINDS: dict[str, Kind] = {
         25,
         "how far the shoulders turn over the feet, from the middle",
         "the shoulders turn to one side over standing feet, and back or to the other side",
-        lambda s, t, k: max(_varies(s.feet[:, j, c], s, t, 0.5) for j in (0, 1) for c in (0, 1)) < 0.3,
+        lambda s, t, k: max(_varies(x, s, t, 0.5) for x in (*s.feet.reshape(-1, 4).T, *(2 * s.lift.T))) < 0.3,
     ),
     "arm raise": Kind(
         _hands,
@@ -149,12 +149,13 @@ KINDS: dict[str, Kind] = {
     ),
 }
 SEAT, CIRCLE = "sit to stand", "arm circle"
-# Verbs of the notation that are counted: those that mean one act alone, and those that are often part of another.
-ACTS = ("jump", "hop", "lunge", "wave", "throw", "punch", "clap", "kick", "step")
-MOVES = ("kneel", "bow", "bend down", "lift", "swing", "reach up")
-# An exercise hides those after it while it goes on: the arms of a jumping jack are no arm raises.
-ORDER = (SEAT, "squat", "jumping jack", "toe touch", "knee raise", "side bend", *ACTS)
-ORDER += ("march or jog in place", "twist", CIRCLE, "arm raise", *MOVES)
+# An exercise hides those after it while it goes on: the arms of a jumping jack are no arm raises, and the knee that a
+# kick begins with is no knee raise. What is neither in KINDS nor SEAT or CIRCLE is a verb of the notation.
+ORDER = (
+    *(SEAT, "jumping jack", "jump", "hop", "kick", "squat", "toe touch", "knee raise", "side bend"),
+    *("lunge", "wave", "throw", "punch", "clap", "step", "march or jog in place", "twist"),
+    *("bow", "bend down", CIRCLE, "arm raise", "kneel", "lift", "swing", "reach up"),
+)
 LIMITS = (
     "22 joints have no fingers and no soles: whether a hand reaches the toes, or a heel stays down, is not known.",
     "A chair is not seen; a seat is a pelvis that rests behind the ankles over bent knees, the trunk upright.",
@@ -246,7 +247,8 @@ def exercises(joints: np.ndarray, fps: float, kind: str | None = None) -> list[S
             if one.count >= fewest and (kind or coverage(*span, busy) < WITHIN):
                 sets.append(one)
 
-    lines = measure(joints, fps).lines if kind is None or kind in (*ACTS, *MOVES) else ()
+    own = (*KINDS, SEAT, CIRCLE)
+    lines = measure(joints, fps).lines if kind not in own else ()
     for name in ORDER if kind is None else (kind,):
         if name == SEAT:
             add(_rises(s))
@@ -262,6 +264,14 @@ def exercises(joints: np.ndarray, fps: float, kind: str | None = None) -> list[S
             f"{what[0].upper()}{what[1:]} found in {len(joints) / fps:.1f} s. What is counted: {', '.join(names())}."
         )
     return sorted(sets, key=lambda one: (one.start, one.end))
+
+
+def repeated(joints: np.ndarray, fps: float = 20.0) -> list[Set]:
+    """`exercises` of a clip, empty where nothing is repeated."""
+    try:
+        return exercises(joints, fps)
+    except MotionLLMError:
+        return []
 
 
 def names() -> list[str]:

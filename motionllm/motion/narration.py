@@ -1,7 +1,7 @@
 """What happens and when, for listeners: cues from a notation, as WebVTT, SubRip or plain lines.
 
 Cues do not overlap, and each lasts as long as it takes to speak, where the motion allows. Slow repetitions are counted
-along.
+along: those of an exercise when they are done, others at even intervals.
 """
 
 from __future__ import annotations
@@ -9,12 +9,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from motionllm.motion.exercise import Set
 from motionllm.motion.notation import Line, Notation
 
 PACE = 18.0  # characters per second, for speech and for reading
 SHORTEST = 1.0  # seconds; least duration of a cue
 TOGETHER = 0.6  # seconds; events that begin within this time share a cue
 COUNTED = 0.8  # seconds; slower repetitions are counted along
+MOSTLY = 0.5  # share of an event's time within an exercise: then it is part of that
+# How exercises are told; those of the notation have words of their own.
+TOLD = {
+    "squat": "squats",
+    "jumping jack": "does jumping jacks",
+    "toe touch": "bends down toward the toes",
+    "knee raise": "raises the knees",
+    "side bend": "bends to the side",
+    "march or jog in place": "marches or jogs in place",
+    "twist": "twists from side to side",
+    "arm circle": "circles the arms",
+    "arm raise": "raises both arms",
+    "sit to stand": "stands up from a seat",
+}
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
@@ -27,20 +42,48 @@ class Cue:
     text: str
 
 
-def narrate(notation: Notation) -> list[Cue]:
-    """The cues of a clip, in order and without overlap; the first begins at 0, the last ends with the clip."""
+def narrate(notation: Notation, sets: Sequence[Set] = ()) -> list[Cue]:
+    """The cues of a clip, in order and without overlap; the first begins at 0, the last ends with the clip.
+
+    sets: exercises of the clip (`exercise.exercises`), told with their count and tempo in place of the events that they
+    consist of.
+    """
     start, end = notation.postures
+    sets = [one for one in sets if one.repetitions and one.exercise in TOLD]
+    lines = [line for line in notation.lines if not any(_within(line, one) for one in sets)]
     whole = notation.sentence()
-    if not notation.lines or whole.endswith("still"):
+    if not (sets or lines) or (whole.endswith("still") and not sets):
         return [Cue(0.0, notation.seconds, _sentence(whole))]
-    entries = [entry for group in _groups(notation.lines) for entry in _told(group, notation)]
+    entries = [entry for group in _groups(lines) for entry in _told(group, notation)]
+    entries = sorted([*entries, *(entry for one in sets for entry in _exercise(one))], key=lambda entry: entry[0])
     if entries[0][0] <= TOGETHER:  # posture and first event in one sentence
         entries[0] = 0.0, f"A {start} person {entries[0][1][0].lower()}{entries[0][1][1:]}"
     else:
         entries.insert(0, (0.0, f"A person is {start}."))
     if start != end:
-        entries.append((max(line.end for line in notation.lines), f"Now {end}."))
+        entries.append((max([line.end for line in lines] + [one.end for one in sets]), f"Now {end}."))
     return _spoken(entries, notation.seconds)
+
+
+def _within(line: Line, one: Set) -> bool:
+    shared = min(line.end, one.end) - max(line.start, one.start)
+    return shared > MOSTLY * max(line.end - line.start, 0.1)
+
+
+def _exercise(one: Set) -> list[tuple[float, str]]:
+    """(seconds, text) of an exercise: what, how often and how fast, and its count at each repetition's peak."""
+    times = "twice" if one.count == 2 else "once" if one.count == 1 else f"{_number(one.count)} times"
+    pace = f", {one.tempo:.0f} per minute" if one.count > 2 else ""
+    begin, text = one.start, _sentence(f"{TOLD[one.exercise]} {times}{pace}")
+    if one.count < 2 or one.count > len(NUMBERS) or 60 / one.tempo < COUNTED:
+        return [(begin, text)]
+    counts = [(rep.peak, f"{NUMBERS[n].capitalize()}.") for n, rep in enumerate(one.repetitions)]
+    # The first count is said with the sentence: it is done while that is heard.
+    return [(begin, f"{text} {counts[0][1]}"), *counts[1:]]
+
+
+def _number(count: int) -> str:
+    return NUMBERS[count - 1] if count <= len(NUMBERS) else str(count)
 
 
 def _groups(lines: Sequence[Line]) -> list[list[Line]]:
