@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import POSTURES, VERBS, Line, Notation
 
+CURVED = 45.0  # degrees; who turns by less on the way goes straight
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 # Verb of the notation → how a question names it (infinitive, gerund), and the events of `facts` near it.
@@ -183,7 +184,7 @@ def doing(line: Line) -> str:
 
 def labelled(verb: str, part: str = "", way: str = "", turn: float = 0.0) -> str:
     """A line in the words of a label: "wave left hand", "walk forward turn left"."""
-    curve = f"turn {'left' if turn > 0 else 'right'}" if VERBS[verb].speed and abs(turn) >= 45 else ""
+    curve = f"turn {'left' if turn > 0 else 'right'}" if VERBS[verb].speed and abs(turn) >= CURVED else ""
     return " ".join(word for word in (verb, part, way, curve) if word)
 
 
@@ -194,13 +195,24 @@ def in_words(number: int) -> str:
 # -- what is done ---------------------------------------------------------------------------------------------
 
 
-def _of(notation: Notation, verb: str) -> list[Line]:
-    return [line for line in notation.lines if line.verb == verb]
+def _curves(notation: Notation) -> list[Line]:
+    """Turns made on the way, as lines of "turn": who walks in a curve turns, too."""
+    return [
+        replace(line, verb="turn", way="left" if line.size > 0 else "right", size=abs(line.size), speed=0.0)
+        for line in notation.lines
+        if VERBS[line.verb].speed and abs(line.size) >= CURVED
+    ]
+
+
+def of_verb(notation: Notation, verb: str) -> list[Line]:
+    """The lines of a verb; of "turn", where there is none, the curves of a walk or run."""
+    lines = [line for line in notation.lines if line.verb == verb]
+    return _curves(notation) if verb == "turn" and not lines else lines
 
 
 def _only(notation: Notation, verb: str) -> Line | None:
     """The line of a verb that is done once."""
-    lines = _of(notation, verb)
+    lines = of_verb(notation, verb)
     return lines[0] if len(lines) == 1 else None
 
 
@@ -222,7 +234,7 @@ def _yes(true: bool) -> str:
 
 
 def _does(notation: Notation, label: str) -> str:
-    return _yes(any(_fits(line, label, each=True) for line in notation.lines))
+    return _yes(any(_fits(line, label, each=True) for line in (*notation.lines, *_curves(notation))))
 
 
 def _is(notation: Notation, label: str) -> str:
@@ -235,11 +247,11 @@ def _which(notation: Notation, a: str, b: str) -> str | None:
 
 
 def _exactly(notation: Notation, verb: str, count: str) -> str:
-    return _yes(sum(line.count for line in _of(notation, verb)) == int(count))
+    return _yes(sum(line.count for line in of_verb(notation, verb)) == int(count))
 
 
 def _count(notation: Notation, verb: str) -> str | None:
-    lines = _of(notation, verb)
+    lines = of_verb(notation, verb)
     return in_words(sum(line.count for line in lines)) if lines else None
 
 
@@ -252,31 +264,31 @@ def _what(notation: Notation) -> str | None:
 
 
 def _side(notation: Notation, verb: str) -> str | None:
-    parts = {line.part for line in _of(notation, verb)}
+    parts = {line.part for line in of_verb(notation, verb)}
     sides = {part.split(" ")[0] for part in parts if part}
     return None if "" in parts or not sides else sides.pop() if len(sides) == 1 else "both"
 
 
 def _way(notation: Notation, verb: str) -> str | None:
-    lines = _of(notation, verb)
+    lines = of_verb(notation, verb)
     ways = {line.way for line in lines}
-    straight = not VERBS[verb].speed or all(abs(line.size) < 45 for line in lines)  # a curve is of two minds
+    straight = not VERBS[verb].speed or all(abs(line.size) < CURVED for line in lines)  # a curve is of two minds
     return (ways.pop() or None) if straight and len(ways) == 1 else None
 
 
 def _pace(notation: Notation, verb: str) -> str | None:
-    paces = {line.pace for line in _of(notation, verb)}
+    paces = {line.pace for line in of_verb(notation, verb)}
     return {"slowly": "slow", "quickly": "fast"}.get(paces.pop()) if len(paces) == 1 else None
 
 
 def _speed(notation: Notation, verb: str) -> str | None:
-    lines = [line for line in _of(notation, verb) if line.speed and line.end > line.start]
+    lines = [line for line in of_verb(notation, verb) if line.speed and line.end > line.start]
     seconds = sum(line.end - line.start for line in lines)
     return f"{sum(x.speed * (x.end - x.start) for x in lines) / seconds:.1f} m/s" if lines else None
 
 
 def _curve(notation: Notation, verb: str) -> str | None:
-    curves = [line.size for line in _of(notation, verb) if abs(line.size) >= 45]
+    curves = [line.size for line in of_verb(notation, verb) if abs(line.size) >= CURVED]
     return ("left" if curves[0] > 0 else "right") if len({size > 0 for size in curves}) == 1 else None
 
 
@@ -291,7 +303,7 @@ def _degrees(notation: Notation, verb: str) -> str | None:
 
 
 def _height(notation: Notation, verb: str) -> str | None:
-    height = max((line.size for line in _of(notation, verb)), default=0.0)
+    height = max((line.size for line in of_verb(notation, verb)), default=0.0)
     return f"{height:.1f} m" if height else None
 
 
@@ -299,16 +311,16 @@ def _height(notation: Notation, verb: str) -> str | None:
 
 
 def _when(notation: Notation, verb: str) -> str | None:
-    lines = _of(notation, verb)
+    lines = of_verb(notation, verb)
     return f"{lines[0].start:.1f} s" if lines else None
 
 
 def _span(notation: Notation, verb: str) -> str | None:
-    return " and ".join(f"from {x.start:.1f} to {x.end:.1f} s" for x in _of(notation, verb)) or None
+    return " and ".join(f"from {x.start:.1f} to {x.end:.1f} s" for x in of_verb(notation, verb)) or None
 
 
 def _lasts(notation: Notation, verb: str) -> float:
-    return sum(line.end - line.start for line in _of(notation, verb))
+    return sum(line.end - line.start for line in of_verb(notation, verb))
 
 
 def _seconds_of(notation: Notation, verb: str) -> str | None:
@@ -356,7 +368,7 @@ def _before(notation: Notation, verb: str) -> str | None:
 
 def _earlier(notation: Notation, a: str, b: str) -> Line | None:
     """Which of the first lines of two verbs is over before the other begins."""
-    first, second = _of(notation, a)[:1], _of(notation, b)[:1]
+    first, second = of_verb(notation, a)[:1], of_verb(notation, b)[:1]
     if not first or not second:
         return None
     early, late = sorted((first[0], second[0]), key=lambda x: x.start)
@@ -404,14 +416,14 @@ def _place(notation: Notation) -> str | None:
 
 def _where(notation: Notation) -> str | None:
     going = _going(notation)
-    straight = not _of(notation, "turn") and all(abs(line.size) < 45 for line in going)
+    straight = not of_verb(notation, "turn")
     ways = {line.way for line in going}
     return (ways.pop() or None) if straight and len(ways) == 1 else None
 
 
 def _turn(notation: Notation) -> float:
     """Degrees that the heading changes, + to the left."""
-    turns = sum(line.size * (1 if line.way == "left" else -1) for line in _of(notation, "turn"))
+    turns = sum(line.size * (1 if line.way == "left" else -1) for line in notation.lines if line.verb == "turn")
     return turns + sum(line.size for line in _going(notation))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from motionllm.data.asked import tells
 from motionllm.data.queries import Query
 from motionllm.data.query_fit import fits
+from motionllm.data.replies import reply
 from motionllm.data.tasks import TASKS
 from motionllm.errors import MotionLLMError, unknown
 from motionllm.lm.prompting import Prompting
@@ -109,9 +110,9 @@ class Description(Prompting):
     def ask_batch(self, motions: Sequence[Motion | np.ndarray], questions: Sequence[str]) -> list[str]:
         """One answer per pair of motion and question, decoded side by side.
 
-        An adapter that writes queries (`queries`) answers with them from the measured notation, exactly. Questions that
-        no query expresses, or that the notation does not answer, it answers in its own words. Raises MotionLLMError for
-        an empty question.
+        An adapter that writes queries (`queries`) answers with them from the measured notation, exactly, or, where that
+        has no single answer, with what it says (`data.replies`). Questions that no query expresses it answers in its
+        own words. Raises MotionLLMError for an empty question.
         """
         if any(not q.strip() for q in questions):
             raise MotionLLMError("The question is empty; ask something about the motion.")
@@ -119,7 +120,7 @@ class Description(Prompting):
         answers: list[str | None] = [None] * len(asked)
         measured = [i for i, (part, _) in enumerate(asked) if part.get("notation")] if self.queries else []
         for i, query in zip(measured, self.queried([asked[i][1] for i in measured]), strict=True):
-            answers[i] = query.answer(Notation.parse(asked[i][0]["notation"]))
+            answers[i] = reply(query, Notation.parse(asked[i][0]["notation"]))
         rest = [
             self.asking("question", motion=part, question=q)
             for (part, q), answer in zip(asked, answers, strict=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from motionllm.data.changes import OTHERWISE
+from motionllm.data.replies import reply
 from motionllm.language.conversations import Message, Renderer
 from motionllm.lm.description import Description
 from motionllm.lm.generation import Generation
@@ -71,7 +72,7 @@ class Dialogue(Generation, Description):
                 return _said(self.talk(messages, seed, sampling=sampling))
             if self.queries and (motion_and_line := _shown(messages)):
                 part, line = motion_and_line
-                if answer := self.queried([line])[0].answer(self._held(part)[0]):
+                if answer := reply(self.queried([line])[0], self._held(part)[0]):
                     return _said(answer)
             return _said(self.say([[self._encoded(m) for m in messages]], sampling, seed=seed, max_tokens=256)[0])
         prompt = self._prompt([self._encoded(m) for m in messages], self._window)

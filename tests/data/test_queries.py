@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from motionllm.data.inquiries import KINDS, draw
 from motionllm.data.queries import ASKED, FORMS, Query
 from motionllm.data.query_fit import fits
 from motionllm.data.questions import TEXTS
+from motionllm.data.replies import reply
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import Notation
 
@@ -194,3 +197,62 @@ def test_true_queries_fit_and_those_of_other_verbs_and_kinds_do_not(held_out: bo
 )
 def test_queries_in_words_of_their_own(question: str, right: str, wrong: str) -> None:
     assert fits(Query.parse(right), question) and not fits(Query.parse(wrong), question)
+
+
+# -- replies -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("none", None),
+        ("count kick", "two"),  # exact, as before
+        ("what", BUSY.sentence()),
+        ("count punch", "the person does not punch"),
+        ("after punch", "the person does not punch"),
+        ("first punch or kick", "the person does not punch"),
+        ("which punch or kneel", "neither"),
+        ("which wave or kick", "both"),
+        ("way walk", "forward turning left"),
+        ("where", "forward"),
+        ("pace kick", "at a usual pace"),
+        ("circle", "neither: there is no circle"),
+        ("first", "walk"),
+        ("before walk", "nothing"),
+        ("after sit", "nothing"),
+        ("at 2.2", "nothing"),
+        ("at 30", "nothing: the motion ends at 9.0 s"),
+    ],
+)
+def test_replies_say_what_the_notation_holds(text: str, answer: str | None) -> None:
+    assert reply(Query.parse(text), BUSY) == answer
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_reply_never_fails(form: str) -> None:
+    """For any query and motion: of nothing, of one event, of several at one time."""
+    fill = {"label": "wave left hand", "posture": "sitting", "count": "2", "time": "1"}
+    both = Notation.parse("3.0 s, standing to standing\n0.0-3.0 walk forward 1.0 m/s\n0.1-2.9 wave left hand x3")
+    motions = [Notation(3.0, ("standing", "standing")), BUSY, both, both.between(0.0, 1.0)]
+    for verb in ASKED:
+        query = Query.parse(re.sub(r"\{(\w+)\}", lambda m, v=verb: fill.get(m[1], v), form))
+        for motion in motions:
+            answer = reply(query, motion)
+            assert answer is None or answer
+            assert query.answer(motion) in (None, answer)
+
+
+def test_who_walks_in_a_curve_turns() -> None:
+    curve = Notation.parse("4.0 s, standing to standing\n0.0-4.0 walk forward turning left 105 1.1 m/s")
+    texts = ("does turn", "does turn left", "does turn right", "way turn", "degrees turn", "turned", "degrees turned")
+    answers = [reply(Query.parse(text), curve) for text in texts]
+    assert answers == ["yes", "yes", "no", "left", "105 degrees", "left", "90"]
+    straight = Notation.parse("4.0 s, standing to standing\n0.0-4.0 walk forward turning left 30 1.1 m/s")
+    assert [reply(Query.parse(text), straight) for text in texts[:4]] == ["no", "no", "no", "the person does not turn"]
+
+
+def test_events_at_one_time_are_both_named() -> None:
+    both = Notation.parse("3.0 s, standing to standing\n0.0-3.0 walk forward 1.0 m/s\n0.1-2.9 clap x3")
+    texts = ("first", "last", "at 1.0", "first walk or clap", "before walk")
+    answers = [reply(Query.parse(text), both) for text in texts]
+    assert answers == ["walk and clap", "walk and clap", "walk and clap", "both at the same time", "nothing"]

@@ -1,0 +1,120 @@
+"""Replies: what a query is answered with where the notation has no single answer (`data.queries`).
+
+    what             a person walks forward and then waves with the right hand
+    count kick       the person does not kick
+    way walk         forward, then backward
+    at 2.0           walk and clap
+
+A language model that is left with such a question guesses; the notation holds what is true of the motion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+from motionllm.data.queries import ASKED, CURVED, FORMS, Query, done, main_events, of_verb
+from motionllm.motion.notation import VERBS, Line, Notation
+
+SAME_TIME = 0.4  # seconds between the beginnings or ends of events that a question for the first or last does not part
+
+
+def reply(query: Query, notation: Notation) -> str | None:
+    """The exact answer, or else what the notation says of what is asked; None for a query of `none`, or where the
+    notation holds nothing on it.
+    """
+    exact = query.answer(notation)
+    if exact is not None:
+        return exact
+    verbs = [word for word in query.words if word in ASKED and "{verb}" in query.form]
+    if missing := [verb for verb in verbs if not of_verb(notation, verb)]:
+        return f"the person does not {ASKED[missing[0]][0][0]}"
+    return _REPLIES[query.form](notation, *query.words) if query.form in _REPLIES else None
+
+
+def _listed(lines: Sequence[Line], nothing: str = "nothing") -> str:
+    """Several things that are done at one time."""
+    return " and ".join(dict.fromkeys(done(line) for line in lines)) or nothing
+
+
+def _in_turn(words: Sequence[str]) -> str | None:
+    """Several values, one after the other; None where one of them is not known."""
+    return ", then ".join(word for word, _ in groupby(words)) if words and all(words) else None
+
+
+def _first(notation: Notation) -> str:
+    lines = main_events(notation)
+    return _listed([line for line in lines if line.start - lines[0].start <= SAME_TIME])
+
+
+def _last(notation: Notation) -> str:
+    lines = main_events(notation)
+    end = max((line.end for line in lines), default=0.0)
+    return _listed([line for line in lines if end - line.end <= SAME_TIME])
+
+
+def _after(notation: Notation, verb: str) -> str:
+    end = max(line.end for line in of_verb(notation, verb))
+    lines = [line for line in main_events(notation) if line.verb != verb and line.end > end + 0.1]
+    return _listed([line for line in lines if line.start - max(end, lines[0].start) <= SAME_TIME])
+
+
+def _before(notation: Notation, verb: str) -> str:
+    start = min(line.start for line in of_verb(notation, verb))
+    lines = [line for line in main_events(notation) if line.verb != verb and line.start < start - 0.1]
+    end = max((line.end for line in lines), default=0.0)
+    return _listed([line for line in lines if min(end, start) - line.end <= SAME_TIME])
+
+
+def _at(notation: Notation, time: str) -> str:
+    if float(time) > notation.seconds:
+        return f"nothing: the motion ends at {notation.seconds:.1f} s"
+    return _listed([line for line in main_events(notation) if line.start <= float(time) <= line.end])
+
+
+def _which(notation: Notation, a: str, b: str) -> str:
+    does = [FORMS["is {label}"](notation, label) == "yes" for label in (a, b)]
+    return "both" if all(does) else "neither"
+
+
+def _way(notation: Notation, verb: str) -> str | None:
+    def way(line: Line) -> str:
+        curve = "left" if line.size > 0 else "right"
+        return f"{line.way} turning {curve}".strip() if VERBS[verb].speed and abs(line.size) >= CURVED else line.way
+
+    return _in_turn([way(line) for line in of_verb(notation, verb)])
+
+
+def _pace(notation: Notation, verb: str) -> str | None:
+    return _in_turn([line.pace or "at a usual pace" for line in of_verb(notation, verb)])
+
+
+def _degrees(notation: Notation, verb: str) -> str | None:
+    return _in_turn([f"{line.size:.0f} degrees" if line.size else "" for line in of_verb(notation, verb)])
+
+
+def _where(notation: Notation) -> str | None:
+    return _in_turn([line.way for line in notation.lines if VERBS[line.verb].speed])
+
+
+_REPLIES: dict[str, Callable[..., str | None]] = {
+    "what": Notation.sentence,
+    "first": _first,
+    "last": _last,
+    "after {verb}": _after,
+    "before {verb}": _before,
+    "at {time}": _at,
+    "which {label} or {label}": _which,
+    "first {verb} or {verb}": lambda notation, a, b: "both at the same time",
+    "way {verb}": _way,
+    "where": _where,
+    "pace {verb}": _pace,
+    "curve {verb}": lambda notation, verb: "straight",
+    "circle": lambda notation: "neither: there is no circle",
+    "degrees {verb}": _degrees,
+    "turned": lambda notation: "neither: it faces as it did at first",
+    "degrees turned": lambda notation: "0",
+    "metres": lambda notation: "less than one",
+    "whole seconds": lambda notation: "less than one",
+    "whole seconds {verb}": lambda notation, verb: "less than one",
+}
