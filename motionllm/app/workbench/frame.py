@@ -34,7 +34,10 @@ LARGEST = 256 << 10  # bytes of a request's body
 POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'self'"
 
 # Path, title, module of this package; in the order of the navigation.
-ROOMS = (("/data", "Data", "data"),)
+ROOMS = (
+    ("/data", "Data", "data"),
+    ("/label", "Label", "label"),
+)
 CONVERSATION = ("/", "Conversation")
 
 

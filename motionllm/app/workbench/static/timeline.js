@@ -32,6 +32,18 @@ function lay() {
     bar.style.width = Math.max(1, 100 * (button.dataset.end - button.dataset.start) / whole) + "%";
   }
 }
+// Shows the events of another clip: [{start, end, text}], seconds of the clip.
+function fill(lines, seconds) {
+  timeline.dataset.seconds = scrub.max = seconds; scrub.value = 0;
+  events.replaceChildren(...lines.map(line => {
+    const item = document.createElement("li"), button = document.createElement("button"), part = {};
+    for (const name of ["bar", "what", "when"]) button.append(part[name] = Object.assign(document.createElement("span"), { className: name }));
+    Object.assign(button.dataset, { start: line.start, end: line.end }); button.type = "button";
+    part.what.textContent = line.text; part.when.textContent = `${line.start.toFixed(1)}–${line.end.toFixed(1)} s`;
+    item.append(button); return item;
+  }));
+  lay();
+}
 events.addEventListener("click", e => {
   const button = e.target.closest("button");
   if (button) { go(Number(button.dataset.start)); pause(false); }

@@ -36,5 +36,10 @@ async function ask(url, body) {
   throw Object.assign(new Error(message), { status: response.status, reply });
 }
 
-// Shows a sentence at the foot of the page, where screen readers read it out.
-function say(text) { document.getElementById("status").textContent = text; }
+// Shows a sentence at the foot of the page for a while, where screen readers read it out.
+let saying = null;
+function say(text) {
+  const status = document.getElementById("status");
+  status.textContent = text;
+  clearTimeout(saying); saying = setTimeout(() => { status.textContent = ""; }, 6000);
+}
