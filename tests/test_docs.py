@@ -40,6 +40,7 @@ def takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_pages_have_commands() -> None:
     pages = {
         "DESIGN.md",
+        "characters.md",
         "chat.md",
         "evaluation.md",
         "feedback.md",
@@ -69,6 +70,13 @@ def test_commands_on_files_run(takes: Path) -> None:
         if words[0] != "train":  # see below
             assert cli.main(words) == 0, words
     assert {"wave.glb", "wave.mp4", "still.bvh", "wave.html", "dataset"} <= {p.name for p in takes.iterdir()}
+
+
+def test_commands_on_characters_run(takes: Path) -> None:
+    Motion.load("takes/Wave_Left.bvh").save("character.glb")
+    for words in commands(DOCS / "characters.md"):
+        assert cli.main(words) == 0, words
+    assert {"kick.glb", "kick60.glb", "wave.bvh", "wave.vrma"} <= {p.name for p in takes.iterdir()}
 
 
 @pytest.mark.slow

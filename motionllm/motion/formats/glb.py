@@ -26,6 +26,11 @@ def write_glb(bvh: BVH, path: str | os.PathLike[str], name: str = "motion") -> N
 
     Raises MotionFileError where the folder cannot be written.
     """
+    write_file(path, glb_bytes(bvh, name))
+
+
+def glb_bytes(bvh: BVH, name: str = "motion") -> bytes:
+    """The content of a GLB file of a take."""
     import pygltflib as gl
 
     translations, rotations = bvh.local()
@@ -59,7 +64,7 @@ def write_glb(bvh: BVH, path: str | os.PathLike[str], name: str = "motion") -> N
     for j in range(joints):
         children = [k for k, parent in enumerate(bvh.parents) if parent == j]
         node = gl.Node(name=bvh.joints[j], children=children, translation=translations[0, j].tolist())
-        node.rotation = _quaternions(rotations[:1, j])[0].tolist()
+        node.rotation = quaternions(rotations[:1, j])[0].tolist()
         file.nodes.append(node)
     file.nodes.append(gl.Node(name=name, mesh=0, skin=0))
 
@@ -108,13 +113,13 @@ def write_glb(bvh: BVH, path: str | os.PathLike[str], name: str = "motion") -> N
     for j in range(joints):
         if j == 0 or np.ptp(translations[:, j], axis=0).max() > 1e-6:
             channel(j, "translation", translations[:, j], "VEC3")
-        channel(j, "rotation", _quaternions(rotations[:, j]), "VEC4")
+        channel(j, "rotation", quaternions(rotations[:, j]), "VEC4")
     file.animations.append(animation)
     data.extend(b"\0" * (-len(data) % 4))
     file.buffers.append(gl.Buffer(byteLength=len(data)))
     file.set_binary_blob(bytes(data))
 
-    write_file(path, b"".join(file.save_to_bytes()))
+    return b"".join(file.save_to_bytes())
 
 
 def _bind_pose(bvh: BVH) -> tuple[np.ndarray, np.ndarray]:
@@ -130,7 +135,7 @@ def _bind_pose(bvh: BVH) -> tuple[np.ndarray, np.ndarray]:
     return world, np.tile(UPRIGHT[up], (len(world), 1, 1))
 
 
-def _quaternions(matrices: np.ndarray) -> np.ndarray:
+def quaternions(matrices: np.ndarray) -> np.ndarray:
     """(T, 3, 3) → (T, 4) as x, y, z, w, each with the sign closest to the previous one, so that interpolation takes the
     short way.
     """

@@ -36,6 +36,28 @@ _WORDS = {
     "neck": ("neck", "lowerneck", "necklower", "necktwist", "upperneck", "neckupper"),
     "head": ("head", "skull"),
 }
+# The humanoid bones that VRM names in a file, and Unity in an avatar.
+VRM = {
+    "hips": "pelvis",
+    "spine": "spine1",
+    "chest": "spine2",
+    "upperChest": "spine3",
+    "neck": "neck",
+    "head": "head",
+} | {
+    f"{side}{bone}": f"{side}_{place}"
+    for side in ("left", "right")
+    for bone, place in (
+        ("UpperLeg", "hip"),
+        ("LowerLeg", "knee"),
+        ("Foot", "ankle"),
+        ("Toes", "foot"),
+        ("Shoulder", "collar"),
+        ("UpperArm", "shoulder"),
+        ("LowerArm", "elbow"),
+        ("Hand", "wrist"),
+    )
+}
 _LOOSE = ("leg", "arm", "foot", "hand", "palm", "shoulder")
 _KNOWN = {word for words in _WORDS.values() for word in words} | set(_LOOSE)
 _LEFT, _RIGHT = ("left", "lft", "lt", "l"), ("right", "rgt", "rt", "r")
@@ -177,12 +199,17 @@ def _tokens(name: str) -> list[str]:
 
 
 def map_rig(
-    names: Sequence[str], parents: Sequence[int], lengths: np.ndarray, ends: Sequence[int], rig: dict[str, Any]
+    names: Sequence[str],
+    parents: Sequence[int],
+    lengths: np.ndarray,
+    ends: Sequence[int],
+    rig: dict[str, Any],
+    remedy: str = "",
 ) -> RigMap:
     """Find the 22 places among a rig's joints.
 
     lengths: (J,) distance of each joint from its parent, any unit. ends: joints that carry an End Site.
-    rig: places known beforehand (`load_rig`). Raises MotionLLMError naming the places it could not find.
+    rig: places known beforehand (`load_rig`). Raises MotionLLMError naming the places not there, and the remedy.
     """
     index = {name: j for j, name in reversed(list(enumerate(names)))}
     named: dict[str, int] = {}
@@ -267,10 +294,10 @@ def map_rig(
         placeable.add("neck")
     missing = [p for p in missing if p not in placeable]
     if missing:
-        raise MotionLLMError(
-            f"No joint found for {', '.join(missing)} among {listed(names)}; "
-            f"name them with rig={{'{missing[0]}': '<joint in the file>', …}} or a YAML file of such lines."
+        remedy = (
+            remedy or f"name them with rig={{'{missing[0]}': '<joint in the file>', …}} or a YAML file of such lines"
         )
+        raise MotionLLMError(f"No joint found for {', '.join(missing)} among {listed(names)}; {remedy}.")
     top = places["neck"] if "neck" in places else places["head"]
     pelvis = places["pelvis"]
     spine = [named[f"spine{n}"] for n in (1, 2, 3) if f"spine{n}" in named]
