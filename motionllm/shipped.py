@@ -1,7 +1,9 @@
 """Finds the files that ship beside the code: recipes, tokenizers, evaluation suites and the trained adapter.
 
 They are in the folders recipes/, tokenizer/ and eval/ of the repository; a wheel has the same folders in
-motionllm/_shipped/. A name is looked up in this order: as a path, in the wheel, in the clone.
+motionllm/_shipped/. A name is looked up in this order: as a path, in the wheel, in the clone, and, for weights, on the
+hub (`owner/name`). Weights that ship have a version, that of the first release with them, in their file VERSION:
+`default@0.2` names these or, if newer ones ship as `default`, the folder `default@0.2` beside them.
 """
 
 from __future__ import annotations
@@ -9,7 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from motionllm.errors import MotionLLMError, hint
+from motionllm import __version__, hub
+from motionllm.errors import MotionLLMError, hint, listed
 
 Kind = Literal["recipes", "tokenizer", "eval", "adapter", "templates", "embedders"]
 
@@ -30,15 +33,42 @@ _CALLED: dict[Kind, str] = {
     "embedders": "recipe of an embedder",
 }
 
+_WEIGHTS: tuple[Kind, ...] = ("tokenizer", "adapter")  # these have versions, and may be on the hub
+
 
 def find(kind: Kind, name: str | Path) -> Path:
     """The file or folder called `name`: a path, else a shipped one ("demo", "demo.yaml" and "recipes/demo.yaml" alike).
 
     Recipes and suites are files, with or without suffix; adapters are folders. A tokenizer's name is its folder of
-    weights; with .yaml ("default.yaml") the recipe it was trained by. Raises MotionLLMError, listing the known names,
-    where there is nothing of that name.
+    weights; with .yaml ("default.yaml") the recipe it was trained by. Adapters and tokenizers may be named with their
+    version, and may be repositories of the hub (`owner/name@revision`), which are fetched. Raises MotionLLMError,
+    listing the known names, where there is nothing of that name.
     """
     shown = name if len(name := str(name)) <= 200 else f"{name[:197]}..."
+    if (here := _here(kind, name, shown)) is not None:
+        return here
+    if kind in _WEIGHTS:
+        if hub.is_name(name):
+            try:
+                return hub.fetch(name)
+            except MotionLLMError as error:
+                raise MotionLLMError(f"no {_CALLED[kind]} {shown!r}, neither as a path nor shipped: {error}") from None
+        stem, _, wanted = name.partition("@")
+        if wanted and stem in names(kind):
+            return _of_version(kind, stem, wanted)
+    near = hint(Path(name).name.removesuffix(".yaml"), names(kind))
+    raise MotionLLMError(f"no {_CALLED[kind]} {shown!r}, neither as a path nor shipped; {near}")
+
+
+def pinned(kind: Kind, name: str) -> str:
+    """The name of weights with its commit where it is one of the hub, else as it is. Raises MotionLLMError where the
+    hub has none of that name.
+    """
+    return name if _here(kind, name, name[:200]) is not None else hub.pinned(name)
+
+
+def _here(kind: Kind, name: str, shown: str) -> Path | None:
+    """The path or shipped file of that name, if there is one."""
     if "\0" in name or any(len(part.encode("utf-8", "replace")) > 255 for part in name.split("/")):
         raise MotionLLMError(f"no {_CALLED[kind]} can be called {shown!r}: give a path or the name of a shipped one.")
     try:
@@ -49,12 +79,11 @@ def find(kind: Kind, name: str | Path) -> Path:
         raise MotionLLMError(f"{shown}: cannot be read ({getattr(error, 'strerror', None) or error}).") from None
     inside = given.relative_to(_FOLDER[kind]) if given.is_relative_to(_FOLDER[kind]) else given
     if not inside.is_absolute() and ".." not in inside.parts and inside.parts:
-        endings = ("", ".yaml") if kind not in ("tokenizer", "adapter") else ("",)
+        endings = ("", ".yaml") if kind not in _WEIGHTS else ("",)
         for shipped in (root() / _FOLDER[kind] / f"{inside}{ending}" for ending in endings):
             if _fits(kind, shipped):
                 return shipped
-    near = hint(inside.name.removesuffix(".yaml"), names(kind))
-    raise MotionLLMError(f"no {_CALLED[kind]} {shown!r}, neither as a path nor shipped; {near}")
+    return None
 
 
 def names(kind: Kind) -> list[str]:
@@ -65,6 +94,26 @@ def names(kind: Kind) -> list[str]:
     weights = {path.name for path in folder.iterdir() if any(path.glob("*.safetensors"))}
     recipes = {path.name if kind == "tokenizer" else path.stem for path in folder.glob("*.yaml")}
     return sorted(weights | recipes if kind == "tokenizer" else weights if kind == "adapter" else recipes)
+
+
+def version(folder: Path) -> str | None:
+    """The version of weights that ship; None where their folder has none."""
+    file = folder / "VERSION"
+    return file.read_text("utf-8").strip() if file.is_file() else None
+
+
+def _of_version(kind: Kind, name: str, wanted: str) -> Path:
+    """The shipped weights `name` of a version, where there is no folder `name@version`."""
+    folder = root() / _FOLDER[kind] / name
+    current = version(folder)
+    if wanted == current:
+        return folder
+    older = [other.partition("@")[2] for other in names(kind) if other.startswith(f"{name}@")]
+    there = listed([*older, *([current] if current else [])]) or "none with a version"
+    raise MotionLLMError(
+        f"version {wanted[:50]} of the {_CALLED[kind]} {name!r} does not ship with motionllm {__version__}; there is "
+        f"{there}: leave the version out, or install the motionllm that it shipped with."
+    )
 
 
 def root() -> Path:

@@ -144,7 +144,8 @@ def within(folder: Path) -> None:
     Links from a hub cache's snapshot into the repository's own `blobs` are allowed.
     """
     home = folder.resolve()
-    repository = home.parent.parent if home.parent.name == "snapshots" else home
+    snapshot = next((p for p in (home, home.parent) if p.parent.name == "snapshots"), None)  # or a folder within one
+    repository = snapshot.parent.parent if snapshot else home
     try:
         entries = list(_files(folder)) if folder.is_dir() else []
     except OSError as error:

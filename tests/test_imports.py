@@ -13,7 +13,7 @@ PACKAGE = REPOSITORY / "motionllm"
 LAYERS = [
     {"errors"},
     {"files"},
-    {"shipped", "weights", "runs", "samples"},
+    {"hub", "shipped", "weights", "runs", "samples"},
     {"config"},
     {"motion"},
     {"corpus"},

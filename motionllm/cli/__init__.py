@@ -47,6 +47,7 @@ VERBS = (
     "chat",
     "web",
     "merge",
+    "push",
 )
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}

@@ -30,7 +30,12 @@ Rig = Annotated[Path | None, typer.Option(help="YAML that names the joints of a 
 
 @app.command("import", context_settings=CONTEXT)
 def import_(
-    folder: Annotated[Path, typer.Argument(help=f"A folder of motion files ({' '.join(READERS)}); sub-folders too.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help=f"A folder of motion files ({' '.join(READERS)}), sub-folders too; or owner/name on the hub."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="The data set's folder, in HumanML3D's layout.")],
     captions: Annotated[
         str | None,
@@ -47,6 +52,15 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Import a folder of mocap of any rig as a data set for recipes. Exit status 2 where files were refused."""
+    from motionllm import hub
+
+    if hub.is_name(str(folder)) or any((folder / "data").glob("*.parquet")):
+        from motionllm.data.hub_sets import import_set
+
+        result = import_set(str(folder), out)
+        clips = ", ".join(f"{n} {split}" for split, n in result["clips"].items())
+        emit(result, as_json, f"{sum(result['clips'].values())} clips of {result['from']} in {out}: {clips}")
+        return
     from motionllm.data.importing import import_folder, summary
     from motionllm.runs.progress import Bar
 

@@ -103,7 +103,8 @@ class Source(Section):
     `messages`, `sharegpt`, `alpaca`: text conversations in a JSONL or JSON file, or in a folder with train.jsonl and
     val.jsonl."""
     path: Where | None = None
-    """Folder or file of the data set; required for every kind except `builtin`."""
+    """Folder or file of the data set; required for every kind except `builtin`. A set of kind `humanml3d` may be on the
+    hub: `owner/name`, or `owner/name@revision`."""
     clips: Count = 20_000
     """`builtin` and `captions`: number of training clips. The val and test splits each have a twentieth of this in
     addition."""

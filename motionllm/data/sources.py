@@ -1,4 +1,5 @@
-"""Readers of data sets: folders laid out as HumanML3D or KIT-ML, the built-in corpus, files of conversations.
+"""Readers of data sets: folders laid out as HumanML3D or KIT-ML, the same from the hub, the built-in corpus, files of
+conversations.
 
 Sets of thousands of clips have a few that are damaged: those are left out and named, and the set is used without them;
 it is refused where nothing usable is left, or where most of what it lists is not there.
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from motionllm import hub
 from motionllm.config import Source
 from motionllm.data import chats
 from motionllm.data.phrasing import is_label, sentences_of
@@ -129,7 +131,7 @@ def has_split(source: Source, split: str) -> bool:
         return chats.file_of(Path(source.path), split) is not None
     if source.kind == "captions":
         return any(row.get("split", "train") == split for _, row in read_jsonl(source.path, "file of captions"))
-    return (Path(source.path) / f"{split}.txt").is_file()
+    return (folder_of(source.path) / f"{split}.txt").is_file()
 
 
 def humanml3d(folder: Path, split: str) -> list[Sample]:
@@ -145,8 +147,9 @@ def humanml3d(folder: Path, split: str) -> list[Sample]:
 
 
 def _humanml3d(folder: Path, split: str, mute: bool = False) -> tuple[list[Sample], list[str]]:
-    listed, notes = _listed(folder, split)
-    labels = _labels(folder / "labels.jsonl")
+    folder = folder_of(folder)
+    listed, notes = files_of(folder, split)
+    labels = labels_of(folder / "labels.jsonl")
     samples: list[Sample] = []
     silent: list[str] = []
     wrong: list[str] = []
@@ -162,7 +165,7 @@ def _humanml3d(folder: Path, split: str, mute: bool = False) -> tuple[list[Sampl
             captions, doubts = [], []
         wrong += doubts
         if not captions and mute:
-            samples.append(Sample(id=name, load=partial(_features, file, 0, 0), labels=labels.get(name, {})))
+            samples.append(Sample(id=name, load=partial(features_of, file, 0, 0), labels=labels.get(name, {})))
         elif not captions:
             silent.append(doubts[0] if doubts else f"{text}: is empty")
         # The whole clip first, whose id has no number.
@@ -172,7 +175,7 @@ def _humanml3d(folder: Path, split: str, mute: bool = False) -> tuple[list[Sampl
             samples.append(
                 Sample(
                     id=name if number == 0 else f"{name}#{number}",
-                    load=partial(_features, file, start, end),
+                    load=partial(features_of, file, start, end),
                     captions=sentences,
                     labels=labels.get(name, {}),
                 )
@@ -192,7 +195,21 @@ def _humanml3d(folder: Path, split: str, mute: bool = False) -> tuple[list[Sampl
     return samples, notes
 
 
-def _listed(folder: Path, split: str) -> tuple[list[tuple[str, Path]], list[str]]:
+def folder_of(path: str | Path) -> Path:
+    """The folder of a set that is named by its path, or by its name on the hub (`owner/name@revision`): that one is
+    fetched, and unpacked into the cache once. Raises MotionLLMError where it is neither.
+    """
+    if not hub.is_name(str(path)):
+        return Path(path)
+    from motionllm.data.hub_sets import fetched
+
+    try:
+        return fetched(str(path))
+    except MotionLLMError as error:
+        raise MotionLLMError(f"The data set folder {path} does not exist, and is not on the hub: {error}") from None
+
+
+def files_of(folder: Path, split: str) -> tuple[list[tuple[str, Path]], list[str]]:
     """(id, motion file) of the ids of a split that have one, and what is to be said of the others.
 
     Raises MotionLLMError where the list is missing or empty, or most of its ids have no file.
@@ -264,8 +281,9 @@ def fingerprint(source: Source, split: str) -> str:
         motions = dict.fromkeys(part["motion"] for part in parts if part["type"] == "motion")
         named = [("", file), *((str(n), Path(motion)) for n, motion in enumerate(motions))]
     else:
+        path = folder_of(path)
         named = [("labels", path / "labels.jsonl")]
-        for name, file in _listed(path, split)[0]:
+        for name, file in files_of(path, split)[0]:
             named += [(f"{file.parent.name}/{name}", file), (f"texts/{name}", path / "texts" / f"{name}.txt")]
     digest = hashlib.sha256()
     with ThreadPoolExecutor() as pool:  # reading and hashing both run beside one another
@@ -401,7 +419,8 @@ def span(start: Any, end: Any) -> tuple[float, float]:
     return a, b
 
 
-def _labels(path: Path) -> dict[str, dict[str, Any]]:
+def labels_of(path: Path) -> dict[str, dict[str, Any]]:
+    """The labels of labels.jsonl by id; none where there is no such file."""
     if not path.is_file():
         return {}
     labels = {}
@@ -412,7 +431,10 @@ def _labels(path: Path) -> dict[str, dict[str, Any]]:
     return labels
 
 
-def _features(path: Path, start: float, end: float) -> np.ndarray:
+def features_of(path: Path, start: float = 0.0, end: float = 0.0) -> np.ndarray:
+    """Features (T, dim) float32 of a file of features or joints, from `start` to `end` seconds. Raises MotionFileError
+    where it cannot be read or is not finite.
+    """
     try:
         array = np.load(path, mmap_mode="r")
     except Exception:  # whatever NumPy raises for bytes that are no array

