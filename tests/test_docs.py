@@ -101,6 +101,22 @@ def test_commands_of_serving_run(takes: Path) -> None:
     assert (takes / "merged" / "motion_vocab.json").is_file()
 
 
+def test_commands_of_sharing_run(takes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["data", "import", "takes", "--captions", "captions.csv", "--out", "dataset", "--val", "0"]) == 0
+    for words in commands(DOCS / "sharing.md"):
+        if words[0] != "generate":  # see below
+            assert cli.main(words) == 0, (words, capsys.readouterr().err)
+    assert (takes / "shared" / "README.md").is_file() and (takes / "copy" / "train.txt").is_file()
+
+
+@pytest.mark.slow
+def test_a_shared_adapter_generates(takes: Path) -> None:
+    for words in commands(DOCS / "sharing.md"):
+        if "shared" in words:
+            assert cli.main(words) == 0, words
+    assert Motion.load("wave.bvh").duration == pytest.approx(2)
+
+
 @pytest.mark.slow
 def test_an_imported_set_trains(takes: Path) -> None:
     for words in commands(DOCS / "files.md"):

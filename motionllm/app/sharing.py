@@ -25,6 +25,8 @@ from motionllm.language.vocab import MotionVocab
 from motionllm.lm.adapters import find_adapter, read_adapter
 from motionllm.lm.cards import UNKNOWN, Sections, card, page
 from motionllm.lm.results import adapter_hash
+from motionllm.lm.text_adapter import FOLDER as TEXT
+from motionllm.lm.text_adapter import TextAdapter
 from motionllm.motion import Motion
 from motionllm.tokenizer import MotionTokenizer
 
@@ -78,15 +80,12 @@ def _stage_model(run: Path, folder: Path, out: Path, wish: Wish) -> None:
     if not whole:
         read_adapter(folder, recipe.adapter, vocab)  # a damaged adapter is not shared
     terms = {s.path: known for s in recipe.data.sources if s.path and (known := terms_of(Path(s.path)) or wish.terms)}
-    shared = _shareable(recipe, wish.base, whole)
-    _copy(folder, out)
+    shared = _copy(folder, out, wish.base, whole)
+    if (folder / TEXT).is_dir():
+        TextAdapter.load(folder / TEXT)
+        _copy(folder / TEXT, out / TEXT, wish.base, whole)
     # Complete even where the folder's own stands for the one that ships.
     MotionTokenizer.load(folder / "tokenizer").save(out / "tokenizer")
-    write_file(out / "recipe.yaml", dump_recipe(shared))
-    if not whole:
-        config = read_json(folder / "adapter_config.json")
-        base, revision = hub.split(shared.model.base)
-        write_json(out / "adapter_config.json", config | {"base_model_name_or_path": base, "revision": revision})
     own = folder / "README.md"
     if own.is_file() and read_text(own) != card(recipe, vocab):
         log.info("%s is kept as the card: it was written by hand.", own)
@@ -96,9 +95,9 @@ def _stage_model(run: Path, folder: Path, out: Path, wish: Wish) -> None:
         ("Training", _training(run)),
         ("Results", _results(folder, out, wish)),
     ]
-    without = [source.path for source in recipe.data.sources if source.path and source.path not in terms]
-    if without and not all(map(hub.is_name, without)):
-        log.warning("The terms of %s are not known: the card says so. Say them with --terms.", without[0])
+    for source in recipe.data.sources:
+        if source.path and source.path not in terms and not hub.is_name(source.path):
+            log.warning("The terms of %s are not known: the card says so. Say them with --terms.", source.path)
     named = {Path(path).name if not hub.is_name(path) else path: text for path, text in terms.items()}
     text = card(shared, vocab, wish.name, named, wish.licence, sections, whole)
     write_file(out / "README.md", text)
@@ -116,7 +115,13 @@ def _shareable(recipe: Recipe, base: str | None, whole: bool) -> Recipe:
             "name on the hub with --base owner/name, or push the merged model (`motionllm merge`)."
         )
     recipe.model.base = Path(recipe.model.base).name if local else recipe.model.base
-    for section, key in ((recipe.model, "tokenizer"), (recipe.adapter, "start"), (recipe.data, "templates")):
+    adapter = recipe.adapter
+    for section, key in (
+        (recipe.model, "tokenizer"),
+        (adapter, "start"),
+        (adapter, "text"),
+        (recipe.data, "templates"),
+    ):
         value = getattr(section, key)
         if value and not hub.is_name(value):
             setattr(section, key, Path(value).name)
@@ -126,11 +131,18 @@ def _shareable(recipe: Recipe, base: str | None, whole: bool) -> Recipe:
     return recipe
 
 
-def _copy(folder: Path, out: Path) -> None:
-    """The files of a model's folder that a reader may need."""
+def _copy(folder: Path, out: Path, base: str | None, whole: bool) -> Recipe:
+    """Copy the files of an adapter's or model's folder that a reader may need; the recipe as it is shared."""
+    recipe = _shareable(load_recipe(folder / "recipe.yaml", saved=True), base, whole)
+    out.mkdir(exist_ok=True)
     for path in sorted(folder.iterdir()):
         if path.is_file() and any(fnmatch(path.name, pattern) for pattern in hub.FILES["model"]):
             shutil.copyfile(path, out / path.name)
+    write_file(out / "recipe.yaml", dump_recipe(recipe))
+    if (config := out / "adapter_config.json").is_file():
+        name, revision = hub.split(recipe.model.base)
+        write_json(config, read_json(config) | {"base_model_name_or_path": name, "revision": revision})
+    return recipe
 
 
 def _samples(run: Path, recipe: Recipe, out: Path) -> str:

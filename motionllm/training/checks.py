@@ -20,8 +20,9 @@ def pinned(recipe: Recipe) -> Recipe:
     recipe = recipe.model_copy(deep=True)
     recipe.model.base = hub.pinned(recipe.model.base)
     recipe.model.tokenizer = shipped.pinned("tokenizer", recipe.model.tokenizer)
-    if recipe.adapter.start:
-        recipe.adapter.start = shipped.pinned("adapter", recipe.adapter.start)
+    for key in ("start", "text"):
+        if name := getattr(recipe.adapter, key):
+            setattr(recipe.adapter, key, shipped.pinned("adapter", name))
     for source in recipe.data.sources:
         if source.path and source.kind == "humanml3d":
             source.path = hub.pinned(source.path, "dataset")
