@@ -169,6 +169,10 @@ class Training(Section):
     """Examples per step, over all processes."""
     micro_batch: Batch = 16
     """Rows that one process computes at once; affects memory and speed only."""
+    workers: Annotated[int, Field(ge=0, le=256), NUMBER] | None = None
+    """Processes that draw examples ahead, for each process that trains; 0 draws them between steps. null: 0 on a CPU,
+    where a step takes a hundred times as long as its examples, and up to 4 beside a GPU, as cores allow. Their number
+    changes speed alone."""
     lr: Rate = 5e-4
     """Peak learning rate, reached after `warmup`."""
     warmup: Warmup = 20

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation
@@ -71,7 +72,8 @@ class Act:
     end: float
 
 
-def acts(notation: Notation) -> list[Act]:
+@lru_cache(256)  # each of a clip's edits looks at the same acts
+def acts(notation: Notation) -> tuple[Act, ...]:
     """The acts of a notation in order of time. Where no event has a name, every line is an act."""
     lines = notation.lines
     mains = [i for i, line in enumerate(lines) if line.verb not in SMALL] or list(range(len(lines)))
@@ -85,10 +87,10 @@ def acts(notation: Notation) -> list[Act]:
             arm = "arm" in line.part or "hand" in line.part
             away = {m: max(apart[m], -0.6) + ((lines[m].verb in _OF_HANDS) != arm) for m in near}
             members[min(near, key=lambda m: away[m])].append(i)
-    return [
+    return tuple(
         Act(tuple(rows), lines[m], min(lines[i].start for i in rows), max(lines[i].end for i in rows))
         for m, rows in members.items()
-    ]
+    )
 
 
 def summary(notation: Notation) -> str:

@@ -1,4 +1,4 @@
-"""A source's clips, encoded once: one row a clip in an Arrow file, memory-mapped by Hugging Face `datasets`.
+"""A source's clips, encoded once: one row a clip in an Arrow file, memory-mapped where it is read.
 
 The file is named by a fingerprint of all that its content hangs on: the source's settings, the content of its files,
 the code that makes clips and questions of them, and the motion tokenizer. Phrasings and the base's tokens are not part
@@ -57,15 +57,25 @@ class Clip:
 
 
 class Clips(Sequence[Clip]):
-    """The rows of an Arrow file as clips, of which only those asked for are read. Without a file there are none."""
+    """The rows of an Arrow file as clips. The file is memory-mapped, and only the rows asked for are read. Without a
+    file there are none.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
-        from datasets import Dataset
+        import pyarrow
 
-        self.rows = Dataset.from_file(str(path)) if path else Dataset.from_dict({name: [] for name in _columns()})
+        self.path = path
+        if path:
+            self.table = pyarrow.ipc.open_stream(pyarrow.memory_map(str(path))).read_all()
+        else:
+            self.table = _columns().arrow_schema.empty_table()
+        self.columns = dict(zip(self.table.column_names, self.table.columns, strict=True))
+
+    def __reduce__(self) -> tuple[type[Clips], tuple[Path | None]]:
+        return Clips, (self.path,)  # another process maps the file itself
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return int(self.table.num_rows)
 
     @overload
     def __getitem__(self, index: int) -> Clip: ...
@@ -74,31 +84,46 @@ class Clips(Sequence[Clip]):
     def __getitem__(self, index: int | slice) -> Clip | list[Clip]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        row = self.rows[index]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        cells = {name: column[index] for name, column in self.columns.items()}
         sample = Sample(
-            id=row["id"],
-            captions=row["captions"],
-            questions=[Question(**q) for q in row["questions"]],
-            labels=json.loads(row["labels"]),
-            messages=json.loads(row["messages"]),
+            id=cells["id"].as_py(),
+            captions=cells["captions"].as_py(),
+            questions=[Question(**q) for q in cells["questions"].as_py()],
+            labels=json.loads(cells["labels"].as_py()),
+            messages=json.loads(cells["messages"].as_py()),
         )
-        edits = {name: np.array(row[name]) for name in editing() if row[name]}
-        return Clip(sample, np.array(row["codes"], np.int64), edits, row["notation"])
+        edits = {name: _codes(cells[name]) for name in editing() if len(cells[name])}
+        return Clip(sample, _codes(cells["codes"]), edits, cells["notation"].as_py())
 
     def count(self, column: str) -> int:
         """Items of all the lists of a column ("codes", "captions", "questions")."""
         from pyarrow import compute
 
-        return compute.sum(compute.list_value_length(self.rows.data.column(column))).as_py() or 0
+        return compute.sum(compute.list_value_length(self.columns[column])).as_py() or 0
 
     def noted(self, count: int) -> list[tuple[str, str]]:
         """(its first caption or "", its notation) of those of the first `count` rows that have a notation."""
-        rows = self.rows.select_columns(["captions", "notation"])[:count]
-        return [(c[0] if c else "", n) for c, n in zip(rows["captions"], rows["notation"], strict=True) if n]
+        captions, notations = (self.columns[name][:count].to_pylist() for name in ("captions", "notation"))
+        return [(c[0] if c else "", n) for c, n in zip(captions, notations, strict=True) if n]
 
     def serving(self, task: str) -> np.ndarray:
         """(n,) the rows that have what the task needs."""
-        return np.flatnonzero([task in tasks for tasks in self.rows["serves"]])
+        from pyarrow import compute
+
+        rows, first = [np.zeros(0, np.int32)], 0
+        for part in self.columns["serves"].chunks:  # lists of names, without a Python list of them all
+            of_row = compute.list_parent_indices(part).to_numpy(zero_copy_only=False)
+            serves = compute.equal(part.flatten(), task).to_numpy(zero_copy_only=False)
+            rows.append((first + of_row[serves]).astype(np.int32))
+            first += len(part)
+        return np.concatenate(rows)
+
+
+def _codes(cell: Any) -> np.ndarray:
+    """Codes (n,) of a cell of an Arrow table."""
+    return np.array(cell.values, np.int64)
 
 
 def encode(

@@ -9,6 +9,7 @@ The kinds of edits (`edit_kinds`) find what can be asked for; phrasings (`edit_r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -60,12 +61,15 @@ def edited(
     return Edit(kind, key, old, request if change in OTHERWISE else _said(request, random), change, new)
 
 
+_KINDS = tuple(KINDS)
+_WEIGHTS = np.array([2.0 if kind in SELDOM else 1.0 for kind in _KINDS])
+
+
 def draw(old: Notation, random: np.random.Generator, donors: Donors = NO_DONORS, held_out: bool = False) -> Edit | None:
     """An edit of any kind that applies, with twice the chance for kinds that seldom do; None where none applies."""
-    kinds = list(KINDS)
-    weights = np.array([2.0 if kind in SELDOM else 1.0 for kind in kinds])
-    for i in random.choice(len(kinds), len(kinds), replace=False, p=weights / weights.sum()).tolist():
-        if edit := edited(kinds[i], old, random, donors, held_out):
+    # Exponential waiting times sort the kinds by weight, without replacement, ten times as fast as `random.choice`.
+    for i in np.argsort(random.standard_exponential(len(_KINDS)) / _WEIGHTS).tolist():
+        if edit := edited(_KINDS[i], old, random, donors, held_out):
             return edit
     return None
 
@@ -76,6 +80,7 @@ def editable(text: str) -> bool:
     return notation is not None and bool(notation.lines) and 1 <= notation.seconds <= LONGEST - 4
 
 
+@cache
 def _places(phrasing: str) -> list[str]:
     return [piece.split("}")[0] for piece in phrasing.split("{")[1:]]
 

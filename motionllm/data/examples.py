@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import copy
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,12 +20,94 @@ from motionllm.errors import MotionLLMError
 from motionllm.language.conversations import Renderer, Tokens
 
 
-class Examples:
-    """An endless, exactly reproducible stream of examples over several sources.
+class Job(NamedTuple):
+    """What an example is made of: its number in the stream, its task, the number of the source, and the clip's row."""
+
+    number: int
+    task: str
+    source: int
+    row: int
+
+
+class Order:
+    """The task and the clip of each example of a stream, by the example's number, whoever draws it.
 
     A task is drawn by weight, then a source by weight, then the next clip of that source's shuffled order,
     so that every clip is seen once before any is seen twice. `state` is all that going on from here needs.
     """
+
+    BLOCK = 1024  # tasks and sources drawn at once
+
+    def __init__(self, clips: Sequence[Clips], data: Data, seed: int) -> None:
+        self.seed, self.tasks = seed, list(data.tasks)
+        self.pools: dict[str, list[np.ndarray]] = {}
+        self.shares: dict[str, np.ndarray] = {}  # cumulative, by source
+        for task in data.tasks:
+            pools = [source.serving(task) for source in clips]
+            weights = np.array([s.weight * bool(len(p)) for s, p in zip(data.sources, pools, strict=True)])
+            if not weights.sum():
+                needs = "; it needs `data.notation`" if TASKS[task].noted and not data.notation else ""
+                raise MotionLLMError(f"No source has what the task '{task}' needs; leave it out of data.tasks{needs}.")
+            self.pools[task], self.shares[task] = pools, _cumulative(weights)
+        self.weights = _cumulative(np.array(list(data.tasks.values())))
+        self.number = 0  # of the next example
+        self.drawn: Counter[str] = Counter()  # by task and source
+        self.orders: dict[str, tuple[int, np.ndarray]] = {}
+        self.block: tuple[int, np.ndarray] = -1, np.zeros((0, 2))
+
+    def next(self) -> Job:
+        """The next example."""
+        block, place = divmod(self.number, self.BLOCK)
+        if self.block[0] != block:
+            self.block = block, np.random.default_rng([self.seed, 1, block]).random((self.BLOCK, 2))
+        first, second = self.block[1][place]
+        task = self.tasks[int(np.searchsorted(self.weights, first, side="right"))]
+        source = int(np.searchsorted(self.shares[task], second, side="right"))
+        job = Job(self.number, task, source, self._clip(task, source))
+        self.advance(job)
+        return job
+
+    def advance(self, job: Job) -> None:
+        """Go on to the example after `job`."""
+        self.number += 1
+        self.drawn[f"{job.task} {job.source}"] += 1
+
+    def copy(self) -> Order:
+        """Another one, which goes on from here by itself."""
+        other = copy.copy(self)
+        other.drawn, other.orders = self.drawn.copy(), dict(self.orders)
+        return other
+
+    def _clip(self, task: str, source: int) -> int:
+        """The row of the next clip for a task from a source."""
+        key, pool = f"{task} {source}", self.pools[task][source]
+        lap, place = divmod(self.drawn[key], len(pool))
+        if key not in self.orders or self.orders[key][0] != lap:
+            shuffle = np.random.default_rng([self.seed, 2, self.tasks.index(task), source, lap])
+            self.orders[key] = lap, shuffle.permutation(len(pool)).astype(np.int32)
+        return int(pool[self.orders[key][1][place]])
+
+    def state(self) -> dict[str, Any]:
+        """Plain values from which `restore` goes on, whatever was drawn before."""
+        return {"number": self.number, "drawn": dict(self.drawn)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`. One of an earlier version, which drew all examples from one stream of random numbers,
+        goes on with the clips that are next, in other phrasings than that version would have drawn.
+        """
+        self.drawn = Counter(state["drawn"])
+        self.number = state.get("number", self.drawn.total())
+
+
+def _cumulative(weights: np.ndarray) -> np.ndarray:
+    """Cumulative shares of weights; those from the last weight on are 1, which no random number reaches."""
+    shares = np.cumsum(weights) / weights.sum()
+    shares[np.flatnonzero(weights)[-1] :] = 1.0
+    return shares
+
+
+class Filler:
+    """Makes the examples of jobs, each with random numbers of its own: the same wherever and whenever it is made."""
 
     def __init__(
         self,
@@ -39,43 +121,20 @@ class Examples:
         self.clips, self.templates, self.renderer = clips, templates, renderer
         self.seed, self.drop_text, self.corrupt = seed, data.drop_text, data.corrupt
         self.alike: list[list[int]] | None = None  # for each piece, those that may replace it
-        self.random = np.random.default_rng([seed, 1])
-        templates.check(data.tasks)
-        self.pools: dict[str, list[np.ndarray]] = {}
-        self.shares: dict[str, np.ndarray] = {}
-        for task in data.tasks:
-            pools = [source.serving(task) for source in clips]
-            weights = np.array([s.weight * bool(len(p)) for s, p in zip(data.sources, pools, strict=True)])
-            if not weights.sum():
-                needs = "; it needs `data.notation`" if TASKS[task].noted and not data.notation else ""
-                raise MotionLLMError(f"No source has what the task '{task}' needs; leave it out of data.tasks{needs}.")
-            self.pools[task], self.shares[task] = pools, weights / weights.sum()
-        self.tasks = list(data.tasks)
-        weights = np.array(list(data.tasks.values()))
-        self.weights = weights / weights.sum()
-        self.drawn: Counter[str] = Counter()  # by task and source
-        self.orders: dict[str, tuple[int, np.ndarray]] = {}
         parts = renderer.vocab.parts if renderer.vocab else 1
-        self.filling = Draw(self.random, codes_per_second, parts, data.notation, clips)
+        self.draw = Draw(np.random.default_rng(seed), codes_per_second, parts, data.notation, clips)
 
-    def draw(self) -> tuple[str, Tokens]:
-        """(task, tokens) of the next example."""
-        task, _, tokens = self.draw_from()
-        return task, tokens
-
-    def draw_from(self) -> tuple[str, int, Tokens]:
-        """(task, number of the source, tokens) of the next example."""
-        name = self.tasks[self.random.choice(len(self.tasks), p=self.weights)]
-        source = int(self.random.choice(len(self.shares[name]), p=self.shares[name]))
-        clip, task = self.clips[source][self._next(name, source)], TASKS[name]
-        # Draw only where drop_text > 0, so that other recipes keep their example stream.
-        self.filling.bare = task.answer == "motion" and self.drop_text > 0 and self.random.random() < self.drop_text
-        tokens = example(task, clip, self.templates, self.renderer, self.filling)
+    def __call__(self, job: Job) -> Tokens:
+        """The tokens of an example."""
+        clip, task, draw = self.clips[job.source][job.row], TASKS[job.task], self.draw
+        draw.random = np.random.default_rng([self.seed, 3, job.number])
+        draw.bare = task.answer == "motion" and draw.random.random() < self.drop_text
+        tokens = example(task, clip, self.templates, self.renderer, draw)
         if self.corrupt:
-            self._corrupt(tokens)
-        return name, source, tokens
+            self._corrupt(tokens, draw.random)
+        return tokens
 
-    def _corrupt(self, tokens: Tokens) -> None:
+    def _corrupt(self, tokens: Tokens, random: np.random.Generator) -> None:
         """Show some of the codes that are to be written as others of the same part and length."""
         vocab = self.renderer.vocab
         assert vocab
@@ -87,27 +146,40 @@ class Examples:
             self.alike = [groups[kind] for kind in kinds]
         ids = np.array(tokens.ids)
         codes = np.array(tokens.supervised) & (ids >= vocab.first_id) & (ids < vocab.first_id + len(self.alike))
-        for place in np.flatnonzero(codes & (self.random.random(len(ids)) < self.corrupt)).tolist():
+        for place in np.flatnonzero(codes & (random.random(len(ids)) < self.corrupt)).tolist():
             others = self.alike[int(ids[place]) - vocab.first_id]
-            ids[place] = others[self.random.integers(len(others))]
+            ids[place] = others[random.integers(len(others))]
         tokens.seen = ids.tolist()
 
-    def _next(self, task: str, source: int) -> int:
-        key, pool = f"{task} {source}", self.pools[task][source]
-        lap, place = divmod(self.drawn[key], len(pool))
-        self.drawn[key] += 1
-        if key not in self.orders or self.orders[key][0] != lap:
-            shuffle = np.random.default_rng([self.seed, 2, self.tasks.index(task), source, lap])
-            self.orders[key] = lap, shuffle.permutation(len(pool))
-        return int(pool[self.orders[key][1][place]])
 
-    def state(self) -> dict[str, Any]:
-        """Plain values from which `restore` goes on, whatever was drawn before."""
-        return {"random": json.dumps(self.random.bit_generator.state), "drawn": dict(self.drawn)}
+class Examples:
+    """An endless, exactly reproducible stream of examples over several sources: an order, and what fills it.
 
-    def restore(self, state: dict[str, Any]) -> None:
-        self.random.bit_generator.state = json.loads(state["random"])
-        self.drawn = Counter(state["drawn"])
+    Raises MotionLLMError where a task has no phrasing or no clip.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clips],
+        data: Data,
+        templates: Templates,
+        renderer: Renderer,
+        codes_per_second: float,
+        seed: int,
+    ) -> None:
+        templates.check(data.tasks)
+        self.order = Order(clips, data, seed)
+        self.filler = Filler(clips, data, templates, renderer, codes_per_second, seed)
+
+    def draw(self) -> tuple[str, Tokens]:
+        """(task, tokens) of the next example."""
+        task, _, tokens = self.draw_from()
+        return task, tokens
+
+    def draw_from(self) -> tuple[str, int, Tokens]:
+        """(task, number of the source, tokens) of the next example."""
+        job = self.order.next()
+        return job.task, job.source, self.filler(job)
 
 
 def example(task: Task, clip: Clip, templates: Templates, renderer: Renderer, draw: Draw) -> Tokens:
@@ -165,16 +237,23 @@ def check_length(stream: Examples, data: Data, count: int = 256) -> str:
 
 @dataclass
 class Batch:
-    """Packed rows. ids, positions (R, L); targets (R, L): the id to predict at each place, −1 where none is."""
+    """Packed rows. ids, positions (R, L); targets (R, L): the id to predict at each place, −1 where none is. tokens,
+    supervised: their numbers, without padding.
+    """
 
     ids: Tensor
     positions: Tensor
     targets: Tensor
     tokens: int
+    supervised: int
 
-    @property
-    def supervised(self) -> int:
-        return int((self.targets >= 0).sum())
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device; a GPU copies it while the process goes on."""
+        ids, positions, targets = (
+            (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
+            for tensor in (self.ids, self.positions, self.targets)
+        )
+        return Batch(ids, positions, targets, self.tokens, self.supervised)
 
 
 def pack(examples: Sequence[Tokens], length: int, multiple: int = 1, packing: bool = True) -> list[list[Tokens]]:
@@ -209,17 +288,18 @@ def collate(rows: Sequence[Sequence[Tokens]], pad: int) -> Batch:
     packed attention stays exact. Padding stands at the end, each pad token an example of its own.
     """
     length = max(sum(len(t.ids) for t in row) for row in rows)
-    ids = torch.full((len(rows), length), pad)
-    positions = torch.zeros((len(rows), length), dtype=torch.long)
-    targets = torch.full((len(rows), length), -1)
+    ids = np.full((len(rows), length), pad)
+    positions = np.zeros((len(rows), length), np.int64)
+    targets = np.full((len(rows), length), -1)
+    each = np.arange(length)
     for r, row in enumerate(rows):
         at = 0
         for tokens in row:
             size = len(tokens.ids)
-            these = torch.tensor(tokens.ids)
-            ids[r, at : at + size] = torch.tensor(tokens.seen) if tokens.seen else these
-            positions[r, at : at + size] = torch.arange(size)
-            supervised = torch.tensor(tokens.supervised)
-            targets[r, at : at + size - 1] = torch.where(supervised[1:], these[1:], -1)
+            these = np.array(tokens.ids)
+            ids[r, at : at + size] = tokens.seen or these
+            positions[r, at : at + size] = each[:size]
+            targets[r, at : at + size - 1] = np.where(tokens.supervised[1:], these[1:], -1)
             at += size
-    return Batch(ids, positions, targets, sum(len(t.ids) for row in rows for t in row))
+    count, supervised = sum(len(t.ids) for row in rows for t in row), int((targets >= 0).sum())
+    return Batch(torch.from_numpy(ids), torch.from_numpy(positions), torch.from_numpy(targets), count, supervised)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -47,6 +48,7 @@ def _split(text: str) -> tuple[str, ...]:
     return tuple(" ".join(piece.split()) for piece in text.split("|") if piece.strip())
 
 
+@cache
 def _both(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The pieces of a text of `inquiry_texts` that training sees, and those that it does not."""
     known, held = text.split("//")
@@ -133,6 +135,10 @@ _WEIGHTS = {
     "way": 1.5,
 }
 
+_KINDS = tuple(KINDS)
+_SHARES = np.array([_WEIGHTS.get(kind, 1.0) for kind in _KINDS])
+_SHARES /= _SHARES.sum()
+
 # -- how it is said -------------------------------------------------------------------------------------------
 
 _WHO = _split(
@@ -180,8 +186,7 @@ _MAY_BE_NEVER = ("does", "count", "side", "when", "seconds of", "pace how")  # a
 def draw(random: np.random.Generator, held_out: bool = False, kind: str | None = None) -> Inquiry:
     """A question and its query. held_out: in words that training never sees. kind: of KINDS; None: any."""
     if kind is None:
-        weights = np.array([_WEIGHTS.get(key, 1.0) for key in KINDS])
-        kind = list(KINDS)[random.choice(len(KINDS), p=weights / weights.sum())]
+        kind = _KINDS[random.choice(len(_KINDS), p=_SHARES)]
     asked, never = KINDS[kind], kind in _MAY_BE_NEVER and random.random() < 0.07
     words = _words(asked, random, held_out)
     if never:
@@ -301,6 +306,7 @@ _DOUBLED = _split(
 )
 
 
+@cache
 def _gerund(do: str) -> str:
     """ "wave hello" → "waving hello"."""
     first, space, rest = do.partition(" ")
@@ -313,6 +319,7 @@ def _gerund(do: str) -> str:
     return f"{first}ing{space}{rest}"
 
 
+@cache
 def _third(do: str) -> str:
     """ "wave hello" → "waves hello"."""
     first, space, rest = do.partition(" ")
@@ -320,6 +327,7 @@ def _third(do: str) -> str:
     return f"{own.get(first) or _plural(first)}{space}{rest}"
 
 
+@cache
 def _plural(noun: str) -> str:
     """ "kick" → "kicks", "punch" → "punches"; of several words the first, and one in -ing as it is."""
     first, space, rest = noun.partition(" ")

@@ -154,17 +154,19 @@ def _length(clip: Clip, draw: Draw) -> list[Values]:
 
 def _edit(clip: Clip, draw: Draw) -> list[Values]:
     """Several change requests for one plan, each with the change it asks for."""
-    return [_request(clip, draw) for _ in range(REQUESTS)]
+    old = Notation.parse(clip.notation)
+    plan = summary(old)
+    return [{"plan": plan, **_request(clip, old, draw)} for _ in range(REQUESTS)]
 
 
-def _request(clip: Clip, draw: Draw) -> Values:
+def _request(clip: Clip, old: Notation, draw: Draw) -> Values:
     edit = None
     while edit is None:  # every clip that serves has one, but a single draw may not apply
-        edit = edits.draw(Notation.parse(clip.notation), draw.random, draw.donors)
+        edit = edits.draw(old, draw.random, draw.donors)
     request, questions = edit.request, clip.sample.questions
     if edit.kind == "question" and questions and draw.random.random() < 0.6:
         request = questions[draw.random.integers(len(questions))].text
-    return {"plan": summary(edit.old), "request": request, "change": edit.change}
+    return {"request": request, "change": edit.change}
 
 
 def _query(clip: Clip, draw: Draw) -> list[Values]:

@@ -43,6 +43,7 @@ _MARKS = re.compile("\ue000([0-9]+)\ue001")
 
 TODAY = datetime.datetime(2024, 7, 26)  # for templates that write the date: the same day in training and inference
 SECONDS, MEMORY = 5.0, 512 << 20  # time limit for compiling and rendering a template
+KEPT = 100  # characters of the longest texts whose ids are kept
 LONGEST = 200_000  # largest template and output, in characters: real ones have at most 20,000
 
 PROVED = {
@@ -86,6 +87,7 @@ class ChatTemplate:
         self._opening: str | None = None
         self._bos: int | None = None  # to be put at the beginning
         self.layout = lru_cache(1024)(self._layout)
+        self._kept_ids = lru_cache(8192)(self._ids)
         self._ends = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
         self._compiled = self._compile()
         self._fit_roles()
@@ -98,6 +100,9 @@ class ChatTemplate:
         if self.mended:
             done = "; ".join(f"the {name} {said}" for name, said in self.mended.items())
             _tell(f"Of the chat template of {tokenizer.name_or_path}, {done}.")
+
+    def __reduce__(self) -> tuple[type[ChatTemplate], tuple[Any]]:
+        return ChatTemplate, (self.tokenizer,)  # a compiled template cannot go to another process
 
     # -- what the renderer asks for -------------------------------------------------------------------------
 
@@ -125,16 +130,20 @@ class ChatTemplate:
 
     def text(self, text: str) -> list[int]:
         """Ids of a user's text, without any control token, whatever it contains."""
+        # Phrasings and short answers come again and again in training.
+        return list(self._kept_ids(text) if len(text) <= KEPT else self._ids(text))
+
+    def _ids(self, text: str) -> tuple[int, ...]:
         if self._controls is None or not self._controls.search(text):
-            return list(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+            return tuple(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
         # Control tokens that are not marked as special would be recognised in any text: split each after its first
         # character.
         cuts = [0, *(match.start() + 1 for match in self._controls.finditer(text)), len(text)]
-        return [
+        return tuple(
             one
             for begin, end in pairwise(cuts)
             for one in self.tokenizer.encode(text[begin:end], add_special_tokens=False, split_special_tokens=True)
-        ]
+        )
 
     # -- rendering ------------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """Quantizers of the motion tokenizer: one record per kind, which the network and its training read.
 
 A new quantizer is a record here and its name in `config.tokenizer.Network.quantizer`. All come from the package
-vector-quantize-pytorch, which has separate classes for quantizers with and without residual levels.
+vector-quantize-pytorch, which has separate classes for quantizers with and without residual levels, and is imported
+where it is used: with its own imports it takes as long as torch.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from vector_quantize_pytorch import FSQ, LFQ, ResidualFSQ, ResidualLFQ, ResidualVQ, VectorQuantize
 
 from motionllm.config import FSQ_LEVELS, Network
 
@@ -32,6 +32,8 @@ class Quantizer:
 
 
 def _vq(network: Network, channels: int) -> nn.Module:
+    from vector_quantize_pytorch import ResidualVQ, VectorQuantize
+
     options: dict[str, Any] = {
         "dim": channels,
         "codebook_size": network.codes,
@@ -45,6 +47,8 @@ def _vq(network: Network, channels: int) -> nn.Module:
 
 
 def _fsq(network: Network, channels: int) -> nn.Module:
+    from vector_quantize_pytorch import FSQ, ResidualFSQ
+
     grid = list(FSQ_LEVELS[network.codes])
     if network.levels == 1:
         return FSQ(grid, dim=channels)
@@ -52,6 +56,8 @@ def _fsq(network: Network, channels: int) -> nn.Module:
 
 
 def _lfq(network: Network, channels: int) -> nn.Module:
+    from vector_quantize_pytorch import LFQ, ResidualLFQ
+
     options: dict[str, Any] = {
         "codebook_size": network.codes,
         "dim": channels,
@@ -62,12 +68,16 @@ def _lfq(network: Network, channels: int) -> nn.Module:
 
 
 def _codebook_vectors(quantizer: Any, indices: Tensor) -> Tensor:
+    from vector_quantize_pytorch import VectorQuantize
+
     single = isinstance(quantizer, VectorQuantize)
     vectors: Tensor = quantizer.get_output_from_indices(indices[..., 0] if single else indices)
     return vectors
 
 
 def _grid_vectors(quantizer: Any, indices: Tensor) -> Tensor:
+    from vector_quantize_pytorch import FSQ, LFQ
+
     single = isinstance(quantizer, FSQ | LFQ)
     return quantizer.indices_to_codes(indices[..., 0]) if single else quantizer.get_output_from_indices(indices)
 

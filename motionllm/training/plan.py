@@ -55,8 +55,8 @@ def plan(recipe: Recipe, run: Path) -> dict[str, Any]:
     )
     clips = {split: clips_of(recipe, split, motion_tokenizer) for split in ("train", "val")}
     mix = mixture(recipe, motion_tokenizer, clips["train"])
-    templates, renderer, rate = mix.examples.templates, mix.examples.renderer, motion_tokenizer.codes_per_second
-    again = Examples(clips["train"], recipe.data, templates, renderer, rate, recipe.train.seed)
+    filler, rate = mix.examples.filler, motion_tokenizer.codes_per_second
+    again = Examples(clips["train"], recipe.data, filler.templates, filler.renderer, rate, recipe.train.seed)
     vocab = mix.vocab
     model, counts = outline(recipe, vocab)
     if cut := check_length(again, recipe.data):

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import torch
 
 from motionllm.config import Adapter, Recipe, Training, dump_recipe
+from motionllm.data.ahead import Ahead
 from motionllm.data.clips import Clips
 from motionllm.data.examples import Batch, Examples, check_length, collate, pack
 from motionllm.data.prepare import clips_of, motion_tokenizer_of
@@ -120,8 +121,9 @@ def _train(
     trainer = _Trainer(lm, run, clips, accelerator, signals)
     if resume:
         trainer.resume(changed)
-    trainer.begin(precision, clips)
-    ended = trainer.fit()
+    with trainer.drawing_ahead():
+        trainer.begin(precision, clips)
+        ended = trainer.fit()
     result = trainer.end(ended, prepared)
     if not ended:
         how = f"Stopped after step {trainer.state.step}, whose checkpoint is saved; go on with {_resuming(run)}"
@@ -186,6 +188,7 @@ class _Trainer:
         codes_rate = lm.motion_tokenizer.codes_per_second
         parts = (clips["train"], self.recipe.data, lm.templates, lm.renderer, codes_rate, self.settings.seed)
         self.examples = Examples(*parts)
+        self.drawing: Examples | Ahead = self.examples
         self.held_out = _held_out(clips["val"], self.recipe, lm.templates, lm, codes_rate)
         cut = check_length(Examples(*parts), self.recipe.data)
         if cut and self.first:
@@ -206,11 +209,23 @@ class _Trainer:
     def resume(self, changed: bool) -> None:
         """Go on from the newest checkpoint. changed: though data, base or tokenizer are others than it began with."""
         stored = checkpoint.load(self.run, self.lm.model, self.optimizer)
-        self.examples.restore(stored.pop("stream"))
+        self.examples.order.restore(stored.pop("stream"))
         made_of = stored.pop("made_of", {})  # earlier versions lack it
         if not changed:
             check_made_of(self.run, made_of, self.state.made_of)
         vars(self.state).update(stored)
+
+    @contextmanager
+    def drawing_ahead(self) -> Iterator[None]:
+        """Where examples are drawn by processes of their own, start these, and end them."""
+        if not (workers := _workers(self.settings.workers, self.accelerator)):
+            yield
+            return
+        self.drawing = Ahead(self.examples, workers, 2 * self.settings.batch)
+        try:
+            yield
+        finally:
+            self.drawing.close()
 
     def begin(self, precision: str, clips: dict[str, list[Clips]]) -> None:
         """Wrap the model for its device and the other processes, and open the run's files."""
@@ -277,13 +292,14 @@ class _Trainer:
         """The rows of the next step, those of all processes; seeds its dropout."""
         seed = (self.settings.seed * 1_000_003 + self.state.step) * 1009 + self.accelerator.process_index
         torch.manual_seed(seed)
-        drawn = [self.examples.draw()[1] for _ in range(self.settings.batch)]
+        drawn = [self.drawing.draw()[1] for _ in range(self.settings.batch)]
         return pack(drawn, self.recipe.data.max_length, self.processes, self.recipe.data.packing)
 
     def batches(self, packed: list[list[Tokens]]) -> list[Batch]:
         """This process's share of the rows, in micro-batches."""
         mine, size = packed[self.accelerator.process_index :: self.processes], self.settings.micro_batch
-        return [collate(mine[i : i + size], self.pad) for i in range(0, len(mine), size)]
+        device = self.accelerator.device
+        return [collate(mine[i : i + size], self.pad).to(device) for i in range(0, len(mine), size)]
 
     def step(self, packed: list[list[Tokens]], factor: float) -> tuple[float, float, bool]:
         """A step of the optimizer on rows, at `factor` of the learning rate: the loss, nats a supervised token; the
@@ -294,7 +310,7 @@ class _Trainer:
         supervised = max(sum(sum(t.supervised[1:]) for row in packed for t in row), 1)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.lr * group["factor"] * factor
-        sums = torch.zeros(3)  # losses of motion and text; processes that were asked to stop
+        sums = torch.zeros(3, device=self.accelerator.device)  # losses of motion and text; processes asked to stop
         for number, batch in enumerate(batches):
             last = number == len(batches) - 1
             if self.sharded:
@@ -304,14 +320,16 @@ class _Trainer:
                 motion, text = self.model(batch)
                 # Gradients are averaged over processes: times their number makes the average a sum.
                 self.accelerator.backward((motion + text) * self.processes / supervised)
-            sums[:2] += torch.stack([motion, text]).detach().cpu()
+            sums[:2] += torch.stack([motion, text]).detach()
         sums[2] = bool(self.signals.asked)
-        sums = self.accelerator.reduce(sums.to(self.accelerator.device))
-        loss, stop = sums[:2].sum().item() / supervised, bool(sums[2])
+        sums = self.accelerator.reduce(sums)
         if state.step < self.recipe.adapter.rows_first:
             for parameter in self.others:
                 parameter.grad = None
-        norm = float(checkpoint.whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)))
+        total = checkpoint.whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip))
+        # The one place of a step that waits for the device.
+        loss, asked, norm = torch.stack([sums[:2].sum(), sums[2], total.to(sums)]).tolist()
+        loss, stop = loss / supervised, bool(asked)
         checkpoint.check_finite(
             self.run,
             state.step + 1,
@@ -399,7 +417,7 @@ class _Trainer:
     def save(self) -> None:
         """A checkpoint."""
         stored = checkpoint.gather(self.lm.model, self.optimizer.optimizer) | asdict(self.state)
-        stored["stream"] = self.examples.state()
+        stored["stream"] = self.examples.order.state()
         if self.first:
             checkpoint.save(self.run, stored, self.settings.keep)
         self.saved = time.monotonic()
@@ -446,6 +464,15 @@ def _check_launch() -> None:
                 f"This launch asks for {said}; weights, gradients and optimizer are shared out by train.shard=true "
                 "(FSDP2): launch with recipes/accelerate/fsdp2.yaml and that key."
             )
+
+
+def _workers(wanted: int | None, accelerator: Any) -> int:
+    """The number of processes that draw examples for each that trains."""
+    if wanted is not None or accelerator.device.type == "cpu":
+        return wanted or 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))
+    return min(4, max(0, cores // here - 1))
 
 
 def _groups(lm: MotionLM, adapter: Adapter, settings: Training) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from motionllm import corpus as builtin
 from motionllm.config import Data, Notes, Source
 from motionllm.data.changes import OTHERWISE, added, changed, summary
 from motionllm.data.clips import Clips, encode
-from motionllm.data.examples import Examples, collate, pack
+from motionllm.data.examples import Examples, Order, collate, pack
 from motionllm.data.queries import Query
 from motionllm.data.sources import at_pace, mirrored, read
 from motionllm.data.tasks import editing, phrased
@@ -106,18 +106,15 @@ def test_every_answer_is_true_of_its_clip(
 ) -> None:
     # The messages are caught on their way to the renderer, which has tests of its own.
     seen: list[list[dict]] = []  # type: ignore[type-arg]
-    real = stream.renderer
-    monkeypatch.setattr(stream, "renderer", lambda messages: seen.append(list(messages)) or real(messages))
-    stream.renderer.vocab = real.vocab  # type: ignore[attr-defined]
-    monkeypatch.setattr(stream, "tasks", [task])
-    monkeypatch.setattr(stream, "weights", np.ones(1))
-    picked: list[int] = []
-    next_ = stream._next
-    monkeypatch.setattr(stream, "_next", lambda *where: picked.append(next_(*where)) or picked[-1])
-    for _ in range(40):
-        stream.draw()
-    for messages, index in zip(seen, picked, strict=True):
-        clip = clips[index]
+    filler = stream.filler
+    real = filler.renderer
+    monkeypatch.setattr(filler, "renderer", lambda messages: seen.append(list(messages)) or real(messages))
+    order = Order([clips], Data(sources=[SOURCE], tasks={task: 1.0}), 0)
+    jobs = [order.next() for _ in range(40)]
+    for job in jobs:
+        filler(job)
+    for messages, job in zip(seen, jobs, strict=True):
+        clip = clips[job.row]
         user, said = messages[0]["content"], messages[1]["content"]
         if task == "edit":
             assert len(user) == len(said) == 1 and summary(Notation.parse(clip.notation)) in user[0]["text"]
@@ -177,19 +174,21 @@ def test_edits_need_notation_and_say_so(
     plain = encode(Source(kind="builtin", clips=3), "train", tokenizer)
     data = Data(sources=[SOURCE], tasks={"edit": 1.0})
     with pytest.raises(MotionLLMError, match=r"data\.notation"):
-        Examples([plain], data, stream.templates, stream.renderer, stream.filling.codes_per_second, 0)
+        Examples([plain], data, stream.filler.templates, stream.filler.renderer, stream.filler.draw.codes_per_second, 0)
 
 
 def test_text_is_left_out_as_often_as_the_recipe_says(clips: Clips, stream: Examples) -> None:
     def drawn(share: float) -> list[list[int]]:
         data = Data(sources=[SOURCE], tasks={"text_to_motion": 1.0}, drop_text=share)
-        examples = Examples([clips], data, stream.templates, stream.renderer, stream.filling.codes_per_second, 0)
+        examples = Examples(
+            [clips], data, stream.filler.templates, stream.filler.renderer, stream.filler.draw.codes_per_second, 0
+        )
         return [examples.draw()[1].ids for _ in range(200)]
 
     captions = {caption for clip in clips for caption in clip.sample.captions}
     assert drawn(0.0) == drawn(0.0)
     for share, low, high in ((0.0, 0, 0), (0.3, 35, 85)):
-        said = [stream.renderer.tokenizer.decode(ids) for ids in drawn(share)]
+        said = [stream.filler.renderer.tokenizer.decode(ids) for ids in drawn(share)]
         assert low <= sum(not any(caption in text for caption in captions) for text in said) <= high
 
 
@@ -303,7 +302,7 @@ def test_motions_carry_their_notation_as_often_as_asked(
         return renderer(messages)
 
     caught.vocab = vocab  # type: ignore[attr-defined]
-    monkeypatch.setattr(stream, "renderer", caught)
+    monkeypatch.setattr(stream.filler, "renderer", caught)
     for _ in range(600):
         stream.draw()
     given = [part for user, part in seen if user]

@@ -261,10 +261,14 @@ def test_rows_of_the_output_are_the_trained_ones(trained_run: tuple[Path, Path])
     assert cross_entropy(hidden, targets, merged.model, merged.vocab)[1] > 0
 
 
-def test_resumed_is_uninterrupted(tiny_recipe: Recipes, tiny_base: Path, tiny_tokenizer: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_resumed_is_uninterrupted_and_processes_that_draw_change_nothing(
+    workers: int, tiny_recipe: Recipes, tiny_base: Path, tiny_tokenizer: Path, tmp_path: Path
+) -> None:
     # Same steps and schedule; the second run stops after three steps as if it had been killed.
     whole = tiny_recipe(tiny_base, tiny_tokenizer, save_every=3, validate_every=100)
     train(whole, tmp_path / "whole")
+    whole.train.workers = workers
     real, saves = checkpoint.save, []
 
     def stop_after_saving(*arguments: object) -> None:
