@@ -122,6 +122,20 @@ class Page:
             "DOM.setFileInputFiles", self.session, files=[str(file)], objectId=found["result"]["objectId"]
         )
 
+    def phone(self) -> None:
+        """Makes the window as wide as a phone's."""
+        size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+        self.browser.call("Emulation.setDeviceMetricsOverride", self.session, **size)
+
+    def faults(self) -> list[str]:
+        """Faults for people who cannot see the page or use no mouse: what axe calls serious or critical."""
+        axe = pytest.importorskip("axe_core_python", reason="axe is not installed (pip install axe-core-python)")
+        self.run((Path(axe.__file__).parent / "axe.min.js").read_text("utf-8") + "; true")
+        self.run("window.axed = null; axe.run().then(r => { window.axed = r.violations; }); true")
+        self.until("!!window.axed")
+        grave = "axed.filter(v => ['serious', 'critical'].includes(v.impact))"
+        return list(self.run(f"{grave}.map(v => `${{v.id}}: ${{v.nodes.map(n => n.html.slice(0, 160)).join(' | ')}}`)"))
+
     def picture(self) -> bytes:
         """PNG of what is to be seen."""
         import base64

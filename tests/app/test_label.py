@@ -287,6 +287,25 @@ def test_a_conflict_is_shown_and_nothing_is_saved_until_one_has_chosen(browser: 
     assert text_of(running.folder, "take_00") == "theirs##0.0#0.0\nmine##0.0#0.0\n"
 
 
+def test_every_page_is_usable_by_screen_reader_and_on_a_phone(browser: Browser, rooms: Any) -> None:
+    running = rooms(2)
+    (running.folder / "texts").mkdir()
+    (running.folder / "texts" / "take_00.txt").write_text("someone waves with the right hand\n")  # a suspect
+    page = visit(browser, f"{running.address}?clip=take_00")
+    page.run("conflict('another text', ''); document.querySelector('.keys').open = true")
+    place = running.address.removesuffix("/label")
+    for path in ("/label", "/data", "/data/clip/take_00", "/data/statistics"):
+        if path != "/label":
+            page.browser.call("Page.navigate", page.session, url=place + path)
+            page.until(f"location.pathname === '{path}' && document.readyState === 'complete'")
+        assert page.faults() == [], path
+    for path in ("/data", "/data/clip/take_00", "/data/statistics", "/label"):
+        page.phone()
+        page.browser.call("Page.navigate", page.session, url=place + path)
+        page.until(f"location.pathname === '{path}' && document.readyState === 'complete'")
+        assert page.run("document.documentElement.scrollWidth") <= 390, path
+
+
 @pytest.mark.slow
 def test_thirty_clips_by_keyboard_with_the_server_killed_in_the_middle(
     browser: Browser, server: Callable[[int], Server]

@@ -95,7 +95,8 @@ class Desk:
             "total": len(names),
             "left": self.left(),
             "before": names[at - 1] if at else None,
-            "doubts": [text for _, text in self.survey.doubts([name])[name]],
+            # What is doubtful about the captions is said by `hints`, with what to do about it.
+            "doubts": [text for _, text in self.survey.doubts([name])[name] if "aption" not in text],
             "elsewhere": self.elsewhere(name, person),
             **vars(state),
             **shown,
