@@ -6,6 +6,7 @@ Every number has an upper limit: a larger one is a typing error that would take 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -148,3 +149,22 @@ class Source(Section):
 
 
 Sources = Annotated[list[Source], Field(min_length=1, max_length=1000)]
+
+
+class InFolder(Section):
+    """A section with `sources`, whose relative paths may be given one folder."""
+
+    folder: Where | None = None
+    """Where relative paths of the sources are looked for, so that one word finds the many data sets of a recipe.
+    A saved recipe has the paths that this made, and null here."""
+
+    @model_validator(mode="after")
+    def _sources_in_folder(self) -> InFolder:
+        sources: list[Source] = self.sources  # type: ignore[attr-defined]
+        inside = [source for source in sources if source.path and not Path(source.path).is_absolute()]
+        unset = self.folder == PLACEHOLDER and not Path(PLACEHOLDER).exists()
+        if self.folder is not None and not (inside and unset):  # what is unset is refused by `find_recipe`
+            for source in inside:
+                source.path = str(Path(self.folder) / source.path) if source.path else None
+            self.folder = None  # else a recipe saved and read again would lead into folder/folder
+        return self

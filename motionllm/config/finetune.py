@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from motionllm.config.base import (
     NUMBER,
-    PLACEHOLDER,
     Batch,
     BestOf,
     Count,
@@ -18,6 +16,7 @@ from motionllm.config.base import (
     Factor,
     Fraction,
     Guidance,
+    InFolder,
     Minutes,
     Name,
     Rate,
@@ -113,14 +112,11 @@ class Notes(Section):
     """Share of those plans without codes after them: half the tokens, so that planning is learned from more clips."""
 
 
-class Data(Section):
+class Data(InFolder):
     """What is trained on, and how it is presented."""
 
     sources: Sources
     """Data sets."""
-    folder: Where | None = None
-    """Where relative paths of the sources are looked for, so that one word finds the many data sets of a recipe.
-    A saved recipe has the paths that this made, and null here."""
     tasks: Weights = {
         "text_to_motion": 1.0,
         "caption": 1.0,
@@ -145,16 +141,6 @@ class Data(Section):
     corrupt: Dropout = 0.0
     """Share of the codes of motions to be generated that are replaced at random in the model's input (not in its
     targets), so that it learns to continue after its own mistakes (T2M-GPT, Zhang et al. 2023)."""
-
-    @model_validator(mode="after")
-    def _sources_in_folder(self) -> Data:
-        inside = [source for source in self.sources if source.path and not Path(source.path).is_absolute()]
-        unset = self.folder == PLACEHOLDER and not Path(PLACEHOLDER).exists()
-        if self.folder is not None and not (inside and unset):  # what is unset is refused by `find_recipe`
-            for source in inside:
-                source.path = str(Path(self.folder) / source.path) if source.path else None
-            self.folder = None  # else a recipe saved and read again would lead into folder/folder
-        return self
 
 
 class Training(Section):

@@ -11,6 +11,7 @@ from motionllm.config.base import (
     Batch,
     Count,
     Fraction,
+    InFolder,
     Loss,
     Minutes,
     Name,
@@ -142,7 +143,7 @@ class TokenizerTraining(Section):
     """Seed of initial weights and window order."""
 
 
-class TokenizerRecipe(Section):
+class TokenizerRecipe(InFolder):
     """Training of a motion tokenizer: `motionllm tokenizer train RECIPE`."""
 
     name: Name = "tokenizer"
