@@ -407,6 +407,23 @@ def lock(path: str | os.PathLike[str]) -> Iterator[None]:
             stream.close()
 
 
+def holder(path: str | os.PathLike[str]) -> tuple[int, str] | None:
+    """(process id, host) of the process that holds the lock of `path`; None where none does."""
+    target = Path(os.path.abspath(path))
+    for file in (target.with_name(f".{target.name}.lock"), target / ".lock"):
+        try:
+            with open(file, "r+", encoding="utf-8") as stream:
+                match = re.match(r"process (\d+) on (\S+)", stream.read())
+                if match is None or (match[2] == socket.gethostname() and not _alive(int(match[1]))):
+                    continue  # killed: what it left behind
+                _try_lock(stream.fileno())  # held for a moment, where the number is another process's by now
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            return (int(match[1]), match[2]) if match else None
+    return None
+
+
 def _locked(file: Path, target: Path) -> Any:
     while True:
         stream = open(file, "a+", encoding="utf-8")  # noqa: SIM115 - open as long as the lock is held

@@ -18,6 +18,11 @@ def not_bound(host: str, port: int, error: Exception) -> MotionLLMError:
     return MotionLLMError(f"The page cannot be served at {host}:{port} ({error}); choose another --port.")
 
 
+def reached(host: str, names: Collection[str] = ()) -> bool:
+    """Whether others than this machine's own users reach a server: bound to another address, or behind a proxy."""
+    return host.lower() not in ("localhost", LOOPBACK, "::1") or bool(names)
+
+
 class Guard:
     """ASGI middleware that admits only requests of the page itself.
 

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from motionllm.app.chat import Chat, Reply, failure
-from motionllm.app.guard import LOOPBACK, Guard, not_bound
+from motionllm.app.guard import LOOPBACK, Guard, not_bound, reached
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import lock
 from motionllm.lm.model import MotionLM
@@ -265,18 +265,23 @@ def serve(
     wait: bool = True,
     names: Sequence[str] = (),
     data: Path | None = None,
+    runs: Path = Path("runs"),
+    recipes: Sequence[str] = (),
+    models: Sequence[str] = (),
 ) -> Any:
     """Serve the page until interrupted; wait=False returns the running `gradio.Blocks`, for `close()`.
 
     names: host names under which the page is reached, besides this machine and `host` (see `Guard`). data: folder of
-    the set that the workbench's rooms show. Raises MotionLLMError where the address cannot be bound, or `data` holds no
-    set.
+    the set that the workbench's rooms show. runs: folder of training runs. recipes, models: recipes and adapters that
+    the rooms offer besides the shipped ones. Raises MotionLLMError where the address cannot be bound, or `data` holds
+    no set.
     """
     from starlette.middleware import Middleware
 
     from motionllm.app.workbench.frame import Bench, navigation, routes
 
-    bench = Bench(data=data, lm=lm)
+    network = reached(host, names)
+    bench = Bench(data=data, runs=runs, recipes=recipes, models=models, network=network, lm=lm)
     app: dict[str, Any] = {"middleware": [Middleware(Guard, host=host, names=names)], "routes": routes(bench)}
     gr = gradio()
     files = contextlib.ExitStack()

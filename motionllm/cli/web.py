@@ -24,21 +24,29 @@ def web(
             help="A name that the page is reached by besides this machine's own, as behind a proxy; repeatable."
         ),
     ] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of training runs: watched, and written to.")] = Path("runs"),
+    recipe: Annotated[
+        list[str] | None, typer.Option(help="A recipe of your own to train by, besides the shipped ones; repeatable.")
+    ] = None,
     megabytes: Annotated[float, typer.Option(help="Largest clip that may be uploaded.")] = 20.0,
     no_model: Annotated[
         bool, typer.Option("--no-model", help="The workbench alone, without a conversation: starts at once.")
     ] = False,
 ) -> None:
-    """Serve a web page: talk to a model and watch its motions; look at a data set and label it."""
+    """Serve a web page: talk to a model, watch its motions; browse and label a data set; train and compare models."""
     import signal
     import sys
 
+    from motionllm import shipped
+    from motionllm.config import load_recipe
     from motionllm.data.motion_set import MotionSet
     from motionllm.errors import MotionLLMError
 
     # What is missing is said before a model is loaded. SIGTERM ends as Ctrl-C does: visitors' files are removed.
     if data is not None:
         MotionSet(data)
+    for name in recipe or ():
+        load_recipe(shipped.find("recipes", name))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     address = f"http://{host}:{port}  (stop with Ctrl-C)"
     if no_model:
@@ -47,7 +55,7 @@ def web(
         except ImportError:
             raise MotionLLMError("The workbench needs Starlette: run `pip install 'motionllm[web]'`.") from None
         print(address, file=sys.stderr, flush=True)
-        serve_rooms(host, port, names=allow_host or (), data=data)
+        serve_rooms(host, port, names=allow_host or (), data=data, runs=runs, recipes=recipe or ())
         return
     from motionllm.app.web import gradio, serve
     from motionllm.lm.model import MotionLM
@@ -55,4 +63,14 @@ def web(
     gradio()
     lm = MotionLM.load(model, tokenizer=tokenizer)
     print(address, file=sys.stderr, flush=True)
-    serve(lm, host, port, megabytes, names=allow_host or (), data=data)
+    serve(
+        lm,
+        host,
+        port,
+        megabytes,
+        names=allow_host or (),
+        data=data,
+        runs=runs,
+        recipes=recipe or (),
+        models=[] if model in shipped.names("adapter") else [model],
+    )

@@ -61,7 +61,7 @@ def find_recipe(
     from motionllm import shipped
 
     recipe = load_recipe(shipped.find(kind, name), overrides, schema)
-    if unset := list(_placeholders(recipe)):
+    if unset := list(placeholders(recipe)):
         given = " ".join(f"{key}=FOLDER" for key in unset)
         raise RecipeError(
             f"Recipe {name}: {PLACEHOLDER} stands where the folder of your data set goes, and no folder here is called "
@@ -70,7 +70,7 @@ def find_recipe(
     return recipe
 
 
-def _placeholders(value: Any, key: str = "") -> Iterator[str]:
+def placeholders(value: Any, key: str = "") -> Iterator[str]:
     """The dotted keys of the folders and of the sources' paths that are the placeholder."""
     if isinstance(value, Source):
         if value.path == PLACEHOLDER and not Path(PLACEHOLDER).exists():
@@ -79,10 +79,10 @@ def _placeholders(value: Any, key: str = "") -> Iterator[str]:
         if getattr(value, "folder", None) == PLACEHOLDER:
             yield f"{key}folder"
         for name in type(value).model_fields:
-            yield from _placeholders(getattr(value, name), f"{key}{name}.")
+            yield from placeholders(getattr(value, name), f"{key}{name}.")
     elif isinstance(value, list):
         for number, item in enumerate(value):
-            yield from _placeholders(item, f"{key}{number}.")
+            yield from placeholders(item, f"{key}{number}.")
 
 
 def drop_unknown(tree: dict[str, Any], schema: type[BaseModel]) -> list[str]:

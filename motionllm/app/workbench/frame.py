@@ -6,7 +6,7 @@ scripts of this server alone; `web.Guard` refuses requests of other sites before
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, wraps
 from importlib import import_module
@@ -37,6 +37,8 @@ POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inl
 ROOMS = (
     ("/data", "Data", "data"),
     ("/label", "Label", "label"),
+    ("/train", "Train", "train"),
+    ("/compare", "Compare", "compare"),
 )
 CONVERSATION = ("/", "Conversation")
 
@@ -45,13 +47,17 @@ CONVERSATION = ("/", "Conversation")
 class Bench:
     """What the rooms work on.
 
-    data: folder of the data set, where one was given. runs: folder of training runs. lm: the model of the conversation,
-    which is used by one request at a time (`model`); None where only the rooms are served. survey: of the data set.
-    Raises MotionLLMError where `data` holds no set.
+    data: folder of the data set, where one was given. runs: folder of training runs. recipes, models: recipes and
+    adapters besides the shipped ones. network: whether others than this machine reach the page; they start no process.
+    lm: the model of the conversation, which is used by one request at a time (`model`); None where only the rooms are
+    served. survey: of the data set. Raises MotionLLMError where `data` holds no set.
     """
 
     data: Path | None = None
     runs: Path = Path("runs")
+    recipes: Sequence[str] = ()
+    models: Sequence[str] = ()
+    network: bool = False
     lm: MotionLM | None = None
     model: Lock = field(default_factory=Lock)
     survey: Survey | None = None
@@ -154,6 +160,18 @@ def takes(call: Callable[[Request, dict[str, Any]], Any]) -> Callable[[Request],
         return await run_in_threadpool(_answer, call, request, body)
 
     return endpoint
+
+
+def works(bench: Bench, call: Callable[[Request, dict[str, Any]], Any]) -> Callable[[Request], Awaitable[Response]]:
+    """As `takes`, for what starts or ends a process: refused where others than this machine reach the page."""
+
+    @wraps(call)
+    def here(request: Request, body: dict[str, Any]) -> Any:
+        if bench.network:
+            raise Refusal("This page is open to the network, so it starts and stops nothing; use a terminal.", 403)
+        return call(request, body)
+
+    return takes(here)
 
 
 def _answer(call: Callable[..., Any], *given: Any) -> Response:

@@ -12,7 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from motionllm.app.guard import LOOPBACK, Guard, not_bound
+from motionllm.app.guard import LOOPBACK, Guard, not_bound, reached
 from motionllm.app.workbench.frame import Bench, routes
 
 
@@ -40,14 +40,21 @@ def application(bench: Bench, host: str = LOOPBACK, names: Sequence[str] = ()) -
 
 
 def serve_rooms(
-    host: str = LOOPBACK, port: int = 7860, wait: bool = True, names: Sequence[str] = (), data: Path | None = None
+    host: str = LOOPBACK,
+    port: int = 7860,
+    wait: bool = True,
+    names: Sequence[str] = (),
+    data: Path | None = None,
+    runs: Path = Path("runs"),
+    recipes: Sequence[str] = (),
 ) -> Rooms:
     """Serve the rooms until interrupted; wait=False returns the running server, for `close()`.
 
-    names, data: as for `motionllm.app.web.serve`. Raises MotionLLMError where the address cannot be bound, or `data`
-    holds no set.
+    names, data, runs, recipes: as for `motionllm.app.web.serve`. Raises MotionLLMError where the address cannot be
+    bound, or `data` holds no set.
     """
-    app = application(Bench(data=data), host, names)
+    bench = Bench(data=data, runs=runs, recipes=recipes, network=reached(host, names))
+    app = application(bench, host, names)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listening = socket.create_server((host, port), family=family)
