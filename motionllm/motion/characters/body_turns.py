@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solveh_banded
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import distance_transform_edt, gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from motionllm.motion.feet import LEGS, contacts
@@ -25,19 +25,22 @@ _TPOSE = rest_places(SMPL_BONES, HUMANML3D.parents)
 _UPRIGHT = np.cos(np.radians(25))  # a trunk nearer than this to the vertical shows how the spine is curved at rest
 _BENT = 0.2  # the sine of a bend, 12 degrees, from which on an elbow or knee tells its axis
 _MOST_LEG_TWIST = np.radians(75)  # a knee that seems turned further is bent backwards, and tells nothing
-_BLEND = 0.08  # seconds: how gently a foot comes to stand
+_BLEND, _LEVEL = 0.08, 0.3  # seconds: how gently a foot comes to stand, and how gently a floor rises
 
 
 @dataclass(frozen=True)
 class Foot:
     """turned: (T, 3, 3) the sole's left, up and ahead as columns. ball: (T, 3) the point on the floor under the toes'
-    start; low: (T,) the height of the lowest of ball and heel over the floor, metres. stands: (T,) 0 to 1.
+    start, and reach, how far it is ahead of the heel; low: (T,) the height of the lowest of both over the floor, metres.
+    stands: (T,) 0 to 1. flat: (T,) 0 to 1, how much the toes lie on the floor while the heel is lifted.
     """
 
     turned: np.ndarray
     ball: np.ndarray
+    reach: float
     low: np.ndarray
     stands: np.ndarray
+    flat: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def body_of(joints: np.ndarray, fps: float) -> Body:
         down, axis = np.array([0.0, -1.0, 0.0]), np.array([1.0, 0.0, 0.0])
         legs.append(_limb(joints[:, [hip, knee, ankle]], pelvis, down, axis, fps, _MOST_LEG_TWIST))
     feet, floor, height = _feet(joints, legs, fps)
-    hips = joints[:, _HIPS].mean(1) - [0.0, floor, 0.0]
+    hips = joints[:, _HIPS].mean(1) - floor
     bones = [np.linalg.norm(joints[:, a] - joints[:, b], axis=-1) for leg in LEGS for a, b in (leg[:2], leg[1:3])]
     length = float(sum(np.median(bone) for bone in bones)) / 2
     return Body(
@@ -217,22 +220,24 @@ def _smooth(angle: np.ndarray, seen: np.ndarray, fps: float) -> np.ndarray:
 # -- feet ---------------------------------------------------------------------------------------------------
 
 
-def _feet(joints: np.ndarray, legs: list[Limb], fps: float) -> tuple[tuple[Foot, Foot], float, float]:
-    """Both feet, the height of the floor, and that of the ankle over it when a foot stands."""
+def _feet(joints: np.ndarray, legs: list[Limb], fps: float) -> tuple[tuple[Foot, Foot], np.ndarray, float]:
+    """Both feet, the floor (T, 3), and the height of the ankle over it when a foot stands."""
     standing = contacts(joints, fps)
     toes = joints[:, [leg[3] for leg in LEGS]]
-    floor = float(np.percentile(toes[..., 1].min(1), 5))
+    floor = _floor(toes[..., 1], standing, fps)[:, None] * [0.0, 1.0, 0.0]
     rises = joints[:, [leg[2] for leg in LEGS], 1] - toes[..., 1]
     lengths = np.linalg.norm(joints[:, [leg[2] for leg in LEGS]] - toes, axis=-1)
     usual = float(np.median(lengths)) * 0.42  # SMPL's foot at rest
-    rise = float(np.median(rises[standing])) if standing.sum() >= 3 else usual
+    # Feet that stand are flat for much of the time, and never lower than flat.
+    rise = float(np.percentile(rises[standing], 25)) if standing.sum() > 0.3 * fps else usual
     rise = float(np.clip(rise, 0.0, 2 * usual))
     feet = []
     for side, (_, _, ankle, toe) in enumerate(LEGS):
         along = joints[:, toe] - joints[:, ankle]
         ahead, left = _unit(along), legs[side].hinge
         left = _unit(left - (left * ahead).sum(-1, keepdims=True) * ahead)
-        slope = np.arcsin(np.clip(rise / max(float(np.median(lengths[:, side])), 1e-9), 0, 0.9))
+        length = float(np.median(lengths[:, side]))
+        slope = np.arcsin(np.clip(rise / max(length, 1e-9), 0, 0.9))
         ahead = np.cos(slope) * ahead + np.sin(slope) * np.cross(ahead, left)
         stands = _eased(standing[:, side].astype(float), fps)
         level = np.cross([0.0, 1.0, 0.0], ahead)
@@ -241,12 +246,32 @@ def _feet(joints: np.ndarray, legs: list[Limb], fps: float) -> tuple[tuple[Foot,
         left = _unit((1 - weight) * left + weight * level / np.maximum(flat, 1e-9))
         left = _unit(left - (left * ahead).sum(-1, keepdims=True) * ahead)
         turned = np.stack([left, np.cross(ahead, left), ahead], axis=-1)
-        ball = joints[:, toe] - [0.0, floor, 0.0]
-        heel = joints[:, ankle] - [0.0, floor, 0.0] - rise * turned[:, :, 1]
+        ball = joints[:, toe] - floor
+        heel = joints[:, ankle] - floor - rise * turned[:, :, 1]
         low = np.maximum(np.minimum(ball[:, 1], heel[:, 1]), 0.0)
-        near = 1 - np.clip((low - 0.03) / 0.05, 0, 1)
-        feet.append(Foot(turned, ball, low * (1 - stands * near), stands))
+        low = low * (1 - stands * (1 - np.clip((low - 0.05) / 0.05, 0, 1)))
+        feet.append(Foot(turned, ball, length * float(np.cos(slope)), low, stands, _flat(turned, low, fps)))
     return (feet[0], feet[1]), floor, rise
+
+
+def _floor(toes: np.ndarray, standing: np.ndarray, fps: float) -> np.ndarray:
+    """(T,) the height of the floor under toes (T, 2): where they stand, for takes whose floor is tilted or that drift
+    upwards, and that of the whole clip where none has stood for long.
+    """
+    frames, floor = np.flatnonzero(standing.any(1)), np.full(len(toes), np.percentile(toes.min(1), 1))
+    if len(frames):
+        heights = np.where(standing, toes, np.inf).min(1)[frames]
+        away = distance_transform_edt(~standing.any(1)) / fps
+        share = np.clip((1.5 * _LEVEL - away) / _LEVEL, 0, 1)
+        floor += share * (np.interp(np.arange(len(toes)), frames, heights) - floor)
+    return np.asarray(gaussian_filter1d(floor, _LEVEL * fps, mode="nearest") if len(floor) > 1 else floor)
+
+
+def _flat(turned: np.ndarray, low: np.ndarray, fps: float) -> np.ndarray:
+    """How much (T,) the toes lie on the floor: where the foot points down on it, but not straight down."""
+    pitch = np.arcsin(np.clip(turned[:, 1, 2], -1, 1))  # above the horizontal
+    flat = (1 - np.clip((low - 0.01) / 0.05, 0, 1)) * (pitch < 0) * np.clip((pitch + 1.2) / 0.4, 0, 1)
+    return np.asarray(gaussian_filter1d(flat, _BLEND / 2 * fps, mode="nearest") if len(flat) > 1 else flat)
 
 
 def _eased(flags: np.ndarray, fps: float) -> np.ndarray:

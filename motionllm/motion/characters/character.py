@@ -104,4 +104,4 @@ class Character:
         feet = [self.places[p] for p in self.places if p.endswith(("_ankle", "_foot"))]
         heights = [*self.rest[feet, 1], *(end[1] for joint, end in self.ends.items() if joint in feet)]
         lowest = float(min(heights))
-        return 0.0 if -0.03 * self.leg < lowest < 0.25 * self.leg else lowest
+        return 0.0 if -0.03 * self.leg < lowest < 0.15 * self.leg else lowest

@@ -62,10 +62,17 @@ def character_of(gltf: Gltf, name: str, given: dict[str, Any]) -> Character:
 
 
 def _upright(rest: np.ndarray, places: Mapping[str, int]) -> float:
-    """How much of the way from the ankles to the head is upwards."""
-    top = places["head"] if "head" in places else places["left_shoulder"]
-    rise = rest[top] - (rest[places["left_knee"]] + rest[places["right_knee"]]) / 2
-    return float(rise[1] / max(float(np.linalg.norm(rise)), 1e-9))
+    """How much of the way from the knees to the shoulders is upwards, and of that from the knees to the hips."""
+    rise, thigh = (
+        sum(rest[places[f"{side}_{high}"]] - rest[places[f"{side}_knee"]] for side in ("left", "right"))
+        for high in ("shoulder", "hip")
+    )
+    return min(float(way[1] / max(float(np.linalg.norm(way)), 1e-9)) for way in (rise, thigh))
+
+
+def standing(rest: np.ndarray, places: Mapping[str, int]) -> bool:
+    """Whether a rest pose (J, 3) stands along Y."""
+    return _upright(rest, places) > 0.7
 
 
 def _skeleton(gltf: Gltf) -> tuple[list[int], set[int]]:

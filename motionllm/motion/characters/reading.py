@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from motionllm.errors import MotionFileError, MotionLLMError, about
 from motionllm.motion.characters.character import SIDES, Character
-from motionllm.motion.characters.gltf_character import character_of, placed
+from motionllm.motion.characters.gltf_character import character_of, placed, standing
 from motionllm.motion.characters.gltf_file import Gltf
 from motionllm.motion.formats import rigs
 from motionllm.motion.formats.bvh import rest_places
@@ -75,9 +75,7 @@ def _check(character: Character) -> None:
                     raise MotionLLMError(
                         f"{side}_{low} stands on {side}_{high} in the rest pose; export the character in a T-pose."
                     )
-    rise = character.at("head") - (character.at("left_hip") + character.at("right_hip")) / 2
-    fall = character.at("left_ankle") - character.at("left_hip")
-    if rise[1] < 0.5 * np.linalg.norm(rise) or -fall[1] < 0.5 * np.linalg.norm(fall):
+    if not standing(character.rest, character.places):
         raise MotionLLMError(
             "the rest pose does not stand along Y; export the character standing, in a T-pose or A-pose, with Y up."
         )
@@ -86,27 +84,41 @@ def _check(character: Character) -> None:
 def _from_bvh(path: Path, given: dict[str, Any]) -> Character:
     bvh, _, _ = calibrate(read_bvh(path), given)
     bvh = bvh.standing(0.01)
-    count = len(bvh.joints)
-    if bvh.rest_up():
-        rest, turned = rest_places(bvh.offsets, bvh.parents), np.tile(np.eye(3), (count, 1, 1))
-        ends = {j: rest[j] + offset for j, offset in bvh.ends.items()}
-    else:  # the offsets make no pose: the first frame is taken for the rest pose
-        points, turns = bvh.cut(0, 1).world()
+    rest, turned = rest_places(bvh.offsets, bvh.parents), np.tile(np.eye(3), (len(bvh.joints), 1, 1))
+    places = placed(bvh.joints, bvh.parents, bvh.positions()[0] / bvh.unit, tuple(bvh.ends), given)
+    if not (bvh.rest_up() and standing(rest, places)):  # the offsets make no pose: the motion shows one
+        frame = _calmest(bvh.positions() / bvh.unit, places)
+        points, turns = bvh.cut(frame, frame + 1).world()
         rest, turned = points[0] / bvh.unit, turns[0]
-        ends = {j: rest[j] + turned[j] @ offset for j, offset in bvh.ends.items()}
-    places = placed(bvh.joints, bvh.parents, rest, tuple(ends), given)
+    ends = {j: rest[j] + turned[j] @ offset for j, offset in bvh.ends.items()}
+    feet = [rest[j, 1] for place, j in places.items() if place.endswith(("_ankle", "_foot"))]
+    feet += [end[1] for j, end in ends.items() if j in places.values()]
+    floor = np.array([0.0, min(feet, default=0.0), 0.0])  # of the file's rest pose, whose root may be anywhere
     return Character(
         path.stem,
         bvh.joints,
         bvh.parents,
-        rest,
+        rest - floor,
         turned,
-        np.ones(count),
+        np.ones(len(bvh.joints)),
         places,
-        ends,
+        {j: end - floor for j, end in ends.items()},
         bvh.unit,
-        frozenset(range(count)),
+        frozenset(range(len(bvh.joints))),
     )
+
+
+def _calmest(points: np.ndarray, places: Mapping[str, int]) -> int:
+    """The frame of (T, J, 3) in which a body stands most like in a rest pose: legs straight, both feet equally low."""
+    legs = {side: [points[:, places[f"{side}_{part}"]] for part in ("hip", "knee")] for side in SIDES}
+    bent = sum(hip[:, 1] - knee[:, 1] for hip, knee in legs.values())
+    feet = [
+        [points[:, places[f"{side}_{part}"], 1] for side in SIDES]
+        for part in ("knee", "ankle", "foot")
+        if {f"left_{part}", f"right_{part}"} <= set(places)
+    ]
+    uneven = sum(np.abs(left - right) for left, right in feet)
+    return int(np.argmin(uneven - bent))
 
 
 def with_root(character: Character) -> Character:

@@ -92,7 +92,7 @@ def performed(body: Body, character: Character, fps: float) -> Performance:
         if ankle is not None:
             turns[ankle] = body.feet[side].turned @ sole.turned.T
         if toe is not None and ankle is not None and ankle in character.above(toe):
-            turns[toe] = _toes(body.feet[side], turns[ankle], sole, scale / character.leg)
+            turns[toe] = _toes(body.feet[side], sole)
     hub = middle - pelvis @ ((hips[0] + hips[1]) / 2 - character.rest[character.hub])
     return Performance(character, fps, turns, hub)
 
@@ -193,10 +193,15 @@ class _Sole:
 
 
 def _ankle(foot: Foot, sole: _Sole, scale: float, floor: float) -> np.ndarray:
-    """Where an ankle (T, 3) goes: the ball of the foot over the clip's, the sole's lowest point as high as there."""
+    """Where an ankle (T, 3) goes: over the clip's where the foot is flat, else so that it rolls over its own ball; the
+    sole's lowest point as high as the clip's.
+    """
     turn = foot.turned @ sole.turned.T
     ball, heel = turn @ sole.ball, turn @ sole.heel
-    ankle = foot.ball * scale - ball
+    way = foot.turned[:, :, 2] * [1.0, 0.0, 1.0]
+    way = way / np.maximum(np.linalg.norm(way, axis=-1, keepdims=True), 0.5)
+    longer = float(np.linalg.norm(sole.ball[[0, 2]])) - foot.reach * scale
+    ankle = foot.ball * scale + way * longer - ball
     ankle[:, 1] = foot.low * scale + floor - np.minimum(ball[:, 1], heel[:, 1])
     return np.asarray(ankle)
 
@@ -224,12 +229,9 @@ def _lowered(
     return np.asarray(middle - np.stack([0 * drop, drop, 0 * drop], axis=-1))
 
 
-def _toes(foot: Foot, turned: np.ndarray, sole: _Sole, per_leg: float) -> np.ndarray:
+def _toes(foot: Foot, sole: _Sole) -> np.ndarray:
     """Turns of the toes: with the foot in the air, flat on the floor where only the heel is lifted."""
-    pitch = np.arcsin(np.clip(foot.turned[:, 1, 2], -1, 1))  # above the horizontal
-    near = 1 - np.clip((foot.low - 0.02) / 0.06, 0, 1)
-    share = near * (pitch < 0) * np.clip(1 + (pitch + 1.2) / 0.4, 0, 1)  # a foot that points straight down is none
-    left = foot.turned[:, :, 0]
+    share, left = foot.flat, foot.turned[:, :, 0]
     level = np.cross(left, [0.0, 1.0, 0.0])
     level = _unit(level - (level * left).sum(-1, keepdims=True) * left)
     ahead = _unit((1 - share)[:, None] * foot.turned[:, :, 2] + share[:, None] * level)
