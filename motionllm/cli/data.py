@@ -134,6 +134,9 @@ def convert(
     units: Annotated[
         str | None, typer.Option(help="cm or m: BVH in these and Y up, the rig kept, whatever the file has.")
     ] = None,
+    names: Annotated[
+        str | None, typer.Option(help="mixamo or unreal: BVH or GLB of the 22 joints with these names.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Convert a motion file; an unchanged BVH keeps its own rotations."""
@@ -147,7 +150,12 @@ def convert(
         motion = motion.lock_feet() if lock_feet else motion
         motion = motion.scaled(leg) if leg is not None else motion
         motion = motion.resample(fps) if fps is not None else motion
-    motion.save(out, units)
+    if names is not None:
+        from motionllm.motion.formats.naming import save_named
+
+        save_named(motion, out, names, units)
+    else:
+        motion.save(out, units)
     emit({"out": out, "seconds": motion.duration, "fps": motion.fps, "frames": len(motion)}, as_json, str(out))
 
 

@@ -31,7 +31,7 @@ _BLEND, _LEVEL = 0.08, 0.3  # seconds: how gently a foot comes to stand, and how
 @dataclass(frozen=True)
 class Foot:
     """turned: (T, 3, 3) the sole's left, up and ahead as columns. ball: (T, 3) the point on the floor under the toes'
-    start, and reach, how far it is ahead of the heel; low: (T,) the height of the lowest of both over the floor, metres.
+    start; reach: how far it is ahead of the heel; low: (T,) the height of the lower of both over the floor, metres.
     stands: (T,) 0 to 1. flat: (T,) 0 to 1, how much the toes lie on the floor while the heel is lifted.
     """
 

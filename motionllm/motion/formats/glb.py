@@ -1,7 +1,8 @@
 """GLB: a clip as an animated, skinned stick body that Blender, Unity, three.js and viewers open.
 
-One node per joint, whose rotations (and translations, where they vary) form a glTF 2.0 animation; one mesh of
-eight-sided spindles, one per bone, each bound rigidly to the bone's parent joint. Metres, Y up, as glTF requires.
+One node per joint, whose rotations (and translations, where they vary) form a glTF 2.0 animation; nodes stand in the
+rest pose, on the floor. One mesh of eight-sided spindles, one per bone, each bound rigidly to the bone's parent joint.
+Metres, Y up, as glTF requires.
 """
 
 from __future__ import annotations
@@ -37,8 +38,12 @@ def glb_bytes(bvh: BVH, name: str = "motion") -> bytes:
     translations = translations * bvh.unit
     upright = UPRIGHT[bvh.up]  # only the root is in the file's axes; everything below it is relative
     translations[:, 0], rotations[:, 0] = translations[:, 0] @ upright.T, upright @ rotations[:, 0]
-    joints, frames = len(bvh.joints), len(bvh)
     world, turned = _bind_pose(bvh)
+    bones = _bones_of(bvh, world, turned)
+    names, parents, kept, translations, rotations = _without_helpers(bvh, translations, rotations)
+    world, turned = world[kept], turned[kept]
+    bones = [(kept.index(_carrier(bvh, owner)), start, end, name) for owner, start, end, name in bones]
+    joints, frames = len(names), len(bvh)
 
     data = bytearray()
     file = gl.GLTF2(asset=gl.Asset(version="2.0", generator="motionllm"), scene=0, scenes=[gl.Scene(nodes=[0, joints])])
@@ -61,10 +66,12 @@ def glb_bytes(bvh: BVH, name: str = "motion") -> bytes:
         )
         return len(file.accessors) - 1
 
-    for j in range(joints):
-        children = [k for k, parent in enumerate(bvh.parents) if parent == j]
-        node = gl.Node(name=bvh.joints[j], children=children, translation=translations[0, j].tolist())
-        node.rotation = quaternions(rotations[:1, j])[0].tolist()
+    still = np.array([world[j] if p < 0 else turned[p].T @ (world[j] - world[p]) for j, p in enumerate(parents)])
+    for j, parent in enumerate(parents):  # nodes stand in the bind pose, which engines take for the rest pose
+        children = [k for k, above in enumerate(parents) if above == j]
+        node = gl.Node(name=names[j], children=children, translation=still[j].tolist())
+        own = turned[j] if parent < 0 else turned[parent].T @ turned[j]
+        node.rotation = quaternions(own[None])[0].tolist()
         file.nodes.append(node)
     file.nodes.append(gl.Node(name=name, mesh=0, skin=0))
 
@@ -76,7 +83,7 @@ def glb_bytes(bvh: BVH, name: str = "motion") -> bytes:
 
     file.meshes.append(gl.Mesh(name="stick body", primitives=[]))
     for side, colour in _COLOURS.items():
-        points, normals, owners = _bones(bvh, world, turned, side)
+        points, normals, owners = _spindles(bones, float(np.ptp(world, axis=0).max()), side)
         if not len(points):
             continue
         bound = np.zeros((len(points), 4), np.uint16)
@@ -111,7 +118,7 @@ def glb_bytes(bvh: BVH, name: str = "motion") -> bytes:
         animation.channels.append(gl.AnimationChannel(sampler=len(animation.samplers) - 1, target=target))
 
     for j in range(joints):
-        if j == 0 or np.ptp(translations[:, j], axis=0).max() > 1e-6:
+        if j == 0 or np.abs(translations[:, j] - still[j]).max() > 1e-6:
             channel(j, "translation", translations[:, j], "VEC3")
         channel(j, "rotation", quaternions(rotations[:, j]), "VEC4")
     file.animations.append(animation)
@@ -124,15 +131,45 @@ def glb_bytes(bvh: BVH, name: str = "motion") -> bytes:
 
 def _bind_pose(bvh: BVH) -> tuple[np.ndarray, np.ndarray]:
     """Positions (J, 3), metres, and rotations (J, 3, 3) of the joints in the bind pose, from which engines build their
-    avatar: the rest pose, upright, or, where the file has none (no offsets, all bones in one line), the first frame
-    above the origin.
+    avatar: the rest pose, upright, or, where the file has none (no offsets, all bones in one line), the first frame; on
+    the floor above the origin.
     """
     up = bvh.rest_up()
-    if not up:
-        places, turned = (found[0] for found in bvh.cut(0, 1).world())
-        return places - places[0] * [1, 0, 1], turned
-    world = rest_places(bvh.offsets, bvh.parents) @ UPRIGHT[up].T * bvh.unit
-    return world, np.tile(UPRIGHT[up], (len(world), 1, 1))
+    if up:
+        world = rest_places(bvh.offsets, bvh.parents) @ UPRIGHT[up].T * bvh.unit
+        turned = np.tile(UPRIGHT[up], (len(world), 1, 1))
+    else:
+        world, turned = (first[0] for first in bvh.cut(0, 1).world())
+    return world - [world[0, 0], world[:, 1].min(), world[0, 2]], turned
+
+
+def _carrier(bvh: BVH, joint: int) -> int:
+    """The joint itself, or that above a helper."""
+    while _helper(bvh, joint):
+        joint = bvh.parents[joint]
+    return joint
+
+
+def _helper(bvh: BVH, joint: int) -> bool:
+    """Whether a joint is one of no length that solving put before another (`bvh_writer.solve`)."""
+    name, below = bvh.joints[joint], [k for k, parent in enumerate(bvh.parents) if parent == joint]
+    return len(below) == 1 and name == f"{bvh.joints[below[0]]}_base" and not np.any(bvh.offsets[joint])
+
+
+def _without_helpers(
+    bvh: BVH, translations: np.ndarray, rotations: np.ndarray
+) -> tuple[list[str], list[int], list[int], np.ndarray, np.ndarray]:
+    """Names, parents, indices in the take, translations and rotations of the joints without the helpers, whose rotation
+    is taken over by the joint below: that moves a little about the joint above.
+    """
+    kept = [j for j in range(len(bvh.joints)) if not _helper(bvh, j)]
+    parents = [kept.index(_carrier(bvh, p)) if (p := bvh.parents[j]) >= 0 else -1 for j in kept]
+    for j in kept:
+        above = bvh.parents[j]
+        if above >= 0 and _helper(bvh, above):
+            translations[:, j] = np.einsum("tab,tb->ta", rotations[:, above], translations[:, j])
+            rotations[:, j] = rotations[:, above] @ rotations[:, j]
+    return [bvh.joints[j] for j in kept], parents, kept, translations[:, kept], rotations[:, kept]
 
 
 def quaternions(matrices: np.ndarray) -> np.ndarray:
@@ -156,21 +193,25 @@ def _side(name: str) -> str:
     return ""
 
 
-def _bones(bvh: BVH, world: np.ndarray, turned: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Triangles of one side's bones in the bind pose: points (V, 3), normals (V, 3), joint index of each point (V,)."""
-    pieces = []
-    stature = max(float(np.ptp(world, axis=0).max()), 1e-3)
+Bone = tuple[int, np.ndarray, np.ndarray, str]  # the joint that turns it, where it starts and ends, and a name
+
+
+def _bones_of(bvh: BVH, world: np.ndarray, turned: np.ndarray) -> list[Bone]:
+    """The bones of the bind pose that are long enough to be seen, End Sites too."""
     spans = [(parent, world[parent], world[j], bvh.joints[j]) for j, parent in enumerate(bvh.parents) if parent >= 0]
     spans += [(j, world[j], world[j] + turned[j] @ offset * bvh.unit, bvh.joints[j]) for j, offset in bvh.ends.items()]
+    stature = max(float(np.ptp(world, axis=0).max()), 1e-3)
     spans = [span for span in spans if np.linalg.norm(span[2] - span[1]) >= 0.01 * stature]
-    if not spans:  # a mesh needs a face: a mark at the root
-        spans = [(0, world[0], world[0] + [0.0, 0.1, 0.0], "")]
-    for owner, start, end, name in spans:
-        length = float(np.linalg.norm(end - start))
-        if _side(name) != side:
-            continue
-        width = min(0.16 * length, 0.03 * stature)
-        pieces.append((owner, _spindle(start, end, width)))
+    return spans or [(0, world[0], world[0] + [0.0, 0.1, 0.0], "")]  # a mesh needs a face: a mark at the root
+
+
+def _spindles(bones: list[Bone], stature: float, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Triangles of one side's bones in the bind pose: points (V, 3), normals (V, 3), joint index of each point (V,)."""
+    pieces = []
+    for owner, start, end, name in bones:
+        if _side(name) == side:
+            width = min(0.16 * float(np.linalg.norm(end - start)), 0.03 * max(stature, 1e-3))
+            pieces.append((owner, _spindle(start, end, width)))
     if not pieces:
         return np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32), np.zeros(0, np.uint16)
     points = np.concatenate([triangles.reshape(-1, 3) for _, triangles in pieces])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ from motionllm.motion.characters.fbx_saving import blender, check
 from motionllm.motion.characters.gltf_file import Gltf
 from motionllm.motion.characters.gltf_saving import animated
 from motionllm.motion.feet import contacts
+from motionllm.motion.formats.bvh import UPRIGHT
 from motionllm.motion.formats.bvh_reader import read_bvh
+from motionllm.motion.formats.bvh_writer import write_bvh
 from motionllm.motion.skeleton import HUMANML3D
 
 NAMES = [
@@ -218,6 +221,27 @@ def test_a_bvh_rig_is_a_character_too(rig_bvh: Make, clips: dict[str, Motion], t
     positions = played(Gltf.read(tmp_path / "out.glb"))
     for j, joint in enumerate(rig.joints):
         np.testing.assert_allclose(positions[joint], joints[:, j], atol=1e-3)
+
+
+@pytest.mark.parametrize("rest", ["line", "wild", "y"])
+def test_a_bvh_without_a_rest_pose_is_moved_from_its_motion(
+    rest: str, walk: np.ndarray, tools: SimpleNamespace, clips: dict[str, Motion], tmp_path: Path
+) -> None:
+    """Bones all in one line, or turned at random: the frame is taken in which the body stands most like at rest."""
+    bvh = tools.disguised(tools.solved(walk, tools.named("mixamo")), UPRIGHT["z"].T, rest)
+    write_bvh(bvh, tmp_path / "rig.bvh")
+    rig = read_character(tmp_path / "rig.bvh")
+    performance = retarget(clips["kick"], rig)
+    joints = performance.joints()
+    feet_stand(rig, joints, clips["kick"])
+    bones_keep_their_length(performance, joints)
+    ankles = [joints[:, rig.places[f"{side}_ankle"], 1].max() for side in ("left", "right")]
+    assert ankles[1] > ankles[0] + 0.2
+    save(performance, tmp_path / "out.bvh")
+    written = read_bvh(tmp_path / "out.bvh")
+    assert set(written.joints) == set(rig.joints)
+    for k, joint in enumerate(written.joints):
+        np.testing.assert_allclose(written.positions()[:, k] / 100, joints[:, rig.joints.index(joint)], atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["vrm0", "vrm1", "unreal", "rigify"])
