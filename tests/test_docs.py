@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,32 @@ def test_commands_on_characters_run(takes: Path) -> None:
     for words in commands(DOCS / "characters.md"):
         assert cli.main(words) == 0, words
     assert {"kick.glb", "kick60.glb", "wave.bvh", "wave.vrma"} <= {p.name for p in takes.iterdir()}
+
+
+def guided(takes: Path) -> list[list[str]]:
+    """The commands of the pages for-*.md, in a folder that has what they name."""
+    (takes / "prompts.txt").write_text("a person waves\n")
+    walk = builtin.joints(builtin.Spec((builtin.Part("walk", direction="forward"),), seconds=6), 1)
+    Motion(walk).save(takes / "walk.bvh")
+    pages = sorted(DOCS.glob("for-*.md"))
+    assert len(pages) == 5 and all(commands(page) for page in pages)
+    return [words for page in pages for words in commands(page)]
+
+
+def test_commands_of_the_guides_on_files_run(takes: Path) -> None:
+    listed = guided(takes)
+    shutil.copy(takes / "takes" / "Wave_Left.bvh", takes / "take.bvh")  # which a model makes there
+    for words in listed:
+        if (words[0] == "data" and words[1] != "preview") or "--narrate" in words:
+            assert cli.main(words) == 0, words
+    assert {"compare.html", "wave.npz", "gait.html", "walk.vtt"} <= {file.name for file in takes.iterdir()}
+
+
+@pytest.mark.slow
+def test_commands_of_the_guides_run(takes: Path) -> None:
+    for words in guided(takes):
+        assert cli.main(words) == 0, words
+    assert (takes / "motions" / "0001.glb").is_file() and (takes / "captions.jsonl").is_file()
 
 
 @pytest.mark.slow

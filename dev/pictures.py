@@ -1,0 +1,208 @@
+"""The pictures and playable motions of the site, computed by the toolkit itself.
+
+python dev/pictures.py             docs/pictures/code.svg and notation.svg: seconds, no model
+python dev/pictures.py --motions   plan.svg, the gallery and the moving picture of the README too: minutes
+
+The same weights give the same pictures on the same machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from motionllm import Motion, MotionLM, MotionTokenizer
+from motionllm import corpus as builtin
+from motionllm.motion.notation import Notation, measure
+from motionllm.motion.show.page import write_page
+from motionllm.motion.show.pictures import frames as shown
+from motionllm.motion.skeleton import HUMANML3D
+
+ROOT = Path(__file__).parents[1]
+PICTURES, GALLERY = ROOT / "docs" / "pictures", ROOT / "docs" / "gallery"
+WIDTH, MARGIN, FIGURE = 860, 30, 150  # pixels: of the picture, at its sides, of a figure's height
+LEFT, RIGHT, MIDDLE, TEXT = "#e67830", "#2b6cb8", "#6b7280", "#374151"
+TINTS = ("#d7e8f5", "#fbe3d6", "#e5e7eb", "#d9efe3", "#efe0f3")
+
+PLAN = """\
+4.0 s, standing to standing
+0.0-2.0 walk forward 1.1 m/s
+2.2-3.8 wave right hand x3
+"""
+ASKED = "a person walks forward and waves with the right hand three times"
+PROMPTS = (
+    "a person kicks with the right leg",
+    "a person walks forward and waves with the left hand",
+    "a person squats three times",
+    "a person jumps forward, then turns around to the left",
+    "a person sits down and stands up again",
+    "a person punches with both hands",
+)
+
+
+class Svg:
+    """Marks on a white card, so that it is read on a dark page too."""
+
+    def __init__(self, height: float) -> None:
+        self.marks = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" font-family="sans-serif">',
+            f'<rect width="{WIDTH}" height="{height:.0f}" rx="8" fill="#ffffff"/>',
+        ]
+
+    def text(self, x: float, y: float, text: str, size: float = 12, anchor: str = "middle", fill: str = TEXT) -> None:
+        self.marks.append(
+            f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{fill}">'
+            f"{html.escape(text)}</text>"
+        )
+
+    def box(self, x: float, y: float, width: float, height: float, fill: str) -> None:
+        self.marks.append(
+            f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="3" fill="{fill}"/>'
+        )
+
+    def figures(self, motion: Motion, times: Sequence[float], floor: float) -> None:
+        """Poses over their place in time, three quarters from the front; `floor` is where they stand."""
+        joints = motion.joints
+        scale = FIGURE / max(float(np.ptp(joints[..., 1])), 1.6)
+        angle = 0.7
+        for time in times:
+            pose = joints[min(round(time * motion.fps), len(joints) - 1)]
+            flat = (pose[:, 0] - pose[0, 0]) * np.cos(angle) - (pose[:, 2] - pose[0, 2]) * np.sin(angle)
+            points = np.stack([at(time, motion.duration) + flat * scale, floor - pose[:, 1] * scale], 1)
+            for joint, parent in enumerate(HUMANML3D.parents):
+                if parent >= 0:
+                    name = HUMANML3D.joints[joint]
+                    colour = LEFT if name.startswith("left") else RIGHT if name.startswith("right") else MIDDLE
+                    (a, b), (c, d) = points[parent], points[joint]
+                    self.marks.append(
+                        f'<line x1="{a:.1f}" y1="{b:.1f}" x2="{c:.1f}" y2="{d:.1f}" stroke="{colour}" '
+                        'stroke-width="5" stroke-linecap="round"/>'
+                    )
+            head = points[HUMANML3D.joints.index("head")]
+            self.marks.append(f'<circle cx="{head[0]:.1f}" cy="{head[1] - 4:.1f}" r="9" fill="{MIDDLE}"/>')
+
+    def axis(self, y: float, seconds: float) -> None:
+        for time in np.arange(0, seconds + 0.01, 0.5):
+            self.text(at(time, seconds), y, f"{time:.1f} s", 11, fill="#6b7280")
+
+    def bars(self, y: float, notation: Notation, seconds: float) -> float:
+        """A bar for each event; returns where the next row would be."""
+        for number, line in enumerate(notation.lines):
+            left, right = at(line.start, seconds), at(line.end, seconds)
+            self.box(left, y, max(right - left, 4), 20, TINTS[number % len(TINTS)])
+            words = str(line).split(" ", 1)[1]
+            inside = right - left > 6.6 * len(words) or left > WIDTH / 2
+            place, anchor = ((left + right) / 2, "middle") if right - left > 6.6 * len(words) else (right + 6, "start")
+            if not inside:
+                place, anchor = right + 6, "start"
+            elif left > WIDTH / 2 and anchor == "start":
+                place, anchor = left - 6, "end"
+            self.text(place, y + 14, words, 12, anchor)
+            y += 25
+        return y
+
+    def save(self, name: str) -> None:
+        PICTURES.mkdir(exist_ok=True)
+        (PICTURES / name).write_text("\n".join([*self.marks, "</svg>\n"]), encoding="utf-8")
+
+
+def at(time: float, seconds: float) -> float:
+    """Pixels from the left, so that the first and the last figure are whole."""
+    return MARGIN + 30 + (WIDTH - 2 * MARGIN - 60) * time / seconds
+
+
+def code_picture() -> None:
+    """A clip of CMU mocap and its codes, one pair for each tenth of a second."""
+    motion = Motion(np.load(ROOT / "tests" / "data" / "cmu" / "new_joints" / "012946.npy")).canonical()
+    tokenizer = MotionTokenizer.load("default")
+    codes = tokenizer.encode(motion).reshape(-1, tokenizer.parts)[:18]
+    seconds = len(codes) / tokenizer.steps_per_second
+    motion = Motion(motion.joints[: round(seconds * motion.fps)], motion.fps)
+    svg = Svg(FIGURE + 130)
+    svg.figures(motion, np.linspace(0, motion.duration - 0.05, 9).tolist(), FIGURE + 20)
+    step = (at(seconds, seconds) - at(0, seconds)) / len(codes)
+    for part in range(tokenizer.parts):
+        for number, code in enumerate(codes[:, part]):
+            x = at(0, seconds) + number * step
+            svg.box(x, FIGURE + 40 + 32 * part, step - 3, 26, TINTS[part])
+            svg.text(x + step / 2 - 1.5, FIGURE + 57 + 32 * part, str(code), 12)
+    svg.axis(FIGURE + 122, seconds)
+    svg.save("code.svg")
+
+
+def notation_picture() -> None:
+    """A clip of the built-in corpus and the notation that is measured on it."""
+    parts = (builtin.Part("walk", direction="forward"), builtin.Part("wave", side="right"))
+    motion = Motion(builtin.joints(builtin.Spec(parts, "then"), 3)).canonical()
+    notation = measure(motion.joints)
+    rows = len(notation.lines)
+    svg = Svg(FIGURE + 80 + 25 * rows)
+    svg.figures(motion, np.linspace(0, motion.duration - 0.05, 10).tolist(), FIGURE + 20)
+    y = svg.bars(FIGURE + 40, notation, motion.duration)
+    svg.axis(y + 18, motion.duration)
+    svg.save("notation.svg")
+
+
+def plan_picture(lm: MotionLM) -> None:
+    """A plan, and the notation measured on the motion that was made from it."""
+    plan = Notation.parse(PLAN)
+    motion = lm.generate(ASKED, seed=1, plan=plan)
+    assert isinstance(motion, Motion)
+    measured = measure(motion.joints)
+    svg = Svg(FIGURE + 130 + 25 * (len(plan.lines) + len(measured.lines)))
+    svg.text(MARGIN, 22, "plan", 12, "start", "#6b7280")
+    y = svg.bars(32, plan, motion.duration)
+    svg.figures(motion, np.linspace(0, motion.duration - 0.05, 10).tolist(), y + FIGURE + 10)
+    svg.text(MARGIN, y + FIGURE + 34, "measured", 12, "start", "#6b7280")
+    y = svg.bars(y + FIGURE + 42, measured, motion.duration)
+    svg.axis(y + 18, motion.duration)
+    svg.save("plan.svg")
+
+
+def gallery(lm: MotionLM) -> None:
+    """A page for each prompt, their frames in docs/gallery.md, and the README's moving picture."""
+    GALLERY.mkdir(exist_ok=True)
+    motions = lm.generate_batch(PROMPTS, seed=[4] * len(PROMPTS))
+    frames = []
+    for prompt, motion in zip(PROMPTS, motions, strict=True):
+        name = re.sub(r"\W+", "-", prompt.removeprefix("a person ")).strip("-")
+        write_page([motion], GALLERY / f"{name}.html", [prompt])
+        frames.append(f'<iframe src="gallery/{name}.html" title="{prompt}" loading="lazy"></iframe>\n')
+    moving(motions[:3], ROOT / "docs" / "motions.gif")
+    page = ROOT / "docs" / "gallery.md"
+    begin, end = "<!-- gallery: python dev/pictures.py -->", "<!-- end of gallery -->"
+    before, rest = page.read_text(encoding="utf-8").split(begin)
+    inside = '\n<div class="gallery" markdown="0">\n' + "".join(frames) + "</div>\n"
+    page.write_text(f"{before}{begin}\n{inside}\n{end}{rest.split(end)[1]}", encoding="utf-8")
+
+
+def moving(motions: Sequence[Motion], path: Path, fps: int = 10, seconds: float = 4.0) -> None:
+    """A GIF of motions side by side for `seconds`; a shorter one begins again."""
+    drawn = [shown(motion.resample(fps), size=(230, 230)) for motion in motions]
+    images = []
+    for k in range(round(seconds * fps)):
+        image = np.concatenate([poses[k % len(poses)] for poses in drawn], axis=1)
+        images.append(Image.fromarray(image).quantize(40, dither=Image.Dither.NONE))
+    images[0].save(path, save_all=True, append_images=images[1:], duration=1000 // fps, loop=0, optimize=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--motions", action="store_true", help="also what the shipped adapter generates")
+    options = parser.parse_args()
+    code_picture()
+    notation_picture()
+    if options.motions:
+        lm = MotionLM.load("default")
+        plan_picture(lm)
+        gallery(lm)
+
+
+if __name__ == "__main__":
+    main()
