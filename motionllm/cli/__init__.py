@@ -52,6 +52,16 @@ VERBS = (
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
+Engine = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--engine",
+        metavar="URL",
+        help="An engine that serves the model, which is not loaded here; one --engine for each of several. --model is "
+        "then the folder that `motionllm merge` wrote.",
+    ),
+]
+
 
 def emit(result: dict[str, Any], as_json: bool, text: str | None = None) -> None:
     """Print a verb's result to standard output, once: one line of JSON, or `text`, or `key: value` lines. In JSON,

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from motionllm.cli import emit
+from motionllm.cli import Engine, emit
 from motionllm.motion.formats import READERS
 
 
 def caption(
     clip: Annotated[Path, typer.Argument(help=f"A motion file ({' '.join(READERS)}), or a folder of them.")],
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
+    engine: Engine = None,
     out: Annotated[
         Path | None,
         typer.Option(help="For a folder: JSONL of {id, caption}, resumed if it is there. Narrated: .vtt .srt .txt."),
@@ -38,6 +39,9 @@ def caption(
     from motionllm.lm.results import made_by
     from motionllm.motion import Motion
 
+    def load() -> MotionLM:
+        return MotionLM.connect(engine, model) if engine else MotionLM.load(model)
+
     if n < 1 or batch < 1:
         raise MotionLLMError(f"-n {n} and --batch {batch} must be at least 1.")
     if narrate:
@@ -46,13 +50,13 @@ def caption(
     if os.path.isdir(clip):
         files = motion_files(clip, ids)
         target = out or Path("captions.jsonl")
-        report = caption_files(lambda: MotionLM.load(model), made_by(model), files, target, batch, n, every)
+        report = caption_files(load, made_by(model), files, target, batch, n, every)
         emit(report, as_json)
         if report["failed"]:
             raise typer.Exit(2)
         return
     motion = Motion.load(clip)
-    lm = MotionLM.load(model)
+    lm = load()
     with about(clip):
         if every is not None:
             entries = lm.timeline(motion, every, max(every, 4.0))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from motionllm.cli import CONTEXT, emit
+from motionllm.cli import CONTEXT, Engine, emit
 from motionllm.errors import MotionLLMError
 
 
@@ -39,6 +39,7 @@ def suite(
     model: Annotated[
         str, typer.Option(help="Adapter or run, untrained:NAME, baseline:random or baseline:nearest.")
     ] = "default",
+    engine: Engine = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default runs/eval/SUITE/MODEL.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -53,7 +54,7 @@ def suite(
     # abspath: the name of "." or of "runs/mine/.." is that of a folder, and never leads out of runs/eval.
     folder = out or Path("runs", "eval", settings.name, Path(os.path.abspath(model)).name.replace(":", "-") or "model")
     with Bar(f"eval {settings.name}") as bar:
-        result = run_suite(settings, model, folder, bar.update)
+        result = run_suite(settings, model, folder, bar.update, engine or ())
     emit({"out": folder, **result}, as_json, text=f"{markdown(tables([result]))}\n{folder / 'result.json'}")
 
 

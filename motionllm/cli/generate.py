@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from motionllm.cli import emit
+from motionllm.cli import Engine, emit
 from motionllm.motion.formats import WRITERS
 
 if TYPE_CHECKING:
     from motionllm.lm.planning import Seconds
+    from motionllm.lm.sampling import Sampling
 
 
 def generate(
@@ -32,6 +34,7 @@ def generate(
     ] = None,
     suffix: Annotated[str, typer.Option("--format", help="With --prompts: the suffix of the files.")] = ".bvh",
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
+    engine: Engine = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same motion.")] = None,
     temperature: Annotated[
         float | None, typer.Option(help="0 is greedy; default: the adapter's own, else 0.8.")
@@ -94,7 +97,7 @@ def generate(
                 "--start, --end, --judge, --plan and --show-plan go with one text; leave them out with --prompts "
                 '(a row may have its "plan").'
             )
-        _many(prompts, wanted, seed, target, suffix, model, options, batch, no_plan, lock_feet, as_json)
+        _many(prompts, wanted, seed, target, suffix, model, engine, options, batch, no_plan, lock_feet, as_json)
         return
     assert text is not None
     _one(
@@ -103,6 +106,7 @@ def generate(
         seed,
         target,
         model,
+        engine,
         options,
         start=start,
         end=end,
@@ -116,6 +120,16 @@ def generate(
     )
 
 
+def _sampling(model: str, engine: list[str] | None, options: dict[str, Any]) -> Sampling:
+    """The adapter's own sampling with the options given; on an engine without its guidance and candidates, for which
+    engines have no likelihoods.
+    """
+    from motionllm.lm.adapters import own_sampling
+
+    own = own_sampling(model)
+    return (replace(own, guidance=1.0, best_of=None) if engine else own).but(**options)
+
+
 def _many(
     prompts: Path,
     seconds: Seconds,
@@ -123,6 +137,7 @@ def _many(
     target: Path,
     suffix: str,
     model: str,
+    engine: list[str] | None,
     options: dict[str, Any],
     batch: int,
     no_plan: bool,
@@ -131,18 +146,16 @@ def _many(
 ) -> None:
     """The motions of a file of prompts, into the folder `target`."""
     from motionllm.app.prompts import generate_files, read_prompts
-    from motionllm.lm.adapters import own_sampling
     from motionllm.lm.model import MotionLM
     from motionllm.lm.results import made_by
 
     given = read_prompts(prompts, seconds, seed)
-    sampling = own_sampling(model).but(**options)
     report = generate_files(
-        lambda: MotionLM.load(model),
+        lambda: MotionLM.connect(engine, model) if engine else MotionLM.load(model),
         made_by(model),
         given,
         target,
-        sampling,
+        _sampling(model, engine, options),
         suffix=suffix,
         batch=batch,
         lock_feet=lock_feet,
@@ -163,6 +176,7 @@ def _one(
     seed: int | None,
     target: Path,
     model: str,
+    engine: list[str] | None,
     options: dict[str, Any],
     *,
     start: Path | None,
@@ -178,7 +192,6 @@ def _one(
     """The motion of one text, into the file `target`."""
     from motionllm.errors import MotionLLMError, about, check_text
     from motionllm.files import check_place, read_text
-    from motionllm.lm.adapters import own_sampling
     from motionllm.lm.model import MotionLM
     from motionllm.lm.sampling import BEST_OF
     from motionllm.motion import Motion
@@ -194,8 +207,8 @@ def _one(
         with about(plan):
             follows = Notation.parse(written)
     first, last = (None if clip is None else Motion.load(clip) for clip in (start, end))
-    sampling = own_sampling(model).but(**options)
-    lm, ranking = MotionLM.load(model), None
+    sampling = _sampling(model, engine, options)
+    lm, ranking = MotionLM.connect(engine, model) if engine else MotionLM.load(model), None
     if judge:
         from motionllm.feedback.ranking import Ranking
 

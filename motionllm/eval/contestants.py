@@ -71,11 +71,14 @@ class Model:
 
     judge: Judge | None = None
 
-    def __init__(self, name: str, suite: Suite) -> None:
+    def __init__(self, name: str, suite: Suite, engine: Sequence[str] = ()) -> None:
         self.name, self.suite = name, suite
         untrained = name.startswith("untrained:")
         of = name.removeprefix("untrained:")
-        self.lm = MotionLM.untrained(of) if untrained else MotionLM.load(of)
+        if engine:
+            self.lm = MotionLM.connect(engine, of)
+        else:
+            self.lm = MotionLM.untrained(of) if untrained else MotionLM.load(of)
         self.lm.shown = suite.shown or self.lm.shown
         self.sampling = Sampling(  # the suite's, not the adapter's own, so that all contestants are sampled alike
             temperature=suite.temperature, top_p=suite.top_p, guidance=suite.guidance, best_of=suite.best_of
@@ -85,6 +88,7 @@ class Model:
             "adapter": None if untrained else adapter_hash(of),
             "base": self.lm.recipe.model.base,
             "motion_tokenizer": self.lm.motion_tokenizer.hash,
+            **({"served": True} if engine else {}),
         }
 
     def motions(self, texts: Sequence[str], seconds: Sequence[float] | None, seed: int) -> list[Made]:
@@ -218,8 +222,12 @@ def _look(features: np.ndarray) -> np.ndarray:
     return np.concatenate([features[:, kept].mean(0), features[:, kept].std(0)])
 
 
-def contestant(name: str, suite: Suite) -> Any:
-    """A model, baseline or, for its task, motion tokenizer by name. Raises MotionLLMError where there is none."""
+def contestant(name: str, suite: Suite, engine: Sequence[str] = ()) -> Any:
+    """A model, baseline or, for its task, motion tokenizer by name. Raises MotionLLMError where there is none, or where
+    another one than a model is to be served by engines.
+    """
+    if engine and (suite.task == "tokenizer" or name.startswith(("baseline:", "untrained:"))):
+        raise MotionLLMError(f"An engine serves merged models, and {name!r} is measured here; leave --engine out.")
     if suite.task == "tokenizer":
         return Tokenizer(name)
-    return Baseline(name, suite) if name.startswith("baseline:") else Model(name, suite)
+    return Baseline(name, suite) if name.startswith("baseline:") else Model(name, suite, engine)

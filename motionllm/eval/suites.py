@@ -35,19 +35,28 @@ from motionllm.samples import Sample
 FORMAT = 1  # version of the result
 
 
-def run_suite(suite: Suite, model: str | Contestant, out: Path, progress: Progress | None = None) -> dict[str, Any]:
+def run_suite(
+    suite: Suite,
+    model: str | Contestant,
+    out: Path,
+    progress: Progress | None = None,
+    engine: Sequence[str] = (),
+) -> dict[str, Any]:
     """Measure a model by a suite into the folder `out`. Returns the content of its `result.json`.
 
     model: an adapter or run folder, a shipped name, `untrained:NAME`, or a baseline (see `Baseline`); for the tokenizer
-    task also a motion tokenizer; or a loaded contestant. progress(done, **numbers) is called after each batch. Raises
+    task also a motion tokenizer; or a loaded contestant. progress(done, **numbers) is called after each batch. engine:
+    addresses of engines that serve the model, which is then the folder of `motionllm merge`. Raises
     MotionLLMError where the task is unknown, data, embedder or model cannot be loaded, real data fails the self-check,
     another process uses the folder, or the disk is full.
     """
     with lock(out), on_full_disk(lambda: "Make room and run it again: what was made until then is kept."):
-        return _measure(suite, model, out, progress)
+        return _measure(suite, model, out, progress, engine)
 
 
-def _measure(suite: Suite, model: str | Contestant, out: Path, progress: Progress | None) -> dict[str, Any]:
+def _measure(
+    suite: Suite, model: str | Contestant, out: Path, progress: Progress | None, engine: Sequence[str]
+) -> dict[str, Any]:
     begun = time.monotonic()
     task = task_of(suite)
     cases = _cases(suite)
@@ -71,7 +80,7 @@ def _measure(suite: Suite, model: str | Contestant, out: Path, progress: Progres
         "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "transformers", "peft", "numpy")},
     }
-    entered = contestant(model, suite) if isinstance(model, str) else model
+    entered = contestant(model, suite, engine) if isinstance(model, str) else model
     parts = out / "parts" / hash_of([protocol, entered.about, versions, FORMAT])
     make_folder(parts)
     tidy(out)

@@ -16,8 +16,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -31,8 +29,8 @@ from motionllm.language.vocab import MotionVocab
 from motionllm.lm.backend import Ability, Local
 from motionllm.lm.decoding import OVERLAP, Request, Seed
 from motionllm.lm.sampling import GREEDY, Sampling
+from motionllm.lm.servers import KEY, Servers
 
-KEY = "MOTIONLLM_API_KEY"  # environment variable with the API key, for engines that require one
 TRIES = 3  # requests per motion before an error is raised
 LACKS: dict[Ability, str] = {
     "likelihoods": "gives no likelihoods to rank by; give best_of=1, a judge, or a plan.",
@@ -42,7 +40,7 @@ LACKS: dict[Ability, str] = {
     "base": "serves the merged model alone, and words without motion are the base's; ask about a clip, or load the "
     "adapter here.",
 }
-SIDE_BY_SIDE = 16  # concurrent requests to vLLM
+SIDE_BY_SIDE = 16  # concurrent requests to each vLLM
 
 
 # Settings that engines add to every request from the model's generation_config.json, at their neutral values: the
@@ -61,28 +59,21 @@ NEUTRAL_PLAIN = NEUTRAL | {
 NEUTRAL_VLLM = NEUTRAL | {"top_k": -1, "min_p": 0.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
 
 
-class _Refused(MotionLLMError):
-    """The engine answered with an error. code: HTTP status."""
-
-    def __init__(self, said: str, code: int) -> None:
-        super().__init__(said)
-        self.code = code
-
-
 class Engine:
     """A served model; the counterpart of `motionllm.lm.decoding` for a loaded one.
 
-    url: address of the engine, without `/v1`. name: the model's name there; None takes the one that is served.
-    tokenizer: the merged model's own, which has the motion tokens. rows: number of rows of the model's output matrix.
-    limit: context length in tokens. timeout: seconds for one reply. api_key: bearer token; None takes the environment
-    variable `KEY`, if set. It is sent to this address only, and never appears in a message.
+    url: address of the engine, or of several of one kind that serve the same model. name: the model's name there; None
+    takes the one that is served. tokenizer: the merged model's own, which has the motion tokens. rows: number of rows
+    of the model's output matrix. limit: context length in tokens. timeout: seconds for one reply. api_key: bearer
+    token; None takes the environment variable `KEY`, if set. It is sent to these addresses only, and never appears in
+    a message.
 
-    Raises MotionLLMError where nobody answers at the address, or it is not such an engine.
+    Raises MotionLLMError where nobody answers at any address, or it is not such an engine.
     """
 
     def __init__(
         self,
-        url: str,
+        url: str | Sequence[str],
         name: str | None,
         vocab: MotionVocab,
         tokenizer: Any,
@@ -91,30 +82,30 @@ class Engine:
         timeout: float,
         api_key: str | None = None,
     ) -> None:
-        self._key = (os.environ.get(KEY, "") if api_key is None else api_key).strip()
-        if not (self._key.isascii() and (self._key.isprintable() or not self._key)):
+        key = (os.environ.get(KEY, "") if api_key is None else api_key).strip()
+        if not (key.isascii() and (key.isprintable() or not key)):
             raise MotionLLMError(f"The API key ({KEY} or api_key=) has characters that no key has; copy it anew.")
-        self.url, self.vocab, self.tokenizer, self.rows = url.rstrip("/").removesuffix("/v1"), vocab, tokenizer, rows
-        self.limit, self.timeout = limit, timeout
-        if not self.url.startswith(("http://", "https://")):
-            raise MotionLLMError(f"{url!r} is no address of an engine; give one as http://127.0.0.1:8000.")
+        self.vocab, self.tokenizer, self.rows, self.limit = vocab, tokenizer, rows, limit
+        self.servers = Servers([url] if isinstance(url, str) else url, timeout, key)
         if vocab.bpe:
             raise MotionLLMError(
                 "This model's motion tokens are pieces of several codes, whose grammar no engine can be told; load it "
                 "here with MotionLM.load."
             )
-        try:
-            served = {str(model["id"]): model.get("owned_by") for model in self._ask("models")["data"]}
-        except _Refused as error:
-            if error.code in (401, 403):
-                raise
-            served = {}  # transformers lists its hub cache, and fails without one
-        except (KeyError, TypeError):
-            raise MotionLLMError(f"{self.url} lists no models: it is no OpenAI-compatible engine.") from None
-        self.vllm = "vllm" in served.values()
-        if self.vllm and name is not None and name not in served:
-            raise MotionLLMError(f"{self.url} serves no model {name!r}; it serves {', '.join(served)}.")
-        self.name = next(iter(served)) if self.vllm and name is None else name
+        kinds = set()
+        for one, served in self.servers.models().items():
+            kinds.add(vllm := "vllm" in served.values())
+            if vllm and name is not None and name not in served:
+                raise MotionLLMError(f"{one} serves no model {name!r}; it serves {', '.join(served)}.")
+            self.servers.names[one] = next(iter(served)) if vllm and name is None else name
+        if len(kinds) > 1:
+            raise MotionLLMError("These engines are of several kinds; give addresses of vLLM alone, or of none.")
+        self.vllm = kinds.pop()
+
+    @property
+    def url(self) -> str:
+        """Where it is served."""
+        return self.servers.url
 
     # -- the protocol `backend.Backend` ----------------------------------------------------------------------
 
@@ -222,7 +213,7 @@ class Engine:
     # -- within --------------------------------------------------------------------------------------------
 
     def _all(self, one: Callable[[int], Any], count: int) -> list[Any]:
-        with ThreadPoolExecutor(SIDE_BY_SIDE if self.vllm else 1) as workers:
+        with ThreadPoolExecutor((SIDE_BY_SIDE if self.vllm else 1) * len(self.servers.busy)) as workers:
             return list(workers.map(one, range(count)))
 
     def _codes(self, prompt: list[int], low: int, high: int, seed: list[int], sampling: Sampling) -> list[int]:
@@ -259,9 +250,7 @@ class Engine:
             "seed": int(words[0] >> 1),
             **(self._vllm if self.vllm else self._plain)(prompt, sampling, wanted),
         }
-        if self.name is not None:
-            body["model"] = self.name
-        answer = self._ask("completions", body)
+        answer = self.servers.complete(body)
         try:
             return str(answer["choices"][0]["text"])
         except (KeyError, IndexError, TypeError):
@@ -339,40 +328,6 @@ class Engine:
         raise MotionLLMError(
             "The text holds what the engine would read as a token of another kind, such as <|im_end|>; leave it out."
         )
-
-    def _ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}/v1/{path}", data, {"Content-Type": "application/json"})
-        if self._key:
-            request.add_unredirected_header("Authorization", f"Bearer {self._key}")
-        try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            detail = " ".join(error.read(2000).decode("utf-8", "replace").split())[:300]
-            if self._key:
-                detail = detail.replace(self._key, "…")
-            todo = "see that it serves the merged model, and under the name that was given."
-            if error.code in (401, 403):
-                todo = f"give {'the right' if self._key else 'its'} key by api_key= or {KEY}."
-            raise _Refused(
-                f"{self.url} refused the request ({error.code} {error.reason}): {detail or 'no reason given'}; {todo}",
-                error.code,
-            ) from None
-        except TimeoutError:
-            raise self._late() from None
-        except (urllib.error.URLError, OSError, ValueError) as error:
-            reason = getattr(error, "reason", error)
-            if isinstance(reason, TimeoutError):
-                raise self._late() from None
-            if isinstance(error, ValueError):
-                raise MotionLLMError(f"{self.url} is no OpenAI-compatible engine ({reason}).") from None
-            raise MotionLLMError(
-                f"Nobody answers at {self.url} ({reason}); start an engine there, as `transformers serve FOLDER` does."
-            ) from None
-
-    def _late(self) -> MotionLLMError:
-        return MotionLLMError(f"{self.url} gave no answer within {self.timeout:g} s; give it more by timeout=.")
 
 
 def _pair(seed: Seed, number: int) -> list[int]:

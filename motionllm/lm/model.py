@@ -212,7 +212,7 @@ class MotionLM(Dialogue):
     @classmethod
     def connect(
         cls,
-        url: str,
+        url: str | Sequence[str],
         folder: str | Path = "merged",
         name: str | None = None,
         timeout: float = 600.0,
@@ -223,10 +223,11 @@ class MotionLM(Dialogue):
         judge or a plan, as no engine gives likelihoods; guidance; plans written by the model; `talk`, because only the
         merged model is served. `stream` yields all its pieces at the end.
 
-        folder: the output of `motionllm merge`, of which all but the weights is read. name: the model's name on the
-        engine; None: the one it was started with. timeout: seconds for one reply. api_key: for engines that require
-        one; None: the environment's MOTIONLLM_API_KEY. Raises MotionLLMError where nobody answers, or the served model
-        is not this one.
+        url: several are of engines that serve the same model and share the requests; where one is gone in the middle,
+        the others go on, with a warning. folder: the output of `motionllm merge`, of which all but the weights is read.
+        name: the model's name on the engine; None: the one it was started with. timeout: seconds for one reply.
+        api_key: for engines that require one; None: the environment's MOTIONLLM_API_KEY. Raises MotionLLMError where
+        nobody answers, or a served model is not this one.
         """
         folder = Path(folder)
         if not folder.is_dir():
@@ -242,12 +243,15 @@ class MotionLM(Dialogue):
         lm = cls(engine, tokenizer, vocab, MotionTokenizer.load(folder / "tokenizer"), templates, recipe)
         if lm.sampling.guidance != 1:
             log.warning(
-                "%s offers no guidance, so motions are drawn without the adapter's own, %g.", url, lm.sampling.guidance
+                "%s offers no guidance, so motions are drawn without the adapter's own, %g.",
+                engine.url,
+                lm.sampling.guidance,
             )
             lm.sampling = replace(lm.sampling, guidance=1.0)
         # Decoding one step detects a model with other tokens, or none, before anyone waits for a clip.
         step = replace(lm.order("a person stands", 1.0, [], []), min_steps=1, max_steps=1)
-        drained(lm._write([step], GREEDY))
+        for _ in engine.servers.each():
+            drained(lm._write([step], GREEDY))
         return lm
 
     def save(self, folder: str | Path, dtype: str = "float32", trained: dict[str, Any] | None = None) -> None:

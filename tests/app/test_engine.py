@@ -21,11 +21,12 @@ import numpy as np
 import pytest
 from transformers import GenerationConfig
 
-from motionllm import Motion, MotionLM
+from motionllm import Motion, MotionLM, cli
 from motionllm import corpus as builtin
 from motionllm.app.chat import Chat
 from motionllm.config import Notes
 from motionllm.errors import MotionLLMError
+from motionllm.lm import servers
 from motionllm.lm.decoding import OVERLAP
 from motionllm.lm.merging import _plainly, merge
 from motionllm.lm.sampling import GREEDY, Sampling
@@ -160,9 +161,10 @@ def fake() -> Iterator[Callable[[Any, float], tuple[str, list[dict[str, Any]]]]]
                 self.reply({"data": [{"id": "m", "owned_by": "vllm"}]} if models is None else models)
 
             def do_POST(self) -> None:
-                asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                asked.append(request)
                 time.sleep(seconds)
-                text = answer(asked[-1]) if callable(answer) else answer
+                text = answer(request) if callable(answer) else answer
                 self.reply({"choices": [{"text": text}]})
 
             def reply(self, body: Any) -> None:
@@ -188,6 +190,91 @@ def fake() -> Iterator[Callable[[Any, float], tuple[str, list[dict[str, Any]]]]]
 def steps(request: dict[str, Any]) -> str:
     """A reply within the grammar, as long as may be."""
     return "".join(f"<motion_{16 * (i % 2)}>" for i in range(request["max_tokens"]))
+
+
+def test_several_engines_share_the_requests_and_go_on_where_one_is_gone(
+    folder: Path, fake: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The motions are those of one engine, in order, also where a server fails in the middle."""
+    texts, seconds, seeds = ["walk", "bow", "wave", "sit", "jump", "turn"] * 3, [1.0] * 18, list(range(18))
+
+    def by_seed(request: dict[str, Any]) -> str:
+        codes = np.random.default_rng(request["seed"]).integers(16, size=request["max_tokens"])
+        return "".join(f"<motion_{code + 16 * (i % 2)}>" for i, code in enumerate(codes))
+
+    def until_the_tenth(request: dict[str, Any]) -> str:
+        if len(dying) >= 10:
+            raise ConnectionAbortedError  # the connection is closed without a reply
+        return by_seed(request)
+
+    alone = MotionLM.connect(fake(by_seed)[0], folder)
+    (first, one), (second, two) = fake(by_seed), fake(by_seed)
+    (third, dying) = fake(until_the_tenth)
+    both = MotionLM.connect([first, second], folder)
+    expected = alone.generate_batch(texts, seconds, seed=seeds)
+    assert len({motion.joints.tobytes() for motion in expected}) > 6
+    shared = both.generate_batch(texts, seconds, seed=seeds)
+    assert [np.array_equal(a.joints, b.joints) for a, b in zip(expected, shared, strict=True)] == [True] * 18
+    assert min(len(one), len(two)) > 3
+    losing = MotionLM.connect([third, first], folder)
+    del dying[:]
+    again = losing.generate_batch(texts * 2, seconds * 2, seed=[*seeds, *seeds])
+    assert all(np.array_equal(a.joints, b.joints) for a, b in zip(expected * 2, again, strict=True))
+    (warning,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert warning.startswith(f"Nobody answers at {third.removesuffix('/v1')}") and warning.endswith(
+        f"What it had is sent to {first.removesuffix('/v1')}."
+    )
+    assert losing.backend.servers.busy.keys() == {first.removesuffix("/v1")}  # type: ignore[attr-defined]
+
+
+def test_an_engine_that_is_not_there_is_left_out_and_the_last_is_asked_again(
+    folder: Path, fake: Callable[..., Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "PAUSES", (0.01, 0.01))
+    failing: list[int] = []
+
+    def answer(request: dict[str, Any]) -> str:
+        if failing:
+            failing.pop()
+            raise ConnectionAbortedError
+        return steps(request)
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
+        lm = MotionLM.connect([nobody, fake(answer)[0]], folder)
+    assert f"Nobody answers at {nobody}" in caplog.text
+    failing += [1, 1]
+    assert lm.generate("walk", 1.0, seed=1).duration == pytest.approx(1.0)  # type: ignore[union-attr]
+    failing += [1, 1, 1]
+    with pytest.raises(MotionLLMError, match="Nobody answers"):
+        lm.generate("walk", 1.0, seed=1)
+    other = fake(steps, models={"data": [{"id": "m", "owned_by": "someone"}]})[0]
+    with pytest.raises(MotionLLMError, match="several kinds"):
+        MotionLM.connect([other, fake(steps)[0]], folder)
+
+
+def test_verbs_take_an_engine(
+    folder: Path, fake: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = fake(steps)[0], fake(steps)[0]
+    where = ["--model", str(folder), "--engine", first, "--engine", second]
+    clip = tmp_path / "a.npy"
+    assert cli.main(["generate", "a person waves", "--seconds", "1", "--seed", "1", "--out", str(clip), *where]) == 0
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("walk\nbow\nsit\n")
+    words = ["generate", "--prompts", str(prompts), "--seconds", "1", "--out", str(tmp_path / "out"), *where]
+    assert cli.main([*words, "--format", "npy"]) == 0
+    assert len(list((tmp_path / "out").glob("*.npy"))) == 3
+    said = fake(lambda request: "words" if request["max_tokens"] > 20 else steps(request))[0]
+    capsys.readouterr()
+    assert cli.main(["caption", str(clip), "--model", str(folder), "--engine", said]) == 0
+    assert capsys.readouterr().out == "words\n"
+    suite = ["eval", "suite", "text-to-motion", "--out", str(tmp_path / "suite"), "--engine", first, "--model"]
+    assert cli.main([*suite, "baseline:random"]) == 2
+    assert "leave --engine out" in capsys.readouterr().err
+    assert cli.main(["generate", "walk", "--engine", first]) == 2
+    assert "give the one that `motionllm merge` wrote" in capsys.readouterr().err
 
 
 def test_vllm_is_told_the_grammar_in_its_own_terms(folder: Path, fake: Callable[..., Any]) -> None:
