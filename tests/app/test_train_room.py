@@ -271,6 +271,17 @@ def test_what_does_not_fit_is_one_sentence_and_starts_nothing(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_folder_that_is_there_is_not_written_to(client: Any, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "start", lambda *_: pytest.fail("a process was started"))
+    (saved(runs.folder, "trained", rows(1, 3)) / "checkpoint.pt").touch()
+    (runs.folder / "other").mkdir()
+    for name, words in (("trained", "resume it"), ("other", "another folder")):
+        reply = client().post("/train/start", json={"recipe": "demo", "name": name})
+        assert reply.status_code == 400 and words in reply.json()["error"]
+    saved(runs.folder, "early", rows(1, 3))
+    assert "no checkpoint" in client().post("/train/run/early/resume", json={}).json()["error"]
+
+
 def test_whoever_comes_over_the_network_starts_and_stops_nothing(client: Any, runs: Runs) -> None:
     saved(runs.folder, "a", rows(1, 2))
     rooms = client(network=True)

@@ -133,6 +133,8 @@ class Runs:
         with self._alone():
             if (run / checkpoint.FILE).is_file():
                 raise MotionLLMError(f"There is a run called {order.name} already; resume it, or choose another name.")
+            if run.exists() and not self._is_run(run):
+                raise MotionLLMError(f"There is another folder called {order.name} already; choose another name.")
             self.processes[order.name] = jobs.start([words], run)
         return {"name": order.name, "command": shell(words)}
 

@@ -109,8 +109,10 @@ function tell(result) {
   const { sides, wins, ties, votes, share, interval, p } = result, decided = wins[0] + wins[1];
   el("result").hidden = false;
   const ahead = wins[0] >= wins[1] ? 0 : 1;
-  el("verdict").textContent = !decided ? `No vote prefers either side; ${ties} say that they are equal.`
-    : `${sides[ahead]} is preferred in ${wins[ahead]} of ${decided} decided votes; ${ties} say that both are equal. ` +
+  const equal = ties === 1 ? "1 vote says that both are equal" : `${ties} votes say that both are equal`;
+  el("verdict").textContent = !decided ? `No vote prefers either side; ${equal}.`
+    : (wins[0] === wins[1] ? `Both sides are preferred equally often, in ${wins[0]} of ${decided} decided votes; `
+      : `${sides[ahead]} is preferred in ${wins[ahead]} of ${decided} decided votes; `) + `${equal}. ` +
       (p < .05 ? `By chance alone so clear a result is rare (p = ${p.toPrecision(2)}).`
         : `That is within what chance gives (p = ${p.toFixed(2)}): more votes would tell.`) +
       (result.voters > 1 ? ` ${result.voters} people voted; the interval takes all votes as independent.` : "");
@@ -128,12 +130,26 @@ function tell(result) {
   const table = el("pairs").tBodies[0], names = [sides[0], "equal", sides[1]];
   table.replaceChildren();
   el("place").textContent = `${sides[0]} was on your`;
-  for (const { text, counts, places } of result.pairs) {
+  for (const { id, text, counts, places } of result.pairs) {
     const chosen = names.map((name, i) => counts[i] && (result.voters > 1 ? `${name}: ${counts[i]}` : name)).filter(Boolean);
-    line(table, text, [chosen.join(", ") || "no vote", places[0]]);
+    line(table, "", [chosen.join(", ") || "no vote", places[0]]);
+    const watch = document.createElement("button");
+    watch.type = "button"; watch.textContent = text; watch.className = "text";
+    watch.onclick = () => again(id, places[0] === "left" ? sides : [sides[1], sides[0]]);
+    table.lastElementChild.querySelector("th").append(watch);
   }
   for (const { text, why } of result.failed) line(table, text, [`not generated: ${why}`, ""]);
   el("file").textContent = `${result.both ? `Both sides: ${result.both}. ` : ""}The votes are in ${result.file}, one on each line.`;
   el("result").querySelector("h2").focus();
+}
+// A pair once more, now with the names of its sides.
+async function again(id, names) {
+  const pair = document.querySelector(".pair");
+  el("watched").append(pair); el("watched").hidden = false;
+  at = ballot.pairs.findIndex(one => one.id === id);
+  pair.querySelectorAll("figcaption").forEach((caption, i) => { caption.textContent = names[i]; });
+  el("watched-prompt").textContent = ballot.pairs[at].text;
+  try { await figures(ballot.pairs[at]); } catch (error) { problem.textContent = error.message; }
+  el("watched").scrollIntoView({ block: "nearest" });
 }
 every(() => ballot && !ballot.state.generating ? 15 : 3, look);
