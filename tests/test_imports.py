@@ -24,6 +24,7 @@ LAYERS = [
     {"training"},
     {"eval", "app"},
     {"feedback"},
+    {"agents"},
     {"cli"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,27 @@ def test_a_tokenizer_without_weights_is_not_its_recipe(tree: Path) -> None:
 def test_names_do_not_lead_out_of_their_folder(tree: Path, name: str) -> None:
     with pytest.raises(MotionLLMError):
         shipped.find("recipes", name)
+
+
+@pytest.mark.parametrize("kind", ["adapter", "tokenizer"])
+def test_weights_are_found_by_version(tree: Path, kind: shipped.Kind) -> None:
+    folder = shipped.find(kind, "default")
+    (folder / "VERSION").write_text("0.2\n")
+    assert shipped.find(kind, "default@0.2") == folder
+    with pytest.raises(MotionLLMError, match=r"version 0\.1 of the .* 'default' does not ship .*; there is 0\.2:"):
+        shipped.find(kind, "default@0.1")
+    older = folder.with_name("default@0.1")
+    older.mkdir()
+    (older / "model.safetensors").write_text("older")
+    assert shipped.find(kind, "default@0.1") == older
+    with pytest.raises(MotionLLMError, match=r"there is 0\.1, 0\.2: leave the version out"):
+        shipped.find(kind, "default@9")
+    with pytest.raises(MotionLLMError, match="neither as a path nor shipped"):
+        shipped.find(kind, "unknown@0.2")
+
+
+@pytest.mark.parametrize("kind", ["adapter", "tokenizer"])
+def test_all_weights_that_ship_have_a_version(kind: shipped.Kind) -> None:
+    for name in shipped.names(kind):
+        if not name.endswith(".yaml"):
+            assert re.fullmatch(r"\d+\.\d+", shipped.version(shipped.find(kind, name)) or ""), name

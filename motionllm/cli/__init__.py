@@ -48,6 +48,7 @@ VERBS = (
     "web",
     "merge",
     "push",
+    "mcp",
 )
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}

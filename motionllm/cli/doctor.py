@@ -97,23 +97,50 @@ def _packages() -> Iterator[Check]:
         yield Check("packages", "ok", ", ".join(exact))
 
 
+# What each extra brings; which packages it is made of stands in the package's metadata.
+EXTRAS = {
+    "web": "`motionllm web`: a page to talk to a model in, and the workbench",
+    "serve": "`transformers serve` with a merged model",
+    "track": "curves of a run in tensorboard, wandb or trackio (train.report_to)",
+    "c3d": "C3D files",
+    "eval": "METEOR, and captions compared in base forms",
+    "similarity": "captions near in meaning to people's (a sentence encoder, 83 MB)",
+    "bodies": "HumanML3D built from AMASS with SMPL-H bodies",
+    "usd": "characters as USD",
+    "bpy": "characters as FBX",
+    "docs": "the site, and running the notebooks",
+    "mcp": "`motionllm mcp`: tools for agents",
+}
+
+
 def _extras() -> Iterator[Check]:
-    """Missing optional packages, with the command that installs them."""
+    """Each extra: what it brings, and whether its packages are here."""
     from packaging.requirements import Requirement
 
-    lacking: dict[str, list[str]] = {}
-    for requirement in map(Requirement, metadata.requires("motionllm") or []):
-        for extra in metadata.metadata("motionllm").get_all("Provides-Extra") or []:
-            wanted = requirement.marker and requirement.marker.evaluate({"extra": extra})
-            if not wanted or requirement.marker.evaluate({"extra": ""}) or extra == "dev":  # type: ignore[union-attr]
-                continue
-            try:
-                metadata.version(requirement.name)
-            except metadata.PackageNotFoundError:
-                lacking.setdefault(extra, []).append(requirement.name)
-    if lacking:
-        missing = "; ".join(f"{extra}: no {', '.join(names)}" for extra, names in lacking.items())
-        yield Check("optional", "note", f"{missing}; `pip install 'motionllm[{next(iter(lacking))}]'` as needed")
+    requirements = [*map(Requirement, metadata.requires("motionllm") or [])]
+    for extra in metadata.metadata("motionllm").get_all("Provides-Extra") or []:
+        if extra == "dev":
+            continue
+        wanted = [
+            r.name
+            for r in requirements
+            if r.marker and r.marker.evaluate({"extra": extra}) and not r.marker.evaluate({"extra": ""})
+        ]
+        missing = [name for name in wanted if not _installed(name)]
+        brings = EXTRAS.get(extra, ", ".join(wanted))
+        if missing:
+            needs = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not here"
+            yield Check(f"extra {extra}", "note", f"{brings}; {needs}: `pip install 'motionllm[{extra}]'`")
+        else:
+            yield Check(f"extra {extra}", "ok", brings)
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _base() -> Check:

@@ -242,3 +242,11 @@ def test_what_is_imported_is_declared() -> None:
     extras = {name for kind, more in project["optional-dependencies"].items() if kind != "dev" for name in names(more)}
     assert not found - direct - extras
     assert direct == (found & direct) | by_name
+
+
+def test_doctor_says_what_each_extra_brings() -> None:
+    from motionllm.cli.doctor import EXTRAS
+
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no tomllib")
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert set(project["optional-dependencies"]) - {"dev"} == set(EXTRAS)

@@ -43,7 +43,7 @@ def trained(tiny_base: Path, tiny_tokenizer: Path, tiny_recipe: Any, tmp_path_fa
 # -- models ------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_comes_back_in_a_fresh_process_and_moves_the_same(
+def test_a_run_comes_back_and_moves_the_same(
     trained: Path, tiny_base: Path, server: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base = tiny_base
@@ -60,15 +60,23 @@ def test_a_run_comes_back_in_a_fresh_process_and_moves_the_same(
     card = files["README.md"].decode()
     assert "base_model: acme/base" in card and "license: apache-2.0" in card
     assert "1 steps, 4 examples" in card and "*a person waves*" in card and 'MotionLM.load("acme/waves")' in card
+    again = MotionLM.load("acme/waves", base=str(base)).generate("a person waves", seconds=2, seed=5)
+    np.testing.assert_array_equal(again.joints, here.joints)
+
+
+@pytest.mark.slow
+def test_a_fresh_process_loads_by_name_and_moves_the_same(
+    trained: Path, tiny_base: Path, server: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = MotionLM.load(trained).generate("a person waves", seconds=2, seed=5)
+    run(capsys, "push", trained, "acme/waves", "--base", "acme/base")
     code = (
-        "import sys; from motionllm import MotionLM\n"
-        f"lm = MotionLM.load(sys.argv[1], base={str(base)!r})\n"
+        "import sys\nsys.path.insert(0, sys.argv[1])\nfrom motionllm import MotionLM\n"
+        "lm = MotionLM.load('acme/waves', base=sys.argv[2])\n"
         "lm.generate('a person waves', seconds=2, seed=5).save('there.npy')"
     )
-    root = str(Path(hub.__file__).parents[1])
-    subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {root!r})\n{code}", "acme/waves"], check=True
-    )
+    root = Path(hub.__file__).parents[1]
+    subprocess.run([sys.executable, "-c", code, root, tiny_base], check=True)
     np.testing.assert_array_equal(np.load("there.npy"), here.joints)
 
 
