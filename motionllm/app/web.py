@@ -278,11 +278,15 @@ def serve(
     """
     from starlette.middleware import Middleware
 
+    from motionllm.app import programs
     from motionllm.app.workbench.frame import Bench, navigation, routes
 
     network = reached(host, names)
     bench = Bench(data=data, runs=runs, recipes=recipes, models=models, network=network, lm=lm)
-    app: dict[str, Any] = {"middleware": [Middleware(Guard, host=host, names=names)], "routes": routes(bench)}
+    app: dict[str, Any] = {
+        "middleware": [Middleware(Guard, host=host, names=names)],
+        "routes": [*routes(bench), *programs.routes(lm, bench.model)],
+    }
     gr = gradio()
     files = contextlib.ExitStack()
     atexit.register(files.close)

