@@ -64,6 +64,20 @@ _NAVIGATION_STYLE = (
     ".rooms a[aria-current] { border-bottom: 2px solid currentColor }"
 )
 
+# What Gradio's own style and marks lack for people who see little or listen: contrast, and a role for what has a name.
+_STYLE = ".or { color: inherit !important }"
+_COLOURS = {
+    "button_primary_background_fill": "#1d4ed8",
+    "button_primary_background_fill_hover": "#1e40af",
+    "button_primary_background_fill_dark": "#1d4ed8",
+    "button_primary_text_color": "#ffffff",
+    "button_primary_text_color_dark": "#ffffff",
+}
+_ROLES = """() => {
+  const mark = () => document.querySelectorAll('[aria-label="Empty value"]:not([role])').forEach(e => e.role = 'img');
+  mark(); new MutationObserver(mark).observe(document.body, {childList: true, subtree: true});
+}"""
+
 
 @dataclass
 class Visitor:
@@ -253,6 +267,7 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0, navigation: str = "
         )
         make.click(download, [suffix], [file], concurrency_limit=READ_AT_ONCE)
         clip.change(None, [clip], None, js=_SHOW)
+        page.load(None, None, None, js=_ROLES)
         page.unload(left)
     return page.queue(max_size=WAITING)
 
@@ -306,7 +321,8 @@ def serve(
             ssr_mode=False,
             run_history=False,
             footer_links=[],
-            theme=gr.themes.Base(**fonts),
+            theme=gr.themes.Base(**fonts).set(**_COLOURS),
+            css=_STYLE,
             app_kwargs=app,
         )
     except OSError as error:

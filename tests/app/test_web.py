@@ -183,6 +183,36 @@ def test_two_visitors_see_nothing_of_each_other(browser: Browser, served: Any) -
     say(second, "/save x.bvh", "no command is called '/save'")
 
 
+def test_the_page_is_for_people_who_listen_and_use_the_keyboard(browser: Browser, served: Any) -> None:
+    page = visit(browser, served)
+    page.until("[...document.querySelectorAll('button')].every(b => b.innerText || b.getAttribute('aria-label'))")
+    assert page.faults() == []
+    assert page.run("document.documentElement.lang") == "en"
+    # Replies are read out as they come, without leaving the line that is typed in.
+    assert page.run("document.querySelector('#talk [role=log]').getAttribute('aria-live')") == "polite"
+    page.write("#seconds textarea", "1")
+    page.write("#line textarea", "a person bows")
+    for kind in ("keyDown", "keyUp"):
+        browser.call(
+            "Input.dispatchKeyEvent",
+            page.session,
+            type=kind,
+            key="Enter",
+            code="Enter",
+            windowsVirtualKeyCode=13,
+            **({"text": "\r"} if kind == "keyDown" else {}),
+        )
+    page.until("document.querySelector('#talk [role=log]').innerText.includes('a person bows (1.0 s)')")
+    assert page.faults() == []
+    reached = set()
+    for _ in range(40):
+        for kind in ("keyDown", "keyUp"):
+            key = {"key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}
+            browser.call("Input.dispatchKeyEvent", page.session, type=kind, **key)
+        reached.add(page.run("(document.activeElement.closest('[id]') || {}).id"))
+    assert {"line", "send", "seconds", "seed", "suffix", "make"} <= reached
+
+
 def test_wrong_settings_are_said_and_the_page_goes_on(browser: Browser, served: Any) -> None:
     page = visit(browser, served)
     page.write("#seconds textarea", "soon")
