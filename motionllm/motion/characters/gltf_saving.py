@@ -90,11 +90,11 @@ def vrma(performance: Performance, name: str) -> Gltf:
     if performance.carrier >= 0:
         raise MotionLLMError("VRMA keeps the path on the hips; use --root-motion hips or in-place.")
     character = performance.character
-    still = performed(tpose(), character, 20.0)
     bones = _bones(character)
-    stands = {bone: still.positions[joint][0] * character.unit for bone, joint in bones.items()}
+    stands, stood = _tpose(character, list(bones.values()))
+    stands = {bone: stands[joint] * character.unit for bone, joint in bones.items()}
     floor = np.array([0.0, character.floor * character.unit, 0.0])
-    turned = {bone: performance.turned[j] @ still.turned[j][0].T for bone, j in bones.items()}
+    turned = {bone: performance.turned[j] @ stood[j].T for bone, j in bones.items()}
     doc: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": "motionllm"},
         "scene": 0,
@@ -121,15 +121,25 @@ def vrma(performance: Performance, name: str) -> Gltf:
     return gltf
 
 
+def _tpose(character: Character, joints: list[int]) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
+    """Where joints stand (3,) in the T-pose that faces +Z, and how they turn to it (3, 3) from the rest pose. The rest
+    pose of a VRM is its T-pose.
+    """
+    if character.gltf is not None and {"VRM", "VRMC_vrm"} & set(character.gltf.doc.get("extensions") or {}):
+        stood = character.facing.T
+        return {j: stood @ character.rest[j] for j in joints}, {j: stood for j in joints}
+    still = performed(tpose(), character, 20.0)
+    return {j: still.positions[j][0] for j in joints}, {j: still.turned[j][0] for j in joints}
+
+
 def _bones(character: Character) -> dict[str, int]:
     """The VRM bones of a character, parents first. Its spine joints are the spine, the chest and the upper chest."""
     places = dict(character.places)
     top = places.get("neck", places.get("head", -1))
-    named = [p for p in ("spine1", "spine2", "spine3") if p in places]
-    if not named and top >= 0:
-        spine = character.between(character.hub, top)
-        for place, joint in zip(("spine1", "spine2", "spine3"), _spread(spine), strict=False):
-            places[place] = joint
+    spine = [places.pop(place) for place in ("spine1", "spine2", "spine3") if place in places]
+    if not spine and top >= 0:
+        spine = _spread(character.between(character.hub, top))
+    places |= dict(zip(("spine1", "spine2", "spine3"), spine, strict=False))  # an upper chest needs a chest
     places["pelvis"] = character.hub
     return {bone: places[place] for bone, place in rigs.VRM.items() if place in places}
 

@@ -98,7 +98,7 @@ MIDDLE_SIDE = {
     "odd": """
         b00 < - @ pelvis
         b01 < b00 @ spine1
-        b02 < b01 @ spine3
+        b02 < b01 @ spine2
         b03 < b02 @ neck
         b04 < b03 @ head
         u{i}0 < b00 @ hip
@@ -388,10 +388,11 @@ def _humanoid(doc: dict[str, Any], scheme: str, names: list[str], version: str) 
                 bones[bone] = names.index(written)
     if version == "0":
         rows = [{"bone": bone, "node": node} for bone, node in bones.items()]
-        doc["extensions"] = {"VRM": {"humanoid": {"humanBones": rows}}}
+        doc["extensions"] = {"VRM": {"meta": {"title": "test"}, "humanoid": {"humanBones": rows}}}
     else:
         rows = {bone: {"node": node} for bone, node in bones.items()}
-        doc["extensions"] = {"VRMC_vrm": {"specVersion": "1.0", "humanoid": {"humanBones": rows}}}
+        meta = {"name": "test", "authors": ["test"], "licenseUrl": "https://vrm.dev/licenses/1.0/"}
+        doc["extensions"] = {"VRMC_vrm": {"specVersion": "1.0", "meta": meta, "humanoid": {"humanBones": rows}}}
     doc["extensionsUsed"] = list(doc["extensions"])
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -341,6 +343,41 @@ def test_blender_has_the_joints_where_ours_are(
     assert check(performance, {bone: np.array(places) for bone, places in poses.items()}) < 1e-3
 
 
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which Node finds three.js and its loaders of VRM."""
+    if not shutil.which("npm"):
+        pytest.skip("npm is not installed, by which three.js comes")
+    folder = tmp_path_factory.mktemp("three")
+    packages = ["three", "@pixiv/three-vrm", "@pixiv/three-vrm-animation"]
+    subprocess.run(
+        ["npm", "install", "--no-fund", "--no-audit", *packages], cwd=folder, check=True, capture_output=True
+    )
+    shutil.copy(Path(__file__).with_name("three_player.mjs"), folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_three_js_has_the_joints_where_ours_are(
+    name: str, three: Path, character: Make, clips: dict[str, Motion], tmp_path: Path
+) -> None:
+    path = character(name)
+    rig = read_character(path)
+    performance = retarget(clips["kick"], rig, fps=30)
+    save(performance, tmp_path / "out.glb")
+    save(performance, tmp_path / "out.vrma")
+    files = [[tmp_path / "out.glb"]] + ([[path, tmp_path / "out.vrma"]] if name.startswith("vrm") else [])
+    joints = performance.joints() / rig.unit
+    for given in files:
+        words = ["node", "three_player.mjs", "30", str(len(performance)), *map(str, given)]
+        done = subprocess.run(words, cwd=three, capture_output=True, text=True, check=True)
+        poses = {re.sub(r"[\[\].:/]", "", joint.replace(" ", "_")): at for joint, at in json.loads(done.stdout).items()}
+        for j in rig.places.values() if len(given) == 2 else range(len(rig.joints)):
+            place = np.array(poses[re.sub(r"[\[\].:/]", "", rig.joints[j].replace(" ", "_"))])
+            np.testing.assert_allclose(place * rig.unit, joints[:, j] * rig.unit, atol=1e-3)
+
+
 # -- paths, rates and loops ---------------------------------------------------------------------------------
 
 
@@ -442,7 +479,7 @@ def test_a_rig_that_is_not_recognised_names_what_is_missing(
     path = character("vrm of any names", vrm="")
     with pytest.raises(MotionFileError, match=r"No joint found for .*left_knee.* YAML .* --map"):
         read_character(path)
-    lines = ["pelvis: b00", "spine1: b01", "spine3: b02", "neck: b03", "head: b04"]
+    lines = ["pelvis: b00", "spine1: b01", "spine2: b02", "neck: b03", "head: b04"]
     parts = {"u": ("hip", "knee", "ankle", "foot"), "o": ("collar", "shoulder", "elbow", "wrist")}
     for side in ("left", "right"):
         for letter, places in parts.items():
