@@ -23,7 +23,7 @@ _HIPS, _SPINE2, _NECK, _HEAD = (1, 2), 6, 12, 15
 _SHOULDERS = (16, 17)
 _TPOSE = rest_places(SMPL_BONES, HUMANML3D.parents)
 _UPRIGHT = np.cos(np.radians(25))  # a trunk nearer than this to the vertical shows how the spine is curved at rest
-_BENT = 0.2  # the sine of a bend, 12 degrees, from which on an elbow or knee tells its axis
+_BENT, _STRAIGHT = 0.2, 0.03  # sines of bends: 12 degrees, where an elbow or knee tells its axis; 2, where it does not
 _MOST_LEG_TWIST = np.radians(75)  # a knee that seems turned further is bent backwards, and tells nothing
 _BLEND, _LEVEL = 0.08, 0.3  # seconds: how gently a foot comes to stand, and how gently a floor rises
 
@@ -188,8 +188,7 @@ def _limb(points: np.ndarray, above: np.ndarray, along: np.ndarray, axis: np.nda
     bend = np.cross(upper, lower)
     sine = np.linalg.norm(bend, axis=-1)
     angle = np.arctan2((bend * other).sum(-1), (bend * zero).sum(-1))
-    seen = (np.maximum(sine - _BENT, 0) / 0.2) ** 2 * (np.abs(angle) <= most)
-    angle = _smooth(angle, seen, fps)
+    angle = _smooth(angle, np.where(np.abs(angle) <= most, sine, 0.0), fps)
     hinge = np.cos(angle)[:, None] * zero + np.sin(angle)[:, None] * other
     ahead = np.cross(hinge, upper)
     # Never bent backwards: what leaves the upper bone on the wrong side is laid straight.
@@ -197,15 +196,16 @@ def _limb(points: np.ndarray, above: np.ndarray, along: np.ndarray, axis: np.nda
     return Limb(upper, _unit(lower - wrong * ahead), hinge)
 
 
-def _smooth(angle: np.ndarray, seen: np.ndarray, fps: float) -> np.ndarray:
-    """Angles (T,) near those that are seen with a weight (T,), else near 0, that change little from frame to frame: the
-    least squares of all three.
+def _smooth(angle: np.ndarray, sine: np.ndarray, fps: float) -> np.ndarray:
+    """Angles (T,) near those that are seen, the more the joint is bent (`sine`), else near 0, that change little from
+    frame to frame: the least squares of all three. What lies on the other side is a joint stretched beyond straight.
     """
-    sure = np.flatnonzero(seen > 0)
+    sure, course = np.flatnonzero(sine > _BENT), np.zeros(len(angle))
     if len(sure):
         course = np.interp(np.arange(len(angle)), sure, np.unwrap(angle[sure]))
-        middle = np.round(np.average(course[sure], weights=seen[sure]) / (2 * np.pi)) * 2 * np.pi
-        angle = course + np.mod(angle - course + np.pi, 2 * np.pi) - np.pi - middle
+        course -= np.round(np.average(course[sure], weights=sine[sure]) / (2 * np.pi)) * 2 * np.pi
+        angle = course + np.mod(angle - course + np.pi, 2 * np.pi) - np.pi
+    seen = (np.maximum(sine - _STRAIGHT, 0) / 0.2) ** 2 * np.maximum(np.cos(angle - course), 0)
     if len(angle) < 2:
         return angle * seen / (seen + 1e-3)
     smooth = (fps / 60.0) ** 2

@@ -69,6 +69,7 @@ def swing(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 _SURE = 0.3  # the sine of a bend, 17 degrees, from which on a joint's side is known
+_STRAIGHT = 0.03  # that of one, 2 degrees, below which a joint tells nothing
 
 
 def _hinged(turned: np.ndarray, along: np.ndarray, lower: np.ndarray, fps: float) -> np.ndarray:
@@ -88,8 +89,10 @@ def _hinged(turned: np.ndarray, along: np.ndarray, lower: np.ndarray, fps: float
     angle, frames = np.arctan2(y, x), np.arange(len(bent))
     course = np.interp(frames, frames[sure], np.unwrap(angle[sure]))
     angle = course + np.mod(angle - course + np.pi, 2 * np.pi) - np.pi
-    # Least squares: near what is seen, the more the joint is bent, and little change between neighbours.
-    seen, smooth = (np.maximum(bent - 0.75 * _SURE, 0) / 0.2) ** 2, (fps / 60.0) ** 2
+    # Least squares: near what is seen, the more the joint is bent, and little change between neighbours. What lies on
+    # the other side is a joint that is stretched beyond straight.
+    same = np.maximum(np.cos(angle - course), 0)
+    seen, smooth = (np.maximum(bent - _STRAIGHT, 0) / 0.2) ** 2 * same, (fps / 60.0) ** 2
     bands = np.zeros((2, len(bent)))
     bands[0, 1:] = -smooth
     bands[1] = seen + 1e-9

@@ -492,6 +492,26 @@ def test_elbows_and_knees_of_solved_rotations_are_hinges(walk, tpose):
     assert np.degrees(np.arccos(np.clip((np.trace(steps, axis1=-2, axis2=-1) - 1) / 2, -1, 1))).max() < 25
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_elbows_and_knees_of_real_files_are_hinges_in_solved_rotations(name, take):
+    """Where a joint is bent by 10 degrees or more, its axis strays by less than 15 (95th percentile) in the upper bone."""
+    clip = Motion.load(take(name)).cut(0, 600).body()
+    points, turns = clip.as_bvh().world()
+    names = clip.as_bvh().joints
+    for upper, middle, lower in (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")):
+        for side in ("left", "right"):
+            u, m, low = (names.index(f"{side}_{p}") for p in (upper, middle, lower))
+            a, b = points[:, m] - points[:, u], points[:, low] - points[:, m]
+            axis = np.cross(a, b)
+            bent = np.linalg.norm(axis, axis=-1) > np.sin(np.radians(10)) * np.linalg.norm(a, axis=-1) * np.linalg.norm(
+                b, axis=-1
+            )
+            axis = np.einsum("tba,tb->ta", turns[:, u], axis)[bent]
+            axis /= np.linalg.norm(axis, axis=-1, keepdims=True)
+            mean = axis.mean(0) / np.linalg.norm(axis.mean(0))
+            assert np.percentile(np.degrees(np.arccos(np.clip(axis @ mean, -1, 1))), 95) < 15
+
+
 @pytest.mark.parametrize("units", ["cm", "m"])
 def test_a_rig_is_kept_in_other_units_and_y_up(tmp_path, walk, tools, units):
     for k, axes in enumerate(AXES.values()):
