@@ -249,7 +249,7 @@ def _feet(joints: np.ndarray, legs: list[Limb], fps: float) -> tuple[tuple[Foot,
         ball = joints[:, toe] - floor
         heel = joints[:, ankle] - floor - rise * turned[:, :, 1]
         low = np.maximum(np.minimum(ball[:, 1], heel[:, 1]), 0.0)
-        low = low * (1 - stands * (1 - np.clip((low - 0.05) / 0.05, 0, 1)))
+        low = low * (1 - stands * (1 - np.clip((low - 0.09) / 0.03, 0, 1)))
         feet.append(Foot(turned, ball, length * float(np.cos(slope)), low, stands, _flat(turned, low, fps)))
     return (feet[0], feet[1]), floor, rise
 

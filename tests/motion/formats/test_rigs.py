@@ -494,7 +494,7 @@ def test_elbows_and_knees_of_solved_rotations_are_hinges(walk, tpose):
 
 @pytest.mark.parametrize("name", FILES)
 def test_elbows_and_knees_of_real_files_are_hinges_in_solved_rotations(name, take):
-    """Where a joint is bent by 10 degrees or more, its axis strays by less than 15 (95th percentile) in the upper bone."""
+    """Where a joint is bent by 10 degrees or more, its axis strays by under 15 in the upper bone (95th percentile)."""
     clip = Motion.load(take(name)).cut(0, 600).body()
     points, turns = clip.as_bvh().world()
     names = clip.as_bvh().joints
