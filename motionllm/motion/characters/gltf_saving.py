@@ -91,8 +91,8 @@ def vrma(performance: Performance, name: str) -> Gltf:
         raise MotionLLMError("VRMA keeps the path on the hips; use --root-motion hips or in-place.")
     character = performance.character
     bones = _bones(character)
-    stands, stood = _tpose(character, list(bones.values()))
-    stands = {bone: stands[joint] * character.unit for bone, joint in bones.items()}
+    places, stood = _tpose(character, list(bones.values()))
+    stands = {bone: places[joint] * character.unit for bone, joint in bones.items()}
     floor = np.array([0.0, character.floor * character.unit, 0.0])
     turned = {bone: performance.turned[j] @ stood[j].T for bone, j in bones.items()}
     doc: dict[str, Any] = {
