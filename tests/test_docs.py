@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shlex
@@ -118,6 +119,16 @@ def test_commands_on_motion_and_text_run(takes: Path) -> None:
     assert {"wave.bvh", "walk.glb", "longer.bvh", "between.bvh", "captions.jsonl"} <= there
     assert {p.name for p in (takes / "made").iterdir()} == {"0001.glb", "0002.glb", "report.jsonl"}
     assert Motion.load("longer.bvh").duration == pytest.approx(7)
+
+
+@pytest.mark.slow
+def test_commands_on_robots_run(takes: Path) -> None:
+    for package in ("mujoco", "daqp", "holosoma_retargeting"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    for words in commands(DOCS / "robots.md"):
+        assert cli.main(words) == 0, words
+    assert {"g1.csv", "g1.csv.json", "g1.npz", "g1_50.csv", "t1.gif"} <= {p.name for p in takes.iterdir()}
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ LAYERS = [
     {"hub", "shipped", "weights", "runs", "samples"},
     {"config"},
     {"motion"},
+    {"robots"},
     {"corpus"},
     {"tokenizer"},
     {"language"},

@@ -1,6 +1,6 @@
 """`motionllm data …`: motion files in and out, what they show, and what a recipe makes of its data.
 
-import, build-humanml3d, convert, retarget, facts, notate, gait, exercise, view; preview and stats of a recipe.
+import, build-humanml3d, convert, retarget, robot, facts, notate, gait, exercise, view; preview and stats of a recipe.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import typer
 from motionllm.cli import CONTEXT, emit
 from motionllm.cli.exercise import exercise
 from motionllm.cli.retarget import retarget
+from motionllm.cli.robot import robot
 from motionllm.motion.formats import READERS, WRITERS
 
 app = typer.Typer(
@@ -297,6 +298,7 @@ def gait(
 
 app.command(context_settings=CONTEXT)(exercise)
 app.command(context_settings=CONTEXT)(retarget)
+app.command(context_settings=CONTEXT)(robot)
 
 
 @app.command(context_settings=CONTEXT)

@@ -304,22 +304,26 @@ def animate(
     Raises MotionFileError for another suffix or a place that cannot be written.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in (".gif", ".mp4"):
+    if path.suffix.lower() not in (".gif", ".mp4"):
         raise MotionFileError(f"{path}: an animation is .gif or .mp4, not '{path.suffix}'.")
-    images = frames(motion, size, title)
-    _write(path, lambda place: _gif(images, place) if suffix == ".gif" else _mp4(images, place))
+    write_movie(frames(motion, size, title), path)
 
 
-def _gif(images: list[np.ndarray], path: Path) -> None:
+def write_movie(images: list[np.ndarray], path: Path, fps: float = FPS) -> None:
+    """Write images (height, width, 3) uint8 as a looping GIF, or else as MP4, by the suffix."""
+    write = _gif if path.suffix.lower() == ".gif" else _mp4
+    _write(path, lambda place: write(images, place, fps))
+
+
+def _gif(images: list[np.ndarray], path: Path, fps: float) -> None:
     # One palette for all frames, computed from three of them: no flicker, and the unchanged floor compresses away.
     sample = np.concatenate([images[0], images[len(images) // 2], images[-1]])
     palette = Image.fromarray(sample).quantize(96, dither=Image.Dither.NONE)
     pages = [Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
-    pages[0].save(path, format="GIF", save_all=True, append_images=pages[1:], duration=round(1000 / FPS), loop=0)
+    pages[0].save(path, format="GIF", save_all=True, append_images=pages[1:], duration=round(1000 / fps), loop=0)
 
 
-def _mp4(images: list[np.ndarray], path: Path) -> None:
+def _mp4(images: list[np.ndarray], path: Path, fps: float) -> None:
     import imageio_ffmpeg
 
     height, width = images[0].shape[:2]
@@ -336,7 +340,7 @@ def _mp4(images: list[np.ndarray], path: Path) -> None:
         "-s",
         f"{width}x{height}",
         "-r",
-        f"{FPS:g}",
+        f"{fps:g}",
         "-i",
         "-",
         "-an",
