@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -36,9 +37,13 @@ def executed(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **values:
     for key, value in values.items():
         settings.source, changed = re.subn(rf"^{key} = .*$", f"{key} = {value!r}", settings.source, flags=re.MULTILINE)
         assert changed == 1, key
-    NotebookClient(notebook, timeout=500, resources={"metadata": {"path": str(folder)}}).execute()
-    outputs = [out for cell in notebook.cells for out in cell.get("outputs", ())]
-    return "".join(str(out.get("text", out.get("data", {}).get("text/markdown", ""))) for out in outputs)
+    try:
+        NotebookClient(notebook, timeout=500, resources={"metadata": {"path": str(folder)}}).execute()
+    finally:
+        outputs = [out for cell in notebook.cells for out in cell.get("outputs", ())]
+        text = "".join(str(out.get("text", out.get("data", {}).get("text/markdown", ""))) for out in outputs)
+        print(text)
+    return text
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -75,14 +80,18 @@ def test_own_mocap(tiny_base_wide: Path, tiny_tokenizer: Path, tmp_path: Path, m
 @pytest.mark.slow
 @pytest.mark.parametrize("trained_run", ["tied"], indirect=True)
 def test_evaluate_and_improve(trained_run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = tmp_path / "sample"
+    shutil.copytree(SAMPLE, sample)
+    ids = [file.stem for file in (sample / "texts").iterdir()]
+    (sample / "val.txt").write_text("\n".join(ids))  # a suite ranks among four at least
     text = executed(
         "evaluate_and_improve",
         tmp_path,
         monkeypatch,
         MODEL=str(trained_run[0]),
-        DATA=str(SAMPLE),
-        SUITE="cases=4 group=2 pairs=2 expect={} batch=4",
-        IMPROVE="judges={physics: 1.0} sources.0.clips=40 sampling.prompts=2 sampling.samples=2 train.steps=1 "
-        "train.batch=1 train.least=0 train.rehearsal=0 guards.cases=2",
+        DATA=str(sample),
+        SUITE=f"cases={len(ids)} group=4 pairs=4 'expect={{}}' batch=4",
+        IMPROVE="sources.0.clips=40 sampling.prompts=2 sampling.samples=2 train.steps=1 train.batch=1 train.least=0 "
+        "train.rehearsal=0 guards.cases=2",
     )
     assert "baseline:nearest" in text and '"judged"' in text and (tmp_path / "runs" / "improved" / "adapter").is_dir()
