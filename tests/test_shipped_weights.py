@@ -22,8 +22,13 @@ def test_the_adapter_is_complete_and_small() -> None:
     folder = shipped.find("adapter", "default")
     assert MotionVocab.load(folder).tokenizer_hash == MotionTokenizer.load(folder / "tokenizer").hash
     assert MotionTokenizer.load("default").hash == MotionTokenizer.load(folder / "tokenizer").hash
-    assert size(folder) <= 25
+    assert size(folder) <= 35
     assert size(shipped.find("tokenizer", "default")) <= 15
+
+
+def test_the_adapter_has_a_second_one_for_text() -> None:
+    text = MotionLM.load("default").text
+    assert text is not None and {"query", "edit"} <= text.recipe.data.tasks.keys()
 
 
 @pytest.mark.parametrize("kind", ["adapter", "tokenizer"])

@@ -82,7 +82,7 @@ def _stage_model(run: Path, folder: Path, out: Path, wish: Wish) -> None:
     terms = {s.path: known for s in recipe.data.sources if s.path and (known := terms_of(Path(s.path)) or wish.terms)}
     shared = _copy(folder, out, wish.base, whole)
     if (folder / TEXT).is_dir():
-        TextAdapter.load(folder / TEXT)
+        TextAdapter.load(folder / TEXT, vocab)
         _copy(folder / TEXT, out / TEXT, wish.base, whole)
     # Complete even where the folder's own stands for the one that ships.
     MotionTokenizer.load(folder / "tokenizer").save(out / "tokenizer")

@@ -151,9 +151,9 @@ class Query:
 
     @staticmethod
     def read(text: str) -> Query:
-        """The query that a model wrote; `none` for what is no query."""
+        """The query that a model wrote; `none` for what is no query. A choice may be written with "and"."""
         try:
-            return Query.parse(text)
+            return Query.parse(re.sub(r"^((?:which|first) .+) and ", r"\1 or ", text))
         except MotionLLMError:
             return Query()
 

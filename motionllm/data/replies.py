@@ -1,7 +1,7 @@
 """Replies: what a query is answered with where the notation has no single answer (`data.queries`).
 
     what             a person walks forward and then waves with the right hand
-    count kick       the person does not kick
+    count kick       the person does not kick, but walks forward
     way walk         forward, then backward
     at 2.0           walk and clap
 
@@ -15,6 +15,7 @@ from itertools import groupby
 
 from motionllm.data.queries import ASKED, CURVED, FORMS, Query, done, main_events, of_verb
 from motionllm.motion.notation import VERBS, Line, Notation
+from motionllm.motion.notation.sentence import sentence_of
 
 SAME_TIME = 0.4  # seconds between the beginnings or ends of events that a question for the first or last does not part
 
@@ -28,7 +29,8 @@ def reply(query: Query, notation: Notation) -> str | None:
         return exact
     verbs = [word for word in query.words if word in ASKED and "{verb}" in query.form]
     if missing := [verb for verb in verbs if not of_verb(notation, verb)]:
-        return f"the person does not {ASKED[missing[0]][0][0]}"
+        predicate = sentence_of(notation, clauses=2, subject="").strip()
+        return f"the person does not {ASKED[missing[0]][0][0]}, but {predicate}"
     return _REPLIES[query.form](notation, *query.words) if query.form in _REPLIES else None
 
 

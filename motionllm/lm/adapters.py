@@ -48,8 +48,8 @@ _IDLE = {
 }
 
 
-def lora_config(settings: Adapter, vocab: MotionVocab | None, base: Any) -> Any:
-    """PEFT's configuration for an adapter with the motion rows of `vocab`, which the base has, or without any."""
+def lora_config(settings: Adapter, vocab: MotionVocab, base: Any) -> Any:
+    """PEFT's configuration for an adapter with motion rows, on a base that has these rows."""
     from peft import LoraConfig
 
     return LoraConfig(
@@ -59,7 +59,7 @@ def lora_config(settings: Adapter, vocab: MotionVocab | None, base: Any) -> Any:
         use_dora=settings.method == "dora",
         lora_dropout=settings.dropout,
         target_modules=settings.targets,
-        trainable_token_indices=vocab.trainable(base) if vocab else None,
+        trainable_token_indices=vocab.trainable(base),
         task_type="CAUSAL_LM",
     )
 
@@ -130,20 +130,18 @@ def _short(value: object) -> str:
 
 
 def load_adapter(
-    folder: Path, tensors: dict[str, Any], settings: Adapter, vocab: MotionVocab | None, base: Any, name: str
+    folder: Path, tensors: dict[str, Any], settings: Adapter, vocab: MotionVocab, base: Any, name: str
 ) -> Any:
     """A PEFT model: `base`, which has the rows of `vocab`, with the adapter in `folder`.
 
-    vocab: None for an adapter without motion rows. tensors: the result of `read_adapter`. settings: the adapter section
-    of the folder's recipe. name: recorded as the base's name. Raises MotionLLMError where the adapter belongs to
-    another base.
+    tensors: the result of `read_adapter`. settings: the adapter section of the folder's recipe. name: recorded as the
+    base's name. Raises MotionLLMError where the adapter belongs to another base.
     """
     from peft import get_peft_model
 
     config = lora_config(settings, vocab, base)
-    rows = config.trainable_token_indices
-    matrices = len(rows) if isinstance(rows, dict) else int(vocab is not None)
-    if sum(name.endswith("trainable_tokens_delta") for name in tensors) != matrices:
+    matrices = config.trainable_token_indices if isinstance(config.trainable_token_indices, dict) else [None]
+    if sum(name.endswith("trainable_tokens_delta") for name in tensors) != len(matrices):
         raise MotionLLMError(
             f"The adapter in {folder} does not fit its base: input and output embeddings are one matrix in one of the "
             "two alone; give the base it was trained on."
@@ -157,10 +155,9 @@ def load_adapter(
     return model
 
 
-def read_adapter(folder: Path, settings: Adapter, vocab: MotionVocab | None) -> dict[str, Any]:
-    """The adapter's tensors, in float32. vocab: None for an adapter without motion rows (`lm.text_adapter`).
-
-    Raises MotionLLMError where the folder is damaged, or does not match these settings and this vocabulary.
+def read_adapter(folder: Path, settings: Adapter, vocab: MotionVocab) -> dict[str, Any]:
+    """The adapter's tensors, in float32. Raises MotionLLMError where the folder is damaged, or does not match these
+    settings and this vocabulary.
     """
     _check_config(folder, settings, vocab)
     if not (folder / WEIGHTS).is_file():
@@ -180,10 +177,9 @@ def read_adapter(folder: Path, settings: Adapter, vocab: MotionVocab | None) -> 
                 f"The adapter in {folder} is damaged: {name[:200]} is {list(stored.shape)}, but its recipe gives rank "
                 f"{settings.rank}; copy or train it anew."
             )
-        n_rows = len(vocab.ids) if vocab else 0
-        if part.startswith("token_adapter") and stored.shape[0] != n_rows:
+        if part.startswith("token_adapter") and stored.shape[0] != len(vocab.ids):
             raise MotionLLMError(
-                f"The adapter in {folder} is damaged: it has {stored.shape[0]} motion rows, but {n_rows} "
+                f"The adapter in {folder} is damaged: it has {stored.shape[0]} motion rows, but {len(vocab.ids)} "
                 "motion tokens; copy or train it anew."
             )
         halves.setdefault(layer, set()).add(part)
@@ -192,7 +188,7 @@ def read_adapter(folder: Path, settings: Adapter, vocab: MotionVocab | None) -> 
     for layer, parts in halves.items():
         if parts not in (needed, rows):
             raise MotionLLMError(f"The adapter in {folder} is damaged: {layer[:200]} is not complete; copy it anew.")
-    if vocab and rows not in halves.values():
+    if rows not in halves.values():
         raise MotionLLMError(f"The adapter in {folder} is damaged: it has no motion rows; copy it anew.")
     tensors = {name: tensor.float() for name, tensor in weights.read(folder / WEIGHTS).items()}
     for name, tensor in tensors.items():
@@ -212,7 +208,7 @@ def put(model: Any, tensors: dict[str, Any]) -> None:
         raise MotionLLMError(f"{other[0]} is in one of the two alone")
 
 
-def _check_config(folder: Path, settings: Adapter, vocab: MotionVocab | None) -> None:
+def _check_config(folder: Path, settings: Adapter, vocab: MotionVocab) -> None:
     from peft import LoraConfig
 
     config = read_json(folder / FILE, "adapter configuration")
@@ -232,8 +228,8 @@ def _check_config(folder: Path, settings: Adapter, vocab: MotionVocab | None) ->
             )
     if settings.alpha > LARGEST:
         raise MotionLLMError(f"The adapter in {folder} is damaged: its alpha is {settings.alpha}; train it anew.")
-    rows, expected = config.get("trainable_token_indices"), vocab.ids if vocab else None
-    if any(ids != expected for ids in (rows.values() if isinstance(rows, dict) and rows else [rows])):
+    rows = config.get("trainable_token_indices")
+    if any(ids != vocab.ids for ids in (rows.values() if isinstance(rows, dict) and rows else [rows])):
         raise MotionLLMError(
             f"The adapter in {folder} is damaged: the rows that {FILE} names are not those of motion_vocab.json; "
             "copy or train it anew."

@@ -77,7 +77,7 @@ class Dialogue(Generation, Description):
             return _said(self.say([[self._encoded(m) for m in messages]], sampling, seed=seed, max_tokens=256)[0])
         prompt = self._prompt([self._encoded(m) for m in messages], self._window)
         order = self.order("a person moves", seconds, [], [])  # for its bounds: the prompt is the conversation
-        (order,) = drained(self.planned([replace(order, prompt=prompt)], wanted, seed, sampling))
+        (order,) = drained(self.planned([replace(order, prompt=prompt, text="")], wanted, seed, sampling))
         (reply_codes,) = drained(self._write([order], sampling, seed=seed))
         return _moved(self._motion(reply_codes, order.frames), reply_codes, order.plan)
 

@@ -103,7 +103,7 @@ class MotionLM(Dialogue):
         if settings.text is not None:
             return TextAdapter.of(settings.text, recipe.model.base, vocab.base)
         kept = find_adapter(settings.start) / TEXT if settings.start else None
-        return TextAdapter.load(kept) if kept and kept.is_dir() else None
+        return TextAdapter.load(kept, vocab) if kept and kept.is_dir() else None
 
     @classmethod
     def _local(
@@ -186,7 +186,7 @@ class MotionLM(Dialogue):
         tensors = (
             {} if whole else read_adapter(folder, recipe.adapter, vocab)
         )  # checked before the base, which takes longer
-        text = TextAdapter.load(folder / TEXT) if (folder / TEXT).is_dir() else None
+        text = TextAdapter.load(folder / TEXT, vocab) if (folder / TEXT).is_dir() else None
         source = str(folder) if whole else base or recipe.model.base
         # Merged in float32 and cast afterwards: merging in bfloat16 changes logits by up to 0.8.
         model, words = load_base(source, "float32" if merge or whole else recipe.model.dtype, tried=False)

@@ -263,9 +263,13 @@ class Planning(Prompting):
             if seed is not None:
                 each = [(seed[i], 0) if isinstance(seed, Sequence) else (seed, i) for i, _ in rows]
                 seeds = [(*pair, PLANNING, *([n] if n else [])) for pair, (_, n) in zip(each, rows, strict=True)]
-            prompts = [[*orders[i].prompt, self.vocab.start_id] for i, _ in rows]
             blanks = [self._blank(orders[i]) for i, _ in rows]
-            texts = yield from self.backend.notations(prompts, blanks, sampling, seed=seeds)
+            writer = self.writer if self.text and self.text.plans and all(orders[i].text for i in own) else self
+            asking = (
+                orders if writer is self else {i: writer.order(orders[i].text, orders[i].seconds, [], []) for i in own}
+            )
+            prompts = [[*asking[i].prompt, self.vocab.start_id] for i, _ in rows]
+            texts = yield from writer.backend.notations(prompts, blanks, sampling, seed=seeds)
             best: dict[int, float] = {}
             for (i, _), text in zip(rows, texts, strict=True):
                 plan = Notation.parse(text)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+from typing_extensions import Self
 
 from motionllm.config import Recipe
 from motionllm.data.templates import Templates, conversation
@@ -71,11 +72,11 @@ class Prompting:
 
     def learned(self, task: str) -> bool:
         """Whether a task of text alone was trained, in the second adapter or in this one."""
-        one = self.text or self
-        return one.recipe.data.tasks.get(task, 0) > 0 and bool(one.templates.tasks.get(task))
+        own = self.recipe.data.tasks.get(task, 0) > 0 and bool(self.templates.tasks.get(task))
+        return self.text.learned(task) if self.text else own
 
     @cached_property
-    def writer(self) -> Prompting:
+    def writer(self) -> Self:
         """What does the tasks of text alone: the base with the second adapter, loaded at its first use, or this model.
         Raises MotionLLMError where the second adapter does not fit the base.
         """
@@ -85,7 +86,7 @@ class Prompting:
         model = self.text.model(base, self.vocab, dtype, self.model.device)
         backend = Local(model, self.tokenizer, self.vocab, base, dtype)
         parts = self.tokenizer, self.vocab, self.motion_tokenizer
-        return Prompting(backend, *parts, self.text.templates, self.text.recipe)
+        return type(self)(backend, *parts, self.text.templates, self.text.recipe)
 
     @property
     def window(self) -> float:

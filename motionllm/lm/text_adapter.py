@@ -1,14 +1,14 @@
 """The second adapter of an adapter folder, in `text/`: a LoRA of the same base for the tasks of text alone.
 
-Questions to queries and requests to changes are text to text. Trained in the LoRA that makes motion, they and motion
-hinder each other (docs/training.md has the figures), so they may have one of their own. It has no motion rows and
-therefore fits any motion tokenizer.
+Questions to queries, requests to changes and texts to plans are text to text. Trained in the LoRA that makes motion,
+they and motion hinder each other (docs/training.md has the figures), so they may have one of their own. Of the motion
+rows it has those of the delimiters alone, between which a plan is written, and so it fits any motion tokenizer.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,11 @@ from motionllm.runs.precision import fast_dtype
 FOLDER = "text"
 
 
+def delimiters(vocab: MotionVocab) -> MotionVocab:
+    """The vocabulary without codes."""
+    return replace(vocab, size=0, bpe=None)
+
+
 @dataclass(frozen=True)
 class TextAdapter:
     """recipe, templates: those that it was trained with. config: its adapter_config.json. tensors: its LoRA weights by
@@ -43,16 +48,24 @@ class TextAdapter:
     folder: Path
 
     @classmethod
-    def load(cls, folder: Path) -> TextAdapter:
-        """From `text/` of an adapter's folder. Raises MotionLLMError where it is damaged."""
+    def load(cls, folder: Path, vocab: MotionVocab) -> TextAdapter:
+        """From `text/` of the folder of an adapter with this vocabulary. Raises MotionLLMError where it is damaged."""
         recipe = load_recipe(folder / "recipe.yaml", saved=True)
-        tensors = read_adapter(folder, recipe.adapter, None)
+        tensors = read_adapter(folder, recipe.adapter, delimiters(vocab))
         templates = Templates.load_saved(folder / "templates.yaml")
         return cls(recipe, templates, read_json(folder / FILE, "adapter configuration"), tensors, folder)
 
+    def learned(self, task: str) -> bool:
+        return self.recipe.data.tasks.get(task, 0) > 0 and bool(self.templates.tasks.get(task))
+
+    @property
+    def plans(self) -> bool:
+        """Whether it was trained to write the plan of a text."""
+        return self.learned("text_to_motion") and bool(self.recipe.data.notation and self.recipe.data.notation.plan)
+
     @classmethod
     def of(cls, name: str | Path, base: str, fingerprint: str | None) -> TextAdapter:
-        """The LoRA of an adapter (folder, run or shipped name) without its motion rows, or the adapter's own second
+        """The LoRA of an adapter (folder, run or shipped name) without the rows of codes, or the adapter's own second
         one. base, fingerprint: of the adapter it will stand beside.
 
         Raises MotionLLMError where there is none, it is damaged or of another base, or every weight was trained.
@@ -63,14 +76,17 @@ class TextAdapter:
         if vocab.base and vocab.base != fingerprint:
             check_base(folder, vocab.base, base)
         if (folder / FOLDER).is_dir():
-            return cls.load(folder / FOLDER)
+            return cls.load(folder / FOLDER, vocab)
         recipe = load_recipe(folder / "recipe.yaml", saved=True)
         if recipe.adapter.method == "full":
             raise MotionLLMError(f"{folder} is a whole model; give adapter.text an adapter, as method lora trains it.")
         tensors = read_adapter(folder, recipe.adapter, vocab)
-        lora = {name: tensor for name, tensor in tensors.items() if ".token_adapter." not in name}
-        config = read_json(folder / FILE, "adapter configuration") | {"trainable_token_indices": None}
-        return cls(recipe, Templates.load_saved(folder / "templates.yaml"), config, lora, folder)
+        for name in [name for name in tensors if ".token_adapter." in name]:
+            tensors[name] = tensors[name][: len(delimiters(vocab).ids)]  # the first of the rows
+        config = read_json(folder / FILE, "adapter configuration")
+        rows, ids = config["trainable_token_indices"], delimiters(vocab).ids
+        config["trainable_token_indices"] = dict.fromkeys(rows, ids) if isinstance(rows, dict) else ids
+        return cls(recipe, Templates.load_saved(folder / "templates.yaml"), config, tensors, folder)
 
     def save(self, folder: Path, dtype: str) -> None:
         """Write it into a new folder. dtype: of the stored weights, such as "bfloat16"."""
@@ -88,7 +104,7 @@ class TextAdapter:
         """
         model, _ = load_base(base, "float32", tried=False)
         vocab.attach(model)
-        adapted = load_adapter(self.folder, self.tensors, self.recipe.adapter, None, model, base)
+        adapted = load_adapter(self.folder, self.tensors, self.recipe.adapter, delimiters(vocab), model, base)
         merged = (
             adapted.merge_and_unload().to(device, getattr(torch, fast_dtype() if dtype == "auto" else dtype)).eval()
         )

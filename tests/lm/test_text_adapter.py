@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from motionllm import corpus as builtin
-from motionllm.config import Notes, Recipe
+from motionllm.config import Notes, Recipe, load_recipe
 from motionllm.errors import MotionLLMError
-from motionllm.lm.adapters import WEIGHTS
+from motionllm.language.vocab import MotionVocab
+from motionllm.lm.adapters import WEIGHTS, read_adapter
 from motionllm.lm.model import MotionLM
 from motionllm.lm.results import adapter_hash
 from motionllm.lm.text_adapter import FOLDER, TextAdapter
@@ -83,12 +84,27 @@ def test_a_run_that_starts_from_it_keeps_it(
         assert (tmp_path / "run" / "adapter" / FOLDER / file.name).read_bytes() == file.read_bytes(), file.name
 
 
-def test_it_has_no_motion_rows(both: tuple[Path, Path], text_run: Path) -> None:
-    folder = both[1] / "adapter" / FOLDER
-    assert json.loads((folder / "adapter_config.json").read_text())["trainable_token_indices"] is None
-    stored, trained = TextAdapter.load(folder).tensors, TextAdapter.of(text_run, "unused", None).tensors
-    assert stored.keys() == trained.keys() and all(".lora_" in name for name in stored)
+def test_of_the_motion_rows_it_has_the_delimiters(both: tuple[Path, Path], text_run: Path) -> None:
+    folder, vocab = both[1] / "adapter" / FOLDER, MotionVocab.load(both[1] / "adapter")
+    rows = json.loads((folder / "adapter_config.json").read_text())["trainable_token_indices"]
+    assert rows == [vocab.start_id, vocab.end_id]
+    stored, trained = TextAdapter.load(folder, vocab).tensors, TextAdapter.of(text_run, "unused", vocab.base).tensors
+    assert stored.keys() == trained.keys() and any("token_adapter" in name for name in stored)
     assert all(torch.equal(stored[name], trained[name].bfloat16().float()) for name in stored)
+    whole = read_adapter(text_run / "adapter", load_recipe(text_run / "recipe.yaml").adapter, vocab)
+    for name, rows in whole.items():
+        assert torch.equal(trained[name], rows[:2] if "token_adapter" in name else rows), name
+
+
+def test_plans_are_written_by_it_where_it_learned_to(both: tuple[Path, Path], text_run: Path) -> None:
+    lm, text = MotionLM.load(both[1]), MotionLM.load(text_run)
+
+    def plans(one: MotionLM) -> list[str]:
+        return [str(one.plan("a person walks", 8.0, seed, temperature=2.0, top_p=1.0)) for seed in range(6)]
+
+    assert lm.text is not None and not lm.text.plans and plans(lm) != plans(text)
+    lm.text.recipe.data.tasks["text_to_motion"] = 1.0
+    assert lm.text.plans and plans(lm) == plans(text)
 
 
 @pytest.mark.parametrize("harm", ["cut short", "no recipe", "rows", "rank", "link"])
