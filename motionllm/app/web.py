@@ -57,12 +57,17 @@ _WORK = "motionllm-web-"
 # Runs in the browser whenever the clip changes: passes it to the stage.
 _SHOW = "clip => { if (clip) document.querySelector('#stage iframe').contentWindow.postMessage(clip, '*'); }"
 
-_NAVIGATION_STYLE = (
-    ".rooms { display: flex; gap: 24px; align-items: baseline } .rooms .brand { font-weight: 650 }"
-    ".rooms ul { display: flex; gap: 16px; list-style: none; margin: 0; padding: 0; overflow-x: auto }"
-    ".rooms li { margin: 0 } .rooms a { color: inherit; text-decoration: none }"
-    ".rooms a[aria-current] { border-bottom: 2px solid currentColor }"
-)
+# The workbench's navigation, among Gradio's own rules for text.
+_NAVIGATION_STYLE = """
+nav.rooms { display: flex; gap: 24px; align-items: center; font-size: 15px }
+nav.rooms .brand { font-weight: 650 }
+.gradio-container nav.rooms ul { display: flex; gap: 4px; list-style: none; margin: 0; padding: 0; overflow-x: auto }
+.gradio-container nav.rooms li { margin: 0; padding: 0 }
+.gradio-container nav.rooms a { display: block; padding: 6px 10px; text-decoration: none;
+  border-bottom: 2px solid transparent; color: var(--body-text-color) }
+.gradio-container nav.rooms a[aria-current] { border-color: #2b6cb8 }
+@media (max-width: 640px) { nav.rooms .brand { display: none } .gradio-container nav.rooms a { padding: 6px 7px } }
+"""
 
 # What Gradio's own style and marks lack for people who see little or listen: contrast, and a role for what has a name.
 _STYLE = ".or { color: inherit !important }"
