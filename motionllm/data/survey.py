@@ -21,7 +21,7 @@ import numpy as np
 
 from motionllm import motion as measuring
 from motionllm.data.asked import asked, contradiction, share
-from motionllm.data.motion_set import MotionSet
+from motionllm.data.motion_set import MotionSet, SetClip
 from motionllm.data.sources import code_of
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import cache_folder, make_folder, read_json, read_jsonl
@@ -52,6 +52,7 @@ class Survey:
         self.rows: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._begun: dict[str, SetClip] | None = None
         self._notes, self._labels = _import_notes(data.folder)
 
     @property
@@ -60,9 +61,11 @@ class Survey:
         return len(self.rows)
 
     def start(self) -> None:
-        """Measure what is not measured yet, in a thread that ends when all is."""
+        """Measure what is not measured yet, in a thread that ends when all is; again where clips have come or gone."""
+        clips = self.data.clips  # the same object until then
         with self._lock:
-            if self._thread is None or not self._thread.is_alive():
+            if clips is not self._begun and (self._thread is None or not self._thread.is_alive()):
+                self._begun = clips
                 self._thread = threading.Thread(target=self._measure_all, name="survey", daemon=True)
                 self._thread.start()
 

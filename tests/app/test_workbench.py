@@ -179,6 +179,11 @@ def test_a_survey_is_kept_until_a_clip_changes(
     assert measured == ["kick"]
     assert second.rows["wave"]["notation"] == first.rows["wave"]["notation"]
     assert second.rows["kick"]["digest"] == first.rows["jump"]["digest"]
+    second.wait()
+    assert measured == ["kick"]
+    np.save(dataset / "new_joints" / "added.npy", recorded["jump"])
+    second.wait()
+    assert measured == ["kick", "added"]
 
 
 def test_an_outlier_is_far_from_the_others_of_its_set_alone() -> None:
