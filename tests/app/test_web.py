@@ -131,6 +131,8 @@ def test_a_prompt_becomes_a_moving_figure_and_files_that_open(browser: Browser, 
 def test_screen_readers_and_phones_have_no_fault_to_meet(browser: Browser, served: Any) -> None:
     page = visit(browser, served)
     page.until("!!document.querySelector('nav.rooms a[href=\"/data\"]')")  # the workbench's other rooms
+    examples = "[...document.querySelectorAll('.gallery-item')]"
+    page.until(f"{examples}.length && {examples}.every(button => button.innerText)")
     own = "Empty value"  # Gradio names an empty place by a label that axe does not allow there
     assert [fault for fault in page.faults() if own not in fault] == []
     page.phone()
