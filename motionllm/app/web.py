@@ -57,18 +57,6 @@ _WORK = "motionllm-web-"
 # Runs in the browser whenever the clip changes: passes it to the stage.
 _SHOW = "clip => { if (clip) document.querySelector('#stage iframe').contentWindow.postMessage(clip, '*'); }"
 
-# The workbench's navigation, among Gradio's own rules for text.
-_NAVIGATION_STYLE = """
-nav.rooms { display: flex; gap: 24px; align-items: center; font-size: 15px }
-nav.rooms .brand { font-weight: 650 }
-.gradio-container nav.rooms ul { display: flex; gap: 4px; list-style: none; margin: 0; padding: 0; overflow-x: auto }
-.gradio-container nav.rooms li { margin: 0; padding: 0 }
-.gradio-container nav.rooms a { display: block; padding: 6px 10px; text-decoration: none;
-  border-bottom: 2px solid transparent; color: var(--body-text-color) }
-.gradio-container nav.rooms a[aria-current] { border-color: #2b6cb8 }
-@media (max-width: 640px) { nav.rooms .brand { display: none } .gradio-container nav.rooms a { padding: 6px 7px } }
-"""
-
 # What Gradio's own style and marks lack for people who see little or listen: contrast, and a role for what has a name.
 _STYLE = ".or { color: inherit !important }"
 _COLOURS = {
@@ -227,7 +215,7 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0, navigation: str = "
     with gr.Blocks(title="motionllm", analytics_enabled=False, delete_cache=KEPT) as page:
         clip = gr.Textbox(visible="hidden", elem_id="clip", show_label=False)
         if navigation:
-            gr.HTML(f"<style>{_NAVIGATION_STYLE}</style>{navigation}")
+            gr.HTML(navigation)
         with gr.Row():
             with gr.Column():
                 talk = gr.Chatbot(
@@ -313,7 +301,7 @@ def serve(
     work = files.enter_context(_work())
     fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["monospace"]}  # none from elsewhere
     try:
-        page = build(lm, work, megabytes, navigation(bench, "/"))
+        page = build(lm, work, megabytes, navigation(bench))
         page.work = files
         page.launch(
             server_name=host,

@@ -128,14 +128,10 @@ def test_a_prompt_becomes_a_moving_figure_and_files_that_open(browser: Browser, 
     assert (tmp_path / "motion.mp4").read_bytes()[4:8] == b"ftyp"
 
 
-def test_screen_readers_and_phones_have_no_fault_to_meet(browser: Browser, served: Any) -> None:
+def test_the_other_rooms_are_a_link_away_at_a_phones_width_too(browser: Browser, served: Any) -> None:
     page = visit(browser, served)
-    page.until("!!document.querySelector('nav.rooms a[href=\"/data\"]')")  # the workbench's other rooms
-    examples = "[...document.querySelectorAll('.gallery-item')]"
-    page.until(f"{examples}.length && {examples}.every(button => button.innerText)")
-    own = "Empty value"  # Gradio names an empty place by a label that axe does not allow there
-    assert [fault for fault in page.faults() if own not in fault] == []
     page.phone()
+    page.until("!!document.querySelector('nav.rooms a[href=\"/data\"]')")
     assert page.run("document.documentElement.scrollWidth") <= 390
 
 

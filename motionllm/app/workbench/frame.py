@@ -92,9 +92,11 @@ def _file(path: Path) -> Callable[[Request], Response]:
     return lambda _: FileResponse(path)
 
 
-def navigation(bench: Bench, room: str = "") -> str:
-    """The links to all rooms as HTML; room: the path of the one that is shown."""
-    return _templates().get_template("navigation.html").render(rooms=_rooms(bench), room=room)
+def navigation(bench: Bench) -> str:
+    """The links to all rooms for the conversation's page, as HTML with its style."""
+    style = (HERE / "static" / "conversation.css").read_text(encoding="utf-8")
+    links = _templates().get_template("navigation.html").render(rooms=_rooms(bench), room=CONVERSATION[0])
+    return f"<style>{style}</style>{links}"
 
 
 def _rooms(bench: Bench) -> list[tuple[str, str]]:
