@@ -106,6 +106,7 @@ EXTRAS = {
     "eval": "METEOR, and captions compared in base forms",
     "similarity": "captions near in meaning to people's (a sentence encoder, 83 MB)",
     "bodies": "HumanML3D built from AMASS with SMPL-H bodies",
+    "robot": "`motionllm data robot`: motion on humanoid robots",
     "usd": "characters as USD",
     "bpy": "characters as FBX",
     "docs": "the site, and running the notebooks",
