@@ -37,6 +37,7 @@ from motionllm.lm.adapters import bare, share_inputs
 from motionllm.lm.loss import cross_entropy
 from motionllm.lm.model import MotionLM
 from motionllm.runs import checkpoint
+from motionllm.runs.memory import trim
 from motionllm.runs.precision import fast_dtype
 from motionllm.runs.progress import Bar
 from motionllm.runs.run import Log, Signals, Stopped, check_made_of, on_full_disk, rate
@@ -342,6 +343,7 @@ class _Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         state.step += 1
+        trim(state.step)
         state.examples += settings.batch
         state.seconds = time.monotonic() - self.started
         return loss, norm, stop
