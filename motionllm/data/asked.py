@@ -112,7 +112,9 @@ def asked(text: str) -> list[Asked]:
 
 
 def _part(action: str, clause: str) -> Asked:
-    sides = {m[1] or m[2] for m in re.finditer(_SIDE, clause)}
+    # What is brought to a knee is no part of what lifts it.
+    limbs = re.sub(r"\b(?:left|right|both) (?:elbow|hand)s?\b", "", clause) if action == "lift" else clause
+    sides = {m[1] or m[2] for m in re.finditer(_SIDE, limbs)}
     side = "both" if "both" in sides or len(sides) == 2 else sides.pop() if sides else ""
     way = ""
     if action in _DIRECTED:

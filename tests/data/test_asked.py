@@ -63,6 +63,16 @@ def test_what_is_done_in_its_order(text: str, verbs: list[str]) -> None:
     assert list(dict.fromkeys(found)) == verbs
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("part", ["elbow", "hand"])
+def test_what_is_brought_to_a_knee_has_no_say_in_which_leg_is_lifted(side: str, part: str) -> None:
+    other = "left" if side == "right" else "right"
+    for knee, expected in ((f"{other} knee", other), (f"{side} knee", side), ("knee", "")):
+        for text in (f"brings the {side} {part} to the {knee}", f"touches the {knee} up to the {side} {part}"):
+            sides = {one.side for one in asked(f"a person {text}") if one.action == "lift"}
+            assert sides <= {expected}, text
+
+
 @pytest.mark.parametrize("way", ["left", "right"])
 def test_a_turn_to_the_other_side_contradicts(way: str) -> None:
     joints = builtin.joints(builtin.Spec((builtin.Part("turn_around", direction=way),)), 1)
