@@ -82,8 +82,11 @@ class Ahead:
         for _ in range(TRIES):
             process = getattr(self.mine, "process", None) or self._start()
             try:
+                assert process.stdin and process.stdout
+                if not self.mine.ready:
+                    process.stdin.write(self.filler)
+                    self.mine.ready = True
                 _send(process.stdin, jobs)
-                assert process.stdout
                 reply = pickle.load(process.stdout)
             except (EOFError, OSError, pickle.UnpicklingError):
                 self.mine.process = None
@@ -117,9 +120,7 @@ class Ahead:
             start_new_session=True,  # Ctrl-C is the training process's, which then saves a checkpoint
         )
         self.processes.append(process)
-        self.mine.process = process
-        assert process.stdin
-        process.stdin.write(self.filler)
+        self.mine.process, self.mine.ready = process, False  # ready: has its filler
         return process
 
 

@@ -65,6 +65,7 @@ def client() -> Callable[[Path | None], Any]:
 def test_the_set_is_shown_and_what_it_holds_is_escaped(client: Any, dataset: Path) -> None:
     rooms = client(dataset)
     assert rooms.get("/").headers["location"] == "/data"
+    assert client(None).get("/").headers["location"] == "/train"
     page = rooms.get("/data")
     assert page.status_code == 200
     assert "a person &lt;b&gt;waves&lt;/b&gt; &amp; smiles" in page.text and "<b>waves" not in page.text

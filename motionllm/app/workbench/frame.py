@@ -84,7 +84,8 @@ def routes(bench: Bench) -> list[BaseRoute]:
         listed.append(Route(f"/workbench/{name}", _file(Path(show.__file__).with_name(name))))
     listed.append(Mount("/workbench", StaticFiles(directory=HERE / "static")))
     if bench.lm is None:
-        listed.append(Route("/", lambda _: RedirectResponse(ROOMS[0][0])))
+        first = "/data" if bench.data else "/train"  # which needs no data set
+        listed.append(Route("/", lambda _: RedirectResponse(first)))
     return listed
 
 
