@@ -327,7 +327,9 @@ def test_the_best_of_several_keeps_best_to_the_plan(lm: MotionLM, monkeypatch: p
     motions = [lm._motion(codes, 40) for codes in made]
     scores = [agreement(Notation.parse(OWN), measure(m.joints, m.fps)).score for m in motions]
     assert len(scores) == 6 and len(set(scores)) > 1
-    assert np.array_equal(best.joints, motions[int(np.argmax(scores))].joints)
+    # Of those that tie, the model's own likelihood chooses.
+    (kept,) = {score for m, score in zip(motions, scores, strict=True) if np.array_equal(best.joints, m.joints)}
+    assert kept == max(scores)
 
 
 def test_candidates_share_a_plan_that_is_drawn_once(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,12 +88,12 @@ class MotionLM(Dialogue):
         if full:  # the folder will hold the model itself
             return cls._local(base.requires_grad_(True), tokenizer, vocab, motion_tokenizer, templates, recipe)
         vocab = replace(vocab, base=base_fingerprint(recipe.model.base))
-        text = cls._text(recipe, vocab)  # read before anything is trained
         model = fresh_adapter(settings, vocab, base)
         named = model.peft_config["default"]  # other readers of the adapter take name and revision apart
         named.base_model_name_or_path, named.revision = split(recipe.model.base)
         if settings.start:
             go_on_from(find_adapter(settings.start), model, vocab, recipe)
+        text = cls._text(recipe, vocab)
         return cls._local(model, tokenizer, vocab, motion_tokenizer, templates, recipe, text=text)
 
     @staticmethod

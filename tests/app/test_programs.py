@@ -17,11 +17,14 @@ import numpy as np
 import pytest
 
 from motionllm import MotionLM, MotionTokenizer
-from motionllm.app import programs, web
+from motionllm.app import web
 from motionllm.config import Recipe
 from motionllm.data.templates import Templates
 from motionllm.motion import Motion
 
+programs = pytest.importorskip(
+    "motionllm.app.programs", reason="starlette is not installed (pip install 'motionllm[web]')", exc_type=ImportError
+)
 pytest.importorskip("gradio", reason="gradio is not installed (pip install 'motionllm[web]')")
 httpx = pytest.importorskip("httpx", reason="httpx is not installed (pip install 'motionllm[web]')")
 

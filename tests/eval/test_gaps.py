@@ -165,7 +165,7 @@ class Knowing:
 @pytest.fixture
 def enters(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Sets who is measured."""
-    return lambda one: monkeypatch.setattr(suites, "contestant", lambda name, suite: one)
+    return lambda one: monkeypatch.setattr(suites, "contestant", lambda name, suite, engine: one)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -83,7 +83,7 @@ class Truthful:
 @pytest.fixture
 def enters(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Sets who is measured."""
-    return lambda one: monkeypatch.setattr(suites, "contestant", lambda name, suite: one)
+    return lambda one: monkeypatch.setattr(suites, "contestant", lambda name, suite, engine: one)
 
 
 def test_the_truth_scores_as_real_data_does(tiny_embedder: Path, enters: Any, tmp_path: Path) -> None:

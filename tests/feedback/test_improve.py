@@ -235,7 +235,7 @@ def test_an_adapter_that_plans_is_judged_by_its_plans_and_learns_to_follow_them(
     run: Path, recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = recipe(
-        judges={"agreement": 1.0}, train={"rounds": 1, "steps": 2, "least": 0.0}, sampling={"samples": 3, "batch": 6}
+        judges={"agreement": 1.0}, train={"rounds": 1, "steps": 2, "least": 0.0}, sampling={"samples": 6, "batch": 12}
     )
     settings.start = str(planner(run, tmp_path / "planner"))
     whole = improve(settings, tmp_path / "whole")
