@@ -139,7 +139,7 @@ def test_who_hears_a_narration_can_tell_the_caption_among_four(of_the_corpus: li
             name: texts([(np.load(folder / "new_joints" / f"{row['id']}.npy"), row["description"])])[0]
             for name, row in first.items()
         }
-        groups.append(([done[names[(n + 5 * k) % len(names)]] for n in range(20) for k in (0, 1, 2, 3)], 17))
+        groups.append(([done[names[(n + 5 * k) % len(names)]] for n in range(20) for k in (0, 1, 2, 3)], 13))
     for rows, least in groups:
         said, captions = embed([row[0] for row in rows], encoder), embed([row[2] for row in rows], encoder)
         right = sum(int((captions[g : g + 4] @ said[g]).argmax()) == 0 for g in range(0, 80, 4))
