@@ -20,7 +20,6 @@ from PIL import Image
 from motionllm import Motion, MotionLM, MotionTokenizer
 from motionllm import corpus as builtin
 from motionllm.motion.notation import Notation, measure
-from motionllm.motion.show.page import write_page
 from motionllm.motion.show.pictures import frames as shown
 from motionllm.motion.skeleton import HUMANML3D
 
@@ -166,13 +165,15 @@ def plan_picture(lm: MotionLM) -> None:
 
 
 def gallery(lm: MotionLM) -> None:
-    """A page for each prompt, their frames in docs/gallery.md, and the README's moving picture."""
+    """A motion for each prompt, of which the site makes a page (dev/site.py), their frames in docs/gallery.md, and the
+    README's moving picture.
+    """
     GALLERY.mkdir(exist_ok=True)
     motions = lm.generate_batch(PROMPTS, seed=[4] * len(PROMPTS))
     frames = []
     for prompt, motion in zip(PROMPTS, motions, strict=True):
         name = re.sub(r"\W+", "-", prompt.removeprefix("a person ")).strip("-")
-        write_page([motion], GALLERY / f"{name}.html", [prompt])
+        motion.save(GALLERY / f"{name}.npz")
         frames.append(f'<iframe src="gallery/{name}.html" title="{prompt}" loading="lazy"></iframe>\n')
     moving(motions[:3], ROOT / "docs" / "motions.gif")
     page = ROOT / "docs" / "gallery.md"

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from mkdocs.structure.files import File, Files
+
+from motionllm import Motion
+from motionllm.motion.show.page import write_page
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -24,6 +28,7 @@ ELSEWHERE = {
     "changelog.md": "CHANGELOG.md",
 }
 NAVIGATION = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+FRAME = re.compile(r'<iframe src="gallery/([^"]+)\.html" title="([^"]+)"')
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 
 
@@ -45,7 +50,18 @@ def on_files(files: Files, config: Any) -> Files:
     for page, source in ELSEWHERE.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=text))
+    for name, title in FRAME.findall((DOCS / "gallery.md").read_text(encoding="utf-8")):
+        files.remove(files.src_uris[f"gallery/{name}.npz"])
+        files.append(File.generated(config, f"gallery/{name}.html", content=_player(name, title)))
     return files
+
+
+def _player(name: str, title: str) -> str:
+    """The page that plays a motion of the gallery."""
+    with TemporaryDirectory() as folder:
+        page = Path(folder) / "page.html"
+        write_page([Motion.load(DOCS / "gallery" / f"{name}.npz")], page, [title])
+        return page.read_text(encoding="utf-8")
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
