@@ -167,6 +167,7 @@ class Description(Prompting):
                 "This adapter looks no answers up: it was not trained with `data.notation` and the task `query`, or it "
                 "is shown codes alone. Ask about a motion instead (`ask`)."
             )
-        texts = self.writer.say([self.writer.asking("query", question=q) for q in questions])
+        writer = self.doing("query")
+        texts = writer.say([writer.asking("query", question=q) for q in questions])
         written = [Query.read(text) for text in texts]
         return [query if fits(query, q) else Query() for query, q in zip(written, questions, strict=True)]

@@ -125,11 +125,12 @@ class Planning(Prompting):
             )
         if any(not request.strip() for request in requests):
             raise MotionLLMError("The request is empty; say what is to be changed.")
+        writer = self.doing("edit")
         conversations = [
-            self.writer.asking("edit", plan=summary(plan), request=request.strip())
+            writer.asking("edit", plan=summary(plan), request=request.strip())
             for plan, request in zip(plans, requests, strict=True)
         ]
-        return self.writer.say(conversations)
+        return writer.say(conversations)
 
     def replan(
         self, plan: Notation, change: str, seed: int | None = None, *, sampling: Sampling | None = None

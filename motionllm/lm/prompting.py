@@ -73,11 +73,16 @@ class Prompting:
     def learned(self, task: str) -> bool:
         """Whether a task of text alone was trained, in the second adapter or in this one."""
         own = self.recipe.data.tasks.get(task, 0) > 0 and bool(self.templates.tasks.get(task))
-        return self.text.learned(task) if self.text else own
+        return own or bool(self.text and self.text.learned(task))
+
+    def doing(self, task: str) -> Prompting:
+        """What does a task of text alone: the second adapter where it was trained to, else this model."""
+        return self.writer if self.text and self.text.learned(task) else self
 
     @cached_property
     def writer(self) -> Self:
-        """What does the tasks of text alone: the base with the second adapter, loaded at its first use, or this model.
+        """The base with the second adapter, loaded at its first use; this model where there is none.
+
         Raises MotionLLMError where the second adapter does not fit the base.
         """
         if self.text is None or not isinstance(self.backend, Local):

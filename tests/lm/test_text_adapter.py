@@ -70,6 +70,15 @@ def test_it_does_the_tasks_of_text_and_no_others(both: tuple[Path, Path], text_r
     assert np.array_equal(ours.joints, theirs.joints)  # type: ignore[union-attr]
 
 
+def test_a_task_that_only_the_first_learned_stays_with_it(both: tuple[Path, Path]) -> None:
+    lm = MotionLM.load(both[1])
+    assert lm.text is not None and lm.doing("query") is lm.writer is not lm
+    del lm.text.recipe.data.tasks["edit"]
+    assert not lm.edits
+    lm.recipe.data.tasks["edit"] = 1.0
+    assert lm.edits and lm.doing("edit") is lm and lm.doing("query") is lm.writer
+
+
 def test_a_run_that_starts_from_it_keeps_it(
     both: tuple[Path, Path],
     tiny_base: Path,
