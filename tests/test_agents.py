@@ -180,10 +180,10 @@ def test_no_more_files_than_are_allowed(ask: Any, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_limits_are_those_of_the_page() -> None:
-    from motionllm.app import web
+    from motionllm.app import visitors, web
     from motionllm.lm import planning
 
-    assert (agents.LONGEST_CLIP, agents.LINE) == (web.LONGEST_CLIP, web.LINE)
+    assert (agents.LONGEST_CLIP, agents.LINE) == (visitors.LONGEST_CLIP, web.LINE)
     assert planning.LONGEST == agents.LONGEST_MOTION
 
 

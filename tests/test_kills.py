@@ -89,6 +89,8 @@ def made(out):
             found[name] = plain(loaded(file))
         elif file.suffix == ".bvh":
             found[name] = file.read_text()
+        else:
+            found[name] = None
     assert found
     return found
 
@@ -179,7 +181,7 @@ def plan(tmp_path: Path, tiny_base: Path, tiny_tokenizer: Path, tiny_recipe: Cal
     (tmp_path / "prompts.txt").write_text("\n".join(f"a person walks {n} steps" for n in range(6)))
     model = ["--model", str(start)]
     return {
-        "train": ["train", str(tmp_path / "train.yaml")],
+        "train": ["train", str(tmp_path / "train.yaml"), "adapter.dropout=0.1"],
         "tokenizer": ["tokenizer", "train", str(tmp_path / "tokenizer.yaml")],
         "improve": ["improve", str(start), str(tmp_path / "improve.yaml")],
         "embedder": ["eval", "train-embedder", str(tmp_path / "embedder.yaml")],

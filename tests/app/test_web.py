@@ -25,7 +25,7 @@ from PIL import Image
 
 from motionllm import MotionLM, MotionTokenizer
 from motionllm import corpus as builtin
-from motionllm.app import web
+from motionllm.app import visitors, web
 from motionllm.app.chat import Chat
 from motionllm.config import Network, Notes, Recipe
 from motionllm.data.templates import Templates
@@ -259,7 +259,7 @@ def test_uploads_are_bounded(name: str, frames: int, uploads: int, words: str, t
     with open(tmp_path / name, "wb") as file:
         np.save(file, np.resize(builtin.joints(WAVE, 1), (frames, 22, 3)).astype(np.float32))
     with pytest.raises(MotionLLMError, match=words):
-        web._read(tmp_path / name, 5.0, uploads)
+        visitors.read_upload(tmp_path / name, 5.0, uploads)
 
 
 def bvh_of(folder: Path) -> bytes:
@@ -290,7 +290,7 @@ def test_errors_that_are_not_ours_are_sentences_too(
         raise ZeroDivisionError("of a library")
 
     guest, content = guests(served.port), bvh_of(tmp_path)
-    for place in ("motionllm.app.web.load_confined", "motionllm.app.web._clip"):
+    for place in ("motionllm.app.visitors.load_confined", "motionllm.app.web._clip"):
         with monkeypatch.context() as patch:
             patch.setattr(place, broken)
             assert "ZeroDivisionError" in guest.put("wave.bvh", content)
@@ -377,13 +377,13 @@ def test_who_closes_the_page_leaves_no_files(served: Any, guests: type[Guest]) -
 
 
 def test_idle_conversations_are_forgotten(lm: MotionLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    visitors = web.Visitors(lm, tmp_path)
-    first = visitors["a"]
+    there = visitors.Visitors(lm, tmp_path)
+    first = there["a"]
     first.folder.mkdir()
-    assert visitors["a"] is first and visitors["b"] is not first
-    assert visitors[None] is not visitors[None]  # nobody's conversation is everybody's
-    first.seen -= web.IDLE + 1
-    assert visitors["a"] is not first and not first.folder.exists()
+    assert there["a"] is first and there["b"] is not first
+    assert there[None] is not there[None]  # nobody's conversation is everybody's
+    first.seen -= visitors.IDLE + 1
+    assert there["a"] is not first and not first.folder.exists()
 
 
 def slowly(lm: Any, monkeypatch: pytest.MonkeyPatch, pause: float) -> list[int]:

@@ -69,6 +69,7 @@ def swing(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 _SURE = 0.3  # the sine of a bend, 17 degrees, from which on a joint's side is known
+_LITTLE = 0.12  # that of one, 7 degrees: joints that never bend by more tell nothing
 _STRAIGHT = 0.03  # that of one, 2 degrees, below which a joint tells nothing
 
 
@@ -76,23 +77,24 @@ def _hinged(turned: np.ndarray, along: np.ndarray, lower: np.ndarray, fps: float
     """Turns (T, 3, 3) about a bone, which lies along the unit vector `along` (3,) of frames `turned` (T, 3, 3), after
     which the next bone, `lower` (T, 3) in the world, leaves it to one side always: elbows and knees are hinges.
 
-    The straighter the joint, the less its side is known; there the turn goes on smoothly from frame to frame.
+    The straighter the joint, the less its side is known; there the turn goes on smoothly from frame to frame. One that
+    is about straight throughout is told by the frames in which it bends most, or else not turned.
     """
     square = np.cross(along, np.eye(3)[np.argmin(np.abs(along))])
     square /= np.linalg.norm(square)
     local = np.einsum("tba,tb->ta", turned, lower / np.maximum(np.linalg.norm(lower, axis=-1, keepdims=True), 1e-9))
     x, y = local @ square, local @ np.cross(along, square)
     bent = np.hypot(x, y)  # the sine of the angle between the bones
-    sure = bent > _SURE
+    sure = bent > np.clip(bent.max() / 2, _LITTLE, _SURE)
     if not sure.any() or len(bent) < 2:
         return np.broadcast_to(np.eye(3), turned.shape)
     angle, frames = np.arctan2(y, x), np.arange(len(bent))
     course = np.interp(frames, frames[sure], np.unwrap(angle[sure]))
-    angle = course + np.mod(angle - course + np.pi, 2 * np.pi) - np.pi
-    # Least squares: near what is seen, the more the joint is bent, and little change between neighbours. What lies on
-    # the other side is a joint that is stretched beyond straight.
-    same = np.maximum(np.cos(angle - course), 0)
-    seen, smooth = (np.maximum(bent - _STRAIGHT, 0) / 0.2) ** 2 * same, (fps / 60.0) ** 2
+    # A bend to the other side is a joint that is stretched beyond straight: its hinge is the same.
+    angle = course + np.mod(angle - course + np.pi / 2, np.pi) - np.pi / 2
+    # Least squares: near what is seen, the more the joint is bent, and little change between neighbours.
+    seen = (np.maximum(bent - _STRAIGHT, 0) / 0.2) ** 2 * np.cos(angle - course)
+    smooth = (fps / 60.0) ** 2
     bands = np.zeros((2, len(bent)))
     bands[0, 1:] = -smooth
     bands[1] = seen + 1e-9
