@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,8 @@ from motionllm.data.tasks import TASKS, Draw, Task
 from motionllm.data.templates import Templates, conversation
 from motionllm.errors import MotionLLMError
 from motionllm.language.conversations import Renderer, Tokens
+
+SHORT = 16  # tokens; see `collate`
 
 
 class Job(NamedTuple):
@@ -237,23 +239,27 @@ def check_length(stream: Examples, data: Data, count: int = 256) -> str:
 
 @dataclass
 class Batch:
-    """Packed rows. ids, positions (R, L); targets (R, L): the id to predict at each place, −1 where none is. tokens,
-    supervised: their numbers, without padding.
+    """Packed rows. ids, positions (R, L); targets (R, L): the id to predict at each place, −1 where none is; bounds (n
+    + 1,) int32: the first place of each example in the flattened rows, the padding of a row counting as one, and the
+    end of the last. tokens, supervised: their numbers, without padding.
     """
 
     ids: Tensor
     positions: Tensor
     targets: Tensor
+    bounds: Tensor
     tokens: int
     supervised: int
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on a device; a GPU copies it while the process goes on."""
-        ids, positions, targets = (
+        """The batch on a device; a GPU copies it while the process goes on. Targets stay: the loss finds the supervised
+        places on the CPU, where it waits for nothing.
+        """
+        ids, positions, bounds = (
             (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
-            for tensor in (self.ids, self.positions, self.targets)
+            for tensor in (self.ids, self.positions, self.bounds)
         )
-        return Batch(ids, positions, targets, self.tokens, self.supervised)
+        return replace(self, ids=ids, positions=positions, bounds=bounds)
 
 
 def pack(examples: Sequence[Tokens], length: int, multiple: int = 1, packing: bool = True) -> list[list[Tokens]]:
@@ -283,15 +289,18 @@ def pack(examples: Sequence[Tokens], length: int, multiple: int = 1, packing: bo
         count += 1
 
 
-def collate(rows: Sequence[Sequence[Tokens]], pad: int) -> Batch:
+def collate(rows: Sequence[Sequence[Tokens]], pad: int, shape: tuple[int, int] | None = None) -> Batch:
     """Rows to tensors. Positions restart with every example, and there is no attention mask: that is how
     packed attention stays exact. Padding stands at the end, each pad token an example of its own.
+
+    shape: (R, L) of the tensors, whatever the rows are, so that compiled code meets one shape alone; by default that of
+    the rows.
     """
-    length = max(sum(len(t.ids) for t in row) for row in rows)
-    ids = np.full((len(rows), length), pad)
-    positions = np.zeros((len(rows), length), np.int64)
-    targets = np.full((len(rows), length), -1)
-    each = np.arange(length)
+    count, length = shape or (len(rows), max(sum(len(t.ids) for t in row) for row in rows))
+    ids = np.full((count, length), pad)
+    positions = np.zeros((count, length), np.int64)
+    targets = np.full((count, length), -1)
+    each, bounds = np.arange(length), []
     for r, row in enumerate(rows):
         at = 0
         for tokens in row:
@@ -300,6 +309,16 @@ def collate(rows: Sequence[Sequence[Tokens]], pad: int) -> Batch:
             ids[r, at : at + size] = tokens.seen or these
             positions[r, at : at + size] = each[:size]
             targets[r, at : at + size - 1] = np.where(tokens.supervised[1:], these[1:], -1)
+            bounds.append(r * length + at)
             at += size
-    count, supervised = sum(len(t.ids) for row in rows for t in row), int((targets >= 0).sum())
-    return Batch(torch.from_numpy(ids), torch.from_numpy(positions), torch.from_numpy(targets), count, supervised)
+        if at < length:
+            bounds.append(r * length + at)
+    bounds += range(len(rows) * length, count * length, length)  # rows of padding alone
+    # Their number is fixed, too: by examples of no token at the end, as many as short examples would make.
+    most = count * max(1, length // SHORT) + 1 if shape else 0
+    bounds += [count * length] * max(1, most - len(bounds))
+    n_tokens, supervised = sum(len(t.ids) for row in rows for t in row), int((targets >= 0).sum())
+    begins = torch.tensor(bounds, dtype=torch.int32)
+    return Batch(
+        torch.from_numpy(ids), torch.from_numpy(positions), torch.from_numpy(targets), begins, n_tokens, supervised
+    )

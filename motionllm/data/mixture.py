@@ -125,8 +125,9 @@ def statistics(mix: Mixture, draws: int = 400) -> dict[str, Any]:
             recipe.data.max_length,
             packing=recipe.data.packing,
         )
-        for i in range(0, len(rows), recipe.train.micro_batch):
-            lengths = [sum(len(t.ids) for t in row) for row in rows[i : i + recipe.train.micro_batch]]
+        size = recipe.train.rows_on_cpu
+        for i in range(0, len(rows), size):
+            lengths = [sum(len(t.ids) for t in row) for row in rows[i : i + size]]
             used, capacity = used + sum(lengths), capacity + max(lengths) * len(lengths)
     mean = float(np.mean([len(t.ids) for _, _, t in examples]))
     return {

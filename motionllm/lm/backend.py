@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 from motionllm.errors import MotionLLMError
 from motionllm.language.bases import load_base
 from motionllm.language.vocab import MotionVocab
-from motionllm.lm import decoding, spelling
+from motionllm.lm import continuous, decoding, slots, spelling
 from motionllm.lm.cached import CausalLM
 from motionllm.lm.decoding import Request, Seed
 from motionllm.lm.sampling import GREEDY, Sampling
@@ -115,7 +115,8 @@ class Local:
     def places(
         self, requests: Sequence[Request], sampling: Sampling, *, seed: Seed = None, window: int | None = None
     ) -> Iterator[list[tuple[int, ...]]]:
-        return decoding.places(self.model, self.vocab, requests, sampling, seed=seed, window=window)
+        way = continuous if slots.fits(self.model) else decoding
+        return way.places(self.model, self.vocab, requests, sampling, seed=seed, window=window)
 
     def texts(
         self,
@@ -127,7 +128,8 @@ class Local:
         seed: Seed = None,
         loops: bool = False,
     ) -> list[str]:
-        replies = decoding.texts(
+        way = continuous if slots.fits(self.model) else decoding
+        replies = way.texts(
             self.model, self.vocab, prompts, stop, sampling, max_tokens=max_tokens, seed=seed, loops=loops
         )
         return [str(self.tokenizer.decode(ids, skip_special_tokens=True)) for ids in replies]

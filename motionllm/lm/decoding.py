@@ -46,7 +46,7 @@ class Request:
     plan_ids: Callable[[int, int], Sequence[int]] | None = None
 
 
-class _Batch:
+class Batch:
     """The motions of a batch while they are decoded.
 
     window: the maximum number of codes in the model's context per motion. codes: the codes in context, by motion.
@@ -67,15 +67,23 @@ class _Batch:
         self.alive = self.n_codes < self.max_codes
         self.allowed = torch.stack([self.vocab.allowed(part) for part in range(parts)])
 
-    def full(self) -> bool:
-        """Whether the window of a motion that has not ended is full."""
-        return bool((self.n_visible[self.alive] >= self.window).any())
+    def full(self, i: int | None = None) -> bool:
+        """Whether the window of a motion that has not ended is full; of motion i, or of any."""
+        visible = self.n_visible[self.alive] if i is None else self.n_visible[i]
+        return bool((visible >= self.window).any())
 
-    def slide(self) -> None:
-        """Reduce each motion's context to the last OVERLAP steps and the codes of the step under way."""
+    def slide(self, some: Sequence[int] | None = None) -> None:
+        """Reduce the context of some motions, or of all, to the last OVERLAP steps and the codes of the step under
+        way.
+        """
         parts = self.vocab.parts
-        self.codes = [codes[-OVERLAP * parts - len(codes) % parts :] for codes in self.codes]
-        self.n_visible = torch.tensor([len(codes) for codes in self.codes])
+        for i in range(len(self.codes)) if some is None else some:
+            self.codes[i] = self.codes[i][-OVERLAP * parts - len(self.codes[i]) % parts :]
+            self.n_visible[i] = len(self.codes[i])
+
+    def room(self, active: Tensor) -> Tensor:
+        """(k,) the number of codes that these motions may still gain within the window."""
+        return torch.minimum(self.max_codes - self.n_codes, self.window - self.n_visible)[active]
 
     def prompts(self, active: Tensor, guided: bool) -> list[list[int]]:
         """Token ids of these motions so far; guided: followed by the same without their text."""
@@ -97,22 +105,36 @@ class _Batch:
         n_codes = self.n_codes[active]
         barred = ~self.allowed[n_codes % self.vocab.parts]
         barred[n_codes < self.min_codes[active], 0] = True
-        room = torch.minimum(self.max_codes - self.n_codes, self.window - self.n_visible)[active]
-        barred[:, 1:] |= self.vocab.lengths > room[:, None]
+        barred[:, 1:] |= self.vocab.lengths > self.room(active)[:, None]
         return barred
 
-    def add(self, drawn: Tensor) -> list[tuple[int, ...]]:
-        """Append the drawn tokens (n,), 0 for the end. Returns the codes that each motion gains."""
-        self.alive &= drawn > 0
-        gained = [
-            self.vocab.pieces[token - 1] if alive else ()
-            for token, alive in zip(drawn.tolist(), self.alive.tolist(), strict=True)
-        ]
-        for codes, piece in zip(self.codes, gained, strict=True):
-            codes.extend(piece)
-        n_gained = torch.tensor([len(piece) for piece in gained])
-        self.n_codes, self.n_visible = self.n_codes + n_gained, self.n_visible + n_gained
+    def add(self, active: Tensor, drawn: Tensor) -> list[tuple[int, ...]]:
+        """Append the drawn tokens (k,) of these motions, 0 for the end. Returns the codes that each of all gains."""
+        self.alive[active] &= drawn > 0
+        gained: list[tuple[int, ...]] = [()] * len(self.codes)
+        for i, token in zip(active.tolist(), drawn.tolist(), strict=True):
+            if token > 0:
+                gained[i] = self.vocab.pieces[token - 1]
+                self.codes[i].extend(gained[i])
+        n_gained = torch.tensor([len(gained[i]) for i in active.tolist()])
+        self.n_codes[active] += n_gained
+        self.n_visible[active] += n_gained
         return gained
+
+
+def batch_of(
+    requests: Sequence[Request], vocab: MotionVocab, sampling: Sampling, window: int | None
+) -> tuple[Batch, bool]:
+    """The motions to decode, and whether they are guided. Raises MotionLLMError where a request lacks what guidance
+    needs, or the window is too short.
+    """
+    guided = sampling.guidance != 1
+    if guided and not all(request.unconditional for request in requests):
+        raise MotionLLMError("Guidance needs a prompt without text for each motion.")
+    if window is not None and window <= OVERLAP:
+        raise MotionLLMError(f"A window of {window} steps shows no more than the {OVERLAP} that it goes on from.")
+    longest = max((request.max_steps for request in requests), default=0) * vocab.parts
+    return Batch(requests, vocab, longest + 1 if window is None else window * vocab.parts), guided
 
 
 def motions(
@@ -149,13 +171,7 @@ def places(
     as if it had begun with them. Guidance (Ho and Salimans 2022): scores = unconditional + guidance × (conditional −
     unconditional).
     """
-    guided = sampling.guidance != 1
-    if guided and not all(request.unconditional for request in requests):
-        raise MotionLLMError("Guidance needs a prompt without text for each motion.")
-    if window is not None and window <= OVERLAP:
-        raise MotionLLMError(f"A window of {window} steps shows no more than the {OVERLAP} that it goes on from.")
-    longest = max((request.max_steps for request in requests), default=0) * vocab.parts
-    batch = _Batch(requests, vocab, longest + 1 if window is None else window * vocab.parts)
+    batch, guided = batch_of(requests, vocab, sampling, window)
     random = generators(seed, len(requests))
     head = output_rows(model, vocab)[1][1:].float()  # the end, then the pieces
     config = model.config.get_text_config()
@@ -182,7 +198,7 @@ def places(
             scores = without + sampling.guidance * (with_text - without)
         scores = scores.masked_fill(batch.barred(active), -torch.inf)
         drawn[active] = draw(scores, sampling, [random[i] for i in active.tolist()])
-        gained = batch.add(drawn)
+        gained = batch.add(active, drawn[active])
         if any(gained):
             yield gained
         batch.alive &= batch.n_codes < batch.max_codes
@@ -308,8 +324,9 @@ def generators(seed: Seed, rows: int) -> list[np.random.Generator]:
 
 
 def draw(scores: Tensor, sampling: Sampling, random: Sequence[np.random.Generator]) -> Tensor:
-    """One index per row of (n, V) scores, on the CPU so that a seed gives the same draw on every device."""
-    scores = scores.cpu()
+    """One index per row of (n, V) scores. Random numbers are of the CPU, and sums in float64, so that a seed gives the
+    same draw on every device.
+    """
     if sampling.temperature < 1e-4:
         return scores.argmax(-1)
     shares, index = torch.softmax(scores.double() / sampling.temperature, dim=-1), None
@@ -319,7 +336,7 @@ def draw(scores: Tensor, sampling: Sampling, random: Sequence[np.random.Generato
         shares = shares / shares.sum(-1, keepdim=True)
         shares[shares.cumsum(-1) - shares >= sampling.top_p] = 0
     summed = shares.cumsum(-1)
-    at = torch.tensor([[r.random()] for r in random], dtype=torch.double)
+    at = torch.tensor([[r.random()] for r in random], dtype=torch.double).to(scores.device, non_blocking=True)
     # The first index whose cumulative sum is above the draw, so that a token of probability 0 is never drawn.
     chosen = torch.searchsorted(summed / summed[:, -1:], at, right=True)
     return (chosen if index is None else index.gather(-1, chosen))[:, 0]

@@ -66,6 +66,15 @@ def save(run: Path, state: dict[str, Any], keep: int = 1) -> None:
         path.unlink()
 
 
+def peek(run: Path) -> dict[str, Any]:
+    """The newest checkpoint as it lies there, its tensors read when they are used; {} where it cannot be read."""
+    try:
+        stored = torch.load(run / FILE, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # torch raises whatever its zip and pickle readers do
+        return {}
+    return stored if isinstance(stored, dict) else {}
+
+
 def _older(run: Path) -> dict[int, Path]:
     """{step: file} of the checkpoints older than the newest, latest first."""
     older = {

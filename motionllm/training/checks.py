@@ -6,11 +6,17 @@ from __future__ import annotations
 
 import importlib.util
 
+import torch
+
 from motionllm import hub, shipped
 from motionllm.config import Recipe
+from motionllm.data.sources import fingerprints
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.lm.adapters import find_adapter
+from motionllm.lm.model import MotionLM
+from motionllm.runs import checkpoint
+from motionllm.training.learner import compiler
 
 
 def pinned(recipe: Recipe) -> Recipe:
@@ -42,6 +48,12 @@ def check(recipe: Recipe) -> None:
             f"model.quantization={quantization} needs the package bitsandbytes, which is not installed: run "
             "`pip install bitsandbytes`, or leave the key out."
         )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if recipe.train.compile is True and (lacking := compiler(device)):
+        raise MotionLLMError(
+            f"train.compile=true needs {lacking}, which is not here; install it, or leave the key out: the run is then "
+            "the same, not compiled."
+        )
     Templates.load(recipe.data.templates).check(recipe.data.tasks)
     if recipe.model.tokenizer.endswith((".yaml", ".yml")):
         shipped.find("tokenizer", recipe.model.tokenizer)
@@ -51,3 +63,13 @@ def check(recipe: Recipe) -> None:
                 find_adapter(name)
             except MotionLLMError as error:
                 raise MotionLLMError(f"adapter.{key}: {error}") from None
+
+
+def made_of(recipe: Recipe, lm: MotionLM) -> dict[str, str]:
+    """What a run is made of besides its recipe, by name: the same run needs the same."""
+    probe = [{"role": "user", "content": "A person walks."}, {"role": "assistant", "content": "It walks."}]
+    return fingerprints(recipe.data.sources) | {
+        "the weights of the base": checkpoint.frozen(lm.model),
+        "the motion tokenizer": lm.vocab.tokenizer_hash,
+        "the base's tokenizer or chat template": str(lm.renderer(probe).ids),
+    }

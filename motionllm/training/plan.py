@@ -26,6 +26,7 @@ from motionllm.lm.adapters import find_adapter, fresh_adapter, go_on_from
 from motionllm.lm.loss import CHUNK, CHUNK_ON_CPU
 from motionllm.runs.precision import fast_dtype
 from motionllm.training.checks import check
+from motionllm.training.microbatches import SHARE
 
 log = logging.getLogger(__name__)
 
@@ -67,11 +68,21 @@ def plan(recipe: Recipe, run: Path) -> dict[str, Any]:
     longest = recipe.data.max_length
     tokens = sum(t["share"] * min(t["tokens"], longest) for t in data["tasks"]) * settings.batch
     rows = -(-tokens // longest) if recipe.data.packing else settings.batch
-    share = min(1.0, settings.micro_batch / rows)  # of a step's rows, in one micro-batch
     motion = sum(t["supervised_share"] * t["motion_share"] for t in data["tasks"])
-    places = share * supervised * motion, share * supervised * (1 - motion)
     chunk = CHUNK if torch.cuda.is_available() else CHUNK_ON_CPU
-    terms = memory(recipe, model.config, counts, vocab, share * tokens, places, chunk)
+
+    def terms_of(at_once: float) -> dict[str, float]:
+        """Memory where a micro-batch has so many rows."""
+        share = min(1.0, at_once / rows)
+        places = share * supervised * motion, share * supervised * (1 - motion)
+        return memory(recipe, model.config, counts, vocab, share * tokens, places, chunk)
+
+    at_once: float = settings.rows_on_cpu
+    if settings.micro_batch == "auto" and torch.cuda.is_available():
+        one, all_rows = terms_of(1)["total"], terms_of(rows)["total"]
+        room = SHARE * torch.cuda.get_device_properties(0).total_memory
+        at_once = min(rows, max(1.0, 1 + (room - one) / max(all_rows - one, 1.0) * (rows - 1)))
+    terms = terms_of(at_once)
     pace = seconds_per_step(recipe, model.config, counts["base"], tokens, rows, supervised * (1 - motion))
     steps = settings.steps
     if pace and settings.minutes:
@@ -106,8 +117,10 @@ def seconds_per_step(
     half = recipe.train.precision == "bfloat16" or (recipe.train.precision == "auto" and fast_dtype() == "bfloat16")
     layers, length = text.num_hidden_layers, max(8, round(tokens / rows))
     together = (
-        min(recipe.train.micro_batch, max(1, round(rows))) if device.type == "cuda" else 1
-    )  # equally fast on a CPU
+        max(1, round(rows if (most := recipe.train.micro_batch) == "auto" else min(most, rows)))
+        if device.type == "cuda"
+        else 1  # equally fast on a CPU
+    )
     try:
         model, rank = bases.layers(config, 2), recipe.adapter.rank
         if recipe.adapter.method != "full":

@@ -70,12 +70,13 @@ def held_out_loss(lm: Any, recipe: Any) -> dict[str, float]:
     from motionllm.data.examples import collate, pack
     from motionllm.data.prepare import clips_of
     from motionllm.runs.precision import fast_dtype
-    from motionllm.training import train as engine
+    from motionllm.training.learner import Learner
+    from motionllm.training.validation import held_out
 
     rate = lm.motion_tokenizer.codes_per_second
     clips = clips_of(recipe, "val", lm.motion_tokenizer)
-    examples = engine._held_out(clips, recipe, lm.templates, lm, rate)
-    learner = engine._Learner(lm, "rows").eval()
+    examples = held_out(clips, recipe, lm.templates, lm, rate)
+    learner = Learner(lm, "rows").eval()
     losses, every = {}, [0.0, 0]
     for task, tokens in examples.items():
         total, count = 0.0, 0

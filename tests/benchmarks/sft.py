@@ -57,7 +57,8 @@ def recipe(base: str, examples: int, batch: int, run: Path) -> Any:
 
 
 def ours(base: str, examples: int, batch: int, work: Path) -> dict[str, float]:
-    from motionllm.training import train as engine
+    from motionllm.training import trainer as engine
+    from motionllm.training.train import train
 
     times: list[tuple[float, float]] = []
 
@@ -68,7 +69,7 @@ def ours(base: str, examples: int, batch: int, work: Path) -> dict[str, float]:
                 times.append(now())
 
     engine.Log = Clock  # type: ignore[misc]
-    engine.train(recipe(base, examples, batch, work), work / "run")
+    train(recipe(base, examples, batch, work), work / "run")
     return pace(times, batch)
 
 
@@ -77,15 +78,31 @@ def now() -> tuple[float, float]:
     return time.monotonic(), time.process_time()
 
 
-def pace(times: list[tuple[float, float]], examples: float) -> dict[str, float]:
+def pace(times: list[tuple[float, float]], examples: float, warm: int = WARM) -> dict[str, float]:
     """Of the times at which steps of so many examples ended; the last may have had fewer."""
-    timed = times[WARM - 1 : -1]
+    timed = times[min(warm, max(1, len(times) - 2)) - 1 : -1]
     wall, processor = (timed[-1][i] - timed[0][i] for i in (0, 1))
     done = (len(timed) - 1) * examples
-    return {"examples_per_second": done / wall, "examples_per_cpu_second": done / processor, "steps": len(times)}
+    return {
+        "examples_per_second": done / wall if done else 0.0,
+        "examples_per_cpu_second": done / processor if done else 0.0,
+        "steps": len(times),
+    }
 
 
-def theirs(base: str, examples: int, batch: int, work: Path, packing: bool) -> dict[str, float]:
+def theirs(
+    settings: Any,
+    examples: int,
+    work: Path,
+    packing: bool,
+    warm: int = WARM,
+    more: dict[str, Any] | None = None,
+    parts: int = 1,
+    flash: bool = False,
+) -> dict[str, float]:
+    """SFTTrainer by our recipe, on its first `examples` examples. more: further settings of SFTConfig. parts:
+    micro-batches of a step. flash: with the package flash-attn.
+    """
     import torch
     from datasets import Dataset
     from peft import LoraConfig
@@ -98,7 +115,7 @@ def theirs(base: str, examples: int, batch: int, work: Path, packing: bool) -> d
     from motionllm.runs.precision import fast_dtype
     from motionllm.tokenizer import MotionTokenizer
 
-    settings = recipe(base, examples, batch, work)
+    base, batch = settings.model.base, settings.train.batch
     motion = MotionTokenizer.load("default")
     mix = mixture(settings, motion, [encode(settings.data.sources[0], "train", motion)])
     drawn = [mix.examples.draw()[1] for _ in range(examples)]
@@ -110,6 +127,8 @@ def theirs(base: str, examples: int, batch: int, work: Path, packing: bool) -> d
         }
     )
     model, tokenizer = load_base(base, fast_dtype())
+    if flash:
+        model.set_attn_implementation("flash_attention_2")
     mix.vocab.attach(model, "noise")
     lora = LoraConfig(
         r=16,
@@ -125,7 +144,10 @@ def theirs(base: str, examples: int, batch: int, work: Path, packing: bool) -> d
     times: list[tuple[float, float]] = []
 
     class Clock(TrainerCallback):
-        def on_step_end(self, *given: Any, **more: Any) -> None:
+        def on_step_end(self, args: Any, state: Any, *given: Any, **others: Any) -> None:
+            # The first and the last step that are timed: elsewhere waiting would cost it speed.
+            if torch.cuda.is_available() and state.global_step in (warm, state.max_steps - 1):
+                torch.cuda.synchronize()
             times.append(now())
 
     trainer = SFTTrainer(
@@ -135,26 +157,31 @@ def theirs(base: str, examples: int, batch: int, work: Path, packing: bool) -> d
         peft_config=lora,
         callbacks=[Clock()],
         args=SFTConfig(
-            output_dir=str(work / "trl"),
-            per_device_train_batch_size=rows,
-            packing=packing,
-            max_length=longest,
-            num_train_epochs=1,
-            learning_rate=5e-4,
-            lr_scheduler_type="constant",
-            gradient_checkpointing=False,
-            bf16=fast_dtype() == "bfloat16",
-            use_cpu=not torch.cuda.is_available(),
-            report_to="none",
-            save_strategy="no",
-            logging_strategy="no",
-            optim="adamw_torch",
-            disable_tqdm=True,
+            **{
+                "output_dir": str(work / "trl"),
+                "per_device_train_batch_size": -(-rows // parts),
+                "gradient_accumulation_steps": parts,
+                "packing": packing,
+                "max_length": longest,
+                "num_train_epochs": 1,
+                "learning_rate": 5e-4,
+                "lr_scheduler_type": "constant",
+                "gradient_checkpointing": False,
+                "bf16": fast_dtype() == "bfloat16",
+                "use_cpu": not torch.cuda.is_available(),
+                "report_to": "none",
+                "save_strategy": "no",
+                "logging_strategy": "no",
+                "optim": "adamw_torch",
+                "disable_tqdm": True,
+            }
+            | (more or {})
         ),
     )
-    each = examples / len(trainer.train_dataset) * rows
+    each = examples / len(trainer.train_dataset) * -(-rows // parts) * parts
     trainer.train()
-    return pace(times, each)
+    timed = pace(times, each, warm)
+    return timed | {"tokens_per_second": timed["examples_per_second"] * total / examples}
 
 
 def contest(name: str, base: str, examples: int, batch: int) -> dict[str, float]:
@@ -162,7 +189,8 @@ def contest(name: str, base: str, examples: int, batch: int) -> dict[str, float]
         if name == "ours":
             found = ours(base, examples, batch, Path(folder))
         else:
-            found = theirs(base, examples, batch, Path(folder), name == "trl packed")
+            settings = recipe(base, examples, batch, Path(folder))
+            found = theirs(settings, examples, Path(folder), name == "trl packed")
     return found | {"peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
 
 

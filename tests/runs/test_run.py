@@ -28,7 +28,7 @@ from motionllm.feedback import improve, rounds
 from motionllm.files import lock
 from motionllm.runs import checkpoint
 from motionllm.runs.run import Log, Signals, Stopped, losses, on_full_disk, rate
-from motionllm.training import train
+from motionllm.training import learner, train
 
 LONG = 1_000_000  # steps
 
@@ -270,13 +270,13 @@ def test_a_full_disk_is_one_sentence_wherever_it_fills(
 def test_a_diverged_run_is_not_gone_on_from(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real, factors = train.cross_entropy, [1.0]
+    real, factors = learner.cross_entropy, [1.0]
 
     def rising(*given: Any) -> Any:
         motion, text = real(*given)
         return motion * factors[0], text * factors.pop(0)
 
-    monkeypatch.setattr(train, "cross_entropy", rising)
+    monkeypatch.setattr(learner, "cross_entropy", rising)
     given = [*words("train", kept), "train.save_every=1", "train.keep=20", "train.validate_examples=0"]
     for name, rise, says in {
         ("last", (1, 1, 1, math.nan), "then copy checkpoint-2.pt to checkpoint.pt"),

@@ -27,7 +27,8 @@ from motionllm.lm.loss import cross_entropy, logits, output_rows
 from motionllm.lm.model import MotionLM
 from motionllm.runs import checkpoint
 from motionllm.tokenizer import MotionTokenizer
-from motionllm.training.train import _Learner, train
+from motionllm.training.learner import Learner
+from motionllm.training.train import train
 
 Recipes = Callable[..., Recipe]
 
@@ -129,7 +130,7 @@ def test_packed_is_unpacked(
     kind: str, tiny_tokenizer: Path, tiny_recipe: Recipes, request: pytest.FixtureRequest
 ) -> None:
     lm = _fresh(tiny_recipe, request.getfixturevalue(kind), tiny_tokenizer)
-    learner, examples = _Learner(lm, "rows").eval(), _examples(lm)
+    learner, examples = Learner(lm, "rows").eval(), _examples(lm)
     packed = torch.stack(learner(collate(pack(examples, 512), 0)))
     alone = sum(torch.stack(learner(collate([[t]], 0))) for t in examples)
     assert torch.allclose(packed, alone, rtol=1e-5)
@@ -138,7 +139,7 @@ def test_packed_is_unpacked(
 
 def test_eight_by_one_is_two_by_four(tiny_recipe: Recipes, tiny_base: Path, tiny_tokenizer: Path) -> None:
     lm = _fresh(tiny_recipe, tiny_base, tiny_tokenizer)
-    learner, examples = _Learner(lm, "rows"), _examples(lm)
+    learner, examples = Learner(lm, "rows"), _examples(lm)
     gradients = []
     for size in (1, 4):
         learner.zero_grad()
@@ -163,7 +164,7 @@ def test_chunks_change_memory_alone(
     tiny_recipe: Recipes, tiny_base: Path, tiny_tokenizer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lm = _fresh(tiny_recipe, tiny_base, tiny_tokenizer)
-    learner, batch = _Learner(lm, "rows"), collate(pack(_examples(lm), 512, 1), 0)
+    learner, batch = Learner(lm, "rows"), collate(pack(_examples(lm), 512, 1), 0)
     found = []
     for chunk in (10**6, 7):
         monkeypatch.setattr(loss, "CHUNK_ON_CPU", chunk)
@@ -180,7 +181,7 @@ def test_shared_inputs_change_memory_alone(tiny_recipe: Recipes, tiny_base: Path
     recipe = tiny_recipe(tiny_base, tiny_tokenizer)
     recipe.model.dtype = "bfloat16"
     lm = MotionLM.create(recipe, MotionTokenizer.load(tiny_tokenizer), Templates.load("default"))
-    learner, batch = _Learner(lm, "rows"), collate(pack(_examples(lm), 512, 1), 0)
+    learner, batch = Learner(lm, "rows"), collate(pack(_examples(lm), 512, 1), 0)
     learner.train()
     with torch.no_grad():
         for name, parameter in learner.named_parameters():
@@ -221,7 +222,7 @@ def test_the_loss_over_the_vocabulary_is_the_models_own(
     lm = _fresh(tiny_recipe, request.getfixturevalue(kind), tiny_tokenizer)
     batch = collate([[t] for t in _examples(lm, 2)], 0)
     with torch.no_grad():
-        motion, _ = _Learner(lm, "vocabulary")(batch)
+        motion, _ = Learner(lm, "vocabulary")(batch)
         scores = lm.model(batch.ids, position_ids=batch.positions, use_cache=False).logits
         spare = torch.ones(scores.shape[-1], dtype=torch.bool)
         spare[: lm.vocab.text_size] = False
@@ -229,7 +230,7 @@ def test_the_loss_over_the_vocabulary_is_the_models_own(
         scores[..., spare] = -torch.inf  # a base's spare rows are no tokens
         at_motion = (batch.targets == lm.vocab.end_id) | (batch.targets >= lm.vocab.first_id)
         own = torch.nn.functional.cross_entropy(scores[at_motion], batch.targets[at_motion], reduction="sum")
-        rows, _ = _Learner(lm, "rows")(batch)
+        rows, _ = Learner(lm, "rows")(batch)
         # Restricted is full, masked to what the grammar allows: the codes of the target's part, or a step's start.
         each, first = lm.vocab.size // lm.vocab.parts, lm.vocab.first_id
         masked = torch.full_like(scores[at_motion], -torch.inf)

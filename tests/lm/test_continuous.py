@@ -1,0 +1,117 @@
+"""Continuous batching: motions and texts are those of a batch, whatever the number of slots and who is beside whom."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from motionllm.lm import continuous, decoding, slots
+from motionllm.lm.decoding import Request
+from motionllm.lm.model import MotionLM
+from motionllm.lm.sampling import GREEDY, Sampling
+
+HOT = Sampling(temperature=1.5, top_p=0.9)
+
+
+@pytest.fixture(scope="module")
+def lm(trained_run: tuple[Path, Path]) -> MotionLM:
+    return MotionLM.load(trained_run[0])
+
+
+@pytest.fixture
+def model(lm: MotionLM) -> Any:
+    """The model without its layers for CPUs, and without slots of other tests."""
+    plain = copy.deepcopy(lm.model)
+    return plain.to("cuda") if torch.cuda.is_available() else plain
+
+
+def prompt_of(lm: MotionLM, text: str) -> list[int]:
+    return lm.renderer([{"role": "user", "content": text}], reply=True).ids
+
+
+def motions(model: Any, lm: MotionLM, requests: list[Request], sampling: Sampling, **more: Any) -> list[list[int]]:
+    codes = [list(request.given) for request in requests]
+    for place in continuous.places(model, lm.vocab, requests, sampling, **more):
+        for own, gained in zip(codes, place, strict=True):
+            own.extend(gained)
+    return codes
+
+
+def requests_of(lm: MotionLM) -> list[Request]:
+    words = ["a person walks", "he waves with both hands and then sits", "jump", "a man kicks with the left foot twice"]
+    made = [Request(prompt_of(lm, words[i % 4]), 1 + i % 3, 2 + i) for i in range(9)]
+    made[3] = Request(made[3].prompt, 4, 6, given=decoding.motions(lm.model, lm.vocab, made[:1], GREEDY)[0][:2])
+    return made
+
+
+@pytest.mark.parametrize("width", [1, 3, 512])
+@pytest.mark.parametrize("sampling", [GREEDY, HOT])
+def test_motions_are_those_of_a_batch(width: int, sampling: Sampling, lm: MotionLM, model: Any) -> None:
+    requests = requests_of(lm)
+    expected = decoding.motions(model, lm.vocab, requests, sampling, seed=4)
+    assert motions(model, lm, requests, sampling, seed=4, width=width) == expected
+    assert len({len(codes) for codes in expected}) > 3
+
+
+def test_guided_motions_take_two_slots_each(lm: MotionLM, model: Any) -> None:
+    requests = [Request(r.prompt, r.min_steps, r.max_steps, unconditional=prompt_of(lm, "")) for r in requests_of(lm)]
+    guided = Sampling(temperature=1.0, top_p=1.0, guidance=2.5)
+    expected = decoding.motions(model, lm.vocab, requests, guided, seed=1)
+    assert motions(model, lm, requests, guided, seed=1, width=5) == expected
+
+
+def test_each_motion_slides_by_itself(lm: MotionLM, model: Any) -> None:
+    requests = [Request(prompt_of(lm, "walk"), size, size) for size in (23, 5, 19, 40)]
+    alone = [decoding.motions(model, lm.vocab, [request], GREEDY, window=16)[0] for request in requests]
+    assert motions(model, lm, requests, GREEDY, window=16, width=2) == alone
+
+
+def test_texts_are_those_of_a_batch(lm: MotionLM, model: Any) -> None:
+    prompts = [prompt_of(lm, text) for text in ("a", "what is it, and how does it go on?", "say it", "why", "who")]
+    for sampling in (GREEDY, HOT):
+        given = {"stop": lm._stop, "sampling": sampling, "max_tokens": 12, "seed": 2}
+        expected = decoding.texts(model, lm.vocab, prompts, **given)  # type: ignore[arg-type]
+        assert continuous.texts(model, lm.vocab, prompts, width=2, **given) == expected  # type: ignore[arg-type]
+
+
+def test_a_motion_that_ends_makes_room_for_another(lm: MotionLM, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+    real = slots.Slots.step
+    monkeypatch.setattr(
+        slots.Slots, "step", lambda self, some, ids: (steps.append(len(some)), real(self, some, ids))[1]
+    )
+    prompt = prompt_of(lm, "walk")
+    requests = [Request(prompt, size, size) for size in (12, 2, 2, 2, 2, 2, 2)]
+    motions(model, lm, requests, GREEDY, width=2)
+    assert len(steps) <= 12 * lm.vocab.parts and max(steps) == 2  # in fixed pairs it would take 18 steps of time
+
+
+def test_slots_serve_the_next_call_and_grow(lm: MotionLM, model: Any) -> None:
+    body, short = slots.body_of(model), [Request(prompt_of(lm, "walk"), 2, 2)] * 3
+    motions(model, lm, short, GREEDY)
+    first = body.__dict__[slots._NAME]
+    motions(model, lm, short[:1], GREEDY)
+    assert body.__dict__[slots._NAME] is first
+    with torch.inference_mode():
+        first.admit([0], [prompt_of(lm, "walk")], more=200)  # as after a plan longer than was foreseen
+    assert first.room >= 200 and first.cache.keys[0].shape[2] == first.seen.shape[1] == first.room
+    assert motions(model, lm, short, GREEDY) == decoding.motions(model, lm.vocab, short, GREEDY)
+    assert body.__dict__[slots._NAME] is first
+    closed = continuous.places(model, lm.vocab, short, GREEDY)
+    next(closed)
+    closed.close()  # what was interrupted is not handed on
+    assert slots._NAME not in body.__dict__
+    assert copy.deepcopy(model) is not None
+
+
+def test_slots_are_for_gpus_and_for_weights_that_stay(lm: MotionLM, model: Any) -> None:
+    assert slots.suits(model) and slots.fits(model) == torch.cuda.is_available()
+    next(model.parameters()).requires_grad_()
+    assert not slots.suits(model)
+    model.requires_grad_(False)
+    slots.body_of(model).config.layer_types = ["sliding_attention", "full_attention"]
+    assert not slots.suits(model)
