@@ -13,21 +13,25 @@ import hashlib
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from motionllm.data.asked import asked, contradiction
 from motionllm.data.motion_set import MotionSet
 from motionllm.data.sources import mirror_text, span
+from motionllm.data.survey import side_of
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import lock, make_folder, read_json, read_text, write_file, write_json
-from motionllm.motion.notation import SMALL, Notation
+from motionllm.motion.notation import SMALL, VERBS, Notation
 from motionllm.runs.run import Log
 
 FOLDER = ".labelling"
 LONGEST = 4000  # characters of a clip's text
+ALIKE = 0.5  # how alike clips must be for the caption of one to be a draft for the other
 PATIENCE = 5.0  # seconds that a write waits for another process that writes to the set
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*[-–]\s*(\d+(?:\.\d+)?)?\s*s?\s*:\s*(.*)")
 
@@ -217,6 +221,50 @@ def phrases(notation: Notation) -> list[dict[str, Any]]:
         alone = Notation(notation.seconds, notation.postures, (line,)).sentence().removeprefix("a person ")
         result.setdefault(alone, {"text": alone, "verb": line.verb, "start": line.start, "end": line.end})
     return list(result.values())
+
+
+def words_used(notation: str, others: Iterable[tuple[str, str, str]], most: int = 3) -> dict[str, str]:
+    """{caption: clip that has it}: what clips that show about the same are called already, the most alike first.
+
+    notation: of the clip to caption. others: (clip, its notation, its caption). Where a clip shows the same with the
+    other side, its caption has left and right exchanged. Alike is the time that both spend on the same, as a share of
+    what either does (`_content`), ALIKE at least.
+    """
+    mine = _content(notation)
+    alike: dict[str, tuple[float, str]] = {}
+    for name, other, caption in others:
+        theirs = _content(other)
+        straight, mirrored = _likeness(mine, theirs), _likeness(mine, _mirrored(theirs))
+        words = caption if straight >= mirrored else mirror_text(caption)
+        if (most_alike := max(straight, mirrored)) >= max(ALIKE, alike.get(words, (0.0, ""))[0]):
+            alike[words] = (most_alike, name)
+    best = sorted(alike.items(), key=lambda item: -item[1][0])
+    return {words: name for words, (_, name) in best[:most]}
+
+
+@lru_cache(maxsize=65536)
+def _content(notation: str) -> Mapping[tuple[str, str, int], float]:
+    """{(verb, side, count): seconds and half a second for each line} of a notation; small limb movements weigh a third.
+
+    Travel and small movements are not told apart by their count.
+    """
+    content: dict[tuple[str, str, int], float] = defaultdict(float)
+    for x in Notation.parse(notation).lines:
+        small = x.verb in SMALL
+        count = 1 if small or VERBS[x.verb].speed else x.count
+        content[x.verb, side_of(x), count] += (x.end - x.start + 0.5) * (1 / 3 if small else 1.0)
+    return content
+
+
+def _mirrored(content: Mapping[tuple[str, str, int], float]) -> dict[tuple[str, str, int], float]:
+    other = {"left": "right", "right": "left"}
+    return {(verb, other.get(side, side), count): weight for (verb, side, count), weight in content.items()}
+
+
+def _likeness(one: Mapping[tuple[str, str, int], float], other: Mapping[tuple[str, str, int], float]) -> float:
+    """What both contain as a share of what either does (weighted Jaccard), in [0, 1]."""
+    both = sum(min(weight, other[key]) for key, weight in one.items() if key in other)
+    return both / max(sum(one.values()) + sum(other.values()) - both, 1e-9)
 
 
 def hints(text: str, notation: Notation) -> list[dict[str, str]]:

@@ -83,6 +83,20 @@ def test_a_clip_comes_with_drafts_and_is_written_to_the_set(make_set: Any) -> No
     assert anna.get("/label/next?after=take_02&queue=open").json()["id"] == "take_00"
 
 
+def test_the_next_clip_that_shows_the_same_is_drafted_in_the_words_of_the_last(make_set: Any) -> None:
+    folder = make_set(3)
+    anna = person(folder, Bench(data=folder))
+    measured = anna.get("/label/clip/take_00").json()["sentences"]
+    given = {"id": "take_00", "text": "the greeting, left hand\n0-1: it begins", "version": "", "at": 5}
+    assert anna.post("/label/save", json=given).status_code == 200
+    again = anna.get("/label/clip/take_02").json()
+    assert again["sentences"] == ["the greeting, left hand", *measured]
+    assert again["used"] == {"the greeting, left hand": "take_00"}
+    mirrored = anna.get("/label/clip/take_01").json()
+    assert mirrored["sentences"][0] == "the greeting, right hand"
+    assert anna.get("/label/clip/take_00").json()["used"] == {}
+
+
 def test_two_people_are_given_different_clips_and_neither_overwrites_the_other(make_set: Any) -> None:
     folder = make_set(2)
     app = application(Bench(data=folder))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from motionllm.data import labelling
-from motionllm.data.labelling import Stale, Texts, editable, hints, phrases, version_of, written
+from motionllm.data.labelling import Stale, Texts, editable, hints, phrases, version_of, words_used, written
 from motionllm.data.motion_set import MotionSet
 from motionllm.data.sources import read_captions
 from motionllm.errors import MotionLLMError
@@ -171,3 +171,23 @@ def test_phrases_are_what_a_caption_can_name() -> None:
 def test_hints_name_the_side_that_the_motion_shows(text: str, expected: str | None) -> None:
     given = hints(text, NOTATION)
     assert [hint["text"] for hint in given] == ([expected] if expected else [])
+
+
+def _noted(*lines: str) -> str:
+    return "\n".join(("4.0 s, standing to standing", *lines))
+
+
+def test_clips_that_show_the_same_are_drafted_in_the_words_used_before() -> None:
+    sneak, kick = _noted("0.1-2.4 step forward x3 slowly"), _noted("0.5-1.5 kick left leg")
+    others = [
+        ("sneak", sneak, "a person sneaks"),
+        ("kick", kick, "a front kick with the left leg"),
+        ("both", _noted("0.5-1.5 kick left leg", "2.0-2.6 raise left arm"), "a kick"),
+        ("twice", _noted("0.5-2.5 kick left leg x2"), "two kicks"),
+    ]
+    assert words_used(_noted("0.0-1.9 step forward x4 slowly"), others) == {"a person sneaks": "sneak"}
+    assert [*words_used(kick, others)] == ["a front kick with the left leg", "a kick"]
+    right = words_used(_noted("0.7-1.5 kick right leg"), others)
+    assert [*right.items()][0] == ("a front kick with the right leg", "kick")
+    assert words_used(_noted("0.5-1.5 jump"), others) == words_used(_noted(), others) == {}
+    assert len(words_used(kick, [(str(k), kick, f"kick {k}") for k in range(9)])) == 3

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 
 from motionllm.app.workbench.data import survey_of
 from motionllm.app.workbench.frame import Bench, Refusal, answers, page, shown, takes, text_of
-from motionllm.data.labelling import LONGEST, Stale, Texts, hints, phrases
+from motionllm.data.labelling import LONGEST, Stale, Texts, hints, phrases, words_used
 from motionllm.data.survey import Survey
 from motionllm.motion.notation import Notation
 from motionllm.motion.show.page import stored
@@ -78,7 +78,7 @@ class Desk:
         data = self.survey.data
         row, names = self.survey.row(name), list(data.clips)
         at = names.index(name)
-        shown: dict[str, Any] = {"sentences": [], "phrases": [], "lines": [], "clip": None}
+        shown: dict[str, Any] = {"sentences": [], "used": {}, "phrases": [], "lines": [], "clip": None}
         if "digest" in row:
             motion = data.motion(name)
             shown["clip"] = stored(motion.joints, motion.fps)
@@ -86,7 +86,9 @@ class Desk:
         if "notation" in row:
             notation = Notation.parse(row["notation"])
             lines = [{"start": x.start, "end": x.end, "text": str(x).split(" ", 1)[1]} for x in notation.lines]
-            shown |= {"sentences": row["sentences"], "phrases": phrases(notation), "lines": lines}
+            used = words_used(row["notation"], self._captioned(name))
+            sentences = [*dict.fromkeys([*used, *row["sentences"]])]
+            shown |= {"sentences": sentences, "used": used, "phrases": phrases(notation), "lines": lines}
         return {
             "id": name,
             "split": data[name].split,
@@ -101,6 +103,15 @@ class Desk:
             **vars(state),
             **shown,
         }
+
+    def _captioned(self, but: str) -> Iterator[tuple[str, str, str]]:
+        """(clip, its notation, a caption of the whole clip) of the measured clips besides one."""
+        clips = self.survey.data.clips
+        for name, row in list(self.survey.rows.items()):
+            if name != but and "notation" in row and name in clips:
+                for caption in self.survey.data.captions(name):
+                    if not (caption.start or caption.end):
+                        yield name, row["notation"], caption.text
 
     def hints(self, name: str, text: str) -> list[dict[str, str]]:
         """What could be better about a text."""

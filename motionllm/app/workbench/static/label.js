@@ -92,7 +92,7 @@ function show(differs) {
   counted(clip.left);
   if (clip.clip) place(large, clip.clip);
   fill(clip.lines, clip.seconds);
-  note(differs ? "Draft of yours, not saved yet" : clip.text ? "Saved" : clip.sentences.length ? "Drafted from the motion, not saved yet" : "");
+  note(differs ? "Draft of yours, not saved yet" : clip.text ? "Saved" : origin());
   const notes = clip.doubts.map(words => element("p", { className: "doubt" }, words));
   if (clip.elsewhere) notes.unshift(element("p", { className: "doubt" }, "Another person has this clip open."));
   $("notes").replaceChildren(...notes);
@@ -105,6 +105,12 @@ function show(differs) {
   }));
   showHints([]); fit();
   if (text.value && (differs || clip.text)) look();
+}
+// Where the draft that stands there comes from.
+function origin() {
+  if (!clip.sentences.includes(text.value)) return "";
+  const alike = clip.used[text.value];
+  return (alike ? `As you called ${alike}, which shows about the same` : "Drafted from the motion") + "; not saved yet";
 }
 // Hints on a text that stands there already.
 async function look() {
