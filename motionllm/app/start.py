@@ -51,7 +51,7 @@ def start(
     Returns {"project", "import": as `import_folder` reports, "clips", "captioned": how many have a text, "drafted",
     "drafts": {clip: sentence} of three, "recipe", "edited": whether a person changed it, "plan": see `plan_of`, "run",
     "stage": "label", "train", "resume" or "try", "expect": sentences, "said": [(clip, its text, the model's)] of the
-    held-out clips once the model captioned them, "next": command lines}.
+    held-out clips once the model captioned them, "next": command lines, "web": that of the workbench}.
 
     Raises MotionLLMError where the takes give fewer than 20 clips, and for whatever the import and the recipe refuse.
     """
@@ -99,6 +99,7 @@ def start(
             "recipe": project.recipe,
             "edited": edited,
             "plan": plan,
+            "web": _line("motionllm", "web", "--data", project.set, "--recipe", project.recipe, "--no-model"),
         }
         return result | _next(project, report, plan, clips - len(without))
 

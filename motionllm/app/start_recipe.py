@@ -35,7 +35,10 @@ data:
     - {{kind: builtin, clips: {builtin}, weight: {weight}, ask: [facts]}} # keeps what the adapter can do already
   tasks: {{text_to_motion: 1.0, caption: 1.0, question: 0.3}}
   system: ""
+  # The adapter that ships reads what is measured, and plans: the model keeps that. told 0: captions in your words.
+  notation: {{read: 0.75, alone: 0.1, told: 0, plan: 0.4, first: false}}
   drop_text: 0.1
+  max_length: 352 # as of the adapter that ships: a motion and its notation
 train:
   steps: {steps}
   minutes: {minutes}

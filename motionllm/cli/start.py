@@ -71,8 +71,9 @@ def _next(result: dict[str, Any]) -> list[str]:
     table, commands = result["project"] / "captions.csv", result["next"]
     if result["stage"] == "label":
         return [
-            f"Next: write captions into the column `caption` of {table} (a spreadsheet will do), a row a clip,",
-            f"or label on a page (`motionllm web --data {result['project'] / 'set'} --no-model`), then",
+            "Next: say what each clip shows, by keyboard on a page, where you can also train and compare,",
+            f"  {result['web']}",
+            f"or in the column `caption` of {table} (a spreadsheet will do); then",
             f"  {commands[0]}",
             "or train with the drafts as they are:",
             f"  {commands[1]}",

@@ -51,14 +51,16 @@ class Description(Prompting):
     def caption_batch(self, motions: Sequence[Motion | np.ndarray]) -> list[str]:
         """One caption per motion (a Motion, joints, or features), decoded side by side.
 
-        An adapter that is shown the notation writes one caption from the codes and one from what it is shown. The first
-        of the two that covers the measured notation as well as the notation's own sentence does (`data.asked.tells`) is
-        returned; if neither does, that sentence.
+        An adapter that learned the notation's own sentences (`data.notation.told`) is held to what they say: it writes
+        one caption from the codes and one from what it is shown. The first of the two that covers the measured notation
+        as well as the notation's sentence does (`data.asked.tells`) is returned; if neither does, that sentence. One
+        that learned people's words alone is returned as it is: what they name need not be among what is measured.
         """
         return self._captions([self.motion_part(motion) for motion in motions])
 
     def _captions(self, parts: Sequence[dict[str, Any]]) -> list[str]:
-        measured = [i for i, part in enumerate(parts) if part.get("notation")]
+        notes = self.recipe.data.notation
+        measured = [i for i, part in enumerate(parts) if notes and notes.told and part.get("notation")]
         codes_alone = [{"codes": parts[i]["codes"]} for i in measured if "codes" in parts[i]]
         texts = self.say([self.asking("caption", motion=part) for part in (*parts, *codes_alone)])
         from_codes = iter(texts[len(parts) :])

@@ -225,7 +225,12 @@ def test_an_order_is_a_command_line_of_listed_things(tmp_path: Path) -> None:
     (tmp_path / "runs" / "first" / "adapter").mkdir(parents=True)
     own = tmp_path / "mine.yaml"
     own.write_text("data: {sources: [{kind: builtin, clips: 3}]}\n")
-    orders = Orders(tmp_path / "runs", [str(own)], [data])
+    projects = [tmp_path / f"{name}-project" / "recipe.yaml" for name in ("jumps", "kicks")]
+    for file in projects:
+        file.parent.mkdir()
+        file.write_text(f"name: {file.parent.name[:5]}\ndata: {{sources: [{{kind: builtin, clips: 3}}]}}\n")
+    orders = Orders(tmp_path / "runs", [str(own), *map(str, projects)], [data])
+    assert orders.command(Order(recipe="kicks", name="kicks"))[1] == str(projects[1])
     assert orders.command(Order(recipe="mine", name="a", minutes=2.5, rank=8, start="first")) == [
         "train",
         str(own),
@@ -241,7 +246,7 @@ def test_an_order_is_a_command_line_of_listed_things(tmp_path: Path) -> None:
     assert (recipe.train.minutes, recipe.train.samples) == (None, ["winkt, 'so'"])
     assert recipe.data.sources[0].path == str(data)
     about = {one["name"]: one for one in orders.recipes()}
-    assert next(iter(about)) == "mine" and "improve-builtin" not in about
+    assert [*about][:3] == ["mine", "jumps", "kicks"] and "improve-builtin" not in about
     assert about["builtin"]["about"].startswith("Quick start") and about["builtin"]["needs"].startswith("2 CPU cores")
     assert about["own"]["unset"] == ["data.sources.0.path"] and about["builtin"]["unset"] == []
 

@@ -188,6 +188,6 @@ def test_clips_that_show_the_same_are_drafted_in_the_words_used_before() -> None
     assert words_used(_noted("0.0-1.9 step forward x4 slowly"), others) == {"a person sneaks": "sneak"}
     assert [*words_used(kick, others)] == ["a front kick with the left leg", "a kick"]
     right = words_used(_noted("0.7-1.5 kick right leg"), others)
-    assert [*right.items()][0] == ("a front kick with the right leg", "kick")
+    assert next(iter(right.items())) == ("a front kick with the right leg", "kick")
     assert words_used(_noted("0.5-1.5 jump"), others) == words_used(_noted(), others) == {}
     assert len(words_used(kick, [(str(k), kick, f"kick {k}") for k in range(9)])) == 3

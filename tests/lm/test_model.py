@@ -715,13 +715,18 @@ def test_captions_are_checked_by_the_notation(lm: MotionLM, clip: np.ndarray, mo
     def shown(line: str) -> dict[str, Any]:
         return {"codes": np.zeros(2, np.int64), "notation": f"2.0 s, standing to standing\n{line}"}
 
-    monkeypatch.setattr(lm, "say", say)
+    reader = copy.copy(lm)
+    reader.recipe = lm.recipe.model_copy(deep=True)
+    reader.recipe.data.notation = Notes(told=0.5)
+    monkeypatch.setattr(reader, "say", say)
     walk, wave, kick = (shown(f"0.0-2.0 {x}") for x in ("walk forward 1.2 m/s", "wave left hand", "kick right leg"))
     codes = {"codes": np.zeros(2, np.int64)}
     own = Notation.parse(kick["notation"]).sentence()
-    assert lm._captions([walk, wave, codes, kick]) == [says["both"], says["codes"], says["codes"], own]
+    assert reader._captions([walk, wave, codes, kick]) == [says["both"], says["codes"], says["codes"], own]
     alone = [{"notation": part["notation"]} for part in (walk, wave)]
-    assert lm._captions(alone) == [says["both"], Notation.parse(wave["notation"]).sentence()]
+    assert reader._captions(alone) == [says["both"], Notation.parse(wave["notation"]).sentence()]
     says["both"] = "walk"  # no sentence
-    assert lm._captions([walk]) == [Notation.parse(walk["notation"]).sentence()]
-    assert lm.caption_batch([clip]) == [says["codes"]]  # it reads codes alone
+    assert reader._captions([walk]) == [Notation.parse(walk["notation"]).sentence()]
+    reader.recipe.data.notation = Notes()  # it learned people's words alone
+    assert reader._captions([walk, kick, codes]) == [says["both"], says["both"], says["codes"]]
+    assert reader.caption_batch([clip]) == [says["codes"]]  # it reads codes alone

@@ -82,14 +82,18 @@ class Orders:
     """Recipes, data sets and adapters that runs in the folder `runs` may be made of.
 
     recipes: names or files of recipes besides the shipped ones. data: folders of data sets. models: adapters besides
-    the shipped ones and those of the runs.
+    the shipped ones and those of the runs. Raises MotionLLMError where one of the recipes is wrong.
     """
 
     def __init__(
         self, runs: Path, recipes: Sequence[str] = (), data: Sequence[Path] = (), models: Sequence[str] = ()
     ) -> None:
         self.runs, self.models = runs, models
-        own = {Path(recipe).stem: recipe for recipe in recipes}
+        own: dict[str, str] = {}
+        for word in recipes:  # by the name that its runs have; `motionllm start` calls every file recipe.yaml
+            recipe = load_recipe(shipped.find("recipes", word))
+            name = recipe.name if "name" in recipe.model_fields_set else Path(word).stem
+            own[word if name in own else name] = word
         self.words = own | {name: name for name in shipped.names("recipes") if name not in own}
         self.data = {path.name or str(path): path for path in data}
         self.lock = threading.Lock()
