@@ -1,7 +1,8 @@
 """Files and folders: written completely or not at all, read within limits, locked by one process at a time.
 
-Output is first written beside its target, as `.NAME.THREAD.PID.part`, and renamed when complete. A killed process
-leaves such a part behind; `tidy` removes the parts of processes that no longer run.
+Output is first written beside its target, as `.NAME.THREAD.HOST.PID.part`, and renamed when complete. A killed process
+leaves such a part behind; `tidy` removes the parts of processes that no longer run. Machines may share a folder:
+whether a process of another one runs is not known here, so its parts are removed a day after the last write.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import socket
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +26,9 @@ from typing import Any, BinaryIO
 from motionllm.errors import MotionFileError, MotionLLMError, WriteError
 
 LARGEST_TEXT = 256 << 20  # bytes; the largest text file (captions, prompts, conversations, JSON) that is read at once
-_PART = re.compile(r"\..*\.(\d+)\.part(\.\w+)?")
+_PART = re.compile(r"\..*?(?:\.(h[0-9a-f]{8}))?\.(\d+)\.part(\.\w+)?")
+_HOST = f"h{zlib.crc32(socket.gethostname().encode()):08x}"
+_FOREIGN = 24 * 3600.0  # seconds after which what another machine's process was writing counts as left behind
 _ASIDE = ".aside"
 
 
@@ -161,19 +165,30 @@ def tidy(folder: Path) -> None:
     """Remove parts that killed processes left in `folder` and beside it, and restore folders they had set aside."""
     folder = Path(os.path.abspath(folder))
     restore(folder)
-    of_it = re.compile(rf"\.{re.escape(folder.name)}\.\d+\.part")
+    of_it = re.compile(rf"\.{re.escape(folder.name)}(\.[0-9a-f]+)?(\.h[0-9a-f]{{8}})?\.\d+\.part")
     beside = [path for path in folder.parent.glob(".*") if of_it.fullmatch(path.name)]
     for path in [*beside, *(folder.iterdir() if folder.is_dir() else ())]:
         if path.parent == folder and path.name.startswith(".") and path.name.endswith(_ASIDE):
             restore(folder / path.name[1 : -len(_ASIDE)])
-        elif (match := _PART.fullmatch(path.name)) and not _alive(int(match[1])):
+        elif (match := _PART.fullmatch(path.name)) and _left_behind(path, match[1], int(match[2])):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _left_behind(part: Path, host: str | None, process: int) -> bool:
+    """Whether nobody writes to this part any more. host: None in those of earlier versions."""
+    if host in (None, _HOST):
+        return not _alive(process)
+    with contextlib.suppress(OSError):  # renamed or removed meanwhile
+        return time.time() - part.stat().st_mtime > _FOREIGN
+    return False
 
 
 def _part(target: Path, suffix: str = "") -> Path:
     name = target.name.encode()[:150].decode(errors="ignore")  # file systems allow 255 bytes
     suffix = suffix if re.fullmatch(r"\.\w+", suffix) else ""
-    writer = f"{threading.get_ident():x}.{os.getpid()}"  # two threads may write the same path: the later one wins
+    writer = (
+        f"{threading.get_ident():x}.{_HOST}.{os.getpid()}"  # two threads may write the same path: the later one wins
+    )
     return target.with_name(f".{name}.{writer}.part{suffix}")
 
 
@@ -260,14 +275,40 @@ def read_jsonl(path: str | os.PathLike[str], what: str = "JSON lines file") -> l
 
     Raises MotionFileError, naming the line, where one is not a JSON object.
     """
-    rows = []
-    for number, line in enumerate(read_text(path, what).split("\n"), 1):
+    return list(_objects(enumerate(read_text(path, what).split("\n"), 1), path))
+
+
+def stream_jsonl(path: str | os.PathLike[str], what: str = "JSON lines file") -> Iterator[tuple[int, dict[str, Any]]]:
+    """What `read_jsonl` returns, a line at a time, of a file of any size."""
+    path = Path(path)
+    if not path.is_file() or path.stat().st_size <= LARGEST_TEXT // 16:
+        yield from read_jsonl(path, what)
+        return
+    yield from _objects(_lines(path, what), path)
+
+
+def _objects(lines: Iterable[tuple[int, str]], path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in lines:
         if line.strip():
             value = parse_json(line, f"{path}, line {number}")
             if not isinstance(value, dict):
                 raise MotionFileError(f"{path}, line {number}: is no JSON object.")
-            rows.append((number, value))
-    return rows
+            yield number, value
+
+
+def _lines(path: Path, what: str) -> Iterator[tuple[int, str]]:
+    """(number, line) of a large UTF-8 file."""
+    try:
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise MotionFileError(
+            f"{path}: is not UTF-8 text (line {number}, byte {error.object[error.start]:#04x}); "
+            f"save the {what} as UTF-8."
+        ) from None
+    except OSError as error:
+        raise MotionFileError(f"{path}: cannot be read ({error.strerror or error}).") from None
 
 
 # -- YAML ---------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from motionllm.config import Recipe, Source, load_recipe
-from motionllm.data.sources import fingerprint
+from motionllm.data.content import fingerprint
 from motionllm.files import read_text, write_file, write_json
 
 MANY = 2000  # clips: of so many, no further ones are derived

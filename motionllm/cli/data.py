@@ -1,6 +1,7 @@
 """`motionllm data …`: motion files in and out, what they show, and what a recipe makes of its data.
 
-import, build-humanml3d, convert, retarget, robot, facts, notate, gait, exercise, view; preview and stats of a recipe.
+import, build-humanml3d, convert, retarget, robot, facts, notate, gait, exercise, view; encode, preview and stats of a
+recipe.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from motionllm.cli import CONTEXT, emit
+from motionllm.cli.encode import encode
 from motionllm.cli.exercise import exercise
 from motionllm.cli.retarget import retarget
 from motionllm.cli.robot import robot
@@ -314,6 +316,9 @@ def view(
 
     write_page([Motion.load(clip, rig) for clip in clips], out, [clip.stem for clip in clips])
     emit({"page": out}, as_json, str(out))
+
+
+app.command(context_settings=CONTEXT)(encode)
 
 
 Recipe = Annotated[str, typer.Argument(help="A recipe: a file, or the name of a shipped one.")]

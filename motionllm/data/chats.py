@@ -7,12 +7,13 @@ relative to the file they are in.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from motionllm.data.shards import WHOLE, Shard
 from motionllm.errors import MotionLLMError
-from motionllm.files import parse_json, read_jsonl, read_text
+from motionllm.files import parse_json, read_text, stream_jsonl
 from motionllm.samples import Sample
 
 PLACE = "<motion>"
@@ -28,18 +29,18 @@ def file_of(path: Path, split: str) -> Path | None:
     return path if split == "train" and path.is_file() else None
 
 
-def read_conversations(path: Path, kind: str, split: str) -> list[Sample]:
-    """Read the conversations of a file or folder. kind: "messages", "sharegpt" or "alpaca". Raises MotionLLMError,
-    naming file and line, for rows of another kind, missing motion files, and conversations without an assistant's
-    message.
+def conversations(path: Path, kind: str, split: str, shard: Shard = WHOLE) -> Iterator[Sample]:
+    """The conversations of a file or folder, or of a shard of it. kind: "messages", "sharegpt" or "alpaca". Raises
+    MotionLLMError, naming file and line, for rows of another kind, missing motion files, and conversations without an
+    assistant's message.
     """
     file = file_of(path, split)
     if file is None:
         raise MotionLLMError(
             f"{path} has no {split} split; give a file, or a folder with {split}.jsonl, as the source's `path`."
         )
-    samples = []
-    for number, row in _rows(file):
+    empty = True
+    for number, row in shard.own(_rows(file)):
         where = f"{file} line {number}"
         try:
             messages = [_resolved(m, file.parent) for m in _READERS[kind](row)]
@@ -50,21 +51,38 @@ def read_conversations(path: Path, kind: str, split: str) -> list[Sample]:
             raise MotionLLMError(f"{where}: {error}") from None
         if not any(m["role"] == "assistant" and m["content"] for m in messages):
             raise MotionLLMError(f"{where}: the assistant says nothing, so there is nothing to learn; leave it out.")
-        samples.append(Sample(id=str(row.get("id", f"{file.stem}-{number}")), messages=messages))
-    if not samples:
+        empty = False
+        yield Sample(id=str(row.get("id", f"{file.stem}-{number}")), messages=messages)
+    if empty:
         raise MotionLLMError(f"{file} is empty; it needs at least one conversation.")
-    return samples
 
 
-def _rows(file: Path) -> list[tuple[int, Row]]:
+def count(file: Path) -> int:
+    """How many conversations a file has, at most: those of JSON lines are counted as lines."""
+    if _is_list(file):
+        return sum(1 for _ in _rows(file))
+    with open(file, "rb") as lines:
+        return sum(1 for line in lines if line.strip())
+
+
+def _rows(file: Path) -> Iterable[tuple[int, Row]]:
+    if not _is_list(file):
+        return stream_jsonl(file, "file of conversations")
     text = read_text(file, "file of conversations")
-    if not text.lstrip().startswith("["):
-        return read_jsonl(file, "file of conversations")
     rows = list(enumerate(parse_json(text, str(file)), 1))  # a single list, as in most ShareGPT and Alpaca files
     for number, row in rows:
         if not isinstance(row, dict):
             raise MotionLLMError(f"{file} entry {number} is not one JSON object.")
     return rows
+
+
+def _is_list(file: Path) -> bool:
+    """Whether a file is a single JSON list, and no JSON lines."""
+    try:
+        with open(file, "rb") as stream:
+            return stream.read(64).lstrip(b"\xef\xbb\xbf\xff\xfe\0 \r\n\t").startswith(b"[")
+    except OSError as error:
+        raise MotionLLMError(f"{file}: cannot be read ({error.strerror or error}).") from None
 
 
 def _messages(row: Row) -> list[Row]:

@@ -1,4 +1,4 @@
-"""A source's clips, encoded once: one row a clip in an Arrow file, memory-mapped where it is read.
+"""A source's clips, encoded once: one row a clip in an Arrow file (or one of each shard), memory-mapped to be read.
 
 The file is named by a fingerprint of all that its content hangs on: the source's settings, the content of its files,
 the code that makes clips and questions of them, and the motion tokenizer. Phrasings and the base's tokens are not part
@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
 from motionllm.config import Source
-from motionllm.data import asked, chats, phrasing, queries, sources, variants
+from motionllm.data import asked, chats, phrasing, queries, shards, sources, variants
 from motionllm.data import questions as asking
 from motionllm.data.asked import contradiction
+from motionllm.data.content import code_of, fingerprint, joined, shard_fingerprints
 from motionllm.data.questions import Balance, fact_questions, label_questions, label_values, labels_asked
+from motionllm.data.shards import WHOLE, Shard
 from motionllm.data.sources import counted, shortened
 from motionllm.data.tasks import TASKS, editing
 from motionllm.data.variants import varied
@@ -38,6 +42,8 @@ from motionllm.motion.notation import measure_with_facts
 from motionllm.motion.representation import HUMANML3D_263
 from motionllm.samples import Question, Sample
 from motionllm.tokenizer import MotionTokenizer
+
+log = logging.getLogger(__name__)
 
 VERSION = 2  # raise it when what is written for the same clip changes, or which clips serve a task
 
@@ -57,22 +63,22 @@ class Clip:
 
 
 class Clips(Sequence[Clip]):
-    """The rows of an Arrow file as clips. The file is memory-mapped, and only the rows asked for are read. Without a
-    file there are none.
+    """The rows of Arrow files as clips, those of the first file first. The files are memory-mapped, and only the rows
+    asked for are read. Without a file there are none.
+
+    content: the fingerprint of what they were made of; "none" where the source has no such split.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, paths: Sequence[Path] = (), content: str = "none") -> None:
         import pyarrow
 
-        self.path = path
-        if path:
-            self.table = pyarrow.ipc.open_stream(pyarrow.memory_map(str(path))).read_all()
-        else:
-            self.table = _columns().arrow_schema.empty_table()
+        self.paths, self.content = tuple(paths), content
+        tables = [pyarrow.ipc.open_stream(pyarrow.memory_map(str(path))).read_all() for path in paths]
+        self.table = pyarrow.concat_tables(tables) if tables else _columns().arrow_schema.empty_table()
         self.columns = dict(zip(self.table.column_names, self.table.columns, strict=True))
 
-    def __reduce__(self) -> tuple[type[Clips], tuple[Path | None]]:
-        return Clips, (self.path,)  # another process maps the file itself
+    def __reduce__(self) -> tuple[type[Clips], tuple[tuple[Path, ...], str]]:
+        return Clips, (self.paths, self.content)  # another process maps the files itself
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -108,8 +114,8 @@ class Clips(Sequence[Clip]):
         captions, notations = (self.columns[name][:count].to_pylist() for name in ("captions", "notation"))
         return [(c[0] if c else "", n) for c, n in zip(captions, notations, strict=True) if n]
 
-    def serving(self, task: str) -> np.ndarray:
-        """(n,) the rows that have what the task needs."""
+    def serving(self, task: str) -> np.ndarray | range:
+        """(n,) the rows that have what the task needs; a range where all have."""
         from pyarrow import compute
 
         rows, first = [np.zeros(0, np.int32)], 0
@@ -118,7 +124,8 @@ class Clips(Sequence[Clip]):
             serves = compute.equal(part.flatten(), task).to_numpy(zero_copy_only=False)
             rows.append((first + of_row[serves]).astype(np.int32))
             first += len(part)
-        return np.concatenate(rows)
+        serving = np.concatenate(rows)
+        return range(len(self)) if len(serving) == len(self) else serving
 
 
 def _codes(cell: Any) -> np.ndarray:
@@ -136,35 +143,79 @@ def encode(
 ) -> Clips:
     """The clips of a source with their codes, from the cache where the same data met the same tokenizer before.
 
-    tasks: those of them that ask for edited motion have it encoded too. noted: with the notation of each clip.
-    Clips shorter than one step are left out; MotionLLMError where none is left, or where the cache cannot be written.
+    tasks: those of them that ask for edited motion have it encoded too. noted: with the notation of each clip. A split
+    that was dealt to shards (`data encode --shard`), or is too large to be encoded as one, has the clips of each shard
+    in turn; shards that are missing are encoded. Clips shorter than one step are left out; MotionLLMError where none is
+    left, or where the cache cannot be written.
     """
-    edits = {name: change for name in editing() if name in tasks and (change := TASKS[name].edited)}
-    path = cache_folder() / "clips" / f"{_key(source, split, tokenizer, [*edits], noted)}.arrow"
-    beside = path.with_suffix(".json")
-    if not path.is_file():
+    work = Work(source, split, tokenizer, tasks, noted)
+    of = shards.count(*sources.listing(source, split))
+    files, content = work.files(of)
+    missing = [number for number, file in enumerate(files, 1) if not file.is_file()]
+    if 0 < len(missing) < of:
+        log.warning("%s; they are encoded now.", shards.missing(source, split, missing, of))
+    for done, number in enumerate(missing):
+        work.encode(Shard(number, of), progress and partial(within, progress, done, len(missing)))
+    for file in files:
+        if (beside := file.with_suffix(".json")).is_file():
+            sources.say(read_json(beside)["left_out"])
+    return Clips(files, content)
+
+
+def within(progress: Callable[..., None], done: int, of: int, share: float, **numbers: Any) -> None:
+    """Call the `progress` of `of` things for the one after `done` of them, of which this share is done."""
+    progress((done + share) / of, **numbers)
+
+
+@dataclass
+class Work:
+    """What is to be encoded of a split of a source, and how; see `encode`."""
+
+    source: Source
+    split: str
+    tokenizer: MotionTokenizer
+    tasks: Sequence[str]
+    noted: bool
+
+    def __post_init__(self) -> None:
+        self.edits = {n: change for n in editing() if n in self.tasks and (change := TASKS[n].edited)}
+
+    def file(self, shard: Shard) -> Path:
+        """The Arrow file of a shard, which is named by all that its content hangs on."""
+        return self._file(shard, fingerprint(self.source, self.split, shard))
+
+    def files(self, of: int) -> tuple[list[Path], str]:
+        """The files of all `of` shards, and the fingerprint of what they are made of."""
+        parts = shard_fingerprints(self.source, self.split, of)
+        return [self._file(Shard(number, of), part) for number, part in enumerate(parts, 1)], joined(parts)
+
+    def _file(self, shard: Shard, content: str) -> Path:
+        return cache_folder() / "clips" / f"{_key(self, shard, content)}.arrow"
+
+    def encode(self, shard: Shard, progress: Callable[..., None] | None = None) -> Path:
+        """Encode a shard into its file, in the place of any that is there. Raises MotionLLMError as `encode` does."""
         from datasets.arrow_writer import ArrowWriter
 
-        samples, notes = sources.read_noted(source, split)
-        if source.more and split == "train":
-            samples = [*samples, *varied(samples, source.more, source.seed)]
+        path, source = self.file(shard), self.source
+        samples, notes = sources.read_noted(source, self.split, shard)
+        if source.more and self.split == "train":
+            more = shards.share(source.more, shard)
+            samples = [*samples, *varied(samples, more, source.seed + 1_000_003 * (shard.number - 1))]
         try:
             make_folder(path.parent)
             with whole(path) as part:
                 with ArrowWriter(features=_columns(), path=str(part)) as writer:
-                    for row in _rows(samples, source, split, tokenizer, edits, notes, progress, noted):
+                    for row in _rows(self, shard, samples, notes, progress):
                         writer.write(row)
                     written, _ = writer.finalize()
                 if not written:
                     raise MotionLLMError(f"No clip of {source.path or source.kind} can be used: {' '.join(notes)}")
-                write_json(beside, {"left_out": notes})
+                write_json(path.with_suffix(".json"), {"left_out": notes})
         except (OSError, MotionFileError) as error:
             raise MotionLLMError(
                 f"The encoded clips cannot be kept: {error} Make room, or set MOTIONLLM_CACHE to another folder."
             ) from None
-    if beside.is_file():
-        sources.say(read_json(beside)["left_out"])
-    return Clips(path)
+        return path
 
 
 def _columns() -> Any:
@@ -187,26 +238,20 @@ def _columns() -> Any:
 
 
 def _rows(
+    work: Work,
+    shard: Shard,
     samples: Sequence[Sample],
-    source: Source,
-    split: str,
-    tokenizer: MotionTokenizer,
-    edits: Mapping[str, Callable[[np.ndarray], np.ndarray]],
     notes: list[str],
     progress: Callable[..., None] | None,
-    noted: bool,
 ) -> Iterator[dict[str, Any]]:
     """A row for each sample; what is left out is appended to `notes` when all have been tried."""
+    source, tokenizer, noted = work.source, work.tokenizer, work.noted
     bad: list[str] = []
     short: list[str] = []
     wrong: list[str] = []
     captioned = 0
-    labels: list[dict[str, str]] = []
-    skipped: list[str] = []
-    if "labels" in source.ask:
-        labels, skipped = labels_asked([s.labels for s in samples], source.labels, whole=split == "train")
-    values = label_values(labels)
-    random = np.random.default_rng(source.seed)
+    labels, skipped, values = _labels(work, shard, samples)
+    random = np.random.default_rng(source.seed if shard == WHOLE else [source.seed, 5, *shard])
     balance = Balance()
     # In random order: sorted by label, a set's first clips would use up what the balance of answers lets through.
     for number, i in enumerate(random.permutation(len(samples)).tolist(), 1):
@@ -226,7 +271,7 @@ def _rows(
                 short.append(sample.id)
                 continue
             codes = tokenizer.encode(features)
-            for name, change in edits.items():
+            for name, change in work.edits.items():
                 if len(changed := change(features)) >= tokenizer.frames_per_step:
                     edited[name] = tokenizer.encode(changed)
             if _measured(source, noted) and features.shape[1] != HUMANML3D_263.dim:
@@ -281,6 +326,23 @@ def _rows(
         notes.append(f"{where}: {counted(len(short), 'clip')} shorter than one code and left out: {shortened(short)}.")
 
 
+def _labels(
+    work: Work, shard: Shard, samples: Sequence[Sample]
+) -> tuple[list[dict[str, str]], list[str], dict[str, list[str]]]:
+    """The labels of each sample that are asked about, in words; the keys that are not; every value, by key."""
+    source, train, rows = work.source, work.split == "train", [s.labels for s in samples]
+    if "labels" not in source.ask:
+        return [], [], {}
+    if shard == WHOLE:
+        labels, skipped = labels_asked(rows, source.labels, whole=train)
+        return labels, skipped, label_values(labels)
+    # What is asked about, and with which answers, is the same in all shards.
+    words, skipped = labels_asked(sources.labels_in_short(source, work.split), source.labels, whole=train)
+    values = label_values(words)
+    chosen = {key: {} for key in values} if source.labels is None else source.labels
+    return labels_asked(rows, chosen, whole=False)[0], skipped, values
+
+
 def _encoded(message: dict[str, Any], tokenizer: MotionTokenizer) -> dict[str, Any]:
     parts = [
         {"type": "motion", "codes": tokenizer.encode(Motion.load(part["motion"])).tolist()}
@@ -295,17 +357,20 @@ def _measured(source: Source, noted: bool) -> bool:
     return noted or bool(source.check) or "notation" in source.captions or "facts" in source.ask
 
 
-def _key(source: Source, split: str, tokenizer: MotionTokenizer, edits: Sequence[str], noted: bool) -> str:
+def _key(work: Work, shard: Shard, content: str) -> str:
+    source, tokenizer = work.source, work.tokenizer
     modules = [sources, chats, asking, queries, measuring, guo, frames]
-    if source.more or _measured(source, noted):
+    if source.more or _measured(source, work.noted):
         modules += [writing, signals]
     modules += [asked] if source.check else []
     modules += [variants] if source.more else []
     modules += [phrasing] if "labels" in source.captions else []
     modules += [motionstreamer, bvh_writer] if "rotations" in tokenizer.representation.decoded else []
-    code = sources.code_of(*modules)
+    code = code_of(*modules)
     settings = source.model_dump_json(exclude={"weight", "path"})
-    content = sources.fingerprint(source, split)
     # The rows say which tasks they serve: another task needs other rows.
-    made_by = f"{VERSION} {tokenizer.hash} {code} {settings} {content} {split} {edits}{noted * ' noted'} {[*TASKS]}"
+    made_by = (
+        f"{VERSION} {tokenizer.hash} {code} {settings} {content} {work.split} {[*work.edits]}"
+        f"{work.noted * ' noted'} {[*TASKS]}{'' if shard == WHOLE else f' shard {shard}'}"
+    )
     return hashlib.sha256(made_by.encode()).hexdigest()[:32]

@@ -6,7 +6,7 @@ import copy
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import torch
@@ -31,6 +31,43 @@ class Job(NamedTuple):
     row: int
 
 
+class Shuffle(Sequence[int]):
+    """The numbers below `count` in an order that looks random, each computed from its place: no list of them is kept.
+
+    A Feistel network of four rounds permutes the next larger even number of bits; what falls beyond `count` goes
+    through it again (cycle walking, Black & Rogaway, 2002).
+    """
+
+    ROUNDS = 4
+
+    def __init__(self, count: int, random: np.random.Generator) -> None:
+        self.size, self.half = count, max(1, (max(count - 1, 1).bit_length() + 1) // 2)
+        self.keys = random.integers(2**63, size=self.ROUNDS).tolist()
+
+    def __len__(self) -> int:
+        return self.size
+
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[int]: ...
+    def __getitem__(self, place: int | slice) -> int | list[int]:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(self.size))]
+        if not 0 <= place < self.size:
+            raise IndexError(place)
+        half, mask = self.half, (1 << self.half) - 1
+        while True:
+            left, right = place >> half, place & mask
+            for key in self.keys:
+                mixed = ((right + key) * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF  # the golden ratio, as Knuth hashes
+                mixed = ((mixed ^ mixed >> 32) * 0xD6E8FEB86659FD93) & 0xFFFFFFFFFFFFFFFF
+                left, right = right, left ^ (mixed >> 32 & mask)
+            place = left << half | right
+            if place < self.size:
+                return place
+
+
 class Order:
     """The task and the clip of each example of a stream, by the example's number, whoever draws it.
 
@@ -39,10 +76,11 @@ class Order:
     """
 
     BLOCK = 1024  # tasks and sources drawn at once
+    LISTED = 1 << 18  # clips whose shuffled order is a list; that of more is computed
 
     def __init__(self, clips: Sequence[Clips], data: Data, seed: int) -> None:
         self.seed, self.tasks = seed, list(data.tasks)
-        self.pools: dict[str, list[np.ndarray]] = {}
+        self.pools: dict[str, list[np.ndarray | range]] = {}
         self.shares: dict[str, np.ndarray] = {}  # cumulative, by source
         for task in data.tasks:
             pools = [source.serving(task) for source in clips]
@@ -54,7 +92,7 @@ class Order:
         self.weights = _cumulative(np.array(list(data.tasks.values())))
         self.number = 0  # of the next example
         self.drawn: Counter[str] = Counter()  # by task and source
-        self.orders: dict[str, tuple[int, np.ndarray]] = {}
+        self.orders: dict[str, tuple[int, np.ndarray | Shuffle]] = {}
         self.block: tuple[int, np.ndarray] = -1, np.zeros((0, 2))
 
     def next(self) -> Job:
@@ -86,7 +124,9 @@ class Order:
         lap, place = divmod(self.drawn[key], len(pool))
         if key not in self.orders or self.orders[key][0] != lap:
             shuffle = np.random.default_rng([self.seed, 2, self.tasks.index(task), source, lap])
-            self.orders[key] = lap, shuffle.permutation(len(pool)).astype(np.int32)
+            listed = len(pool) <= self.LISTED
+            order = shuffle.permutation(len(pool)).astype(np.int32) if listed else Shuffle(len(pool), shuffle)
+            self.orders[key] = lap, order
         return int(pool[self.orders[key][1][place]])
 
     def state(self) -> dict[str, Any]:

@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from motionllm import motion as reading
+from motionllm.data.content import code_of
 from motionllm.data.import_captions import CaptionTable, collect, lines_of, one_line
 from motionllm.data.import_files import digest, find_files, ids_of, prefixes_of, shown
-from motionllm.data.sources import code_of
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import (
     lock,

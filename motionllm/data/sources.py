@@ -7,16 +7,16 @@ it is refused where nothing usable is left, or where most of what it lists is no
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
+import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import stat
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,9 @@ from motionllm import hub
 from motionllm.config import Source
 from motionllm.data import chats
 from motionllm.data.phrasing import is_label, sentences_of
+from motionllm.data.shards import WHOLE, Shard
 from motionllm.errors import MotionFileError, MotionLLMError, about
-from motionllm.files import read_jsonl, read_text
+from motionllm.files import read_text, stream_jsonl
 from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints, joints_to_features, mirror
 from motionllm.motion.representation import HUMANML3D_263, KIT_251, of_width
@@ -34,6 +35,8 @@ from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
 from motionllm.samples import Sample
 
 log = logging.getLogger(__name__)
+
+OFTEN = 128  # more of a label's value say no more: a label of up to 64 values then has each twice on average
 
 
 @dataclass(frozen=True)
@@ -60,29 +63,48 @@ def read(source: Source, split: str) -> list[Sample]:
     return samples
 
 
-def read_noted(source: Source, split: str) -> tuple[list[Sample], list[str]]:
-    """What `read` returns, and a sentence for each kind of clip or caption that is left out."""
+def read_noted(source: Source, split: str, shard: Shard = WHOLE) -> tuple[list[Sample], list[str]]:
+    """What `read` returns, of a shard, and a sentence for each kind of clip or caption that is left out."""
     if source.kind == "builtin":
         from motionllm import corpus as builtin
 
-        count = source.clips if split == "train" else max(source.clips // 20, 1)
-        return builtin.corpus(count, seed=source.seed, split=split), []
+        return [builtin.sample(index, source.seed, split) for index in shard.own(range(_drawn(source, split)))], []
     assert source.path
     if source.kind == "captions":
         from motionllm import corpus as builtin
 
-        count = source.clips if split == "train" else max(source.clips // 20, 1)
-        return builtin.heard_corpus(Path(source.path), count, source.seed, split), []
+        heard = builtin.heard_corpus(Path(source.path), _drawn(source, split), source.seed, split)
+        return list(shard.own(heard)), []
     left_out = set(source.exclude)
     if source.kind in chats.KINDS:
-        rows = chats.read_conversations(Path(source.path), source.kind, split)
+        rows = chats.conversations(Path(source.path), source.kind, split, shard)
         return [s for s in rows if s.id not in left_out], []
-    samples, notes = _humanml3d(Path(source.path), split, mute="notation" in source.captions)
+    samples, notes = _humanml3d(Path(source.path), split, "notation" in source.captions, shard)
     if "labels" in source.captions:
         for sample in samples:
             sample.captions = said(sample.captions)
     samples = [s for s in samples if s.id.split("#")[0] not in left_out]
     return samples + [_mirrored(s) for s in samples] if source.mirror and split == "train" else samples, notes
+
+
+def _drawn(source: Source, split: str) -> int:
+    """Clips of a split of the built-in corpus."""
+    return source.clips if split == "train" else max(source.clips // 20, 1)
+
+
+def listing(source: Source, split: str) -> tuple[str, int]:
+    """What a split lists, as a text that tells it from others, and how many clips; ("", 0): no such split."""
+    if source.kind in ("builtin", "captions"):
+        return f"{source.kind} {source.seed} {split} {source.clips}", _drawn(source, split)
+    assert source.path
+    if not has_split(source, split):
+        return "", 0
+    if source.kind in chats.KINDS:
+        file = chats.file_of(Path(source.path), split)
+        assert file
+        return f"{source.kind} {split} {file.name} {file.stat().st_size}", chats.count(file)
+    ids, _ = ids_of(folder_of(source.path), split)
+    return f"{split} {' '.join(ids)}", len(ids)
 
 
 def say(notes: Iterable[str]) -> None:
@@ -130,7 +152,7 @@ def has_split(source: Source, split: str) -> bool:
     if source.kind in chats.KINDS:
         return chats.file_of(Path(source.path), split) is not None
     if source.kind == "captions":
-        return any(row.get("split", "train") == split for _, row in read_jsonl(source.path, "file of captions"))
+        return any(row.get("split", "train") == split for _, row in stream_jsonl(source.path, "file of captions"))
     return (folder_of(source.path) / f"{split}.txt").is_file()
 
 
@@ -146,10 +168,10 @@ def humanml3d(folder: Path, split: str) -> list[Sample]:
     return samples
 
 
-def _humanml3d(folder: Path, split: str, mute: bool = False) -> tuple[list[Sample], list[str]]:
+def _humanml3d(folder: Path, split: str, mute: bool = False, shard: Shard = WHOLE) -> tuple[list[Sample], list[str]]:
     folder = folder_of(folder)
-    listed, notes = files_of(folder, split)
-    labels = labels_of(folder / "labels.jsonl")
+    listed, notes = files_of(folder, split, shard)
+    labels = labels_of(folder / "labels.jsonl", {name for name, _ in listed})
     samples: list[Sample] = []
     silent: list[str] = []
     wrong: list[str] = []
@@ -209,119 +231,68 @@ def folder_of(path: str | Path) -> Path:
         raise MotionLLMError(f"The data set folder {path} does not exist, and is not on the hub: {error}") from None
 
 
-def files_of(folder: Path, split: str) -> tuple[list[tuple[str, Path]], list[str]]:
-    """(id, motion file) of the ids of a split that have one, and what is to be said of the others.
+def ids_of(folder: Path, split: str, shard: Shard = WHOLE) -> tuple[list[str], int]:
+    """The ids of a shard of a split's list, each once, and how many lines repeat one of the whole list.
 
-    Raises MotionLLMError where the list is missing or empty, or most of its ids have no file.
+    Raises MotionLLMError where the list is missing or empty.
     """
     listing = folder / f"{split}.txt"
     if not folder.is_dir():
         raise MotionLLMError(f"The data set folder {folder} does not exist; give its path as the source's `path`.")
     if not listing.is_file():
         raise MotionLLMError(f"{listing} is missing; it lists the ids of the {split} split, one a line.")
-    kinds = [folder / kind for kind in ("new_joint_vecs", "new_joints")]
-
-    def file_of(name: str) -> Path | None:
-        try:
-            return next((f for kind in kinds if (f := kind / f"{name}.npy").is_file()), None)
-        except (OSError, ValueError):  # longer than a file name may be, or not one at all: the list is something else
-            return None
-
-    files: dict[str, Path | None] = {}
-    total = 0
-    for line in read_text(listing, "list of ids").split("\n"):
-        name = line.strip()
+    lines = [name for line in read_text(listing, "list of ids").split("\n") if (name := line.strip())]
+    if any(" " in name for name in lines):
         # An id may hold spaces; a line of several ids is one of a list that was written so.
-        for one in [name] if " " not in name or file_of(name) else name.split():
-            if one:
-                total += 1
-                files[one] = file_of(one)
-    if not files:
+        lines = [
+            one for name in lines for one in ([name] if " " not in name or motion_file(folder, name) else name.split())
+        ]
+    ids = dict.fromkeys(lines)
+    if not ids:
         raise MotionLLMError(f"{listing} is empty; it must list at least one id.")
-    lost = [name for name, file in files.items() if file is None]
-    if len(lost) == len(files):
+    return list(shard.own(ids)), len(lines) - len(ids)
+
+
+def motion_file(folder: Path, name: str) -> tuple[str, str, os.stat_result] | None:
+    """(the folder's name, path, size and times) of the motion file of an id; None where it has none."""
+    for kind in ("new_joint_vecs", "new_joints"):
+        file = f"{folder}{os.sep}{kind}{os.sep}{name}.npy"
+        try:
+            state = os.stat(file)
+        except (OSError, ValueError):  # longer than a file name may be, or not one at all: the list is something else
+            continue
+        if stat.S_ISREG(state.st_mode):
+            return kind, file, state
+    return None
+
+
+def files_of(folder: Path, split: str, shard: Shard = WHOLE) -> tuple[list[tuple[str, Path]], list[str]]:
+    """(id, motion file) of the ids of a split that have one, and what is to be said of the others.
+
+    Raises MotionLLMError where the list is missing or empty, or most of its ids have no file.
+    """
+    listing = folder / f"{split}.txt"
+    ids, repeated = ids_of(folder, split, shard)
+    files: list[tuple[str, Path]] = []
+    lost: list[str] = []
+    for name in ids:
+        if there := motion_file(folder, name):
+            files.append((name, Path(there[1])))
+        else:
+            lost.append(name)
+    of_them = f"{len(ids)} ids in {listing}" if shard.of == 1 else f"{len(ids)} ids of shard {shard} of {listing}"
+    if len(lost) == len(ids):
         raise MotionLLMError(
-            f"None of the {len(files)} ids in {listing} has a file in new_joint_vecs/ or new_joints/; the first is "
-            f"{lost[0][:100]!r}."
+            f"None of the {of_them} has a file in new_joint_vecs/ or new_joints/; the first is {lost[0][:100]!r}."
         )
     have = "has" if len(lost) == 1 else "have"
-    told = f"{len(lost)} of the {len(files)} ids in {listing} {have} no file in new_joint_vecs/ or new_joints/"
-    if 2 * len(lost) > len(files):
+    told = f"{len(lost)} of the {of_them} {have} no file in new_joint_vecs/ or new_joints/"
+    if 2 * len(lost) > len(ids):
         raise MotionLLMError(f"{told}: {shortened(lost)}; copy the set whole, or take them out of the list.")
     notes = [f"{told} and {'is' if len(lost) == 1 else 'are'} left out: {shortened(lost)}."] if lost else []
-    if total > len(files):
-        notes.append(f"{listing}: {total - len(files)} ids stand there more than once and are taken once.")
-    return [(name, file) for name, file in files.items() if file], notes
-
-
-def fingerprint(source: Source, split: str) -> str:
-    """32 hexadecimal digits that change whenever the content of a split of a source does, and with nothing else:
-    its list, clips, texts and labels, wherever they lie, or the code that makes the built-in corpus.
-
-    Raises MotionLLMError as `read` does; a split that a source does not have is "none".
-    """
-    if source.kind == "builtin":
-        from motionllm import corpus as builtin
-
-        return hashlib.sha256(f"{source.clips} {source.seed} {split} {code_of(builtin)}".encode()).hexdigest()[:32]
-    assert source.path
-    if not has_split(source, split):
-        return "none"
-    path = Path(source.path)
-    if source.kind == "captions":
-        from motionllm import corpus as builtin
-
-        made_by = f"{source.clips} {source.seed} {split} {_content(path)} {code_of(builtin)}"
-        return hashlib.sha256(made_by.encode()).hexdigest()[:32]
-    named: list[tuple[str, Path]]
-    if source.kind in chats.KINDS:
-        file = chats.file_of(path, split)
-        assert file
-        parts = (p for s in read_noted(source, split)[0] for message in s.messages for p in message["content"])
-        motions = dict.fromkeys(part["motion"] for part in parts if part["type"] == "motion")
-        named = [("", file), *((str(n), Path(motion)) for n, motion in enumerate(motions))]
-    else:
-        path = folder_of(path)
-        named = [("labels", path / "labels.jsonl")]
-        for name, file in files_of(path, split)[0]:
-            named += [(f"{file.parent.name}/{name}", file), (f"texts/{name}", path / "texts" / f"{name}.txt")]
-    digest = hashlib.sha256()
-    with ThreadPoolExecutor() as pool:  # reading and hashing both run beside one another
-        for (name, _), content in zip(named, pool.map(_content, [file for _, file in named]), strict=True):
-            digest.update(f"{name} {content}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()[:32]
-
-
-def fingerprints(sources: Sequence[Source]) -> dict[str, str]:
-    """The fingerprints of the train and val splits of several sources, by what they are called in messages."""
-    return {
-        f"the {split} split of {source.path or source.kind}": fingerprint(source, split)
-        for source in sources
-        for split in ("train", "val")
-    }
-
-
-def _content(file: Path) -> str:
-    try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError:  # a set may lack labels or the text of a clip; whoever reads it says so
-        return "none"
-
-
-def code_of(*modules: ModuleType) -> str:
-    """A digest of the source code of modules; of a package, of all the files in it.
-
-    Raises RuntimeError where there is none: what is kept would then not know what it was made by.
-    """
-    digest = hashlib.sha256()
-    for module in modules:
-        files = [f for folder in getattr(module, "__path__", ()) for f in sorted(Path(folder).rglob("*.py"))]
-        files = files or [Path(getattr(module, "__file__", None) or "")]
-        if not all(file.is_file() and file.suffix == ".py" for file in files):
-            raise RuntimeError(f"The source code of {module.__name__} is not found.")
-        for file in files:
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
+    if repeated and shard.number == 1:
+        notes.append(f"{listing}: {repeated} ids stand there more than once and are taken once.")
+    return files, notes
 
 
 def said(captions: Iterable[str]) -> list[str]:
@@ -419,16 +390,33 @@ def span(start: Any, end: Any) -> tuple[float, float]:
     return a, b
 
 
-def labels_of(path: Path) -> dict[str, dict[str, Any]]:
-    """The labels of labels.jsonl by id; none where there is no such file."""
+def labels_of(path: Path, ids: Container[str] | None = None) -> dict[str, dict[str, Any]]:
+    """The labels of labels.jsonl by id, of these or of all; none where there is no such file."""
     if not path.is_file():
         return {}
     labels = {}
-    for number, row in read_jsonl(path, "file of labels"):
+    for number, row in stream_jsonl(path, "file of labels"):
         if not isinstance(row.get("id"), str):
             raise MotionLLMError(f"{path} line {number}: has no `id`; each line is one JSON object with an `id`.")
-        labels[row["id"]] = {k: v for k, v in row.items() if k not in ("id", "split")}
+        if ids is None or row["id"] in ids:
+            labels[row["id"]] = {k: v for k, v in row.items() if k not in ("id", "split")}
     return labels
+
+
+def labels_in_short(source: Source, split: str) -> list[dict[str, str]]:
+    """Rows of one label each, from which the same follows on what a set's labels are as from the labels of all of it:
+    every value of each key, as often as it occurs or often.
+    """
+    assert source.path
+    if source.kind != "humanml3d":
+        return []
+    folder = folder_of(source.path)
+    ids, counts = set(ids_of(folder, split)[0]), Counter[tuple[str, str]]()
+    if (file := folder / "labels.jsonl").is_file():
+        for _, row in stream_jsonl(file, "file of labels"):
+            if row.get("id") in ids:
+                counts.update((k, v) for k, v in row.items() if k not in ("id", "split") and isinstance(v, str) and v)
+    return [{key: value} for (key, value), count in counts.items() for _ in range(min(count, OFTEN))]
 
 
 def features_of(path: Path, start: float = 0.0, end: float = 0.0) -> np.ndarray:

@@ -21,8 +21,8 @@ import numpy as np
 
 from motionllm import motion as measuring
 from motionllm.data.asked import asked, contradiction, share
+from motionllm.data.content import code_of
 from motionllm.data.motion_set import MotionSet, SetClip
-from motionllm.data.sources import code_of
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import cache_folder, make_folder, read_json, read_jsonl
 from motionllm.motion.notation import SMALL, Line, Notation, measure_with_facts

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from motionllm.config import Improvement, dump_recipe
-from motionllm.data.sources import fingerprints
+from motionllm.data.content import fingerprints
 from motionllm.errors import MotionLLMError
 from motionllm.eval.embedder import Embedder
 from motionllm.feedback.guards import Watch, fallen, plain_language, verdict

@@ -10,7 +10,8 @@ import torch
 
 from motionllm import hub, shipped
 from motionllm.config import Recipe
-from motionllm.data.sources import fingerprints
+from motionllm.data.clips import Clips
+from motionllm.data.content import called
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.lm.adapters import find_adapter
@@ -65,10 +66,15 @@ def check(recipe: Recipe) -> None:
                 raise MotionLLMError(f"adapter.{key}: {error}") from None
 
 
-def made_of(recipe: Recipe, lm: MotionLM) -> dict[str, str]:
-    """What a run is made of besides its recipe, by name: the same run needs the same."""
+def made_of(recipe: Recipe, lm: MotionLM, clips: dict[str, list[Clips]]) -> dict[str, str]:
+    """What a run is made of besides its recipe, by name: the same run needs the same. clips: by split, each source."""
     probe = [{"role": "user", "content": "A person walks."}, {"role": "assistant", "content": "It walks."}]
-    return fingerprints(recipe.data.sources) | {
+    content = {
+        called(source, split): own.content
+        for split in clips
+        for source, own in zip(recipe.data.sources, clips[split], strict=True)
+    }
+    return content | {
         "the weights of the base": checkpoint.frozen(lm.model),
         "the motion tokenizer": lm.vocab.tokenizer_hash,
         "the base's tokenizer or chat template": str(lm.renderer(probe).ids),

@@ -99,8 +99,7 @@ class Trainer:
         cut = check_length(Examples(*parts), self.recipe.data)
         if cut and self.first:
             log.warning("%s", cut)
-        # Hashing the data once does.
-        self.state = State(made_of=broadcast([made_of(self.recipe, lm) if self.first else {}])[0])
+        self.state = State(made_of=broadcast([made_of(self.recipe, lm, clips) if self.first else {}])[0])
 
         self.stream = self.examples.order.state()
         self.shape: tuple[int, int] | None = None  # of every micro-batch, where the layers are compiled

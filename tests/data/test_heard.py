@@ -12,7 +12,8 @@ from motionllm import corpus as builtin
 from motionllm.config import Source
 from motionllm.corpus.heard import spec_of
 from motionllm.data.clips import encode
-from motionllm.data.sources import fingerprint, has_split, read
+from motionllm.data.content import fingerprint
+from motionllm.data.sources import has_split, read
 from motionllm.errors import MotionLLMError
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import measure

@@ -12,8 +12,9 @@ from motionllm import corpus as builtin
 from motionllm.config import Data, Source
 from motionllm.data import sources
 from motionllm.data.clips import Clips, encode
+from motionllm.data.content import code_of, fingerprint
 from motionllm.data.examples import Examples, collate, pack
-from motionllm.data.sources import fingerprint, humanml3d, read, read_captions
+from motionllm.data.sources import humanml3d, read, read_captions
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.language.bases import load_base_tokenizer
@@ -293,17 +294,17 @@ def test_code_that_is_not_found_is_no_digest(monkeypatch: pytest.MonkeyPatch, tm
         module = ModuleType("gone")
         module.__file__ = place
         with pytest.raises(RuntimeError, match="gone"):
-            sources.code_of(module)
+            code_of(module)
     package = ModuleType("package")
     package.__path__ = [str(tmp_path)]
     with pytest.raises(RuntimeError, match="package"):
-        sources.code_of(package)
+        code_of(package)
     digests = set()
     for content in ("a = 1", "a = 2"):  # of any file of a package
         (tmp_path / "sub").mkdir(exist_ok=True)
         (tmp_path / "__init__.py").write_text("")
         (tmp_path / "sub" / "rules.py").write_text(content)
-        digests.add(sources.code_of(package))
+        digests.add(code_of(package))
     assert len(digests) == 2
 
 

@@ -14,6 +14,7 @@ import pytest
 from motionllm import Motion, MotionLM, MotionTokenizer, cli, hub
 from motionllm.config import load_recipe
 from motionllm.data import hub_sets, sources
+from motionllm.data.content import fingerprint
 from motionllm.errors import MotionLLMError
 
 CMU = Path(__file__).parents[1] / "data" / "cmu"
@@ -196,9 +197,7 @@ def test_a_set_comes_back_clip_by_clip(server: Any, capsys: pytest.CaptureFixtur
             assert (theirs[name].captions, theirs[name].labels) == (sample.captions, sample.labels)
             np.testing.assert_array_equal(theirs[name].load(), sample.load())
     assert not sources.has_split(there, "test")
-    assert sources.fingerprint(there, "train") == sources.fingerprint(
-        Source(kind="humanml3d", path=pushed["name"]), "train"
-    )
+    assert fingerprint(there, "train") == fingerprint(Source(kind="humanml3d", path=pushed["name"]), "train")
     card = server.files("acme/cmu", "dataset")["README.md"].decode()
     assert "Free for all uses." in card and "| train | 4 |" in card and "data/validation-*.parquet" in card
     imported = run(capsys, "data", "import", "acme/cmu", "--out", "copy")

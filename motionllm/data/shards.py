@@ -1,0 +1,90 @@
+"""A source's split dealt to shards, which are encoded apart and read as one: how many, and which clips each has.
+
+Shard 3 of 64 has the third clip of the list and every 64th after it. The number of shards is kept in the cache by what
+the split lists, and not by its path, so that all machines that share the cache deal it alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple, TypeVar
+
+from motionllm.config import More, Source
+from motionllm.errors import MotionLLMError
+from motionllm.files import cache_folder, read_json, write_json
+
+LARGEST = 1 << 17  # clips that are encoded as one, with their captions in memory; a larger split is dealt to shards
+LEAST = 500  # clips; a split that would have shards smaller than this has fewer of them
+_MOST = 4096
+
+T = TypeVar("T")
+
+
+class Shard(NamedTuple):
+    """Shard `number` (from 1) of `of`."""
+
+    number: int = 1
+    of: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Of "3/64". Raises MotionLLMError where it is no such thing."""
+        match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip())
+        if not match or not 1 <= int(match[1]) <= int(match[2]) <= _MOST:
+            raise MotionLLMError(
+                f"--shard {text[:40]}: write 3/64 for the third of 64 shards; the first is 1/64, and {_MOST} the most."
+            )
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+    def own(self, items: Iterable[T]) -> Iterator[T]:
+        """Those of all items of a list that are this shard's."""
+        return islice(items, self.number - 1, None, self.of)
+
+
+WHOLE = Shard()
+
+
+def fitting(size: int, of: int) -> int:
+    """How many shards a split of `size` clips has where `of` are asked for."""
+    return max(1, min(of, size // LEAST))
+
+
+def count(listing: str, size: int) -> int:
+    """How many shards a split is dealt to: as `deal` said last, or else as many as its size asks for."""
+    file = cache_folder() / "shards" / f"{_name(listing)}.json"
+    if file.is_file():
+        of = read_json(file).get("shards")
+        if isinstance(of, int) and 1 <= of <= _MOST:
+            return of
+    return -(-size // LARGEST)
+
+
+def deal(listing: str, size: int, of: int) -> int:
+    """Keep that a split is dealt to `of` shards, or to fewer where it is small; how many these are."""
+    of = fitting(size, of)
+    if count(listing, size) != of:
+        write_json(cache_folder() / "shards" / f"{_name(listing)}.json", {"shards": of})
+    return of
+
+
+def missing(source: Source, split: str, numbers: Sequence[int], of: int) -> str:
+    """A sentence, without its end, on the shards that are not encoded."""
+    some = ", ".join(map(str, numbers[:10])) + (f" and {len(numbers) - 10} more" if len(numbers) > 10 else "")
+    of_them = f"{len(numbers)} of the {of} encoded shards of the {split} split of {source.path or source.kind}"
+    return f"{of_them} {'is' if len(numbers) == 1 else 'are'} missing (number {some})"
+
+
+def share(more: More, shard: Shard) -> More:
+    """What a shard derives of a source's further clips, so that all together derive as many as asked for."""
+    joined, stacked = ((n + shard.of - shard.number) // shard.of for n in (more.joined, more.stacked))
+    return more.model_copy(update={"joined": joined, "stacked": stacked})
+
+
+def _name(listing: str) -> str:
+    return hashlib.sha256(listing.encode(errors="surrogateescape")).hexdigest()[:32]
