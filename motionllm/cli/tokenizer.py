@@ -177,6 +177,7 @@ def decode(
     tokenizer: Name,
     codes: Annotated[Path, typer.Argument(help="JSON that `tokenizer encode` wrote.")],
     out: Annotated[Path, typer.Option(help=f"Motion file to write: {' '.join(WRITERS)}.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of what a flow or diffusion decoder draws.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Decode codes into a motion."""
@@ -198,6 +199,6 @@ def decode(
             "encoded with."
         )
     with about(codes):
-        motion = loaded.decode(numbers)
+        motion = loaded.decode(numbers, seed)
     motion.save(out)
     emit({"out": out, "seconds": motion.duration, "frames": len(motion)}, as_json)

@@ -49,6 +49,13 @@ class Network(Section):
     """Residual quantizers: each quantizes what the previous one left over."""
     causal: bool = False
     """The decoder sees no later codes, so that frames can be shown while codes are still being generated."""
+    decoder: Literal["plain", "flow", "diffusion"] = "plain"
+    """`plain`: one motion for a sequence of codes. `flow` and `diffusion` add to it what the codes leave open, drawn by
+    a second network: one motion for each seed."""
+    decoder_steps: Annotated[int, Field(gt=0, le=1000), NUMBER] = 4
+    """`flow`, `diffusion`: evaluations of the second network in decoding; training does not depend on them."""
+    decoder_width: Width = 192
+    """`flow`, `diffusion`: channels of the second network."""
     codes: Annotated[int, Field(ge=2, le=262_144), NUMBER] = 512
     """Entries of each codebook; each becomes a row of the language model. fsq: one of FSQ_LEVELS; lfq: a power of 2."""
     code_dim: Annotated[int, Field(gt=0, le=8192), NUMBER] = 64
@@ -131,6 +138,15 @@ class TokenizerTraining(Section):
     cycle: Loss = 0.0
     """Weight of the cross-entropy that decoded motion encodes to the same codes again, so that a model reads its own
     motion as it wrote it."""
+    generative: Loss = 1.0
+    """`flow` and `diffusion` decoders: weight of the error of what they predict from noised motion. With `start` and
+    `encoder_lr: 0` it is the only loss, and the plain decoder below stays as it is."""
+    adversarial: Loss = 0.0
+    """Weight of the judgement of a discriminator, which is trained to tell decoded from real movement. The weights of
+    the last validation are kept in place of those with the lowest error, as with decoders that draw."""
+    matching: Loss = 10.0
+    """`adversarial`: weight, within it, of the distance between what the discriminator's layers see of decoded and of
+    real movement."""
     augment: Augmentation = Augmentation()
     """Random changes of the windows."""
     validate_every: Count = 1000
@@ -149,8 +165,8 @@ class TokenizerRecipe(InFolder):
     name: Name = "tokenizer"
     """Name of the run; its default folder is runs/NAME."""
     start: Where | None = None
-    """A tokenizer to continue from (folder or shipped name) with the same network; `causal` may differ. Its
-    normalisation is kept and `autoencode` is skipped. null starts from random weights."""
+    """A tokenizer to continue from (folder or shipped name) with the same network; the settings of its
+    decoder may differ. Its normalisation is kept and `autoencode` is skipped. null starts from random weights."""
     sources: Sources
     """Data sets: their train splits are trained on, their val splits measured on."""
     representation: Text | None = None

@@ -19,6 +19,9 @@ _LIMBS = {
     for part, weight in (("wrist", 3.0), ("elbow", 2.0), ("ankle", 1.3), ("foot", 1.3))
 }
 
+_MOVING = 5.0  # weight of squared errors of differences, which are smaller, beside those of poses
+_SLIP = 0.02  # metres per frame: an error of a foot's movement of this size counts like one of a standard deviation
+
 
 def _dim_weights(representation: Representation) -> Tensor:
     """Weight of each feature in the reconstruction loss, mean 1.
@@ -77,6 +80,31 @@ class Losses:
             standing = true[:, :-1, self.representation.blocks["contacts"]] > 0.5
             terms["contact"] = (self._foot_moves(plain).norm(dim=-1) * standing).sum() / standing.sum().clamp(min=1)
         return terms
+
+    def drawn(self, predicted: Tensor, truth: Tensor) -> Tensor:
+        """The error of frames (B, T, dim) that are predicted from noised ones, a scalar. All is squared, so that what
+        is learned is the mean over the frames that the noised ones may have been, as flows and diffusions ask for.
+        """
+        moved = (x[:, 1:, self.pose] - x[:, :-1, self.pose] for x in (predicted, truth))
+        error = ((predicted - truth).pow(2) * self.dims).mean()
+        error = error + self.settings.velocity * _MOVING * (torch.sub(*moved).pow(2) * self.dims[self.pose]).mean()
+        if self.settings.contact:
+            feet = torch.sub(*(self._foot_moves(x * self.std + self.mean) for x in (predicted, truth)))
+            error = error + self.settings.contact * (feet / _SLIP).pow(2).sum(-1).mean()
+        return error
+
+    def movements(self, features: Tensor) -> Tensor:
+        """(B, T − 2, channels) what a discriminator sees of features (B, T, dim): how the root moves, velocities and
+        accelerations of root and pose, heights of ankles and feet and how they move over the floor.
+        """
+        root = features[..., : self.pose.stop]
+        plain = features * self.std + self.mean
+        feet = self._foot_moves(plain)
+        heights = plain[..., self.positions].unflatten(-1, (-1, 3))[..., [j - 1 for j in self.feet], 1]
+        once = root[:, 1:] - root[:, :-1]
+        twice = once[:, 1:] - once[:, :-1]
+        moves = root[:, 1:-1, : self.pose.start]
+        return torch.cat([moves, once[:, 1:], twice, heights[:, 1:-1], feet[:, 1:].flatten(-2)], dim=-1)
 
     def _foot_moves(self, features: Tensor) -> Tensor:
         """(B, T − 1, 4, 3) displacement in metres of ankles and feet from frame to frame, in the heading frame of the

@@ -5,6 +5,7 @@ Shapes are (batch, time, channels) throughout.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -14,7 +15,7 @@ from motionllm.config import Network
 from motionllm.motion.motionstreamer import placed
 from motionllm.motion.representation import Representation
 from motionllm.tokenizer.convolutions import Convolution, ResidualBlock
-from motionllm.tokenizer.decoders import build
+from motionllm.tokenizer.decoders import build, plain
 from motionllm.tokenizer.quantizers import QUANTIZERS
 
 
@@ -41,7 +42,8 @@ class MotionAutoencoder(nn.Module):
         self.groups, self.levels = network.groups, network.levels
         dilations = [3 ** (i % 3) for i in range(network.blocks)]
         lower, upper = body_parts(representation)
-        self.seen = [lower, upper] if network.split == "body" else [sorted([*lower, *upper])]
+        whole = sorted([*lower, *upper])
+        self.seen = [lower, upper] if network.split == "body" else [whole]
         self.encoders = nn.ModuleList(
             nn.Sequential(
                 Convolution(len(dims), width, 2 * self.down, stride=self.down),
@@ -50,7 +52,7 @@ class MotionAutoencoder(nn.Module):
             )
             for dims in self.seen
         )
-        self.decoder = build(network, len(self.seen) * network.code_dim, dim)
+        self.decoder = build(network, len(self.seen) * network.code_dim, dim, np.array(whole))
         self.kind, channels = QUANTIZERS[network.quantizer], network.code_dim // network.groups
         self.quantizers = nn.ModuleList(self.kind.build(network, channels) for _ in range(len(self.seen) * self.groups))
 
@@ -69,10 +71,15 @@ class MotionAutoencoder(nn.Module):
 
         quantize=False trains encoder and decoder as a plain autoencoder; its codes are all 0.
         """
+        z, codes, commitment = self.quantized(x, quantize)
+        return self.decoder(z), codes, commitment
+
+    def quantized(self, x: Tensor, quantize: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+        """The vectors (B, T/down, channels) that the decoder is given, and the rest of what `forward` returns."""
         z = self.encodings(x)
         if not quantize:
             none = torch.zeros(z[0].shape[:2], dtype=torch.long, device=x.device)
-            return self.decoder(torch.cat(z, dim=-1)), none, x.new_zeros(())
+            return torch.cat(z, dim=-1), none, x.new_zeros(())
         quantized, codes, commitment = [], [], x.new_zeros(())
         for quantizer, part in zip(self.quantizers, z, strict=True):
             with torch.autocast(x.device.type, enabled=False):  # moving averages of codes need full precision
@@ -80,7 +87,7 @@ class MotionAutoencoder(nn.Module):
             quantized.append(vector)
             codes.append(code)
             commitment = commitment + sum(one.sum() for one in loss)
-        return self.decoder(torch.cat(quantized, dim=-1)), self._flat(codes), commitment
+        return torch.cat(quantized, dim=-1), self._flat(codes), commitment
 
     def confusion(self, codes: Tensor) -> Tensor:
         """How likely (B, n) codes, once decoded, are to encode to other codes: a scalar with gradients only to what
@@ -93,7 +100,7 @@ class MotionAutoencoder(nn.Module):
         The encoder gets no gradient, neither for reading nor for writing: trained for stable codes, it distinguishes
         less (two levels of 1024, 2,000 steps: 26 mm of error on Bandai-Namco instead of 23).
         """
-        x = self.decode(codes)
+        x = plain(self.decoder)(torch.cat(self._dequantized(codes), dim=-1))
         each = codes.unflatten(1, (-1, self.parts)) - torch.arange(self.parts, device=codes.device) * self.codes
         losses = []
         for place, (quantizer, z) in enumerate(zip(self.quantizers, self.encodings(x, learn=False), strict=True)):

@@ -15,32 +15,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motionllm.config import Augmentation, TokenizerRecipe, TokenizerTraining, dump_recipe
+from motionllm.config import TokenizerRecipe, dump_recipe
 from motionllm.errors import MotionLLMError
 from motionllm.files import make_folder, whole_stream, write_file, write_json
-from motionllm.motion.representation import Representation, named, of_width
 from motionllm.runs.precision import fast_dtype
 from motionllm.runs.run import Log, Signals, Stopped, on_full_disk, rate
-from motionllm.tokenizer.augment import Augment
-from motionllm.tokenizer.decoders import SETTINGS
+from motionllm.tokenizer.adversary import CERTAIN, RAMP, Adversary
+from motionllm.tokenizer.decoders import Generative, plain
 from motionllm.tokenizer.losses import Losses
 from motionllm.tokenizer.quantizers import QUANTIZERS
 from motionllm.tokenizer.report import distances, report
+from motionllm.tokenizer.start import first_tokenizer, representation_of
 from motionllm.tokenizer.tokenizer import MotionTokenizer
+from motionllm.tokenizer.windows import Windows
 
 Progress = Callable[..., None]
 CHECKPOINT = "checkpoint.pt"  # of a run that has not ended
-
-
-def normalisation(features: Sequence[np.ndarray], representation: Representation) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and std (dim,) over all frames; std averaged within each block, so that a joint that hardly moves is not
-    blown up to the weight of one that does.
-    """
-    stacked = np.concatenate(features).astype(np.float64)
-    mean, std = stacked.mean(0), stacked.std(0)
-    for block in representation.blocks.values():
-        std[block] = max(std[block].mean(), 1e-4)
-    return mean.astype(np.float32), std.astype(np.float32)
+FAR = 3.0  # times the lowest error of a validation: a decoder that draws or is judged is no longer learning
 
 
 def fit(
@@ -66,7 +57,7 @@ def fit(
         return "Make room and start the training again; it has no checkpoint yet."
 
     with on_full_disk(left), Signals("Stopped before the first step.") as signals:
-        return _fit(recipe, train, val, folder, weights, progress, signals, resuming)
+        return _fit(recipe, train, val, folder, weights, progress, signals)
 
 
 def _fit(
@@ -77,11 +68,10 @@ def _fit(
     weights: Sequence[float] | None,
     progress: Progress | None,
     signals: Signals,
-    resuming: str,
 ) -> MotionTokenizer:
     settings = recipe.train
     start = MotionTokenizer.load(recipe.start) if recipe.start else None
-    representation = _representation(recipe, start, train[0].shape[1])
+    representation = representation_of(recipe, start, train[0].shape[1])
     train, val = ([representation.read(clip) for clip in clips] for clips in (train, val))
     kept = [i for i, f in enumerate(train) if len(f) >= settings.window]
     if not kept:
@@ -90,78 +80,14 @@ def _fit(
             "set train.window lower or bring longer clips."
         )
     torch.manual_seed(settings.seed)
-    tokenizer = _tokenizer(recipe, start, representation, train)
+    tokenizer = first_tokenizer(recipe, start, representation, train)
     clips = [train[i] for i in kept]
-    windows = _Windows(settings, tokenizer, clips, None if weights is None else np.asarray(weights)[kept])
+    windows = Windows(settings, tokenizer, clips, None if weights is None else np.asarray(weights)[kept])
     trainer = _Trainer(recipe, tokenizer, windows, val, _hash(clips), folder, signals)
     if (folder / CHECKPOINT).is_file():
         trainer.resume()
-    trainer.fit(progress, resuming)
+    trainer.fit(progress)
     return trainer.end(val)
-
-
-def _representation(recipe: TokenizerRecipe, start: MotionTokenizer | None, width: int) -> Representation:
-    """The recipe's representation, else that of the tokenizer it goes on from, else the one of so many features."""
-    representation = start.representation if start else of_width(width)
-    if recipe.representation and (wanted := named(recipe.representation)) is not representation:
-        if start:
-            raise MotionLLMError(
-                f"The tokenizer {recipe.start} has the representation {representation.name} and the recipe "
-                f"{wanted.name}; leave the key out."
-            )
-        representation = wanted
-    return representation
-
-
-def _tokenizer(
-    recipe: TokenizerRecipe, start: MotionTokenizer | None, representation: Representation, train: Sequence[np.ndarray]
-) -> MotionTokenizer:
-    """The tokenizer to be trained: a fresh one, or `start`, with another decoder where the recipe has one."""
-    if start is None:
-        mean, std = normalisation(train, representation)
-        return MotionTokenizer(recipe.network, mean, std, representation=representation)
-    alike = {name: getattr(start.config, name) for name in SETTINGS}
-    if start.config != recipe.network.model_copy(update=alike):
-        raise MotionLLMError(f"The tokenizer {recipe.start} has another network than the recipe; give its own.")
-    if start.config == recipe.network:
-        return start
-    tokenizer = MotionTokenizer(recipe.network, start.mean, start.std, representation=representation)
-    tokenizer.network.load_state_dict(start.network.state_dict())
-    return tokenizer
-
-
-class _Windows:
-    """Draws windows of clips at random, normalised, and changed as the recipe's augmentation says.
-
-    clips: (T, dim) each, none shorter than the window. weights: how often each is drawn, relative; by default by its
-    length.
-    """
-
-    def __init__(
-        self,
-        settings: TokenizerTraining,
-        tokenizer: MotionTokenizer,
-        clips: Sequence[np.ndarray],
-        weights: np.ndarray | None,
-    ) -> None:
-        self.random = np.random.default_rng(settings.seed)
-        self.length = settings.window
-        self.mean, self.std = torch.from_numpy(tokenizer.mean), torch.from_numpy(tokenizer.std)
-        self.clips = [torch.from_numpy((clip - tokenizer.mean) / tokenizer.std) for clip in clips]
-        self.starts = np.array([len(c) - self.length + 1 for c in self.clips])
-        augmented = settings.augment != Augmentation()
-        self.augment = Augment(settings.augment, tokenizer.representation, self.length) if augmented else None
-        share = self.starts * (1.0 if weights is None else weights)
-        self.share = share / share.sum()
-
-    def draw(self, count: int) -> Tensor:
-        """(count, window, dim)."""
-        numbers = self.random.choice(len(self.clips), count, p=self.share)
-        picked = [(i, self.random.integers(self.starts[i])) for i in numbers]
-        if self.augment is None:
-            return torch.stack([self.clips[i][s : s + self.length] for i, s in picked])
-        longer = torch.stack([_stretch(self.clips[i], s, self.augment.frames) for i, s in picked])
-        return (self.augment(longer * self.std + self.mean, self.random) - self.mean) / self.std
 
 
 @dataclass
@@ -197,7 +123,7 @@ class _Trainer:
         self,
         recipe: TokenizerRecipe,
         tokenizer: MotionTokenizer,
-        windows: _Windows,
+        windows: Windows,
         val: Sequence[np.ndarray],
         clips_hash: str,
         folder: Path,
@@ -205,12 +131,18 @@ class _Trainer:
     ) -> None:
         self.recipe, self.settings, self.tokenizer, self.windows = recipe, recipe.train, tokenizer, windows
         self.clips_hash, self.folder, self.signals = clips_hash, folder, signals
+        self.resuming = f"motionllm tokenizer train --resume {folder}"
         self.frozen = self.settings.encoder_lr == 0 and bool(recipe.start)
         # Whether the codebook is to be placed by k-means, and followed.
         self.learned = QUANTIZERS[recipe.network.quantizer].codebook
         self.autoencode = 0 if recipe.start or not self.learned else self.settings.autoencode
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = network = tokenizer.network.to(self.device)
+        self.drawing = network.decoder if isinstance(network.decoder, Generative) else None
+        # Whether only what draws is trained, on top of a plain decoder that stays as it is.
+        self.fixed = self.frozen and self.drawing is not None
+        # The lowest error is that of the smoothest motion, which is not what these are trained for.
+        self.latest = self.drawing is not None or self.settings.adversarial > 0
         self.losses = Losses(self.settings, tokenizer.representation, tokenizer.mean, tokenizer.std, self.device)
         rest = [*network.decoder.parameters(), *(() if self.frozen else network.quantizers.parameters())]
         groups: list[dict[str, Any]] = [{"params": network.encoders.parameters()}, {"params": rest}]
@@ -218,11 +150,17 @@ class _Trainer:
             for parameter in (*network.encoders.parameters(), *network.quantizers.parameters()):
                 parameter.requires_grad_(False)
             groups = [{"params": []}, groups[1]]
+        if self.drawing and self.fixed:
+            self.drawing.base.requires_grad_(False)
         self.optimizer = torch.optim.Adam(groups, lr=self.settings.lr, betas=(0.9, 0.99))
         make_folder(folder)
         self.half = fast_dtype() == "bfloat16"
         self.watched = [val[i] for i in np.linspace(0, len(val) - 1, min(len(val), 80)).astype(int)]
         self.state = State()
+        self.adversary = None
+        if self.settings.adversarial:
+            real = windows.draw(16 * self.settings.batch).to(self.device)
+            self.adversary = Adversary(self.losses.movements, real)
 
     def resume(self) -> None:
         """Go on from the checkpoint. Raises MotionLLMError where it is damaged, or of other clips."""
@@ -238,11 +176,13 @@ class _Trainer:
             )
         self.network.load_state_dict(stored["network"])
         self.optimizer.load_state_dict(stored["optimizer"])
+        if self.adversary:
+            self.adversary.restore(stored["adversary"])
         torch.set_rng_state(stored["torch"])
         self.windows.random.bit_generator.state = json.loads(stored["numpy"])
         self.state = State(**{one.name: stored[one.name] for one in fields(State)})
 
-    def fit(self, progress: Progress | None, resuming: str) -> None:
+    def fit(self, progress: Progress | None) -> None:
         """Train to the end. Raises `Stopped`, with all saved, where that is asked for."""
         state, settings = self.state, self.settings
         self.log = Log(self.folder / "log.jsonl", lambda row: row.get("step", math.inf) <= state.step)
@@ -258,12 +198,9 @@ class _Trainer:
                 looks = state.step % settings.validate_every == 0 or state.done >= 1
                 due = settings.save_minutes is not None and time.monotonic() - saved >= 60 * settings.save_minutes
                 due = due or looks or bool(self.signals.asked)
-                # Once it is not finite, no later one is: where nothing is kept, nobody need wait for it.
-                if (due or state.step % 20 == 0) and not math.isfinite(float(made.norm)):
-                    raise MotionLLMError(
-                        f"The gradient's norm is {float(made.norm)} at step {state.step}: training has diverged. Lower "
-                        "train.lr and start anew with another --out."
-                    )
+                # Once a loss is not finite, no later one is: where nothing is kept, nobody need wait for it.
+                if due or state.step % 20 == 0:
+                    self.check(made)
                 validated = {"val_mpjpe_root_mm": self.validate()} if looks else {}
                 if state.step % 20 == 0 or state.done >= 1:
                     self.note(made, validated, progress)
@@ -271,7 +208,7 @@ class _Trainer:
                     self.save()
                     saved = time.monotonic()
                 if self.signals.asked and state.done < 1:
-                    how = f"Stopped after step {state.step}, whose checkpoint is saved; go on with {resuming}"
+                    how = f"Stopped after step {state.step}, whose checkpoint is saved; go on with {self.resuming}"
                     raise Stopped(self.signals.asked, how)
 
     def step(self) -> _Step:
@@ -290,13 +227,7 @@ class _Trainer:
         # Encodings must not move faster than the codebook's moving averages follow, or they crowd on a few codes.
         self.optimizer.param_groups[0]["lr"] = lr * (settings.encoder_lr if self.learned and quantize else 1.0)
         self.optimizer.param_groups[1]["lr"] = lr
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            output, codes, commitment = network(batch, quantize=quantize)
-            again = network.confusion(codes) if settings.cycle and quantize else None
-        parts = self.losses(output.float(), batch)
-        parts["commitment"] = commitment
-        if again is not None:
-            parts["cycle"] = again
+        parts, codes = self.terms(batch, quantize)
         loss = torch.stack([getattr(settings, name) * value for name, value in parts.items()]).sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -308,16 +239,64 @@ class _Trainer:
         state.done = max(state.step / settings.steps, self.spent)
         return _Step(loss, parts, codes, norm)
 
+    def terms(self, batch: Tensor, quantize: bool) -> tuple[dict[str, Tensor], Tensor]:
+        """The terms of the loss, and the codes; the discriminator learns from the same frames."""
+        network, drawing, cycle = self.network, self.drawing, self.settings.cycle > 0
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            z, codes, commitment = network.quantized(batch, quantize=quantize)
+            output = None if self.fixed else plain(network.decoder)(z)
+            again = network.confusion(codes) if cycle and quantize and not self.fixed else None
+            predicted = drawing.predicted(z, batch) if drawing and quantize else None
+            shown = output
+            if drawing and self.adversary:
+                shown = drawing.sample(z, torch.randn(*z.shape[:2], drawing.size, device=self.device))
+        parts = {} if output is None else self.losses(output.float(), batch)
+        parts["commitment"] = commitment
+        if again is not None:
+            parts["cycle"] = again
+        if predicted is not None:
+            parts["generative"] = self.losses.drawn(predicted.float(), batch)
+        if self.adversary and shown is not None:
+            self.adversary.learn(shown.float(), batch)
+            judged = self.adversary.judge(shown.float(), batch, self.settings.matching)
+            parts["adversarial"] = min(1.0, self.state.done / RAMP) * judged
+        return parts, codes
+
+    def check(self, made: _Step) -> None:
+        """Raises MotionLLMError where the training has come to nothing."""
+        where = f"at step {self.state.step}"
+        if not math.isfinite(float(made.norm)):
+            why = f"The gradient's norm is {float(made.norm)} {where}: training has diverged. Lower train.lr"
+            raise self.ended(why)
+        if self.adversary and self.adversary.loss < CERTAIN:
+            raise self.ended(
+                f"The discriminator tells decoded from real motion without fail {where} (its loss is "
+                f"{self.adversary.loss:.2g}), so that the decoder learns nothing from it. Lower train.adversarial"
+            )
+
+    def ended(self, why: str) -> MotionLLMError:
+        """The error of a training that must not go on. Its last checkpoint, where there is one, is from before."""
+        kept = (self.folder / CHECKPOINT).is_file()
+        how = (
+            f"go on from its last good weights: {self.resuming} KEY=VALUE" if kept else "start anew with another --out"
+        )
+        return MotionLLMError(f"{why} and {how}.")
+
     def validate(self) -> float:
         """The error by which weights are kept, which are so where they are the best so far; ends a training that is out
         of patience.
         """
         state = self.state
         error = _error(self.network, self.watched, self.tokenizer, self.device)
+        if self.latest and error > FAR * state.best:
+            raise self.ended(
+                f"The error at step {state.step} is {error:.0f} mm, where it was {state.best:.0f} mm before: training "
+                "has diverged. Lower train.lr or train.adversarial"
+            )
         state.since = 0 if error < state.best else state.since + 1
-        if error < state.best:
-            state.best = error
+        if error < state.best or self.latest:
             state.kept = {k: v.detach().cpu().clone() for k, v in self.network.state_dict().items()}
+        state.best = min(error, state.best)
         if self.settings.patience and state.since >= self.settings.patience:
             state.done = 1.0
         return error
@@ -349,6 +328,7 @@ class _Trainer:
             "numpy": json.dumps(self.windows.random.bit_generator.state),
             **vars(self.state),
             "clips": self.clips_hash,
+            **({"adversary": self.adversary.state()} if self.adversary else {}),
         }
         with whole_stream(self.folder / CHECKPOINT) as file:
             torch.save(stored, file)
@@ -364,12 +344,6 @@ class _Trainer:
         write_json(self.folder / "report.json", result)
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
         return self.tokenizer
-
-
-def _stretch(clip: Tensor, start: int, frames: int) -> Tensor:
-    """(frames, dim) of a clip from about `start` on, the last frame held where the clip is too short."""
-    piece = clip[max(0, min(start, len(clip) - frames)) :][:frames]
-    return torch.cat([piece, piece[-1:].expand(frames - len(piece), -1)])
 
 
 def _hash(clips: Sequence[np.ndarray]) -> str:
