@@ -64,6 +64,7 @@ class Adversary:
         """The decoder's loss: how far decoded frames (B, T, dim) are judged from real, and `matching` times the
         distance of what the layers see of them from what they see of the real ones.
         """
+        self.network.eval()  # the normalisation's estimates move in training
         with torch.no_grad():
             wanted = self._seen(real)
         *seen, verdict = self._seen(decoded)
@@ -72,6 +73,7 @@ class Adversary:
 
     def learn(self, decoded: Tensor, real: Tensor) -> None:
         """A step of the discriminator's optimizer."""
+        self.network.train()
         seen = self._seen(torch.cat([real, decoded.detach()]))[-1]
         of_real, of_decoded = seen.chunk(2)
         loss = (of_real - 1).pow(2).mean() + of_decoded.pow(2).mean()
