@@ -77,6 +77,26 @@ def fetch(name: str, kind: Kind = "model") -> Path:
             return Path(snapshot_download(**where, revision=revision, endpoint=_endpoint()))
 
 
+def files(name: str, kind: Kind = "model") -> list[str]:
+    """The paths of all files of a repository. Raises MotionLLMError as `fetch` does."""
+    from huggingface_hub import HfApi
+
+    repository, revision = split(name)
+    with _one_sentence(name, kind):
+        return HfApi(endpoint=_endpoint()).list_repo_files(repository, revision=revision, repo_type=kind)
+
+
+@contextmanager
+def opened(address: str) -> Iterator[Any]:
+    """A file of a data set, hf://datasets/owner/name@commit/path, of which only what is asked for is fetched. Raises
+    MotionLLMError as `fetch` does.
+    """
+    from huggingface_hub import HfFileSystem
+
+    with _one_sentence(address, "dataset"), HfFileSystem(endpoint=_endpoint()).open(address, "rb") as stream:
+        yield stream
+
+
 def pinned(name: str, kind: Kind = "model") -> str:
     """`owner/name@commit` of a repository's name; any other text as it is. Raises MotionLLMError as `fetch` does."""
     if not is_name(name):

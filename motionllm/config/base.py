@@ -105,7 +105,10 @@ class Source(Section):
     val.jsonl."""
     path: Where | None = None
     """Folder or file of the data set; required for every kind except `builtin`. A set of kind `humanml3d` may be on the
-    hub: `owner/name`, or `owner/name@revision`."""
+    hub: `owner/name`, or `owner/name@revision`. A folder may hold Parquet files in the place of lists and clips, as
+    `motionllm push --data` writes them (`data/train-….parquet`)."""
+    stream: bool = False
+    """For a set on the hub: read it from there while it is encoded, without a copy of it on this disk."""
     clips: Count = 20_000
     """`builtin` and `captions`: number of training clips. The val and test splits each have a twentieth of this in
     addition."""
@@ -141,6 +144,8 @@ class Source(Section):
             raise ValueError(
                 "`captions` and `check` are for captions of kind humanml3d; leave them out of other sources"
             )
+        if self.stream and self.kind != "humanml3d":
+            raise ValueError("`stream` is for a set of kind humanml3d on the hub; leave it out of other sources")
         if self.labels is not None and "labels" not in self.ask:
             raise ValueError("`labels` says which labels are asked about; write `ask: [labels]` too")
         if self.kind == "builtin" and self.path:

@@ -254,7 +254,9 @@ def _rows(
     random = np.random.default_rng(source.seed if shard == WHOLE else [source.seed, 5, *shard])
     balance = Balance()
     # In random order: sorted by label, a set's first clips would use up what the balance of answers lets through.
-    for number, i in enumerate(random.permutation(len(samples)).tolist(), 1):
+    parquet = sources.in_parquet(source)
+    order = parquet.near(len(samples), random) if parquet else random.permutation(len(samples)).tolist()
+    for number, i in enumerate(order, 1):
         sample, codes = samples[i], np.zeros(0, np.int64)
         edited: dict[str, np.ndarray] = {}
         questions, notation = list(sample.questions), ""
@@ -362,6 +364,7 @@ def _key(work: Work, shard: Shard, content: str) -> str:
     modules = [sources, chats, asking, queries, measuring, guo, frames]
     if source.more or _measured(source, work.noted):
         modules += [writing, signals]
+    modules += [parquet] if (parquet := sources.in_parquet(source)) else []
     modules += [asked] if source.check else []
     modules += [variants] if source.more else []
     modules += [phrasing] if "labels" in source.captions else []

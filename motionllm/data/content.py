@@ -10,16 +10,17 @@ import hashlib
 import os
 import struct
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
 from motionllm.config import Source
 from motionllm.data import chats, sources
-from motionllm.data.shards import WHOLE, Shard
+from motionllm.data.shards import WHOLE, Group, Shard
 from motionllm.errors import MotionLLMError
 from motionllm.files import cache_folder, read_json, write_json
 
@@ -27,6 +28,9 @@ SETTLED = 2.0  # seconds; a file may change again within the tick of the clock t
 AHEAD = 4096  # files that are read and hashed beside one another
 CHUNK = 1 << 22  # bytes of a file in memory
 _TIMES = struct.Struct("<qqq").pack
+
+# What a file, or a row group of one, is called in the set, where it is, and the file's size and times.
+File = tuple[str, "str | Group", "os.stat_result | None"]
 
 
 def fingerprint(source: Source, split: str, shard: Shard = WHOLE) -> str:
@@ -69,9 +73,15 @@ def _of_shards(source: Source, split: str, shards: Sequence[Shard]) -> list[str]
         motions = dict.fromkeys(part["motion"] for part in parts if part["type"] == "motion")
         named = [("", str(file)), *((str(n), motion) for n, motion in enumerate(motions))]
         return _parts(_hashed(named), shards)
+    if parquet := sources.in_parquet(source):
+        groups = parquet.groups(source, split)
+        if groups and groups[0].file.startswith("hf://"):  # whose name is the commit's
+            return [_digest(" ".join(f"{g.file} {g.number}" for g in shard.own(groups))) for shard in shards]
+        place = Path(source.path)
+        return [_kept(place, split, shard, partial(_groups, list(shard.own(groups)))) for shard in shards]
     folder = sources.folder_of(path)
     ids, _ = sources.ids_of(folder, split)
-    return [_kept(folder, split, shard, list(shard.own(ids))) for shard in shards]
+    return [_kept(folder, split, shard, partial(_files, folder, list(shard.own(ids)))) for shard in shards]
 
 
 def fingerprints(recipe: Sequence[Source]) -> dict[str, str]:
@@ -100,22 +110,22 @@ def code_of(*modules: ModuleType) -> str:
     return digest.hexdigest()
 
 
-def _kept(folder: Path, split: str, shard: Shard, ids: Sequence[str]) -> str:
-    """The fingerprint of a shard, which has these ids, from the cache where its files look as they did then."""
-    state, newest = _state(_files(folder, ids))  # before the content is read: a change meanwhile will show
+def _kept(folder: Path, split: str, shard: Shard, files: Callable[[], Iterable[File]]) -> str:
+    """The fingerprint of a shard, which has these files, from the cache where they look as they did then."""
+    state, newest = _state(files())  # before the content is read: a change meanwhile will show
     kept = cache_folder() / "fingerprints" / f"{_digest(f'{os.path.abspath(folder)} {split} {shard}')}.json"
     with suppress(MotionLLMError):  # none yet, or damaged
         before = read_json(kept)
         if before.get("state") == state and isinstance(before.get("fingerprint"), str):
             return str(before["fingerprint"])
-    value = _hashed((name, file) for name, file, _ in _files(folder, ids))
+    value = _hashed((name, file) for name, file, _ in files())
     if newest < time.time() - SETTLED:
         with suppress(MotionLLMError):  # a cache that cannot be written costs time alone
             write_json(kept, {"state": state, "fingerprint": value})
     return value
 
 
-def _files(folder: Path, ids: Sequence[str]) -> Iterator[tuple[str, str, os.stat_result | None]]:
+def _files(folder: Path, ids: Sequence[str]) -> Iterator[File]:
     """What each file of these clips is called, its path, and its size and times where it is there."""
     labels = str(folder / "labels.jsonl")
     yield "labels", labels, _stat(labels)
@@ -128,7 +138,13 @@ def _files(folder: Path, ids: Sequence[str]) -> Iterator[tuple[str, str, os.stat
             yield f"texts/{name}", text, _stat(text)
 
 
-def _state(files: Iterable[tuple[str, str, os.stat_result | None]]) -> tuple[str, float]:
+def _groups(groups: Sequence[Group]) -> Iterator[File]:
+    """The same of row groups of Parquet files."""
+    for group in groups:
+        yield f"{os.path.basename(group.file)} {group.number}", group, _stat(group.file)
+
+
+def _state(files: Iterable[File]) -> tuple[str, float]:
     """A digest of names, sizes and times of files, and the newest of the times."""
     digest, newest = hashlib.sha256(), 0
     for name, _, stat in files:
@@ -140,7 +156,7 @@ def _state(files: Iterable[tuple[str, str, os.stat_result | None]]) -> tuple[str
     return digest.hexdigest(), newest / 1e9
 
 
-def _hashed(named: Iterable[tuple[str, str]]) -> str:
+def _hashed(named: Iterable[tuple[str, str | Group]]) -> str:
     digest, rest = hashlib.sha256(), iter(named)
     with ThreadPoolExecutor() as pool:  # reading and hashing both run beside one another
         while some := list(islice(rest, AHEAD)):
@@ -149,8 +165,10 @@ def _hashed(named: Iterable[tuple[str, str]]) -> str:
     return digest.hexdigest()[:32]
 
 
-def _content(file: str) -> str:
+def _content(file: str | Group) -> str:
     try:
+        if not isinstance(file, str):
+            return file.digest()
         digest = hashlib.sha256()
         with open(file, "rb") as stream:
             while content := stream.read(CHUNK):

@@ -43,8 +43,8 @@ class Encoding:
         for source in recipe.data.sources:
             for split in ("train", "val"):
                 if split == "train" or sources.has_split(source, split):
-                    listing, size = sources.listing(source, split)
-                    dealt = shards.count(listing, size) if of is None else shards.deal(listing, size, of)
+                    listing = sources.listing(source, split)
+                    dealt = shards.count(*listing) if of is None else shards.deal(*listing, of)
                     self.works.append((_work(recipe, source, split, tokenizer), dealt))
 
     def one(self, number: int, progress: Progress | None = None) -> list[dict[str, Any]]:

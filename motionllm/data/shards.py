@@ -50,25 +50,46 @@ class Shard(NamedTuple):
 WHOLE = Shard()
 
 
-def fitting(size: int, of: int) -> int:
-    """How many shards a split of `size` clips has where `of` are asked for."""
-    return max(1, min(of, size // LEAST))
+class Group(NamedTuple):
+    """A row group of a Parquet file of a set: the bytes from `begin` to `end` hold its columns."""
+
+    file: str
+    number: int
+    rows: int
+    begin: int
+    end: int
+
+    def digest(self) -> str:
+        """The SHA-256 of these bytes."""
+        content = hashlib.sha256()
+        with open(self.file, "rb") as stream:
+            stream.seek(self.begin)
+            left = self.end - self.begin
+            while left and (some := stream.read(min(left, 1 << 22))):
+                content.update(some)
+                left -= len(some)
+        return content.hexdigest()
 
 
-def count(listing: str, size: int) -> int:
+def fitting(size: int, pieces: int, of: int) -> int:
+    """How many shards a split of `size` clips in `pieces` has where `of` are asked for."""
+    return max(1, min(of, size // LEAST, pieces))
+
+
+def count(listing: str, size: int, pieces: int) -> int:
     """How many shards a split is dealt to: as `deal` said last, or else as many as its size asks for."""
     file = cache_folder() / "shards" / f"{_name(listing)}.json"
     if file.is_file():
         of = read_json(file).get("shards")
         if isinstance(of, int) and 1 <= of <= _MOST:
             return of
-    return -(-size // LARGEST)
+    return max(1, min(-(-size // LARGEST), pieces))
 
 
-def deal(listing: str, size: int, of: int) -> int:
+def deal(listing: str, size: int, pieces: int, of: int) -> int:
     """Keep that a split is dealt to `of` shards, or to fewer where it is small; how many these are."""
-    of = fitting(size, of)
-    if count(listing, size) != of:
+    of = fitting(size, pieces, of)
+    if count(listing, size, pieces) != of:
         write_json(cache_folder() / "shards" / f"{_name(listing)}.json", {"shards": of})
     return of
 

@@ -13,10 +13,11 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,11 @@ def read_noted(source: Source, split: str, shard: Shard = WHOLE) -> tuple[list[S
     if source.kind in chats.KINDS:
         rows = chats.conversations(Path(source.path), source.kind, split, shard)
         return [s for s in rows if s.id not in left_out], []
-    samples, notes = _humanml3d(Path(source.path), split, "notation" in source.captions, shard)
+    parquet = in_parquet(source)
+    if parquet:
+        samples, notes = parquet.read(source, split, shard)
+    else:
+        samples, notes = _humanml3d(Path(source.path), split, "notation" in source.captions, shard)
     if "labels" in source.captions:
         for sample in samples:
             sample.captions = said(sample.captions)
@@ -87,24 +92,39 @@ def read_noted(source: Source, split: str, shard: Shard = WHOLE) -> tuple[list[S
     return samples + [_mirrored(s) for s in samples] if source.mirror and split == "train" else samples, notes
 
 
+def in_parquet(source: Source) -> ModuleType | None:
+    """The module that reads a source, where that is Parquet files."""
+    from motionllm.data import parquet
+
+    return parquet if parquet.is_set(source) else None
+
+
 def _drawn(source: Source, split: str) -> int:
     """Clips of a split of the built-in corpus."""
     return source.clips if split == "train" else max(source.clips // 20, 1)
 
 
-def listing(source: Source, split: str) -> tuple[str, int]:
-    """What a split lists, as a text that tells it from others, and how many clips; ("", 0): no such split."""
+def listing(source: Source, split: str) -> tuple[str, int, int]:
+    """What a split lists, as a text that tells it from others; how many clips, and how many pieces it can be dealt in.
+    ("", 0, 0) where there is no such split.
+    """
     if source.kind in ("builtin", "captions"):
-        return f"{source.kind} {source.seed} {split} {source.clips}", _drawn(source, split)
+        size = _drawn(source, split)
+        return f"{source.kind} {source.seed} {split} {source.clips}", size, size
     assert source.path
     if not has_split(source, split):
-        return "", 0
+        return "", 0, 0
     if source.kind in chats.KINDS:
         file = chats.file_of(Path(source.path), split)
         assert file
-        return f"{source.kind} {split} {file.name} {file.stat().st_size}", chats.count(file)
+        size = chats.count(file)
+        return f"{source.kind} {split} {file.name} {file.stat().st_size}", size, size
+    if parquet := in_parquet(source):
+        groups = parquet.groups(source, split)
+        text = " ".join(f"{Path(group.file).name} {group.number} {group.rows}" for group in groups)
+        return f"{split} {text}", sum(group.rows for group in groups), len(groups)
     ids, _ = ids_of(folder_of(source.path), split)
-    return f"{split} {' '.join(ids)}", len(ids)
+    return f"{split} {' '.join(ids)}", len(ids), len(ids)
 
 
 def say(notes: Iterable[str]) -> None:
@@ -153,6 +173,8 @@ def has_split(source: Source, split: str) -> bool:
         return chats.file_of(Path(source.path), split) is not None
     if source.kind == "captions":
         return any(row.get("split", "train") == split for _, row in stream_jsonl(source.path, "file of captions"))
+    if parquet := in_parquet(source):
+        return bool(parquet.files(source, split))
     return (folder_of(source.path) / f"{split}.txt").is_file()
 
 
@@ -176,7 +198,6 @@ def _humanml3d(folder: Path, split: str, mute: bool = False, shard: Shard = WHOL
     silent: list[str] = []
     wrong: list[str] = []
     for name, file in listed:
-        spans: dict[tuple[float, float], list[str]] = {}
         text = folder / "texts" / f"{name}.txt"
         try:
             captions, doubts = read_captions(text)
@@ -186,22 +207,10 @@ def _humanml3d(folder: Path, split: str, mute: bool = False, shard: Shard = WHOL
                 continue
             captions, doubts = [], []
         wrong += doubts
-        if not captions and mute:
-            samples.append(Sample(id=name, load=partial(features_of, file, 0, 0), labels=labels.get(name, {})))
-        elif not captions:
+        own = list(spans(name, captions, partial(features_of, file), labels.get(name, {}), mute))
+        if not own:
             silent.append(doubts[0] if doubts else f"{text}: is empty")
-        # The whole clip first, whose id has no number.
-        for caption in sorted(captions, key=lambda c: (c.start, c.end) != (0.0, 0.0)):
-            spans.setdefault((caption.start, caption.end), []).append(caption.text)
-        for number, ((start, end), sentences) in enumerate(spans.items()):
-            samples.append(
-                Sample(
-                    id=name if number == 0 else f"{name}#{number}",
-                    load=partial(features_of, file, start, end),
-                    captions=sentences,
-                    labels=labels.get(name, {}),
-                )
-            )
+        samples += own
     if not samples:
         raise MotionLLMError(
             f"No clip of {folder / f'{split}.txt'} has a usable caption: {shortened(silent)}. "
@@ -215,6 +224,23 @@ def _humanml3d(folder: Path, split: str, mute: bool = False, shard: Shard = WHOL
     if wrong := [line for line in wrong if line not in silent]:
         notes.append(f"{folder}: {counted(len(wrong), 'caption line')} not used in {split}: {shortened(wrong)}.")
     return samples, notes
+
+
+def spans(
+    name: str, captions: Sequence[Caption], load: Callable[..., np.ndarray], labels: dict[str, Any], mute: bool
+) -> Iterator[Sample]:
+    """The samples of a clip: one for each stretch that captions are of. load(start, end): its features there. mute:
+    a clip without a caption is a sample too.
+    """
+    if not captions and mute:
+        yield Sample(id=name, load=partial(load, 0, 0), labels=labels)
+    stretches: dict[tuple[float, float], list[str]] = {}
+    # The whole clip first, whose id has no number.
+    for caption in sorted(captions, key=lambda c: (c.start, c.end) != (0.0, 0.0)):
+        stretches.setdefault((caption.start, caption.end), []).append(caption.text)
+    for number, ((start, end), sentences) in enumerate(stretches.items()):
+        one = f"{name}#{number}" if number else name
+        yield Sample(id=one, load=partial(load, start, end), captions=sentences, labels=labels)
 
 
 def folder_of(path: str | Path) -> Path:
@@ -407,16 +433,23 @@ def labels_in_short(source: Source, split: str) -> list[dict[str, str]]:
     """Rows of one label each, from which the same follows on what a set's labels are as from the labels of all of it:
     every value of each key, as often as it occurs or often.
     """
-    assert source.path
     if source.kind != "humanml3d":
         return []
-    folder = folder_of(source.path)
-    ids, counts = set(ids_of(folder, split)[0]), Counter[tuple[str, str]]()
-    if (file := folder / "labels.jsonl").is_file():
-        for _, row in stream_jsonl(file, "file of labels"):
-            if row.get("id") in ids:
-                counts.update((k, v) for k, v in row.items() if k not in ("id", "split") and isinstance(v, str) and v)
+    counts: Counter[tuple[str, str]] = Counter()
+    for row in _labels_of_all(source, split):
+        counts.update((k, v) for k, v in row.items() if k not in ("id", "split") and isinstance(v, str) and v)
     return [{key: value} for (key, value), count in counts.items() for _ in range(min(count, OFTEN))]
+
+
+def _labels_of_all(source: Source, split: str) -> Iterator[dict[str, Any]]:
+    assert source.path
+    if parquet := in_parquet(source):
+        yield from parquet.labels(source, split)
+        return
+    folder = folder_of(source.path)
+    ids = set(ids_of(folder, split)[0])
+    if (file := folder / "labels.jsonl").is_file():
+        yield from (row for _, row in stream_jsonl(file, "file of labels") if row.get("id") in ids)
 
 
 def features_of(path: Path, start: float = 0.0, end: float = 0.0) -> np.ndarray:
@@ -438,7 +471,10 @@ def features_of(path: Path, start: float = 0.0, end: float = 0.0) -> np.ndarray:
         with about(path):
             representation = KIT_251 if motion.skeleton is KIT else HUMANML3D_263
             features = representation.encode(motion.resample(representation.fps).joints)
-    if start or end:
-        fps = of_width(features.shape[1]).fps
-        features = features[int(start * fps) : int(end * fps) or None]
-    return features
+    return cut(features, start, end)
+
+
+def cut(features: np.ndarray, start: float, end: float) -> np.ndarray:
+    """Features (T, dim) from `start` to `end` seconds; an `end` of 0 is theirs."""
+    fps = of_width(features.shape[1]).fps
+    return features[int(start * fps) : int(end * fps) or None] if start or end else features

@@ -1,18 +1,21 @@
-"""Memory and processor time of every verb that reads a data set, by its number of clips.
+"""Memory and processor time of the verbs that read a data set, by its number of clips.
 
-    python tests/benchmarks/scale.py --clips 10000 100000              encode in 8 shards, stats, the first step
-    python tests/benchmarks/scale.py --clips 1000000 --folder /scratch   there, and the set is kept
-    python tests/benchmarks/scale.py --clips 100000 --parquet          the same, read from Parquet files
-    python tests/benchmarks/scale.py --clips 10000 --whole             encode in one piece, as `train` alone does
+    python tests/benchmarks/scale.py --clips 10000 100000        encode in 8 shards, stats, the first step of training
+    python tests/benchmarks/scale.py --clips 100000 --parquet    the same, read from Parquet files
+    python tests/benchmarks/scale.py --clips 10000 --shards 1    encoded in one piece, as `train` alone does
 
 The clips are pieces of 1.2 to 2 s of the CMU sample in tests/data, tiled by hard links (or by rows of Parquet files),
-so that a million takes a minute to make and little room. Times are processor time, so that other work on the machine
-counts little; the first step's is by the clock. Memory is the peak of the process, with what it has mapped of files.
+so that a million takes a minute to make and little room. The motion tokenizer and the base are tiny: what is measured
+is what is done with the data. Times are processor time, so that other work on the machine counts little; the first
+step's is by the clock as well. Memory is the peak of the process, with what it has mapped of files.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -67,7 +70,7 @@ def tile(folder: Path, count: int) -> Path:
 
 
 def measured(*words: object, cache: Path) -> dict[str, Any]:
-    """Processor seconds, seconds and peak GiB of `motionllm …`, and what it printed as JSON."""
+    """Processor seconds, seconds and peak GiB of `motionllm …`."""
     environment = os.environ | {"MOTIONLLM_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
     begun = time.monotonic()
     with tempfile.TemporaryFile() as out:
@@ -78,11 +81,87 @@ def measured(*words: object, cache: Path) -> dict[str, Any]:
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             raise SystemExit(f"motionllm {' '.join(map(str, words))} ended with exit status {process.returncode}")
-        out.seek(0)
-        said = out.read().decode()
     return {
         "cpu": round(usage.ru_utime + usage.ru_stime, 1),
         "seconds": round(time.monotonic() - begun, 1),
         "gib": round(usage.ru_maxrss / 2**20, 2),
-        "said": said,
     }
+
+
+def packed(folder: Path, count: int) -> Path:
+    """The same as Parquet files of 10,000 rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (folder / "data").mkdir(parents=True)
+    originals = pieces()
+    kind = pa.list_(pa.list_(pa.float32()))
+    motions = pa.array([features.tolist() for features, _ in originals], kind)
+    captions = pa.array([texts for _, texts in originals], pa.list_(pa.string()))
+    files = -(-count // 10_000)
+    for file in range(files):
+        rows = np.arange(file * 10_000, min(count, (file + 1) * 10_000))
+        which = pa.array(rows % len(originals))
+        ids = pa.array([f"{row:07d}" for row in rows.tolist()])
+        columns = {"id": ids, "motion": motions.take(which), "captions": captions.take(which)}
+        name = folder / "data" / f"train-{file:05d}-of-{files:05d}.parquet"
+        pq.write_table(pa.table(columns), name, row_group_size=500, compression="zstd")
+    return folder
+
+
+def tokenizer(folder: Path) -> Path:
+    """The folder of a tiny motion tokenizer."""
+    from motionllm.config import Network, Source, TokenizerRecipe, TokenizerTraining
+    from motionllm.data.prepare import train_tokenizer
+
+    recipe = TokenizerRecipe(
+        name="tiny",
+        sources=[Source(kind="builtin", clips=20)],
+        network=Network(width=16, blocks=1, split="body", codes=16, code_dim=8),
+        train=TokenizerTraining(steps=40, autoencode=20, batch=8, window=32),
+    )
+    train_tokenizer(recipe, folder)
+    return folder
+
+
+def measure(folder: Path, count: int, shards: int, motion_tokenizer: Path, base: str, parquet: bool = False) -> Any:
+    """The figures of a set of `count` clips, by verb."""
+    place = folder / f"{count}"
+    make = packed if parquet else tile
+    data = place if place.exists() else make(place, count)
+    recipe, cache = folder / "recipe.yaml", folder / f"cache{count}"
+    text = RECIPE.replace("BASE", base).replace("TOKENIZER", str(motion_tokenizer)).replace("FOLDER", str(data))
+    recipe.write_text(text)
+    shutil.rmtree(cache, ignore_errors=True)
+    one = [measured("data", "encode", recipe, "--shard", f"{n}/{shards}", cache=cache) for n in range(1, shards + 1)]
+    figures = {
+        "shards": {
+            "cpu": round(sum(shard["cpu"] for shard in one), 1),
+            "seconds": round(sum(shard["seconds"] for shard in one), 1),
+            "gib": max(shard["gib"] for shard in one),
+        },
+        "check": measured("data", "encode", recipe, "--check", cache=cache),
+        "stats": measured("data", "stats", recipe, cache=cache),
+        "first_step": measured("train", recipe, "--out", folder / f"run{count}", cache=cache),
+    }
+    shutil.rmtree(folder / f"run{count}")
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, nargs="+", default=[10_000])
+    parser.add_argument("--shards", type=int, default=8)
+    parser.add_argument("--parquet", action="store_true")
+    parser.add_argument("--base", default="builtin:smollm2-135m-instruct")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        small = tokenizer(folder / "tokenizer")
+        for count in options.clips:
+            figures = measure(folder, count, options.shards, small, options.base, options.parquet)
+            print(json.dumps({"clips": count, **figures}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -270,6 +270,6 @@ def test_a_large_source_is_drawn_without_a_list_and_from_a_state(
 
 
 def test_a_recipe_says_shards_of_which_there_are_too_many() -> None:
-    assert shards.fitting(10, 64) == 10
+    assert shards.fitting(10, 10, 64) == 10 and shards.fitting(10, 3, 64) == 3
     with pytest.raises(MotionLLMError, match="4096 the most"):
         Shard.parse("1/5000")

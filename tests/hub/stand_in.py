@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 OWNERS = {"hf_writer": "acme", "hf_stranger": "someone"}  # who a token is of
 
@@ -36,6 +37,7 @@ class Hub:
         self.large: dict[str, bytes] = {}
         self.gated: set[str] = set()
         self.requests: list[tuple[str, str]] = []
+        self.sent: list[tuple[str, int]] = []  # (file, bytes) of ranges
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -143,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def api(self, kind: str, name: str, rest: list[str], body: bytes) -> None:
         verb, revision = (rest[0] if rest else "revision"), "/".join(rest[1:]) or "main"
-        repository = self.repository(kind, name, write=self.command == "POST")
+        repository = self.repository(kind, name, write=self.command == "POST" and verb != "paths-info")
         if verb == "revision":
             commit = self.commit_of(repository, revision)
             siblings = [{"rfilename": file} for file in repository.commits[commit]]
@@ -152,6 +154,16 @@ class _Handler(BaseHTTPRequestHandler):
             files = repository.commits[self.commit_of(repository, rest[1])]
             return self.json(
                 [{"type": "file", "path": path, "size": len(data), "oid": _blob(data)} for path, data in files.items()]
+            )
+        if verb == "paths-info":
+            files = repository.commits[self.commit_of(repository, revision)]
+            wanted = json.loads(body)["paths"] if body.startswith(b"{") else parse_qs(body.decode())["paths"]
+            return self.json(
+                [
+                    {"type": "file", "path": path, "size": len(files[path]), "oid": _blob(files[path])}
+                    for path in wanted
+                    if path in files
+                ]
             )
         if verb == "branch":
             if revision in repository.branches:
@@ -193,7 +205,12 @@ class _Handler(BaseHTTPRequestHandler):
         if path not in repository.commits[commit]:
             raise Refused(404, "EntryNotFound", "Entry not found")
         data = repository.commits[commit][path]
-        self.send(data, headers={"X-Repo-Commit": commit, "ETag": f'"{_blob(data)}"'})
+        headers = {"X-Repo-Commit": commit, "ETag": f'"{_blob(data)}"'}
+        if part := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range") or ""):
+            some = data[int(part[1]) : int(part[2]) + 1]
+            self.hub.sent.append((path, len(some)))
+            return self.send(some, 206, headers)
+        self.send(data, headers=headers)
 
 
 def _blob(data: bytes) -> str:

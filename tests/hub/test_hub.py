@@ -206,6 +206,24 @@ def test_a_set_comes_back_clip_by_clip(server: Any, capsys: pytest.CaptureFixtur
     }
 
 
+def test_a_set_is_streamed_without_a_copy(server: Any, tiny_tokenizer: Path, tmp_path: Path, capsys: Any) -> None:
+    from motionllm.config import Source
+    from motionllm.data.clips import encode
+
+    pushed = run(capsys, "push", "--data", CMU, "acme/cmu", "--terms", "Free for all uses.")
+    tokenizer = MotionTokenizer.load(tiny_tokenizer)
+    here = encode(Source(kind="humanml3d", path=str(CMU)), "train", tokenizer)
+    there = encode(Source(kind="humanml3d", path=pushed["name"], stream=True), "train", tokenizer)
+    assert {c.sample.id: c.codes.tolist() for c in there} == {c.sample.id: c.codes.tolist() for c in here}
+    assert there.content != here.content and server.sent
+    assert not list(tmp_path.rglob("*.parquet")) and not (tmp_path / "cache" / "sets").exists()
+    server.sent.clear()
+    encode(Source(kind="humanml3d", path=pushed["name"], stream=True), "train", tokenizer)
+    assert not server.sent  # what is encoded is not read again
+    with pytest.raises(MotionLLMError, match="The hub has no data set acme/none"):
+        encode(Source(kind="humanml3d", path="acme/none", stream=True), "train", tokenizer)
+
+
 def test_a_set_is_one_of_datasets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import datasets
 
