@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 import yaml
 
 HERE = Path(__file__).parent / "benchmarks"
@@ -64,3 +65,35 @@ def test_cost_counts_a_base_by_its_shape() -> None:
     # 106 M weights of the body and 28 M of the head, at 38 % of the places
     assert one == pytest.approx(4 * 384e6 * (106e6 + 0.38 * 28.3e6) / 350e12 / 3600, rel=0.02)
     assert eight == pytest.approx(one / 8, rel=0.05)
+
+
+def test_the_gpu_benchmark_names_what_was_not_measured_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = script("gpu")
+    absent = {"trl": None}
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: absent[name] if name in absent else find(name))
+    assert "trl is not installed" in gpu.measured("135M trl", True, 3600.0)["skipped"]
+    assert "no time is left" in gpu.measured("draw", True, 3.0)["skipped"]
+    monkeypatch.setattr(gpu, "__file__", "/nowhere/gpu.py")
+    assert "it failed" in gpu.measured("draw", True, 3600.0)["skipped"]
+    results = {
+        "135M ours": {"tokens_per_second": 300.0, "peak_gib": 2.0},
+        "135M trl": {"tokens_per_second": 50.0, "peak_gib": 4.0},
+        "135M trl compiled": {"tokens_per_second": 100.0, "peak_gib": 5.0},
+        "1.5B ours": {"tokens_per_second": 7.0, "peak_gib": 1.0},
+        "1.5B trl": {"skipped": "it failed"},
+    }
+    summary = gpu.summary(results)
+    assert summary["train 135M"] == {"ours": 300.0, "theirs": 100.0, "times_as_fast": 3.0, "of_its_memory": 0.4}
+    assert summary["train 1.5B"] == {"ours": 7.0, "theirs": None, "times_as_fast": None, "of_its_memory": None}
+    assert summary["decode"]["ours"] is None
+
+
+def test_the_gpu_benchmark_has_the_shapes_it_names() -> None:
+    gpu, sizes = script("gpu"), {"0.5B": 0.49e9, "1.5B": 1.54e9}
+    from transformers import Qwen2Config, Qwen2Model
+
+    for shape, size in sizes.items():
+        with torch.device("meta"):
+            model = Qwen2Model(Qwen2Config(**gpu.SHAPES[shape]))
+        assert sum(p.numel() for p in model.parameters()) == pytest.approx(size, rel=0.02)

@@ -117,6 +117,17 @@ def test_merged_is_the_adapter(
     assert said["logits_differ"] < 1e-4 and said["same_choice"] == 1.0
 
 
+def launched(
+    processes: int, words: list[str], *how: str, script: str = MAIN, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """The command line in several processes of a launcher."""
+    count = ["--nproc_per_node", str(processes), "--no-python", sys.executable, "-c", script]
+    command = [sys.executable, "-m", "torch.distributed.run", *how, *count, *words]
+    return subprocess.run(
+        command, env=os.environ | {"ACCELERATE_USE_CPU": "true"} | more, capture_output=True, text=True
+    )
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -132,25 +143,7 @@ def test_two_processes_are_one(
 ) -> None:
     recipe = write(tiny_base_untied)
     alone = run(recipe, tmp_path / "one", *words)
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node",
-        "2",
-        "--no-python",
-        sys.executable,
-        "-c",
-        MAIN,
-        "train",
-        str(recipe),
-        *words,
-        "--json",
-        "--out",
-        str(tmp_path / "two"),
-    ]
-    done = subprocess.run(command, env=os.environ | {"ACCELERATE_USE_CPU": "true"}, capture_output=True, text=True)
+    done = launched(2, ["train", str(recipe), *words, "--json", "--out", str(tmp_path / "two")], "--standalone")
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads((tmp_path / "two" / "result.json").read_text())
     assert result["processes"] == 2 and json.loads(done.stdout) == result  # one speaks
@@ -169,6 +162,69 @@ def test_two_processes_are_one(
         (tmp_path / "two" / "checkpoint-3.pt").replace(tmp_path / "two" / "checkpoint.pt")
         assert cli.main(["train", "--resume", str(tmp_path / "two"), "train.shard=false"]) == 0
         assert losses(tmp_path / "two") == pytest.approx(alone, rel=2e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [[], ["train.shard=true"]], ids=["whole", "sharded"])
+def test_two_compiled_processes_are_an_eager_one(
+    words: list[str], tiny_base: Path, write: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    recipe = write(tiny_base)
+    alone = run(recipe, tmp_path / "one", "train.steps=3")
+    words = [*words, "train.steps=3", "train.compile=true", "--out", str(tmp_path / "two")]
+    done = launched(2, ["train", str(recipe), *words], "--standalone")
+    assert done.returncode == 0 and "compiled" in done.stderr, done.stderr[-3000:]
+    assert losses(tmp_path / "two") == pytest.approx(alone, rel=1e-4)
+
+
+# As if a machine failed: the first process is gone after the first checkpoint, unless it was started again.
+LOST = """
+import os
+from motionllm.runs import checkpoint
+from motionllm.cli import main
+real = checkpoint.save
+def save(*given):
+    real(*given)
+    if not int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)):
+        os._exit(9)
+checkpoint.save = save
+raise SystemExit(main())
+"""
+
+
+def test_a_run_whose_process_was_lost_goes_on_when_the_launcher_starts_it_again(
+    tiny_base: Path, write: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    recipe, words = write(tiny_base), ["train.save_every=3", "train.shard=true"]
+    alone = run(recipe, tmp_path / "one")
+    how = ["--standalone", "--max-restarts", "1", "--monitor-interval", "0.1"]
+    done = launched(2, ["train", str(recipe), *words, "--out", str(tmp_path / "two")], *how, script=LOST)
+    assert done.returncode == 0 and "started this run again" in done.stderr, done.stderr[-3000:]
+    assert losses(tmp_path / "two") == pytest.approx(alone, rel=2e-5)
+    refused = subprocess.run(
+        [sys.executable, "-c", MAIN, "train", str(recipe), "--out", str(tmp_path / "two")],
+        env=os.environ | {"TORCHELASTIC_RUN_ID": "another"},
+        capture_output=True,
+        text=True,
+    )
+    assert refused.returncode == 2 and "holds an earlier run" in refused.stderr
+
+
+def test_a_launch_goes_on_with_more_processes_than_it_began_with(
+    tiny_base: Path, write: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    recipe, out = write(tiny_base), tmp_path / "run"
+    alone = run(recipe, tmp_path / "one")
+    command = ["train", str(recipe), "train.save_every=3", "--out", str(out)]
+    begun = subprocess.run(
+        [sys.executable, "-c", LOST, *command], env=os.environ | {"TORCHELASTIC_RUN_ID": "job"}, capture_output=True
+    )
+    assert begun.returncode == 9 and len(losses(out)) == 3
+    how = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "--rdzv-id", "job"]
+    done = launched(2, command, *how)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert losses(out) == pytest.approx(alone, rel=2e-5)
+    assert json.loads((out / "result.json").read_text())["processes"] == 2
 
 
 @pytest.mark.parametrize("name", ["ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_FSDP"])

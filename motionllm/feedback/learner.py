@@ -18,6 +18,7 @@ from motionllm.language.vocab import MotionVocab
 from motionllm.lm.adapters import find_adapter
 from motionllm.lm.loss import token_losses
 from motionllm.lm.model import MotionLM
+from motionllm.lm.rows import look_up_rows
 from motionllm.lm.stepping import pack
 from motionllm.runs.precision import fast_dtype
 from motionllm.tokenizer import MotionTokenizer
@@ -34,6 +35,7 @@ def learner(name: str) -> MotionLM:
     settings.adapter.start = str(folder)
     tokenizer, templates = MotionTokenizer.load(folder / "tokenizer"), Templates.load_saved(folder / "templates.yaml")
     lm = MotionLM.create(settings, tokenizer, templates, bpe=MotionVocab.load(folder).bpe)
+    look_up_rows(lm.model)
     if torch.cuda.is_available():
         lm.model.to("cuda")
     return lm
@@ -66,7 +68,7 @@ def log_probs(lm: MotionLM, sequences: Sequence[Tokens]) -> list[Tensor]:
     body = base.get_decoder()
     places = {"position_ids": batch.positions.to(device)} if takes_positions(body) else {}
     hidden = body(input_ids=batch.ids.to(device), **places, use_cache=False).last_hidden_state
-    losses, _ = token_losses(hidden, batch.targets.to(device), base, lm.vocab)
+    losses, _ = token_losses(hidden, batch.targets, base, lm.vocab)
     placed = [i for row in rows for i in row]
     by_row = (-losses).split([sum(sequences[i].supervised[1:]) for i in placed])
     return [one for _, one in sorted(zip(placed, by_row, strict=True), key=lambda pair: pair[0])]

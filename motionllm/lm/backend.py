@@ -140,7 +140,8 @@ class Local:
     def notations(
         self, prompts: Sequence[Sequence[int]], begun: Sequence[Writing], sampling: Sampling, *, seed: Seed = None
     ) -> Generator[None, None, list[str]]:
-        return spelling.notations(self.model, self.vocab, self.spelling, prompts, begun, sampling, seed=seed)
+        way = continuous if slots.fits(self.model) else spelling
+        return way.notations(self.model, self.vocab, self.spelling, prompts, begun, sampling, seed=seed)
 
     def likelihoods(self, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]]) -> list[float]:
         return decoding.likelihoods(self.model, self.vocab, prompts, replies)

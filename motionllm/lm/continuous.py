@@ -7,7 +7,7 @@ time at which it is decoded matter.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -18,7 +18,10 @@ from motionllm.lm.decoding import Batch, Request, Seed, batch_of, draw, generato
 from motionllm.lm.loss import logits, output_rows
 from motionllm.lm.sampling import GREEDY, Sampling
 from motionllm.lm.slots import MOST, Slots, slots_of
+from motionllm.lm.spelling import Spelling, Writings
+from motionllm.motion.grammar import Writing
 
+ROOM = 256  # tokens that a notation is first given room for
 FREE = 8  # prompts are read when this share of the slots is free, an eighth: reading a few costs as much as many
 
 
@@ -155,3 +158,46 @@ def texts(
                 if token == stop or len(replies[i]) == max_tokens:
                     ended.append(i)
             queue.leave(ended)
+
+
+@torch.inference_mode()
+def notations(
+    model: CausalLM,
+    vocab: MotionVocab,
+    spelling: Spelling,
+    prompts: Sequence[Sequence[int]],
+    begun: Sequence[Writing],
+    sampling: Sampling = GREEDY,
+    *,
+    seed: Seed = None,
+    width: int = MOST,
+) -> Generator[None, None, list[str]]:
+    """See `spelling.notations`. width: the number of slots at most. What must follow a token is read in further steps,
+    while other slots draw.
+    """
+    writings = Writings(spelling, begun)
+    random = generators(seed, len(prompts))
+    head = output_rows(model, vocab)[0][spelling.ids].float()
+    config = model.config.get_text_config()
+    unread: list[list[int]] = [[] for _ in prompts]  # token ids that are written and not yet read
+    with slots_of(model, min(len(prompts), width), max(map(len, prompts)) + ROOM) as slots:
+        queue = _Queue(range(len(prompts)), min(slots.count, width), guided=False)
+        while True:
+            moving = queue.active()
+            if len(moving):
+                slots.step(moving, torch.tensor([unread[queue.holder[slot]].pop(0) for slot in moving]))
+            if entering := queue.enter():
+                holders = [queue.holder[slot] for slot in entering]
+                slots.admit(entering, [[*prompts[i], *writings.begin(i)] for i in holders], ROOM)
+            drawing = [slot for slot in queue.active().tolist() if not unread[queue.holder[slot]]]
+            if drawing:
+                holders = [queue.holder[slot] for slot in drawing]
+                scores = logits(slots.hidden[torch.tensor(drawing, device=slots.device)], head, config)
+                scores = scores.masked_fill(writings.barred(holders).to(scores.device), -torch.inf)
+                drawn = draw(scores, sampling, [random[i] for i in holders]).tolist()
+                for i, number in zip(holders, drawn, strict=True):
+                    unread[i] = writings.write(i, number)
+                yield
+                queue.leave([i for i in holders if writings.states[i].ended])
+            if not len(queue.active()):
+                return writings.texts

@@ -201,7 +201,8 @@ class MotionLM(Dialogue):
             model = load_adapter(folder, tensors, recipe.adapter, vocab, model, recipe.model.base)
         if merge:
             model = model if whole else model.merge_and_unload()
-            model = model.to(getattr(torch, fast_dtype() if recipe.model.dtype == "auto" else recipe.model.dtype))
+            dtype = getattr(torch, fast_dtype() if recipe.model.dtype == "auto" else recipe.model.dtype)
+            model = model.to(dtype).requires_grad_(False)
         if torch.cuda.is_available():
             model = model.to("cuda")
         probe(model, [0, vocab.start_id, vocab.first_id], f"The adapter in {folder}, or its base {source},")

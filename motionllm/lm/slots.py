@@ -24,22 +24,49 @@ MOST = 512  # slots; more take memory and are hardly faster
 SHARE = 0.5  # of the free memory of a GPU that keys and values may take
 STEP = 64  # columns by which the room is rounded up
 _NAME = "_motionllm_slots"  # attribute of the decoder that keeps its slots for the next call
+_TRIED = "_motionllm_slots_fit"  # attribute of the decoder: whether slots compute what it does
 
 
 def fits(model: CausalLM) -> bool:
-    """Whether decoding with this model goes by slots: on a GPU, weights that no longer change, and attention to all
-    that came before. Elsewhere a batch that shrinks is faster, or needed.
+    """Whether decoding with this model goes by slots: on a GPU, where they compute what the model does. Elsewhere a
+    batch that shrinks is faster.
     """
-    return next(iter(model.parameters())).device.type == "cuda" and suits(model)
+    if next(iter(model.parameters())).device.type != "cuda" or not suits(model):
+        return False
+    kept = body_of(model).__dict__
+    if _TRIED not in kept:
+        try:
+            kept[_TRIED] = difference(model) <= 5e-2
+        except Exception as error:  # a kind of model whose attention or cache follows another interface
+            log.info("Decoding goes without slots: %s", str(error).splitlines()[:1])
+            kept[_TRIED] = False
+    return bool(kept[_TRIED])
 
 
 def suits(model: CausalLM) -> bool:
-    """Whether slots compute what this model computes."""
+    """Whether attention sees all that came before, and a recorded step stays right: no weight is trained, and no
+    adapter switched off and on.
+    """
     body = body_of(model)
     config = body.config
     kinds = getattr(config, "layer_types", None)
     full = all(kind == "full_attention" for kind in kinds) if kinds else not getattr(config, "sliding_window", None)
-    return full and takes_positions(body) and not any(p.requires_grad for p in model.parameters())
+    fixed = not any(p.requires_grad for p in model.parameters())
+    return full and fixed and takes_positions(body) and not any(hasattr(m, "_disable_adapters") for m in body.modules())
+
+
+@torch.inference_mode()
+def difference(model: CausalLM) -> float:
+    """The largest difference of hidden states between slots and a batch in three steps, as a share of the largest."""
+    prompts, ids = [[1, 2, 3], [4, 5, 6, 7, 8]], torch.tensor([2, 3])
+    slots, batch, apart = Slots(model, 3, STEP), CachedModel(model, prompts), 0.0
+    batch.start()
+    slots.admit([2, 0], prompts, more=4)
+    for _ in range(3):
+        slots.step(torch.tensor([2, 0]), ids)
+        expected, own = batch.step(ids).float(), slots.hidden[[2, 0]].float()
+        apart = max(apart, float((own - expected).abs().max() / expected.abs().max()))
+    return apart
 
 
 @contextmanager
@@ -49,12 +76,16 @@ def slots_of(model: CausalLM, count: int, room: int) -> Iterator[Slots]:
     """
     body = body_of(model)
     slots: Slots | None = body.__dict__.pop(_NAME, None)
-    device, enough = next(body.parameters()).device, slots is not None and slots.asked >= count and slots.room >= room
-    if slots is None or slots.device != device or not enough:
+    if slots is None or slots.asked < count or slots.room < room or slots.weights != _weights(body):
         slots = None  # frees its memory first
         slots = Slots(model, count, -(-room // STEP) * STEP)
     yield slots
     body.__dict__[_NAME] = slots
+
+
+def _weights(body: Any) -> int:
+    """Where the weights lie: a graph reads them there, also after the model was moved or cast."""
+    return int(next(body.parameters()).data_ptr())
 
 
 class _Cache:
@@ -84,6 +115,7 @@ class Slots:
     def __init__(self, model: CausalLM, count: int, room: int) -> None:
         self.model, self.body, self.room = model, body_of(model), room
         self.device = next(iter(model.parameters())).device
+        self.weights = _weights(self.body)
         self.asked, self.count = count, min(count, MOST, self._most(room))
         self.ids, self.column, self.position, self.moving = (
             torch.zeros(self.count, dtype=torch.long, device=self.device) for _ in range(4)
@@ -92,6 +124,7 @@ class Slots:
         self.seen[:, 0] = True  # a slot without a prompt reads something: no row of the mask is empty
         self.hidden = torch.zeros(0, device=self.device)
         self.cache = _Cache([], [], self.column)
+        self.furthest = 0  # no slot's next column is beyond; counted here, because asking would wait for the device
         self.graph: Any = None
         self.records = self.device.type == "cuda"
 
@@ -116,10 +149,10 @@ class Slots:
         width = layers[0].keys.shape[2]
         if width + more >= self.room:
             self._grow(width + more + 1)
+        self.furthest = max(self.furthest, width)
         if not len(self.hidden):
-            shape = (self.count, layers[0].keys.shape[1], self.room, layers[0].keys.shape[3])
-            self.cache.keys += [layer.keys.new_zeros(shape) for layer in layers]
-            self.cache.values += [layer.values.new_zeros(shape) for layer in layers]
+            self.cache.keys += [self._empty(layer.keys) for layer in layers]
+            self.cache.values += [self._empty(layer.values) for layer in layers]
             self.hidden = hidden.new_zeros(self.count, hidden.shape[1])
         for own, layer in zip(self.cache.keys, layers, strict=True):
             own[where, :, :width] = layer.keys
@@ -129,6 +162,10 @@ class Slots:
         self.seen[where, :width] = read.mask.bool()
         self.column[where], self.position[where] = width, read.position
         self.hidden[where] = hidden
+
+    def _empty(self, states: Tensor) -> Tensor:
+        """Room for states of all slots. Zeros, because what no mask lets through must still be a number."""
+        return states.new_zeros(self.count, states.shape[1], self.room, states.shape[3])
 
     def _grow(self, room: int) -> None:
         """Make room for so many columns."""
@@ -140,6 +177,11 @@ class Slots:
 
     def step(self, slots: Tensor, ids: Tensor) -> None:
         """Read one more token (k,) in each of these slots (k,); both on the CPU."""
+        if self.furthest >= self.room:
+            self.furthest = int(self.column[slots.to(self.device)].max())
+            if self.furthest >= self.room:
+                self._grow(self.room + 1)
+        self.furthest += 1
         some = torch.zeros(2, self.count, dtype=torch.long)
         some[0, slots], some[1, slots] = ids, 1
         if self.device.type == "cuda":
@@ -174,7 +216,8 @@ class Slots:
         self.moving.copy_(moving)
 
     def _step(self) -> None:
-        self.seen.scatter_(1, self.column[:, None], True)
+        self.cache.column = self.column.clamp(max=self.room - 1)  # of slots that are full, and do not move
+        self.seen.scatter_(1, self.cache.column[:, None], True)
         out = self.body(
             input_ids=self.ids[:, None],
             attention_mask=self.seen[:, None, None],
@@ -185,5 +228,5 @@ class Slots:
         # Slots that do not move keep what they have, also the hidden state of a prompt that was just read.
         moves = self.moving.bool()[:, None]
         self.hidden.copy_(torch.where(moves, out.last_hidden_state[:, -1], self.hidden))
-        self.column.add_(self.moving).clamp_(max=self.room - 1)
+        self.column.add_(self.moving)
         self.position.add_(self.moving)

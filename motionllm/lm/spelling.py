@@ -94,6 +94,35 @@ class Spelling:
                 yield from self._below(child, then)
 
 
+class Writings:
+    """The notations of a batch while they are written. states: in the grammar; texts: so far."""
+
+    def __init__(self, spelling: Spelling, begun: Sequence[Writing]) -> None:
+        self.spelling, self.states, self.texts = spelling, list(begun), [""] * len(begun)
+
+    def begin(self, i: int) -> list[int]:
+        """Token ids that notation i begins with, whatever is drawn."""
+        return self.write(i, self.spelling.forced(self.states[i]))
+
+    def write(self, i: int, number: int | None) -> list[int]:
+        """Token ids of a token written in notation i, and of those that must follow it."""
+        ids = []
+        while number is not None:
+            after = self.states[i].after(self.spelling.texts[number])
+            assert after is not None, "a token was drawn that the grammar bars"
+            self.texts[i], self.states[i] = self.texts[i] + self.spelling.texts[number], after
+            ids.append(self.spelling.ids[number])
+            number = self.spelling.forced(after)
+        return ids
+
+    def barred(self, active: Sequence[int]) -> torch.Tensor:
+        """(k, tokens): which tokens may not follow in these notations."""
+        barred = torch.ones(len(active), len(self.spelling.ids), dtype=torch.bool)
+        for row, i in enumerate(active):
+            barred[row, self.spelling.allowed(self.states[i])] = False
+        return barred
+
+
 @torch.inference_mode()
 def notations(
     model: CausalLM,
@@ -114,33 +143,19 @@ def notations(
     random = generators(seed, len(prompts))
     head = output_rows(model, vocab)[0][spelling.ids].float()
     config = model.config.get_text_config()
-    states, texts = list(begun), [""] * len(prompts)
-
-    def write(i: int, number: int | None) -> list[int]:
-        """Token ids of a token written in row i, and of those that must follow it."""
-        ids = []
-        while number is not None:
-            after = states[i].after(spelling.texts[number])
-            assert after is not None, "a token was drawn that the grammar bars"
-            texts[i], states[i] = texts[i] + spelling.texts[number], after
-            ids.append(spelling.ids[number])
-            number = spelling.forced(after)
-        return ids
-
+    writings = Writings(spelling, begun)
     active = torch.arange(len(prompts))  # indices of the rows in the model's cache
-    cached = CachedModel(model, [[*prompt, *write(i, spelling.forced(begun[i]))] for i, prompt in enumerate(prompts)])
+    cached = CachedModel(model, [[*prompt, *writings.begin(i)] for i, prompt in enumerate(prompts)])
     hidden = cached.start()
     while True:
         scores = logits(hidden, head, config).cpu()
-        barred = torch.ones_like(scores, dtype=torch.bool)
-        for row, i in enumerate(active.tolist()):
-            barred[row, spelling.allowed(states[i])] = False
+        barred = writings.barred(active.tolist())
         drawn = draw(scores.masked_fill(barred, -torch.inf), sampling, [random[i] for i in active.tolist()])
-        ids = [write(i, number) for i, number in zip(active.tolist(), drawn.tolist(), strict=True)]
+        ids = [writings.write(i, number) for i, number in zip(active.tolist(), drawn.tolist(), strict=True)]
         yield
-        alive = torch.tensor([not states[i].ended for i in active.tolist()])
+        alive = torch.tensor([not writings.states[i].ended for i in active.tolist()])
         if not alive.any():
-            return texts
+            return writings.texts
         if not alive.all():
             kept = front_rows(alive)
             cached.keep(kept)

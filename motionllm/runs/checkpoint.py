@@ -153,6 +153,8 @@ def load(run: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) ->
         i: {key: _as(v, trained[i]) if v.shape == trained[i].shape else v for key, v in values.items()}
         for i, values in state["state"].items()
     }
+    for group in state["param_groups"]:  # the run may have begun on another kind of device
+        group["fused"] = optimizer.defaults.get("fused")
     optimizer.load_state_dict(state)
     return stored
 

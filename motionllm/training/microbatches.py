@@ -4,36 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 
 from motionllm.config import Recipe
-from motionllm.data.examples import Filler, Order, collate, pack
+from motionllm.data.examples import Examples, collate, pack
 from motionllm.errors import MotionLLMError
+from motionllm.language.conversations import Tokens
 
 SHARE = 0.85  # of the free memory; the rest is for what the allocator cannot use, and for longer logits
 STEPS, EXAMPLES = 64, 256  # steps that are looked at to divide them, and examples that these are made of
-# Tokens that a GPU computes in the time in which the kernels of a micro-batch are launched: smaller ones cost as much.
-LAUNCHED = 4096
+# Tokens that a device computes in the time that a micro-batch takes besides: smaller ones cost as much. On a GPU its
+# kernels are launched in it.
+BESIDE = {"cuda": 4096, "cpu": 64}
 
 
-class Sized(NamedTuple):
-    """Rows of a micro-batch; and what was measured, in GiB: of free memory, of a row and beside the rows."""
-
-    rows: int
-    measured: dict[str, float]
+def some_examples(stream: Examples) -> list[Tokens]:
+    """The first examples of a stream."""
+    return [stream.draw()[1] for _ in range(EXAMPLES)]
 
 
-def by_memory(recipe: Recipe, learner: Any, stream: tuple[Order, Filler], accelerator: Any, optimizer: Any) -> Sized:
-    """The rows of a micro-batch for the GPU of this process, by forward and backward passes of one row and of two.
+def by_memory(
+    recipe: Recipe, learner: Any, examples: Sequence[Tokens], accelerator: Any, optimizer: Any
+) -> tuple[int, dict[str, float]]:
+    """The number of rows that fit the GPU of this process, by forward and backward passes of one row and of two; and
+    what was measured, in GiB: free memory, a row, and what is needed beside the rows.
 
-    stream: a copy of the order of the examples, and what fills them. Raises MotionLLMError where not even one row fits.
+    Raises MotionLLMError where not even one row fits.
     """
-    order, filler = stream
     length, device = recipe.data.max_length, accelerator.device
-    examples = [filler(order.next()) for _ in range(EXAMPLES)]
     row = max(pack(examples, length, packing=recipe.data.packing), key=lambda row: sum(sum(t.supervised) for t in row))
     batches = {n: collate([row] * n, 0, (n, length)).to(device) for n in (1, 2)}
 
@@ -62,11 +63,8 @@ def by_memory(recipe: Recipe, learner: Any, stream: tuple[Order, Filler], accele
         torch.cuda.empty_cache()
     free = torch.cuda.mem_get_info(device)[0]
     state = sum(8 * p.numel() for group in optimizer.param_groups for p in group["params"])
-    most = fitting(one, two, SHARE * free - state)
-    lengths = [min(len(t.ids), length) for t in examples]
-    steps = rows_of_steps(lengths, recipe.train.batch, length, accelerator.num_processes, recipe.data.packing)
     gib = {"free_gib": free, "row_gib": two - one, "beside_gib": 2 * one - two}
-    return Sized(dividing(steps, most, LAUNCHED / length), {name: round(size / 2**30, 3) for name, size in gib.items()})
+    return fitting(one, two, SHARE * free - state), {name: round(size / 2**30, 3) for name, size in gib.items()}
 
 
 def fitting(one: int, two: int, room: float) -> int:
@@ -75,18 +73,20 @@ def fitting(one: int, two: int, room: float) -> int:
     return max(1, int((room - (one - each)) / each))
 
 
-def rows_of_steps(lengths: Sequence[int], batch: int, length: int, processes: int, packing: bool) -> np.ndarray:
-    """(STEPS,) rows of one process in steps of `batch` examples like these, packed to `length` tokens."""
-    if not packing:
+def steps_of(examples: Sequence[Tokens], recipe: Recipe, processes: int) -> np.ndarray:
+    """(STEPS,) rows of one process in steps of a recipe whose examples are like these."""
+    batch, length = recipe.train.batch, recipe.data.max_length
+    if not recipe.data.packing:
         return np.full(STEPS, math.ceil(batch / processes))
-    tokens = np.random.default_rng(0).choice(np.array(lengths), (STEPS, batch)).sum(axis=1)
+    lengths = np.array([min(len(t.ids), length) for t in examples])
+    tokens = np.random.default_rng(0).choice(lengths, (STEPS, batch)).sum(axis=1)
     return np.ceil(np.ceil(tokens / length) / processes).astype(int)
 
 
-def dividing(steps: np.ndarray, most: int, beside: float) -> int:
-    """The rows of a micro-batch, up to `most`, with which steps of so many rows take least: all micro-batches of a step
-    are of that size, the last one padded, and each takes as long as its rows and `beside` more.
+def dividing(steps: np.ndarray, most: int, length: int, device: str) -> int:
+    """The rows of a micro-batch, up to `most`, with which steps of so many rows of `length` tokens take least: all
+    micro-batches are of that size, the last one of a step padded, and each takes as long as its rows and BESIDE.
     """
     sizes = np.arange(1, min(most, int(steps.max())) + 1)
-    cost = np.ceil(steps[:, None] / sizes).mean(axis=0) * (sizes + beside)
+    cost = np.ceil(steps[:, None] / sizes).mean(axis=0) * (sizes + BESIDE[device] / length)
     return int(sizes[cost.argmin()])

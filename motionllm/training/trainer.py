@@ -33,7 +33,7 @@ from motionllm.runs.progress import Bar
 from motionllm.runs.run import Log, Signals, check_made_of, rate
 from motionllm.training.checks import made_of
 from motionllm.training.learner import Learner, attend_fast, compile_layers, compiles, parameter_groups, shard
-from motionllm.training.microbatches import by_memory
+from motionllm.training.microbatches import by_memory, dividing, some_examples, steps_of
 from motionllm.training.processes import broadcast, drawers, launch
 from motionllm.training.validation import held_out, sample
 
@@ -93,7 +93,7 @@ class Trainer:
         self.journal: Log | None = None  # the main process's
         codes_rate = lm.motion_tokenizer.codes_per_second
         parts = (clips["train"], self.recipe.data, lm.templates, lm.renderer, codes_rate, self.settings.seed)
-        self.examples = Examples(*parts)
+        self.parts, self.examples = parts, Examples(*parts)
         self.drawing: Examples | Ahead = self.examples
         self.held_out = held_out(clips["val"], self.recipe, lm.templates, lm, codes_rate)
         cut = check_length(Examples(*parts), self.recipe.data)
@@ -103,7 +103,6 @@ class Trainer:
 
         self.stream = self.examples.order.state()
         self.shape: tuple[int, int] | None = None  # of every micro-batch, where the layers are compiled
-
         self.learner = Learner(lm, self.settings.motion_loss)
         self.model: Any = self.learner  # as it is wrapped for its device and the other processes
         self.compiled = compiles(self.recipe, accelerator.device)
@@ -176,21 +175,23 @@ class Trainer:
             self.note({"micro_batch": self.micro_batch, "memory": sized})
 
     def sized(self) -> tuple[int, dict[str, float]]:
-        """The rows of a micro-batch; and what was measured for it, where it was. A run that goes on elsewhere measures
-        anew, because rows that fit one GPU need not fit another.
-        """
-        wanted, device, state = self.settings.micro_batch, self.accelerator.device, self.state
-        if wanted != "auto" or device.type != "cuda":
-            return self.settings.rows_on_cpu, {}
-        devices = f"{self.processes} × {torch.cuda.get_device_name(device)}"
-        if state.rows and state.rows_for == devices:
+        """The rows of a micro-batch; and what was measured for it, on a GPU: anew where a run goes on with others."""
+        settings, device, state = self.settings, self.accelerator.device, self.state
+        most, measured = settings.rows_on_cpu, dict[str, float]()
+        by_device = settings.micro_batch == "auto" and device.type == "cuda"
+        if not by_device and not self.compiled:
+            return most, {}
+        devices = f"{self.processes} × {torch.cuda.get_device_name(device) if by_device else device.type}"
+        if by_device and state.rows and state.rows_for == devices:
             return state.rows, {}
-        parts = (self.examples.order.copy(), self.examples.filler)
-        found = by_memory(self.recipe, self.learner, parts, self.accelerator, self.optimizer)
+        examples = some_examples(Examples(*self.parts))
+        if by_device:
+            most, measured = by_memory(self.recipe, self.learner, examples, self.accelerator, self.optimizer)
+        rows = dividing(steps_of(examples, self.recipe, self.processes), most, self.recipe.data.max_length, device.type)
         # All processes take what fits the fullest of them.
-        state.rows = int(self.accelerator.gather(torch.tensor([found.rows], device=device)).min())
+        state.rows = int(self.accelerator.gather(torch.tensor([rows], device=device)).min())
         state.rows_for = devices
-        return state.rows, found.measured
+        return state.rows, measured
 
     def fit(self) -> bool:
         """Train until the run is at its end, or is asked to stop: whether it is at its end."""
@@ -304,9 +305,7 @@ class Trainer:
             self.journal.write({"step": self.state.step, "seconds": round(self.state.seconds, 1)} | row)
 
     def report(self, bar: Bar, due: _Due, speed: float, tokens: int, measured: dict[str, float], factor: float) -> None:
-        """A step in the log, on the progress line and to the trackers. speed: tokens per second. measured: its loss and
-        norm.
-        """
+        """A step in the log, on the progress line and to the trackers. speed: tokens per second."""
         if not self.first:
             return
         lr, loss = self.settings.lr * factor, measured["loss"]
@@ -344,13 +343,14 @@ class Trainer:
         losses: dict[str, float] = {}
         every = torch.zeros(2, dtype=torch.float64)
         for task, examples in self.held_out.items():
-            sums = torch.zeros(2, dtype=torch.float64)  # loss, tokens
+            sums = torch.zeros(2, dtype=torch.float64, device=self.accelerator.device)  # loss, tokens
             packed = pack(examples, self.recipe.data.max_length, self.processes, self.recipe.data.packing)
             for batch in self.batches(packed):
                 with self.accelerator.autocast():
                     motion, text = self.model(batch)
-                sums += torch.tensor([float(motion + text), batch.supervised])
-            sums = self.accelerator.reduce(sums.to(self.accelerator.device)).cpu()
+                sums[0] += (motion + text).double()
+                sums[1] += batch.supervised
+            sums = self.accelerator.reduce(sums).cpu()
             if sums[1]:  # else every reply is beyond max_length
                 losses[task] = float(sums[0] / sums[1])
             every += sums

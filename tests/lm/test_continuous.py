@@ -12,7 +12,10 @@ import torch
 from motionllm.lm import continuous, decoding, slots
 from motionllm.lm.decoding import Request
 from motionllm.lm.model import MotionLM
+from motionllm.lm.prompting import drained
 from motionllm.lm.sampling import GREEDY, Sampling
+from motionllm.lm.spelling import notations
+from motionllm.motion import grammar
 
 HOT = Sampling(temperature=1.5, top_p=0.9)
 
@@ -78,6 +81,16 @@ def test_texts_are_those_of_a_batch(lm: MotionLM, model: Any) -> None:
         assert continuous.texts(model, lm.vocab, prompts, width=2, **given) == expected  # type: ignore[arg-type]
 
 
+def test_notations_are_those_of_a_batch_however_long(lm: MotionLM, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(continuous, "ROOM", 4)  # they outgrow what they are given first
+    spelling, begun = lm.backend.spelling, [grammar.begin(0.4, high, 3) for high in (1.0, 2.0, 0.6, 3.0)]  # type: ignore[attr-defined]
+    prompts = [[*prompt_of(lm, text), lm.vocab.start_id] for text in ("a", "he walks and then sits", "say", "why")]
+    given = (model, lm.vocab, spelling, prompts, begun, HOT)
+    expected = drained(notations(*given, seed=3))
+    assert drained(continuous.notations(*given, seed=3, width=2)) == expected
+    assert len({len(text) for text in expected}) > 1
+
+
 def test_a_motion_that_ends_makes_room_for_another(lm: MotionLM, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[int] = []
     real = slots.Slots.step
@@ -108,8 +121,10 @@ def test_slots_serve_the_next_call_and_grow(lm: MotionLM, model: Any) -> None:
     assert copy.deepcopy(model) is not None
 
 
-def test_slots_are_for_gpus_and_for_weights_that_stay(lm: MotionLM, model: Any) -> None:
+def test_slots_are_for_gpus_and_for_weights_that_stay(model: Any, trained_run: tuple[Path, Path]) -> None:
     assert slots.suits(model) and slots.fits(model) == torch.cuda.is_available()
+    assert slots.difference(model) < 5e-2 / 50  # where it is too large, decoding goes without them
+    assert not slots.suits(MotionLM.load(trained_run[0], merge=False).model)  # an adapter may be switched off
     next(model.parameters()).requires_grad_()
     assert not slots.suits(model)
     model.requires_grad_(False)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from motionllm.config import Recipe
@@ -179,16 +180,19 @@ def test_logits_over_frozen_rows_are_computed_once(lm: MotionLM, monkeypatch: py
     assert widths.count(lm.vocab.text_size) == -(-(texts + 8) // loss.CHUNK_ON_CPU)  # and 8 starts of motions
 
 
-def test_as_many_rows_as_fit_divide_a_step_best() -> None:
+def test_as_many_rows_as_fit_divide_a_step_best(tiny_recipe: Recipes, tiny_base: Path, tiny_tokenizer: Path) -> None:
+    recipe = tiny_recipe(tiny_base, tiny_tokenizer)
     assert microbatches.fitting(one=30, two=50, room=200) == 9  # 10 beside, 20 a row
     assert microbatches.fitting(one=30, two=50, room=5) == 1
     steps = np.array([30, 31, 32, 33])
-    assert microbatches.dividing(steps, most=100, beside=16) == 33  # one micro-batch, hardly padded
-    assert microbatches.dividing(steps, most=20, beside=16) == 17  # two even ones, and not 20 and a rest
-    assert microbatches.dividing(np.array([1, 1]), most=100, beside=16) == 1
-    rows = microbatches.rows_of_steps([100] * 9, batch=32, length=256, processes=2, packing=True)
-    assert set(rows.tolist()) == {7}
-    assert set(microbatches.rows_of_steps([100], 7, 256, 2, packing=False).tolist()) == {4}
+    assert microbatches.dividing(steps, 100, 256, "cuda") == 33  # one micro-batch, hardly padded
+    assert microbatches.dividing(steps, 20, 256, "cuda") == 17  # two even ones, and not 20 and a rest
+    assert microbatches.dividing(np.array([1, 1]), 100, 256, "cuda") == 1  # a small step is not padded to what fits
+    recipe.train.batch, recipe.data.max_length = 32, 256
+    examples = [Tokens([1] * 100, [True] * 100)] * 9
+    assert set(microbatches.steps_of(examples, recipe, processes=2).tolist()) == {7}
+    recipe.train.batch, recipe.data.packing = 7, False
+    assert set(microbatches.steps_of(examples, recipe, processes=2).tolist()) == {4}
 
 
 def test_compile_needs_a_compiler(
@@ -212,12 +216,18 @@ def test_compiled_is_eager_and_compiles_once(
 ) -> None:
     if compiler("cpu"):
         pytest.skip("no C++ compiler is here")
-    losses = {}
+    losses, out = {}, tmp_path / "True"
     for compiled in (False, True):
-        recipe = tiny_recipe(tiny_base, tiny_tokenizer, batch=8, validate_every=3)
+        recipe = tiny_recipe(tiny_base, tiny_tokenizer, batch=8, validate_every=3, save_every=3, keep=2)
         recipe.train.compile = compiled
-        with torch._dynamo.config.patch(recompile_limit=2, fail_on_recompile_limit_hit=True):  # learning, and not
+        # Two graphs at most: one to learn by and one to validate, for both layers and all steps.
+        with torch._dynamo.config.patch(recompile_limit=2, fail_on_recompile_limit_hit=True):
             train(recipe, tmp_path / str(compiled))
         rows = [json.loads(line) for line in (tmp_path / str(compiled) / "log.jsonl").read_text().splitlines()]
-        losses[compiled] = [row.get("loss") or row["validation"]["all"] for row in rows if "samples" not in row]
+        losses[compiled] = [r.get("loss") or r["validation"]["all"] for r in rows if "lr" in r or "validation" in r]
     assert losses[True] == pytest.approx(losses[False], rel=1e-4)
+    whole = load_file(out / "adapter" / "adapter_model.safetensors")
+    (out / "checkpoint-3.pt").replace(out / "checkpoint.pt")
+    train(recipe, out, resume=True)
+    again = load_file(out / "adapter" / "adapter_model.safetensors")
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
