@@ -55,6 +55,7 @@ def test_the_road_by_the_commands_it_prints(
     monkeypatch.chdir(takes.parent)
     documented = re.findall("^(motionllm .*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     first = called(["start", "takes", *tiny], capsys)
+    assert first["web"] in documented
     project = takes.parent / "takes-project"
     assert first["stage"] == "label" and (first["captioned"], first["drafted"]) == (0, 20)
     assert first["import"]["clips"] == {"train": 14, "val": 3, "test": 3}  # type: ignore[index]
