@@ -5,7 +5,8 @@
         --out tokenizer/results/decoders.json
 
 `codes` generates once, for captions of the validation clips; `measure` decodes these codes, and those of the clips, by
-every decoder. NAME@N is a decoder that draws in N steps. Then it prints a table of the results in the file.
+every decoder. NAME@N is a decoder that draws in N steps, NAME+lock one whose standing feet are locked afterwards
+(`motion.feet`). Then it prints a table of the results in the file.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from motionllm.eval import metrics
 from motionllm.eval.embedder import Embedder
 from motionllm.files import read_json, write_json
 from motionllm.motion import Motion
+from motionllm.motion.feet import lock_feet
 from motionllm.motion.representation import HUMANML3D_263 as DATA
 from motionllm.runs.progress import Bar
 from motionllm.tokenizer import MotionTokenizer
@@ -61,18 +64,26 @@ def codes_for(adapter: str, data: Sequence[Path], count: int, out: Path) -> None
     write_json(out, sets)
 
 
-def decoder_of(name: str) -> MotionTokenizer:
-    """A tokenizer by name or folder; NAME@N draws in N steps."""
-    folder, _, steps = name.partition("@")
-    tokenizer = MotionTokenizer.load(folder)
-    if not steps:
-        return tokenizer
-    if not steps.isdigit() or not isinstance(tokenizer.network.decoder, Generative):
-        raise MotionLLMError(f"{name}: write NAME@N for a tokenizer whose decoder draws, in N steps.")
-    config = tokenizer.config.model_copy(update={"decoder_steps": int(steps)})
-    other = MotionTokenizer(config, tokenizer.mean, tokenizer.std, representation=tokenizer.representation)
-    other.network.load_state_dict(tokenizer.network.state_dict())
-    return other
+class Decoder:
+    """What is measured: a tokenizer by name or folder; NAME@N draws in N steps, NAME+lock locks feet afterwards."""
+
+    def __init__(self, name: str) -> None:
+        rest, _, last = name.partition("+")
+        folder, _, steps = rest.partition("@")
+        self.tokenizer, self.locks = MotionTokenizer.load(folder), last == "lock"
+        if last not in ("", "lock"):
+            raise MotionLLMError(f"{name}: what follows + is `lock`.")
+        if steps:
+            old = self.tokenizer
+            if not steps.isdigit() or not isinstance(old.network.decoder, Generative):
+                raise MotionLLMError(f"{name}: write NAME@N for a tokenizer whose decoder draws, in N steps.")
+            config = old.config.model_copy(update={"decoder_steps": int(steps)})
+            self.tokenizer = MotionTokenizer(config, old.mean, old.std, representation=old.representation)
+            self.tokenizer.network.load_state_dict(old.network.state_dict())
+
+    def __call__(self, codes: Sequence[int] | np.ndarray) -> Motion:
+        motion = self.tokenizer.decode(codes)
+        return replace(motion, joints=lock_feet(motion.joints, motion.fps)) if self.locks else motion
 
 
 def physics(motions: Sequence[Motion]) -> dict[str, float]:
@@ -103,8 +114,9 @@ def poses(motions: Sequence[Motion]) -> np.ndarray:
 class Truth:
     """The held-out clips of a set, and what is measured on them once."""
 
-    def __init__(self, folder: Path, embedder: Embedder, step: int) -> None:
-        samples = [s for s in humanml3d(folder, "val")]
+    def __init__(self, folder: Path, embedder: Embedder, clips: int) -> None:
+        samples, step = list(humanml3d(folder, "val")), 4
+        samples = samples[:: -(-len(samples) // clips)]
         self.features = [f[: len(f) // step * step] for f in (s.load() for s in samples)]
         self.motions = [DATA.motion(f) for f in self.features]
         self.embeddings = embedder.embed_motions([DATA.encode(m) for m in self.motions])
@@ -122,35 +134,35 @@ def distribution(motions: Sequence[Motion], truth: Truth, embedder: Embedder) ->
     return found, embeddings
 
 
-def reconstruction(tokenizer: MotionTokenizer, truth: Truth, embedder: Embedder) -> dict[str, Any]:
-    """How the clips survive. spread_mm: root-aligned distance of what two seeds draw for the same codes."""
-    result = report(tokenizer, truth.features)
+def reconstruction(decoder: Decoder, truth: Truth, embedder: Embedder) -> dict[str, Any]:
+    """How the clips survive. spread_mm: root-aligned distance of what two seeds draw for the same codes. What the
+    tokenizer's report measures is before feet are locked, and left out where they are.
+    """
+    tokenizer = decoder.tokenizer
     codes = [tokenizer.encode(f) for f in truth.features]
     begun = time.process_time()
-    motions = [tokenizer.decode(one) for one in codes]
+    motions = [decoder(one) for one in codes]
     spent = time.process_time() - begun
-    spread = [
-        float(
-            np.linalg.norm(
-                DATA.pose(tokenizer.decode_features(c, 1)) - DATA.pose(tokenizer.decode_features(c)), axis=-1
-            ).mean()
-        )
-        for c in codes[:40]
-    ]
-    kept = ("mpjpe_root_mm", "mpjpe_root_world_mm", "mpjpe_mm", "notation_kept", "notation_agreement", "stable")
-    return (
-        {name: result[name] for name in kept}
-        | distribution(motions, truth, embedder)[0]
-        | physics(motions)
-        | {"spread_mm": 1000 * float(np.mean(spread)), "ms_a_second": 1000 * spent / sum(m.duration for m in motions)}
-    )
+    pairs = list(zip(motions, truth.motions, strict=True))
+    result = {
+        "mpjpe_root_world_mm": 1000
+        * float(np.mean([metrics.root_aligned_mpjpe(m.joints, t.joints) for m, t in pairs])),
+        "ms_a_second": 1000 * spent / sum(m.duration for m in motions),
+    }
+    if not decoder.locks:
+        kept = ("mpjpe_root_mm", "mpjpe_root_world_mm", "mpjpe_mm", "notation_kept", "notation_agreement", "stable")
+        measured = report(tokenizer, truth.features)
+        result |= {name: measured[name] for name in kept}
+    if isinstance(tokenizer.network.decoder, Generative):
+        drawn = [[DATA.pose(tokenizer.decode_features(c, seed)) for seed in (0, 1)] for c in codes[:40]]
+        result["spread_mm"] = 1000 * float(np.mean([np.linalg.norm(a - b, axis=-1).mean() for a, b in drawn]))
+    return result | distribution(motions, truth, embedder)[0] | physics(motions)
 
 
-def generated(
-    tokenizer: MotionTokenizer, rows: Sequence[dict[str, Any]], truth: Truth, embedder: Embedder
-) -> dict[str, Any]:
+def generated(decoder: Decoder, rows: Sequence[dict[str, Any]], truth: Truth, embedder: Embedder) -> dict[str, Any]:
     """The adapter's motions for captions, as its users get them."""
-    motions = [tokenizer.representation.finished(tokenizer.decode(row["codes"]).cut(0, row["frames"])) for row in rows]
+    finished = decoder.tokenizer.representation.finished
+    motions = [finished(decoder(row["codes"]).cut(0, row["frames"])) for row in rows]
     result, embeddings = distribution(motions, truth, embedder)
     text = embedder.embed_texts([row["caption"] for row in rows])
     order = np.random.default_rng(0).permutation(len(rows))
@@ -158,24 +170,26 @@ def generated(
     return result | physics(motions)
 
 
-def measure(names: Sequence[str], data: Sequence[Path], codes: Path | None, embedder: str, out: Path) -> dict[str, Any]:
+def measure(
+    names: Sequence[str], data: Sequence[Path], clips: int, codes: Path | None, embedder: str, out: Path
+) -> dict[str, Any]:
     """Measure the decoders that are not in the file yet; its content."""
     found: dict[str, Any] = read_json(out) if out.is_file() else {}
     todo = [name for name in names if Path(name).name not in found]
     judge = Embedder.load(embedder)
-    truths = {folder.name: Truth(folder, judge, 4) for folder in data} if todo else {}
+    truths = {folder.name: Truth(folder, judge, clips) for folder in data} if todo else {}
     rows = read_json(codes) if codes else {}
     for name in todo:
-        tokenizer = decoder_of(name)
+        decoder = Decoder(name)
         result: dict[str, Any] = {
-            "parameters": sum(p.numel() for p in tokenizer.network.decoder.parameters()),
-            "codes_hash": tokenizer.codes_hash,
+            "parameters": sum(p.numel() for p in decoder.tokenizer.network.decoder.parameters()),
+            "codes_hash": decoder.tokenizer.codes_hash,
             "sets": {},
         }
         for place, truth in truths.items():
-            result["sets"][place] = {"real": truth.physics, "reconstruction": reconstruction(tokenizer, truth, judge)}
+            result["sets"][place] = {"real": truth.physics, "reconstruction": reconstruction(decoder, truth, judge)}
             if place in rows:
-                result["sets"][place]["generated"] = generated(tokenizer, rows[place], truth, judge)
+                result["sets"][place]["generated"] = generated(decoder, rows[place], truth, judge)
         found[Path(name).name] = result
         write_json(out, found)
         print(f"measured {name}", file=sys.stderr)
@@ -211,7 +225,9 @@ def table(found: dict[str, Any], place: str) -> str:
     lines.append("| real | " + " | ".join(cells) + " |")
     for name, result in found.items():
         both = result["sets"][place]
-        cells = [format(both[part][key], how) if part in both else "" for part, key, how in COLUMNS.values()]
+        cells = [
+            format(both[part][key], how) if key in both.get(part, {}) else "" for part, key, how in COLUMNS.values()
+        ]
         lines.append(f"| `{name}` | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -224,6 +240,7 @@ def main(words: Sequence[str] | None = None) -> int:
     making.add_argument("--count", type=int, default=64, help="motions a set")
     measuring.add_argument("names", nargs="+", help="tokenizers of the same codes: NAME or folder, @N for N steps")
     measuring.add_argument("--codes", type=Path, help="what `codes` wrote")
+    measuring.add_argument("--clips", type=int, default=250, help="held-out clips a set, evenly picked, at most")
     measuring.add_argument("--embedder", default="default")
     for verb in (making, measuring):
         verb.add_argument("--data", type=Path, action="append", required=True, help="a set in HumanML3D's layout")
@@ -233,7 +250,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if given.verb == "codes":
             codes_for(given.adapter, given.data, given.count, given.out)
         else:
-            found = measure(given.names, given.data, given.codes, given.embedder, given.out)
+            found = measure(given.names, given.data, given.clips, given.codes, given.embedder, given.out)
             print("\n\n".join(table(found, folder.name) for folder in given.data))
     except MotionLLMError as error:
         print(f"error: {error}", file=sys.stderr)

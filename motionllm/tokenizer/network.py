@@ -100,7 +100,7 @@ class MotionAutoencoder(nn.Module):
         The encoder gets no gradient, neither for reading nor for writing: trained for stable codes, it distinguishes
         less (two levels of 1024, 2,000 steps: 26 mm of error on Bandai-Namco instead of 23).
         """
-        x = plain(self.decoder)(torch.cat(self._dequantized(codes), dim=-1))
+        x = plain(self.decoder)(self.vectors(codes))
         each = codes.unflatten(1, (-1, self.parts)) - torch.arange(self.parts, device=codes.device) * self.codes
         losses = []
         for place, (quantizer, z) in enumerate(zip(self.quantizers, self.encodings(x, learn=False), strict=True)):
@@ -131,7 +131,14 @@ class MotionAutoencoder(nn.Module):
 
     def decode(self, codes: Tensor, seed: int = 0, first: int = 0) -> Tensor:
         """(B, n) codes → (B, n / parts · down, dim). seed, first: see `decoders.Decoder`."""
-        return self.decoder(torch.cat(self._dequantized(codes), dim=-1), seed, first)
+        return self.decoder(self.vectors(codes), seed, first)
+
+    def vectors(self, codes: Tensor) -> Tensor:
+        """(B, n) codes → (B, n / parts, channels), what the decoder is given."""
+        each = codes.unflatten(1, (-1, self.parts)) - torch.arange(self.parts, device=codes.device) * self.codes
+        shares = each.split(self.levels, dim=-1)
+        pairs = zip(self.quantizers, shares, strict=True)
+        return torch.cat([self.kind.vectors(quantizer, share) for quantizer, share in pairs], dim=-1)
 
     def encodings(self, x: Tensor, learn: bool = True) -> list[Tensor]:
         """The encoding for each quantizer, (B, T/down, code_dim / groups). learn=False: gradients flow to x only."""
@@ -145,11 +152,6 @@ class MotionAutoencoder(nn.Module):
         # A quantizer with one level gives (B, T), one with several (B, T, levels).
         each = torch.cat([c.long().reshape(*c.shape[:2], self.levels) for c in codes], dim=-1)
         return (each + torch.arange(self.parts, device=each.device) * self.codes).flatten(1)
-
-    def _dequantized(self, codes: Tensor) -> list[Tensor]:
-        each = codes.unflatten(1, (-1, self.parts)) - torch.arange(self.parts, device=codes.device) * self.codes
-        shares = each.split(self.levels, dim=-1)
-        return [self.kind.vectors(quantizer, share) for quantizer, share in zip(self.quantizers, shares, strict=True)]
 
     def _level(self, quantizer: nn.Module, level: int) -> Tensor:
         """(codes, code_dim / groups): the vectors of one level, without gradients."""

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motionllm.config import TokenizerRecipe, dump_recipe
+from motionllm.config import Augmentation, TokenizerRecipe, dump_recipe
 from motionllm.errors import MotionLLMError
 from motionllm.files import make_folder, whole_stream, write_file, write_json
 from motionllm.runs.precision import fast_dtype
@@ -221,13 +221,13 @@ class _Trainer:
         # codes: the first steps train a plain autoencoder, then k-means places the codes.
         if state.step == self.autoencode and self.autoencode:
             network.start_codebooks(self.windows.draw(16 * settings.batch).to(self.device))
-        batch = self.windows.draw(settings.batch).to(self.device)
+        batch, known = self.draw()
         quantize = state.step >= self.autoencode
         lr = settings.lr * rate(state.step, settings.warmup, state.done, self.spent, least=0.05)
         # Encodings must not move faster than the codebook's moving averages follow, or they crowd on a few codes.
         self.optimizer.param_groups[0]["lr"] = lr * (settings.encoder_lr if self.learned and quantize else 1.0)
         self.optimizer.param_groups[1]["lr"] = lr
-        parts, codes = self.terms(batch, quantize)
+        parts, codes = self.terms(batch, known, quantize)
         loss = torch.stack([getattr(settings, name) * value for name, value in parts.items()]).sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -239,11 +239,26 @@ class _Trainer:
         state.done = max(state.step / settings.steps, self.spent)
         return _Step(loss, parts, codes, norm)
 
-    def terms(self, batch: Tensor, quantize: bool) -> tuple[dict[str, Tensor], Tensor]:
-        """The terms of the loss, and the codes; the discriminator learns from the same frames."""
+    def draw(self) -> tuple[Tensor, Tensor | None]:
+        """Windows, and their codes where these do not change: to encode takes longer than to train some decoders."""
+        if not self.frozen or self.settings.augment != Augmentation():
+            return self.windows.draw(self.settings.batch).to(self.device), None
+        with torch.no_grad():
+            batch, codes = self.windows.coded(
+                self.settings.batch, lambda clip: self.network.encode(clip.to(self.device)), self.network.down
+            )
+        return batch.to(self.device), codes
+
+    def terms(self, batch: Tensor, known: Tensor | None, quantize: bool) -> tuple[dict[str, Tensor], Tensor]:
+        """The terms of the loss, and the codes; the discriminator learns from the same frames. known: codes that do not
+        change.
+        """
         network, drawing, cycle = self.network, self.drawing, self.settings.cycle > 0
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            z, codes, commitment = network.quantized(batch, quantize=quantize)
+            if known is None:
+                z, codes, commitment = network.quantized(batch, quantize=quantize)
+            else:
+                z, codes, commitment = network.vectors(known), known, batch.new_zeros(())
             output = None if self.fixed else plain(network.decoder)(z)
             again = network.confusion(codes) if cycle and quantize and not self.fixed else None
             predicted = drawing.predicted(z, batch) if drawing and quantize else None

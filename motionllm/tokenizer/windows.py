@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -31,11 +31,27 @@ class Windows:
         self.length = settings.window
         self.mean, self.std = torch.from_numpy(tokenizer.mean), torch.from_numpy(tokenizer.std)
         self.clips = [torch.from_numpy((clip - tokenizer.mean) / tokenizer.std) for clip in clips]
+        self.codes: dict[int, Tensor] = {}
         self.starts = np.array([len(c) - self.length + 1 for c in self.clips])
         augmented = settings.augment != Augmentation()
         self.augment = Augment(settings.augment, tokenizer.representation, self.length) if augmented else None
         share = self.starts * (1.0 if weights is None else weights)
         self.share = share / share.sum()
+
+    def coded(self, count: int, encode: Callable[[Tensor], Tensor], down: int) -> tuple[Tensor, Tensor]:
+        """(count, window, dim) beginning with a step of `down` frames, and their codes (count, n): for an encoder that
+        does not change, so that clips are encoded once, as a whole, when they are first drawn. Nothing is augmented.
+        """
+        windows, codes = [], []
+        for i in self.random.choice(len(self.clips), count, p=self.share):
+            clip = self.clips[i]
+            steps, wanted = len(clip) // down, self.length // down
+            if i not in self.codes:
+                self.codes[i] = encode(clip[None, : steps * down])[0].reshape(steps, -1)
+            first = int(self.random.integers(steps - wanted + 1))
+            windows.append(clip[first * down :][: self.length])
+            codes.append(self.codes[i][first : first + wanted].flatten())
+        return torch.stack(windows), torch.stack(codes)
 
     def draw(self, count: int) -> Tensor:
         """(count, window, dim)."""

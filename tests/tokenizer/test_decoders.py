@@ -22,6 +22,7 @@ from motionllm.tokenizer.decoders import Generative, noise
 from motionllm.tokenizer.losses import Losses
 from motionllm.tokenizer.network import MotionAutoencoder
 from motionllm.tokenizer.train import CHECKPOINT, fit
+from motionllm.tokenizer.windows import Windows
 
 Kind = Literal["plain", "flow", "diffusion"]
 DRAWING: tuple[Kind, ...] = ("flow", "diffusion")
@@ -141,6 +142,30 @@ def clips() -> list[np.ndarray]:
 
 def log(folder: Path, name: str) -> list[float]:
     return [json.loads(line)[name] for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_windows_of_frozen_codes_are_encoded_once(tiny_tokenizer: Path, clips: list[np.ndarray]) -> None:
+    one = MotionTokenizer.load(tiny_tokenizer)
+    windows = Windows(TokenizerTraining(window=32), one, clips, None)
+    asked: list[int] = []
+
+    def encode(clip: torch.Tensor) -> torch.Tensor:
+        asked.append(clip.shape[1])
+        return one.network.encode(clip)
+
+    for _ in range(4):
+        drawn, codes = windows.coded(8, encode, one.frames_per_step)
+        for window, own in zip(drawn, codes, strict=True):
+            frames = window.numpy() * one.std + one.mean
+            (place,) = [  # where it was cut
+                (i, s)
+                for i, clip in enumerate(clips)
+                for s in range(0, len(clip) - 31, 4)
+                if np.allclose(clip[s : s + 32], frames, atol=1e-4)
+            ]
+            whole = one.encode(clips[place[0]])
+            assert np.array_equal(whole[place[1] // 2 :][:16], own)
+    assert len(asked) <= len(clips)
 
 
 @pytest.mark.parametrize("kind", DRAWING)

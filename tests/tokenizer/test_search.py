@@ -18,7 +18,7 @@ from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.network import MotionAutoencoder
 from motionllm.tokenizer.report import report
 from motionllm.tokenizer.search import Search
-from motionllm.tokenizer.train import normalisation
+from motionllm.tokenizer.start import normalisation
 
 
 @pytest.fixture(scope="module")

@@ -182,7 +182,7 @@ def test_residual_levels_leave_less_over() -> None:
         network.eval()
         with torch.no_grad():
             encoding = network.encodings(windows)[0]
-            errors.append(float((network._dequantized(network.encode(windows))[0] - encoding).pow(2).mean()))
+            errors.append(float((network.vectors(network.encode(windows)) - encoding).pow(2).mean()))
     assert errors[0] > 1.5 * errors[1] > 2 * errors[2]
 
 
