@@ -17,6 +17,7 @@ import yaml
 from motionllm.app.chat import Chat, Reply
 from motionllm.cli import main
 from motionllm.config import Notes
+from motionllm.data.asked import Asked, asked
 from motionllm.errors import MotionLLMError
 from motionllm.lm import decoding, spelling
 from motionllm.lm.model import MotionLM
@@ -363,6 +364,29 @@ def test_the_best_keeps_best_to_the_plan_and_of_those_that_keep_alike_says_most_
     monkeypatch.setattr(lm, "_says", lambda orders, codes: [float(c == made[3]) for c in codes])
     again = one(lm.generate("a person walks", seed=2, temperature=1.0, best_of=6, plan=OWN))
     assert np.array_equal(again.joints, lm._motion(made[3], 40).joints)
+
+
+def test_without_a_plan_what_the_text_asks_for_and_the_motion_has_counts_in_nats(
+    lm: MotionLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[list[int]] = []
+    keeps = lm._keeps
+    monkeypatch.setattr(lm, "_keeps", lambda orders, codes: made.extend(codes) or keeps(orders, codes))
+    monkeypatch.setattr(lm, "_says", lambda orders, codes: [-float(made.index(c)) for c in codes])
+    shares = {0: 0.0, 1: 0.0, 2: 0.5, 3: 1.0, 4: 1.0, 5: 0.25}  # 10 nats for all: 7 of the fourth is the most
+    counted: list[list[Asked]] = []
+    monkeypatch.setattr(
+        "motionllm.lm.generation.share_of",
+        lambda wanted, joints, fps: counted.append(wanted) or shares[len(counted) - 1],
+    )
+    best = one(lm.generate("a person waves twice", 2.0, seed=2, temperature=1.0, best_of=6, plan=False))
+    assert len({tuple(codes) for codes in made}) == 6
+    assert counted == [asked("a person waves twice")] * 6
+    assert np.array_equal(best.joints, lm._motion(made[3], 40).joints)
+    # Nothing that is recognized is asked for: the likelihood alone decides.
+    made.clear()
+    best = one(lm.generate("a person does as before", 2.0, seed=2, temperature=1.0, best_of=6, plan=False))
+    assert len(counted) == 6 and np.array_equal(best.joints, lm._motion(made[0], 40).joints)
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,12 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from motionllm.corpus.actions import ACTIONS
 from motionllm.corpus.reading import CONNECTOR, PATTERNS
-from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation
+from motionllm.errors import MotionLLMError
+from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation, measure
 
 # Patterns without an action in the built-in corpus, searched in this order before its own.
 _MORE: tuple[tuple[str, str], ...] = (
@@ -163,6 +166,14 @@ def share(wanted: list[Asked], notation: Notation) -> float:
         total += 1
         points += all(a <= b + 0.3 for a, b in pairwise(firsts))
     return points / total if total else 1.0
+
+
+def share_of(wanted: list[Asked], joints: np.ndarray, fps: float = 20.0) -> float:
+    """`share` of a motion, joints (T, 22, 3) in metres. One that cannot be measured shows nothing."""
+    try:
+        return share(wanted, measure(joints, fps))
+    except MotionLLMError:  # under 5 frames, or not finite
+        return 0.0
 
 
 def tells(text: str, notation: Notation) -> float:

@@ -10,12 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from motionllm.data.asked import asked, share_of
 from motionllm.errors import MotionLLMError
 from motionllm.lm.planning import Clips, Order, Plan, Planning, Seconds
 from motionllm.lm.prompting import drained
 from motionllm.lm.sampling import BEST_OF, Sampling
 from motionllm.motion import Motion
 from motionllm.motion.agreement import agreement_of
+
+# Nats that all that a text asks for is worth in ranking. Of eight candidates for each of 48 held-out prompts of the
+# built-in corpus, 2 to 20 keep the same share with all that is asked (.48; 0: .42, any of the eight: .52).
+ASKED = 10.0
 
 # (texts, motions as codes) → one score per motion; the candidate with the highest is kept.
 Judge = Callable[[Sequence[str], Sequence[Sequence[int]]], Sequence[float]]
@@ -221,20 +226,25 @@ class Generation(Planning):
             )
 
     def _keeps(self, orders: Sequence[Order], motions: Sequence[list[int]]) -> list[tuple[float, float]]:
-        """(agreement, log-likelihood) of each motion (codes): how well it follows its order's plan, 0 without one; and,
-        only for motions that tie in this, how likely the model describes it by its text, in nats.
+        """(agreement, nats) of each motion (codes): how well it follows its order's plan, 0 without one; and, only for
+        motions that tie in this, how likely the model describes it by its text, plus, without a plan, ASKED times the
+        share of what the text asks for that is measured on it.
         """
-        agreement = [0.0] * len(orders)
+        agreement, measured = [0.0] * len(orders), [0.0] * len(orders)
         for i, order in enumerate(orders):
             if order.plan is not None:
                 motion = self._motion(motions[i], order.frames)
                 agreement[i] = agreement_of(order.plan, motion.joints, motion.fps).score
+            elif wanted := asked(order.text):
+                motion = self._motion(motions[i], order.frames)
+                measured[i] = ASKED * share_of(wanted, motion.joints, motion.fps)
         alike = Counter((id(order), score) for order, score in zip(orders, agreement, strict=True))
         ties = [i for i, order in enumerate(orders) if alike[id(order), agreement[i]] > 1]
-        likelihoods = dict.fromkeys(range(len(orders)), 0.0)
+        nats = dict(enumerate(measured))
         if ties and self.backend.can("likelihoods"):
-            likelihoods |= zip(ties, self._says([orders[i] for i in ties], [motions[i] for i in ties]), strict=True)
-        return [(score, likelihoods[i]) for i, score in enumerate(agreement)]
+            said = self._says([orders[i] for i in ties], [motions[i] for i in ties])
+            nats |= {i: measured[i] + one for i, one in zip(ties, said, strict=True)}
+        return [(score, nats[i]) for i, score in enumerate(agreement)]
 
     def _says(self, orders: Sequence[Order], motions: Sequence[list[int]]) -> list[float]:
         """Log-likelihood in nats that the model describes each motion (codes) by its order's text."""
