@@ -95,7 +95,7 @@ KINDS: dict[str, Kind] = {
         "cm",
         40,
         0,
-        "way of the lower hand, up and down",
+        "how far the lower hand goes, up and down",
         "both arms go up over the sides and down again, while the feet go apart and together",
         lambda s, t, k: _varies(np.linalg.norm(s.feet[:, 0] - s.feet[:, 1], axis=1), s, t, 1.0) > 0.2,
     ),
@@ -149,7 +149,7 @@ KINDS: dict[str, Kind] = {
         "cm",
         12,
         -20,
-        "way of the lower hand, up and down",
+        "how far the lower hand goes, up and down",
         "both hands go up, in front or over the sides, and down again",
     ),
 }
@@ -350,7 +350,9 @@ def _circles(s: Signals) -> list[Set]:
                 wide = 100 * float(np.ptp(hand[first : last + 1, 0]))
                 reps.append(Repetition(first / s.fps, 0.5 * (first + last) / s.fps, last / s.fps, "", wide))
         if reps and (not result or len(reps) > result[0].count):
-            result = [_set(CIRCLE, reps, "cm", "height of the circle", "the hand goes once around, seen from the side")]
+            result = [
+                _set(CIRCLE, reps, "cm", "how high the circle is", "the hand goes once around, seen from the side")
+            ]
     return result
 
 

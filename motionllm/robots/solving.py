@@ -13,15 +13,18 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from motionllm.robots.robot import FLOOR, PAIRED, Robot
+from motionllm.robots.robot import FLOOR, PAIRED, Robot, points_of
 from motionllm.robots.targets import SIDES, Targets, edge_points
 
-STEPS = 5  # a frame, at most
+STEPS = 5  # a frame, at most; where hands or feet are away from their targets still, more
+MOST_STEPS = 20
+AWAY = 0.02  # metres along an axis
 FIRST_STEPS = 80  # from the posture of rest to the first frame, at most
 SETTLED = 5e-3  # radians: a step whose joints all change less is the last
 REPAIRS = 10  # more steps, at most, where links overlap
 STRIDE = 0.5  # radians or metres that a step may go
 WEIGHT = {"hip": 1.0, "knee": 0.2, "ankle": 10.0, "foot": 10.0, "shoulder": 1.0, "elbow": 0.3, "wrist": 5.0}
+ENDS = [p for p, name in enumerate(PAIRED) if name.split("_")[1] in ("wrist", "ankle", "foot")]
 STANDING = 10.0  # times the weights of a foot that stands
 SOON = 0.1  # seconds before and after a contact in which they hold as well
 EDGE = 2.0
@@ -93,15 +96,22 @@ class _Solver:
             low, high = self.low, self.high
             if t:
                 low, high = np.maximum(low, before - self.travel), np.minimum(high, before + self.travel)
-            settled = False
-            for step in range(STEPS + REPAIRS if t else FIRST_STEPS):
-                if (settled or step >= STEPS) and not self._touching():
+            for step in range(MOST_STEPS if t else FIRST_STEPS):
+                if step >= STEPS and not self._away(t):
                     break
-                repair = max(step - (STEPS if t else FIRST_STEPS - REPAIRS), 0)
-                settled = self._step(t, before, low, high, repair) < SETTLED
+                if self._step(t, before, low, high) < SETTLED:
+                    break
+            for repair in range(1, REPAIRS + 1):
+                if not self._touching():
+                    break
+                self._step(t, before, low, high, repair)
             self._retract(before)
             solved[t] = self.data.qpos
         return solved
+
+    def _away(self, t: int) -> bool:
+        """Whether a hand or a foot is away from its target."""
+        return bool((np.abs(points_of(self.robot, self.data)[ENDS] - self.points[t, ENDS]) > AWAY).any())
 
     def _retract(self, before: np.ndarray) -> None:
         """Where links still overlap, take the joints between them back towards those of the frame before."""
@@ -125,7 +135,7 @@ class _Solver:
         mujoco.mj_comPos(self.model, self.data)
         mujoco.mj_collision(self.model, self.data)
 
-    def _step(self, t: int, before: np.ndarray, low: np.ndarray, high: np.ndarray, repair: int) -> float:
+    def _step(self, t: int, before: np.ndarray, low: np.ndarray, high: np.ndarray, repair: int = 0) -> float:
         """Go one step from where the robot is; returns the largest change of a joint, in radians."""
         import daqp
         import mujoco

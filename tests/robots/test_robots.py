@@ -22,6 +22,7 @@ from motionllm.robots.report import report  # noqa: E402
 from motionllm.robots.retarget import retarget  # noqa: E402
 from motionllm.robots.robot import PAIRED, Robot, load_robot  # noqa: E402
 from motionllm.robots.saving import save_csv, save_npz  # noqa: E402
+from motionllm.robots.solving import solve  # noqa: E402
 from motionllm.robots.targets import targets  # noqa: E402
 
 models = pytest.mark.skipif(
@@ -114,6 +115,15 @@ def test_limits_feet_and_targets(small: Robot, action: str) -> None:
     # Counted here anew, from the definitions.
     assert (qpos[:, 7:] >= small.low).all() and (qpos[:, 7:] <= small.high).all()
     assert (np.abs(np.diff(qpos[:, 7:], axis=0)) * 30 <= small.velocity).all()
+
+
+def test_a_frame_far_from_the_one_before_is_solved_to_its_end(tmp_path: Path) -> None:
+    robot = load_robot(str(describe(tmp_path, velocity=1000)))
+    wave = clip("wave", 80, side="right").joints
+    low, high = (int(extreme(wave[:, 21, 1])) for extreme in (np.argmin, np.argmax))
+    goal = targets(Motion(wave[[low] * 10 + [high] * 10]), robot, 20.0)
+    away = np.linalg.norm(robot.points(solve(robot, goal)) - goal.points, axis=-1)
+    assert away[:, PAIRED.index("right_wrist")].max() < 0.02
 
 
 def test_the_side_is_the_human_one(small: Robot) -> None:

@@ -47,8 +47,8 @@ def stored(joints: np.ndarray, fps: float) -> dict[str, Any]:
 
 
 def render(template: Path, clips: Sequence[dict[str, Any]], **values: Any) -> str:
-    """The page of a Jinja template, which finds in it `clips` (see `stored`), the player's script and style, and the
-    macro `box` of player.html. Values are text: whatever a model wrote is escaped.
+    """The page of a Jinja template, which finds in it `clips` (see `stored`), the player's script and style, the macro
+    `box` of player.html and the layout single.html. Values are text: whatever a model wrote is escaped.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
