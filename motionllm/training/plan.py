@@ -11,12 +11,13 @@ import copy
 import logging
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from motionllm.config import Recipe
+from motionllm.config import Recipe, Training
 from motionllm.data.examples import Examples, check_length
 from motionllm.data.mixture import mixture, statistics
 from motionllm.data.prepare import clips_of, motion_tokenizer_of
@@ -77,12 +78,7 @@ def plan(recipe: Recipe, run: Path) -> dict[str, Any]:
         places = share * supervised * motion, share * supervised * (1 - motion)
         return memory(recipe, model.config, counts, vocab, share * tokens, places, chunk)
 
-    at_once: float = settings.rows_on_cpu
-    if settings.micro_batch == "auto" and torch.cuda.is_available():
-        one, all_rows = terms_of(1)["total"], terms_of(rows)["total"]
-        room = SHARE * torch.cuda.get_device_properties(0).total_memory
-        at_once = min(rows, max(1.0, 1 + (room - one) / max(all_rows - one, 1.0) * (rows - 1)))
-    terms = terms_of(at_once)
+    terms = terms_of(_at_once(settings, rows, lambda at_once: terms_of(at_once)["total"]))
     pace = seconds_per_step(recipe, model.config, counts["base"], tokens, rows, supervised * (1 - motion))
     steps = settings.steps
     if pace and settings.minutes:
@@ -97,6 +93,15 @@ def plan(recipe: Recipe, run: Path) -> dict[str, Any]:
         "data": data,
         "memory_gib": {term: size / GIB for term, size in terms.items()},
     }
+
+
+def _at_once(settings: Training, rows: float, total: Callable[[float], float]) -> float:
+    """Rows of a micro-batch. total: bytes of the process by these rows; on a GPU `auto` takes as many as fit it."""
+    if settings.micro_batch != "auto" or not torch.cuda.is_available():
+        return settings.rows_on_cpu
+    one, each = total(1), (total(rows) - total(1)) / max(rows - 1, 1.0)
+    room = SHARE * torch.cuda.get_device_properties(0).total_memory
+    return min(rows, max(1.0, 1 + (room - one) / max(each, 1.0)))
 
 
 def seconds_per_step(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -119,6 +121,34 @@ def test_slots_serve_the_next_call_and_grow(lm: MotionLM, model: Any) -> None:
     closed.close()  # what was interrupted is not handed on
     assert slots._NAME not in body.__dict__
     assert copy.deepcopy(model) is not None
+
+
+def test_recording_a_step_takes_none(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, with a graph that runs the step again; while it is recorded the step runs, too."""
+    if torch.cuda.is_available():
+        pytest.skip("a GPU has graphs of its own")
+    replays: list[slots.Slots] = []
+    stream = SimpleNamespace(wait_stream=lambda _: None)
+    for name in ("Stream", "current_stream"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: stream)
+    for name in ("stream", "graph"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: nullcontext())
+    real = slots.Slots.__init__
+
+    def recording(self: slots.Slots, *given: Any) -> None:
+        real(self, *given)
+        graph = SimpleNamespace(replay=lambda: (replays.append(self), self._step()))
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: graph)
+        self.records = True
+
+    monkeypatch.setattr(slots.Slots, "__init__", recording)
+    assert slots.difference(model) < 1e-3 and len(replays) == 3
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(torch.cuda, "graph", fails)
+    assert slots.difference(model) < 1e-3 and len(replays) == 3  # it goes without
 
 
 def test_slots_are_for_gpus_and_for_weights_that_stay(model: Any, trained_run: tuple[Path, Path]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -193,6 +195,31 @@ def test_as_many_rows_as_fit_divide_a_step_best(tiny_recipe: Recipes, tiny_base:
     assert set(microbatches.steps_of(examples, recipe, processes=2).tolist()) == {7}
     recipe.train.batch, recipe.data.packing = 7, False
     assert set(microbatches.steps_of(examples, recipe, processes=2).tolist()) == {4}
+
+
+def test_rows_are_sized_by_what_one_and_two_take(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, rows, free = Learner(lm, "rows"), [0], 10**9
+    one.register_forward_pre_hook(lambda _, given: rows.append(len(given[0].ids)))
+    optimizer = torch.optim.AdamW([p for p in one.parameters() if p.requires_grad])
+    state = sum(8 * p.numel() for group in optimizer.param_groups for p in group["params"])
+    for name in ("synchronize", "reset_peak_memory_stats", "empty_cache"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: None)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda *_: 5000)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda *_: 5000 + 7000 + 10**6 * rows[-1])
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (free, free))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "a GPU")
+    accelerator = SimpleNamespace(device=torch.device("cpu"), autocast=nullcontext)
+    fit, measured = microbatches.by_memory(lm.recipe, one, examples(lm), accelerator, optimizer)
+    assert fit == int((microbatches.SHARE * free - state - 7000) / 10**6)
+    assert measured["row_gib"] == pytest.approx(10**6 / 2**30, abs=1e-3)
+    assert rows[1:] == [1, 1, 2] and all(p.grad is None for p in one.parameters())
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    one.register_forward_pre_hook(full)
+    with pytest.raises(MotionLLMError, match=r"Not one row of \d+ tokens fits the memory of a GPU"):
+        microbatches.by_memory(lm.recipe, one, examples(lm), accelerator, optimizer)
 
 
 def test_compile_needs_a_compiler(
