@@ -30,6 +30,13 @@ TOLD = {
     "arm circle": "circles the arms",
     "sit to stand": "stands up from a seat",
 }
+# Acts of the notation that no exercise has in it: with one of them, what was counted is not the exercise.
+OTHERS = {"walk", "run", "creep", "crawl", "climb", "dance", "cartwheel", "flip", "roll", "lie"}
+# Exercises of the legs, and the acts by which the notation sees them.
+STEPPED = {"march or jog in place", "knee raise"}
+STEPS = {"march", "lift", "raise", "kick", "run", "hop", "jump"}
+# Acts that are said beside an exercise, since it does not consist of them.
+BESIDE = {"wave", "throw", "punch", "clap", "hands on hips", "hand to head"}
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
@@ -49,8 +56,8 @@ def narrate(notation: Notation, sets: Sequence[Set] = ()) -> list[Cue]:
     consist of.
     """
     start, end = notation.postures
-    sets = [one for one in sets if one.repetitions and one.exercise in TOLD and _fills(one, notation.seconds)]
-    lines = [line for line in notation.lines if not any(_within(line, one) for one in sets)]
+    sets = [one for one in sets if one.repetitions and one.exercise in TOLD and _fills(one, notation)]
+    lines = [line for line in notation.lines if line.verb in BESIDE or not any(_within(line, one) for one in sets)]
     whole = notation.sentence()
     if not (sets or lines) or (whole.endswith("still") and not sets):
         return [Cue(0.0, notation.seconds, _sentence(whole))]
@@ -65,9 +72,14 @@ def narrate(notation: Notation, sets: Sequence[Set] = ()) -> list[Cue]:
     return _spoken(entries, notation.seconds)
 
 
-def _fills(one: Set, seconds: float) -> bool:
-    """Whether an exercise is what the clip is about; a few squats of a long clip are told as its other events are."""
-    return one.end - one.start > FILLS * seconds
+def _fills(one: Set, notation: Notation) -> bool:
+    """Whether an exercise is what the clip is about; a few squats of a long clip are told as its other events are, and
+    turns on the way to the floor are no twists."""
+    acts = {line.verb for line in notation.lines if _within(line, one)}
+    if one.exercise in STEPPED and not acts & STEPS:
+        return False
+    jogs = {"run"} if one.exercise in STEPPED else set()
+    return one.end - one.start > FILLS * notation.seconds and not acts & (OTHERS - jogs)
 
 
 def _within(line: Line, one: Set) -> bool:

@@ -175,7 +175,7 @@ class Server:
         options = ["web", "--data", str(self.folder), "--no-model", "--port", str(self.port)]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
         self.process = subprocess.Popen([sys.executable, "-c", command, *options], env=environment)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300  # on a machine that is busy with other work
         while True:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:

@@ -100,6 +100,29 @@ def test_an_exercise_is_counted_at_the_peaks_and_hides_what_it_consists_of() -> 
     assert "bends forward" in short[0].text  # where it is not what the clip is about
 
 
+def counted(exercise: str, times: int) -> Set:
+    """Repetitions of a second each."""
+    reps = tuple(Repetition(n, n + 0.5, n + 1.0, "", 30.0) for n in range(times))
+    return Set(exercise, times, 0.0, float(times), "°", "", "", reps)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "events", "told", "hidden"),
+    [
+        ("twist", "0.2-1.4 turn right 90\n1.6-3.8 lie", "ies down", "twists"),  # on the way to the floor
+        ("twist", "0.2-1.4 turn right 90\n1.6-3.8 turn left 90", "twists", "urns to"),
+        ("march or jog in place", "0.1-0.6 step right foot forward\n0.1-0.7 reach up right hand", "raises", "march"),
+        ("march or jog in place", "0.1-3.8 march x4\n0.1-0.9 swing both arms back and forth", "march", "arms"),
+        ("squat", "0.1-3.8 squat x4\n2.0-3.0 clap x2", "laps", "bends"),
+        ("squat", "0.1-3.8 squat x4\n2.0-3.0 bow 45", "squats", "bends"),
+    ],
+)
+def test_what_an_exercise_does_not_consist_of_is_said(exercise: str, events: str, told: str, hidden: str) -> None:
+    notation = Notation.parse(f"4.0 s, standing to {'lying' if 'lie' in events else 'standing'}\n{events}")
+    said = " ".join(cue.text for cue in narrate(notation, [counted(exercise, 4)]))
+    assert told in said and hidden not in said, said
+
+
 def texts(clips: list[tuple[np.ndarray, str]]) -> list[tuple[str, Notation, str]]:
     """(narration without its counts, notation, caption) of clips with captions."""
     rows = []
