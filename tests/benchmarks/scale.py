@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from motionllm.data.sources import read_captions
+from motionllm.files import cache_folder
 from motionllm.motion import Motion
 from motionllm.motion.representation import HUMANML3D_263
 
@@ -133,6 +134,9 @@ def measure(folder: Path, count: int, shards: int, motion_tokenizer: Path, base:
     text = RECIPE.replace("BASE", base).replace("TOKENIZER", str(motion_tokenizer)).replace("FOLDER", str(data))
     recipe.write_text(text)
     shutil.rmtree(cache, ignore_errors=True)
+    if (bases := cache_folder() / "bases").is_dir():  # else each measurement would convert a base of the package
+        cache.mkdir()
+        (cache / "bases").symlink_to(bases)
     one = [measured("data", "encode", recipe, "--shard", f"{n}/{shards}", cache=cache) for n in range(1, shards + 1)]
     figures = {
         "shards": {
