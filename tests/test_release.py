@@ -122,7 +122,7 @@ def test_the_readme_s_lines_run_from_the_wheel_with_an_empty_home(built: Path, t
     check = "import motionllm\nprint(motionllm.__file__)\n"
     printed = run(own, check + "\n".join(blocks), tmp_path / "elsewhere").splitlines()
     assert printed[0].startswith(str(tmp_path / "environment"))
-    assert len(printed) >= 3 and all(line.strip() for line in printed)  # a caption and an answer
+    assert len(printed) >= 2 and "wave" in printed[1]  # a caption and an answer
     assert (tmp_path / "elsewhere" / "wave.bvh").is_file()
     main = "import sys\nfrom motionllm.cli import main\nsys.exit(main(['doctor', '--json']))"
     assert '"ok": true' in run(own, main, tmp_path / "elsewhere")
