@@ -52,7 +52,7 @@ class Network(Section):
     decoder: Literal["plain", "flow", "diffusion"] = "plain"
     """`plain`: one motion for a sequence of codes. `flow` and `diffusion` add to it what the codes leave open, drawn by
     a second network: one motion for each seed."""
-    decoder_steps: Annotated[int, Field(gt=0, le=1000), NUMBER] = 2
+    decoder_steps: Annotated[int, Field(gt=0, le=1000), NUMBER] = 4
     """`flow`, `diffusion`: evaluations of the second network in decoding; training does not depend on them."""
     decoder_width: Width = 192
     """`flow`, `diffusion`: channels of the second network."""

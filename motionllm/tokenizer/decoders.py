@@ -18,7 +18,7 @@ from motionllm.config import Network
 from motionllm.tokenizer.convolutions import Convolution, ResidualBlock
 
 # Settings of the network that are the decoder's alone, at their defaults: no code depends on them.
-SETTINGS: dict[str, Any] = {"causal": False, "decoder": "plain", "decoder_steps": 2, "decoder_width": 192}
+SETTINGS: dict[str, Any] = {"causal": False, "decoder": "plain", "decoder_steps": 4, "decoder_width": 192}
 DILATIONS = (1, 3, 1)  # of the network that draws
 PHASES = 8  # sines, and as many cosines, that tell it how far frames are from noise
 BLOCK = 64  # steps whose noise is drawn at once: a generator for each step would take as long as decoding
