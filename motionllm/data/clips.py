@@ -255,7 +255,8 @@ def _rows(
     balance = Balance()
     # In random order: sorted by label, a set's first clips would use up what the balance of answers lets through.
     parquet = sources.in_parquet(source)
-    order = parquet.near(len(samples), random) if parquet else random.permutation(len(samples)).tolist()
+    block = max(group.rows for group in parquet.groups(source, work.split)) if parquet else 0
+    order = parquet.near(len(samples), random, block) if parquet else random.permutation(len(samples)).tolist()
     for number, i in enumerate(order, 1):
         sample, codes = samples[i], np.zeros(0, np.int64)
         edited: dict[str, np.ndarray] = {}

@@ -207,8 +207,10 @@ def _labels(row: dict[str, Any], where: str) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in ("id", "split") and value is not None}
 
 
-def near(count: int, random: np.random.Generator, block: int = 100) -> Sequence[int]:
-    """The numbers below `count`, shuffled in blocks, so that a row group is not read for one of its rows at a time."""
+def near(count: int, random: np.random.Generator, block: int) -> Sequence[int]:
+    """The numbers below `count`, shuffled in blocks as large as row groups, so that none of these is read for one of
+    its rows at a time.
+    """
     order: list[int] = []
     for start in (random.permutation(-(-count // block)) * block).tolist():
         order += (start + random.permutation(min(block, count - start))).tolist()

@@ -124,6 +124,6 @@ def test_the_fingerprint_of_a_shard_is_of_its_rows(tmp_path: Path) -> None:
 
 
 def test_an_order_in_blocks_has_each_once() -> None:
-    order = parquet.near(1050, np.random.default_rng(0))
+    order = parquet.near(1050, np.random.default_rng(0), 100)
     assert sorted(order) == list(range(1050)) and order[:100] != sorted(order[:100])
     assert len({number // 100 for number in order[:100]}) == 1 and order[0] // 100 != 0
