@@ -94,10 +94,15 @@ class Page:
     def until(self, script: str, seconds: float = 60.0) -> Any:
         """The value of an expression, as soon as it is true."""
         end = time.monotonic() + seconds
-        while not (value := self.run(script)):
+        while True:
+            try:
+                if value := self.run(script):
+                    return value
+            except AssertionError as error:  # asked while the page changes to another
+                if "navigated" not in str(error):
+                    raise
             assert time.monotonic() < end, f"{script} was not true for {seconds} s; the page: {self.text()}"
             time.sleep(0.1)
-        return value
 
     def text(self) -> str:
         return str(self.run("document.body.innerText"))
