@@ -366,6 +366,23 @@ def test_the_best_keeps_best_to_the_plan_and_of_those_that_keep_alike_says_most_
     assert np.array_equal(again.joints, lm._motion(made[3], 40).joints)
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_who_plans_only_when_asked_follows_the_plan_with_some_candidates_alone(
+    lm: MotionLM, monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    monkeypatch.setattr(lm.recipe.data, "notation", Notes(first=first))
+    seen: list[Any] = []
+    keeps = lm._keeps
+    monkeypatch.setattr(lm, "_keeps", lambda orders, codes: seen.extend(orders) or keeps(orders, codes))
+    lm.generate_batch(["a person walks", "a person runs"], seed=2, temperature=1.0, best_of=6, plan=[OWN, OWN])
+    assert [order.plan_ids is not None for order in seen] == 2 * (
+        [True] * 6 if first else [True, *[False] * 3, True, False]
+    )
+    assert all(order.plan == Notation.parse(OWN) and order.frames == 40 for order in seen)  # which ranks them all
+    one = lm.generate("a person walks", seed=2, temperature=1.0, best_of=1, plan=OWN)
+    assert seen[12:] == [] and one.duration == 2.0
+
+
 def test_without_a_plan_what_the_text_asks_for_and_the_motion_has_counts_in_nats(
     lm: MotionLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:

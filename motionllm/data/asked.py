@@ -70,6 +70,15 @@ _TIMES = rf"\b({'|'.join(_NUMBERS)})(?: (?:\w+ )?times?| (?:\w+ )?steps?| (?:jum
 _LIMB = r"(?:hands?|arms?|legs?|foot|feet|knees?|fists?|elbows?)\b(?! side)"
 _SIDE = rf"\b(left|right|both)(?: \w+)? {_LIMB}|\bwith (?:the|his|her|their|its) (left|right)\b(?! {_LIMB})"
 _TO = rf"\b(?:to|towards?) (?:the|his|her|their|its)? ?(left|right)\b|\b(left|right)(?:ward)?s?\b(?! {_LIMB})"
+# {how a turn is named: (least, most) degrees}; the first that is found holds.
+_DEGREES = (
+    (
+        r"\b(?:all the way|full(?:y)?) around\b|\bfull (?:circle|turn|spin)\b|\b360\b|\b(?:spin|pirouett)\w*",
+        (270.0, 1e9),
+    ),
+    (r"\baround\b|\bthe other way\b|\bopposite\b|\babout[ -]face\b|\b180\b", (135.0, 225.0)),
+)
+_TURNING = ("turn", "turn_around", "spin")
 _DIRECTED = ("lean", *(name for name, action in ACTIONS.items() if action.direction))
 
 
@@ -78,6 +87,7 @@ class Asked:
     """One thing that a text asks for: verbs of the notation that would show it, the best first. "" and 0: not stated.
 
     side: of the limb, "left", "right" or "both". way: "forward", "backward", "left" or "right". pace: of PACES.
+    degrees: the least and the most of a turn; (0, 0) if not stated.
     """
 
     action: str
@@ -86,6 +96,7 @@ class Asked:
     way: str = ""
     count: int = 0
     pace: str = ""
+    degrees: tuple[float, float] = (0.0, 0.0)
 
 
 def asked(text: str) -> list[Asked]:
@@ -135,7 +146,9 @@ def _part(action: str, clause: str) -> Asked:
     count = re.search(_TIMES, clause)
     slow, quick = re.search(r"\bslow(?:ly)?\b", clause), re.search(r"\b(?:quick(?:ly)?|fast|rapid(?:ly)?)\b", clause)
     number = _NUMBERS[count[1]] if count and (count[1] in ("once", "twice") or " " in count[0]) else 0
-    return Asked(action, _SHOWN[action], side, way, number, PACES[0] if slow else PACES[1] if quick else "")
+    pace = PACES[0] if slow else PACES[1] if quick else ""
+    far = next((d for pattern, d in _DEGREES if action in _TURNING and re.search(pattern, clause)), (0.0, 0.0))
+    return Asked(action, _SHOWN[action], side, way, number, pace, far)
 
 
 def share(wanted: list[Asked], notation: Notation) -> float:
@@ -149,7 +162,7 @@ def share(wanted: list[Asked], notation: Notation) -> float:
         lines = _lines(one, notation)
         total += 2
         if not lines:
-            total += sum(bool(x) for x in (one.side, one.way, one.count, one.pace))
+            total += sum(bool(x) for x in (one.side, one.way, one.count, one.pace, one.degrees[1]))
             continue
         own = any(x.verb == one.verbs[0] or (one.verbs[0] == "turn" and VERBS[x.verb].speed) for x in lines)
         points += 2 if own else 1.5  # a curve is a turn
@@ -159,6 +172,7 @@ def share(wanted: list[Asked], notation: Notation) -> float:
             (one.way, any(_way(x) == one.way or x.way == one.way for x in lines)),
             (one.count, one.count == sum(x.count for x in lines if x.verb == lines[0].verb)),
             (one.pace, any(_pace(x) == one.pace for x in lines)),
+            (one.degrees[1], any(one.degrees[0] <= abs(x.size) <= one.degrees[1] for x in lines)),
         ):
             total += bool(stated)
             points += bool(stated) and right
@@ -204,7 +218,7 @@ def contradiction(text: str, notation: Notation) -> str:
             lines = [x for x in notation.lines if x.verb == one.verbs[0] and x.part]
             if lines and not any(one.side in x.part or x.part.startswith("both") for x in lines):
                 return f"{one.action.replace('_', ' ')} with the {one.side}, not the {lines[0].part}"
-        if one.way in ("left", "right") and one.action in ("turn", "turn_around", "spin"):
+        if one.way in ("left", "right") and one.action in _TURNING:
             ways = {_way(x) for x in notation.lines if x.verb == "turn" or (VERBS[x.verb].speed and abs(x.size) >= 60)}
             if ways and one.way not in ways:
                 return (
@@ -215,7 +229,7 @@ def contradiction(text: str, notation: Notation) -> str:
 
 def _lines(one: Asked, notation: Notation) -> list[Line]:
     """The lines that show what is asked; only travel that turns, where a turn is asked for."""
-    turning = one.action in ("turn", "turn_around", "spin", "twist", "look")
+    turning = one.action in (*_TURNING, "twist", "look")
     return [
         x for x in notation.lines if x.verb in one.verbs and not (turning and VERBS[x.verb].speed and abs(x.size) < 45)
     ]

@@ -35,6 +35,11 @@ PACED = {
 }
 LASTING = {"longer": 1.5, "shorter": 1 / 1.5, "twice as long": 2.0, "half as long": 0.5}
 OTHERWISE = ("new", "question", "talk")  # lines that are no change: another motion, a question about it, anything else
+_HOWS = (
+    *("other side", "other way", "left", "right", "forward", "backward", "both hands", "both arms"),
+    *("once more", "once less", "twice as often", "x1", "x2", "x3", "x4", "x5"),
+    *("longer", "shorter", "faster", "slower", "more", "less", "45", "90", "180", "270", "360"),
+)
 TRAVEL = tuple(verb for verb, spec in VERBS.items() if spec.speed)
 CHANGES_POSTURE = ("sit", "lie", "kneel", "stand up")
 COUNTED = (
@@ -134,6 +139,31 @@ def changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> N
             f"That was understood as {change[:60]!r}, which is no change of a motion; say it in other words."
         )
     return _of_act(old, _act(old, verb), change[len(verb) + 1 :])
+
+
+def applies(old: Notation, change: str) -> bool:
+    """Whether a change can be made of this plan, or is one of OTHERWISE."""
+    if change in OTHERWISE:
+        return True
+    try:
+        changed(old, change, lambda _: old)  # any plan will do for what it adds
+    except MotionLLMError:
+        return False
+    return True
+
+
+def alternatives(old: Notation, change: str) -> list[str]:
+    """All that can be made of this plan, to choose from in place of a change that cannot: where that one puts something
+    in an act's place, the same in the place of each act; else every change that adds nothing, and OTHERWISE.
+    """
+    verbs = list(dict.fromkeys(act.main.verb for act in acts(old)))
+    if match := re.fullmatch(r".+? becomes (.+)", change):
+        tries = [f"{verb} becomes {match[1]}" for verb in verbs]
+    else:
+        tries = [*PACED, *LASTING, "mirror", "wait 1 s first", "wait 1 s at the end"]
+        tries += [f"{verb} {how}" for verb in verbs for how in _HOWS]
+        tries += [f"no {verb}" for verb in verbs] + [f"{a} before {b}" for a in verbs for b in verbs if a != b]
+    return [one for one in tries if applies(old, one)] + list(OTHERWISE)
 
 
 def added(change: str) -> str:

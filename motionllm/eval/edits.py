@@ -82,12 +82,12 @@ def judged(edit: Edit, got: Notation, measured: bool = False) -> Verdict:
     differs |= bool(gone)
     change &= not gone & {line.verb for line in got.lines}
     rest &= measured or not _extra(achieved) - gone  # a motion has more events than its plan
-    # The duration must be nearer to the expected one, and within a tenth of it.
+    # The duration must be nearer to the expected one, and within a tenth of it; how long what is added lasts is open.
     apart, was = abs(got.seconds - edit.new.seconds), abs(edit.old.seconds - edit.new.seconds)
     near = apart <= max(0.3, 0.1 * edit.new.seconds)
     if was > 0.15:
         differs = True
-        change &= (near and apart < was) or (_lends(edit) and apart < 0.4 * edit.new.seconds)
+        change &= (near and apart < was) or (_lends(edit) and _lasts(edit, got.seconds))
     else:
         rest &= near
     for end in (0, 1):
@@ -103,6 +103,13 @@ def judged(edit: Edit, got: Notation, measured: bool = False) -> Verdict:
 
 def _lends(edit: Edit) -> bool:
     return edit.kind in ("append", "prepend", "replace", "while")
+
+
+def _lasts(edit: Edit, seconds: float) -> bool:
+    """Whether a motion with something added lasts as it may: longer, where it was added before or after the rest; where
+    it takes an act's place, that long is open.
+    """
+    return edit.kind not in ("append", "prepend") or seconds > edit.old.seconds
 
 
 def _wrong(row: Row) -> set[str]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from motionllm.data.asked import asked, share
-from motionllm.data.changes import added, changed, shared, summary
+from motionllm.data.asked import asked, share, tells
+from motionllm.data.changes import added, alternatives, applies, changed, shared, summary
 from motionllm.data.templates import conversation
 from motionllm.errors import MotionLLMError
 from motionllm.lm import decoding
@@ -114,7 +114,8 @@ class Planning(Prompting):
 
     def changes(self, plans: Sequence[Notation], requests: Sequence[str]) -> list[str]:
         """Translate requests in a user's words ("the other hand", "then sit down") for motions with these plans: each
-        to a change as `data.changes` defines them, or to one of its OTHERWISE.
+        to a change as `data.changes` defines them, or to one of its OTHERWISE. Where what the model writes cannot be
+        made of the plan, it is the likeliest of those that can.
 
         Raises MotionLLMError where the adapter was not trained to (`edits`), or a request is empty.
         """
@@ -130,7 +131,14 @@ class Planning(Prompting):
             writer.asking("edit", plan=summary(plan), request=request.strip())
             for plan, request in zip(plans, requests, strict=True)
         ]
-        return writer.say(conversations)
+        changes = writer.say(conversations)
+        for i, (plan, change) in enumerate(zip(plans, changes, strict=True)):
+            if not applies(plan, change):
+                options = alternatives(plan, change)
+                said = [[*writer.tokenizer.encode(one, add_special_tokens=False), writer._stop] for one in options]
+                nats = writer.backend.likelihoods([writer._prompt(conversations[i])] * len(options), said)
+                changes[i] = options[int(np.argmax(nats))]
+        return changes
 
     def replan(
         self, plan: Notation, change: str, seed: int | None = None, *, sampling: Sampling | None = None
@@ -252,7 +260,8 @@ class Planning(Prompting):
         tries: int = PLANS,
     ) -> Generator[None, None, list[Order]]:
         """The orders, each with its plan; yields after each token. Where the model writes the plan, up to `tries` are
-        drawn, and the first is taken that covers most of what the text asks for (`data.asked`).
+        drawn, and that is taken which covers most of what the text asks for (`data.asked`), and of those that which has
+        least besides.
         """
         plans: list[Notation | None] = [one if isinstance(one, Notation) else None for one in wanted]
         own = [i for i, one in enumerate(wanted) if one is True]
@@ -271,10 +280,11 @@ class Planning(Prompting):
             )
             prompts = [[*asking[i].prompt, self.vocab.start_id] for i, _ in rows]
             texts = yield from writer.backend.notations(prompts, blanks, sampling, seed=seeds)
-            best: dict[int, float] = {}
+            best: dict[int, tuple[float, float]] = {}
             for (i, _), text in zip(rows, texts, strict=True):
                 plan = Notation.parse(text)
-                if (score := share(asks[i], plan)) > best.get(i, -1.0):
+                score = (share(asks[i], plan), tells(orders[i].text, plan))
+                if score > best.get(i, (-1.0, 0.0)):
                     plans[i], best[i] = plan, score
         return [
             order if plan is None else self.following(order, plan) for order, plan in zip(orders, plans, strict=True)

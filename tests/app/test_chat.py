@@ -18,6 +18,7 @@ from motionllm import corpus as builtin
 from motionllm.app.chat import ANEW, REMEMBERED, Chat, Reply
 from motionllm.cli import main
 from motionllm.config import Notes
+from motionllm.data.changes import alternatives
 from motionllm.data.queries import Query
 from motionllm.errors import MotionLLMError
 from motionllm.lm.sampling import Sampling
@@ -196,6 +197,23 @@ def test_what_is_added_is_planned_by_the_model(editing: Chat, monkeypatch: pytes
     assert reply.motion is not None and editing.plan is not None
     assert editing.plan.seconds == pytest.approx(4.0 + more.seconds)
     assert editing.plan.lines[:2] == Notation.parse(OLD).lines and len(editing.plan.lines) == 2 + len(more.lines)
+
+
+def test_in_place_of_a_change_that_cannot_be_made_the_likeliest_that_can(
+    editing: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm, old = editing.lm, Notation.parse(OLD)
+    monkeypatch.setattr(lm, "say", lambda asked: ["lose a few things", "wave x2", "kick x3"][: len(asked)])
+    compared: list[list[str]] = []
+
+    def likelihoods(prompts: Any, replies: Any) -> list[float]:
+        assert len({tuple(prompt) for prompt in prompts}) == 1 and {reply[-1] for reply in replies} == {lm._stop}
+        compared.append([lm.tokenizer.decode(reply[:-1]) for reply in replies])
+        return [float(text == "wave x5") for text in compared[-1]]
+
+    monkeypatch.setattr(lm.backend, "likelihoods", likelihoods)
+    assert lm.changes([old] * 3, ["simplify it", "twice", "kick thrice"]) == ["wave x5", "wave x2", "wave x5"]
+    assert compared == [alternatives(old, "kick x3")] * 2  # what can be made is left as it is
 
 
 def test_the_model_is_asked_in_the_words_that_it_learned(editing: Chat, monkeypatch: pytest.MonkeyPatch) -> None:

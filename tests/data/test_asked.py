@@ -42,6 +42,29 @@ def test_sides_and_counts_are_read_whatever_the_words(seed: int) -> None:
     assert contradiction(text, wrong).endswith(f"with the {side}, not the {other} {_limb(verb)}")
 
 
+@pytest.mark.parametrize("way", ["left", "right"])
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [
+        ("a person turns to the {way} to face the other way", 150, 210),
+        ("someone quickly turns around over their {way} shoulder", 150, 210),
+        ("the man turns around to the {way} and waves", 150, 210),
+        ("a person turns all the way around to the {way}", 330, 390),
+        ("a figure spins to the {way}", 330, 390),
+    ],
+)
+def test_a_turn_is_as_far_as_it_is_named(text: str, least: int, most: int, way: str) -> None:
+    rng = np.random.default_rng(0)
+    wanted = [one for one in asked(text.format(way=way)) if "turn" in one.verbs]
+    right, wrong = least + float(rng.integers(most - least)), float(rng.integers(15, 110))
+    far, near = (
+        Notation(4.0, ("standing", "standing"), (Line(1.0, 2.0, "turn", way=way, size=size),))
+        for size in (right, wrong)
+    )
+    pace = "quickly" in text  # which these lines do not have
+    assert share(wanted, far) > share(wanted, near) and (pace or share(wanted, far) == 1)
+
+
 def _limb(verb: str) -> str:
     return "leg" if verb == "kick" else "hand"
 

@@ -14,6 +14,8 @@ from motionllm.data.changes import (
     PACE,
     acts,
     added,
+    alternatives,
+    applies,
     changed,
     mirrored,
     paced,
@@ -231,6 +233,21 @@ def test_an_act_has_its_arms_and_steps() -> None:
     )
     found = {a.main.verb: [lines[i].verb for i in a.rows] for a in acts(Notation(6.5, ("standing", "standing"), lines))}
     assert found == {"walk": ["walk"], "clap": ["clap", "raise", "lower"], "turn": ["turn", "step"]}
+
+
+def test_every_alternative_to_what_cannot_be_made_can(notations: list[Notation]) -> None:
+    for old in notations[:40]:
+        verbs = {act.main.verb for act in acts(old)}
+        absent = next(verb for verb in ("cartwheel", "kneel", "clap") if verb not in verbs)
+        for wrong in (f"{absent} faster", f"no {absent}", "lose a few things", f"{absent} becomes a person waves"):
+            assert not applies(old, wrong)
+            options = alternatives(old, wrong)
+            assert set(OTHERWISE) < set(options) and all(applies(old, one) for one in options)
+            assert len(set(options)) == len(options)
+            adding = "becomes" in wrong
+            assert all((added(one) == "a person waves") == adding for one in options if one not in OTHERWISE)
+            if not adding:
+                assert {f"no {verb}" for verb in verbs} <= set(options)
 
 
 def test_what_two_plans_share_at_their_ends() -> None:
