@@ -41,6 +41,7 @@ _LAST: tuple[tuple[str, str], ...] = (  # searched after the corpus' own
     ("walk", r"\bmov(?:e|es|ed|ing) (?:straight )?(?:forward|backward|sideways|ahead|to the|around|in a)"),
     ("touch", r"\b(?:touch|scratch|rub|hold|cover|put|bring|rais|lift)\w*(?: \w+){0,5}? (?:face|head|mouth|nose|chin)"),
     ("touch", r"\b(?:eat|eats|eating|smok\w*|phone|telephone)\b"),
+    ("pick", r"\b(?:bend(?:s|ing)?|bent) down\b"),
     ("reach", r"\breach\w*|\bgrab\w*|\bpoint(?:s|ed|ing)?\b|\bpush\w*|\bpull\w*"),
     ("move", r"\b(?:mov|swing|shak|flap|wiggl|stir|wip|wash|scrub|clean|strum|play|dribbl|bounc)\w*"),
 )
@@ -70,6 +71,8 @@ _TIMES = rf"\b({'|'.join(_NUMBERS)})(?: (?:\w+ )?times?| (?:\w+ )?steps?| (?:jum
 _LIMB = r"(?:hands?|arms?|legs?|foot|feet|knees?|fists?|elbows?)\b(?! side)"
 _SIDE = rf"\b(left|right|both)(?: \w+)? {_LIMB}|\bwith (?:the|his|her|their|its) (left|right)\b(?! {_LIMB})"
 _TO = rf"\b(?:to|towards?) (?:the|his|her|their|its)? ?(left|right)\b|\b(left|right)(?:ward)?s?\b(?! {_LIMB})"
+# A thing, where boxing is punching.
+_BOX = r"\b(?:an?|the|his|her|their|on|onto|off|over) (?:\w+ )?box\b|\b(?:the|some|on|onto|off|over) boxes\b"
 # {how a turn is named: (least, most) degrees}; the first that is found holds.
 _DEGREES = (
     (
@@ -102,7 +105,7 @@ class Asked:
 def asked(text: str) -> list[Asked]:
     """What a text asks for, in the order in which it should happen. Empty where nothing is recognized."""
     whole = " " + re.sub(r"\s+", " ", text.lower().strip()) + " "
-    left, hits = whole, []
+    left, hits = re.sub(_BOX, lambda m: "#" * len(m[0]), whole), []
     for action, pattern in (*_MORE, *PATTERNS, *_LAST):
         # "down and then back up" describes a hand, not a walk
         found_here = [m for m in re.finditer(pattern, left) if m[0] != "back up"]

@@ -18,6 +18,8 @@ import numpy as np
 
 from motionllm import corpus as builtin
 from motionllm.config import Source
+from motionllm.data.asked import asked as named
+from motionllm.data.changes import added
 from motionllm.data.edit_kinds import CHANGING, Donors
 from motionllm.data.edits import Edit, edited
 from motionllm.data.sources import loaded, read
@@ -66,6 +68,8 @@ def judged(edit: Edit, got: Notation, measured: bool = False) -> Verdict:
     for i in main or range(number):
         before, after = _wrong(asked.rows[i]), _wrong(achieved.rows[i])
         differs |= bool(before)
+        if "missing" in before and not _named(edit, asked.rows[i]):
+            continue
         if "missing" in before or "verb" in before:
             change &= not after - _free(edit, asked.rows[i])
         elif measured:
@@ -76,7 +80,8 @@ def judged(edit: Edit, got: Notation, measured: bool = False) -> Verdict:
             travels = all(line and VERBS[line.verb].speed for line in both)
             rest &= not after - before - _SOFT - ({"verb"} if travels else set())
         else:
-            change &= not before & after and "missing" not in after
+            late = {"time"} if _lends(edit) else set()  # what follows comes as late as what is added lasts
+            change &= not (before - late) & after and "missing" not in after
             rest &= not after - before
     gone = _extra(asked) - {row.planned.verb for row in asked.rows[:number] if row.planned}
     differs |= bool(gone)
@@ -105,6 +110,12 @@ def _lends(edit: Edit) -> bool:
     return edit.kind in ("append", "prepend", "replace", "while")
 
 
+def _named(edit: Edit, row: Row) -> bool:
+    """Whether the request names an event of what is added, which happens to be a clip of it with more in it."""
+    verbs = {verb for one in named(added(edit.change)) for verb in one.verbs}
+    return not _lends(edit) or not verbs or bool(row.planned and row.planned.verb in verbs)
+
+
 def _lasts(edit: Edit, seconds: float) -> bool:
     """Whether a motion with something added lasts as it may: longer, where it was added before or after the rest; where
     it takes an act's place, that long is open.
@@ -122,7 +133,7 @@ def _free(edit: Edit, row: Row) -> set[str]:
     """Which attributes of an added event the request leaves open."""
     if not _lends(edit):
         return set()
-    stated = {name for name, words in _FREE.items() if words.search(edit.request.lower())}
+    stated = {name for name, words in _FREE.items() if words.search(added(edit.change).lower())}
     free = {"time", "speed", "side", "way", "count", "size"} - stated
     if row.planned and row.planned.way == "forward":
         free.discard("way")

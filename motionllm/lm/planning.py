@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from motionllm.data.asked import asked, share, tells
-from motionllm.data.changes import added, alternatives, applies, changed, shared, summary
+from motionllm.data.changes import added, alternatives, applies, changed, heeding, shared, summary
 from motionllm.data.templates import conversation
 from motionllm.errors import MotionLLMError
 from motionllm.lm import decoding
@@ -261,7 +261,7 @@ class Planning(Prompting):
     ) -> Generator[None, None, list[Order]]:
         """The orders, each with its plan; yields after each token. Where the model writes the plan, up to `tries` are
         drawn, and that is taken which covers most of what the text asks for (`data.asked`), and of those that which has
-        least besides.
+        least besides. What the text says plainly of sides, ways, counts and degrees is written into it.
         """
         plans: list[Notation | None] = [one if isinstance(one, Notation) else None for one in wanted]
         own = [i for i, one in enumerate(wanted) if one is True]
@@ -282,7 +282,8 @@ class Planning(Prompting):
             texts = yield from writer.backend.notations(prompts, blanks, sampling, seed=seeds)
             best: dict[int, tuple[float, float]] = {}
             for (i, _), text in zip(rows, texts, strict=True):
-                plan = Notation.parse(text)
+                low, high = _bounds(orders[i].seconds)
+                plan = heeding(Notation.parse(text), asks[i], fixed=low is not None or high is not None)
                 score = (share(asks[i], plan), tells(orders[i].text, plan))
                 if score > best.get(i, (-1.0, 0.0)):
                     plans[i], best[i] = plan, score

@@ -78,6 +78,8 @@ def _limb(verb: str) -> str:
         ("the person staggers sideways", ["walk"]),
         ("a man is dancing the salsa", ["dance"]),
         ("person crawls on all fours", ["crawl"]),
+        ("a man boxes, then steps onto a large box and over the box", ["punch", "step"]),
+        ("someone bends down", ["bend down"]),
         ("nothing that anyone knows", []),
     ],
 )

@@ -71,9 +71,13 @@ def test_what_a_request_leaves_open_is_free() -> None:
     old = Notation.parse("3.0 s, standing to standing\n0.2-2.4 walk forward 1.0 m/s")
     wanted = Notation.parse(f"{old}\n3.6-5.0 wave left hand x3".replace("3.0 s", "5.5 s"))
     made = Notation.parse(f"{old}\n3.2-5.0 wave right hand x2".replace("3.0 s", "5.6 s"))
-    assert judged(Edit("append", "then", old, "then wave", "", wanted), made).right
-    assert not judged(Edit("append", "then", old, "then wave with the left hand", "", wanted), made).change
-    assert not judged(Edit("append", "then", old, "then wave three times", "", wanted), made).change
+    assert judged(Edit("append", "then", old, "now wave", "then a person waves", wanted), made).right
+    for stated in ("with the left hand", "three times"):
+        assert not judged(Edit("append", "then", old, "", f"then a person waves {stated}", wanted), made).change
+    # Nor does it ask for what else happens in the clip that lends the wave, or for how long it lasts.
+    lent = Notation.parse(f"{wanted}\n4.0-5.0 look left".replace("5.5 s", "9.5 s"))
+    assert judged(Edit("append", "then", old, "now wave", "then a person waves", lent), made).right
+    assert not judged(Edit("append", "then", old, "now wave", "then a person waves", lent), old).change
 
 
 def test_a_model_is_measured(
