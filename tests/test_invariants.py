@@ -197,7 +197,7 @@ def test_a_run_whose_process_was_lost_goes_on_when_the_launcher_starts_it_again(
 ) -> None:
     recipe, words = write(tiny_base), ["train.save_every=3", "train.shard=true"]
     alone = run(recipe, tmp_path / "one")
-    how = ["--standalone", "--max-restarts", "1", "--monitor-interval", "0.1"]
+    how = ["--standalone", "--max-restarts", "3", "--monitor-interval", "0.1"]
     done = launched(2, ["train", str(recipe), *words, "--out", str(tmp_path / "two")], *how, script=LOST)
     assert done.returncode == 0 and "started this run again" in done.stderr, done.stderr[-3000:]
     assert losses(tmp_path / "two") == pytest.approx(alone, rel=2e-5)

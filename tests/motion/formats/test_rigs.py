@@ -455,7 +455,7 @@ def test_toes_that_are_none_are_put_ahead(tmp_path, walk, tools, reach):
     assert not clip.notes[1:]
 
 
-LIMBS = [
+HINGES = [
     [f"{side}_{part}" for part in limb]
     for limb in (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist"))
     for side in ("left", "right")
@@ -517,7 +517,7 @@ def test_elbows_and_knees_of_solved_rotations_are_hinges(tpose, middle, swing):
     bvh = Motion(joints).as_bvh()
     names = [bvh.joints.index(n) for n in HUMANML3D.joints]
     np.testing.assert_allclose(bvh.world()[0][:, names], joints, atol=1e-4)
-    for limb in LIMBS:
+    for limb in HINGES:
         axis, plane, _ = axes_of(bvh, limb)
         assert np.percentile(strays(axis, 4 if middle == 9 else 7), 95) < 5 and plane.max() < 2.5
 
@@ -529,7 +529,7 @@ def test_straight_elbows_and_knees_do_not_flip(walk, tpose):
     assert np.degrees(np.arccos(np.clip((np.trace(steps, axis1=-2, axis2=-1) - 1) / 2, -1, 1))).max() < 25
     noisy = hinged(tpose, np.zeros(120)) + np.random.default_rng(0).normal(0, 0.003, (120, 22, 3))
     bvh = Motion(noisy).as_bvh()
-    for limb in LIMBS:
+    for limb in HINGES:
         assert axes_of(bvh, limb)[2].max() < 12
 
 
@@ -538,7 +538,7 @@ def test_elbows_and_knees_of_real_files_are_hinges_in_solved_rotations(name, tak
     """Where a joint is bent by 10 degrees or more, its axis strays by under 15 in the upper bone (95th percentile); and
     bent, straight or stretched beyond it, the lower bone leaves the plane of the hinge by under 3."""
     bvh = Motion.load(take(name)).cut(0, 600).body().as_bvh()
-    for limb in LIMBS:
+    for limb in HINGES:
         axis, plane, _ = axes_of(bvh, limb)
         assert np.percentile(strays(axis, 10), 95) < 15 and np.percentile(plane, 95) < 3
 
