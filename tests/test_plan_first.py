@@ -315,17 +315,23 @@ def test_tokens_are_those_that_a_notation_is_written_with(
 # -- the best of several -----------------------------------------------------------------------------------------
 
 
-def test_the_best_of_several_keeps_best_to_the_plan(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[list[int]] = []
-    keeps = lm._keeps
+@pytest.fixture
+def ranked(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The orders and the codes of the candidates that are ranked from now on."""
+    seen, keeps = SimpleNamespace(orders=[], codes=[]), lm._keeps
 
     def watched(orders: Any, codes: Any) -> Any:
-        made.extend(codes)
+        seen.orders.extend(orders)
+        seen.codes.extend(codes)
         return keeps(orders, codes)
 
     monkeypatch.setattr(lm, "_keeps", watched)
+    return seen
+
+
+def test_the_best_of_several_keeps_best_to_the_plan(lm: MotionLM, ranked: Any) -> None:
     best = one(lm.generate("a person walks", seed=2, temperature=1.0, best_of=6, plan=OWN))
-    motions = [lm._motion(codes, 40) for codes in made]
+    motions = [lm._motion(codes, 40) for codes in ranked.codes]
     scores = [agreement(Notation.parse(OWN), measure(m.joints, m.fps)).score for m in motions]
     assert len(scores) == 6 and len(set(scores)) > 1
     # Of those that tie, the model's own likelihood chooses.
@@ -351,44 +357,37 @@ def test_candidates_share_a_plan_that_is_drawn_once(lm: MotionLM, monkeypatch: p
 
 
 def test_the_best_keeps_best_to_the_plan_and_of_those_that_keep_alike_says_most_likely_the_text(
-    lm: MotionLM, monkeypatch: pytest.MonkeyPatch
+    lm: MotionLM, ranked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[list[int]] = []
-    keeps = lm._keeps
-    monkeypatch.setattr(lm, "_keeps", lambda orders, codes: made.extend(codes) or keeps(orders, codes))
     best = one(lm.generate("a person walks", seed=2, temperature=1.0, best_of=6, plan=OWN))
     plan = Notation.parse(OWN)
-    kept = [agreement(plan, measure(lm._motion(codes, 40).joints)).score for codes in made]
+    kept = [agreement(plan, measure(lm._motion(codes, 40).joints)).score for codes in ranked.codes]
     assert agreement(plan, measure(best.joints)).score == max(kept) > min(kept)
     monkeypatch.setattr("motionllm.lm.generation.agreement_of", lambda *_: SimpleNamespace(score=0.5))
-    monkeypatch.setattr(lm, "_says", lambda orders, codes: [float(c == made[3]) for c in codes])
+    monkeypatch.setattr(lm, "_says", lambda orders, codes: [float(c == ranked.codes[3]) for c in codes])
     again = one(lm.generate("a person walks", seed=2, temperature=1.0, best_of=6, plan=OWN))
-    assert np.array_equal(again.joints, lm._motion(made[3], 40).joints)
+    assert np.array_equal(again.joints, lm._motion(ranked.codes[3], 40).joints)
 
 
 @pytest.mark.parametrize("first", [True, False])
 def test_who_plans_only_when_asked_follows_the_plan_with_some_candidates_alone(
-    lm: MotionLM, monkeypatch: pytest.MonkeyPatch, first: bool
+    lm: MotionLM, ranked: Any, monkeypatch: pytest.MonkeyPatch, first: bool
 ) -> None:
     monkeypatch.setattr(lm.recipe.data, "notation", Notes(first=first))
-    seen: list[Any] = []
-    keeps = lm._keeps
-    monkeypatch.setattr(lm, "_keeps", lambda orders, codes: seen.extend(orders) or keeps(orders, codes))
     lm.generate_batch(["a person walks", "a person runs"], seed=2, temperature=1.0, best_of=6, plan=[OWN, OWN])
     each = [True] * 6 if first else [True, *[False] * 5]
-    assert [order.plan_ids is not None for order in seen] == each * 2
-    assert all(order.plan == Notation.parse(OWN) and order.frames == 40 for order in seen)  # which ranks them all
+    assert [order.plan_ids is not None for order in ranked.orders] == each * 2
+    assert all(
+        order.plan == Notation.parse(OWN) and order.frames == 40 for order in ranked.orders
+    )  # which ranks them all
     one = lm.generate("a person walks", seed=2, temperature=1.0, best_of=1, plan=OWN)
-    assert len(seen) == 12 and one.duration == 2.0
+    assert len(ranked.orders) == 12 and one.duration == 2.0
 
 
 def test_without_a_plan_what_the_text_asks_for_and_the_motion_has_counts_in_nats(
-    lm: MotionLM, monkeypatch: pytest.MonkeyPatch
+    lm: MotionLM, ranked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[list[int]] = []
-    keeps = lm._keeps
-    monkeypatch.setattr(lm, "_keeps", lambda orders, codes: made.extend(codes) or keeps(orders, codes))
-    monkeypatch.setattr(lm, "_says", lambda orders, codes: [-float(made.index(c)) for c in codes])
+    monkeypatch.setattr(lm, "_says", lambda orders, codes: [-float(ranked.codes.index(c)) for c in codes])
     shares = {0: 0.0, 1: 0.0, 2: 0.5, 3: 1.0, 4: 1.0, 5: 0.25}  # 10 nats for all: 7 of the fourth is the most
     counted: list[list[Asked]] = []
     monkeypatch.setattr(
@@ -396,13 +395,13 @@ def test_without_a_plan_what_the_text_asks_for_and_the_motion_has_counts_in_nats
         lambda wanted, joints, fps: counted.append(wanted) or shares[len(counted) - 1],
     )
     best = one(lm.generate("a person waves twice", 2.0, seed=2, temperature=1.0, best_of=6, plan=False))
-    assert len({tuple(codes) for codes in made}) == 6
+    assert len({tuple(codes) for codes in ranked.codes}) == 6
     assert counted == [asked("a person waves twice")] * 6
-    assert np.array_equal(best.joints, lm._motion(made[3], 40).joints)
+    assert np.array_equal(best.joints, lm._motion(ranked.codes[3], 40).joints)
     # Nothing that is recognized is asked for: the likelihood alone decides.
-    made.clear()
+    ranked.codes.clear()
     best = one(lm.generate("a person does as before", 2.0, seed=2, temperature=1.0, best_of=6, plan=False))
-    assert len(counted) == 6 and np.array_equal(best.joints, lm._motion(made[0], 40).joints)
+    assert len(counted) == 6 and np.array_equal(best.joints, lm._motion(ranked.codes[0], 40).joints)
 
 
 @pytest.fixture(scope="module")

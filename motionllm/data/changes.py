@@ -173,9 +173,12 @@ def heeding(plan: Notation, wanted: Sequence[Asked], fixed: bool = False) -> Not
     """
     for one in wanted:
         for change in _unheeded(plan, one):
-            if applies(plan, change):
+            try:
                 new = changed(plan, change, _gait)
-                plan = plan if fixed and new.seconds != plan.seconds else new
+            except MotionLLMError:
+                continue
+            if not fixed or new.seconds == plan.seconds:
+                plan = new
     return plan
 
 

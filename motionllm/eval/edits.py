@@ -18,7 +18,7 @@ import numpy as np
 
 from motionllm import corpus as builtin
 from motionllm.config import Source
-from motionllm.data.asked import asked as named
+from motionllm.data.asked import asked as asked_in
 from motionllm.data.changes import added
 from motionllm.data.edit_kinds import CHANGING, Donors
 from motionllm.data.edits import Edit, edited
@@ -112,7 +112,7 @@ def _lends(edit: Edit) -> bool:
 
 def _named(edit: Edit, row: Row) -> bool:
     """Whether the request names an event of what is added, which happens to be a clip of it with more in it."""
-    verbs = {verb for one in named(added(edit.change)) for verb in one.verbs}
+    verbs = {verb for one in asked_in(added(edit.change)) for verb in one.verbs}
     return not _lends(edit) or not verbs or bool(row.planned and row.planned.verb in verbs)
 
 

@@ -110,12 +110,12 @@ def varlen(
     **_: Any,
 ) -> tuple[Tensor, None]:
     """Causal attention within each example, in the form of transformers' attention functions: query (R, H, L, D), key
-    and value (R, H', L, D) → (R, L, H, D). Raises NotImplementedError for scores that are capped or have sinks.
+    and value (R, H', L, D) → (R, L, H, D). Raises ValueError for scores that are capped or have sinks.
     """
     from torch.nn.attention.varlen import varlen_attn
 
     if softcap is not None or s_aux is not None:
-        raise NotImplementedError("scores that are capped, or that have sinks")
+        raise ValueError("these kernels have no capped scores and no sinks")
     rows, heads, length, width = query.shape
     flat_query, flat_key, flat_value = (
         states.transpose(1, 2).reshape(rows * length, -1, width) for states in (query, key, value)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from motionllm.language.vocab import MotionVocab
 from motionllm.lm.cached import CausalLM
-from motionllm.lm.decoding import Batch, Request, Seed, batch_of, draw, generators, repeating
+from motionllm.lm.decoding import Batch, Request, Seed, batch_of, draw, generators, mixed, repeating
 from motionllm.lm.loss import logits, output_rows
 from motionllm.lm.sampling import GREEDY, Sampling
 from motionllm.lm.slots import MOST, Slots, slots_of
@@ -97,8 +97,7 @@ def places(
             holders = torch.tensor(queue.holder)[active]
             scores = logits(slots.hidden[queue.both(active).to(slots.device)], head, config)
             if guided:
-                with_text, without = scores.chunk(2)
-                scores = without + sampling.guidance * (with_text - without)
+                scores = mixed(scores, sampling.guidance)
             scores = scores.masked_fill(batch.barred(holders).to(scores.device, non_blocking=True), -torch.inf)
             drawn[holders] = draw(scores, sampling, [random[i] for i in holders.tolist()]).cpu()
             gained = batch.add(holders, drawn[holders])

@@ -194,14 +194,19 @@ def places(
             hidden = cached.step(ids.repeat(2) if guided else ids)
         scores = logits(hidden, head, config).cpu()
         if guided:
-            with_text, without = scores.chunk(2)
-            scores = without + sampling.guidance * (with_text - without)
+            scores = mixed(scores, sampling.guidance)
         scores = scores.masked_fill(batch.barred(active), -torch.inf)
         drawn[active] = draw(scores, sampling, [random[i] for i in active.tolist()])
         gained = batch.add(active, drawn[active])
         if any(gained):
             yield gained
         batch.alive &= batch.n_codes < batch.max_codes
+
+
+def mixed(scores: Tensor, guidance: float) -> Tensor:
+    """Classifier-free guidance: scores (2n, v) of prompts with their text, then without → (n, v)."""
+    with_text, without = scores.chunk(2)
+    return without + guidance * (with_text - without)
 
 
 @torch.inference_mode()
