@@ -10,7 +10,7 @@ import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -160,5 +160,10 @@ def _job(recipe: str, run: Path, place: int, shard: Shard) -> None:
     import torch
 
     torch.set_num_threads(1)  # there are other processes
-    encoding = Encoding(Recipe.model_validate_json(recipe), run)
-    _encode(encoding.works[place][0], shard, None)
+    _encode(_opened(recipe, run).works[place][0], shard, None)
+
+
+@lru_cache(1)
+def _opened(recipe: str, run: Path) -> Encoding:
+    """What a process encodes: the tokenizer is loaded and the sets are listed once, and not for each of its shards."""
+    return Encoding(Recipe.model_validate_json(recipe), run)
