@@ -9,6 +9,8 @@ import typer
 
 from motionllm.cli import emit
 
+FAR = 3.0  # cm from a target: then it is said where, and whether the target can be reached at all
+
 
 def robot(
     motion: Annotated[Path, typer.Argument(help="A motion file.")],
@@ -72,10 +74,12 @@ def _text(report: dict[str, Any], out: list[Path]) -> str:
             f"in {report['contacts']} contacts"
         )
     for name in ("hands", "feet"):
-        mean, most, worst = (report[f"{name}_{kind}_cm"] for kind in ("mean", "p95", "max"))
+        mean, most, worst, held = (report[f"{name}_{kind}_cm"] for kind in ("mean", "p95", "max", "held"))
+        frame = report[f"{name}_max_frame"]
+        far = f" (frame {frame}; {held:.1f} cm if that posture is held)" if worst > FAR else ""
         lines.append(
             f"{name:<15}{mean:.1f} cm from their targets on average, {most:.1f} cm in 95 % of frames, "
-            f"{worst:.1f} cm at most"
+            f"{worst:.1f} cm at most{far}"
         )
     lines.append(f"floor          {report['under_floor_mm']:.0f} mm under it at most")
     lines.append(f"solved at      {report['solved_fps']:.0f} frames per second")

@@ -11,6 +11,7 @@ from motionllm.robots.robot import FLOOR, PAIRED, Robot, points_of
 from motionllm.robots.targets import SIDES, Targets
 
 OVERLAP = 1e-3  # metres; a shallower touch of two links is none
+PARTS = {"hands": ("wrist",), "feet": ("ankle", "foot"), "knees": ("knee",), "elbows": ("elbow",)}
 
 
 def report(robot: Robot, qpos: np.ndarray, goal: Targets) -> dict[str, Any]:
@@ -21,7 +22,6 @@ def report(robot: Robot, qpos: np.ndarray, goal: Targets) -> dict[str, Any]:
     speed = np.abs(np.diff(joints, axis=0)) * goal.fps / robot.velocity
     fastest = int(speed.max(0).argmax())
     slips = slip(points, goal.standing)
-    away = np.linalg.norm(points - goal.points, axis=-1) * 100
     return {
         "robot": robot.name,
         "frames": len(qpos),
@@ -38,10 +38,7 @@ def report(robot: Robot, qpos: np.ndarray, goal: Targets) -> dict[str, Any]:
         "contacts": len(slips),
         "slip_mean_cm": float(np.mean(slips)) if slips else None,
         "slip_max_cm": float(np.max(slips)) if slips else None,
-        **_tracking(away, "hands", "wrist"),
-        **_tracking(away, "feet", "ankle", "foot"),
-        **_tracking(away, "knees", "knee"),
-        **_tracking(away, "elbows", "elbow"),
+        **tracking(points, goal),
         "pinning_max_cm": float(np.linalg.norm(goal.pinned, axis=-1).max() * 100),
     }
 
@@ -61,13 +58,18 @@ def slip(points: np.ndarray, standing: np.ndarray) -> list[float]:
     return slips
 
 
-def _tracking(away: np.ndarray, name: str, *parts: str) -> dict[str, float]:
-    own = away[:, [p for p, paired in enumerate(PAIRED) if paired.split("_")[1] in parts]]
-    return {
-        f"{name}_mean_cm": float(own.mean()),
-        f"{name}_p95_cm": float(np.percentile(own, 95)),
-        f"{name}_max_cm": float(own.max()),
-    }
+def tracking(points: np.ndarray, goal: Targets) -> dict[str, float | int]:
+    """Centimetres from points (T, P, 3) to their targets: the mean, 95 % of frames, the most and its frame,
+    of hands, feet, knees and elbows."""
+    away = np.linalg.norm(points - goal.points, axis=-1) * 100
+    figures: dict[str, float | int] = {}
+    for name, parts in PARTS.items():
+        own = away[:, [p for p, paired in enumerate(PAIRED) if paired.split("_")[1] in parts]]
+        figures[f"{name}_mean_cm"] = float(own.mean())
+        figures[f"{name}_p95_cm"] = float(np.percentile(own, 95))
+        figures[f"{name}_max_cm"] = float(own.max())
+        figures[f"{name}_max_frame"] = int(own.max(1).argmax())
+    return figures
 
 
 def _posed(robot: Robot, qpos: np.ndarray) -> tuple[np.ndarray, list[dict[str, Any]], float, float]:

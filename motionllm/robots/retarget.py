@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from motionllm.motion.clip import Motion
-from motionllm.robots.report import report
+from motionllm.robots.report import report, tracking
 from motionllm.robots.robot import Robot
 from motionllm.robots.solving import solve
 from motionllm.robots.targets import targets
@@ -24,4 +24,9 @@ def retarget(motion: Motion, robot: Robot, fps: float = 30.0) -> tuple[np.ndarra
     start = time.process_time()
     qpos = solve(robot, goal)
     seconds = max(time.process_time() - start, 1e-6)
-    return qpos, {**report(robot, qpos, goal), "solved_fps": len(qpos) / seconds}
+    figures = report(robot, qpos, goal)
+    for name in ("hands", "feet"):
+        # The posture of the worst frame, held: no limit of velocity keeps the robot from it.
+        worst = goal.at(figures[f"{name}_max_frame"])
+        figures[f"{name}_held_cm"] = tracking(robot.points(solve(robot, worst)), worst)[f"{name}_max_cm"]
+    return qpos, {**figures, "solved_fps": len(qpos) / seconds}

@@ -42,6 +42,13 @@ class Targets:
     def __len__(self) -> int:
         return len(self.points)
 
+    def at(self, frame: int) -> Targets:
+        """One frame of them."""
+        points, edges, standing, pinned, turn = (
+            values[frame : frame + 1] for values in (self.points, self.edges, self.standing, self.pinned, self.turn)
+        )
+        return Targets(points, edges, standing, pinned, turn, self.fps)
+
 
 def targets(motion: Motion, robot: Robot, fps: float) -> Targets:
     """Targets of a robot for a clip, at `fps`.

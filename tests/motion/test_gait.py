@@ -16,6 +16,7 @@ from motionllm.motion.gait import FIGURES, Gait, Stride, gait
 from motionllm.motion.gait_norms import band, norms
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
+MARKS = json.loads(Path(__file__).with_name("gait_marks.json").read_text(encoding="utf-8"))
 THIGH, SHANK, WIDTH, ANKLE_HEIGHT = 0.42, 0.42, 0.1, 0.08
 
 
@@ -146,6 +147,23 @@ def test_the_usual_bands_are_those_of_the_source_and_tell_a_stiff_knee() -> None
         assert low <= walk.within("knee", "left") <= high and np.isnan(walk.within("knee", "right"))
         told = walk.json()["curves"]["knee"]
         assert told["usual"]["mean"] == usual["knee"].round(1).tolist() and len(told["left"]["mean"]) == 101
+
+
+@pytest.mark.parametrize("name", list(MARKS))
+def test_events_are_where_a_person_sees_them(name: str) -> None:
+    """Frames marked by eye on pictures of the feet from the side, before any event was computed: a heel strike where
+    the ankle, with the toes up, comes to its place, a toe-off where the ball of the foot leaves its own."""
+    if not (DATA / name).is_file():
+        pytest.skip(f"shared/data/{name} is not here")
+    body, marks = Motion.load(DATA / name).body(), MARKS[name]
+    result = gait(body.joints, body.fps)
+    away = []
+    for side in ("left", "right"):
+        for event, frames in marks[side].items():
+            near = [t for t, s, e in result.events if (s, e) == (side, event)]
+            away += [min(abs(t - frame / marks["fps"]) for t in near) for frame in frames]
+    assert len(away) >= 7
+    assert max(away) <= 0.05
 
 
 WALKS = ("02_01", "06_01", "07_01", "07_03", "08_01", "08_02", "08_04", "10_04", "12_01", "16_15")

@@ -126,6 +126,17 @@ def test_a_frame_far_from_the_one_before_is_solved_to_its_end(tmp_path: Path) ->
     assert away[:, PAIRED.index("right_wrist")].max() < 0.02
 
 
+def test_a_target_out_of_reach_is_told_from_one_that_is_reached_late(tmp_path: Path) -> None:
+    wave = clip("wave", 60, side="right")
+    slow = retarget(wave, load_robot(str(describe(tmp_path, velocity=1))))[1]
+    assert slow["hands_max_cm"] > 10 and slow["hands_held_cm"] < 3
+    path = describe(tmp_path)
+    model = tmp_path / "small.xml"
+    model.write_text(model.read_text().replace('range="-2.4 0"', 'range="-0.2 0"'))
+    stiff = retarget(wave, load_robot(str(path)))[1]
+    assert stiff["hands_held_cm"] > 5 and stiff["hands_held_cm"] == pytest.approx(stiff["hands_max_cm"], abs=3)
+
+
 def test_the_side_is_the_human_one(small: Robot) -> None:
     points = small.points(retarget(clip("wave", 80, side="right"), small)[0])
     left, right = (points[:, PAIRED.index(f"{side}_wrist"), 2] for side in ("left", "right"))

@@ -320,7 +320,10 @@ def _gif(images: list[np.ndarray], path: Path, fps: float) -> None:
     sample = np.concatenate([images[0], images[len(images) // 2], images[-1]])
     palette = Image.fromarray(sample).quantize(96, dither=Image.Dither.NONE)
     pages = [Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
-    pages[0].save(path, format="GIF", save_all=True, append_images=pages[1:], duration=round(1000 / fps), loop=0)
+    # A GIF counts in hundredths of a second: a page's share is rounded so that the whole lasts as long as the motion.
+    ends = np.round(100 * np.arange(len(pages) + 1) / fps)
+    durations = (10 * np.diff(ends)).astype(int).tolist()
+    pages[0].save(path, format="GIF", save_all=True, append_images=pages[1:], duration=durations, loop=0)
 
 
 def _mp4(images: list[np.ndarray], path: Path, fps: float) -> None:

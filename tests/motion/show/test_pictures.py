@@ -74,6 +74,18 @@ def test_gif_plays_at_20_fps_and_loops(tmp_path, walk):
         assert (image.format, image.n_frames, image.info["duration"], image.info["loop"]) == ("GIF", 20, 50, 0)
 
 
+@pytest.mark.parametrize("fps", [15, 24, 30])
+def test_a_gif_lasts_as_long_as_the_motion(tmp_path, fps):
+    pages = [np.full((8, 8, 3), 8 * n, np.uint8) for n in range(30)]
+    pictures.write_movie(pages, tmp_path / "clip.gif", fps)
+    with Image.open(tmp_path / "clip.gif") as image:
+        durations = []
+        for n in range(image.n_frames):
+            image.seek(n)
+            durations.append(image.info["duration"])
+    assert sum(durations) == pytest.approx(1000 * 30 / fps, abs=5)
+
+
 def test_mp4_is_h264_yuv420p_of_the_clips_length(tmp_path, walk):
     import imageio_ffmpeg
 
