@@ -35,6 +35,10 @@ class RecipeError(MotionLLMError):
     """A recipe with an unknown key, a wrong type, or settings that contradict."""
 
 
+class GoneError(MotionLLMError):
+    """What was to answer no longer does: a fault of no request, and of all that follow."""
+
+
 @contextmanager
 def about(path: Path | str) -> Iterator[None]:
     """Errors inside name the file they are about, or its line."""
@@ -48,10 +52,12 @@ def about(path: Path | str) -> Iterator[None]:
 
 def each(call: Callable[..., Sequence[T]], *columns: Sequence[Any]) -> list[T | MotionLLMError]:
     """call(*columns), one result per row. A batch that is refused is done row by row: one that fails gives its error,
-    and takes no other with it.
+    and takes no other with it. Raises GoneError where nobody answers any more.
     """
     try:
         return list(call(*columns))
+    except GoneError:
+        raise
     except MotionLLMError as error:
         if len(columns[0]) == 1:
             return [error]

@@ -19,7 +19,7 @@ def encode(
     shards: Annotated[int | None, typer.Option(min=1, max=4096, help="All of so many shards, on this machine.")] = None,
     workers: Annotated[int, typer.Option(min=1, max=1024, help="Processes, each with a shard at a time.")] = 1,
     check: Annotated[
-        bool, typer.Option("--check", help="Encode nothing; exit status 2 where shards are missing.")
+        bool, typer.Option("--check", help="Encode nothing; exit status 2 where shards are missing or damaged.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Run folder of a recipe whose motion tokenizer was trained.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

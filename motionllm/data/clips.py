@@ -66,14 +66,15 @@ class Clips(Sequence[Clip]):
     """The rows of Arrow files as clips, those of the first file first. The files are memory-mapped, and only the rows
     asked for are read. Without a file there are none.
 
-    content: the fingerprint of what they were made of; "none" where the source has no such split.
+    content: the fingerprint of what they were made of; "none" where the source has no such split. Raises
+    MotionFileError for a damaged file.
     """
 
     def __init__(self, paths: Sequence[Path] = (), content: str = "none") -> None:
         import pyarrow
 
         self.paths, self.content = tuple(paths), content
-        tables = [pyarrow.ipc.open_stream(pyarrow.memory_map(str(path))).read_all() for path in paths]
+        tables = [_table(path) for path in paths]
         self.table = pyarrow.concat_tables(tables) if tables else _columns().arrow_schema.empty_table()
         self.columns = dict(zip(self.table.column_names, self.table.columns, strict=True))
 
@@ -128,6 +129,16 @@ class Clips(Sequence[Clip]):
         return range(len(self)) if len(serving) == len(self) else serving
 
 
+def _table(path: Path) -> Any:
+    import pyarrow
+
+    try:
+        return pyarrow.ipc.open_stream(pyarrow.memory_map(str(path))).read_all()
+    except (pyarrow.ArrowException, OSError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise MotionFileError(f"{path} is damaged ({first}); remove it, and its clips are encoded anew.") from None
+
+
 def _codes(cell: Any) -> np.ndarray:
     """Codes (n,) of a cell of an Arrow table."""
     return np.array(cell.values, np.int64)
@@ -145,17 +156,17 @@ def encode(
 
     tasks: those of them that ask for edited motion have it encoded too. noted: with the notation of each clip. A split
     that was dealt to shards (`data encode --shard`), or is too large to be encoded as one, has the clips of each shard
-    in turn; shards that are missing are encoded. Clips shorter than one step are left out; MotionLLMError where none is
-    left, or where the cache cannot be written.
+    in turn; shards that are missing or damaged are encoded. Clips shorter than one step are left out; MotionLLMError
+    where none is left, or where the cache cannot be written.
     """
     work = Work(source, split, tokenizer, tasks, noted)
     of = shards.count(*sources.listing(source, split))
     files, content = work.files(of)
-    missing = [number for number, file in enumerate(files, 1) if not file.is_file()]
-    if 0 < len(missing) < of:
-        log.warning("%s; they are encoded now.", shards.missing(source, split, missing, of))
-    for done, number in enumerate(missing):
-        work.encode(Shard(number, of), progress and partial(within, progress, done, len(missing)))
+    todo = [number for number, file in enumerate(files, 1) if not shards.is_whole(file)]
+    if todo and (len(todo) < of or any(file.is_file() for file in files)):
+        log.warning("%s; they are encoded now.", shards.lacking(source, split, files, todo))
+    for done, number in enumerate(todo):
+        work.encode(Shard(number, of), progress and partial(within, progress, done, len(todo)))
     for file in files:
         if (beside := file.with_suffix(".json")).is_file():
             sources.say(read_json(beside)["left_out"])
@@ -210,7 +221,7 @@ class Work:
                     written, _ = writer.finalize()
                 if not written:
                     raise MotionLLMError(f"No clip of {source.path or source.kind} can be used: {' '.join(notes)}")
-                write_json(path.with_suffix(".json"), {"left_out": notes})
+                write_json(path.with_suffix(".json"), {"left_out": notes, **shards.record(part)})
         except (OSError, MotionFileError) as error:
             raise MotionLLMError(
                 f"The encoded clips cannot be kept: {error} Make room, or set MOTIONLLM_CACHE to another folder."

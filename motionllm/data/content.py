@@ -20,13 +20,12 @@ from types import ModuleType
 
 from motionllm.config import Source
 from motionllm.data import chats, sources
-from motionllm.data.shards import WHOLE, Group, Shard
+from motionllm.data.shards import WHOLE, Group, Shard, digest
 from motionllm.errors import MotionLLMError
 from motionllm.files import cache_folder, read_json, write_json
 
 SETTLED = 2.0  # seconds; a file may change again within the tick of the clock that its time has, and look the same
 AHEAD = 4096  # files that are read and hashed beside one another
-CHUNK = 1 << 22  # bytes of a file in memory
 _TIMES = struct.Struct("<qqq").pack
 
 # What a file, or a row group of one, is called in the set, where it is, and the file's size and times.
@@ -167,13 +166,7 @@ def _hashed(named: Iterable[tuple[str, str | Group]]) -> str:
 
 def _content(file: str | Group) -> str:
     try:
-        if not isinstance(file, str):
-            return file.digest()
-        digest = hashlib.sha256()
-        with open(file, "rb") as stream:
-            while content := stream.read(CHUNK):
-                digest.update(content)
-        return digest.hexdigest()
+        return digest(file) if isinstance(file, str) else file.digest()
     except OSError:  # a set may lack labels or the text of a clip; whoever reads it says so
         return "none"
 

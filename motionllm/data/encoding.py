@@ -61,8 +61,8 @@ class Encoding:
         return rows
 
     def all(self, workers: int = 1, progress: Progress | None = None) -> None:
-        """Encode the shards that are not there, by this many processes. Raises MotionLLMError where one of these fails,
-        or is killed time and again; what was encoded until then is kept.
+        """Encode the shards that are not there, or damaged, by this many processes. Raises MotionLLMError where one of
+        these fails, or is killed time and again; what was encoded until then is kept.
         """
         todo = self.missing()
         if workers == 1 or len(todo) == 1:
@@ -107,22 +107,22 @@ class Encoding:
         return [work.files(of)[0] for work, of in self.works]
 
     def missing(self) -> list[tuple[int, int]]:
-        """(place in `works`, number) of each shard that is not encoded."""
+        """(place in `works`, number) of each shard that is not encoded, or damaged: their files are read."""
         return [
             (place, number)
             for place, files in enumerate(self.files)
             for number, file in enumerate(files, 1)
-            if not file.is_file()
+            if not shards.is_whole(file, read=True)
         ]
 
     def check(self) -> None:
-        """Raise MotionLLMError, naming them, where shards are missing."""
+        """Raise MotionLLMError, naming them, where shards are missing or damaged."""
         left = self.missing()
         for place, (work, of) in enumerate(self.works):
             if numbers := [number for at, number in left if at == place]:
                 raise MotionLLMError(
-                    f"{shards.missing(work.source, work.split, numbers, of)}; `motionllm data encode RECIPE --shard "
-                    f"{numbers[0]}/{of}` encodes one of them, and without --shard it encodes all that are missing."
+                    f"{shards.lacking(work.source, work.split, self.files[place], numbers)}; `motionllm data encode "
+                    f"RECIPE --shard {numbers[0]}/{of}` encodes one of them, and without --shard all of them."
                 )
 
     def report(self) -> list[dict[str, Any]]:
@@ -150,7 +150,7 @@ def _encode(work: Work, shard: Shard, progress: Progress | None) -> Path:
             f"{held[1]}; wait for it, or encode another."
         )
     with lock(file):
-        if not file.is_file():
+        if not shards.is_whole(file, read=True):
             work.encode(shard, progress)
     return file
 

@@ -7,18 +7,21 @@ the split lists, and not by its path, so that all machines that share the cache 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple, TypeVar
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 from motionllm.config import More, Source
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import cache_folder, read_json, write_json
 
 LARGEST = 1 << 17  # clips that are encoded as one, with their captions in memory; a larger split is dealt to shards
 LEAST = 500  # clips; a split that would have shards smaller than this has fewer of them
 _MOST = 4096
+_CHUNK = 1 << 22  # bytes of a file in memory
 
 T = TypeVar("T")
 
@@ -61,14 +64,43 @@ class Group(NamedTuple):
 
     def digest(self) -> str:
         """The SHA-256 of these bytes."""
-        content = hashlib.sha256()
-        with open(self.file, "rb") as stream:
-            stream.seek(self.begin)
-            left = self.end - self.begin
-            while left and (some := stream.read(min(left, 1 << 22))):
-                content.update(some)
-                left -= len(some)
-        return content.hexdigest()
+        return digest(self.file, self.begin, self.end)
+
+
+def digest(file: str | Path, begin: int = 0, end: int | None = None) -> str:
+    """The SHA-256 of a file's bytes from `begin` to `end`. Raises OSError where it cannot be read."""
+    content = hashlib.sha256()
+    with open(file, "rb") as stream:
+        stream.seek(begin)
+        left = os.fstat(stream.fileno()).st_size if end is None else end - begin
+        while left > 0 and (some := stream.read(min(left, _CHUNK))):
+            content.update(some)
+            left -= len(some)
+    return content.hexdigest()
+
+
+def record(file: Path) -> dict[str, Any]:
+    """What `is_whole` knows an encoded shard by, once it is written; kept in the JSON file beside it."""
+    return {"bytes": file.stat().st_size, "sha256": digest(file)}
+
+
+def is_whole(file: Path, read: bool = False) -> bool:
+    """Whether a shard is encoded, and its file as large as it was written. read: and of the same content.
+
+    Earlier versions wrote nothing to know it by: theirs is whole where it is there.
+    """
+    if not file.is_file():
+        return False
+    beside = file.with_suffix(".json")
+    if not beside.is_file():
+        return True
+    try:
+        written = read_json(beside)
+        if written.get("bytes", size := file.stat().st_size) != size:
+            return False
+        return not read or written.get("sha256", content := digest(file)) == content
+    except (MotionFileError, OSError):
+        return False
 
 
 def fitting(size: int, pieces: int, of: int) -> int:
@@ -94,11 +126,16 @@ def deal(listing: str, size: int, pieces: int, of: int) -> int:
     return of
 
 
-def missing(source: Source, split: str, numbers: Sequence[int], of: int) -> str:
-    """A sentence, without its end, on the shards that are not encoded."""
+def lacking(source: Source, split: str, files: Sequence[Path], numbers: Sequence[int]) -> str:
+    """A sentence, without its end, on the shards that are not encoded, or not whole."""
+    there = [files[number - 1].is_file() for number in numbers]
+    how = "damaged" if all(there) else "missing or damaged" if any(there) else "missing"
+    called = f"the {split} split of {source.path or source.kind}"
+    if len(files) == 1:
+        return f"The encoded clips of {called} are {how}"
     some = ", ".join(map(str, numbers[:10])) + (f" and {len(numbers) - 10} more" if len(numbers) > 10 else "")
-    of_them = f"{len(numbers)} of the {of} encoded shards of the {split} split of {source.path or source.kind}"
-    return f"{of_them} {'is' if len(numbers) == 1 else 'are'} missing (number {some})"
+    are = "is" if len(numbers) == 1 else "are"
+    return f"{len(numbers)} of the {len(files)} encoded shards of {called} {are} {how} (number {some})"
 
 
 def share(more: More, shard: Shard) -> More:

@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from motionllm.errors import MotionLLMError
+from motionllm.errors import GoneError, MotionLLMError
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Refused(MotionLLMError):
         self.code = code
 
 
-class Gone(MotionLLMError):
+class Gone(GoneError):
     """Nobody answers. late: not within the timeout."""
 
     def __init__(self, message: str, late: bool = False) -> None:

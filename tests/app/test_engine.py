@@ -277,6 +277,61 @@ def test_verbs_take_an_engine(
     assert "give the one that `motionllm merge` wrote" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verb", ["generate", "caption", "suite"])
+def test_a_verb_whose_only_engine_is_gone_ends_in_a_sentence_and_goes_on(
+    verb: str,
+    folder: Path,
+    fake: Callable[..., Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(servers, "PAUSES", (0.01, 0.01))
+    (tmp_path / "clips").mkdir()
+    for number in range(4):
+        wave().save(tmp_path / "clips" / f"{number}.npy")
+    (tmp_path / "prompts.txt").write_text("".join(f"a person walks {n} steps\n" for n in range(4)))
+    prompts = ["--prompts", str(tmp_path / "prompts.txt"), "--seconds", "1", "--format", "npy", "--seed", "1"]
+    words = {
+        "generate": ["generate", *prompts, "--batch", "1"],
+        "caption": ["caption", str(tmp_path / "clips"), "--batch", "1"],
+        "suite": ["eval", "suite", "questions", "cases=6", "batch=2", "data.clips=60"],
+    }[verb]
+    left = [1, 1, 1]  # replies: one to connect, and two
+
+    def answer(request: dict[str, Any]) -> str:
+        return steps(request) if "structured_outputs" in request else f"words {len(request['prompt'])}"
+
+    def dying(request: dict[str, Any]) -> str:
+        if not left:
+            raise ConnectionAbortedError
+        left.pop()
+        return answer(request)
+
+    def status(out: Path, url: str) -> int:
+        to = out / "captions.jsonl" if verb == "caption" else out
+        return cli.main([*words, "--out", str(to), "--model", str(folder), "--engine", url])
+
+    def made(out: Path) -> dict[str, bytes]:
+        kept = [f for f in out.rglob("*") if f.suffix in (".npy", ".jsonl", ".json") and f.name != "time.json"]
+        return {f.name: f.read_bytes() for f in kept}
+
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    for one in (whole, out):
+        one.mkdir()
+    assert status(whole, fake(answer)[0]) == 0
+    capsys.readouterr()
+    address = fake(dying)[0]
+    assert status(out, address) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith(f"motionllm: error: Nobody answers at {address.removesuffix('/v1')}")
+    kept = made(out)
+    again, asked = fake(answer)
+    assert status(out, again) == 0
+    assert kept and made(out) == made(whole)
+    assert len(asked) == 1 + {"generate": 2, "caption": 2, "suite": 22}[verb]  # what was answered is not asked again
+
+
 def test_vllm_is_told_the_grammar_in_its_own_terms(folder: Path, fake: Callable[..., Any]) -> None:
     address, asked = fake(steps)
     lm = MotionLM.connect(address, folder)

@@ -3,11 +3,13 @@
     python tests/benchmarks/scale.py --clips 10000 100000        encode in 8 shards, stats, the first step of training
     python tests/benchmarks/scale.py --clips 100000 --parquet    the same, read from Parquet files
     python tests/benchmarks/scale.py --clips 10000 --shards 1    encoded in one piece, as `train` alone does
+    python tests/benchmarks/scale.py --clips 1000000 --encode 1  one of the 8 shards encoded, the others copies of it
 
 The clips are pieces of 1.2 to 2 s of the CMU sample in tests/data, tiled by hard links (or by rows of Parquet files),
-so that a million takes a minute to make and little room. The motion tokenizer and the base are tiny: what is measured
-is what is done with the data. Times are processor time, so that other work on the machine counts little; the first
-step's is by the clock as well. Memory is the peak of the process, with what it has mapped of files.
+so that a million takes a minute to make and little room. The motion tokenizer is tiny, so that what is measured is what
+is done with the data; the base is the smallest that ships. Times are processor time, so that other work on the machine
+counts little, that of the shards together; `seconds` are by the clock. Memory is the peak of the largest process, with
+what it has mapped of files.
 """
 
 from __future__ import annotations
@@ -32,6 +34,14 @@ from motionllm.motion.representation import HUMANML3D_263
 
 CMU = Path(__file__).parents[1] / "data" / "cmu"
 COMMAND = "import sys; from motionllm.cli import main; sys.exit(main(sys.argv[1:]))"
+# Started by a process that is small itself: Linux counts the memory of whoever starts a process to that one's peak.
+SMALL = """
+import json, os, sys
+process = os.posix_spawn(sys.executable, [sys.executable, "-c", *sys.argv[1:]], os.environ)
+_, status, usage = os.wait4(process, 0)
+code = os.waitstatus_to_exitcode(status)
+print("\\n" + json.dumps([code, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]), file=sys.stderr)
+"""
 RECIPE = """
 name: scale
 model: {base: BASE, tokenizer: TOKENIZER}
@@ -71,22 +81,17 @@ def tile(folder: Path, count: int) -> Path:
 
 
 def measured(*words: object, cache: Path) -> dict[str, Any]:
-    """Processor seconds, seconds and peak GiB of `motionllm …`."""
+    """Processor seconds of `motionllm …` and its processes, seconds, and peak GiB of the largest of these."""
     environment = os.environ | {"MOTIONLLM_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
     begun = time.monotonic()
-    with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, *map(str, words)], stdout=out, env=environment, stdin=subprocess.DEVNULL
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"motionllm {' '.join(map(str, words))} ended with exit status {process.returncode}")
-    return {
-        "cpu": round(usage.ru_utime + usage.ru_stime, 1),
-        "seconds": round(time.monotonic() - begun, 1),
-        "gib": round(usage.ru_maxrss / 2**20, 2),
-    }
+    command = [sys.executable, "-S", "-c", SMALL, COMMAND, *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL)
+    *told, last = done.stderr.splitlines()
+    status, cpu, kib = json.loads(last)
+    if status:
+        told = " ".join(told).split("error: ")[-1].strip()
+        raise SystemExit(f"motionllm {' '.join(map(str, words))} ended with exit status {status}: {told}")
+    return {"cpu": round(cpu, 1), "seconds": round(time.monotonic() - begun, 1), "gib": round(kib / 2**20, 2)}
 
 
 def packed(folder: Path, count: int) -> Path:
@@ -118,15 +123,36 @@ def tokenizer(folder: Path) -> Path:
     recipe = TokenizerRecipe(
         name="tiny",
         sources=[Source(kind="builtin", clips=20)],
-        network=Network(width=16, blocks=1, split="body", codes=16, code_dim=8),
+        network=Network(width=16, blocks=1, quantizer="fsq", codes=64, code_dim=8),
         train=TokenizerTraining(steps=40, autoencode=20, batch=8, window=32),
     )
     train_tokenizer(recipe, folder)
     return folder
 
 
-def measure(folder: Path, count: int, shards: int, motion_tokenizer: Path, base: str, parquet: bool = False) -> Any:
-    """The figures of a set of `count` clips, by verb."""
+def copied(recipe: Path, cache: Path, numbers: range, shards: int) -> None:
+    """Put the first shard in the place of these others, which are as large."""
+    from motionllm.config import find_recipe
+    from motionllm.data.encoding import Encoding
+
+    os.environ["MOTIONLLM_CACHE"] = str(cache)
+    ((work, dealt),) = Encoding(find_recipe("recipes", str(recipe), []), recipe.parent, shards).works
+    files, _ = work.files(dealt)
+    for number in numbers:
+        for suffix in (".arrow", ".json"):
+            shutil.copy(files[0].with_suffix(suffix), files[number - 1].with_suffix(suffix))
+
+
+def measure(
+    folder: Path,
+    count: int,
+    shards: int,
+    motion_tokenizer: Path,
+    base: str,
+    parquet: bool = False,
+    encode: int | None = None,
+) -> dict[str, dict[str, float]]:
+    """The figures of a set of `count` clips, by verb. encode: so many of the shards are encoded; None: all."""
     place = folder / f"{count}"
     make = packed if parquet else tile
     data = place if place.exists() else make(place, count)
@@ -137,12 +163,15 @@ def measure(folder: Path, count: int, shards: int, motion_tokenizer: Path, base:
     if (bases := cache_folder() / "bases").is_dir():  # else each measurement would convert a base of the package
         cache.mkdir()
         (cache / "bases").symlink_to(bases)
-    one = [measured("data", "encode", recipe, "--shard", f"{n}/{shards}", cache=cache) for n in range(1, shards + 1)]
+    first = range(1, (encode or shards) + 1)
+    each = [measured("data", "encode", recipe, "--shard", f"{number}/{shards}", cache=cache) for number in first]
+    copied(recipe, cache, range(first.stop, shards + 1), shards)
     figures = {
         "shards": {
-            "cpu": round(sum(shard["cpu"] for shard in one), 1),
-            "seconds": round(sum(shard["seconds"] for shard in one), 1),
-            "gib": max(shard["gib"] for shard in one),
+            "encoded": len(each),
+            "cpu": round(sum(one["cpu"] for one in each) * shards / len(each), 1),
+            "seconds": round(sum(one["seconds"] for one in each), 1),
+            "gib": max(one["gib"] for one in each),
         },
         "check": measured("data", "encode", recipe, "--check", cache=cache),
         "stats": measured("data", "stats", recipe, cache=cache),
@@ -156,6 +185,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, nargs="+", default=[10_000])
     parser.add_argument("--shards", type=int, default=8)
+    parser.add_argument("--encode", type=int, help="shards that are encoded; the others are copies of the first")
     parser.add_argument("--parquet", action="store_true")
     parser.add_argument("--base", default="builtin:smollm2-135m-instruct")
     options = parser.parse_args()
@@ -163,7 +193,8 @@ def main() -> None:
         folder = Path(scratch)
         small = tokenizer(folder / "tokenizer")
         for count in options.clips:
-            figures = measure(folder, count, options.shards, small, options.base, options.parquet)
+            more = options.parquet, options.encode
+            figures = measure(folder, count, options.shards, small, options.base, *more)
             print(json.dumps({"clips": count, **figures}), flush=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from motionllm import corpus as builtin
 from motionllm.config import Data, More, Source
 from motionllm.data import content, shards, sources
 from motionllm.data.clips import Clips, Work, encode
+from motionllm.data.encoding import Encoding, _encode
 from motionllm.data.examples import Order, Shuffle
 from motionllm.data.shards import Shard
 from motionllm.errors import MotionLLMError
@@ -210,6 +213,117 @@ def test_a_killed_job_harms_no_other(recipe: Path, cache: Path, capsys: pytest.C
     assert {path.name: path.read_bytes() for path in cache.glob("[!.]*.arrow")} == there
     run(capsys, *words)
     assert not list(cache.glob(".*.part*")) and not list(cache.glob(".*.lock"))
+    run(capsys, "data", "encode", recipe, "--check")
+
+
+@pytest.mark.parametrize("harm", ["cut", "empty", "flipped", "gone", "record"])
+def test_a_damaged_shard_is_named_and_encoded_anew(
+    harm: str, recipe: Path, cache: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    run(capsys, "data", "encode", recipe, "--shards", 4)
+    there = {path: path.read_bytes() for path in cache.glob("*.arrow")}
+    hurt = min(path for path in there if len(Clips([path])) > 1)
+    content = there[hurt]
+    middle = len(content) // 2
+    if harm == "gone":
+        hurt.unlink()
+    elif harm == "record":
+        hurt.with_suffix(".json").write_text("{")
+    else:
+        flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        hurt.write_bytes({"cut": content[:middle], "empty": b"", "flipped": flipped}[harm])
+    lost = refused(capsys, "data", "encode", recipe, "--check")
+    assert f"encoded shards of the train split of {recipe.parent / 'set'} is" in lost
+    assert f"is {'missing' if harm == 'gone' else 'damaged'} (number " in lost
+    number = lost.partition("(number ")[2][0]
+    if harm == "flipped":  # the size is right: those that train do not read it all
+        run(capsys, "data", "encode", recipe, "--shard", f"{number}/4")
+    else:
+        run(capsys, "data", "stats", recipe)
+        assert f"(number {number}); they are encoded now" in caplog.text
+    assert {path: path.read_bytes() for path in cache.glob("*.arrow")} == there
+    run(capsys, "data", "encode", recipe, "--check")
+
+
+def test_a_damaged_file_of_an_earlier_version_is_one_sentence(
+    recipe: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, "data", "encode", recipe)
+    file = max(cache.glob("*.arrow"), key=lambda path: path.stat().st_size)
+    beside = file.with_suffix(".json")
+    beside.write_text(json.dumps({"left_out": json.loads(beside.read_text())["left_out"]}))
+    run(capsys, "data", "encode", recipe, "--check")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    said = refused(capsys, "data", "stats", recipe)
+    assert f"{file} is damaged (" in said and said.endswith("remove it, and its clips are encoded anew.")
+    file.unlink()
+    run(capsys, "data", "stats", recipe)
+
+
+def test_a_disk_that_fills_while_a_shard_is_encoded_leaves_the_others(
+    recipe: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, "data", "encode", recipe, "--shard", "1/2")
+    there = {path: path.read_bytes() for path in cache.glob("*.arrow")}
+    code = (  # files of up to 2 kB may be written
+        "import resource, sys; from motionllm.data import shards; from motionllm import cli; shards.LEAST = 1\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); sys.exit(cli.main(sys.argv[1:]))"
+    )
+    words = ["data", "encode", str(recipe)]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert last.startswith("motionllm: error: The encoded clips cannot be kept") and "Make room" in last
+    assert os.strerror(errno.EFBIG) in last
+    assert {path: path.read_bytes() for path in cache.glob("*.arrow")} == there
+    assert not list(cache.glob(".*.part*"))
+    assert run(capsys, *words)["splits"][0]["clips"] == CLIPS + 2
+
+
+def test_processes_that_are_killed_again_and_again_end_in_a_sentence(
+    recipe: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def killed(self: Encoding, left: list[tuple[int, int]], *_: object) -> None:
+        tries.append(len(left))
+        _encode(self.works[left[0][0]][0], Shard(left[0][1], 4), None)  # one is done before
+        raise BrokenProcessPool
+
+    tries: list[int] = []
+    monkeypatch.setattr(Encoding, "_by_processes", killed)
+    said = refused(capsys, "data", "encode", recipe, "--shards", 4, "--workers", 2)
+    assert "were killed 3 times" in said and "2 shards are not encoded; give the same command again" in said
+    assert tries == [5, 4, 3] and caplog.text.count("encoded by others") == 3
+    monkeypatch.undo()
+
+
+@pytest.mark.slow
+def test_the_shards_of_a_killed_process_are_encoded_by_another(
+    recipe: Path, folder: Path, tokenizer: MotionTokenizer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = Source(kind="humanml3d", path=str(folder))
+    whole = rows(encode(source, "train", tokenizer))
+    code = (  # the first process that begins a shard is killed in the middle of it
+        "import os, sys; from multiprocessing import parent_process; from pathlib import Path\n"
+        "from motionllm.data import clips, shards; shards.LEAST = 1\n"
+        "real, once = clips._rows, Path(os.environ['ONCE'])\n"
+        "def dying(*words):\n"
+        "    for row in real(*words):\n"
+        "        yield row\n"
+        "        if parent_process() and not once.exists():\n"
+        "            once.touch(); os.kill(os.getpid(), 9)\n"
+        "clips._rows = dying\n"
+        "if __name__ == '__main__':\n"
+        "    from motionllm import cli; sys.exit(cli.main(sys.argv[1:]))\n"
+    )
+    script = folder.parent / "dying.py"
+    script.write_text(code)
+    once = folder.parent / "once"
+    words = [sys.executable, str(script), "data", "encode", str(recipe), "--shards", "4", "--workers", "2"]
+    done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"ONCE": str(once)})
+    assert done.returncode == 0, done.stderr
+    assert once.exists() and done.stderr.count("A process that encodes was killed") == 1
+    shards.deal(*sources.listing(source, "train"), 4)
+    assert rows(encode(source, "train", tokenizer)) == whole
     run(capsys, "data", "encode", recipe, "--check")
 
 
