@@ -2,11 +2,12 @@
 
     4.2 s: walk forward; wave right hand x3         the motion, as `summary` writes it
     wave other side                                 a change of it; others: wave x5, no wave, slower, mirror, 6.0 s,
-    then a person sits down                         walk faster, wave before walk, wait 2 s before wave …
+    then a person sits down                         walk faster, wave before walk, wait 2 s before wave, only wave,
+                                                    after wave a person bows …
 
 A model that is asked for a change in a user's words translates it to this language, and `changed` applies it to the
 plan. Times stay consistent: later events move along, and the clip grows or shrinks. What is added has its own plan,
-that of the text after `then`, `first`, `meanwhile` or `becomes`.
+that of the text after `then`, `first`, `meanwhile`, `becomes`, or `after` and `before` with a verb.
 
 A notation consists of *acts*: an event that has a name, and the smaller lines (swinging arms, stepping feet) that
 belong to it. Changes address acts by their verb.
@@ -66,6 +67,7 @@ _CLOSE = ("wave", "clap", "jumping jack", "hop", "punch", "twist", "circle", "sw
 LONG = (*TRAVEL, "dance", "stand on", "hold", "hands on hips", "march", "lean", "wave", "clap")
 FREE_HANDS = ("wave", "clap", "hands on hips", "hand to head", "reach up", "stretch", "punch")  # while the legs go
 _OF_HANDS = (*FREE_HANDS, "throw", "bend down", "jumping jack")
+_BESIDE = re.compile(f"(after|before) ({'|'.join(sorted(VERBS, key=len, reverse=True))}) (.+)")
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ def changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> N
         return _lasting(old, max(0.2, float(match[1])) / old.seconds)
     if match := re.fullmatch(r"(then|first|meanwhile) (.+)", change):
         return {"then": _then, "first": _first, "meanwhile": _meanwhile}[match[1]](old, planned(match[2]))
+    if match := _BESIDE.fullmatch(change):
+        return _inserted(old, _act(old, match[2]), match[1], planned(match[3]))
     if match := re.fullmatch(r"wait (\d) s (at the end|first|before (.+))", change):
         return _waiting(old, int(match[1]), match[2], match[3])
     if match := re.fullmatch(r"(.+?) becomes (.+)", change):
@@ -134,6 +138,8 @@ def changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> N
         return _before(old, _act(old, match[1]), _act(old, match[2]))
     if match := re.fullmatch(r"no (.+)", change):
         return without(old, _act(old, match[1]))
+    if match := re.fullmatch(r"only (.+)", change):
+        return _only(old, _act(old, match[1]).main.verb)
     verb = next((v for v in sorted(VERBS, key=len, reverse=True) if change.startswith(f"{v} ")), None)
     if verb is None:
         raise MotionLLMError(
@@ -155,15 +161,18 @@ def applies(old: Notation, change: str) -> bool:
 
 def alternatives(old: Notation, change: str) -> list[str]:
     """All that can be made of this plan, to choose from in place of a change that cannot: where that one puts something
-    in an act's place, the same in the place of each act; else every change that adds nothing, and OTHERWISE.
+    in an act's place or beside it, the same for each act; else every change that adds nothing, and OTHERWISE.
     """
     verbs = list(dict.fromkeys(act.main.verb for act in acts(old)))
     if match := re.fullmatch(r".+? becomes (.+)", change):
         tries = [f"{verb} becomes {match[1]}" for verb in verbs]
+    elif match := _BESIDE.fullmatch(change):
+        tries = [f"{match[1]} {verb} {match[3]}" for verb in verbs]
     else:
         tries = [*PACED, *LASTING, "mirror", "wait 1 s first", "wait 1 s at the end"]
         tries += [f"{verb} {how}" for verb in verbs for how in _HOWS]
-        tries += [f"no {verb}" for verb in verbs] + [f"{a} before {b}" for a in verbs for b in verbs if a != b]
+        tries += [f"{what} {verb}" for verb in verbs for what in ("no", "only")]
+        tries += [f"{a} before {b}" for a in verbs for b in verbs if a != b]
     return [one for one in tries if applies(old, one)] + list(OTHERWISE)
 
 
@@ -214,7 +223,10 @@ def _gait(verb: str) -> Notation:
 
 def added(change: str) -> str:
     """The text that a change adds, which needs a plan; "" if it adds none."""
-    match = re.fullmatch(r"(?:then|first|meanwhile|.+? becomes) (.+)", " ".join(change.split()))
+    change = " ".join(change.split())
+    if match := _BESIDE.fullmatch(change):
+        return match[3]
+    match = re.fullmatch(r"(?:then|first|meanwhile|.+? becomes) (.+)", change)
     return match[1] if match else ""
 
 
@@ -364,6 +376,30 @@ def _becomes(old: Notation, act: Act, other: Notation) -> Notation:
     rest = _stretched(rest, act.start, act.end, (b - a) - (act.end - act.start))
     postures = (old.postures[0], other.postures[1] if last else old.postures[1])
     return _made(rest.seconds, postures, [*rest.lines, *_shifted(other.lines, act.start - a)])
+
+
+def _inserted(old: Notation, act: Act, where: str, more: Notation) -> Notation:
+    """Put `more` right after or before an act, and what else goes on at that moment; later lines move along."""
+    every = acts(old)
+    meanwhile = [o for o in every if o == act or min(o.end, act.end) - max(o.start, act.start) >= 0.25]
+    if where == "after":
+        at = max(o.end for o in meanwhile)
+        earlier = {i for o in every if o.end <= at for i in o.rows}
+    else:
+        at = min(o.start for o in meanwhile)
+        earlier = {i for o in every if o.start < at for i in o.rows}
+    first, last = len(earlier) == 0, len(earlier) == len(old.lines)
+    lines = [line for i, line in enumerate(old.lines) if i in earlier]
+    later = _shifted([line for i, line in enumerate(old.lines) if i not in earlier], more.seconds)
+    postures = (more.postures[0] if first else old.postures[0], more.postures[1] if last else old.postures[1])
+    return _made(old.seconds + more.seconds, postures, [*lines, *_shifted(more.lines, at), *later])
+
+
+def _only(old: Notation, verb: str) -> Notation:
+    """The notation without any act of another verb."""
+    while others := [act for act in acts(old) if act.main.verb != verb]:
+        old = without(old, others[0])
+    return old
 
 
 def _before(old: Notation, one: Act, two: Act) -> Notation:

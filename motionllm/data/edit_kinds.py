@@ -24,7 +24,7 @@ from motionllm.data.changes import (
     alone,
     heading,
 )
-from motionllm.data.edit_requests import REQUESTS
+from motionllm.data.edit_requests import requests
 from motionllm.data.edit_words import TIMES, WORDINGS, Words, act_words, times_words
 from motionllm.motion.notation import SMALL, VERBS, Notation
 
@@ -36,6 +36,8 @@ SELDOM = (
     "while",
     "remove",
     "replace",
+    "insert",
+    "keep",
     "size",
     "order",
     "act pace",
@@ -194,10 +196,37 @@ def _while(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
 
 
 def _remove(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
-    """One of several acts removed."""
+    """One of several acts removed, by its name or as the first or last."""
     every = acts(old)
     act = _pick(every, random)
-    return None if act is None or len(every) < 2 else ("without", act_words(act), f"no {act.main.verb}")
+    if act is None or len(every) < 2:
+        return None
+    key = "without"
+    if random.random() < 0.3 and (act in (every[0], every[-1])) and all(alone(other, every) for other in every):
+        key = "remove first" if act == every[0] else "remove last"
+    return key, act_words(act), f"no {act.main.verb}"
+
+
+def _keep(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """Nothing but one of several acts."""
+    every = acts(old)
+    act = _pick(every, random)
+    return None if act is None or len(every) < 2 else ("only this", act_words(act), f"only {act.main.verb}")
+
+
+def _insert(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """Something added right after or before one of several acts."""
+    every = acts(old)
+    act = _pick([a for a in every if alone(a, every)], random)
+    if act is None or len(every) < 2 or any(a.main.verb in CHANGES_POSTURE for a in every):
+        return None
+    verbs = {a.main.verb for a in every}
+    begin, end = old.postures
+    donor = donors.lend(random, lambda d: d.notation.postures == (begin, end) and d.act.main.verb not in verbs)
+    if donor is None or begin != end:
+        return None
+    where = ("after", "before")[random.integers(2)]
+    return _added(where, f"{where} {act.main.verb}", donor, random, {"verb2": act.main.verb})
 
 
 def _replace(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
@@ -372,7 +401,7 @@ def _added(
     said_by_caption = (
         len(caption.split()) < 16 and "then" not in caption and "," not in caption and random.random() < 0.3
     )
-    if caption and said_by_caption and f"{key} by caption" in REQUESTS:
+    if caption and said_by_caption and f"{key} by caption" in requests():
         text = caption[0].lower() + caption[1:]
         return f"{key} by caption", words | {"caption": text}, f"{change} {text}", donor
     return key, words, f"{change} {Notation(line.end, donor.notation.postures, (asked,)).sentence()}", donor
@@ -390,6 +419,8 @@ KINDS: dict[str, Kind] = {
     "while": _while,
     "remove": _remove,
     "replace": _replace,
+    "insert": _insert,
+    "keep": _keep,
     "duration": _last,
     "act duration": _act_lasts,
     "act pace": _act_pace,

@@ -9,13 +9,12 @@ The kinds of edits (`edit_kinds`) find what can be asked for; phrasings (`edit_r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
 from motionllm.data.changes import LONGEST, OTHERWISE, changed
 from motionllm.data.edit_kinds import KINDS, NO_DONORS, SELDOM, Donors
-from motionllm.data.edit_requests import REQUESTS
+from motionllm.data.edit_requests import one_of, places, requests
 from motionllm.data.edit_words import worded
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import Notation
@@ -23,7 +22,7 @@ from motionllm.motion.notation import Notation
 
 @dataclass(frozen=True)
 class Edit:
-    """kind: of KINDS. key: of REQUESTS. request: in a user's words. change: the same in the language of `changes`."""
+    """kind: of KINDS. key: of `requests`. request: in a user's words. change: the same in the language of `changes`."""
 
     kind: str
     key: str
@@ -53,11 +52,10 @@ def edited(
         if new == old or not 0.5 <= new.seconds <= LONGEST or Notation.parse(str(new)) != new:
             return None
     words = worded(own, random, held_out)
-    train_phrasings, held_phrasings = REQUESTS[key]
-    phrasings = [p for p in (held_phrasings if held_out else train_phrasings) if all(words.get(w) for w in _places(p))]
+    phrasings = [p for p in requests()[key][held_out] if all(words.get(w) for w in places(p))]
     if not phrasings:
         return None
-    request = phrasings[random.integers(len(phrasings))].format(**words)
+    request = one_of(phrasings[random.integers(len(phrasings))], random).format(**words)
     return Edit(kind, key, old, request if change in OTHERWISE else _said(request, random), change, new)
 
 
@@ -78,11 +76,6 @@ def editable(text: str) -> bool:
     """Whether `draw` can give an edit of this notation (its text)."""
     notation = Notation.parse(text) if text else None
     return notation is not None and bool(notation.lines) and 1 <= notation.seconds <= LONGEST - 4
-
-
-@cache
-def _places(phrasing: str) -> list[str]:
-    return [piece.split("}")[0] for piece in phrasing.split("{")[1:]]
 
 
 _BEFORE = ("", "", "", "", "", "", "now ", "ok, ", "please ", "and now ", "good, but ", "hmm, ", "again, ")

@@ -107,7 +107,7 @@ def judged(edit: Edit, got: Notation, measured: bool = False) -> Verdict:
 
 
 def _lends(edit: Edit) -> bool:
-    return edit.kind in ("append", "prepend", "replace", "while")
+    return edit.kind in ("append", "prepend", "insert", "replace", "while")
 
 
 def _named(edit: Edit, row: Row) -> bool:
@@ -120,7 +120,7 @@ def _lasts(edit: Edit, seconds: float) -> bool:
     """Whether a motion with something added lasts as it may: longer, where it was added before or after the rest; where
     it takes an act's place, that long is open.
     """
-    return edit.kind not in ("append", "prepend") or seconds > edit.old.seconds
+    return edit.kind not in ("append", "prepend", "insert") or seconds > edit.old.seconds
 
 
 def _wrong(row: Row) -> set[str]:
