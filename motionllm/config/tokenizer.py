@@ -54,6 +54,9 @@ class Network(Section):
     a second network: one motion for each seed."""
     decoder_steps: Annotated[int, Field(gt=0, le=1000), NUMBER] = 4
     """`flow`, `diffusion`: evaluations of the second network in decoding; training does not depend on them."""
+    decoder_noise: Annotated[float, Field(ge=0, le=2), NUMBER] = 1.0
+    """`flow`, `diffusion`: scale of the noise that decoding starts from. Less is calmer, nearer to the average of what
+    the codes allow and more alike for all seeds; training does not depend on it."""
     decoder_width: Width = 192
     """`flow`, `diffusion`: channels of the second network."""
     codes: Annotated[int, Field(ge=2, le=262_144), NUMBER] = 512

@@ -18,7 +18,13 @@ from motionllm.config import Network
 from motionllm.tokenizer.convolutions import Convolution, ResidualBlock
 
 # Settings of the network that are the decoder's alone, at their defaults: no code depends on them.
-SETTINGS: dict[str, Any] = {"causal": False, "decoder": "plain", "decoder_steps": 4, "decoder_width": 192}
+SETTINGS: dict[str, Any] = {
+    "causal": False,
+    "decoder": "plain",
+    "decoder_steps": 4,
+    "decoder_noise": 1.0,
+    "decoder_width": 192,
+}
 DILATIONS = (1, 3, 1)  # of the network that draws
 PHASES = 8  # sines, and as many cosines, that tell it how far frames are from noise
 BLOCK = 64  # steps whose noise is drawn at once: a generator for each step would take as long as decoding
@@ -94,6 +100,7 @@ class Generative(nn.Module):
         super().__init__()
         self.base = Convolutions(network, inward, dim, network.causal)
         self.diffusion, self.steps, self.down = network.decoder == "diffusion", network.decoder_steps, network.down
+        self.noise = network.decoder_noise
         self.columns = torch.from_numpy(columns)
         self.size, width = network.down * len(columns), network.decoder_width
         self.register_buffer("scale", torch.ones(len(columns)))
@@ -109,7 +116,7 @@ class Generative(nn.Module):
 
     def forward(self, z: Tensor, seed: int = 0, first: int = 0) -> Tensor:
         drawn = torch.from_numpy(noise(seed, first, z.shape[1], self.size)).to(z)
-        return self.sample(z, drawn.expand(len(z), -1, -1))
+        return self.sample(z, self.noise * drawn.expand(len(z), -1, -1))
 
     def sample(self, z: Tensor, x: Tensor) -> Tensor:
         """Frames from noise x (B, steps, down · columns)."""

@@ -28,7 +28,7 @@ Kind = Literal["plain", "flow", "diffusion"]
 DRAWING: tuple[Kind, ...] = ("flow", "diffusion")
 
 
-def tokenizer(decoder: Kind, causal: bool = False, steps: int = 2) -> MotionTokenizer:
+def tokenizer(decoder: Kind, causal: bool = False, steps: int = 2, noise: float = 1.0) -> MotionTokenizer:
     torch.manual_seed(0)
     config = Network(
         width=16,
@@ -39,6 +39,7 @@ def tokenizer(decoder: Kind, causal: bool = False, steps: int = 2) -> MotionToke
         causal=causal,
         decoder=decoder,
         decoder_steps=steps,
+        decoder_noise=noise,
         decoder_width=24,
     )
     network = MotionAutoencoder(HUMANML3D_263, config)
@@ -65,6 +66,20 @@ def test_streamed_is_decoded_whatever_is_drawn(kind: Kind, causal: bool) -> None
     assert np.abs(np.concatenate([*pieces, stream.finish()]) - whole).max() < 1e-4
     assert np.array_equal(whole, again) and not np.allclose(whole, other, atol=1e-3)
     assert one.stream().ahead == (0 if causal else one.ahead) and one.behind > tokenizer("plain", causal).behind
+
+
+@pytest.mark.parametrize("kind", DRAWING)
+def test_less_noise_draws_less_and_none_draws_one_motion(kind: Kind) -> None:
+    codes, spread = codes_of(tokenizer(kind), 100), []
+    for noise_scale in (0.0, 0.3, 1.0):
+        one = tokenizer(kind, noise=noise_scale)
+        assert one.codes_hash == tokenizer(kind).codes_hash
+        first, second = (one.decode_features(codes, seed) for seed in (3, 4))
+        spread.append(np.abs(first - second).mean())
+        stream = one.stream(3)
+        pieces = [stream.push(codes[i : i + 6]) for i in range(0, len(codes), 6)]
+        assert np.abs(np.concatenate([*pieces, stream.finish()]) - one.decode(codes, 3).joints).max() < 1e-4
+    assert spread[0] == 0 and 0 < spread[1] < 0.5 * spread[2]
 
 
 @pytest.mark.parametrize("causal", [False, True])
