@@ -83,8 +83,8 @@ def _narrate(clip: Path, out: Path | None, as_json: bool) -> None:
         raise MotionLLMError(f"A narration is written as {', '.join(WRITERS)}, not as '{out.suffix}' ({out}).")
     with about(clip):
         motion = Motion.load(clip)
-        joints = motion.canonical().joints
-        cues = narrate(measure(joints), repeated(joints))
+        body = motion.body()  # counted as `data exercise` counts
+        cues = narrate(measure(motion.canonical().joints), repeated(body.joints, body.fps))
     if out is not None:
         write_file(out, WRITERS[out.suffix.lower()](cues))
     result = {"clip": clip, "cues": [{"start": c.start, "end": c.end, "text": c.text} for c in cues], "out": out}

@@ -1,6 +1,7 @@
 """Rising from a seat, and the timed up-and-go test, from 22 joints. For research only.
 
-A seat is not seen: it is where the pelvis rests behind the ankles, over bent knees and below an upright trunk.
+A seat is not seen: it is where the pelvis rests behind the ankles, over bent knees and below an upright trunk, and the
+body's weight is behind the ankles too, where no standing body can hold it. That tells a seat from a squat.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from motionllm.motion.signals import ANKLE, BENT, Signals, odd_frames, running_m
 
 SEAT_LOW, SEAT_HIGH = 0.42, 0.74  # share of the standing height, of a pelvis on a seat
 SEAT_BEHIND, SEAT_TILT = 0.15, 45.0  # m behind the ankles; degrees of the trunk from upright
+UNHELD = 0.02  # m of the centre of mass behind the ankles: on real seats 0.05 to 0.40, in squats -0.15 to -0.02
 REST, REST_SECONDS = 0.15, 0.2  # m/s, the pelvis rises or sinks by less; least duration
 STANDING = 0.9  # share of the standing height, from which a body stands
 LONGEST_RISE = 4.0  # seconds from a seat to standing
@@ -38,6 +40,14 @@ PHASES: dict[str, str] = {
     "walk_back": "from the turn to beginning to sit down, with the turn before the chair if that is done standing",
     "sit": "from beginning to sit down to the seat",
 }
+# Segments of the body: from and to which joint, where between them their centre of mass is, and their share of the mass
+# (Winter 2009, Biomechanics and Motor Control of Human Movement, table 4.1; both sides of limbs).
+_SEGMENTS = (
+    *((0, 12, 0.5, 0.497), (12, 15, 1.0, 0.081)),
+    *((16, 18, 0.436, 0.028), (17, 19, 0.436, 0.028), (18, 20, 0.682, 0.022), (19, 21, 0.682, 0.022)),
+    *((1, 4, 0.433, 0.1), (2, 5, 0.433, 0.1), (4, 7, 0.433, 0.0465), (5, 8, 0.433, 0.0465)),
+    *((7, 10, 0.5, 0.0145), (8, 11, 0.5, 0.0145)),
+)
 
 
 @dataclass(frozen=True)
@@ -131,7 +141,9 @@ def up_and_go(joints: np.ndarray, fps: float) -> UpAndGo:
 def seats(s: Signals) -> list[tuple[int, int]]:
     """Frames [a, b) of each rest on a seat."""
     still = np.abs(running_mean(s.rise, odd_frames(0.2 * s.fps))) < REST
-    behind = s.local[:, ANKLE, 2].mean(1) > SEAT_BEHIND
+    ankles, ahead = s.local[:, ANKLE, 2].mean(1), s.local[..., 2]
+    mass = sum(share * (ahead[:, a] + where * (ahead[:, b] - ahead[:, a])) for a, b, where, share in _SEGMENTS)
+    behind = (ankles > SEAT_BEHIND) & (ankles - mass > UNHELD)
     low = (s.pelvis > SEAT_LOW) & (s.pelvis < SEAT_HIGH) & (s.flex.min(1) > BENT) & (s.tilt < SEAT_TILT)
     return stretches_where(low & still & behind, s.frames(REST_SECONDS), s.frames(0.4))
 

@@ -1,6 +1,6 @@
 """Exercises: repetitions of squats, knee raises, twists … counted, with tempo and range. For research only.
 
-Each exercise of `KINDS` is one quantity of the body that goes to and fro, measured on 22 joints. A repetition is a peak
+Each exercise of `exercise_kinds` is one quantity of the body that goes to and fro, on 22 joints. A repetition is a peak
 of it that stands out by LEAST_SHARE of its range in the clip, and by what its kind asks for. Circles of the arms are
 counted by their revolutions, rising from a seat in `chair`, and what has no kind (waves, kicks, claps, jumps …) by the
 notation.
@@ -8,7 +8,7 @@ notation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from motionllm.errors import MotionLLMError, unknown
-from motionllm.motion.chair import RISE_DEFINITION, RISE_RANGE, rises, seats
+from motionllm.motion.chair import RISE_DEFINITION, RISE_RANGE, rises
+from motionllm.motion.exercise_kinds import KINDS, MARCH, PUNCH
 from motionllm.motion.notation import Line, measure
-from motionllm.motion.signals import KNEE, SIDES, Signals, coverage, odd_frames, running_mean, stretches_where
+from motionllm.motion.signals import SIDES, Signals, coverage, odd_frames, running_mean, stretches_where
 
 LEAST_SHARE = 0.25  # of the range of a quantity: how far a peak stands out from the valleys beside it
 EDGE_SHARE = 0.8  # of the median peak: from which a maximum at the clip's first or last frame is a peak
@@ -30,134 +31,15 @@ UNEVEN = 0.4  # standard deviation of the intervals between its peaks, as a shar
 WITHIN = 0.5  # share of a set's time within another: then it is part of that one
 CIRCLE_RADIUS, CIRCLE_ROUND, CIRCLE_SECONDS = 0.05, 0.7, 0.8  # m; 1 is a circle, 0 a line; least duration
 
-SEAT, CIRCLE, MARCH = "sit to stand", "arm circle", "march or jog in place"
+SEAT, CIRCLE = "sit to stand", "arm circle"
 SLOWEST_MARCH, ALTERNATE = 50.0, 0.7  # steps per minute, share of them by the other foot
 
 
-@dataclass(frozen=True)
-class Kind:
-    """An exercise: what goes to and fro.
-
-    quantity: (T,) or, of the left and the right, (T, 2) values. least: of a peak over its valleys, in `unit`. peak:
-    what the quantity reaches at least. what: the quantity in words. definition: of one repetition. also: a further
-    condition at the frame of a peak, given the side's column.
-    """
-
-    quantity: Callable[[Signals], np.ndarray]
-    unit: str
-    least: float
-    peak: float
-    what: str
-    definition: str
-    also: Callable[[Signals, int, int], bool] = lambda s, t, k: True
-
-
-def _thighs(s: Signals) -> np.ndarray:
-    thigh = s.local[:, KNEE] - s.local[:, (1, 2)]
-    return np.degrees(np.arctan2(thigh[..., 2], -thigh[..., 1]))
-
-
-def _side_lean(s: Signals) -> np.ndarray:
-    trunk = s.local[:, 12] - s.local[:, 0]
-    lean = np.degrees(np.arctan2(trunk[:, 0], np.maximum(trunk[:, 1], 0.1)))
-    return np.stack([lean, -lean], 1)
-
-
-def _shoulders(s: Signals) -> np.ndarray:
-    """Heading of the shoulders from its median, degrees, + to the left; as (left, right)."""
-    line = s.p[:, 16] - s.p[:, 17]
-    heading = np.degrees(np.unwrap(np.arctan2(-line[:, 2], line[:, 0])))
-    # What a body that turns on the spot does is no twist: the feet's own heading is taken away.
-    feet = s.p[:, (7, 10)] - s.p[:, (8, 11)]
-    stance = np.degrees(np.unwrap(np.arctan2(-feet[..., 2].sum(1), feet[..., 0].sum(1))))
-    twist = heading - stance
-    twist -= np.median(twist)
-    return np.stack([twist, -twist], 1)
-
-
-def _hands(s: Signals) -> np.ndarray:
-    """The lower hand's height over its shoulder, cm of the scaled body."""
-    return np.asarray(100 * s.hand[..., 1].min(1))
-
-
-KINDS: dict[str, Kind] = {
-    "squat": Kind(
-        lambda s: 100 * (1 - s.pelvis),
-        "% of the standing height",
-        15,
-        20,
-        "how far the pelvis goes down",
-        "the pelvis goes down over two bent knees and up again",
-        lambda s, t, k: s.flex[t].min() > 50 and s.bend[t] < 80 and not any(a <= t < b for a, b in seats(s)),
-    ),
-    "jumping jack": Kind(
-        _hands,
-        "cm",
-        40,
-        0,
-        "how far the lower hand goes, up and down",
-        "both arms go up over the sides and down again, while the feet go apart and together",
-        lambda s, t, k: _varies(np.linalg.norm(s.feet[:, 0] - s.feet[:, 1], axis=1), s, t, 1.0) > 0.2,
-    ),
-    "toe touch": Kind(
-        lambda s: s.bend,
-        "°",
-        30,
-        60,
-        "how far the trunk bends forward",
-        "the trunk bends forward over the hips and comes up again",
-        lambda s, t, k: s.pelvis[t] > 0.7,
-    ),
-    "knee raise": Kind(
-        _thighs,
-        "°",
-        45,
-        75,
-        "how far the thigh goes up from the vertical",
-        "one thigh goes up in front with a bent knee and down again, while the other leg stands",
-        lambda s, t, k: float(_thighs(s)[t, 1 - k]) < 45 and s.flex[t, k] > 60,
-    ),
-    MARCH: Kind(
-        lambda s: 100 * s.lift,
-        "cm",
-        4,
-        5,
-        "how high the ankle goes",
-        "one foot leaves the floor and comes back, the other one does not at the same time",
-        lambda s, t, k: s.lift[t, 1 - k] < 0.6 * s.lift[t, k],
-    ),
-    "side bend": Kind(
-        _side_lean,
-        "°",
-        15,
-        22,
-        "how far the trunk leans to the side",
-        "the trunk leans to one side and back, or over to the other one",
-        lambda s, t, k: abs(s.bend[t]) < 60,
-    ),
-    "twist": Kind(
-        _shoulders,
-        "°",
-        30,
-        25,
-        "how far the shoulders turn over the feet, from the middle",
-        "the shoulders turn to one side over standing feet, and back or to the other side",
-        lambda s, t, k: max(_varies(x, s, t, 0.5) for x in (*s.feet.reshape(-1, 4).T, *(2 * s.lift.T))) < 0.3,
-    ),
-    "arm raise": Kind(
-        _hands,
-        "cm",
-        12,
-        -20,
-        "how far the lower hand goes, up and down",
-        "both hands go up, in front or over the sides, and down again",
-    ),
-}
 # An exercise hides those after it while it goes on: the arms of a jumping jack are no arm raises, and the knee that a
 # kick begins with is no knee raise. What is neither in KINDS nor SEAT or CIRCLE is a verb of the notation.
 ORDER = (
-    *(SEAT, "jumping jack", "jump", "hop", "kick", "squat", "toe touch", "knee raise", "side bend"),
-    *("lunge", "wave", "throw", "punch", "clap", "step", MARCH, "twist"),
+    *(SEAT, "jumping jack", "jump", "hop", "kick", PUNCH, "squat", "toe touch", "knee raise", "side bend"),
+    *("lunge", "wave", "throw", "clap", "step", MARCH, "twist"),
     *("bow", "bend down", CIRCLE, "arm raise", "kneel", "lift", "swing", "reach up"),
 )
 LIMITS = (
@@ -205,7 +87,11 @@ class Set:
 
     @property
     def even(self) -> bool:
-        """Whether the repetitions follow one another as those of an exercise do; feet in place also take turns."""
+        """Whether the repetitions follow one another as those of an exercise do; feet in place also take turns. Punches
+        come as they come.
+        """
+        if self.exercise == PUNCH:
+            return True
         peaks = [rep.peak for rep in self.repetitions]
         gaps = np.diff(peaks)
         if self.exercise == MARCH and len(peaks):
@@ -297,12 +183,6 @@ def names() -> list[str]:
 def _of_line(line: Line) -> Set:
     name = f"{line.verb} {line.part} {line.way}".replace("  ", " ").strip()
     return Set(name, line.count, line.start, line.end, definition="counted by the notation (`data notate`)")
-
-
-def _varies(values: np.ndarray, s: Signals, t: int, seconds: float) -> float:
-    """Range of values within `seconds` of a frame."""
-    r = s.frames(seconds)
-    return float(np.ptp(values[max(0, t - r) : t + r + 1]))
 
 
 def _sets(s: Signals, name: str) -> list[Set]:

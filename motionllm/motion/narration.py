@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from motionllm.motion.exercise import Set
+from motionllm.motion.exercise_kinds import MARCH, PUNCH
 from motionllm.motion.notation import Line, Notation
 
 PACE = 18.0  # characters per second, for speech and for reading
@@ -25,18 +26,26 @@ TOLD = {
     "toe touch": "bends down toward the toes",
     "knee raise": "raises the knees",
     "side bend": "bends to the side",
-    "march or jog in place": "marches or jogs in place",
+    MARCH: "marches in place",
     "twist": "twists from side to side",
     "arm circle": "circles the arms",
+    PUNCH: "punches",
     "sit to stand": "stands up from a seat",
 }
 # Acts of the notation that no exercise has in it: with one of them, what was counted is not the exercise.
 OTHERS = {"walk", "run", "creep", "crawl", "climb", "dance", "cartwheel", "flip", "roll", "lie"}
 # Exercises of the legs, and the acts by which the notation sees them.
-STEPPED = {"march or jog in place", "knee raise"}
+STEPPED = {MARCH, "knee raise"}
 STEPS = {"march", "lift", "raise", "kick", "run", "hop", "jump"}
+STEPPING, JOG = 100.0, 140.0  # steps per minute: from the first on they are no mere steps, from the second on a jog
 # Acts that are said beside an exercise, since it does not consist of them.
 BESIDE = {"wave", "throw", "punch", "clap", "hands on hips", "hand to head"}
+# What the arms do besides in these, told if it is done in more than half of the repetitions.
+ARMED = {"squat", "toe touch", "side bend", "knee raise"}
+REACHES = {"bend down": "reaching down", "reach up": "reaching up", "stretch": "reaching out", "hold": "reaching out"}
+# m/s: below the first a body goes slowly, above the second quickly.
+USUAL = {"walk": (0.7, 1.7), "run": (2.0, 4.0), "creep": (0.6, 1.2), "crawl": (0.3, 0.8)}
+ON_HIPS = "hands on hips"
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
@@ -57,12 +66,13 @@ def narrate(notation: Notation, sets: Sequence[Set] = ()) -> list[Cue]:
     """
     start, end = notation.postures
     sets = [one for one in sets if one.repetitions and one.exercise in TOLD and _fills(one, notation)]
-    lines = [line for line in notation.lines if line.verb in BESIDE or not any(_within(line, one) for one in sets)]
+    lines = [line for line in notation.lines if not any(_part_of(line, one) for one in sets)]
     whole = notation.sentence()
     if not (sets or lines) or (whole.endswith("still") and not sets):
         return [Cue(0.0, notation.seconds, _sentence(whole))]
-    entries = [entry for group in _groups(lines) for entry in _told(group, notation)]
-    entries = sorted([*entries, *(entry for one in sets for entry in _exercise(one))], key=lambda entry: entry[0])
+    entries = [entry for group in _groups(_without_hips(lines)) for entry in _told(group, lines, notation)]
+    entries += [entry for one in sets for entry in _exercise(one, notation)]
+    entries.sort(key=lambda entry: entry[0])
     if entries[0][0] <= TOGETHER:  # posture and first event in one sentence
         entries[0] = 0.0, f"A {start} person {entries[0][1][0].lower()}{entries[0][1][1:]}"
     else:
@@ -76,7 +86,7 @@ def _fills(one: Set, notation: Notation) -> bool:
     """Whether an exercise is what the clip is about; a few squats of a long clip are told as its other events are, and
     turns on the way to the floor are no twists."""
     acts = {line.verb for line in notation.lines if _within(line, one)}
-    if one.exercise in STEPPED and not acts & STEPS:
+    if one.exercise in STEPPED and not acts & STEPS and one.tempo < STEPPING:
         return False
     jogs = {"run"} if one.exercise in STEPPED else set()
     return one.end - one.start > FILLS * notation.seconds and not acts & (OTHERS - jogs)
@@ -87,16 +97,52 @@ def _within(line: Line, one: Set) -> bool:
     return shared > MOSTLY * max(line.end - line.start, 0.1)
 
 
-def _exercise(one: Set) -> list[tuple[float, str]]:
+def _part_of(line: Line, one: Set) -> bool:
+    """Whether an exercise consists of a line, so that it is not said beside it."""
+    return _within(line, one) and (line.verb not in BESIDE or line.verb == one.exercise)
+
+
+def _exercise(one: Set, notation: Notation) -> list[tuple[float, str]]:
     """(seconds, text) of an exercise: what, how often and how fast, and its count at each repetition's peak."""
     times = "twice" if one.count == 2 else "once" if one.count == 1 else f"{_number(one.count)} times"
     pace = f", {one.tempo:.0f} per minute" if one.count > 2 else ""
-    begin, text = one.start, _sentence(f"{TOLD[one.exercise]} {times}{pace}")
+    begin, text = one.start, _sentence(f"{_what(one)} {times}{pace}{_arms(one, notation)}")
     if one.count < 2 or one.count > len(NUMBERS) or 60 / one.tempo < COUNTED:
         return [(begin, text)]
     counts = [(rep.peak, f"{NUMBERS[n].capitalize()}.") for n, rep in enumerate(one.repetitions)]
     # The first count is said with the sentence: it is done while that is heard.
     return [(begin, f"{text} {counts[0][1]}"), *counts[1:]]
+
+
+def _what(one: Set) -> str:
+    """An exercise in words: a fast march is a jog, and punches with both hands are boxing."""
+    sides = {rep.side for rep in one.repetitions}
+    if one.exercise == MARCH and one.tempo > JOG:
+        return "jogs in place"
+    if one.exercise == PUNCH:
+        return "boxes with both hands," if len(sides) > 1 else f"punches with the {sides.pop()} hand"
+    return TOLD[one.exercise]
+
+
+def _arms(one: Set, notation: Notation) -> str:
+    """What the hands do at the repetitions of an exercise that has no words for it."""
+    done: dict[str, list[Line]] = {}
+    for line in notation.lines if one.exercise in ARMED else ():
+        if (
+            line.verb in REACHES
+            and _within(line, one)
+            and (line.verb in ("bend down", "reach up") or line.way == "out")
+        ):
+            done.setdefault(REACHES[line.verb], []).append(line)
+    phrases = []
+    for verb, lines in done.items():
+        sides = {line.part.split()[0] for line in lines}
+        hands = (
+            "both hands" if "both" in sides else "one hand at a time" if len(sides) > 1 else f"the {sides.pop()} hand"
+        )
+        if sum(line.count for line in lines) > 0.5 * one.count:
+            phrases.append(f"{verb} with {hands}")
+    return f", {' and '.join(phrases)}" if phrases else ""
 
 
 def _number(count: int) -> str:
@@ -114,16 +160,38 @@ def _groups(lines: Sequence[Line]) -> list[list[Line]]:
     return groups
 
 
-def _told(group: Sequence[Line], notation: Notation) -> list[tuple[float, str]]:
+def _told(group: Sequence[Line], lines: Sequence[Line], notation: Notation) -> list[tuple[float, str]]:
     """(seconds, text) of a group; the repetitions of a line that is alone and slow are counted."""
     first = group[0]
     part = Notation(notation.seconds, ("standing", "standing"), tuple(group))
     text = part.sentence().removeprefix("a person ")
+    if len(group) == 1 and (pace := _pace(first)):
+        text = f"{text} {pace}"
+    if any(_carried(hips, line) for hips in lines for line in group):
+        text = f"{text}, with the hands on the hips"
     each = (first.end - first.start) / first.count
     if len(group) > 1 or first.count < 2 or first.count > len(NUMBERS) or each < COUNTED:
         return [(first.start, _sentence(text))]
     counts = [(first.start + k * each, f"{NUMBERS[k].capitalize()}.") for k in range(1, first.count)]
     return [(first.start, f"{_sentence(text)} One."), *counts]
+
+
+def _pace(line: Line) -> str:
+    """Slowly, quickly, or nothing where it is usual or the words have it."""
+    if line.verb in USUAL and line.speed:
+        slow, quick = USUAL[line.verb]
+        return "slowly" if line.speed < slow else "quickly" if line.speed > quick else ""
+    return "" if line.verb == "march" else line.pace
+
+
+def _carried(hips: Line, line: Line) -> bool:
+    """Whether the hands are on the hips while the body goes its way: that is no event of its own."""
+    shared = min(hips.end, line.end) - max(hips.start, line.start)
+    return hips.verb == ON_HIPS and line.verb in USUAL and shared > MOSTLY * (line.end - line.start)
+
+
+def _without_hips(lines: Sequence[Line]) -> list[Line]:
+    return [hips for hips in lines if not any(_carried(hips, line) for line in lines)]
 
 
 def _sentence(text: str) -> str:
