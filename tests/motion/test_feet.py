@@ -59,14 +59,38 @@ def test_standing_feet_stand_still(seed: int) -> None:
     assert slide(locked, standing) < 0.2 * slide(joints, standing)
     assert np.abs(lengths(locked) - lengths(joints)).max() < 1e-4
     above = [j for j in range(22) if j not in {j for leg in LEGS for j in leg[1:]}]
-    assert np.abs(locked[:, above] - joints[:, above]).max() < 1e-5
+    moved = locked[:, above] - joints[:, above]
+    assert np.abs(moved - moved[:, :1]).max() < 1e-5 and np.abs(moved[..., [0, 2]]).max() < 1e-5  # as one, down
+    assert moved[..., 1].min() > -0.041 and moved[..., 1].max() < 1e-5
     knees = [LEGS[0][1], LEGS[1][1]]
     assert np.linalg.norm(np.diff(locked[:, knees], axis=0), axis=-1).max() < 0.25  # nothing snaps
 
 
 def test_a_walk_whose_feet_stand_is_left_alone() -> None:
     joints = walk()
-    assert np.linalg.norm(lock_feet(joints, 20) - joints, axis=-1).max() < 0.05
+    moved = np.linalg.norm(lock_feet(joints, 20) - joints, axis=-1)
+    assert moved.mean() < 0.02 and moved.max() < 0.07
+
+
+def test_the_pelvis_comes_down_where_a_leg_would_be_stretched() -> None:
+    joints = np.repeat(walk()[:1].astype(np.float64), 80, axis=0)
+    joints[..., 1] += 0.03 * np.sin(np.arange(80) / 8)[:, None]  # the feet rise and sink with the body, and slide
+    joints[..., 2] += 0.06 * np.sin(np.arange(80) / 8)[:, None]
+    standing = contacts(joints, 20)
+    assert standing.all() and slide(joints, standing) > 0.05
+    locked = lock_feet(joints, 20)
+    assert slide(locked, standing) < 0.01
+    drop = joints[:, 0, 1] - locked[:, 0, 1]
+    assert 0.005 < drop.max() < 0.041 and drop.min() > -1e-6 and np.abs(np.diff(drop)).max() < 0.01
+    for before, after in ((stretch(joints, leg), stretch(locked, leg)) for leg in LEGS):
+        assert after.max() < max(0.991, before.max() + 1e-3)
+
+
+def stretch(joints: np.ndarray, leg: tuple[int, ...]) -> np.ndarray:
+    """How far a leg is stretched, of its length."""
+    hip, knee, ankle = (joints[:, joint] for joint in leg[:3])
+    length = np.linalg.norm(hip - knee, axis=-1) + np.linalg.norm(knee - ankle, axis=-1)
+    return np.linalg.norm(hip - ankle, axis=-1) / length
 
 
 def test_convert_locks_scales_and_keeps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
