@@ -244,8 +244,9 @@ COLUMNS = {
         "skating": ("skating", ".3f"),
         "penetration, mm": ("penetration_mm", ".1f"),
         "bone drift": ("bone_drift", ".1%"),
-        "two seeds, mm": ("spread_mm", ".0f"),
-        "ms a second": ("ms_a_second", ".2f"),
+        "two draws, mm": ("spread_mm", ".0f"),
+        "ms a second": ("ms_a_second", ".1f"),
+        "MB": ("megabytes", ".1f"),
     },
     "generated": {
         "FID": ("fid", ".3f"),
@@ -263,7 +264,7 @@ def by_seed(found: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Results by row of the table: those of NAME.0, NAME.1, … in one."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for name, result in found.items():
-        rows.setdefault(re.sub(r"\.\d+(?=[@~+]|$)", "", name), []).append(result)
+        rows.setdefault(re.sub(r"^([^@~+]+)\.\d+(?=[@~+]|$)", r"\1", name), []).append(result)
     return rows
 
 
@@ -284,7 +285,9 @@ def table(found: dict[str, Any], place: str, part: str) -> str:
     rows: dict[str, list[dict[str, float]]] = {"real": [real]}
     rows |= {
         f"`{name}`" + (f", {len(results)} seeds" if len(results) > 1 else ""): [
-            one["sets"][place][part] for one in results if part in one["sets"][place]
+            one["sets"][place][part] | {"megabytes": one["parameters"] * 2e-6}
+            for one in results
+            if part in one["sets"][place]
         ]
         for name, results in by_seed(found).items()
     }
@@ -296,7 +299,7 @@ def table(found: dict[str, Any], place: str, part: str) -> str:
 
 def tables(found: dict[str, Any]) -> str:
     places = next(iter(found.values()))["sets"]
-    return "\n\n".join(table(found, place, part) for part in COLUMNS for place in places)
+    return "\n\n".join(table(found, place, part) for place in places for part in COLUMNS)
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 python dev/pictures.py             docs/pictures/code.svg and notation.svg: seconds, no model
 python dev/pictures.py --motions   plan.svg, the gallery and the moving picture of the README too: minutes
+python dev/pictures.py --flow RUN  decoders.svg too, with the flow decoder of a run of tokenizer/flow.yaml
 
 The same weights give the same pictures on the same machine.
 """
@@ -12,13 +13,16 @@ import argparse
 import html
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from decoders import BANDS, by_seed
 from PIL import Image
 
 from motionllm import Motion, MotionLM, MotionTokenizer
 from motionllm import corpus as builtin
+from motionllm.files import read_json
 from motionllm.motion.notation import Notation, measure
 from motionllm.motion.show.pictures import frames as shown
 from motionllm.motion.skeleton import HUMANML3D
@@ -28,6 +32,11 @@ PICTURES, GALLERY = ROOT / "docs" / "pictures", ROOT / "docs" / "gallery"
 WIDTH, MARGIN, FIGURE = 860, 30, 150  # pixels: of the picture, at its sides, of a figure's height
 LEFT, RIGHT, MIDDLE, TEXT = "#e67830", "#2b6cb8", "#6b7280", "#374151"
 TINTS = ("#d7e8f5", "#fbe3d6", "#e5e7eb", "#d9efe3", "#efe0f3")
+
+DECODED, HAND = "009863", 3  # clip of the picture of decoders, metres a second at the top of its axis
+DECODERS = ("real", "default: one motion for these codes", "flow, seed 0", "flow, seed 1")
+LINES = ("#9ca3af", "#111827", "#e67830", "#2b6cb8")
+FLOW = "flow-10min@4"  # row of the measurements
 
 PLAN = """\
 4.0 s, standing to standing
@@ -65,10 +74,10 @@ class Svg:
             f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="3" fill="{fill}"/>'
         )
 
-    def figures(self, motion: Motion, times: Sequence[float], floor: float) -> None:
+    def figures(self, motion: Motion, times: Sequence[float], floor: float, height: float = FIGURE) -> None:
         """Poses over their place in time, three quarters from the front; `floor` is where they stand."""
         joints = motion.joints
-        scale = FIGURE / max(float(np.ptp(joints[..., 1])), 1.6)
+        scale = height / max(float(np.ptp(joints[..., 1])), 1.6)
         angle = 0.7
         for time in times:
             pose = joints[min(round(time * motion.fps), len(joints) - 1)]
@@ -81,10 +90,16 @@ class Svg:
                     (a, b), (c, d) = points[parent], points[joint]
                     self.marks.append(
                         f'<line x1="{a:.1f}" y1="{b:.1f}" x2="{c:.1f}" y2="{d:.1f}" stroke="{colour}" '
-                        'stroke-width="5" stroke-linecap="round"/>'
+                        f'stroke-width="{height / 30:.1f}" stroke-linecap="round"/>'
                     )
             head = points[HUMANML3D.joints.index("head")]
-            self.marks.append(f'<circle cx="{head[0]:.1f}" cy="{head[1] - 4:.1f}" r="9" fill="{MIDDLE}"/>')
+            x, y = head - (0, 4)
+            self.marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{height * 0.06:.1f}" fill="{MIDDLE}"/>')
+
+    def line(self, points: np.ndarray, colour: str) -> None:
+        """A line through points (n, 2)."""
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        self.marks.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
 
     def axis(self, y: float, seconds: float) -> None:
         for time in np.arange(0, seconds + 0.01, 0.5):
@@ -164,6 +179,56 @@ def plan_picture(lm: MotionLM) -> None:
     svg.save("plan.svg")
 
 
+def decoders_picture(run: str) -> None:
+    """A held-out clip and what decoders make of its codes, above how fast a hand moves; and from the measurements how
+    much jerk they have at which frequencies.
+    """
+    clip = np.load(ROOT / "tests" / "data" / "cmu" / "new_joints" / f"{DECODED}.npy")
+    plain, flow = MotionTokenizer.load("default"), MotionTokenizer.load(run)
+    codes = plain.encode(Motion(clip))
+    real = plain.representation.motion(plain.features(Motion(clip)))
+    motions = [real, plain.decode(codes), flow.decode(codes, 0), flow.decode(codes, 1)]
+    seconds, height, label = motions[1].duration, 92, 24
+    times = np.linspace(0.1, seconds - 0.1, 9).tolist()
+    svg, y = Svg(4 * (height + label) + 388), 0.0
+    for name, motion, colour in zip(DECODERS, motions, LINES, strict=True):
+        svg.text(MARGIN, y + 18, name, 13, "start", colour)
+        svg.figures(motion, times, y + label + height - 4, height - 12)
+        y += height + label
+    y += 26
+    svg.text(MARGIN, y, "speed of the right hand, m/s", 13, "start")
+    hand = HUMANML3D.joints.index("right_wrist")
+    for motion, colour in reversed(list(zip(motions, LINES, strict=True))):
+        moved = np.diff(motion.joints[: round(seconds * motion.fps), hand], axis=0)
+        speed = np.linalg.norm(moved, axis=-1) * motion.fps
+        x = [at(time, seconds) for time in (np.arange(len(speed)) + 0.5) / motion.fps]
+        svg.line(np.stack([x, y + 118 - 100 * speed / HAND], 1), colour)
+    for speed in (0, HAND):
+        svg.text(MARGIN + 24, y + 122 - 100 * speed / HAND, f"{speed:g}", 11, "end", MIDDLE)
+    svg.axis(y + 140, seconds)
+    _frequencies(svg, y + 180)
+    svg.save("decoders.svg")
+
+
+def _frequencies(svg: Svg, y: float) -> None:
+    """Bars of the jerk of each band of frequencies: real clips, and those decoded by the two decoders, on both sets."""
+    results = by_seed(read_json(ROOT / "tokenizer" / "results" / "decoders.json"))
+    names = {"cmu": "CMU, on which they were trained", "bandai": "Bandai-Namco, which they never saw"}
+    for column, (place, title) in enumerate(names.items()):
+        left = MARGIN + column * (WIDTH - 2 * MARGIN + 20) / 2
+        svg.text(left, y, f"jerk by frequency, m/s³: {title}", 13, "start")
+        sets = [one["sets"][place] for one in results["default"]]
+        rows = [[sets[0]["real"]], [sets[0]["reconstruction"]]]
+        rows.append([one["sets"][place]["reconstruction"] for one in results[FLOW]])
+        for band, (low, high) in enumerate(pairwise(BANDS)):
+            for number, (ones, colour) in enumerate(zip(rows, LINES, strict=False)):
+                value = float(np.mean([one[f"jerk to {high} Hz"] for one in ones]))
+                x, tall = left + 96 * band + 26 * number, value * 0.6
+                svg.box(x, y + 120 - tall, 22, tall, colour)
+                svg.text(x + 11, y + 116 - tall, f"{value:.0f}", 10, fill=MIDDLE)
+            svg.text(left + 96 * band + 38, y + 138, f"{low:g} to {high:g} Hz", 11, fill=MIDDLE)
+
+
 def gallery(lm: MotionLM) -> None:
     """A motion for each prompt, of which the site makes a page (dev/site.py), their frames in docs/gallery.md, and the
     README's moving picture.
@@ -196,9 +261,12 @@ def moving(motions: Sequence[Motion], path: Path, fps: int = 10, seconds: float 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--motions", action="store_true", help="also what the shipped adapter generates")
+    parser.add_argument("--flow", metavar="RUN", help="a tokenizer with a flow decoder, for decoders.svg")
     options = parser.parse_args()
     code_picture()
     notation_picture()
+    if options.flow:
+        decoders_picture(options.flow)
     if options.motions:
         lm = MotionLM.load("default")
         plan_picture(lm)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 from pathlib import Path
@@ -270,3 +271,23 @@ def test_a_training_that_fails_says_so_and_keeps_its_last_good_weights(
     assert not (tmp_path / "t" / "model.safetensors").exists()
     again = fit(given, clips, clips[:1], tmp_path / "t")
     assert np.isfinite(again.decode(again.encode(clips[0])).joints).all()
+
+
+def test_the_tables_are_of_the_measurements_and_seeds_are_one_row() -> None:
+    root = Path(__file__).parents[2]
+    spec = importlib.util.spec_from_file_location("decoders", root / "dev" / "decoders.py")
+    assert spec and spec.loader
+    dev = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(dev)
+    readme, results = root / "tokenizer" / "README.md", root / "tokenizer" / "results" / "decoders.json"
+    wanted = dev.tables(json.loads(results.read_text("utf-8")))
+    assert wanted in readme.read_text("utf-8"), "python dev/decoders.py table tokenizer/results/decoders.json"
+
+    def result(jerk: float) -> dict[str, Any]:
+        return {"parameters": 500_000, "sets": {"cmu": {"real": {"jerk": 9}, "reconstruction": {"jerk": jerk}}}}
+
+    found = {"flow.0@2~0.5": result(10), "flow.1@2~0.5": result(14), "a~0.5": result(7), "b.3": result(5)}
+    assert {name: len(ones) for name, ones in dev.by_seed(found).items()} == {"flow@2~0.5": 2, "a~0.5": 1, "b": 1}
+    rows = dev.table(found, "cmu", "reconstruction").splitlines()[2:]
+    assert [row.split("|")[1].strip() for row in rows] == ["real", "`flow@2~0.5`, 2 seeds", "`a~0.5`", "`b`"]
+    assert "| 12 ± 3 |" in rows[1] and "| 1.0 ± 0.0 |" in rows[1] and "| 7 |" in rows[2]
