@@ -13,6 +13,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
+from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
 from motionllm.motion.characters.body_turns import Body, Foot, Limb, between, body_of
 from motionllm.motion.characters.character import SIDES, Character
@@ -30,11 +31,13 @@ def retarget(motion: Motion, character: Character, fps: float | None = None, loo
     """Put a clip on a character.
 
     fps: frames per second of the result, by default the clip's. loop: the stretch of the clip that repeats, alone,
-    its last frame like its first but for the path. Raises MotionLLMError where the clip's rig is not recognised, or
-    there is no cycle to loop.
+    its last frame like its first but for the path. Raises MotionLLMError for a rate outside 5 to 500, where the clip's
+    rig is not recognised, and where there is no cycle to loop.
     """
+    if fps is not None and not 5 <= fps <= 500:
+        raise MotionLLMError(f"{fps:g} frames per second were asked for; 5 to 500 are possible.")
     clip = motion.body()
-    joints, rate = at_rate(clip, fps or clip.fps)
+    joints, rate = at_rate(clip, clip.fps if fps is None else fps)
     if not loop:
         return performed(body_of(joints, rate), character, rate)
     cycle = find_cycle(joints, rate)

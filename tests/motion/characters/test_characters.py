@@ -442,6 +442,12 @@ def test_a_loop_ends_as_it_begins(character: Make, clips: dict[str, Motion]) -> 
     bones_keep_their_length(performance, joints)
 
 
+@pytest.mark.parametrize("fps", [0, -30, 1, 100_000, float("nan")])
+def test_rates_that_no_character_plays_at_are_refused(fps: float, character: Make, clips: dict[str, Motion]) -> None:
+    with pytest.raises(MotionLLMError, match="5 to 500 are possible"):
+        retarget(clips["walk"], read_character(character("unity")), fps)
+
+
 def test_what_does_not_repeat_is_not_looped(character: Make, clips: dict[str, Motion]) -> None:
     rig = read_character(character("mixamo"))
     fall = clips["walk"].joints.copy()
