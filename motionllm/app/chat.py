@@ -171,8 +171,17 @@ class Chat:
             yield self._say(line)
 
     def _change(self, old: Notation, change: str) -> Iterator[np.ndarray | Notation | Reply | None]:
-        """Generate the motion of the changed plan, with the codes of the parts that did not change."""
+        """Change the motion itself where that can be done; else generate that of the changed plan, with the codes of
+        the parts that did not change.
+        """
         assert self.motion is not None
+        direct = yield from self.lm.remaking(self.motion, old, change, self.seed, sampling=self.sampling)
+        if direct is not None:
+            self.motion, self.codes, self.plan = direct
+            self.made = True
+            yield self.plan
+            yield Reply(f"{self.plan.sentence()} ({self.motion.duration:.1f} s)", self.motion)
+            return
         new = yield from self.lm.replanning(old, change, self.seed, sampling=self.sampling)
         if self.codes is None:
             self.codes = self.lm.motion_tokenizer.encode(self.motion)

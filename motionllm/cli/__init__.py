@@ -42,6 +42,7 @@ VERBS = (
     "improve",
     "eval",
     "generate",
+    "edit",
     "caption",
     "ask",
     "chat",

@@ -236,7 +236,9 @@ def edits(
     split: Annotated[str, typer.Option(help="Of the data set: train, val or test.")] = "val",
     cases: Annotated[int, typer.Option(min=1, max=100_000, help="Requests, of all kinds in turn.")] = 200,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the requests and the sampling.")] = 0,
-    best_of: Annotated[int, typer.Option(min=1, max=1000, help="Motions made for each plan; the model keeps one.")] = 1,
+    best_of: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Motions made of what is generated, of which one is kept.")
+    ] = None,
     plans: Annotated[bool, typer.Option("--plans", help="The plans alone: no motion is made.")] = False,
     out: Annotated[Path | None, typer.Option(help="JSON file to write the whole result to, each case with it.")] = None,
     as_json: Json = False,

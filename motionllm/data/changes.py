@@ -35,6 +35,7 @@ PACED = {
     "much faster": 2.0,
     "a bit faster": 1.25,
 }
+BACKWARD = 0.7  # people walk backward more slowly
 LASTING = {"longer": 1.5, "shorter": 1 / 1.5, "twice as long": 2.0, "half as long": 0.5}
 OTHERWISE = ("new", "question", "talk")  # lines that are no change: another motion, a question about it, anything else
 _HOWS = (
@@ -67,7 +68,7 @@ _CLOSE = ("wave", "clap", "jumping jack", "hop", "punch", "twist", "circle", "sw
 LONG = (*TRAVEL, "dance", "stand on", "hold", "hands on hips", "march", "lean", "wave", "clap")
 FREE_HANDS = ("wave", "clap", "hands on hips", "hand to head", "reach up", "stretch", "punch")  # while the legs go
 _OF_HANDS = (*FREE_HANDS, "throw", "bend down", "jumping jack")
-_BESIDE = re.compile(f"(after|before) ({'|'.join(sorted(VERBS, key=len, reverse=True))}) (.+)")
+BESIDE = re.compile(f"(after|before) ({'|'.join(sorted(VERBS, key=len, reverse=True))}) (.+)")
 
 
 @dataclass(frozen=True)
@@ -128,24 +129,24 @@ def changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> N
         return _lasting(old, max(0.2, float(match[1])) / old.seconds)
     if match := re.fullmatch(r"(then|first|meanwhile) (.+)", change):
         return {"then": _then, "first": _first, "meanwhile": _meanwhile}[match[1]](old, planned(match[2]))
-    if match := _BESIDE.fullmatch(change):
-        return _inserted(old, _act(old, match[2]), match[1], planned(match[3]))
+    if match := BESIDE.fullmatch(change):
+        return _inserted(old, act_of(old, match[2]), match[1], planned(match[3]))
     if match := re.fullmatch(r"wait (\d) s (at the end|first|before (.+))", change):
         return _waiting(old, int(match[1]), match[2], match[3])
     if match := re.fullmatch(r"(.+?) becomes (.+)", change):
-        return _becomes(old, _act(old, match[1]), planned(match[2]))
+        return _becomes(old, act_of(old, match[1]), planned(match[2]))
     if match := re.fullmatch(r"(.+) before (.+)", change):
-        return _before(old, _act(old, match[1]), _act(old, match[2]))
+        return _before(old, act_of(old, match[1]), act_of(old, match[2]))
     if match := re.fullmatch(r"no (.+)", change):
-        return without(old, _act(old, match[1]))
+        return without(old, act_of(old, match[1]))
     if match := re.fullmatch(r"only (.+)", change):
-        return _only(old, _act(old, match[1]).main.verb)
+        return _only(old, act_of(old, match[1]).main.verb)
     verb = next((v for v in sorted(VERBS, key=len, reverse=True) if change.startswith(f"{v} ")), None)
     if verb is None:
         raise MotionLLMError(
             f"That was understood as {change[:60]!r}, which is no change of a motion; say it in other words."
         )
-    return _of_act(old, _act(old, verb), change[len(verb) + 1 :])
+    return _of_act(old, act_of(old, verb), change[len(verb) + 1 :])
 
 
 def applies(old: Notation, change: str) -> bool:
@@ -166,7 +167,7 @@ def alternatives(old: Notation, change: str) -> list[str]:
     verbs = list(dict.fromkeys(act.main.verb for act in acts(old)))
     if match := re.fullmatch(r".+? becomes (.+)", change):
         tries = [f"{verb} becomes {match[1]}" for verb in verbs]
-    elif match := _BESIDE.fullmatch(change):
+    elif match := BESIDE.fullmatch(change):
         tries = [f"{match[1]} {verb} {match[3]}" for verb in verbs]
     else:
         tries = [*PACED, *LASTING, "mirror", "wait 1 s first", "wait 1 s at the end"]
@@ -224,7 +225,7 @@ def _gait(verb: str) -> Notation:
 def added(change: str) -> str:
     """The text that a change adds, which needs a plan; "" if it adds none."""
     change = " ".join(change.split())
-    if match := _BESIDE.fullmatch(change):
+    if match := BESIDE.fullmatch(change):
         return match[3]
     match = re.fullmatch(r"(?:then|first|meanwhile|.+? becomes) (.+)", change)
     return match[1] if match else ""
@@ -256,9 +257,7 @@ def _of_act(old: Notation, act: Act, how: str) -> Notation:
         for i in act.rows:
             lines[i] = _reversed(lines[i]) if along else _opposite(lines[i])
         return _made(old.seconds, old.postures, lines)
-    counts = {"once more": main.count + 1, "once less": main.count - 1, "twice as often": 2 * main.count}
-    count = counts.get(how, int(how[1:]) if re.fullmatch(r"x\d{1,2}", how) else 0)
-    if count >= 1 and not spec.speed:
+    if count := count_after(main, how):
         for i in act.rows:
             if i == row:
                 lines[i] = replace(main, count=count)
@@ -278,7 +277,7 @@ def _of_act(old: Notation, act: Act, how: str) -> Notation:
         for i in act.rows:
             lines[i] = _quicker(lines[i], pace)
         return _stretched(replace(old, lines=tuple(lines)), main.start, main.end, (1 / pace - 1) * last)
-    size = _size(main, how)
+    size = size_after(main, how)
     if size:
         lines[row] = replace(main, size=size)
         new = replace(old, lines=tuple(lines))
@@ -296,8 +295,15 @@ def _of_act(old: Notation, act: Act, how: str) -> Notation:
     )
 
 
-def _size(main: Line, how: str) -> float:
-    """The new size of a line, 0 if it has none."""
+def count_after(main: Line, how: str) -> int:
+    """How often a line is done after a change of its count; 0 where that is none, or nothing that can be counted."""
+    counts = {"once more": main.count + 1, "once less": main.count - 1, "twice as often": 2 * main.count}
+    count = counts.get(how, int(how[1:]) if re.fullmatch(r"x\d{1,2}", how) else 0)
+    return 0 if VERBS[main.verb].speed else max(0, count)
+
+
+def size_after(main: Line, how: str) -> float:
+    """The size of a line after a change of it; 0 where that is none, or a line without a size."""
     spec = VERBS[main.verb]
     if not main.size or spec.speed:
         return 0.0
@@ -311,7 +317,7 @@ def _size(main: Line, how: str) -> float:
     return 15.0 * max(1, round(min(360, main.size * factor[how]) / 15)) if how in factor else 0.0
 
 
-def _act(old: Notation, verb: str) -> Act:
+def act_of(old: Notation, verb: str) -> Act:
     """The act with a verb; the longest of several."""
     same = [act for act in acts(old) if act.main.verb == verb]
     if not same:
@@ -415,7 +421,7 @@ def _before(old: Notation, one: Act, two: Act) -> Notation:
 
 def _waiting(old: Notation, longer: int, where: str, verb: str | None) -> Notation:
     """Insert a rest at the end, at the beginning, or before an act."""
-    after = old.seconds if where == "at the end" else _act(old, verb).start if verb else 0.0
+    after = old.seconds if where == "at the end" else act_of(old, verb).start if verb else 0.0
     lines = [x if x.start < after else replace(x, start=x.start + longer, end=x.end + longer) for x in old.lines]
     return _made(old.seconds + longer, old.postures, lines)
 
@@ -458,7 +464,7 @@ def _reversed(line: Line) -> Line:
     swap = {"forward": "backward", "backward": "forward"}
     if line.verb not in ("walk", "run", "creep", "jump", "step", "lean") or line.way not in swap:
         return line
-    pace = {"forward": 0.7, "backward": 1 / 0.7}[line.way]  # people walk backward more slowly
+    pace = BACKWARD if line.way == "forward" else 1 / BACKWARD
     return _quicker(replace(line, way=swap[line.way]), pace)
 
 

@@ -2,8 +2,8 @@
 
 Requests are drawn by `data.edits` on held-out clips, in phrasings and names that training never sees; their own change
 is the expected result. What the old plan and the expected one have in common must be kept; where they differ is the
-change. A new plan, and the notation measured on the motion generated from it, are compared with both, event by event
-(`motion.agreement`). Only events of the whole body and gestures count, not arms that swing along.
+change. A new plan, and the notation measured on what the clip becomes (`lm.editing`), are compared with both,
+event by event (`motion.agreement`). Only events of the whole body and gestures count, not arms that swing along.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from motionllm.data.edits import Edit, edited
 from motionllm.data.sources import loaded, read
 from motionllm.errors import MotionLLMError
 from motionllm.lm.model import MotionLM
+from motionllm.lm.prompting import drained
 from motionllm.lm.sampling import Sampling
 from motionllm.motion.agreement import RIGHT, Agreement, Row, agreement
 from motionllm.motion.features import features_to_joints
@@ -42,6 +43,23 @@ _FREE = {
 # Where these change, a motion must only come nearer to the expected value, because measuring a real clip played at
 # another speed gives other values too. Likewise a slow run that is kept may be measured as a walk.
 _SOFT = {"time", "size", "speed"}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """caption: one of its captions, or "". notation: measured on it. features: (T, 263)."""
+
+    caption: str
+    notation: Notation
+    features: np.ndarray = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Request:
+    """An edit of a clip, and the clip's features (T, 263)."""
+
+    edit: Edit
+    features: np.ndarray = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -89,10 +107,11 @@ def judged(edit: Edit, got: Notation, measured: bool = False) -> Verdict:
     rest &= measured or not _extra(achieved) - gone  # a motion has more events than its plan
     # The duration must be nearer to the expected one, and within a tenth of it; how long what is added lasts is open.
     apart, was = abs(got.seconds - edit.new.seconds), abs(edit.old.seconds - edit.new.seconds)
+    counts = edit.kind == "count"  # how long each execution lasts is the body's to say
     near = apart <= max(0.3, 0.1 * edit.new.seconds)
     if was > 0.15:
         differs = True
-        change &= (near and apart < was) or (_lends(edit) and _lasts(edit, got.seconds))
+        change &= (near and apart < was) or (_lasts(edit, got.seconds) and (_lends(edit) or (measured and counts)))
     else:
         rest &= near
     for end in (0, 1):
@@ -120,6 +139,8 @@ def _lasts(edit: Edit, seconds: float) -> bool:
     """Whether a motion with something added lasts as it may: longer, where it was added before or after the rest; where
     it takes an act's place, that long is open.
     """
+    if edit.kind == "count":
+        return (seconds > edit.old.seconds) == (edit.new.seconds > edit.old.seconds)
     return edit.kind not in ("append", "prepend", "insert") or seconds > edit.old.seconds
 
 
@@ -144,23 +165,21 @@ def _extra(one: Agreement) -> set[str]:
     return {row.found.verb for row in one.rows if row.found and not row.planned and row.found.verb not in SMALL}
 
 
-def requests(
-    clips: Sequence[tuple[str, Notation]], count: int, seed: int = 0, kinds: Sequence[str] = CHANGING
-) -> list[Edit]:
+def requests(clips: Sequence[Clip], count: int, seed: int = 0, kinds: Sequence[str] = CHANGING) -> list[Request]:
     """`count` edits of the kinds in turn, each on a clip that it applies to, in phrasings held out of training.
 
-    clips: (caption, notation). Raises MotionLLMError where none of the clips can be edited.
+    Raises MotionLLMError where none of the clips can be edited.
     """
     random = np.random.default_rng(seed)
     lent = [(s.captions[0], str(measure(features_to_joints(s.load())))) for s in builtin.corpus(120, seed, "test")]
     donors = Donors.of(lent)
-    drawn: list[Edit] = []
+    drawn: list[Request] = []
     tried = 0
     while len(drawn) < count:
         kind = kinds[len(drawn) % len(kinds)]
         for i in random.permutation(len(clips)).tolist():
-            if edit := edited(kind, clips[i][1], random, donors, held_out=True):
-                drawn.append(edit)
+            if edit := edited(kind, clips[i].notation, random, donors, held_out=True):
+                drawn.append(Request(edit, clips[i].features))
                 break
         else:
             kinds = [other for other in kinds if other != kind]
@@ -170,8 +189,8 @@ def requests(
     return drawn
 
 
-def clips_of(source: Source, split: str, count: int = 1000) -> list[tuple[str, Notation]]:
-    """(caption, measured notation) of up to `count` clips of a split that last 1 to LONGEST seconds."""
+def clips_of(source: Source, split: str, count: int = 1000) -> list[Clip]:
+    """Up to `count` clips of a split that last 1 to LONGEST seconds."""
     clips = []
     for sample, features in loaded(read(source, split)[:count]):
         if features.shape[1] != HUMANML3D_263.dim:
@@ -179,51 +198,46 @@ def clips_of(source: Source, split: str, count: int = 1000) -> list[tuple[str, N
         if 1 <= len(features) / HUMANML3D_263.fps <= LONGEST:
             notation = measure(features_to_joints(features))
             if notation.lines:
-                clips.append((sample.captions[0] if sample.captions else "", notation))
+                clips.append(Clip(sample.captions[0] if sample.captions else "", notation, features))
     return clips
 
 
 def evaluate(
     lm: MotionLM,
-    edits: Sequence[Edit],
+    asked: Sequence[Request],
     seed: int = 0,
     motions: bool = True,
     sampling: Sampling | None = None,
     batch: int = 16,
     progress: Callable[..., None] | None = None,
 ) -> dict[str, Any]:
-    """Shares of correct edits by kind: in the plan, and measured on the motion generated from it.
+    """Shares of correct edits by kind: in the plan, and measured on the motion that the clip becomes.
 
-    motions: False judges plans only. sampling: None takes motionllm's own, with one motion per plan. Returns
+    motions: False judges plans only. sampling: of what is generated; None takes the adapter's own. Returns
     {"sampling", "kinds": {kind: {"requests", "plan": {"change", "rest", "right"}, "motion": the same}}, "all": the
     same, "cases": each with its input and result}. Raises MotionLLMError where the adapter cannot change a plan.
     """
-    sampling = sampling or Sampling(best_of=1)
+    sampling = sampling or lm.sampling
     cases: list[dict[str, Any]] = []
-    for start in range(0, len(edits), batch):
-        some = edits[start : start + batch]
-        changes = lm.changes([e.old for e in some], [e.request for e in some])
-        plans = [_planned(lm, e.old, change, seed, sampling) for e, change in zip(some, changes, strict=True)]
-        notations: list[Notation | None] = [None] * len(some)
-        if motions:
-            clips = lm.generate_batch([p.sentence() for p in plans], None, seed, sampling=sampling, plan=plans)
-            notations = [measure(clip.joints, clip.fps) if len(clip) >= 5 else None for clip in clips]
-        for edit, change, plan, motion in zip(some, changes, plans, notations, strict=True):
-            case: dict[str, Any] = {
-                "kind": edit.kind,
-                "request": edit.request,
-                "old": str(edit.old),
-                "wanted": str(edit.new),
-                "asked": edit.change,
-                "change": change,
-                "plan": str(plan),
-                "plan_right": vars(judged(edit, plan)),
-            }
-            if motion is not None:
+    for start in range(0, len(asked), batch):
+        some = asked[start : start + batch]
+        changes = lm.changes([one.edit.old for one in some], [one.edit.request for one in some])
+        for one, change in zip(some, changes, strict=True):
+            edit, case = one.edit, _case(one.edit, change)
+            try:
+                if motions:
+                    clip, _, plan = drained(lm.editing(one.features, edit.old, change, seed, sampling=sampling))
+                    motion = measure(clip.joints, clip.fps) if len(clip) >= 5 else Notation(0.2, edit.old.postures)
+                else:
+                    plan = lm.replan(edit.old, change, seed, sampling=sampling)
+            except MotionLLMError:  # as it was, which counts as wrong
+                plan = motion = edit.old
+            case |= {"plan": str(plan), "plan_right": vars(judged(edit, plan))}
+            if motions:
                 case |= {"motion": str(motion), "motion_right": vars(judged(edit, motion, measured=True))}
             cases.append(case)
-        if progress:
-            progress(len(cases) / len(edits), edits=len(cases))
+            if progress:
+                progress(len(cases) / len(asked), edits=len(cases))
     kinds: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for case in cases:
         kinds[case["kind"]].append(case)
@@ -235,12 +249,16 @@ def evaluate(
     }
 
 
-def _planned(lm: MotionLM, old: Notation, change: str, seed: int, sampling: Sampling) -> Notation:
-    """The plan after a change; the old one, which counts as wrong, where the change cannot be applied."""
-    try:
-        return lm.replan(old, change, seed, sampling=sampling)
-    except MotionLLMError:
-        return old
+def _case(edit: Edit, change: str) -> dict[str, Any]:
+    """What is written down of an edit and of the change as which it was understood."""
+    return {
+        "kind": edit.kind,
+        "request": edit.request,
+        "old": str(edit.old),
+        "wanted": str(edit.new),
+        "asked": edit.change,
+        "change": change,
+    }
 
 
 def _shares(cases: Iterable[dict[str, Any]]) -> dict[str, Any]:

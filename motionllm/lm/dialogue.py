@@ -12,7 +12,7 @@ from motionllm.data.changes import OTHERWISE
 from motionllm.data.replies import reply
 from motionllm.language.conversations import Message, Renderer
 from motionllm.lm.description import Description
-from motionllm.lm.generation import Generation
+from motionllm.lm.editing import Editing
 from motionllm.lm.planning import Plan, Seconds
 from motionllm.lm.prompting import drained, loaded
 from motionllm.lm.sampling import GREEDY, Sampling
@@ -24,7 +24,7 @@ from motionllm.motion.notation import Notation
 BODILY = -1.0
 
 
-class Dialogue(Generation, Description):
+class Dialogue(Editing, Description):
     """The part of MotionLM that replies to conversations."""
 
     def chat(
@@ -44,7 +44,7 @@ class Dialogue(Generation, Description):
         under "codes" and the text of the plan that it follows, if any, under "notation".
 
         A motion part of `messages` contains a Motion or a path. Where the last message is about a motion, an adapter
-        that `edits` may change the plan of that motion; the motion is then regenerated as far as the plan changed.
+        that `edits` may change that motion (`editing`).
         seconds: reply with a motion of that duration. plan: as in `generate`; giving one asks for a motion. Without a
         motion in the conversation, text replies are the base model's own (`talk`). Raises what `generate` raises.
         """
@@ -57,13 +57,10 @@ class Dialogue(Generation, Description):
             old, codes = self._held(part)
             change = self.changes([old], [line])[0]
             if change not in OTHERWISE:
-                new = self.replan(old, change, seed, sampling=sampling)
-                start, end = self.kept(old, new, codes)
-                steps = self._drawn(
-                    [new.sentence()], [new.seconds], seed, sampling.but(best_of=1), start=start, end=end, plan=new
-                )
-                ((reply_codes, frames),) = drained(steps)
-                return _moved(self._motion(reply_codes, frames), reply_codes, new)
+                motion = loaded(part) if "motion" in part else self.motion_tokenizer.decode(codes)
+                steps = self.editing(motion, old, change, seed, sampling=sampling, codes=codes)
+                made, made_codes, new = drained(steps)
+                return _moved(made, made_codes, new)
             asked = change == "new"
         elif not asked:
             asked = self.moves(messages)

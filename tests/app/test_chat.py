@@ -80,15 +80,19 @@ def _words(messages: list[dict[str, Any]]) -> str:
 
 
 def _becomes(chat: Chat, monkeypatch: pytest.MonkeyPatch, change: str, plan: str = "") -> None:
-    """Let the model understand every line as this change; plan: the next one."""
+    """Let the model understand every line as this change; plan: the next one, whose motion is then generated."""
 
     def replanning(*_: object, **__: object) -> Generator[None, None, Notation]:
         yield
         return Notation.parse(plan)
 
+    def remaking(*_: object, **__: object) -> Generator[None, None, None]:
+        yield
+
     monkeypatch.setattr(chat.lm, "changes", lambda plans, requests: [change] * len(plans))
     if plan:
         monkeypatch.setattr(chat.lm, "replanning", replanning)
+        monkeypatch.setattr(chat.lm, "remaking", remaking)
 
 
 def test_a_plan_is_shown_and_taken_from_a_file(editing: Chat, tmp_path: Path) -> None:
@@ -189,14 +193,30 @@ def test_what_a_line_comes_to(editing: Chat, monkeypatch: pytest.MonkeyPatch, tm
     assert editing.say("a person jumps").text.startswith("a person jumps (") and editing.motion is not held
 
 
-def test_what_is_added_is_planned_by_the_model(editing: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
-    editing.say("/plan old.txt")
+def test_the_motion_itself_is_changed_where_that_can_be_done(
+    editing: Chat, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wave().save(tmp_path / "wave.bvh")
+    editing.say("/load wave.bvh")
+    before = editing.lm.notation(wave())
+    _becomes(editing, monkeypatch, "slower")
+    *others, reply = editing.turn("now slower")
+    assert isinstance(reply, Reply) and reply.motion is not None and editing.motion is reply.motion
+    assert reply.motion.duration == pytest.approx(1.5 * wave().duration, abs=0.2)
+    assert others == [editing.plan] and editing.plan is not None
+    assert editing.plan.seconds == pytest.approx(1.5 * before.seconds, abs=0.1)
+    tokenizer = editing.lm.motion_tokenizer
+    assert editing.codes is not None and np.array_equal(editing.codes, tokenizer.encode(reply.motion))
+
+
+def test_what_is_added_comes_after_the_motion(editing: Chat, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    wave().save(tmp_path / "wave.bvh")
+    editing.say("/load wave.bvh")
+    before = Notation.parse(editing.say("/plan").text)
     _becomes(editing, monkeypatch, "then a person sits down")
-    more = editing.lm.plan("a person sits down", seed=3)
     reply = editing.say("then sit down")
-    assert reply.motion is not None and editing.plan is not None
-    assert editing.plan.seconds == pytest.approx(4.0 + more.seconds)
-    assert editing.plan.lines[:2] == Notation.parse(OLD).lines and len(editing.plan.lines) == 2 + len(more.lines)
+    assert reply.motion is not None and editing.plan is not None and reply.motion.duration > wave().duration
+    assert editing.plan.lines[: len(before.lines)] == before.lines and editing.plan.seconds > before.seconds
 
 
 def test_in_place_of_a_change_that_cannot_be_made_the_likeliest_that_can(

@@ -20,14 +20,18 @@ from motionllm.lm.model import MotionLM
 from motionllm.motion.notation import SMALL, Notation
 
 
+def _drawn(count: int, seed: int = 0) -> list[Edit]:
+    return [one.edit for one in requests(clips_of(Source(kind="builtin", clips=2000), "test"), count, seed)]
+
+
 @pytest.fixture(scope="module")
 def edits() -> list[Edit]:
-    return requests(clips_of(Source(kind="builtin", clips=2000), "test"), 200, seed=1)
+    return _drawn(200, seed=1)
 
 
 def test_requests_are_of_all_kinds_in_turn(edits: list[Edit]) -> None:
     assert len(edits) == 200 and {e.kind for e in edits} == set(CHANGING) and len(CHANGING) >= 10
-    assert edits == requests(clips_of(Source(kind="builtin", clips=2000), "test"), 200, seed=1)
+    assert edits == _drawn(200, seed=1)
     with pytest.raises(MotionLLMError, match="could be edited"):
         requests([], 3)
 
@@ -98,7 +102,7 @@ def test_a_model_is_measured(
     ]
     assert main(words) == 2 and "was not trained" in capsys.readouterr().err
     lm.recipe.data.notation, lm.recipe.data.tasks["edit"] = Notes(), 1.0
-    wanted = {e.request: e.change for e in requests(clips_of(Source(kind="builtin", clips=2000), "test"), 4)}
+    wanted = {e.request: e.change for e in _drawn(4)}
     # The first is misunderstood, the others are as they should be.
     monkeypatch.setattr(lm, "changes", lambda _, asked: ["fly", *[wanted[request] for request in asked[1:]]])
     monkeypatch.setattr("motionllm.lm.backend.longest", lambda _: 4096)

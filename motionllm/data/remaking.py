@@ -1,0 +1,335 @@
+"""Changes of a motion made to the motion itself: its frames are cut, joined, repeated, paced, turned or mirrored.
+
+What can be done so is done exactly, and all else stays as it was; no model is asked but for what is added. `changes`
+says what such a change makes of the plan; here is what it makes of the poses (`motion.splicing`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from motionllm.data.changes import (
+    BACKWARD,
+    BESIDE,
+    CHANGES_POSTURE,
+    LASTING,
+    PACED,
+    TRAVEL,
+    Act,
+    act_of,
+    acts,
+    alone,
+    count_after,
+    heading,
+    size_after,
+    without,
+)
+from motionllm.motion import splicing
+from motionllm.motion.notation import VERBS, Notation
+from motionllm.motion.representation import HUMANML3D_263
+
+FPS = HUMANML3D_263.fps
+LEAST = 4  # frames that must be left
+_MARGIN = 0.2  # seconds before and after an act in which it begins and fades
+_BRIEF = 8  # frames; arms rest rather than so few be cut out
+_LEAVING = 10  # frames before and after an act of the arms in which they leave and come back
+
+
+def remade(poses: np.ndarray, old: Notation, change: str, more: np.ndarray | None = None) -> np.ndarray | None:
+    """Poses (T, 67) of a motion that `old` was measured on → those after a change; None where it cannot be made so.
+
+    more: poses of what the change adds (`changes.added`). The change must be one that `changed` can make of `old`.
+    """
+    change = " ".join(change.split())
+    result = _remade(poses, old, change, more)
+    return result if result is not None and len(result) >= LEAST and np.isfinite(result).all() else None
+
+
+def _remade(poses: np.ndarray, old: Notation, change: str, more: np.ndarray | None) -> np.ndarray | None:
+    if change in PACED:
+        return splicing.paced(poses, PACED[change])
+    if change == "mirror":
+        return splicing.mirrored(poses)
+    if change in LASTING:
+        return splicing.paced(poses, 1 / LASTING[change])
+    if match := re.fullmatch(r"(\d{1,2}\.\d) s", change):
+        return splicing.paced(poses, len(poses) / FPS / max(0.2, float(match[1])))
+    if match := BESIDE.fullmatch(change):
+        act = act_of(old, match[2])
+        at = _edge(old, act, match[1])
+        return None if more is None else splicing.joined([poses[:at], more, poses[at:]])
+    if match := re.fullmatch(r"wait (\d) s (at the end|first|before (.+))", change):
+        return _waiting(poses, old, int(match[1]), match[2], match[3])
+    if match := re.fullmatch(r"(then|first|meanwhile) (.+)", change):
+        return None if more is None else _with_more(poses, old, match[1], more)
+    if match := re.fullmatch(r"(.+?) becomes (.+)", change):
+        act = act_of(old, match[1])
+        if more is None or not alone(act, acts(old)):
+            return None
+        later = any(o.start >= act.end - 0.25 for o in acts(old) if o != act)
+        rest = poses[_frame(poses, act.end) :] if later else poses[:0]
+        return splicing.joined([poses[: _frame(poses, act.start)], more, rest])
+    if match := re.fullmatch(r"(.+) before (.+)", change):
+        return _exchanged(poses, old, act_of(old, match[2]), act_of(old, match[1]))
+    if match := re.fullmatch(r"no (.+)", change):
+        return _without(poses, old, act_of(old, match[1]))
+    if match := re.fullmatch(r"only (.+)", change):
+        return _only(poses, old, match[1])
+    verb = next((v for v in sorted(VERBS, key=len, reverse=True) if change.startswith(f"{v} ")), None)
+    return None if verb is None else _of_act(poses, old, act_of(old, verb), change[len(verb) + 1 :])
+
+
+def _frame(poses: np.ndarray, seconds: float) -> int:
+    return min(len(poses), max(0, round(seconds * FPS)))
+
+
+def _gaps(poses: np.ndarray, old: Notation, act: Act) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The frames, from and to, between the act before and this one, and between this one and the act after; for an act
+    of the arms beside others, acts of the arms.
+    """
+    others = [o for o in acts(old) if o != act and (_of_arms(o) or not _of_arms(act) or alone(act, acts(old)))]
+    start = max([0.0, *(min(o.end, act.start) for o in others if o.start < act.start)])
+    end = min([old.seconds, *(max(o.start, act.end) for o in others if o.end > act.end)])
+    last = len(poses) if end > old.seconds - 0.15 else _frame(poses, end)
+    return (_frame(poses, start), _frame(poses, act.start)), (_frame(poses, act.end), last)
+
+
+def _span(poses: np.ndarray, old: Notation, act: Act) -> tuple[int, int]:
+    """(first, last) frame of an act and of what leads to it and from it, as far as no other act is there."""
+    (a, b), (c, d) = _gaps(poses, old, act)
+    margin = round(_MARGIN * FPS)
+    return max(a, b - margin), min(d, c + margin)
+
+
+def _around(poses: np.ndarray, old: Notation, act: Act) -> tuple[int, int]:
+    """The stretch of an act that can be mirrored: to the ends of the clip, or to an even pose beside it."""
+    (a, b), (c, d) = _gaps(poses, old, act)
+    first = 0 if a == 0 else splicing.most_even(poses, range(a, b + 1))
+    return first, len(poses) if d >= len(poses) else splicing.most_even(poses, range(c, d + 1))
+
+
+def _arms_beside(old: Notation, act: Act) -> list[Act] | None:
+    """The acts at the same time as this one; None where some are not of the arms alone."""
+    one = act.main
+    others = [o for o in acts(old) if o != act]
+    beside = [o for o in others if min(o.main.end, one.end) - max(o.main.start, one.start) >= 0.25]
+    return beside if all(_of_arms(o) for o in beside) else None
+
+
+def _edge(old: Notation, act: Act, where: str) -> int:
+    """The frame right after or before an act and what is done at the same time."""
+    meanwhile = [o for o in acts(old) if o == act or min(o.end, act.end) - max(o.start, act.start) >= 0.25]
+    return round((max(o.end for o in meanwhile) if where == "after" else min(o.start for o in meanwhile)) * FPS)
+
+
+def _waiting(poses: np.ndarray, old: Notation, seconds: int, where: str, verb: str | None) -> np.ndarray:
+    at = len(poses) if where == "at the end" else _frame(poses, act_of(old, verb).start) if verb else 0
+    still = splicing.held(poses[max(0, min(at, len(poses) - 1))], round(seconds * FPS))
+    return splicing.joined([poses[:at], still, poses[at:]])
+
+
+def _with_more(poses: np.ndarray, old: Notation, how: str, more: np.ndarray) -> np.ndarray | None:
+    if how != "meanwhile":
+        return splicing.joined([poses, more] if how == "then" else [more, poses])
+    every = acts(old)
+    if not every:
+        return more
+    act = max(every, key=lambda a: (a.main.verb in TRAVEL, a.main.end - a.main.start))
+    first, last = _frame(poses, act.main.start), _frame(poses, act.main.end)
+    if len(more) > last - first:
+        more = splicing.paced(more, min(5.0, len(more) / max(2, last - first)))
+    first += max(0, min(round(0.5 * FPS), (last - first - len(more)) // 2))
+    return splicing.with_arms(poses, more, first, last)
+
+
+def _exchanged(poses: np.ndarray, old: Notation, before: Act, after: Act) -> np.ndarray | None:
+    """Two acts in the other order, cut where the poses between them, before and after are most alike."""
+    every = acts(old)
+    if not (alone(before, every) and alone(after, every)) or after.start < before.end - 0.1:
+        return None
+    (a, b), (_, d) = _gaps(poses, old, before)[0], _gaps(poses, old, after)[1]
+    between = (_frame(poses, before.end), max(_frame(poses, before.end), _frame(poses, after.start)))
+    x, y, z = splicing.nearest(poses, [(a, b), between, (_frame(poses, after.end), d)])
+    return splicing.joined([poses[:x], poses[y:z], poses[x:y], poses[z:]])
+
+
+def _without(poses: np.ndarray, old: Notation, act: Act) -> np.ndarray | None:
+    """An act cut out; where something else is done at the same time, the arms rest, or the legs stand still."""
+    every = acts(old)
+    gap, after = _gaps(poses, old, act)
+    new = without(old, act)
+    frames = round((old.seconds - new.seconds) * FPS)
+    if _of_arms(act) and (frames < _BRIEF or not alone(act, every)):
+        return _at_rest(poses, old, act)
+    if not alone(act, every):
+        beside = _arms_beside(old, act)
+        if beside is None or act.main.verb in CHANGES_POSTURE:
+            return None
+        first, last = _span(poses, old, act)
+        still = splicing.held(poses[first], last - first)
+        return _with_own_arms(splicing.joined([poses[:first], still, poses[last:]]), poses, old, beside)
+    if new.postures[1] != old.postures[1]:  # who did not sit down stands at the end
+        kept = poses[: gap[0] + 1]
+        return splicing.joined([kept, splicing.held(kept[-1], len(poses) - frames - len(kept))])
+    if new.postures[0] != old.postures[0]:
+        return poses[after[0] :]
+    if len(every) < 2:
+        return None
+    a, b = splicing.alike(poses, gap, after, frames)
+    return splicing.joined([poses[:a], poses[b:]])
+
+
+def _at_rest(poses: np.ndarray, old: Notation, act: Act, sides: Sequence[str] = ("left", "right")) -> np.ndarray:
+    """The arms, during an act of theirs, as they hang before or after it."""
+    gap, after = _gaps(poses, old, act)
+    beside = [f for a, b in (gap, after) for f in range(a, b + 1) if f < len(poses)]
+    first, last = max(gap[0], gap[1] - _LEAVING), min(after[1], after[0] + _LEAVING)
+    rest = splicing.held(poses[splicing.lowest_arms(poses, beside or [gap[0]])], last - first)
+    return splicing.with_arms(poses, rest, first, last, sides)
+
+
+def _only(poses: np.ndarray, old: Notation, verb: str) -> np.ndarray | None:
+    while others := [act for act in acts(old) if act.main.verb != verb]:
+        cut = _without(poses, old, others[0])
+        if cut is None:
+            return None
+        poses, old = cut, without(old, others[0])
+    return poses
+
+
+def _of_arms(act: Act) -> bool:
+    """Whether an act is one of the arms alone."""
+    verb, part = act.main.verb, act.main.part
+    return verb in ("clap", "hands on hips") or (("arm" in part or "hand" in part) and verb != "bend down")
+
+
+def _of_act(poses: np.ndarray, old: Notation, act: Act, how: str) -> np.ndarray | None:
+    """A side, way, count, size, pace or duration of one act."""
+    main, spec = act.main, VERBS[act.main.verb]
+    by_itself = alone(act, acts(old))
+    if how == "other side" or how in spec.parts:
+        return _other_limb(poses, old, act, how)
+    if how in ("other way", "left", "right", "forward", "backward"):
+        return _other_way(poses, old, act, how)
+    first, last = _frame(poses, main.start), _frame(poses, main.end)
+    count = count_after(main, how)
+    if count:
+        return _repeated(poses, old, act, count)
+    if how in ("longer", "shorter"):
+        factor = 1.5 if how == "longer" else 0.6
+        if main.count > 1 and main.verb not in TRAVEL:
+            return _repeated(poses, old, act, max(1, round(main.count * factor)))
+        frames = round((factor - 1) * (last - first))
+        if frames > 0:
+            return splicing.lengthened(poses, frames, first, last)
+        return splicing.shortened(poses, -frames, first, last)
+    if how in ("faster", "slower"):
+        return splicing.paced(poses, PACED[how], first, last)
+    size = size_after(main, how)
+    if size and by_itself:
+        return _sized(poses, old, act, size)
+    return None
+
+
+def _other_limb(poses: np.ndarray, old: Notation, act: Act, how: str) -> np.ndarray | None:
+    """An act with the other limb, with both, or with one of both."""
+    was, now = act.main.part.split(" ")[0], how.split(" ")[0]
+    first, last = _span(poses, old, act)
+    if first >= last or not was:
+        return None
+    part = poses[first:last]
+    if how == "other side" or (now in ("left", "right") and was != "both"):
+        if _of_arms(act):
+            return splicing.with_arms(poses, splicing.mirrored(part), first, last)
+        return _mirrored(poses, old, act)
+    if not _of_arms(act):
+        return None
+    if now == "both" and was in ("left", "right"):
+        other = "right" if was == "left" else "left"
+        return splicing.with_arms(poses, splicing.mirrored(part), first, last, [other])
+    if was == "both" and now in ("left", "right"):
+        other = "right" if now == "left" else "left"
+        return _at_rest(poses, old, act, [other])
+    return None
+
+
+def _other_way(poses: np.ndarray, old: Notation, act: Act, how: str) -> np.ndarray | None:
+    """A turn or curve to the other side, a walk backward in place of forward."""
+    main, way = act.main, heading(act.main)
+    along = way in ("forward", "backward") and how in ("other way", "forward", "backward")
+    if along:
+        if main.verb not in ("walk", "run", "creep", "step", "jump"):
+            return None
+        beside = _arms_beside(old, act)
+        if beside is None:
+            return None
+        first, last = _frame(poses, act.start), _frame(poses, act.end)
+        pace = 1.0 if main.verb == "jump" else BACKWARD if way == "forward" else 1 / BACKWARD
+        part = splicing.paced(splicing.backward(poses[first:last]), pace)
+        more = last - first - len(part)
+        part = (splicing.lengthened if more > 0 else splicing.shortened)(part, abs(more), 0, len(part))
+        return _with_own_arms(splicing.joined([poses[:first], part, poses[last:]]), poses, old, beside)
+    if way in ("left", "right") and how in ("other way", "left", "right"):
+        return _mirrored(poses, old, act)
+    return None
+
+
+def _mirrored(poses: np.ndarray, old: Notation, act: Act) -> np.ndarray | None:
+    """An act mirrored; what the arms do at the same time stays."""
+    beside = _arms_beside(old, act)
+    if beside is None:
+        return None
+    first, last = _around(poses, old, act)
+    return _with_own_arms(
+        splicing.joined([poses[:first], splicing.mirrored(poses[first:last]), poses[last:]]), poses, old, beside
+    )
+
+
+def _with_own_arms(result: np.ndarray, poses: np.ndarray, old: Notation, beside: Sequence[Act]) -> np.ndarray:
+    """The result with the arms that the poses have during these acts."""
+    for act in beside:
+        first, last = _span(poses, old, act)
+        result = splicing.with_arms(result, poses[first:last], first, last)
+    return result
+
+
+def _repeated(poses: np.ndarray, old: Notation, act: Act, count: int) -> np.ndarray | None:
+    """An act done so many times, by repeating or leaving out whole executions."""
+    main = act.main
+    if main.verb in TRAVEL or main.verb in CHANGES_POSTURE:
+        return None
+    first, last = _frame(poses, main.start), _frame(poses, main.end)
+    if main.count == count:
+        return poses
+    if main.count > 1 and count < main.count:
+        return splicing.shortened(poses, round((main.count - count) * (last - first) / main.count), first, last)
+    if main.count > 1:
+        frames = (last - first) / main.count
+        for _ in range(count - main.count):
+            longer = splicing.lengthened(poses, round(frames), first, last)
+            last += len(longer) - len(poses)
+            poses = longer
+        return poses
+    a, b = _span(poses, old, act)
+    a, b = min(a, first), max(b, last)
+    return splicing.joined([poses[:b], *[poses[a:b]] * (count - 1), poses[b:]])
+
+
+def _sized(poses: np.ndarray, old: Notation, act: Act, size: float) -> np.ndarray | None:
+    """A turn, jump or bow of another size."""
+    verb, was = act.main.verb, act.main.size
+    first, last = _span(poses, old, act)
+    if verb == "turn":
+        first, last = _frame(poses, act.main.start), _frame(poses, act.main.end)
+        longer = min(3.0, max(0.5, size / was))  # at about the same speed
+        count = len(poses)
+        poses = splicing.paced(poses, 1 / longer, first, last)
+        return splicing.turning(poses, size / was, first, last + len(poses) - count)
+    if verb in ("jump", "hop"):
+        return splicing.rising(poses, size - was, first, last)
+    if verb in ("bow", "lean"):
+        return splicing.bending(poses, size - was, first, last)
+    return None

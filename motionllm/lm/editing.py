@@ -1,0 +1,130 @@
+"""Motions changed by what a person asks for: as far as possible the motion itself, else made anew from the new plan."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+
+import numpy as np
+
+from motionllm.data.changes import OTHERWISE, acts, added, changed
+from motionllm.data.remaking import remade
+from motionllm.errors import MotionLLMError
+from motionllm.lm.generation import Generation
+from motionllm.lm.prompting import drained
+from motionllm.lm.sampling import Sampling
+from motionllm.motion import Motion, splicing
+from motionllm.motion.agreement import agreement
+from motionllm.motion.notation import Notation, measure
+from motionllm.motion.representation import HUMANML3D_263
+
+
+class Editing(Generation):
+    """The part of MotionLM that changes motions."""
+
+    def edit(
+        self,
+        motion: Motion | np.ndarray,
+        request: str,
+        seed: int | None = None,
+        *,
+        best_of: int | None = None,
+        sampling: Sampling | None = None,
+    ) -> Motion:
+        """The motion (a Motion, joints or features) after a change that a person asks for: "slower", "the other hand",
+        "three times", "then sit down".
+
+        What stays is left as it was, on the 22 joints of the motion tokenizer and at its frame rate; what is added is
+        generated, by seed and sampling as in `generate`. Raises MotionLLMError where the adapter was not trained to
+        change motions (`edits`), the request is no change or cannot be made of this motion.
+        """
+        plan = self.notation(motion)
+        change = self.changes([plan], [request])[0]
+        if change in OTHERWISE:
+            raise MotionLLMError(
+                f"{request.strip()[:60]!r} was understood as no change of the motion; say it in other words."
+            )
+        sampling = (sampling or self.sampling).but(best_of=best_of)
+        return drained(self.editing(motion, plan, change, seed, sampling=sampling))[0]
+
+    def editing(
+        self,
+        motion: Motion | np.ndarray,
+        old: Notation,
+        change: str,
+        seed: int | None = None,
+        *,
+        sampling: Sampling | None = None,
+        codes: np.ndarray | None = None,
+    ) -> Generator[None, None, tuple[Motion, np.ndarray, Notation]]:
+        """Interruptible: the motion after a change (`data.changes`), its codes (n,) and its plan. Yields after each
+        step of decoding; closing the generator cancels it.
+
+        old: the plan of the motion, or what is measured on it. codes: of the motion, if known. The change is made to
+        the frames where that can be done (`data.remaking`); else the new plan is generated between the codes that it
+        leaves alone (`kept`). Raises MotionLLMError for a change that is none, or cannot be made of this plan.
+        """
+        sampling = sampling or self.sampling
+        direct = yield from self.remaking(motion, old, change, seed, sampling=sampling)
+        if direct is not None:
+            return direct
+        new = yield from self.replanning(old, change, seed, sampling=sampling)
+        start, end = self.kept(old, new, self.motion_tokenizer.encode(motion) if codes is None else codes)
+        seconds = new.seconds if end is not None else None
+        made, made_codes = yield from self.generating(
+            new.sentence(), seconds, seed, sampling=sampling, start=start, end=end, plan=new
+        )
+        return made, made_codes, new
+
+    def remaking(
+        self,
+        motion: Motion | np.ndarray,
+        old: Notation,
+        change: str,
+        seed: int | None = None,
+        *,
+        sampling: Sampling | None = None,
+    ) -> Generator[None, None, tuple[Motion, np.ndarray, Notation] | None]:
+        """`editing` as far as the change can be made to the frames themselves; None where it cannot."""
+        tokenizer, text = self.motion_tokenizer, added(change)
+        nothing = Notation(0.2, ("standing", "standing"))
+        changed(old, change, lambda _: nothing)  # refused before anything is generated
+        if tokenizer.representation is not HUMANML3D_263:
+            return None
+        joints = tokenizer.representation.decode(tokenizer.features(motion))
+        timed = _timed(old, measure(joints, tokenizer.fps), change)
+        if timed is None:
+            return None
+        more, plan = None, nothing
+        if text:
+            clip, _ = yield from self.generating(text, None, seed, sampling=sampling)
+            more, plan = splicing.poses_of(clip.joints), self.notation(clip)
+            if not _fits(timed, change, plan):
+                return None
+        poses = remade(splicing.poses_of(joints), timed, change, more)
+        if poses is None:
+            return None
+        made = tokenizer.representation.finished(Motion(splicing.joints_of(poses), tokenizer.fps, tokenizer.skeleton))
+        return made, tokenizer.encode(made), changed(timed, change, lambda _: plan)
+
+
+def _timed(plan: Notation, measured: Notation, change: str) -> Notation | None:
+    """The plan with the times at which its events are measured, where they are. None where the change is one of an act
+    that the motion does not show.
+    """
+    if plan == measured:
+        return plan
+    rows = [row for row in agreement(plan, measured).rows if row.planned]
+    shown = {row.planned.verb for row in rows if row.found and row.agrees["verb"] == 1}
+    about = f" {change.removesuffix(added(change))} "
+    if any(f" {act.main.verb} " in about for act in acts(plan) if act.main.verb not in shown):
+        return None
+    lines = [replace(r.planned, start=r.found.start, end=r.found.end) if r.found else r.planned for r in rows]
+    return replace(measured, lines=tuple(sorted(lines, key=lambda line: (line.start, line.end))))
+
+
+def _fits(old: Notation, change: str, more: Notation) -> bool:
+    """Whether what is added begins, or ends, in the posture in which the motion ends, or begins."""
+    if change.startswith("then "):
+        return more.postures[0] == old.postures[1]
+    return not change.startswith("first ") or more.postures[1] == old.postures[0]

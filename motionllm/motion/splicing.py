@@ -1,0 +1,296 @@
+"""Clips changed as they are: cut, joined, repeated, paced, turned and mirrored, and the arms of one put on another.
+
+All work on *poses* (T, 67): the body's turn and its step to the next frame, in its heading (radians, metres), the
+root's height, and the joints about the root in that heading. Nothing in them says where a body is or which way it
+faces, so the frames of one clip may follow those of another. HumanML3D's features are much the same, but their heading
+is smoothed over a second, so that a quick turn of the body is no turn in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise, product
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from motionllm.motion.skeleton import HUMANML3D
+
+WIDTH = 67
+_STEADY = 2.0  # frames; standard deviation of the smoothing of the heading, which hips and shoulders shake
+BLEND = (2, 8)  # least and most frames on either side of a seam over which the difference of the poses fades
+FADING = 0.025  # metres of that difference, mean over the joints, for each frame
+CHEST = 9
+MOST_BENT = 2.3  # radians of the trunk's lean
+ARMS = {"left": (13, 16, 18, 20), "right": (14, 17, 19, 21)}  # collar to wrist
+_RAMP = 6  # frames in which arms pass from one clip to the other
+_SLACK = 0.1  # a cut may be longer or shorter by this share, or some frames, to find poses that match
+_FRAMES = 4
+_TRUNK = (3, 6, 9, *range(12, 22))  # spine, neck, head, collars and arms
+_OTHER = [
+    HUMANML3D.joints.index(name.replace("left", "\0").replace("right", "left").replace("\0", "right")) - 1
+    for name in HUMANML3D.joints[1:]
+]
+
+
+def poses_of(joints: np.ndarray) -> np.ndarray:
+    """Joints (T, 22, 3), in metres, Y up → poses (T, 67) float64. The last frame goes on as the one before."""
+    joints = np.asarray(joints, np.float64)
+    across = joints[:, 1] - joints[:, 2] + joints[:, 16] - joints[:, 17]
+    yaw = np.unwrap(np.arctan2(-across[:, 2], across[:, 0]))
+    yaw = gaussian_filter1d(yaw, _STEADY, mode="nearest")
+    local = joints[:, 1:] - joints[:, :1] * [1, 0, 1]
+    result = np.zeros((len(joints), WIDTH))
+    result[:, 3] = joints[:, 0, 1]
+    result[:, 4:] = _rotated(local, -yaw).reshape(len(joints), 63)
+    if len(joints) > 1:
+        steps = _rotated(np.diff(joints[:, :1], axis=0), -yaw[:-1])[:, 0]
+        result[:-1, :3] = np.column_stack([np.diff(yaw), steps[:, 0], steps[:, 2]])
+        result[-1, :3] = result[-2, :3]
+    return result
+
+
+def joints_of(poses: np.ndarray) -> np.ndarray:
+    """Poses (T, 67) → joints (T, 22, 3) in metres, float32, from the origin, facing +Z. Where poses were blended,
+    bones are a little too short, which `Representation.finished` mends.
+    """
+    yaw = np.concatenate([[0.0], np.cumsum(poses[:-1, 0])])
+    steps = np.zeros((len(poses), 1, 3))
+    steps[1:, 0, 0], steps[1:, 0, 2] = poses[:-1, 1], poses[:-1, 2]
+    steps[1:] = _rotated(steps[1:], yaw[:-1])
+    root = np.cumsum(steps, axis=0)
+    root[:, 0, 1] = poses[:, 3]
+    local = _rotated(poses[:, 4:].reshape(len(poses), 21, 3), yaw)
+    return np.concatenate([root, local + root * [1, 0, 1]], axis=1).astype(np.float32)
+
+
+def _rotated(points: np.ndarray, yaw: np.ndarray) -> np.ndarray:
+    """Points (T, n, 3) turned about the vertical by an angle in radians for each frame (T,)."""
+    cosine, sine = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
+    x, y, z = points[..., 0], points[..., 1], points[..., 2]
+    return np.stack([cosine * x + sine * z, y, cosine * z - sine * x], -1)
+
+
+def joined(pieces: Sequence[np.ndarray]) -> np.ndarray:
+    """The pieces one after another. The difference of the poses at a seam is shared by both sides and fades away from
+    it; empty pieces are left out.
+    """
+    pieces = [piece.copy() for piece in pieces if len(piece)]
+    for before, after in pairwise(pieces):
+        going = before[-1, 3:] - before[-2, 3:] if len(before) > 1 else 0.0
+        apart = before[-1, 3:] + going - after[0, 3:]
+        far = float(np.linalg.norm(apart[1:].reshape(21, 3), axis=-1).mean())
+        for piece, sign, ends in ((before, -0.5, True), (after, 0.5, False)):
+            frames = min(max(BLEND[0], round(far / FADING)), BLEND[1], len(piece))
+            share = 1 - np.arange(frames) / frames
+            share = (share * share * (3 - 2 * share))[:, None]
+            if ends:
+                piece[-frames:, 3:] += sign * share[::-1] * apart
+            else:
+                piece[:frames, 3:] += sign * share * apart
+    return np.concatenate(pieces)
+
+
+def mirrored(poses: np.ndarray) -> np.ndarray:
+    """Left and right exchanged."""
+    result = poses.copy()
+    result[:, :2] *= -1
+    points = poses[:, 4:].reshape(len(poses), 21, 3)[:, _OTHER] * [-1, 1, 1]
+    result[:, 4:] = points.reshape(len(poses), 63)
+    return result
+
+
+def backward(poses: np.ndarray) -> np.ndarray:
+    """The frames in the opposite order: who walked forward walks backward."""
+    result = poses[::-1].copy()
+    steps = -poses[:-1, :3][::-1]
+    result[:, :3] = np.concatenate([steps, steps[-1:]]) if len(steps) else 0.0
+    return result
+
+
+def paced(poses: np.ndarray, pace: float, first: int = 0, last: int | None = None) -> np.ndarray:
+    """The frames from `first` to before `last` at `pace` times their speed."""
+    last = len(poses) if last is None else last
+    count = last - first
+    if count < 2:
+        return poses.copy()
+    frames = max(2, round(count / pace))
+    places = np.linspace(first, last - 1, frames)
+    low = np.minimum(places.astype(int), len(poses) - 2)
+    share = (places - low)[:, None]
+    part = (1 - share) * poses[low] + share * poses[low + 1]
+    part[:, :3] *= count / frames
+    return np.concatenate([poses[:first], part, poses[last:]])
+
+
+def held(pose: np.ndarray, frames: int) -> np.ndarray:
+    """A pose (67,) without movement for so many frames."""
+    result = np.repeat(pose[None], frames, axis=0)
+    result[:, :3] = 0.0
+    return result
+
+
+def lengthened(
+    poses: np.ndarray, frames: int, first: int, last: int, around: tuple[int, int] | None = None
+) -> np.ndarray:
+    """About so many frames more between `first` and `last`: frames there are repeated, from a pose to one like it.
+
+    around: (first, last) of what is to be repeated as a whole.
+    """
+    while frames > 1:
+        span = last - first
+        length = frames if frames <= span else -(-frames // -(-frames // max(1, int(span * 0.8))))
+        a, b = _cut(poses, length, first, last, around)
+        if b <= a:
+            break
+        poses = joined([poses[:b], poses[a:]])
+        frames -= b - a
+        last += b - a
+    return poses
+
+
+def alike(poses: np.ndarray, a: tuple[int, int], b: tuple[int, int], length: int) -> tuple[int, int]:
+    """A frame of the range `a` and one of the range `b`, bounds included, about `length` apart, of like poses: what is
+    between them can be cut out.
+    """
+    state = _states(poses)
+    pairs = [
+        (i, j)
+        for i in range(a[0], a[1] + 1)
+        for j in range(max(i + 1, b[0], i + length - _FRAMES), min(b[1], len(poses), i + length + _FRAMES) + 1)
+    ]
+    if not pairs:
+        return a[1], max(a[1], b[0])
+
+    last = len(poses) - 1
+    return min(pairs, key=lambda pair: float(np.abs(state[min(pair[0], last)] - state[min(pair[1], last)]).mean()))
+
+
+def nearest(poses: np.ndarray, ranges: Sequence[tuple[int, int]], most: int = 12) -> list[int]:
+    """A frame of each range, bounds included, such that the poses are alike; of up to `most` frames of each."""
+    state = np.concatenate([_states(poses), _states(poses)[-1:]])
+    options = [np.unique(np.linspace(a, b, min(most, b - a + 1)).astype(int)) for a, b in ranges]
+    best, chosen = np.inf, [int(one[0]) for one in options]
+    for frames in product(*options):
+        apart = float(np.ptp(state[list(frames)], axis=0).mean())
+        if apart < best:
+            best, chosen = apart, [int(frame) for frame in frames]
+    return chosen
+
+
+def lowest_arms(poses: np.ndarray, among: Sequence[int]) -> int:
+    """Of these frames the one with the wrists farthest below the chest."""
+    points = poses[:, 4:].reshape(len(poses), 21, 3)[..., 1]
+    heights = points[:, [ARMS[side][3] - 1 for side in ARMS]].mean(1) - points[:, CHEST - 1]
+    return min(among, key=lambda frame: float(heights[frame]))
+
+
+def most_even(poses: np.ndarray, among: Sequence[int]) -> int:
+    """Of these frames the one whose pose is most like its mirror image."""
+    apart = np.abs(poses[:, 3:] - mirrored(poses)[:, 3:]).mean(1)
+    return min(among, key=lambda frame: float(apart[min(frame, len(poses) - 1)]))
+
+
+def _states(poses: np.ndarray) -> np.ndarray:
+    """(T, n): poses and how they move, in numbers whose distances say how well one frame goes on from another."""
+    moving = np.gradient(poses[:, 3:], axis=0) if len(poses) > 1 else np.zeros_like(poses[:, 3:])
+    return np.concatenate([poses[:, 3:], 4 * moving, 8 * poses[:, :3]], axis=1)
+
+
+def shortened(poses: np.ndarray, frames: int, first: int, last: int) -> np.ndarray:
+    """About so many frames fewer between `first` and `last`, taken out where the poses before and after are alike."""
+    if frames < 1:
+        return poses
+    a, b = _cut(poses, min(frames, last - first), first, last)
+    return joined([poses[:a], poses[b:]]) if b > a else poses
+
+
+def _cut(
+    poses: np.ndarray, length: int, first: int, last: int, around: tuple[int, int] | None = None
+) -> tuple[int, int]:
+    """Two frames from `first` to `last`, about `length` apart, whose poses and movements are most alike."""
+    first, last = max(0, first), min(len(poses), last)
+    least, most = (max(1, round(length * (1 + sign * _SLACK))) for sign in (-1, 1))
+    state = _states(poses)
+    best, place = np.inf, (first, first)
+    for a in range(first, last):
+        for b in range(a + least, min(a + most, last - 1) + 1):
+            if around and not (a <= around[0] and b >= around[1]):
+                continue
+            apart = float(np.abs(state[a] - state[b]).mean()) + 0.05 * abs(b - a - length) / length
+            if apart < best:
+                best, place = apart, (a, b)
+    return place
+
+
+def with_arms(
+    poses: np.ndarray, arms: np.ndarray, first: int, last: int, sides: Sequence[str] = ("left", "right")
+) -> np.ndarray:
+    """The poses with the arms of others (n, 67), on the chest, from `first` to before `last`, eased in and out."""
+    result = poses.copy()
+    first, last = max(0, first), min(last, len(poses), first + len(arms))
+    if last <= first:
+        return result
+    own = result[first:last, 4:].reshape(last - first, 21, 3)
+    theirs = arms[: last - first, 4:].reshape(last - first, 21, 3)
+    place = np.arange(last - first)
+    # At the very ends of the clip there is nothing to pass over from.
+    start = (place + 1) / (_RAMP + 1) if first > 0 else np.ones(last - first)
+    end = (last - first - place) / (_RAMP + 1) if last < len(poses) else np.ones(last - first)
+    share = np.minimum(1.0, np.minimum(start, end))
+    share = (share * share * (3 - 2 * share))[:, None, None]
+    for side in sides:
+        group = [joint - 1 for joint in ARMS[side]]
+        put = own[:, [CHEST - 1]] + theirs[:, group] - theirs[:, [CHEST - 1]]
+        own[:, group] = (1 - share) * own[:, group] + share * put
+    result[first:last, 4:] = own.reshape(last - first, 63)
+    return result
+
+
+def turning(poses: np.ndarray, ratio: float, first: int, last: int) -> np.ndarray:
+    """Turns of the body from `first` to before `last` times `ratio`."""
+    result = poses.copy()
+    result[first:last, 0] *= ratio
+    return result
+
+
+def rising(poses: np.ndarray, metres: float, first: int, last: int) -> np.ndarray:
+    """The highest point from `first` to before `last` so much higher, or lower, and all above both ends with it: a
+    higher or lower jump.
+    """
+    result = poses.copy()
+    height = poses[first:last, 3]
+    if not len(height):
+        return result
+    ground = np.linspace(height[0], height[-1], len(height))
+    above = np.maximum(0.0, height - ground)
+    more = metres * above / max(above.max(), 1e-6)
+    result[first:last, 3] += more
+    result[first:last, 5::3] += more[:, None]
+    return result
+
+
+def bending(poses: np.ndarray, degrees: float, first: int, last: int) -> np.ndarray:
+    """The trunk leaning so much further, or less far, where it leans most from `first` to before `last`, and less
+    beside it: pelvis and legs stay.
+    """
+    result = poses.copy()
+    points = result[first:last, 4:].reshape(last - first, 21, 3)
+    root = np.zeros((last - first, 3))
+    root[:, 1] = poses[first:last, 3]
+    spine = points[:, CHEST - 1] - root
+    flat = np.linalg.norm(spine[:, [0, 2]], axis=-1)
+    lean = np.arctan2(flat, spine[:, 1])
+    bent = np.maximum(0.0, lean - np.linspace(lean[0], lean[-1], len(lean))) if len(lean) else lean
+    angle = np.radians(degrees) * bent / max(float(bent.max(initial=0.0)), 1e-6)
+    angle = np.clip(angle, -lean, max(0.0, MOST_BENT - float(lean.max(initial=0.0))))
+    # About the horizontal axis across the direction of the lean (Rodrigues' formula).
+    axis = np.stack([spine[:, 2], np.zeros(len(flat)), -spine[:, 0]], -1) / np.maximum(flat, 1e-6)[:, None]
+    group = [joint - 1 for joint in _TRUNK]
+    arm = points[:, group] - root[:, None]
+    sine, cosine = np.sin(angle)[:, None, None], np.cos(angle)[:, None, None]
+    about = axis[:, None]
+    along = (about * arm).sum(-1, keepdims=True)
+    points[:, group] = root[:, None] + arm * cosine + np.cross(about, arm) * sine + about * along * (1 - cosine)
+    result[first:last, 4:] = points.reshape(last - first, 63)
+    return result

@@ -1,0 +1,99 @@
+"""Changes made to motions themselves: measured again, they have what was asked for, and the rest."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from motionllm import corpus as builtin
+from motionllm.data import edits
+from motionllm.data.changes import added, changed
+from motionllm.data.edit_kinds import CHANGING, Donors
+from motionllm.data.remaking import remade
+from motionllm.errors import MotionLLMError
+from motionllm.eval.edits import judged
+from motionllm.motion import splicing
+from motionllm.motion.features import features_to_joints
+from motionllm.motion.notation import Notation, measure
+
+EACH = 6  # changes of each kind
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[tuple[Notation, np.ndarray]]:
+    """(notation, joints) of 120 clips."""
+    joints = [features_to_joints(sample.load()) for sample in builtin.corpus(120, seed=12)]
+    return [(notation, one) for one in joints if (notation := measure(one)).lines]
+
+
+@pytest.fixture(scope="module")
+def shares(clips: list[tuple[Notation, np.ndarray]]) -> dict[str, list[bool]]:
+    """By kind, whether each of EACH changes is right on the motion made by it; what is added is another clip."""
+    by_text = {str(notation): joints for notation, joints in clips}
+    donors = Donors.of([("", text) for text in by_text])
+    random = np.random.default_rng(0)
+    right: dict[str, list[bool]] = defaultdict(list)
+    for kind in CHANGING:
+        for i in random.permutation(len(clips)).tolist():
+            old, joints = clips[i]
+            edit = edits.edited(kind, old, random, donors)
+            if edit is None or len(right[kind]) == EACH:
+                continue
+            more = next((one for text, one in by_text.items() if _adds(edit, Notation.parse(text))), None)
+            poses = remade(
+                splicing.poses_of(joints), old, edit.change, None if more is None else splicing.poses_of(more)
+            )
+            got = old if poses is None else measure(splicing.joints_of(poses))
+            right[kind].append(judged(edit, got, measured=True).right)
+    return right
+
+
+def _adds(edit: edits.Edit, donor: Notation) -> bool:
+    """Whether it is this clip that an edit adds."""
+    return bool(added(edit.change)) and changed(edit.old, edit.change, lambda _: donor) == edit.new
+
+
+def test_most_changes_are_made_exactly(shares: dict[str, list[bool]]) -> None:
+    assert set(shares) == set(CHANGING)
+    every = [right for some in shares.values() for right in some]
+    assert len(every) > 100 and np.mean(every) > 0.8, {kind: np.mean(some) for kind, some in shares.items()}
+
+
+@pytest.mark.parametrize("kind", CHANGING)
+def test_no_kind_of_change_fails(shares: dict[str, list[bool]], kind: str) -> None:
+    assert np.mean(shares[kind]) >= 0.5
+
+
+def test_what_stays_is_the_motion_itself(clips: list[tuple[Notation, np.ndarray]]) -> None:
+    for old, joints in clips[:40]:
+        poses = splicing.poses_of(joints)
+        verb = old.lines[-1].verb
+        rest = remade(poses, old, "wait 2 s at the end")
+        assert rest is not None and len(rest) == len(poses) + 40
+        assert np.array_equal(rest[: len(poses) - 8], poses[:-8])
+        for change in ("mirror", "slower", f"{verb} faster", f"{verb} x3", f"no {verb}", f"only {verb}", "3.0 s"):
+            try:
+                changed(old, change, lambda _, old=old: old)  # type: ignore[misc]
+            except MotionLLMError:
+                continue
+            made = remade(poses, old, change)
+            assert made is None or (np.isfinite(made).all() and made.shape[1] == splicing.WIDTH)
+
+
+def test_any_change_gives_finite_frames_or_none(clips: list[tuple[Notation, np.ndarray]]) -> None:
+    random = np.random.default_rng(1)
+    made = 0
+    for old, joints in clips[:60]:
+        poses = splicing.poses_of(joints)
+        every = edits.draw(old, random, NO_ACTS)
+        if every is None or added(every.change):
+            continue
+        result = remade(poses, old, every.change)
+        made += result is not None
+        assert result is None or (len(result) >= 4 and np.isfinite(result).all())
+    assert made > 20
+
+
+NO_ACTS = Donors()

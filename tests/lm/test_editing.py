@@ -1,0 +1,132 @@
+"""Motions changed by words: the frames that stay are the motion's own, what cannot be done so is generated anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from motionllm import corpus as builtin
+from motionllm.cli import main
+from motionllm.config import Notes
+from motionllm.errors import MotionLLMError
+from motionllm.lm.model import MotionLM
+from motionllm.motion import Motion
+from motionllm.motion.notation import Notation
+
+Understood = Callable[[str], MotionLM]
+
+
+@pytest.fixture
+def understood(trained_run: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Understood:
+    """A model that says of itself that it changes plans, and understands every request as this change."""
+    lm = MotionLM.load(trained_run[0])
+    lm.recipe.data.notation, lm.recipe.data.tasks["edit"] = Notes(), 1.0
+    monkeypatch.setattr("motionllm.lm.backend.longest", lambda _: 4096)
+
+    def understanding(change: str) -> MotionLM:
+        monkeypatch.setattr(lm, "changes", lambda plans, requests: [change] * len(plans))
+        return lm
+
+    return understanding
+
+
+@pytest.fixture(scope="module")
+def wave() -> Motion:
+    """A person who waves with the left hand, at 20 frames per second."""
+    return Motion(builtin.joints(builtin.Spec((builtin.Part("wave", side="left"),)), 1))
+
+
+def test_the_other_hand_waves_and_the_legs_stay(understood: Understood, wave: Motion) -> None:
+    lm = understood("wave other side")
+    old, new = lm.notation(wave), lm.notation(edited := lm.edit(wave, "the other hand"))
+    assert [line.part for line in old.lines if line.verb == "wave"] == ["left hand"]
+    assert [line.part for line in new.lines if line.verb == "wave"] == ["right hand"]
+    legs = [1, 2, 4, 5, 7, 8, 10, 11]
+    assert np.abs(edited.canonical().joints[:, legs] - wave.canonical().joints[: len(edited), legs]).max() < 0.02
+
+
+def test_a_pace_is_exact(understood: Understood, wave: Motion) -> None:
+    assert understood("much slower").edit(wave, "half speed").duration == pytest.approx(2 * wave.duration, abs=0.2)
+    assert understood("2.0 s").edit(wave, "in two seconds").duration == pytest.approx(2.0, abs=0.1)
+
+
+def test_what_is_added_is_generated_and_what_was_stays(understood: Understood, wave: Motion) -> None:
+    lm = understood("then a person walks")
+    more = lm.generate("a person walks", seed=5)
+    new = lm.edit(wave, "then walk", seed=5)
+    if lm.notation(more).postures[0] == lm.notation(wave).postures[1]:
+        assert new.duration == pytest.approx(wave.duration + more.duration, abs=0.15)
+        kept = round(0.7 * len(wave))
+        assert np.abs(new.canonical().joints[:kept] - wave.canonical().joints[:kept]).max() < 0.05
+    again = lm.edit(wave, "then walk", seed=5)
+    assert np.array_equal(new.joints, again.joints)
+
+
+def test_what_cannot_be_made_of_the_frames_is_generated(
+    understood: Understood, wave: Motion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motionllm.lm.editing.remade", lambda *_: None)
+    lm = understood("wave x5")
+    motion, codes, plan = _last(lm, wave, "wave x5")
+    assert plan.seconds > lm.notation(wave).seconds and motion.duration == pytest.approx(plan.seconds, abs=0.2)
+    assert len(codes) == pytest.approx(motion.duration * lm.motion_tokenizer.codes_per_second, abs=8)
+
+
+def _last(lm: MotionLM, motion: Motion, change: str) -> tuple[Motion, np.ndarray, Notation]:
+    steps = lm.editing(motion, lm.notation(motion), change, seed=2)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            done: tuple[Motion, np.ndarray, Notation] = end.value
+            return done
+
+
+def test_a_plan_that_the_motion_does_not_follow_is_generated(understood: Understood, wave: Motion) -> None:
+    """Nothing in the frames can be changed for an act that they do not show."""
+    lm = understood("jump x3")
+    plan = Notation.parse("4.0 s, standing to standing\n0.5-1.2 jump 0.3 m\n2.0-3.5 wave left hand x3")
+    steps = lm.remaking(wave, plan, "jump x3", seed=2)
+    with pytest.raises(StopIteration) as end:
+        next(steps)
+    assert end.value.value is None
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [("question", "no change"), ("talk", "no change"), ("kick x3", "kick"), ("fly", "no change of a motion")],
+)
+def test_what_is_no_change_is_said_in_a_sentence(understood: Understood, wave: Motion, change: str, says: str) -> None:
+    with pytest.raises(MotionLLMError, match=says) as error:
+        understood(change).edit(wave, "what is it?")
+    assert "\n" not in str(error.value)
+
+
+def test_a_clip_is_edited_by_the_command(
+    understood: Understood,
+    wave: Motion,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lm = understood("slower")
+    monkeypatch.setattr(MotionLM, "load", lambda *_: lm)
+    wave.save(tmp_path / "wave.bvh")
+    out = tmp_path / "slow.glb"
+    assert main(["edit", str(tmp_path / "wave.bvh"), "slower", "slower still", "--out", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert out.is_file() and told["seconds"] == pytest.approx(2.25 * wave.duration, abs=0.4)
+    assert Notation.parse(told["notation"]).seconds == pytest.approx(told["seconds"], abs=0.15)
+    for words, says in (
+        (["edit", str(tmp_path / "wave.bvh"), "slower", "--out", str(tmp_path / "slow.txt")], "suffix"),
+        (["edit", str(tmp_path / "none.bvh"), "slower", "--out", str(out)], "no such file"),
+    ):
+        assert main(words) == 2
+        assert says in capsys.readouterr().err
+    understood("question")
+    assert main(["edit", str(tmp_path / "wave.bvh"), "why?", "--out", str(tmp_path / "new.bvh")]) == 2
+    assert "wave.bvh" in capsys.readouterr().err and not (tmp_path / "new.bvh").exists()
