@@ -112,11 +112,11 @@ def test_commands_on_motion_and_text_run(takes: Path) -> None:
     (takes / "prompts.txt").write_text("a person waves\na person sits down\n")
     Motion(builtin.joints(builtin.Spec((builtin.Part("walk", direction="forward"),)), 1)[:60]).save(takes / "walk.npy")
     words = commands(DOCS / "chat.md")
-    assert {w[0] for w in words} == {"generate", "caption", "ask"}
+    assert {w[0] for w in words} == {"generate", "caption", "ask", "edit"}
     for one in words:
         assert cli.main(one) == 0, one
     there = {p.name for p in takes.iterdir()}
-    assert {"wave.bvh", "walk.glb", "longer.bvh", "between.bvh", "captions.jsonl"} <= there
+    assert {"wave.bvh", "walk.glb", "longer.bvh", "between.bvh", "captions.jsonl", "other.bvh", "sit.glb"} <= there
     assert {p.name for p in (takes / "made").iterdir()} == {"0001.glb", "0002.glb", "report.jsonl"}
     assert Motion.load("longer.bvh").duration == pytest.approx(7)
 
