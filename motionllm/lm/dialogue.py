@@ -60,7 +60,7 @@ class Dialogue(Editing, Description):
                 motion = loaded(part) if "motion" in part else self.motion_tokenizer.decode(codes)
                 steps = self.editing(motion, old, change, seed, sampling=sampling, codes=codes)
                 made, made_codes, new = drained(steps)
-                return _moved(made, made_codes, new)
+                return _moved(made, made_codes.tolist(), new)
             asked = change == "new"
         elif not asked:
             asked = self.moves(messages)

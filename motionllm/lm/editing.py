@@ -114,12 +114,12 @@ def _timed(plan: Notation, measured: Notation, change: str) -> Notation | None:
     """
     if plan == measured:
         return plan
-    rows = [row for row in agreement(plan, measured).rows if row.planned]
-    shown = {row.planned.verb for row in rows if row.found and row.agrees["verb"] == 1}
+    rows = [(row.planned, row) for row in agreement(plan, measured).rows if row.planned]
+    shown = {line.verb for line, row in rows if row.found and row.agrees["verb"] == 1}
     about = f" {change.removesuffix(added(change))} "
     if any(f" {act.main.verb} " in about for act in acts(plan) if act.main.verb not in shown):
         return None
-    lines = [replace(r.planned, start=r.found.start, end=r.found.end) if r.found else r.planned for r in rows]
+    lines = [replace(line, start=row.found.start, end=row.found.end) if row.found else line for line, row in rows]
     return replace(measured, lines=tuple(sorted(lines, key=lambda line: (line.start, line.end))))
 
 
