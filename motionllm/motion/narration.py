@@ -6,6 +6,7 @@ along: those of an exercise when they are done, others at even intervals.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from motionllm.motion.exercise import Set
 from motionllm.motion.exercise_kinds import MARCH, PUNCH
 from motionllm.motion.notation import Line, Notation
 
-PACE = 18.0  # characters per second, for speech and for reading
+PACE, FASTEST = 18.0, 30.0  # characters per second, for speech and for reading; more is cut off
 SHORTEST = 1.0  # seconds; least duration of a cue
 TOGETHER = 0.6  # seconds; events that begin within this time share a cue
 COUNTED = 0.8  # seconds; slower repetitions are counted along
@@ -199,12 +200,18 @@ def _sentence(text: str) -> str:
 
 
 def _spoken(entries: Sequence[tuple[float, str]], seconds: float) -> list[Cue]:
-    """Consecutive cues: an entry that has no time of its own is joined to the one before."""
+    """Consecutive cues: a sentence that has no time of its own is joined to the one before, and a count that would cut
+    one off is left out.
+    """
     joined: list[tuple[float, str]] = []
     for at, text in entries:
-        if joined and at - joined[-1][0] < max(SHORTEST, len(joined[-1][1]) / PACE) and len(text.split()) > 1:
+        time, said = at - joined[-1][0] if joined else math.inf, len(joined[-1][1]) if joined else 0
+        if len(text.split()) == 1:
+            if time > said / FASTEST:
+                joined.append((at, text))
+        elif time < max(SHORTEST, said / PACE):
             joined[-1] = joined[-1][0], f"{joined[-1][1]} {text}"
-        elif not joined or at > joined[-1][0]:
+        else:
             joined.append((at, text))
     ends = [at for at, _ in joined[1:]] + [max(seconds, joined[-1][0] + SHORTEST)]
     return [Cue(at, end, text) for (at, text), end in zip(joined, ends, strict=True)]
