@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -67,15 +68,15 @@ def test_cost_counts_a_base_by_its_shape() -> None:
     assert eight == pytest.approx(one / 8, rel=0.05)
 
 
-def test_the_gpu_benchmark_names_what_was_not_measured_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gpu_benchmark_names_what_was_not_measured_and_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     gpu = script("gpu")
     absent = {"trl": None}
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: absent[name] if name in absent else find(name))
-    assert "trl is not installed" in gpu.measured("135M trl", True, 3600.0)["skipped"]
-    assert "no time is left" in gpu.measured("draw", True, 3.0)["skipped"]
+    assert "trl is not installed" in gpu.measured("135M trl", True, 3600.0, tmp_path, False)["skipped"]
+    assert "no time is left" in gpu.measured("draw", True, 3.0, tmp_path, False)["skipped"]
     monkeypatch.setattr(gpu, "__file__", "/nowhere/gpu.py")
-    assert "it failed" in gpu.measured("draw", True, 3600.0)["skipped"]
+    assert "it failed" in gpu.measured("draw", True, 3600.0, tmp_path, False)["skipped"]
     results = {
         "135M ours": {"tokens_per_second": 300.0, "peak_gib": 2.0},
         "135M trl": {"tokens_per_second": 50.0, "peak_gib": 4.0},
@@ -87,6 +88,26 @@ def test_the_gpu_benchmark_names_what_was_not_measured_and_why(monkeypatch: pyte
     assert summary["train 135M"] == {"ours": 300.0, "theirs": 100.0, "times_as_fast": 3.0, "of_its_memory": 0.4}
     assert summary["train 1.5B"] == {"ours": 7.0, "theirs": None, "times_as_fast": None, "of_its_memory": None}
     assert summary["decode"]["ours"] is None
+
+
+@pytest.mark.parametrize("end", ["failing", "late"])
+def test_the_gpu_benchmark_keeps_what_a_job_measured_before_it_ended(
+    end: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gpu = script("gpu")
+    # A job that leaves a process of its own behind, which holds on to what it writes to.
+    code = (
+        f"import subprocess, sys, time\nprint('warming up')\nprint({gpu.MARK!r} + '{{\"speed\": 1}}')\n"
+        f"print({gpu.MARK!r} + '{{\"speed\": 2}}', flush=True)\nsubprocess.Popen(['sleep', '600'])\n"
+    )
+    code += "raise SystemExit('out of memory')" if end == "failing" else "time.sleep(600)"
+    (tmp_path / "job.py").write_text(code)
+    monkeypatch.setattr(gpu, "__file__", str(tmp_path / "job.py"))
+    monkeypatch.setattr(gpu, "LEAST", 0)
+    begun = time.monotonic()
+    found = gpu.measured("draw", True, 60.0 if end == "failing" else 1.5, tmp_path, False)
+    assert found["speed"] == 2 and time.monotonic() - begun < 30
+    assert ("out of memory" if end == "failing" else "did not end within 2 seconds") in found["skipped"]
 
 
 def test_the_gpu_benchmark_has_the_shapes_it_names() -> None:

@@ -9,6 +9,7 @@ The kinds of edits (`edit_kinds`) find what can be asked for; phrasings (`edit_r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -49,10 +50,10 @@ def edited(
             new = changed(old, change, lambda _: lent[0].notation)
         except MotionLLMError:
             return None
-        if new == old or not 0.5 <= new.seconds <= LONGEST or Notation.parse(str(new)) != new:
+        if new == old or not 0.5 <= new.seconds <= LONGEST or not _is_written_exactly(new):
             return None
     words = worded(own, random, held_out)
-    phrasings = [p for p in requests()[key][held_out] if all(words.get(w) for w in places(p))]
+    phrasings = _phrasings(key, held_out, frozenset(place for place, word in words.items() if word))
     if not phrasings:
         return None
     request = one_of(phrasings[random.integers(len(phrasings))], random).format(**words)
@@ -76,6 +77,31 @@ def editable(text: str) -> bool:
     """Whether `draw` can give an edit of this notation (its text)."""
     notation = Notation.parse(text) if text else None
     return notation is not None and bool(notation.lines) and 1 <= notation.seconds <= LONGEST - 4
+
+
+@cache
+def _phrasings(key: str, held_out: bool, words: frozenset[str]) -> list[str]:
+    """The phrasings of a request that these words fill."""
+    return [p for p in requests()[key][held_out] if words.issuperset(places(p))]
+
+
+def _is_written_exactly(notation: Notation) -> bool:
+    """Whether a notation is the same when it is written and read back. Line by line, as most lines were seen before."""
+    starts = [line.start for line in notation.lines]
+    return (
+        starts == sorted(starts)
+        and all(line.end <= notation.seconds + 0.05 for line in notation.lines)
+        and _is_read_back(Notation(notation.seconds, notation.postures))
+        and all(_is_read_back(Notation(999.9, ("standing", "standing"), (line,))) for line in notation.lines)
+    )
+
+
+@lru_cache(1 << 16)
+def _is_read_back(notation: Notation) -> bool:
+    try:
+        return Notation.parse(str(notation)) == notation
+    except MotionLLMError:
+        return False
 
 
 _BEFORE = ("", "", "", "", "", "", "now ", "ok, ", "please ", "and now ", "good, but ", "hmm, ", "again, ")

@@ -37,8 +37,8 @@ def arguments(kind: str, bounds: Tensor, length: int) -> dict[str, Any]:
 
 
 def choose(body: Any, candidates: Sequence[str]) -> str:
-    """The first kind of `candidates`, whose last is `sdpa`, that gives the hidden states of `sdpa`; which is tried on
-    `body`, the decoder layers of a model, in evaluation mode.
+    """The first kind of `candidates`, whose last is `sdpa`, that gives the hidden states and gradients of `sdpa`; which
+    is tried on `body`, the decoder layers of a model, in evaluation mode.
     """
     if getattr(body.config, "attention_dropout", 0.0):
         return MASKED
@@ -50,25 +50,32 @@ def choose(body: Any, candidates: Sequence[str]) -> str:
             continue
         if difference <= 5e-2:
             return kind
-        log.debug("attention by %s gives other hidden states than %s", kind, MASKED)
+        log.debug("attention by %s gives other hidden states or gradients than %s", kind, MASKED)
     return MASKED
 
 
-@torch.no_grad()
-def compare(body: Any, kind: str) -> float:
-    """The largest difference of hidden states between a kind and `sdpa`, as a share of the largest hidden state."""
+def compare(body: Any, kind: str, learns: bool = True) -> float:
+    """The largest difference of hidden states between a kind and `sdpa`, as a share of the largest hidden state; or,
+    learns, that of the gradients of the embeddings, where it is larger: there are kernels that cannot go backwards.
+    """
+    embeddings = body.get_input_embeddings().weight
     device = next(body.parameters()).device
     sizes = ((3, 12, 17), (20, 5, 7))
     ids = (torch.arange(64, device=device) * 5 % 7).view(2, 32)
     positions = torch.cat([torch.arange(size) for row in sizes for size in row]).view(2, 32).to(device)
     bounds = torch.tensor([0, *(size for row in sizes for size in row)]).cumsum(0).to(device, torch.int32)
-    hidden = []
+    computed = []
     for one in (MASKED, kind):
         set_kind(body, one)
         more = arguments(one, bounds, 32)
-        out = body(input_ids=ids, position_ids=positions, use_cache=False, **more).last_hidden_state
-        hidden.append(out.float())
-    return float((hidden[0] - hidden[1]).abs().max() / hidden[0].abs().max())
+        with torch.set_grad_enabled(learns):
+            out = body(input_ids=ids, position_ids=positions, use_cache=False, **more).last_hidden_state.float()
+        # Weighted, because the norm of what comes out of the last layer is fixed.
+        weighted = out * torch.linspace(-1, 1, out.numel(), device=device).view_as(out)
+        gradients = torch.autograd.grad(weighted.sum(), embeddings) if learns else ()
+        computed.append([states.detach().float() for states in (out, *gradients)])
+    pairs = zip(*computed, strict=True)
+    return max(float((masked - own).abs().max() / masked.abs().max()) for masked, own in pairs)
 
 
 def set_kind(model: Any, kind: str) -> None:
@@ -111,6 +118,8 @@ def varlen(
 ) -> tuple[Tensor, None]:
     """Causal attention within each example, in the form of transformers' attention functions: query (R, H, L, D), key
     and value (R, H', L, D) → (R, L, H, D). Raises ValueError for scores that are capped or have sinks.
+
+    It computes in the type of the values: in autocast, the rotation of float32 hidden states widens the others.
     """
     from torch.nn.attention.varlen import varlen_attn
 
@@ -118,7 +127,7 @@ def varlen(
         raise ValueError("these kernels have no capped scores and no sinks")
     rows, heads, length, width = query.shape
     flat_query, flat_key, flat_value = (
-        states.transpose(1, 2).reshape(rows * length, -1, width) for states in (query, key, value)
+        states.transpose(1, 2).reshape(rows * length, -1, width).to(value.dtype) for states in (query, key, value)
     )
     attended: Any = varlen_attn(
         flat_query,

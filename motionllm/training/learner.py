@@ -46,14 +46,16 @@ class Learner(torch.nn.Module):
 
 def attend_fast(model: Any, device: torch.device, precision: str) -> str:
     """Let the model attend over packed rows by the fastest kernels of the device that give its hidden states; the kind.
-    It is tried on two layers of its configuration, because the weights themselves may be shared out.
+    It is tried on two layers of its configuration, because the weights themselves may be shared out, in the number
+    types of the run.
     """
     base, candidates = bare(model), attention.kinds(device)
     if len(candidates) == 1 or base.config._attn_implementation != attention.MASKED:
         return str(base.config._attn_implementation)
     with torch.random.fork_rng():
-        two = layers(base.config, 2).to(device, torch.bfloat16 if precision == "bfloat16" else torch.float32).eval()
-    kind = attention.choose(two, candidates)
+        two = layers(base.config, 2).to(device, base.get_input_embeddings().weight.dtype).eval()
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        kind = attention.choose(two, candidates)
     attention.set_kind(base, kind)
     return kind
 

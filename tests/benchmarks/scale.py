@@ -95,7 +95,7 @@ def measured(*words: object, cache: Path) -> dict[str, Any]:
 
 
 def packed(folder: Path, count: int) -> Path:
-    """The same as Parquet files of 10,000 rows."""
+    """The same as Parquet files of some 10,000 rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -104,14 +104,15 @@ def packed(folder: Path, count: int) -> Path:
     kind = pa.list_(pa.list_(pa.float32()))
     motions = pa.array([features.tolist() for features, _ in originals], kind)
     captions = pa.array([texts for _, texts in originals], pa.list_(pa.string()))
-    files = -(-count // 10_000)
+    size = 80 * len(originals)  # rows of a file, so that all files have the same ones but for their ids
+    which = pa.array(np.arange(size) % len(originals))
+    columns = pa.table({"motion": motions.take(which), "captions": captions.take(which)})
+    files = -(-count // size)
     for file in range(files):
-        rows = np.arange(file * 10_000, min(count, (file + 1) * 10_000))
-        which = pa.array(rows % len(originals))
-        ids = pa.array([f"{row:07d}" for row in rows.tolist()])
-        columns = {"id": ids, "motion": motions.take(which), "captions": captions.take(which)}
+        rows = range(file * size, min(count, (file + 1) * size))
+        table = columns.slice(0, len(rows)).add_column(0, "id", pa.array([f"{row:07d}" for row in rows]))
         name = folder / "data" / f"train-{file:05d}-of-{files:05d}.parquet"
-        pq.write_table(pa.table(columns), name, row_group_size=500, compression="zstd")
+        pq.write_table(table, name, row_group_size=500, compression="zstd", use_dictionary=False)
     return folder
 
 

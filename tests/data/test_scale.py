@@ -21,9 +21,10 @@ def script() -> ModuleType:
 
 
 @pytest.mark.slow
-def test_memory_is_constant_and_time_linear(tmp_path: Path, tiny_base: Path, tiny_tokenizer: Path) -> None:
-    counts = (4_000, 20_000, 100_000)
-    figures = [script().measure(tmp_path, n, SHARDS, tiny_tokenizer, str(tiny_base), parquet=True) for n in counts]
+def test_memory_is_constant_and_time_linear(tmp_path: Path, tiny_base: Path) -> None:
+    scale = script()
+    counts, small = (10_000, 50_000, 100_000), scale.tokenizer(tmp_path / "tokenizer")
+    figures = [scale.measure(tmp_path, n, SHARDS, small, str(tiny_base), parquet=True, encode=2) for n in counts]
     least, some, most = (f["shards"]["cpu"] for f in figures)
     # A clip's share, without what each process takes to start.
     pace = (some - least) / (counts[1] - counts[0]), (most - some) / (counts[2] - counts[1])
