@@ -32,7 +32,7 @@ from motionllm.eval.embedder import Embedder
 from motionllm.feedback.judges import Result, facts
 from motionllm.files import read_json, write_json
 from motionllm.motion import Motion
-from motionllm.motion.feet import lock_feet
+from motionllm.motion.feet import LEGS, contacts, lock_feet
 from motionllm.motion.representation import HUMANML3D_263 as DATA
 from motionllm.runs.progress import Bar
 from motionllm.tokenizer import MotionTokenizer
@@ -89,7 +89,10 @@ class Decoder:
             self.tokenizer.network.load_state_dict(old.network.state_dict())
 
     def __call__(self, codes: Sequence[int] | np.ndarray) -> Motion:
-        motion = self.tokenizer.decode(codes)
+        return self.after(self.tokenizer.decode(codes))
+
+    def after(self, motion: Motion) -> Motion:
+        """What +HOW does to a motion."""
         if not self.how:
             return motion
         after = lock_feet if self.how == "lock" else calm
@@ -107,8 +110,8 @@ def calm(joints: np.ndarray, fps: float) -> np.ndarray:
 
 
 def physics(motions: Sequence[Motion]) -> dict[str, float]:
-    """Means over the frames of motions: jerk, skating, penetration, bone drift; and by `BANDS` the root mean square
-    over joints and frames of the jerk of these frequencies.
+    """Means over the frames of motions: jerk, skating, speed of standing toes, penetration, bone drift; and by
+    `BANDS` the root mean square over joints and frames of the jerk of these frequencies.
     """
     motions = [m for m in motions if len(m) > 3]
     frames = np.array([len(m) for m in motions])
@@ -116,6 +119,7 @@ def physics(motions: Sequence[Motion]) -> dict[str, float]:
         {
             "jerk": metrics.jerk(m.joints, m.fps),
             "skating": metrics.foot_skating(m.joints, m.fps),
+            "standing_cm": 100 * _standing(m),
             "penetration_mm": 1000 * metrics.floor_penetration(m.joints),
             "bone_drift": metrics.bone_length_drift(m.joints, m.skeleton.parents),
         }
@@ -124,6 +128,14 @@ def physics(motions: Sequence[Motion]) -> dict[str, float]:
     bands = np.sqrt(np.average([_bands(m) for m in motions], axis=0, weights=frames))
     means = {name: float(np.average([row[name] for row in rows], weights=frames)) for name in rows[0]}
     return means | {f"jerk to {high} Hz": float(value) for high, value in zip(BANDS[1:], bands, strict=True)}
+
+
+def _standing(motion: Motion) -> float:
+    """Mean speed of toes over the floor while they stand (`motion.feet`), metres a second; 0 where none stands."""
+    standing = contacts(motion.joints, motion.fps)
+    toes = motion.joints[:, [leg[3] for leg in LEGS]][..., [0, 2]]
+    speed = np.linalg.norm(np.diff(toes, axis=0), axis=-1)[standing[1:] & standing[:-1]]
+    return float(speed.mean() * motion.fps) if len(speed) else 0.0
 
 
 def _bands(motion: Motion) -> np.ndarray:
@@ -196,7 +208,8 @@ def reconstruction(decoder: Decoder, truth: Truth, embedder: Embedder) -> dict[s
 def generated(decoder: Decoder, rows: Sequence[dict[str, Any]], truth: Truth, embedder: Embedder) -> dict[str, Any]:
     """The adapter's motions for captions, as its users get them."""
     finished = decoder.tokenizer.representation.finished
-    motions = [finished(decoder(row["codes"]).cut(0, row["frames"])) for row in rows]
+    decoded = [decoder.tokenizer.decode(row["codes"]).cut(0, row["frames"]) for row in rows]
+    motions = [decoder.after(finished(motion)) for motion in decoded]
     result, embeddings = distribution(motions, truth, embedder)
     text = embedder.embed_texts([row["caption"] for row in rows])
     order = np.random.default_rng(0).permutation(len(rows))
@@ -242,6 +255,7 @@ COLUMNS = {
         "Fréchet of poses": ("frechet_pose", ".2f"),
         "jerk": ("jerk", ".0f"),
         "skating": ("skating", ".3f"),
+        "standing toe, cm/s": ("standing_cm", ".1f"),
         "penetration, mm": ("penetration_mm", ".1f"),
         "bone drift": ("bone_drift", ".1%"),
         "two draws, mm": ("spread_mm", ".0f"),
@@ -255,6 +269,7 @@ COLUMNS = {
         "asked": ("asked", ".2f"),
         "jerk": ("jerk", ".0f"),
         "skating": ("skating", ".3f"),
+        "standing toe, cm/s": ("standing_cm", ".1f"),
         "penetration, mm": ("penetration_mm", ".1f"),
     },
 }
@@ -278,7 +293,7 @@ def table(found: dict[str, Any], place: str, part: str) -> str:
         if not values:
             return ""
         mean = format(np.mean(values), how)
-        return mean if len(values) < 2 else f"{mean} ± {format(np.std(values, ddof=1), how)}"
+        return mean if len(set(values)) < 2 else f"{mean} ± {format(np.std(values, ddof=1), how)}"
 
     lines = [f"| {place}, {part} | " + " | ".join(columns) + " |", "|" + "---|" * (len(columns) + 1)]
     real = next(iter(found.values()))["sets"][place]["real"]
