@@ -174,7 +174,7 @@ def share(wanted: list[Asked], notation: Notation) -> float:
             (one.side, any(one.side in x.part for x in lines)),
             (one.way, any(_way(x) == one.way or x.way == one.way for x in lines)),
             (one.count, one.count == sum(x.count for x in lines if x.verb == lines[0].verb)),
-            (one.pace, any(_pace(x) == one.pace for x in lines)),
+            (one.pace, any(pace_of(x) == one.pace for x in lines)),
             (one.degrees[1], any(one.degrees[0] <= abs(x.size) <= one.degrees[1] for x in lines)),
         ):
             total += bool(stated)
@@ -183,6 +183,12 @@ def share(wanted: list[Asked], notation: Notation) -> float:
         total += 1
         points += all(a <= b + 0.3 for a, b in pairwise(firsts))
     return points / total if total else 1.0
+
+
+def shown(one: Asked, notation: Notation) -> bool:
+    """Whether a notation has one thing that is asked for, however it is done; arms that swing along are no gesture."""
+    small = one.verbs[0] in SMALL
+    return any(small or line.verb not in SMALL for line in _lines(one, notation))
 
 
 def share_of(wanted: list[Asked], joints: np.ndarray, fps: float = 20.0) -> float:
@@ -245,7 +251,7 @@ def _way(line: Line) -> str:
     return line.way
 
 
-def _pace(line: Line) -> str:
+def pace_of(line: Line) -> str:
     """The pace of a line; for travel from its speed."""
     if line.verb in ("walk", "run", "creep"):
         slow, quick = {"walk": (0.85, 1.4), "run": (2.1, 3.1), "creep": (0.6, 0.95)}[line.verb]

@@ -182,7 +182,7 @@ def heeding(plan: Notation, wanted: Sequence[Asked], fixed: bool = False) -> Not
     of its acts, and whether they walk or run. fixed: it keeps its duration.
     """
     for one in wanted:
-        for change in _unheeded(plan, one):
+        for change in unheeded(plan, one):
             try:
                 new = changed(plan, change, _gait)
             except MotionLLMError:
@@ -192,7 +192,7 @@ def heeding(plan: Notation, wanted: Sequence[Asked], fixed: bool = False) -> Not
     return plan
 
 
-def _unheeded(plan: Notation, one: Asked) -> list[str]:
+def unheeded(plan: Notation, one: Asked) -> list[str]:
     """The changes by which the act of a plan that shows what is asked would do it as asked."""
     shown = [act.main for act in acts(plan) if act.main.verb in one.verbs]
     if not shown:

@@ -307,12 +307,7 @@ def _repeated(poses: np.ndarray, old: Notation, act: Act, count: int) -> np.ndar
     if main.count > 1 and count < main.count:
         return splicing.shortened(poses, round((main.count - count) * (last - first) / main.count), first, last)
     if main.count > 1:
-        frames = (last - first) / main.count
-        for _ in range(count - main.count):
-            longer = splicing.lengthened(poses, round(frames), first, last)
-            last += len(longer) - len(poses)
-            poses = longer
-        return poses
+        return splicing.repeated(poses, count - main.count, round((last - first) / main.count), first, last)
     a, b = _span(poses, old, act)
     a, b = min(a, first), max(b, last)
     return splicing.joined([poses[:b], *[poses[a:b]] * (count - 1), poses[b:]])

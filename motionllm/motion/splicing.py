@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from motionllm.motion.skeleton import HUMANML3D
 
 WIDTH = 67
+FPS = 20.0
 _STEADY = 2.0  # frames; standard deviation of the smoothing of the heading, which hips and shoulders shake
 BLEND = (2, 8)  # least and most frames on either side of a seam over which the difference of the poses fades
 FADING = 0.025  # metres of that difference, mean over the joints, for each frame
@@ -130,23 +131,24 @@ def held(pose: np.ndarray, frames: int) -> np.ndarray:
     return result
 
 
-def lengthened(
-    poses: np.ndarray, frames: int, first: int, last: int, around: tuple[int, int] | None = None
-) -> np.ndarray:
-    """About so many frames more between `first` and `last`: frames there are repeated, from a pose to one like it.
-
-    around: (first, last) of what is to be repeated as a whole.
-    """
+def lengthened(poses: np.ndarray, frames: int, first: int, last: int) -> np.ndarray:
+    """About so many frames more between `first` and `last`: frames there are repeated, from a pose to one like it."""
     while frames > 1:
         span = last - first
         length = frames if frames <= span else -(-frames // -(-frames // max(1, int(span * 0.8))))
-        a, b = _cut(poses, length, first, last, around)
+        a, b = _cut(poses, length, first, last)
         if b <= a:
             break
         poses = joined([poses[:b], poses[a:]])
         frames -= b - a
         last += b - a
     return poses
+
+
+def repeated(poses: np.ndarray, times: int, frames: int, first: int, last: int) -> np.ndarray:
+    """A stretch of about so many frames between `first` and `last`, one of several strokes, so many times more."""
+    a, b = _cut(poses, frames, first, last)
+    return joined([poses[:b], *[poses[a:b]] * times, poses[b:]]) if b > a else poses
 
 
 def alike(poses: np.ndarray, a: tuple[int, int], b: tuple[int, int], length: int) -> tuple[int, int]:
@@ -205,9 +207,7 @@ def shortened(poses: np.ndarray, frames: int, first: int, last: int) -> np.ndarr
     return joined([poses[:a], poses[b:]]) if b > a else poses
 
 
-def _cut(
-    poses: np.ndarray, length: int, first: int, last: int, around: tuple[int, int] | None = None
-) -> tuple[int, int]:
+def _cut(poses: np.ndarray, length: int, first: int, last: int) -> tuple[int, int]:
     """Two frames from `first` to `last`, about `length` apart, whose poses and movements are most alike."""
     first, last = max(0, first), min(len(poses), last)
     least, most = (max(1, round(length * (1 + sign * _SLACK))) for sign in (-1, 1))
@@ -215,8 +215,6 @@ def _cut(
     best, place = np.inf, (first, first)
     for a in range(first, last):
         for b in range(a + least, min(a + most, last - 1) + 1):
-            if around and not (a <= around[0] and b >= around[1]):
-                continue
             apart = float(np.abs(state[a] - state[b]).mean()) + 0.05 * abs(b - a - length) / length
             if apart < best:
                 best, place = apart, (a, b)

@@ -130,3 +130,23 @@ def test_a_clip_is_edited_by_the_command(
     understood("question")
     assert main(["edit", str(tmp_path / "wave.bvh"), "why?", "--out", str(tmp_path / "new.bvh")]) == 2
     assert "wave.bvh" in capsys.readouterr().err and not (tmp_path / "new.bvh").exists()
+
+
+def test_one_of_several_is_set_right_and_a_single_one_is_the_models(
+    understood: Understood, wave: Motion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm, shown = understood(""), wave.canonical()
+    # The tiny motion tokenizer keeps no wave: whatever is generated is this one.
+    monkeypatch.setattr(lm, "_motion", lambda codes, frames: shown)
+    asked = "a person waves with the right hand"
+    assert [x.part for x in lm.notation(shown).lines if x.verb == "wave"] == ["left hand"]
+    single = lm.generate(asked, seed=1, best_of=1)
+    assert np.array_equal(single.joints, shown.joints)
+    several = lm.generate(asked, seed=1, best_of=2, plan=False)
+    assert [x.part for x in lm.notation(several).lines if x.verb == "wave"] == ["right hand"]
+    (again,) = lm.generate_batch([asked], seed=1, best_of=2, plan=False)
+    assert np.array_equal(again.joints, several.joints)
+    ruled = lm.generate(asked, seed=1, best_of=2, plan=False, judge=lambda texts, motions: [0.0] * len(motions))
+    assert np.array_equal(ruled.joints, shown.joints)
+    exact = lm.generate("a person waves with the right hand four times", shown.duration, 1, best_of=2, plan=False)
+    assert len(exact) == len(shown)

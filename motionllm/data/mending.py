@@ -1,0 +1,123 @@
+"""Motions mended by what their text says plainly: the side, way, count, degrees and pace of what they show, and what is
+missing put in.
+
+A generated motion is measured, compared with what its text asks for (`asked`), and changed as a person would ask for it
+(`remaking`). A change is kept only where the motion, measured again, has more of what is asked than before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from motionllm.data.asked import Asked, pace_of, shown
+from motionllm.data.asked import share as share_in
+from motionllm.data.changes import acts, changed, unheeded
+from motionllm.data.remaking import remade
+from motionllm.errors import MotionLLMError
+from motionllm.motion import splicing
+from motionllm.motion.notation import PACES, VERBS, Line, Notation, measure
+
+ROUNDS = 6  # most changes of one motion
+HURRY = (0.6, 1.6)  # least and most pace at which a motion of a fixed duration is played to have it again
+
+
+def mended(poses: np.ndarray, wanted: Sequence[Asked], fixed: bool = False) -> np.ndarray:
+    """Poses (T, 67) of a motion → those with as much of what is asked as can be set right on it, or as they are.
+
+    fixed: the duration stays.
+    """
+    wanted = list(wanted)
+    frames, notation = len(poses), _measured(poses)
+    best = share_in(wanted, notation) if notation else 1.0
+    for _ in range(ROUNDS):
+        if best >= 1 or notation is None:
+            break
+        changes = [change for one in wanted for change in _changes(notation, one)]
+        tries = [_tried(poses, notation, change, frames if fixed else 0) for change in changes]
+        scored = [(share_in(wanted, one[1]), i) for i, one in enumerate(tries) if one]
+        if not scored or max(scored)[0] <= best:
+            break
+        best, i = max(scored)
+        poses, notation = tries[i]  # type: ignore[misc]
+    return poses
+
+
+def missing(poses: np.ndarray, wanted: Sequence[Asked]) -> list[int]:
+    """Which of the things asked for a motion does not show."""
+    notation = _measured(poses)
+    return [i for i, one in enumerate(wanted) if notation is None or not shown(one, notation)]
+
+
+def sentence(one: Asked) -> str:
+    """One thing that is asked for, as a text of its own: "a person waves with the right hand three times"."""
+    verb = one.verbs[0]
+    return Notation(1.0, ("standing", "standing"), (_line(one, verb),)).sentence()
+
+
+def with_missing(poses: np.ndarray, wanted: Sequence[Asked], index: int, more: np.ndarray) -> np.ndarray:
+    """The motion with `more`, a motion of the thing `index` that it lacks, after what comes before it in the text; as
+    it was, where it then has no more of what is asked.
+    """
+    notation, wanted = _measured(poses), list(wanted)
+    if notation is None:
+        return poses
+    places = [act.main.end for act in acts(notation) if any(act.main.verb in one.verbs for one in wanted[:index])]
+    later = [act.main.start for act in acts(notation) if any(act.main.verb in one.verbs for one in wanted[index + 1 :])]
+    at = max(places, default=0.0) if index else 0.0
+    if not any(start >= at - 0.25 for start in later):
+        at = notation.seconds if index or not later else 0.0
+    frame = min(len(poses), round(at * splicing.FPS))
+    both = splicing.joined([poses[:frame], more, poses[frame:]])
+    new = _measured(both)
+    return both if new and share_in(wanted, new) > share_in(wanted, notation) else poses
+
+
+def _line(one: Asked, verb: str) -> Line:
+    spec = VERBS[verb]
+    part = next((p for p in spec.parts if one.side and one.side in p), "")
+    way = one.way if one.way in spec.ways else ""
+    size = float(np.clip(sum(one.degrees) / 2, 90, 360)) if verb == "turn" and one.degrees[1] else 0.0
+    return Line(0.0, 1.0, verb, part, way, size, 0.0, one.count or 1, one.pace if spec.usual else "")
+
+
+def _changes(notation: Notation, one: Asked) -> list[str]:
+    """The changes by which a motion may have more of one thing that is asked for."""
+    lines = [act.main for act in acts(notation) if act.main.verb in one.verbs]
+    paced = []
+    if one.pace and lines and not any(pace_of(line) == one.pace for line in lines):
+        how = "faster" if one.pace == PACES[1] else "slower"
+        paced = [f"{lines[0].verb} {how}", how, f"much {how}"]
+    changes = unheeded(notation, one) + paced
+    # Repeated, quick strokes may melt into one: the count that is then measured decides.
+    counts = [re.fullmatch(r"(.+ x)(\d+)", change) for change in changes]
+    return changes + [f"{m[1]}{int(m[2]) + more}" for m in counts if m for more in (1, -1) if int(m[2]) + more > 0]
+
+
+def _tried(poses: np.ndarray, notation: Notation, change: str, frames: int) -> tuple[np.ndarray, Notation] | None:
+    """The poses after a change and what is measured on them; None where it cannot be made. frames: how many there must
+    be, 0 for any.
+    """
+    try:
+        changed(notation, change, lambda _: notation)
+    except MotionLLMError:
+        return None
+    made = remade(poses, notation, change)
+    if made is None:
+        return None
+    if frames and len(made) != frames:
+        pace = len(made) / frames
+        if not HURRY[0] <= pace <= HURRY[1]:
+            return None
+        made = splicing.paced(made, pace)
+    new = _measured(made)
+    return (made, new) if new else None
+
+
+def _measured(poses: np.ndarray) -> Notation | None:
+    try:
+        return measure(splicing.joints_of(poses))
+    except MotionLLMError:
+        return None

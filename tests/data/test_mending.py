@@ -1,0 +1,84 @@
+"""Generated motions set right: they have the side, way, count and degrees that their text states, and are no worse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from motionllm import corpus as builtin
+from motionllm.data.asked import Asked, asked, share
+from motionllm.data.mending import mended, missing, sentence, with_missing
+from motionllm.motion import splicing
+from motionllm.motion.features import features_to_joints
+from motionllm.motion.notation import Notation, measure
+
+
+def poses(action: str, **how: object) -> np.ndarray:
+    spec = builtin.Spec((builtin.Part(action, **how),))  # type: ignore[arg-type]
+    return splicing.poses_of(builtin.joints(spec, 1))
+
+
+def measured(motion: np.ndarray) -> Notation:
+    return measure(splicing.joints_of(motion))
+
+
+@pytest.mark.parametrize(
+    ("text", "motion"),
+    [
+        ("a person waves with the right hand", poses("wave", side="left", count=3)),
+        ("a person waves with the left hand five times", poses("wave", side="left", count=3)),
+        ("someone kicks with the left leg", poses("kick", side="right")),
+        ("the person claps six times", poses("clap", count=3)),
+        ("a man walks backward", poses("walk", direction="forward")),
+        ("a woman turns to the right", poses("turn", direction="left")),
+    ],
+)
+def test_what_a_text_states_is_set_right(text: str, motion: np.ndarray) -> None:
+    wanted = asked(text)
+    assert share(wanted, measured(motion)) < 1
+    new = mended(motion, wanted)
+    assert share(wanted, measured(new)) == 1, measured(new)
+    again = mended(new, wanted)
+    assert again is new
+
+
+def test_a_fixed_duration_is_kept() -> None:
+    motion = poses("wave", side="right", count=3)
+    wanted = asked("a person waves with the left hand four times")
+    new = mended(motion, wanted, fixed=True)
+    assert len(new) == len(motion) and share(wanted, measured(new)) > share(wanted, measured(motion))
+
+
+def test_nothing_gets_worse_and_what_is_right_is_left_alone() -> None:
+    samples = builtin.corpus(60, seed=21)
+    changed = 0
+    for sample, other in zip(samples, samples[1:] + samples[:1], strict=True):
+        motion, wanted = splicing.poses_of(features_to_joints(sample.load())), asked(other.captions[0])
+        before, new = share(wanted, measured(motion)), mended(motion, wanted)
+        after = share(wanted, measured(new))
+        assert after >= before and (new is motion) == (after == before)
+        changed += after > before
+    assert changed > 3
+    assert mended(motion, []) is motion
+
+
+def test_what_is_missing_is_put_in_where_it_belongs() -> None:
+    wanted = asked("a person claps three times, then kicks with the right leg, and then bows")
+    assert [one.verbs[0] for one in wanted] == ["clap", "kick", "bow"]
+    clap, kick, bow = poses("clap", count=3), poses("kick", side="right"), poses("bow")
+    for index, (rest, more) in enumerate((([kick, bow], clap), ([clap, bow], kick), ([clap, kick], bow))):
+        motion = splicing.joined(rest)
+        assert missing(motion, wanted) == [index]
+        new = with_missing(motion, wanted, index, more)
+        order = [line.verb for line in measured(new).lines if line.verb in ("clap", "kick", "bow")]
+        assert order == ["clap", "kick", "bow"]
+    # What does not help is left out.
+    assert with_missing(motion, wanted, 2, clap) is motion
+
+
+@pytest.mark.parametrize("text", ["a person waves with the right hand three times", "he turns around to the left"])
+def test_a_thing_has_a_sentence_of_its_own(text: str) -> None:
+    (one,) = asked(text)
+    (again,) = asked(sentence(one))
+    assert (again.verbs[0], again.side, again.count) == (one.verbs[0], one.side, one.count)
+    assert isinstance(again, Asked) and again.way == one.way
