@@ -127,10 +127,16 @@ class Generation(Planning):
         lengths = seconds if seconds is not None else [None] * len(texts)
         seeds = list(seed) if isinstance(seed, Sequence) else [seed] * len(texts)
         free = [i for i, one in enumerate(plans) if one is None or isinstance(one, bool)]
-        mended = drained(
-            self._mended(*([rows[i] for i in free] for rows in (motions, texts, lengths, seeds)), sampling)
+        mended = self._mended(
+            [motions[i] for i in free],
+            [texts[i] for i in free],
+            [lengths[i] for i in free],
+            [seeds[i] for i in free],
+            sampling,
         )
-        return [mended[free.index(i)] if i in free else motion for i, motion in enumerate(motions)]
+        for i, motion in zip(free, drained(mended), strict=True):
+            motions[i] = motion
+        return motions
 
     def generating(
         self,
