@@ -18,8 +18,10 @@ from motionllm.motion.signals import ANKLE, BENT, Signals, odd_frames, running_m
 SEAT_LOW, SEAT_HIGH = 0.42, 0.74  # share of the standing height, of a pelvis on a seat
 SEAT_BEHIND, SEAT_TILT = 0.15, 45.0  # m behind the ankles; degrees of the trunk from upright
 UNHELD = 0.02  # m of the centre of mass behind the ankles: on real seats 0.05 to 0.40, in squats -0.15 to -0.02
+GLIDE = 0.35  # m/s of the pelvis over the floor, mean of half a second; faster is a crouched walk
 REST, REST_SECONDS = 0.15, 0.2  # m/s, the pelvis rises or sinks by less; least duration
 STANDING = 0.9  # share of the standing height, from which a body stands
+SHORTEST = 0.85  # share of it that a body may have at its highest and yet stand: with knees that are never straight
 LONGEST_RISE = 4.0  # seconds from a seat to standing
 AWAY = 2.0  # m from the seat; the test has 3 m, measured from the chair's front legs
 TURNING = 40.0  # degrees/s
@@ -88,8 +90,10 @@ def by_age(table: dict[int, Any], age: float | None) -> Any:
 def rises(s: Signals) -> list[Rise]:
     """Every rise from a seat to standing."""
     result = []
-    for a, b in seats(s):
-        up = np.flatnonzero(s.pelvis[b:] > STANDING)
+    rests = seats(s)
+    for n, (a, b) in enumerate(rests):
+        again = rests[n + 1][0] if n + 1 < len(rests) else len(s.pelvis)
+        up = np.flatnonzero(_stands(s)[b:again])
         if len(up) and up[0] <= s.frames(LONGEST_RISE):
             leaves, stands = _edge(s, a, b, b + int(up[0]))
             result.append(Rise(leaves / s.fps, stands / s.fps, 100 * float(s.pelvis[stands] - s.pelvis[a:b].min())))
@@ -109,7 +113,7 @@ def up_and_go(joints: np.ndarray, fps: float) -> UpAndGo:
     """
     s = Signals(joints, fps)
     rests = seats(s)
-    standing = s.pelvis > STANDING
+    standing = _stands(s)
     pairs = [(x, y) for x, y in pairwise(rests) if standing[x[1] : y[0]].any()]
     place = s.p[:, 0][:, [0, 2]]
     for (a, b), (c, d) in pairs:
@@ -145,7 +149,14 @@ def seats(s: Signals) -> list[tuple[int, int]]:
     mass = sum(share * (ahead[:, a] + where * (ahead[:, b] - ahead[:, a])) for a, b, where, share in _SEGMENTS)
     behind = (ankles > SEAT_BEHIND) & (ankles - mass > UNHELD)
     low = (s.pelvis > SEAT_LOW) & (s.pelvis < SEAT_HIGH) & (s.flex.min(1) > BENT) & (s.tilt < SEAT_TILT)
-    return stretches_where(low & still & behind, s.frames(REST_SECONDS), s.frames(0.4))
+    resting = low & still & behind & (s.root_speed < GLIDE)
+    return stretches_where(resting, s.frames(REST_SECONDS), s.frames(0.4))
+
+
+def _stands(s: Signals) -> np.ndarray:
+    """(T,) bool: whether the pelvis is about as high as this body's ever is."""
+    highest = float(np.clip(np.percentile(s.pelvis, 98), SHORTEST, 1.0))
+    return np.asarray(s.pelvis > STANDING * highest)
 
 
 def _edge(s: Signals, a: int, b: int, up: int) -> tuple[int, int]:

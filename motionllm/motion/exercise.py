@@ -26,6 +26,7 @@ EDGE_SHARE = 0.8  # of the median peak: from which a maximum at the clip's first
 REST_SHARE = 0.1  # of a repetition's range: from this on it has begun
 GAP = 2.5  # times the median interval between peaks: further apart, peaks are of two sets
 TRAVEL = 0.6  # m/s of the pelvis, mean of a repetition: faster is locomotion, not an exercise in place
+IN_PLACE = 0.3  # m/s; the same for feet that march: slow walks are steps too
 FEWEST = 2  # repetitions of a set, where no exercise is asked for
 UNEVEN = 0.4  # standard deviation of the intervals between its peaks, as a share of their mean: more is no exercise
 WITHIN = 0.5  # share of a set's time within another: then it is part of that one
@@ -194,7 +195,8 @@ def _sets(s: Signals, name: str) -> list[Set]:
     reps: list[tuple[int, Repetition]] = []
     for column, side, k in columns:
         reps += [(t, rep) for t, rep in _repetitions(s, column, side, least, kind.peak) if kind.also(s, t, k)]
-    reps = [(t, rep) for t, rep in sorted(reps, key=lambda r: r[0]) if _in_place(s, rep)]
+    most = IN_PLACE if name == MARCH else TRAVEL
+    reps = [(t, rep) for t, rep in sorted(reps, key=lambda r: r[0]) if _in_place(s, rep, most)]
     return [_set(name, group, kind.unit, kind.what, kind.definition) for group in _grouped(reps)]
 
 
@@ -260,9 +262,9 @@ def _repetitions(s: Signals, x: np.ndarray, side: str, least: float, peak: float
     return result
 
 
-def _in_place(s: Signals, rep: Repetition) -> bool:
+def _in_place(s: Signals, rep: Repetition, most: float) -> bool:
     a, b = int(rep.start * s.fps), int(rep.end * s.fps) + 1
-    return float(np.linalg.norm(s.root_velocity[a:b].mean(0))) < TRAVEL
+    return float(np.linalg.norm(s.root_velocity[a:b].mean(0))) < most
 
 
 def _grouped(reps: Sequence[tuple[int, Repetition]]) -> list[list[Repetition]]:
