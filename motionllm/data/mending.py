@@ -18,7 +18,7 @@ from motionllm.data.changes import acts, changed, unheeded
 from motionllm.data.remaking import remade
 from motionllm.errors import MotionLLMError
 from motionllm.motion import splicing
-from motionllm.motion.notation import PACES, VERBS, Line, Notation, measure
+from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation, measure
 
 ROUNDS = 6  # most changes of one motion
 HURRY = (0.6, 1.6)  # least and most pace at which a motion of a fixed duration is played to have it again
@@ -46,9 +46,14 @@ def mended(poses: np.ndarray, wanted: Sequence[Asked], fixed: bool = False) -> n
 
 
 def missing(poses: np.ndarray, wanted: Sequence[Asked]) -> list[int]:
-    """Which of the things asked for a motion does not show."""
+    """Which of the things asked for a motion does not show, of those that a sentence can ask for by themselves: not arms
+    that move somehow.
+    """
     notation = _measured(poses)
-    return [i for i, one in enumerate(wanted) if notation is None or not shown(one, notation)]
+    if notation is None:
+        return []
+    named = [i for i, one in enumerate(wanted) if one.verbs[0] not in SMALL and one.action != "move"]
+    return [i for i in named if not shown(wanted[i], notation)]
 
 
 def sentence(one: Asked) -> str:
