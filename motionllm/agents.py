@@ -1,4 +1,4 @@
-"""Tools for agents over the Model Context Protocol: generate, caption, notate, convert and judge motion.
+"""Tools for agents over the Model Context Protocol: generate, edit, caption, notate, convert and judge motion.
 
 Built with the official SDK (extra `mcp`). Files are read and written within one folder, named when the server starts,
 and read in a separate process; the limits are those of the web page. The model is loaded at the first call that needs
@@ -34,7 +34,7 @@ LISTED = 200  # files named by `clips`
 INSTRUCTIONS = (
     "Human motion as a language. File names are relative to the folder of this server. A motion's notation has a line "
     "for each event: seconds from and to, verb, side, way, count, pace; it is measured on the motion, not guessed. "
-    "To meet a request: generate, judge against the text, generate again with another seed where parts are missing. "
+    "To meet a request: generate, judge against the text, `edit` what is wrong, or generate again with another seed. "
     "`convert` gives bvh, glb, html, mp4 and others of the same motion."
 )
 
@@ -77,14 +77,27 @@ class Desk:
             raise MotionLLMError(f"candidates is {candidates}; 1 to {CANDIDATES} can be made.")
         if seconds is not None and not 0.2 <= seconds <= LONGEST_MOTION:
             raise MotionLLMError(f"seconds is {seconds:g}; 0.2 to {LONGEST_MOTION:g} can be made.")
-        if seed is None:
-            seed = secrets.randbelow(2**31)
-        elif not 0 <= seed < 2**32:
-            raise MotionLLMError(f"seed is {seed}; give 0 to 4294967295.")
+        seed = _seed(seed)
         wanted = None if plan is None else _text(plan, "plan", PLAN)
         with self._busy:
             motion = self._model().generate(text, seconds, seed=seed, best_of=candidates, plan=wanted)
         assert not isinstance(motion, list)
+        self._save(motion, out)
+        return {"file": self._name(out), "seconds": round(motion.duration, 2), "seed": seed, **_measured(motion)}
+
+    def edit(self, file: str, request: str, to: str, seed: int | None = None) -> dict[str, Any]:
+        """Change a motion file by a short request in words and write the result to a new file: "slower", "the other
+        hand", "kick three times", "without the turn", "then sit down", "after the jump, bow", "mirror it", "5 seconds".
+
+        One change a call; what is not to change stays as it is. The result has 22 joints at 20 frames per second.
+        seed: of what is added; the one used is returned. Returns the file, seconds, seed, and the notation and sentence
+        measured on the motion.
+        """
+        request, out = _text(request, "request", LINE), self._out(to)
+        seed = _seed(seed)
+        motion = self._read(file)
+        with self._busy, about(file):
+            motion = self._model().edit(motion, request, seed)
         self._save(motion, out)
         return {"file": self._name(out), "seconds": round(motion.duration, 2), "seed": seed, **_measured(motion)}
 
@@ -250,14 +263,23 @@ def server(desk: Desk) -> Any:
     result: Any = MCPServer("motionllm", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING")
     reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
     writes = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
-    for tool in (desk.generate, desk.caption, desk.notate, desk.convert, desk.judge, desk.clips):
-        kind = writes if tool.__name__ in ("generate", "convert") else reads
+    for tool in (desk.generate, desk.edit, desk.caption, desk.notate, desk.convert, desk.judge, desk.clips):
+        kind = writes if tool.__name__ in ("generate", "edit", "convert") else reads
         result.add_tool(told(tool), name=tool.__name__, description=_description(tool), annotations=kind)
     return result
 
 
 def _description(tool: Callable[..., Any]) -> str:
     return "\n".join(line.strip() for line in (tool.__doc__ or "").strip().splitlines())
+
+
+def _seed(seed: int | None) -> int:
+    """The seed that is given, or one drawn."""
+    if seed is None:
+        return secrets.randbelow(2**31)
+    if not 0 <= seed < 2**32:
+        raise MotionLLMError(f"seed is {seed}; give 0 to 4294967295.")
+    return seed
 
 
 def _text(text: str, what: str, most: int) -> str:

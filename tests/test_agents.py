@@ -15,6 +15,7 @@ import pytest
 from motionllm import Motion, agents, cli
 from motionllm import corpus as builtin
 from motionllm.errors import MotionLLMError
+from motionllm.motion.features import mirror
 from motionllm.motion.notation import Notation, measure
 
 mcp = pytest.importorskip("mcp", reason="pip install 'motionllm[mcp]'")
@@ -31,6 +32,10 @@ class FakeLM:
     def generate(self, text: str, seconds: float | None, **options: Any) -> Motion:
         self.options = {"text": text, "seconds": seconds, **options}
         return Motion(builtin.joints(KICK, 1))
+
+    def edit(self, motion: Motion, request: str, seed: int) -> Motion:
+        self.options = {"request": request, "seed": seed}
+        return Motion(mirror(motion.canonical().joints))
 
     def caption(self, motion: Motion) -> str:
         return f"a person moves for {motion.duration:.1f} s"
@@ -77,7 +82,7 @@ def test_each_tool_says_what_it_takes(folder: Path) -> None:
             return list((await client.list_tools()).tools)
 
     by_name = {tool.name: tool for tool in asyncio.run(tools())}
-    assert set(by_name) == {"generate", "caption", "notate", "convert", "judge", "clips"}
+    assert set(by_name) == {"generate", "edit", "caption", "notate", "convert", "judge", "clips"}
     assert set(by_name["generate"].input_schema["required"]) == {"text", "file"}
     assert "0.2 to 60" in by_name["generate"].description
     assert by_name["notate"].annotations.read_only_hint and not by_name["convert"].annotations.read_only_hint
@@ -106,6 +111,14 @@ def test_a_motion_is_generated_judged_and_converted(ask: Any, folder: Path) -> N
     assert ask("convert", file="out/one.bvh", to="one.glb", canonical=True)["fps"] == 20
     assert (folder / "one.glb").read_bytes()[:4] == b"glTF"
     assert set(ask("clips")["files"]) == {"out/one.bvh", "kick.bvh"}
+
+
+def test_a_motion_is_edited_into_a_new_file(ask: Any, folder: Path) -> None:
+    made = ask("edit", file="kick.bvh", request="the other leg", to="other.glb", seed=3)
+    assert ask.lm.options == {"request": "the other leg", "seed": 3}
+    assert made["file"] == "other.glb" and made["seed"] == 3 and (folder / "other.glb").is_file()
+    assert "kick right leg" in ask("notate", file="kick.bvh")["notation"].replace("left", "right")
+    assert made["notation"] != ask("notate", file="kick.bvh")["notation"]
 
 
 def test_a_seed_is_drawn_and_returned(ask: Any) -> None:
@@ -152,6 +165,10 @@ def test_nothing_outside_the_folder_is_read_or_written(ask: Any, folder: Path, t
         ("generate", {"text": "walk", "file": "a\0.bvh"}, "can be no file's name"),
         ("generate", {"text": "walk", "file": "kick.bvh"}, "is there already"),
         ("convert", {"file": "kick.bvh", "to": "kick.bvh"}, "is there already"),
+        ("edit", {"file": "kick.bvh", "request": "", "to": "a.bvh"}, "The request is empty"),
+        ("edit", {"file": "kick.bvh", "request": "slower", "to": "kick.bvh"}, "is there already"),
+        ("edit", {"file": "kick.bvh", "request": "slower", "to": "a.bvh", "seed": -1}, "seed is -1"),
+        ("edit", {"file": "kik.bvh", "request": "slower", "to": "a.bvh"}, "no such file"),
         ("convert", {"file": "kick.bvh", "to": "a.bvh", "fps": -1}, "fps is -1"),
         ("notate", {"file": "kik.bvh"}, "no such file; did you mean 'kick.bvh'?"),
         ("notate", {"file": "notes.txt"}, "motion is read from"),

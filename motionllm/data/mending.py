@@ -46,7 +46,7 @@ def mended(poses: np.ndarray, wanted: Sequence[Asked], fixed: bool = False) -> n
 
 
 def missing(poses: np.ndarray, wanted: Sequence[Asked]) -> list[int]:
-    """Which of the things asked for a motion does not show, of those that a sentence can ask for by themselves: not arms
+    """Which of the things asked for a motion does not show, of those that a sentence can ask for: not arms
     that move somehow.
     """
     notation = _measured(poses)
