@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def mended(poses: np.ndarray, wanted: Sequence[Asked], fixed: bool = False) -> n
     for _ in range(ROUNDS):
         if best >= 1 or notation is None:
             break
-        changes = [change for one in wanted for change in _changes(notation, one)]
+        changes = [change for one in wanted for change in _changes(notation, one)] + _reordered(notation, wanted)
         tries = [_tried(poses, notation, change, frames if fixed else 0) for change in changes]
         scored = [(share_in(wanted, one[1]), i) for i, one in enumerate(tries) if one]
         if not scored or max(scored)[0] <= best:
@@ -99,6 +100,12 @@ def _changes(notation: Notation, one: Asked) -> list[str]:
     # Repeated, quick strokes may melt into one: the count that is then measured decides.
     counts = [re.fullmatch(r"(.+ x)(\d+)", change) for change in changes]
     return changes + [f"{m[1]}{int(m[2]) + more}" for m in counts if m for more in (1, -1) if int(m[2]) + more > 0]
+
+
+def _reordered(notation: Notation, wanted: Sequence[Asked]) -> list[str]:
+    """The changes of order by which things are done in that of the text."""
+    done = [[act.main for act in acts(notation) if act.main.verb in one.verbs] for one in wanted]
+    return [f"{a[0].verb} before {b[0].verb}" for a, b in pairwise(done) if a and b and a[0].start > b[0].start + 0.3]
 
 
 def _tried(poses: np.ndarray, notation: Notation, change: str, frames: int) -> tuple[np.ndarray, Notation] | None:

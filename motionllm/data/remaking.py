@@ -29,9 +29,8 @@ from motionllm.data.changes import (
 )
 from motionllm.motion import splicing
 from motionllm.motion.notation import VERBS, Notation
-from motionllm.motion.representation import HUMANML3D_263
 
-FPS = HUMANML3D_263.fps
+FPS = splicing.FPS
 LEAST = 4  # frames that must be left
 _MARGIN = 0.2  # seconds before and after an act in which it begins and fades
 _BRIEF = 8  # frames; arms rest rather than so few be cut out

@@ -62,6 +62,13 @@ def test_nothing_gets_worse_and_what_is_right_is_left_alone() -> None:
     assert mended(motion, []) is motion
 
 
+def test_what_is_done_in_another_order_is_exchanged() -> None:
+    wanted = asked("a person kicks with the right leg and then bows")
+    motion = splicing.joined([poses("bow"), poses("kick", side="right")])
+    new = mended(motion, wanted)
+    assert share(wanted, measured(motion)) < share(wanted, measured(new)) == 1
+
+
 def test_what_is_missing_is_put_in_where_it_belongs() -> None:
     wanted = asked("a person claps three times, then kicks with the right leg, and then bows")
     assert [one.verbs[0] for one in wanted] == ["clap", "kick", "bow"]
