@@ -16,12 +16,13 @@ import numpy as np
 from motionllm.data.asked import Asked, pace_of, shown
 from motionllm.data.asked import share as share_in
 from motionllm.data.changes import acts, changed, unheeded
-from motionllm.data.remaking import remade
+from motionllm.data.remaking import reach, remade
 from motionllm.errors import MotionLLMError
 from motionllm.motion import splicing
 from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation, measure
 
 ROUNDS = 6  # most changes of one motion
+PACES_TRIED = ((0.8, 0.65, 0.5, 0.4), (1.25, 1.5, 2.0, 2.5))  # of an act that is to be slow, and quick
 HURRY = (0.6, 1.6)  # least and most pace at which a motion of a fixed duration is played to have it again
 
 
@@ -37,12 +38,14 @@ def mended(poses: np.ndarray, wanted: Sequence[Asked], fixed: bool = False) -> n
         if best >= 1 or notation is None:
             break
         changes = [change for one in wanted for change in _changes(notation, one)] + _reordered(notation, wanted)
-        tries = [_tried(poses, notation, change, frames if fixed else 0) for change in changes]
-        scored = [(share_in(wanted, one[1]), i) for i, one in enumerate(tries) if one]
+        made = [remade(poses, notation, change) for change in changes if _can_be_made(notation, change)]
+        made += [one for thing in wanted for one in _at_its_pace(poses, notation, thing)]
+        tries = [_fitted(one, frames if fixed else 0) for one in made if one is not None]
+        scored = [(share_in(wanted, one[1]), -i) for i, one in enumerate(tries) if one]  # the first of equals
         if not scored or max(scored)[0] <= best:
             break
         best, i = max(scored)
-        poses, notation = tries[i]  # type: ignore[misc]
+        poses, notation = tries[-i]  # type: ignore[misc]
     return poses
 
 
@@ -91,15 +94,19 @@ def _line(one: Asked, verb: str) -> Line:
 
 def _changes(notation: Notation, one: Asked) -> list[str]:
     """The changes by which a motion may have more of one thing that is asked for."""
-    lines = [act.main for act in acts(notation) if act.main.verb in one.verbs]
-    paced = []
-    if one.pace and lines and not any(pace_of(line) == one.pace for line in lines):
-        how = "faster" if one.pace == PACES[1] else "slower"
-        paced = [f"{lines[0].verb} {how}", how, f"much {how}"]
-    changes = unheeded(notation, one) + paced
+    changes = unheeded(notation, one)
     # Repeated, quick strokes may melt into one: the count that is then measured decides.
     counts = [re.fullmatch(r"(.+ x)(\d+)", change) for change in changes]
     return changes + [f"{m[1]}{int(m[2]) + more}" for m in counts if m for more in (1, -1) if int(m[2]) + more > 0]
+
+
+def _at_its_pace(poses: np.ndarray, notation: Notation, one: Asked) -> list[np.ndarray]:
+    """The motion with an act slower or quicker, where the text states its pace and it is another; the mildest first."""
+    shows = [act for act in acts(notation) if act.main.verb in one.verbs]
+    if not one.pace or not shows or any(pace_of(act.main) == one.pace for act in shows):
+        return []
+    first, last = reach(poses, notation, shows[0])
+    return [splicing.paced(poses, pace, first, last) for pace in PACES_TRIED[one.pace == PACES[1]]]
 
 
 def _reordered(notation: Notation, wanted: Sequence[Asked]) -> list[str]:
@@ -108,24 +115,24 @@ def _reordered(notation: Notation, wanted: Sequence[Asked]) -> list[str]:
     return [f"{a[0].verb} before {b[0].verb}" for a, b in pairwise(done) if a and b and a[0].start > b[0].start + 0.3]
 
 
-def _tried(poses: np.ndarray, notation: Notation, change: str, frames: int) -> tuple[np.ndarray, Notation] | None:
-    """The poses after a change and what is measured on them; None where it cannot be made. frames: how many there must
-    be, 0 for any.
-    """
+def _can_be_made(notation: Notation, change: str) -> bool:
     try:
-        changed(notation, change, lambda _: notation)
+        return changed(notation, change, lambda _: notation) != notation
     except MotionLLMError:
-        return None
-    made = remade(poses, notation, change)
-    if made is None:
-        return None
-    if frames and len(made) != frames:
-        pace = len(made) / frames
+        return False
+
+
+def _fitted(poses: np.ndarray, frames: int) -> tuple[np.ndarray, Notation] | None:
+    """Poses and what is measured on them; None where that cannot be, or they cannot be played in so many frames (0: any
+    number).
+    """
+    if frames and len(poses) != frames:
+        pace = len(poses) / frames
         if not HURRY[0] <= pace <= HURRY[1]:
             return None
-        made = splicing.paced(made, pace)
-    new = _measured(made)
-    return (made, new) if new else None
+        poses = splicing.paced(poses, pace)
+    new = _measured(poses)
+    return (poses, new) if new else None
 
 
 def _measured(poses: np.ndarray) -> Notation | None:

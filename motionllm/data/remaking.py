@@ -103,6 +103,12 @@ def _span(poses: np.ndarray, old: Notation, act: Act) -> tuple[int, int]:
     return max(a, b - margin), min(d, c + margin)
 
 
+def reach(poses: np.ndarray, old: Notation, act: Act) -> tuple[int, int]:
+    """(first, last) frame of an act with the half second before and after it in which it begins and ends."""
+    (a, b), (c, d) = _gaps(poses, old, act)
+    return max(a, b - _LEAVING), min(d, c + _LEAVING)
+
+
 def _around(poses: np.ndarray, old: Notation, act: Act) -> tuple[int, int]:
     """The stretch of an act that can be mirrored: to the ends of the clip, or to an even pose beside it."""
     (a, b), (c, d) = _gaps(poses, old, act)
@@ -185,7 +191,7 @@ def _at_rest(poses: np.ndarray, old: Notation, act: Act, sides: Sequence[str] = 
     """The arms, during an act of theirs, as they hang before or after it."""
     gap, after = _gaps(poses, old, act)
     beside = [f for a, b in (gap, after) for f in range(a, b + 1) if f < len(poses)]
-    first, last = max(gap[0], gap[1] - _LEAVING), min(after[1], after[0] + _LEAVING)
+    first, last = reach(poses, old, act)
     rest = splicing.held(poses[splicing.lowest_arms(poses, beside or [gap[0]])], last - first)
     return splicing.with_arms(poses, rest, first, last, sides)
 

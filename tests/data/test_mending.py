@@ -62,6 +62,16 @@ def test_nothing_gets_worse_and_what_is_right_is_left_alone() -> None:
     assert mended(motion, []) is motion
 
 
+def test_only_the_act_has_the_pace_that_is_asked_for() -> None:
+    motion = splicing.joined([poses("walk", direction="forward"), poses("squat")])
+    wanted = asked("a person walks forward and then squats slowly")
+    new = mended(motion, wanted)
+    assert share(wanted, measured(new)) == 1
+    walks = [next(line for line in measured(one).lines if line.verb == "walk") for one in (motion, new)]
+    assert walks[1].speed == pytest.approx(walks[0].speed, abs=0.2)
+    assert walks[1].end - walks[1].start == pytest.approx(walks[0].end - walks[0].start, abs=0.3)
+
+
 def test_what_is_done_in_another_order_is_exchanged() -> None:
     wanted = asked("a person kicks with the right leg and then bows")
     motion = splicing.joined([poses("bow"), poses("kick", side="right")])
