@@ -149,6 +149,7 @@ def _part(action: str, clause: str) -> Asked:
     count = re.search(_TIMES, clause)
     slow, quick = re.search(r"\bslow(?:ly)?\b", clause), re.search(r"\b(?:quick(?:ly)?|fast|rapid(?:ly)?)\b", clause)
     number = _NUMBERS[count[1]] if count and (count[1] in ("once", "twice") or " " in count[0]) else 0
+    number = number or (1 if re.search(r"\b(?:one|a single) time\b", clause) else 0)
     pace = PACES[0] if slow else PACES[1] if quick else ""
     far = next((d for pattern, d in _DEGREES if action in _TURNING and re.search(pattern, clause)), (0.0, 0.0))
     return Asked(action, _SHOWN[action], side, way, number, pace, far)

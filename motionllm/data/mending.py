@@ -19,10 +19,11 @@ from motionllm.data.changes import acts, changed, unheeded
 from motionllm.data.remaking import reach, remade
 from motionllm.errors import MotionLLMError
 from motionllm.motion import splicing
-from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation, measure
+from motionllm.motion.notation import PACES, VERBS, Line, Notation, measure
 
 ROUNDS = 6  # most changes of one motion
 PACES_TRIED = ((0.8, 0.65, 0.5, 0.4), (1.25, 1.5, 2.0, 2.5))  # of an act that is to be slow, and quick
+VAGUE = ("raise", "lower", "stretch", "bend", "swing", "hold", "step")  # verbs that by themselves ask for no motion
 HURRY = (0.6, 1.6)  # least and most pace at which a motion of a fixed duration is played to have it again
 
 
@@ -56,7 +57,7 @@ def missing(poses: np.ndarray, wanted: Sequence[Asked]) -> list[int]:
     notation = _measured(poses)
     if notation is None:
         return []
-    named = [i for i, one in enumerate(wanted) if one.verbs[0] not in SMALL and one.action != "move"]
+    named = [i for i, one in enumerate(wanted) if one.verbs[0] not in VAGUE and one.action != "move"]
     return [i for i in named if not shown(wanted[i], notation)]
 
 
