@@ -404,7 +404,11 @@ def _added(
     if caption and said_by_caption and f"{key} by caption" in requests():
         text = caption[0].lower() + caption[1:]
         return f"{key} by caption", words | {"caption": text}, f"{change} {text}", donor
-    return key, words, f"{change} {Notation(line.end, donor.notation.postures, (asked,)).sentence()}", donor
+    # Where a phrasing names the act by a noun ("add the wave"), it says nothing of side, way or count.
+    plain = replace(asked, part="", way="forward" if line.way == "forward" and line.speed else "", size=0.0, count=1)
+    sentences = [Notation(line.end, donor.notation.postures, (one,)).sentence() for one in (asked, plain)]
+    words |= {"tail": (tail + count).strip(), "plain": f"{change} {sentences[1]}"}
+    return key, words, f"{change} {sentences[0]}", donor
 
 
 KINDS: dict[str, Kind] = {

@@ -57,6 +57,8 @@ def edited(
     if not phrasings:
         return None
     request = one_of(phrasings[random.integers(len(phrasings))], random).format(**words)
+    if words.get("tail", "") not in request:
+        change = words["plain"]
     return Edit(kind, key, old, request if change in OTHERWISE else _said(request, random), change, new)
 
 
