@@ -88,7 +88,7 @@ class Editing(Generation):
         """`editing` as far as the change can be made to the frames themselves; None where it cannot."""
         tokenizer, text = self.motion_tokenizer, added(change)
         nothing = Notation(0.2, ("standing", "standing"))
-        changed(old, change, lambda _: nothing)  # refused before anything is generated
+        changed(old, change, lambda _: old)  # what is no change is refused before anything is generated
         if tokenizer.representation is not HUMANML3D_263:
             return None
         joints = tokenizer.representation.decode(tokenizer.features(motion))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from motionllm import corpus as builtin
 from motionllm.cli import main
 from motionllm.config import Notes
+from motionllm.data.changes import added
 from motionllm.errors import MotionLLMError
 from motionllm.lm.model import MotionLM
 from motionllm.motion import Motion
@@ -64,6 +66,28 @@ def test_what_is_added_is_generated_and_what_was_stays(understood: Understood, w
         assert np.abs(new.canonical().joints[:kept] - wave.canonical().joints[:kept]).max() < 0.05
     again = lm.edit(wave, "then walk", seed=5)
     assert np.array_equal(new.joints, again.joints)
+
+
+@pytest.mark.parametrize(
+    "change", ["wave becomes a person walks", "meanwhile a person claps", "after wave a person bows"]
+)
+def test_what_takes_a_place_is_generated_by_itself(
+    understood: Understood, wave: Motion, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    lm, asked = understood(change), []
+    kick = Motion(builtin.joints(builtin.Spec((builtin.Part("kick", side="left"),)), 1))
+
+    def generating(text: str, *_: Any, **__: Any) -> Generator[None, None, tuple[Motion, np.ndarray]]:
+        asked.append(text)
+        yield
+        return kick, np.zeros(0, np.int64)
+
+    monkeypatch.setattr(lm, "generating", generating)
+    new = lm.edit(wave, "as asked", seed=5)
+    assert asked == [added(change)] and len(new) != len(wave) or change.startswith("meanwhile")
+    verbs = {line.verb for line in lm.notation(new).lines}
+    assert change.startswith("meanwhile") or "kick" in verbs
+    assert ("wave" in verbs) != ("becomes" in change)
 
 
 def test_what_cannot_be_made_of_the_frames_is_generated(
