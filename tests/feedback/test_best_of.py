@@ -48,4 +48,4 @@ def test_the_best_of_eight_has_more_of_what_is_asked_at_a_small_cost(monkeypatch
         for way in ("one", "best of eight", "best of eight by facts,physics=0.2", "best of eight, set right")
     )
     assert drawn <= 0.8 * one and judged <= 0.6 * one and right <= 0.75 * drawn
-    assert max(seconds.values()) <= 8 * seconds["one"]
+    assert max(seconds.values()) <= 12 * seconds["one"]  # ranking by likelihood reads each candidate once more
