@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -120,12 +122,29 @@ def test_merged_is_the_adapter(
 def launched(
     processes: int, words: list[str], *how: str, script: str = MAIN, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """The command line in several processes of a launcher."""
+    """The command line in several processes of a launcher. Gloo's processes now and then wait for each other without
+    end while they connect: then they are ended, and it is launched once more.
+    """
     count = ["--nproc_per_node", str(processes), "--no-python", sys.executable, "-c", script]
     command = [sys.executable, "-m", "torch.distributed.run", *how, *count, *words]
-    return subprocess.run(
-        command, env=os.environ | {"ACCELERATE_USE_CPU": "true"} | more, capture_output=True, text=True
-    )
+    env = os.environ | {"ACCELERATE_USE_CPU": "true"} | more
+    out = Path(words[words.index("--out") + 1])
+    before = out.exists()
+    for patience in (150, 600):
+        with subprocess.Popen(
+            command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        ) as process:
+            try:
+                stdout, stderr = process.communicate(timeout=patience)
+            except subprocess.TimeoutExpired:
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    child.kill()
+                process.kill()
+                if not before:
+                    shutil.rmtree(out, ignore_errors=True)
+                continue
+        return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+    raise AssertionError(f"{command} does not end.")
 
 
 @pytest.mark.parametrize(
