@@ -19,6 +19,7 @@ from motionllm.data.sources import at_pace, from_joints, loaded
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import VERBS, Notation, measure
 from motionllm.motion.representation import HUMANML3D_263
+from motionllm.motion.splicing import TRUNK, rotated, yaw_of
 from motionllm.samples import Sample
 
 LONGEST = round(HUMANML3D_263.longest * HUMANML3D_263.fps)  # frames; the longest clip made from two
@@ -102,7 +103,7 @@ def joined(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """
     a, b = features_to_joints(before), features_to_joints(after)
     place, seam = a[-BLEND:], b[:BLEND]
-    b = _turned(b, _yaw(place[BLEND // 2]) - _yaw(seam[BLEND // 2]))
+    b = rotated(b, yaw_of(place[BLEND // 2]) - yaw_of(seam[BLEND // 2]))
     offset = place[BLEND // 2, 0] - b[BLEND // 2, 0]
     b = b + np.array([offset[0], 0, offset[2]])
     share = (np.arange(1, BLEND + 1) / (BLEND + 1))[:, None, None]
@@ -132,11 +133,8 @@ def stacked(below: np.ndarray, above: np.ndarray) -> np.ndarray:
     length = min(len(below), len(above))
     a, b = (features_to_joints(x[:length]) for x in (below, above))
     made = a.copy()
-    made[:, _TRUNK] = _turned(b[:, _TRUNK] - b[:, :1], _yaw(a) - _yaw(b)) + a[:, :1]
+    made[:, list(TRUNK)] = rotated(b[:, list(TRUNK)] - b[:, :1], yaw_of(a) - yaw_of(b)) + a[:, :1]
     return from_joints(made)
-
-
-_TRUNK = [3, 6, 9, *range(12, 22)]  # spine, neck, head, collars and arms
 
 
 def does_only(notation: Notation, verbs: set[str]) -> bool:
@@ -162,16 +160,3 @@ def _pose(features: np.ndarray) -> np.ndarray:
     """(22, 3) of one frame's features: joints about the root, in its heading."""
     root = np.array([0.0, features[3], 0.0])
     return np.concatenate([root[None], features[HUMANML3D_263.blocks["positions"]].reshape(21, 3)])
-
-
-def _yaw(joints: np.ndarray) -> np.ndarray:
-    """The heading of poses (…, 22, 3) about the vertical, by hips and shoulders, in radians."""
-    across = joints[..., 1, :] - joints[..., 2, :] + joints[..., 16, :] - joints[..., 17, :]
-    return np.arctan2(-across[..., 2], across[..., 0])
-
-
-def _turned(points: np.ndarray, yaw: np.ndarray) -> np.ndarray:
-    """Points (T, n, 3) rotated about the vertical by an angle in radians, one for all or one per frame (T,)."""
-    cosine, sine = np.cos(yaw)[..., None], np.sin(yaw)[..., None]
-    x, y, z = points[..., 0], points[..., 1], points[..., 2]
-    return np.stack([cosine * x + sine * z, y, cosine * z - sine * x], -1)

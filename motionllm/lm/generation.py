@@ -183,9 +183,10 @@ class Generation(Planning):
             return list(motions)
         fps, skeleton = self.motion_tokenizer.fps, self.motion_tokenizer.skeleton
         wanted = [asked(text) for text in texts]
+        drawn = [splicing.poses_of(motion.joints) for motion in motions]
         poses = [
-            mending.mended(splicing.poses_of(motion.joints), things, one is not None)
-            for motion, things, one in zip(motions, wanted, seconds, strict=True)
+            mending.mended(one, things, length is not None)
+            for one, things, length in zip(drawn, wanted, seconds, strict=True)
         ]
         lacking = [
             (i, n)
@@ -203,9 +204,9 @@ class Generation(Planning):
                 poses[i] = mending.with_missing(poses[i], wanted[i], n, more)
         return [
             motion
-            if np.array_equal(made, splicing.poses_of(motion.joints))
+            if made is was
             else self.motion_tokenizer.representation.finished(Motion(splicing.joints_of(made), fps, skeleton))
-            for motion, made in zip(motions, poses, strict=True)
+            for motion, was, made in zip(motions, drawn, poses, strict=True)
         ]
 
     def stream(

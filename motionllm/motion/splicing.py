@@ -27,7 +27,7 @@ ARMS = {"left": (13, 16, 18, 20), "right": (14, 17, 19, 21)}  # collar to wrist
 _RAMP = 6  # frames in which arms pass from one clip to the other
 _SLACK = 0.1  # a cut may be longer or shorter by this share, or some frames, to find poses that match
 _FRAMES = 4
-_TRUNK = (3, 6, 9, *range(12, 22))  # spine, neck, head, collars and arms
+TRUNK = (3, 6, 9, *range(12, 22))  # spine, neck, head, collars and arms
 _OTHER = [
     HUMANML3D.joints.index(name.replace("left", "\0").replace("right", "left").replace("\0", "right")) - 1
     for name in HUMANML3D.joints[1:]
@@ -37,15 +37,13 @@ _OTHER = [
 def poses_of(joints: np.ndarray) -> np.ndarray:
     """Joints (T, 22, 3), in metres, Y up → poses (T, 67) float64. The last frame goes on as the one before."""
     joints = np.asarray(joints, np.float64)
-    across = joints[:, 1] - joints[:, 2] + joints[:, 16] - joints[:, 17]
-    yaw = np.unwrap(np.arctan2(-across[:, 2], across[:, 0]))
-    yaw = gaussian_filter1d(yaw, _STEADY, mode="nearest")
+    yaw = gaussian_filter1d(np.unwrap(yaw_of(joints)), _STEADY, mode="nearest")
     local = joints[:, 1:] - joints[:, :1] * [1, 0, 1]
     result = np.zeros((len(joints), WIDTH))
     result[:, 3] = joints[:, 0, 1]
-    result[:, 4:] = _rotated(local, -yaw).reshape(len(joints), 63)
+    result[:, 4:] = rotated(local, -yaw).reshape(len(joints), 63)
     if len(joints) > 1:
-        steps = _rotated(np.diff(joints[:, :1], axis=0), -yaw[:-1])[:, 0]
+        steps = rotated(np.diff(joints[:, :1], axis=0), -yaw[:-1])[:, 0]
         result[:-1, :3] = np.column_stack([np.diff(yaw), steps[:, 0], steps[:, 2]])
         result[-1, :3] = result[-2, :3]
     return result
@@ -58,16 +56,22 @@ def joints_of(poses: np.ndarray) -> np.ndarray:
     yaw = np.concatenate([[0.0], np.cumsum(poses[:-1, 0])])
     steps = np.zeros((len(poses), 1, 3))
     steps[1:, 0, 0], steps[1:, 0, 2] = poses[:-1, 1], poses[:-1, 2]
-    steps[1:] = _rotated(steps[1:], yaw[:-1])
+    steps[1:] = rotated(steps[1:], yaw[:-1])
     root = np.cumsum(steps, axis=0)
     root[:, 0, 1] = poses[:, 3]
-    local = _rotated(poses[:, 4:].reshape(len(poses), 21, 3), yaw)
+    local = rotated(poses[:, 4:].reshape(len(poses), 21, 3), yaw)
     return np.concatenate([root, local + root * [1, 0, 1]], axis=1).astype(np.float32)
 
 
-def _rotated(points: np.ndarray, yaw: np.ndarray) -> np.ndarray:
-    """Points (T, n, 3) turned about the vertical by an angle in radians for each frame (T,)."""
-    cosine, sine = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
+def yaw_of(joints: np.ndarray) -> np.ndarray:
+    """The heading of poses (…, 22, 3) about the vertical, by hips and shoulders, in radians."""
+    across = joints[..., 1, :] - joints[..., 2, :] + joints[..., 16, :] - joints[..., 17, :]
+    return np.arctan2(-across[..., 2], across[..., 0])
+
+
+def rotated(points: np.ndarray, yaw: np.ndarray) -> np.ndarray:
+    """Points (T, n, 3) turned about the vertical by an angle in radians, one for all or one per frame (T,)."""
+    cosine, sine = np.cos(yaw)[..., None], np.sin(yaw)[..., None]
     x, y, z = points[..., 0], points[..., 1], points[..., 2]
     return np.stack([cosine * x + sine * z, y, cosine * z - sine * x], -1)
 
@@ -284,7 +288,7 @@ def bending(poses: np.ndarray, degrees: float, first: int, last: int) -> np.ndar
     angle = np.clip(angle, -lean, max(0.0, MOST_BENT - float(lean.max(initial=0.0))))
     # About the horizontal axis across the direction of the lean (Rodrigues' formula).
     axis = np.stack([spine[:, 2], np.zeros(len(flat)), -spine[:, 0]], -1) / np.maximum(flat, 1e-6)[:, None]
-    group = [joint - 1 for joint in _TRUNK]
+    group = [joint - 1 for joint in TRUNK]
     arm = points[:, group] - root[:, None]
     sine, cosine = np.sin(angle)[:, None, None], np.cos(angle)[:, None, None]
     about = axis[:, None]
