@@ -22,7 +22,7 @@ Kind = Literal["model", "dataset"]
 CALLED: dict[Kind, str] = {"model": "model", "dataset": "data set"}
 # What is fetched: adapters and motion tokenizers with whole models in their place; Parquet files with their card.
 FILES: dict[Kind, tuple[str, ...]] = {
-    "model": ("*.json", "*.safetensors", "*.yaml", "*.jinja", "*.txt", "*.model", "README.md"),
+    "model": ("*.json", "*.safetensors", "*.yaml", "*.jinja", "*.txt", "*.model", "README.md", "library.jsonl"),
     "dataset": ("*.parquet", "README.md"),
 }
 TIMEOUT = 10.0  # seconds for the hub's first answer

@@ -1,7 +1,7 @@
 """`motionllm data …`: motion files in and out, what they show, and what a recipe makes of its data.
 
 import, build-humanml3d, convert, retarget, robot, facts, notate, gait, exercise, view; encode, preview and stats of a
-recipe.
+recipe; the library of an adapter.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import typer
 from motionllm.cli import CONTEXT, emit
 from motionllm.cli.encode import encode
 from motionllm.cli.exercise import exercise
+from motionllm.cli.library import library
 from motionllm.cli.retarget import retarget
 from motionllm.cli.robot import robot
 from motionllm.motion.formats import READERS, WRITERS
@@ -319,6 +320,7 @@ def view(
 
 
 app.command(context_settings=CONTEXT)(encode)
+app.command(context_settings=CONTEXT)(library)
 
 
 Recipe = Annotated[str, typer.Argument(help="A recipe: a file, or the name of a shipped one.")]

@@ -13,6 +13,7 @@ from motionllm.cli import Engine, emit
 from motionllm.motion.formats import WRITERS
 
 if TYPE_CHECKING:
+    from motionllm.lm.model import MotionLM
     from motionllm.lm.planning import Seconds
     from motionllm.lm.sampling import Sampling
 
@@ -73,6 +74,13 @@ def generate(
     ] = None,
     no_plan: Annotated[bool, typer.Option("--no-plan", help="The model writes no plan before it moves.")] = False,
     show_plan: Annotated[bool, typer.Option("--show-plan", help="Print the plan that the motion follows.")] = False,
+    library: Annotated[
+        Path | None,
+        typer.Option(help="A motion library (`motionllm data library`) in place of the adapter's own."),
+    ] = None,
+    no_library: Annotated[
+        bool, typer.Option("--no-library", help="Every motion is the model's own, none a clip of the library.")
+    ] = False,
     lock_feet: Annotated[bool, typer.Option("--lock-feet", help="Standing feet do not slide.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -88,7 +96,10 @@ def generate(
     target = out or Path("motions" if prompts else "motion.bvh")
     if (suffix if prompts else target.suffix).lower() not in WRITERS:
         raise MotionFileError(f"{target}: a motion is written as {', '.join(WRITERS)}; choose one of these suffixes.")
+    if library and no_library:
+        raise MotionLLMError("--no-library leaves --library without use; give one of the two.")
     options = {"temperature": temperature, "top_p": top_p, "top_k": top_k, "guidance": guidance, "best_of": best_of}
+    options["library"] = False if no_library else None
     if prompts is not None:
         if batch < 1:
             raise MotionLLMError(f"--batch {batch} must be at least 1.")
@@ -97,7 +108,9 @@ def generate(
                 "--start, --end, --judge, --plan and --show-plan go with one text; leave them out with --prompts "
                 '(a row may have its "plan").'
             )
-        _many(prompts, wanted, seed, target, suffix, model, engine, options, batch, no_plan, lock_feet, as_json)
+        _many(
+            prompts, wanted, seed, target, suffix, model, engine, options, batch, no_plan, library, lock_feet, as_json
+        )
         return
     assert text is not None
     _one(
@@ -115,6 +128,7 @@ def generate(
         plan=plan,
         no_plan=no_plan,
         show_plan=show_plan,
+        library=library,
         lock_feet=lock_feet,
         as_json=as_json,
     )
@@ -130,6 +144,17 @@ def _sampling(model: str, engine: list[str] | None, options: dict[str, Any]) -> 
     return (replace(own, guidance=1.0, best_of=None) if engine else own).but(**options)
 
 
+def _model(model: str, engine: list[str] | None, library: Path | None) -> MotionLM:
+    """The model, or the one that engines serve, with this library in place of its own. Raises what loading raises."""
+    from motionllm.lm.library import Library
+    from motionllm.lm.model import MotionLM
+
+    lm = MotionLM.connect(engine, model) if engine else MotionLM.load(model)
+    if library:
+        lm.library = Library.load(library, lm.motion_tokenizer)
+    return lm
+
+
 def _many(
     prompts: Path,
     seconds: Seconds,
@@ -141,18 +166,18 @@ def _many(
     options: dict[str, Any],
     batch: int,
     no_plan: bool,
+    library: Path | None,
     lock_feet: bool,
     as_json: bool,
 ) -> None:
     """The motions of a file of prompts, into the folder `target`."""
     from motionllm.app.prompts import generate_files, read_prompts
-    from motionllm.lm.model import MotionLM
-    from motionllm.lm.results import made_by
+    from motionllm.lm.results import content_hash, made_by
 
     given = read_prompts(prompts, seconds, seed)
     report = generate_files(
-        lambda: MotionLM.connect(engine, model) if engine else MotionLM.load(model),
-        made_by(model),
+        lambda: _model(model, engine, library),
+        made_by(model, **({"library": content_hash(library)} if library else {})),
         given,
         target,
         _sampling(model, engine, options),
@@ -186,13 +211,13 @@ def _one(
     plan: Path | None,
     no_plan: bool,
     show_plan: bool,
+    library: Path | None,
     lock_feet: bool,
     as_json: bool,
 ) -> None:
     """The motion of one text, into the file `target`."""
     from motionllm.errors import MotionLLMError, about, check_text
     from motionllm.files import check_place, read_text
-    from motionllm.lm.model import MotionLM
     from motionllm.lm.sampling import BEST_OF
     from motionllm.motion import Motion
     from motionllm.motion.notation import Notation
@@ -208,7 +233,7 @@ def _one(
             follows = Notation.parse(written)
     first, last = (None if clip is None else Motion.load(clip) for clip in (start, end))
     sampling = _sampling(model, engine, options)
-    lm, ranking = MotionLM.connect(engine, model) if engine else MotionLM.load(model), None
+    lm, ranking = _model(model, engine, library), None
     if judge:
         from motionllm.feedback.ranking import Ranking
 
@@ -233,6 +258,8 @@ def _one(
     }
     if isinstance(follows, Notation):
         result["plan"] = str(follows)
+    if motion.notes:
+        result["notes"] = motion.notes if as_json else "; ".join(motion.notes)
     if ranking:
         result["judged"] = {
             "generation_seconds": round(time.monotonic() - begun, 2),

@@ -64,7 +64,8 @@ class Tokenizer:
 
 
 class Model:
-    """An adapter or, with `untrained:` before its name, its base without it.
+    """An adapter; with `untrained:` before its name its base without it, with `alone:` the adapter without its motion
+    library.
 
     judge: chooses among the candidates for a prompt, instead of the model.
     """
@@ -73,15 +74,19 @@ class Model:
 
     def __init__(self, name: str, suite: Suite, engine: Sequence[str] = ()) -> None:
         self.name, self.suite = name, suite
-        untrained = name.startswith("untrained:")
-        of = name.removeprefix("untrained:")
+        untrained, alone = name.startswith("untrained:"), name.startswith("alone:")
+        of = name.removeprefix("untrained:").removeprefix("alone:")
         if engine:
             self.lm = MotionLM.connect(engine, of)
         else:
             self.lm = MotionLM.untrained(of) if untrained else MotionLM.load(of)
         self.lm.shown = suite.shown or self.lm.shown
         self.sampling = Sampling(  # the suite's, not the adapter's own, so that all contestants are sampled alike
-            temperature=suite.temperature, top_p=suite.top_p, guidance=suite.guidance, best_of=suite.best_of
+            temperature=suite.temperature,
+            top_p=suite.top_p,
+            guidance=suite.guidance,
+            best_of=suite.best_of,
+            library=not alone,
         )
         self.about = {
             "model": name,

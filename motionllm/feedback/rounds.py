@@ -75,7 +75,7 @@ def sampled(
         lines = Log(path)
         for first in range(len(groups), len(prompts), each):
             seed = ((recipe.train.seed * 7_919 + number) * 1_000_003 + first) % 2**31
-            drawing = Sampling(temperature=sampling.temperature, top_p=sampling.top_p)
+            drawing = Sampling(temperature=sampling.temperature, top_p=sampling.top_p, library=False)
             if not reused:
                 prompts[first : first + each] = planned(
                     policy, prompts[first : first + each], drawing, batch=sampling.batch, seed=seed

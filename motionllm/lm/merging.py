@@ -18,6 +18,7 @@ from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import whole_folder, write_file
 from motionllm.language.bases import load_model, load_tokenizer
 from motionllm.language.vocab import MotionVocab, tied
+from motionllm.lm.library import FILE as LIBRARY
 from motionllm.lm.model import MotionLM
 
 # Largest accepted difference of logits; bfloat16 rounds a logit of 20 to eighths, and rounds in every layer.
@@ -60,6 +61,8 @@ def merge(name: str | Path, out: Path, dtype: str = "float32", base: str | None 
             vocab.save(beside)
             apart.motion_tokenizer.save(beside / "tokenizer")
             apart.templates.save(beside / "templates.yaml")
+            if apart.library:
+                apart.library.save(beside / LIBRARY)
             write_file(beside / "recipe.yaml", dump_recipe(apart.recipe))
             again = load_model(beside, dtype=torch.float32).eval()
             with torch.inference_mode():

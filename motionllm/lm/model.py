@@ -40,6 +40,8 @@ from motionllm.lm.cached import CausalLM
 from motionllm.lm.cards import card
 from motionllm.lm.dialogue import Dialogue
 from motionllm.lm.engines import Engine
+from motionllm.lm.library import FILE as LIBRARY
+from motionllm.lm.library import Library
 from motionllm.lm.prompting import drained
 from motionllm.lm.sampling import GREEDY
 from motionllm.lm.stepping import pack
@@ -94,7 +96,8 @@ class MotionLM(Dialogue):
         if settings.start:
             go_on_from(find_adapter(settings.start), model, vocab, recipe)
         text = cls._text(recipe, vocab)
-        return cls._local(model, tokenizer, vocab, motion_tokenizer, templates, recipe, text=text)
+        library = Library.within(find_adapter(settings.start), motion_tokenizer) if settings.start else None
+        return cls._local(model, tokenizer, vocab, motion_tokenizer, templates, recipe, text=text, library=library)
 
     @staticmethod
     def _text(recipe: Recipe, vocab: MotionVocab) -> TextAdapter | None:
@@ -116,14 +119,15 @@ class MotionLM(Dialogue):
         recipe: Recipe,
         base: str | None = None,
         text: TextAdapter | None = None,
+        library: Library | None = None,
     ) -> MotionLM:
         backend = Local(model, tokenizer, vocab, base or recipe.model.base, recipe.model.dtype)
-        return cls(backend, tokenizer, vocab, motion_tokenizer, templates, recipe, text)
+        return cls(backend, tokenizer, vocab, motion_tokenizer, templates, recipe, text, library)
 
     def with_model(self, model: CausalLM) -> MotionLM:
         """A copy with another model of the same base and vocabulary, such as a merged copy of this one's."""
         parts = self.tokenizer, self.vocab, self.motion_tokenizer, self.templates, self.recipe
-        return self._local(model, *parts, text=self.text)
+        return self._local(model, *parts, text=self.text, library=self.library)
 
     @classmethod
     def untrained(cls, name: str | Path = "default") -> MotionLM:
@@ -187,6 +191,7 @@ class MotionLM(Dialogue):
             {} if whole else read_adapter(folder, recipe.adapter, vocab)
         )  # checked before the base, which takes longer
         text = TextAdapter.load(folder / TEXT, vocab) if (folder / TEXT).is_dir() else None
+        library = Library.within(folder, motion_tokenizer)
         source = str(folder) if whole else base or recipe.model.base
         # Merged in float32 and cast afterwards: merging in bfloat16 changes logits by up to 0.8.
         model, words = load_base(source, "float32" if merge or whole else recipe.model.dtype, tried=False)
@@ -208,7 +213,7 @@ class MotionLM(Dialogue):
         probe(model, [0, vocab.start_id, vocab.first_id], f"The adapter in {folder}, or its base {source},")
         if merge:
             pack(model.get_decoder())
-        return cls._local(model.eval(), words, vocab, motion_tokenizer, templates, recipe, base, text)
+        return cls._local(model.eval(), words, vocab, motion_tokenizer, templates, recipe, base, text, library)
 
     @classmethod
     def connect(
@@ -241,7 +246,9 @@ class MotionLM(Dialogue):
         recipe = load_recipe(folder / "recipe.yaml", saved=True)
         templates = Templates.load_saved(folder / "templates.yaml")
         engine = Engine(url, name, vocab, tokenizer, config.vocab_size, longest(config), timeout, api_key)
-        lm = cls(engine, tokenizer, vocab, MotionTokenizer.load(folder / "tokenizer"), templates, recipe)
+        motion_tokenizer = MotionTokenizer.load(folder / "tokenizer")
+        library = Library.within(folder, motion_tokenizer)
+        lm = cls(engine, tokenizer, vocab, motion_tokenizer, templates, recipe, library=library)
         if lm.sampling.guidance != 1:
             log.warning(
                 "%s offers no guidance, so motions are drawn without the adapter's own, %g.",
@@ -278,6 +285,8 @@ class MotionLM(Dialogue):
                     save_file(halves, file, {"format": "pt"})
             if self.text:
                 self.text.save(beside / TEXT, dtype)
+            if self.library:
+                self.library.save(beside / LIBRARY)
             self.vocab.save(beside)
             self.motion_tokenizer.save(beside / "tokenizer")
             write_file(beside / "recipe.yaml", dump_recipe(self.recipe))

@@ -18,6 +18,7 @@ from motionllm.language.vocab import MotionVocab
 from motionllm.lm import decoding
 from motionllm.lm.adapters import sampling_of
 from motionllm.lm.backend import Backend, Local
+from motionllm.lm.library import Library
 from motionllm.lm.sampling import GREEDY, Sampling
 from motionllm.lm.text_adapter import TextAdapter
 from motionllm.motion import Motion
@@ -46,6 +47,7 @@ class Prompting:
 
     shown: what captions and answers are given of a motion: its codes, its measured notation, or both. It may be set; an
     adapter that was trained without notation reads codes alone. text: the second adapter, for tasks of text alone.
+    library: the motion library that motions are looked up in.
     """
 
     def __init__(
@@ -57,10 +59,11 @@ class Prompting:
         templates: Templates,
         recipe: Recipe,
         text: TextAdapter | None = None,
+        library: Library | None = None,
     ) -> None:
         self.backend, self.tokenizer, self.vocab = backend, tokenizer, vocab
         self.motion_tokenizer, self.templates, self.recipe = motion_tokenizer, templates, recipe
-        self.text = text
+        self.text, self.library = text, library
         self.renderer = Renderer(tokenizer, vocab, recipe.data.system)
         self.shown: Shown = "both" if recipe.data.notation and recipe.data.notation.read else "codes"
         self.sampling = sampling_of(recipe)  # defaults where a call gives none

@@ -17,6 +17,7 @@ from motionllm.errors import MotionLLMError
 from motionllm.files import lock
 from motionllm.language.vocab import MotionVocab
 from motionllm.lm.adapters import WEIGHTS, find_adapter
+from motionllm.lm.library import FILE as LIBRARY
 from motionllm.lm.text_adapter import FOLDER as TEXT
 from motionllm.runs.run import Log, on_full_disk
 
@@ -81,11 +82,11 @@ def made_by(model: str | Path, **settings: Any) -> dict[str, Any]:
 
 
 def adapter_hash(name: str | Path) -> str:
-    """Identifies an adapter's weights, with those of its second adapter, or a whole model's: the first 16 digits of the
-    SHA-256 of its files.
+    """Identifies an adapter's weights, with those of its second adapter and its motion library, or a whole model's: the
+    first 16 digits of the SHA-256 of its files.
     """
     folder = find_adapter(name)
-    files = [folder / WEIGHTS, *folder.glob(f"{TEXT}/{WEIGHTS}")]
+    files = [folder / WEIGHTS, *folder.glob(f"{TEXT}/{WEIGHTS}"), *folder.glob(LIBRARY)]
     if not files[0].is_file():  # a run with method full holds a whole model
         files = sorted(folder.glob("model*.safetensors")) or files
     try:

@@ -15,7 +15,8 @@ class Sampling:
     """temperature: 0 is greedy. top_p: draw from the most likely tokens that make up this share. top_k: draw from this
     many of the most likely; 0 is all. guidance: weight of classifier-free guidance for motions (Ho and Salimans 2022);
     1 is none, above it motions follow their text more closely. best_of: candidates per returned motion; None is BEST_OF
-    where they can be ranked, else 1.
+    where they can be ranked, else 1. library: where the adapter's motion library has a clip of what the text says, it
+    is taken in place of what the model would make.
 
     The seed is not part of it: an adapter's recipe keeps its sampling, and each call has another seed. Raises
     MotionLLMError for a number out of bounds.
@@ -26,6 +27,7 @@ class Sampling:
     top_k: int = 0
     guidance: float = 1.0
     best_of: int | None = None
+    library: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature <= 100 or not 0 < self.top_p <= 1 or self.top_k < 0:
@@ -55,3 +57,4 @@ class Options(TypedDict, total=False):
     top_k: int | None
     guidance: float | None
     best_of: int | None
+    library: bool | None

@@ -39,7 +39,7 @@ def sample(lm: MotionLM, settings: Training, folder: Path, step: int) -> list[st
     view = lm.with_model(bare(lm.model))
     files = []
     with as_for_decoding(lm.model):
-        motions = view.generate_batch(settings.samples, seed=settings.seed, best_of=1)
+        motions = view.generate_batch(settings.samples, seed=settings.seed, best_of=1, library=False)
     for number, motion in enumerate(motions, 1):
         files.append(folder / f"{step:06d}_{number}.bvh")
         motion.save(files[-1])

@@ -1,0 +1,194 @@
+"""A motion library: clips as codes with their captions, in which the motion of a text is looked up.
+
+A small model learns common motions and forgets rare ones, which a library keeps: published work on few data draws on
+the nearest clips too (ReMoDiffuse, arXiv 2304.01116). It is the file `library.jsonl` of an adapter's folder: a line
+about itself, then one for each clip.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import snowballstemmer
+
+from motionllm.data.asked import asked
+from motionllm.data.sources import loaded
+from motionllm.errors import MotionLLMError
+from motionllm.files import check_format, stream_jsonl, write_jsonl
+from motionllm.samples import Sample
+from motionllm.tokenizer import MotionTokenizer
+
+FILE = "library.jsonl"
+FORMAT = 1
+ALIKE = 0.7  # least similarity of a caption to the text for its clip to be taken
+NEAR = 0.05  # how much less similar than the nearest caption's a clip may be
+MOST = 24  # clips of one first caption
+EVERYWHERE = """a an the and then is are was be being do does doing did perform performs performing performed it its he
+she they his her him their them who that this someone somebody person people human figure man woman guy boy girl subject
+actor of to in on at with for as by from while"""
+_EVERYWHERE = frozenset(EVERYWHERE.split())
+_stemmer = snowballstemmer.stemmer("english")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A clip. id: its name. captions: what it shows. codes: of the adapter's motion tokenizer."""
+
+    id: str
+    captions: tuple[str, ...]
+    codes: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.id}, {self.captions[0]!r}"
+
+
+@dataclass(frozen=True)
+class Library:
+    """entries: its clips. tokenizer: the `codes_hash` of the motion tokenizer that wrote their codes. terms: what the
+    clips' owner asks of those who use them.
+    """
+
+    entries: tuple[Entry, ...]
+    tokenizer: str
+    terms: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        samples: Iterable[Sample],
+        motion_tokenizer: MotionTokenizer,
+        longest: float,
+        terms: str = "",
+        most: int = MOST,
+    ) -> Library:
+        """The clips of a data set, those without a caption left out. longest: seconds from the beginning of a clip that
+        are kept. most: clips of one first caption that are kept, the first ones.
+
+        Raises MotionLLMError where none is left, or the motion tokenizer reads other features than the set has, or has
+        more codes than a file can hold.
+        """
+        if motion_tokenizer.size > 2**16:
+            raise MotionLLMError(
+                f"A library holds codes up to {2**16}, and this motion tokenizer has {motion_tokenizer.size}."
+            )
+
+        frames = int(longest * motion_tokenizer.fps)
+        entries, alike = [], Counter[str]()
+        for sample, features in loaded(sample for sample in samples if sample.captions):
+            alike[sample.captions[0]] += 1
+            if alike[sample.captions[0]] > most:
+                continue
+            codes = motion_tokenizer.encode(features[:frames])
+            if len(codes):
+                entries.append(Entry(sample.id, tuple(sample.captions), tuple(codes.tolist())))
+        if not entries:
+            raise MotionLLMError("No clip has a caption to be found by; a library needs clips with captions.")
+        return cls(tuple(entries), motion_tokenizer.codes_hash, terms)
+
+    @classmethod
+    def load(cls, path: Path, motion_tokenizer: MotionTokenizer) -> Library:
+        """Raises MotionLLMError where the file is damaged, or is of another motion tokenizer's codes."""
+        rows = stream_jsonl(path, "motion library")
+        _, about = next(rows, (0, {}))
+        if not isinstance(about.get("motion_tokenizer"), str):
+            raise MotionLLMError(f"{path}, line 1: is no motion library; make it with `motionllm data library`.")
+        check_format(about.get("format"), FORMAT, path)
+        if about["motion_tokenizer"] != motion_tokenizer.codes_hash:
+            raise MotionLLMError(
+                f"{path} has the codes of motion tokenizer {about['motion_tokenizer']}, and the adapter speaks those "
+                f"of {motion_tokenizer.codes_hash}; make it anew with `motionllm data library`."
+            )
+        entries = tuple(_entry(row, f"{path}, line {number}", motion_tokenizer) for number, row in rows)
+        if not entries:
+            raise MotionLLMError(f"{path} has no clip; make it anew with `motionllm data library`.")
+        return cls(entries, about["motion_tokenizer"], str(about.get("terms", "")))
+
+    @classmethod
+    def within(cls, folder: Path, motion_tokenizer: MotionTokenizer) -> Library | None:
+        """That of an adapter's folder; None where it has none. Raises what `load` raises."""
+        return cls.load(folder / FILE, motion_tokenizer) if (folder / FILE).is_file() else None
+
+    def save(self, path: Path) -> None:
+        about = {"format": FORMAT, "motion_tokenizer": self.tokenizer, "terms": self.terms}
+        rows = [{"id": e.id, "captions": e.captions, "codes": _packed(e.codes)} for e in self.entries]
+        write_jsonl(path, [about, *rows])
+
+    def fitting(self, text: str) -> list[Entry]:
+        """The clips whose captions say what the text does, the nearest first: of cosine ALIKE at least over words in
+        base form and what they ask for (`data.asked`), weighed by how rare they are in the library (TF-IDF). A word
+        that no caption has counts as the rarest.
+        """
+        bag = Counter(_words(text))
+        norm = math.sqrt(sum((n * self._weight(word)) ** 2 for word, n in bag.items()))
+        if not norm:
+            return []
+        similar = np.zeros(len(self._captions))
+        for word, n in bag.items():
+            rows, shares = self._index.get(word, ((), ()))
+            similar[list(rows)] += np.array(shares) * n * self._weight(word) / norm
+        best = similar.max()
+        near = np.flatnonzero(similar >= max(ALIKE, best - NEAR))
+        order = near[np.argsort(-similar[near], kind="stable")]
+        return [self.entries[i] for i in dict.fromkeys(self._captions[row] for row in order)]
+
+    def _weight(self, word: str) -> float:
+        there = len(self._index[word][0]) if word in self._index else 0
+        return math.log((1 + len(self._captions)) / (1 + there)) + 1
+
+    @cached_property
+    def _captions(self) -> list[int]:
+        """The number of the entry of each caption."""
+        return [i for i, entry in enumerate(self.entries) for _ in entry.captions]
+
+    @cached_property
+    def _index(self) -> dict[str, tuple[list[int], list[float]]]:
+        """{word: numbers of the captions that have it, and its share in the length of each}."""
+        bags = [Counter(_words(caption)) for entry in self.entries for caption in entry.captions]
+        counts = Counter(word for bag in bags for word in bag)
+        weight = {word: math.log((1 + len(bags)) / (1 + n)) + 1 for word, n in counts.items()}
+        index: dict[str, tuple[list[int], list[float]]] = {word: ([], []) for word in counts}
+        for row, bag in enumerate(bags):
+            norm = math.sqrt(sum((n * weight[word]) ** 2 for word, n in bag.items()))
+            for word, n in bag.items():
+                index[word][0].append(row)
+                index[word][1].append(n * weight[word] / norm)
+        return index
+
+
+def _words(text: str) -> Iterator[str]:
+    """The words of a text in base form, without those that every caption may have, and the acts that it names."""
+    for word in re.findall(r"[a-z0-9]+", text.lower()):
+        if word not in _EVERYWHERE:
+            yield _stemmer.stemWord(word)
+    for one in asked(text):
+        yield f"<{one.verbs[0]}>"
+
+
+def _packed(codes: Sequence[int]) -> str:
+    """Codes as base64 of 16 bits each, the lower byte first: half as long as numbers are in JSON."""
+    return base64.b64encode(np.asarray(codes, "<u2").tobytes()).decode("ascii")
+
+
+def _entry(row: dict[str, object], where: str, motion_tokenizer: MotionTokenizer) -> Entry:
+    name, captions, packed = row.get("id"), row.get("captions"), row.get("codes")
+    try:
+        if not isinstance(captions, list) or not captions or not all(isinstance(text, str) for text in captions):
+            raise ValueError
+        if not isinstance(name, str) or not isinstance(packed, str):
+            raise ValueError
+        codes = np.frombuffer(base64.b64decode(packed, validate=True), "<u2").astype(np.int64)
+    except ValueError:  # of base64 too, and for half a code
+        raise MotionLLMError(f"{where}: is no clip of a motion library; copy the file anew.") from None
+    try:
+        motion_tokenizer.check(codes)
+    except MotionLLMError as error:
+        raise MotionLLMError(f"{where}: {error}") from None
+    return Entry(name, tuple(captions), tuple(codes.tolist()))

@@ -1,0 +1,259 @@
+"""The motion library: which clips a text finds, what is made of them, and the file that holds them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from motionllm import corpus as builtin
+from motionllm.cli import main
+from motionllm.config import Recipe
+from motionllm.errors import MotionLLMError
+from motionllm.lm.library import FILE, Entry, Library
+from motionllm.lm.model import MotionLM
+from motionllm.lm.results import adapter_hash
+from motionllm.motion import Motion
+from motionllm.samples import Sample
+from motionllm.tokenizer import MotionTokenizer
+from motionllm.training.train import train
+
+# Of acts that nothing measures, so that clips of a tokenizer trained for a second pass for them.
+CAPTIONS = ["moonwalk", "a person does the moonwalk", "robot pose", "tai chi, cloud hands", "the moonwalk"]
+
+
+def library_of(captions: list[str]) -> Library:
+    return Library(tuple(Entry(f"clip{i}", (text,), (i,)) for i, text in enumerate(captions)), "none")
+
+
+def found(captions: list[str], text: str) -> list[str]:
+    return [entry.captions[0] for entry in library_of(captions).fitting(text)]
+
+
+@pytest.fixture(scope="module")
+def lm(trained_run: tuple[Path, Path]) -> MotionLM:
+    """A model with a library of clips of the built-in corpus under other captions."""
+    lm = MotionLM.load(trained_run[0])
+    samples = [replace(s, captions=[text]) for s, text in zip(builtin.corpus(5, 3), CAPTIONS, strict=True)]
+    lm.library = Library.of(samples, lm.motion_tokenizer, 4.0, terms="Ask first.")
+    return lm
+
+
+SALSA = ["salsa dance", "modern dance", "a person walks backward", "a person walks forward", "he runs to the left"]
+
+
+@pytest.mark.parametrize(
+    ("text", "clips"),
+    [
+        ("a woman is dancing salsa", ["salsa dance"]),
+        ("Salsa dances!", ["salsa dance"]),
+        ("someone walked forwards", ["a person walks forward"]),
+        ("they are running to the left", ["he runs to the left"]),
+        ("a man does a backflip", []),
+        ("a person dances salsa on a moving train and juggles", []),
+        ("the person then", []),
+        ("", []),
+        ("踊る", []),
+    ],
+)
+def test_a_text_finds_the_clips_whose_captions_say_it(text: str, clips: list[str]) -> None:
+    assert found(SALSA, text) == clips
+
+
+def test_every_caption_of_a_clip_counts_and_a_clip_is_found_once() -> None:
+    library = Library((Entry("a", ("salsa", "salsa dance"), (0,)), Entry("b", ("a box step",), (1,))), "none")
+    assert [entry.id for entry in library.fitting("dance a salsa")] == ["a"]
+
+
+def test_words_of_every_caption_tell_nothing(lm: MotionLM) -> None:
+    many = [f"a person does the {word}" for word in ("moonwalk", "robot", "limbo", "twist", "lambada")]
+    assert found(many, "a person does the lambada") == many[-1:]
+
+
+def test_a_motion_that_is_found_is_the_clip_and_says_so(lm: MotionLM) -> None:
+    assert lm.library is not None
+    made = lm.generate("robot poses", seed=1)
+    assert isinstance(made, Motion) and made.notes == ("from the library: builtin-train-000002, 'robot pose'",)
+    codes = next(entry.codes for entry in lm.library.entries if entry.captions == ("robot pose",))
+    assert np.array_equal(made.joints, lm._motion(list(codes), None).joints)
+    own = lm.generate("robot poses", seed=1, library=False, best_of=1)
+    other = lm.generate("juggle seven balls", seed=1, best_of=1)
+    assert own.notes == other.notes == ()  # type: ignore[union-attr]
+    lm.sampling = replace(lm.sampling, library=False)
+    try:
+        assert np.array_equal(lm.generate("robot poses", seed=1, best_of=1).joints, own.joints)  # type: ignore[union-attr]
+    finally:
+        lm.sampling = replace(lm.sampling, library=True)
+
+
+def test_equal_texts_get_different_clips_and_then_the_models_own(lm: MotionLM) -> None:
+    made = lm.generate("moonwalk", n=5, seed=4, best_of=1)
+    assert isinstance(made, list)
+    notes = [motion.notes for motion in made]
+    assert len({note for note in notes if note}) == 3 and notes.count(()) == 2
+    again = lm.generate_batch(["moonwalk"] * 5, seed=4, best_of=1)
+    assert all(np.array_equal(a.joints, b.joints) for a, b in zip(made, again, strict=True))
+
+
+def test_seeds_draw_among_clips_and_a_row_depends_on_no_other(lm: MotionLM) -> None:
+    texts = ["moonwalk", "fly a kite", "robot pose"]
+    alone = [lm.generate(text, seed=s, best_of=1) for text, s in zip(texts, (5, 6, 7), strict=True)]
+    beside = lm.generate_batch(texts, seed=[5, 6, 7], best_of=1)
+    assert all(np.array_equal(a.joints, b.joints) for a, b in zip(alone, beside, strict=True))  # type: ignore[union-attr]
+    # What the model makes of the second is the same whether its neighbours are looked up or not.
+    assert np.array_equal(
+        lm.generate_batch(texts, seed=9, best_of=1)[1].joints,
+        lm.generate_batch(texts, seed=9, best_of=1, library=False)[1].joints,
+    )
+    # `ABOUT` nats apart all three may be drawn.
+    assert len({lm.generate("moonwalk", seed=s).notes for s in range(12)}) > 1  # type: ignore[union-attr]
+    greedy = {lm.generate("moonwalk", seed=s, temperature=0).notes for s in range(4)}  # type: ignore[union-attr]
+    assert len(greedy) == 1
+
+
+def test_a_duration_cuts_the_clip_or_has_the_model_go_on(lm: MotionLM) -> None:
+    assert lm.library is not None
+    whole = lm.generate("robot pose", seed=1)
+    assert isinstance(whole, Motion)
+    short = lm.generate("robot pose", 1.0, seed=1)
+    long = lm.generate("robot pose", whole.duration * 1.5, seed=1, best_of=1)
+    assert isinstance(short, Motion) and isinstance(long, Motion)
+    assert short.duration == 1.0 and abs(long.duration - whole.duration * 1.5) < 0.051
+    assert short.notes == long.notes == whole.notes
+    codes = next(entry.codes for entry in lm.library.entries if entry.captions == ("robot pose",))
+    (drawn,) = _drained(lm, "robot pose", whole.duration * 1.5)
+    assert drawn[: len(codes)] == list(codes) and len(drawn) > len(codes)
+    # Less than half of what is asked for is no such motion.
+    assert lm.generate("robot pose", whole.duration * 2.5, seed=1, best_of=1).notes == ()  # type: ignore[union-attr]
+
+
+def _drained(lm: MotionLM, text: str, seconds: float) -> list[list[int]]:
+    from motionllm.lm.prompting import drained
+
+    return [row.codes for row in drained(lm._drawn([text], [seconds], 1, lm.sampling.but(best_of=1)))]
+
+
+def test_clips_judges_and_plans_leave_the_library_alone(lm: MotionLM) -> None:
+    start = builtin.sample(1).load()
+    judged = lm.generate("robot pose", seed=1, best_of=2, judge=lambda texts, motions: [0.0] * len(texts))
+    begun = lm.generate("robot pose", seed=1, start=start, best_of=1)
+    assert judged.notes == begun.notes == ()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("seconds", [None, 1.0, 6.0])
+def test_what_is_streamed_is_what_is_generated(lm: MotionLM, seconds: float | None) -> None:
+    codes: list[int] = []
+    pieces = np.concatenate(list(lm.stream("robot pose", seconds, seed=3, codes=codes)))
+    tokenizer = lm.motion_tokenizer
+    finished = tokenizer.representation.finished(Motion(pieces, tokenizer.fps, tokenizer.skeleton))
+    whole = lm.generate("robot pose", seconds, seed=3, best_of=1)
+    assert np.allclose(finished.joints, whole.joints, atol=1e-5)  # type: ignore[union-attr]
+
+
+def test_a_text_that_the_clips_do_not_show_is_made_by_the_model(lm: MotionLM) -> None:
+    kept = lm.library
+    standing = Sample("still", lambda: builtin.sample(0).load()[:8].repeat(6, 0), ["a person turns a cartwheel"])
+    lm.library = Library.of([standing], lm.motion_tokenizer, 4.0)
+    try:
+        assert lm.library.fitting("a cartwheel")
+        assert lm.generate("a cartwheel", seed=1, best_of=1).notes == ()  # type: ignore[union-attr]
+    finally:
+        lm.library = kept
+
+
+def test_a_negative_seed_is_refused(lm: MotionLM) -> None:
+    with pytest.raises(MotionLLMError, match="A seed is a whole number from 0 on"):
+        lm.generate("moonwalk", seed=-1)
+
+
+# -- the file ------------------------------------------------------------------------------------------------------
+
+
+def test_it_is_saved_with_the_adapter_and_carried_on(
+    lm: MotionLM, trained_run: tuple[Path, Path], tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    assert lm.library is not None
+    adapter = tmp_path / "adapter"
+    whole = MotionLM.load(trained_run[0], merge=False)
+    whole.library = lm.library
+    whole.save(adapter)
+    again = MotionLM.load(adapter)
+    assert again.library == lm.library and lm.library.terms == "Ask first."
+    assert adapter_hash(adapter) != adapter_hash(trained_run[0])
+    recipe = tiny_recipe(trained_run[1], adapter / "tokenizer", steps=1)
+    recipe.adapter.start = str(adapter)
+    train(recipe, tmp_path / "further")
+    assert MotionLM.load(tmp_path / "further").library == lm.library
+
+
+FIRST = {"format": 1, "motion_tokenizer": "?", "terms": ""}
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([], "line 1: is no motion library"),
+        ([{"id": "a"}], "line 1: is no motion library"),
+        ([{**FIRST, "format": 2}], "newer motionllm"),
+        ([{**FIRST, "motion_tokenizer": "feed"}], "codes of motion tokenizer feed"),
+        ([FIRST], "has no clip"),
+        ([FIRST, {"id": "a", "captions": ["x"]}], "line 2: is no clip"),
+        ([FIRST, {"id": "a", "captions": [], "codes": "AAAA"}], "line 2: is no clip"),
+        ([FIRST, {"id": "a", "captions": [3], "codes": "AAAA"}], "line 2: is no clip"),
+        ([FIRST, {"id": "a", "captions": "x", "codes": "AAAA"}], "line 2: is no clip"),
+        ([FIRST, {"id": 1, "captions": ["x"], "codes": "AAAA"}], "line 2: is no clip"),
+        ([FIRST, {"id": "a", "captions": ["x"], "codes": "AA!A"}], "line 2: is no clip"),
+        ([FIRST, {"id": "a", "captions": ["x"], "codes": base64.b64encode(b"abc").decode()}], "line 2: is no clip"),
+        ([FIRST, {"id": "a", "captions": ["x"], "codes": ""}], "line 2: Codes have shape"),
+        ([FIRST, {"id": "a", "captions": ["x"], "codes": base64.b64encode(b"\xff" * 4).decode()}], "line 2: Codes run"),
+    ],
+)
+def test_a_damaged_file_is_told_by_its_line(rows: list[dict], says: str, tiny_tokenizer: Path, tmp_path: Path) -> None:
+    tokenizer = MotionTokenizer.load(tiny_tokenizer)
+    file = tmp_path / FILE
+    text = "\n".join(json.dumps(row) for row in rows).replace('"?"', f'"{tokenizer.codes_hash}"')
+    file.write_text(text)
+    with pytest.raises(MotionLLMError, match=says) as error:
+        Library.load(file, tokenizer)
+    assert str(file) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_clips_without_captions_make_no_library(tiny_tokenizer: Path) -> None:
+    with pytest.raises(MotionLLMError, match="No clip has a caption"):
+        Library.of(
+            [Sample("a", builtin.sample(0).load)],
+            MotionTokenizer.load(tiny_tokenizer),
+            4.0,
+        )
+
+
+def test_the_command_makes_one_of_a_data_set(
+    trained_run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "set"
+    for name in ("texts", "new_joint_vecs"):
+        (folder / name).mkdir(parents=True)
+    for i, text in enumerate(("he moonwalks to the left", "robot pose")):
+        np.save(folder / "new_joint_vecs" / f"c{i}.npy", builtin.sample(i).load())
+        (folder / "texts" / f"c{i}.txt").write_text(text)
+    (folder / "train.txt").write_text("c0\nc1\n")
+    out = tmp_path / "library.jsonl"
+    assert main(["data", "library", str(folder), "--model", str(trained_run[0]), "--out", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["clips"], told["captions"], told["file"]) == (4, 3, str(out))
+    library = Library.load(out, MotionTokenizer.load(trained_run[0] / "adapter" / "tokenizer"))
+    assert [entry.id for entry in library.fitting("moonwalking to the right")] == ["Mc0"]
+    words = ["generate", "robot pose", "--model", str(trained_run[0]), "--library", str(out)]
+    assert main([*words, "--out", str(tmp_path / "m.npy"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["notes"][0].startswith("from the library: ")
+    assert main([*words, "--no-library"]) == 2
+    assert "give one of the two" in capsys.readouterr().err
+    assert main(["data", "library", str(folder), "--model", "default"]) == 2
+    assert "--out" in capsys.readouterr().err
+    assert main(["data", "library", str(tmp_path / "none"), "--model", str(trained_run[0])]) == 2
+    assert not (trained_run[0] / "adapter" / FILE).exists()
