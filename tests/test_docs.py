@@ -178,7 +178,7 @@ def test_commands_of_training_run(
     for words in commands(DOCS / "training.md"):
         # As it stands there, on a base and for a time that a test has.
         clips = ["data.sources.0.clips=20"] if "builtin" in words else []
-        made = [*tiny, *clips] if words[0] in ("train", "data") and "--resume" not in words else []
+        made = [*tiny, *clips] if words[0] in ("train", "data") and not {"--resume", "library"} & {*words} else []
         assert cli.main([*words, *made]) == 0, (words, capsys.readouterr().err)
     assert {"builtin", "own", "dora", "qlora"} == {p.name for p in (takes / "runs").iterdir()}
     assert (takes / "merged" / "config.json").is_file()

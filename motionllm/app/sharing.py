@@ -24,6 +24,8 @@ from motionllm.files import read_json, read_text, write_file, write_json
 from motionllm.language.vocab import MotionVocab
 from motionllm.lm.adapters import find_adapter, read_adapter
 from motionllm.lm.cards import UNKNOWN, Sections, card, page
+from motionllm.lm.library import FILE as LIBRARY
+from motionllm.lm.library import Library
 from motionllm.lm.results import adapter_hash
 from motionllm.lm.text_adapter import FOLDER as TEXT
 from motionllm.lm.text_adapter import TextAdapter
@@ -84,8 +86,16 @@ def _stage_model(run: Path, folder: Path, out: Path, wish: Wish) -> None:
     if (folder / TEXT).is_dir():
         TextAdapter.load(folder / TEXT, vocab)
         _copy(folder / TEXT, out / TEXT, wish.base, whole)
+    if (library := Library.within(folder, motion_tokenizer := MotionTokenizer.load(folder / "tokenizer"))) is not None:
+        log.warning(
+            "%s goes along: %d clips as codes, from which they can be made again; take it away first where their terms "
+            "do not allow that.%s",
+            LIBRARY,
+            len(library.entries),
+            f" It says: {library.terms}" if library.terms else "",
+        )
     # Complete even where the folder's own stands for the one that ships.
-    MotionTokenizer.load(folder / "tokenizer").save(out / "tokenizer")
+    motion_tokenizer.save(out / "tokenizer")
     own = folder / "README.md"
     if own.is_file() and read_text(own) != card(recipe, vocab):
         log.info("%s is kept as the card: it was written by hand.", own)

@@ -11,13 +11,14 @@ from motionllm.cli import emit
 
 
 def library(
-    folders: Annotated[
-        list[str],
-        typer.Argument(
-            help="Data sets of clips with captions: folders in HumanML3D's layout, or owner/name on the hub."
-        ),
-    ],
     model: Annotated[str, typer.Option(help="The adapter or run that the library is for.")],
+    folders: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Data sets of clips with captions: folders in HumanML3D's layout, or owner/name on the hub; default: "
+            "those that the adapter was trained on."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="File to write; default: library.jsonl in the adapter's folder, where it is used."),

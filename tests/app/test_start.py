@@ -80,8 +80,9 @@ def test_the_road_by_the_commands_it_prints(
     capsys.readouterr()
     third = called(shlex.split(second["next"][1])[1:], capsys)  # type: ignore[index]
     assert third["stage"] == "try" and third["run"] == "runs/takes"
-    caption, _, generate, chat = (shlex.split(line)[1:] for line in third["next"])  # type: ignore[attr-defined]
-    assert cli.main(caption) == 0 and cli.main([*generate, "--best-of", "1"]) == 0 and chat[0] == "chat"
+    caption, _, library, generate, chat = (shlex.split(line)[1:] for line in third["next"])  # type: ignore[attr-defined]
+    assert cli.main(caption) == 0 and cli.main(library) == 0 and chat[0] == "chat"
+    assert cli.main([*generate, "--best-of", "1"]) == 0
     capsys.readouterr()
     fourth = called(["start", "takes"], capsys)
     assert len(fourth["said"]) == 3 and (project / "first.html").is_file()  # type: ignore[arg-type]
