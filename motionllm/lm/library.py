@@ -12,7 +12,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -31,10 +31,11 @@ FORMAT = 1
 ALIKE = 0.7  # least similarity of a caption to the text for its clip to be taken
 NEAR = 0.05  # how much less similar than the nearest caption's a clip may be
 MOST = 24  # clips of one first caption
-EVERYWHERE = """a an the and then is are was be being do does doing did perform performs performing performed it its he
-she they his her him their them who that this someone somebody person people human figure man woman guy boy girl subject
-actor of to in on at with for as by from while"""
+EVERYWHERE = """a an the and then is are was be being do does doing did perform performs performing performed act acts
+acting like it its he she they his her him himself herself self their them themselves who that this someone somebody
+person people human figure man woman guy boy girl subject actor of to in on at with for as by from while"""
 _EVERYWHERE = frozenset(EVERYWHERE.split())
+_WAYS = {"left", "right", "leftward", "rightward", "forward", "backward", "clockwis", "counterclockwis", "sideway"}
 _stemmer = snowballstemmer.stemmer("english")
 
 
@@ -123,41 +124,57 @@ class Library:
 
     def fitting(self, text: str) -> list[Entry]:
         """The clips whose captions say what the text does, the nearest first: of cosine ALIKE at least over words in
-        base form and what they ask for (`data.asked`), weighed by how rare they are in the library (TF-IDF). A word
-        that no caption has counts as the rarest.
+        base form, weighed by how rare they are in the library (TF-IDF), of the same acts (`data.asked`), and of no
+        other side or way than the text's. A word that no caption has counts as the rarest. The
+        caption that fits is each clip's first here.
         """
-        bag = Counter(_words(text))
-        norm = math.sqrt(sum((n * self._weight(word)) ** 2 for word, n in bag.items()))
+        words = Counter(_words(text))
+        norm = math.sqrt(sum((n * self._weight(word)) ** 2 for word, n in words.items()))
         if not norm:
             return []
         similar = np.zeros(len(self._captions))
-        for word, n in bag.items():
+        for word, n in words.items():
             rows, shares = self._index.get(word, ((), ()))
             similar[list(rows)] += np.array(shares) * n * self._weight(word) / norm
-        best = similar.max()
-        near = np.flatnonzero(similar >= max(ALIKE, best - NEAR))
+        acts, ways = _acts(words), _WAYS & words.keys()
+        for row in np.flatnonzero(similar >= ALIKE):
+            own = self._bags[row]
+            if _acts(own) != acts or (ways and not _WAYS & own.keys() <= ways):
+                similar[row] = 0
+        near = np.flatnonzero(similar >= max(ALIKE, similar.max() - NEAR))
         order = near[np.argsort(-similar[near], kind="stable")]
-        return [self.entries[i] for i in dict.fromkeys(self._captions[row] for row in order)]
+        fits = {}
+        for caption, numbers in (self._captions[row] for row in order):
+            for number in numbers:
+                fits.setdefault(number, (caption, *(c for c in self.entries[number].captions if c != caption)))
+        return [replace(self.entries[number], captions=captions) for number, captions in fits.items()]
 
     def _weight(self, word: str) -> float:
         there = len(self._index[word][0]) if word in self._index else 0
         return math.log((1 + len(self._captions)) / (1 + there)) + 1
 
     @cached_property
-    def _captions(self) -> list[int]:
-        """The number of the entry of each caption."""
-        return [i for i, entry in enumerate(self.entries) for _ in entry.captions]
+    def _captions(self) -> list[tuple[str, list[int]]]:
+        """Each caption, once, with the numbers of the entries that have it."""
+        captions: dict[str, list[int]] = {}
+        for number, entry in enumerate(self.entries):
+            for caption in entry.captions:
+                captions.setdefault(caption, []).append(number)
+        return list(captions.items())
+
+    @cached_property
+    def _bags(self) -> list[Counter[str]]:
+        return [Counter(_words(caption)) for caption, _ in self._captions]
 
     @cached_property
     def _index(self) -> dict[str, tuple[list[int], list[float]]]:
-        """{word: numbers of the captions that have it, and its share in the length of each}."""
-        bags = [Counter(_words(caption)) for entry in self.entries for caption in entry.captions]
-        counts = Counter(word for bag in bags for word in bag)
-        weight = {word: math.log((1 + len(bags)) / (1 + n)) + 1 for word, n in counts.items()}
+        """{word: the captions that have it, and its share in the length of each}."""
+        counts = Counter(word for words in self._bags for word in words)
+        weight = {word: math.log((1 + len(self._bags)) / (1 + n)) + 1 for word, n in counts.items()}
         index: dict[str, tuple[list[int], list[float]]] = {word: ([], []) for word in counts}
-        for row, bag in enumerate(bags):
-            norm = math.sqrt(sum((n * weight[word]) ** 2 for word, n in bag.items()))
-            for word, n in bag.items():
+        for row, words in enumerate(self._bags):
+            norm = math.sqrt(sum((n * weight[word]) ** 2 for word, n in words.items()))
+            for word, n in words.items():
                 index[word][0].append(row)
                 index[word][1].append(n * weight[word] / norm)
         return index
@@ -169,7 +186,12 @@ def _words(text: str) -> Iterator[str]:
         if word not in _EVERYWHERE:
             yield _stemmer.stemWord(word)
     for one in asked(text):
-        yield f"<{one.verbs[0]}>"
+        if one.action != "move":  # of "play", "dribble" …, which the words say better
+            yield f"<{one.verbs[0]}>"
+
+
+def _acts(words: Iterable[str]) -> set[str]:
+    return {word for word in words if word.startswith("<")}
 
 
 def _packed(codes: Sequence[int]) -> str:

@@ -44,7 +44,14 @@ def lm(trained_run: tuple[Path, Path]) -> MotionLM:
     return lm
 
 
-SALSA = ["salsa dance", "modern dance", "a person walks backward", "a person walks forward", "he runs to the left"]
+SALSA = [
+    "a person jumps and turns around to the right",
+    "salsa dance",
+    "modern dance",
+    "a person walks backward",
+    "a person walks forward",
+    "he runs to the left",
+]
 
 
 @pytest.mark.parametrize(
@@ -53,9 +60,11 @@ SALSA = ["salsa dance", "modern dance", "a person walks backward", "a person wal
         ("a woman is dancing salsa", ["salsa dance"]),
         ("Salsa dances!", ["salsa dance"]),
         ("someone walked forwards", ["a person walks forward"]),
+        ("he is turning around to the right", []),
         ("they are running to the left", ["he runs to the left"]),
         ("a man does a backflip", []),
         ("a person dances salsa on a moving train and juggles", []),
+        ("a man jumps and walks forward", []),
         ("the person then", []),
         ("", []),
         ("踊る", []),
@@ -66,8 +75,9 @@ def test_a_text_finds_the_clips_whose_captions_say_it(text: str, clips: list[str
 
 
 def test_every_caption_of_a_clip_counts_and_a_clip_is_found_once() -> None:
-    library = Library((Entry("a", ("salsa", "salsa dance"), (0,)), Entry("b", ("a box step",), (1,))), "none")
-    assert [entry.id for entry in library.fitting("dance a salsa")] == ["a"]
+    library = Library((Entry("a", ("a box step", "salsa dance"), (0,)), Entry("b", ("a box step",), (1,))), "none")
+    assert library.fitting("dance a salsa") == [Entry("a", ("salsa dance", "a box step"), (0,))]
+    assert [entry.id for entry in library.fitting("box steps")] == ["a", "b"]
 
 
 def test_words_of_every_caption_tell_nothing(lm: MotionLM) -> None:
@@ -157,7 +167,7 @@ def test_what_is_streamed_is_what_is_generated(lm: MotionLM, seconds: float | No
 
 def test_a_text_that_the_clips_do_not_show_is_made_by_the_model(lm: MotionLM) -> None:
     kept = lm.library
-    standing = Sample("still", lambda: builtin.sample(0).load()[:8].repeat(6, 0), ["a person turns a cartwheel"])
+    standing = Sample("still", lambda: builtin.sample(0).load()[:8].repeat(6, 0), ["a person does a cartwheel"])
     lm.library = Library.of([standing], lm.motion_tokenizer, 4.0)
     try:
         assert lm.library.fitting("a cartwheel")
