@@ -143,7 +143,7 @@ class Library:
                 similar[row] = 0
         near = np.flatnonzero(similar >= max(ALIKE, similar.max() - NEAR))
         order = near[np.argsort(-similar[near], kind="stable")]
-        fits = {}
+        fits: dict[int, tuple[str, ...]] = {}
         for caption, numbers in (self._captions[row] for row in order):
             for number in numbers:
                 fits.setdefault(number, (caption, *(c for c in self.entries[number].captions if c != caption)))

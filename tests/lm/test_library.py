@@ -75,9 +75,9 @@ def test_a_text_finds_the_clips_whose_captions_say_it(text: str, clips: list[str
 
 
 def test_every_caption_of_a_clip_counts_and_a_clip_is_found_once() -> None:
-    library = Library((Entry("a", ("a box step", "salsa dance"), (0,)), Entry("b", ("a box step",), (1,))), "none")
-    assert library.fitting("dance a salsa") == [Entry("a", ("salsa dance", "a box step"), (0,))]
-    assert [entry.id for entry in library.fitting("box steps")] == ["a", "b"]
+    library = Library((Entry("a", ("a moonwalk", "salsa dance"), (0,)), Entry("b", ("a moonwalk",), (1,))), "none")
+    assert library.fitting("dance a salsa") == [Entry("a", ("salsa dance", "a moonwalk"), (0,))]
+    assert [entry.id for entry in library.fitting("moonwalks")] == ["a", "b"]
 
 
 def test_words_of_every_caption_tell_nothing(lm: MotionLM) -> None:
