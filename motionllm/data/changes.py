@@ -177,6 +177,13 @@ def alternatives(old: Notation, change: str) -> list[str]:
     return [one for one in tries if applies(old, one)] + list(OTHERWISE)
 
 
+def stated(change: str, request: str) -> str:
+    """The change with the duration that its request states, where it is one of duration or pace without a number."""
+    said = re.search(r"(?<![\d.])(\d{1,2}(?:\.\d)?) ?(?:s|secs?|seconds?)\b", request.lower())
+    by = re.search(r"\b(?:longer|shorter|more|less|by|faster|slower|after|before)\b", request.lower())
+    return f"{float(said[1]):.1f} s" if said and not by and change in (*LASTING, *PACED) else change
+
+
 def heeding(plan: Notation, wanted: Sequence[Asked], fixed: bool = False) -> Notation:
     """The plan with what a text says plainly in place of what the plan says otherwise: the side, way, count and degrees
     of its acts, and whether they walk or run. fixed: it keeps its duration.

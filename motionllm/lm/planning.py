@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from motionllm.data.asked import asked, share, tells
-from motionllm.data.changes import added, alternatives, applies, changed, heeding, shared, summary
+from motionllm.data.changes import added, alternatives, applies, changed, heeding, shared, stated, summary
 from motionllm.data.templates import conversation
 from motionllm.errors import MotionLLMError
 from motionllm.lm import decoding
@@ -132,6 +132,7 @@ class Planning(Prompting):
             for plan, request in zip(plans, requests, strict=True)
         ]
         changes = writer.say(conversations)
+        changes = [stated(change, request) for change, request in zip(changes, requests, strict=True)]
         for i, (plan, change) in enumerate(zip(plans, changes, strict=True)):
             if not applies(plan, change):
                 options = alternatives(plan, change)

@@ -21,6 +21,7 @@ from motionllm.data.changes import (
     mirrored,
     paced,
     shared,
+    stated,
     summary,
 )
 from motionllm.data.edit_kinds import CHANGING, KINDS, Donors
@@ -332,3 +333,19 @@ def test_what_is_appended_or_put_before_keeps_all_of_the_rest(notations: list[No
         assert shared(edit.old, edit.new)[0] >= edit.old.seconds - 0.01
     for edit in made("prepend", notations, donors):
         assert shared(edit.old, edit.new)[1] >= edit.old.seconds - 0.01
+
+
+@pytest.mark.parametrize(
+    ("change", "request_", "expected"),
+    [
+        ("longer", "it has to run for 4 seconds", "4.0 s"),
+        ("slower", "let it fill 6.5s", "6.5 s"),
+        ("longer", "2 seconds longer", "longer"),
+        ("no wave", "cut the wave of 2 seconds", "no wave"),
+        ("5.0 s", "5 seconds", "5.0 s"),
+        ("longer", "much longer please", "longer"),
+        ("shorter", "123 seconds", "shorter"),
+    ],
+)
+def test_a_duration_that_is_stated_is_kept(change: str, request_: str, expected: str) -> None:
+    assert stated(change, request_) == expected
