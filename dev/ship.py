@@ -1,4 +1,5 @@
-"""Train what ships, from nothing: motion tokenizer, text adapter, adapter; then measure it. Resumable stage by stage.
+"""Train what ships, from nothing: motion tokenizer, text adapter, adapter, motion library; then measure it. Each stage
+resumes.
 
 python dev/ship.py --folder DATA --out OUT                       a night and more on 2 CPU cores
 python dev/ship.py --folder DATA --out OUT --minutes 12 --gpu    on one H100: the minutes are shared among the stages
@@ -21,6 +22,13 @@ from pathlib import Path
 
 # Shares of the minutes, and what fits a GPU of 80 GB: large batches, few of them, at rates that these allow.
 SHARES = {"tokenizer": 0.25, "text": 0.1, "adapter": 0.45}
+# The motion library: CMU clips, but for those that other sets hold out.
+LIBRARY = ("cmu", "cmu2", "cmu_segments", "cmu_exercises")
+HELD_OUT = ("013198", "014239", "86_09_s01", "86_09_s05", "86_09_s06")
+TERMS = (
+    "The data used in this project was obtained from mocap.cs.cmu.edu. The database was created with funding from NSF "
+    "EIA-0196217. Captions: HumanML3D (MIT)."
+)
 GPU = {
     "tokenizer": ["train.batch=512", "train.lr=1.0e-3"],
     "text": ["train.batch=192", "train.micro_batch=48"],
@@ -57,6 +65,11 @@ def stages(args: argparse.Namespace) -> list[Stage]:
         planned.append(
             Stage(name, [*command, *([] if begun else [*own, "--out", str(out / name)])], out / name / "done")
         )
+    clips = [str(Path(args.folder) / name) for name in LIBRARY if (Path(args.folder) / name).is_dir()]
+    if clips:
+        words = ["data", "library", "--model", str(out / "adapter"), *clips, "--terms", TERMS]
+        words += [word for name in HELD_OUT for word in ("--exclude", name)]
+        planned.append(Stage("library", words, out / "adapter" / "library.done"))
     for suite in args.suites:
         words = ["eval", suite, "--model", str(out / "adapter"), "--out", str(out / "eval" / suite)]
         words += ["cases=4"] if args.steps else []
