@@ -255,16 +255,12 @@ class Generation(Lookup):
         wanted = self._wanted(plan, 1)
         start_codes = [] if start is None else self._codes(start).tolist()
         (order,) = drained(self.planned([self.order(text, seconds, start_codes, [])], wanted, seed, sampling))
-        (take,) = self.found([order], [wanted[0] is False and not start_codes], seed, sampling)
+        (take,) = self.found([order], [wanted[0] is False], [[]], seed, sampling)
         places: Iterator[list[tuple[int, ...]]] = iter(())
         if take:
             start_codes = take[1]
-            order = (
-                self.order(text, seconds, start_codes, [])
-                if len(start_codes) < order.min_steps * self.vocab.parts
-                else order
-            )
         if not take or len(start_codes) < order.min_steps * self.vocab.parts:
+            order = self.order(text, seconds, start_codes, []) if take else order
             places = self.backend.places([order], sampling, seed=seed, window=self._window)
         return self._pieces(start_codes, places, order.frames, [] if codes is None else codes)
 
@@ -293,16 +289,13 @@ class Generation(Lookup):
         lengths = seconds if seconds is not None else [None] * len(texts)
         orders = [self.order(*row) for row in zip(texts, lengths, begins, ends, strict=True)]
         orders = yield from self.planned(orders, wanted, seed, sampling)
-        # A clip of the library stands for a text alone, unless a judge is to choose among the model's own.
-        free = [
-            judge is None and one is False and not given and not rest
-            for one, given, rest in zip(wanted, begins, ends, strict=True)
-        ]
-        found = self.found(orders, free, seed, sampling)
+        # A clip of the library follows no plan, and a judge is to choose among the model's own.
+        free = [judge is None and one is False for one in wanted]
+        found = self.found(orders, free, ends, seed, sampling)
         drawn: dict[int, Drawn] = {}
         for i, take in enumerate(found):
             if take and len(take[1]) >= orders[i].min_steps * self.vocab.parts:
-                drawn[i] = Drawn(take[1], orders[i].frames, take[0])
+                drawn[i] = Drawn([*take[1], *ends[i]], orders[i].frames, take[0])
             elif take:  # shorter than asked for: the model goes on with it
                 orders[i] = self.order(texts[i], lengths[i], take[1], [])
         left = [i for i in range(len(orders)) if i not in drawn]

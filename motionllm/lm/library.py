@@ -32,8 +32,9 @@ ALIKE = 0.7  # least similarity of a caption to the text for its clip to be take
 NEAR = 0.05  # how much less similar than the nearest caption's a clip may be
 MOST = 24  # clips of one first caption
 EVERYWHERE = """a an the and then is are was be being do does doing did perform performs performing performed act acts
-acting like it its he she they his her him himself herself self their them themselves who that this someone somebody
-person people human figure man woman guy boy girl subject actor of to in on at with for as by from while"""
+acting move moves moving moved like it its he she they his her him himself herself self their them themselves who that
+this someone somebody person people human figure man woman guy boy girl subject actor of to in on at with for as by from
+while"""
 _EVERYWHERE = frozenset(EVERYWHERE.split())
 _WAYS = {"left", "right", "leftward", "rightward", "forward", "backward", "clockwis", "counterclockwis", "sideway"}
 _stemmer = snowballstemmer.stemmer("english")
@@ -188,6 +189,11 @@ def _words(text: str) -> Iterator[str]:
     for one in asked(text):
         if one.action != "move":  # of "play", "dribble" …, which the words say better
             yield f"<{one.verbs[0]}>"
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a text has only words that every caption may have, as "a person moves"."""
+    return not any(_words(text))
 
 
 def _acts(words: Iterable[str]) -> set[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
 from motionllm.data.asked import asked, share_of
 from motionllm.lm.decoding import generators
-from motionllm.lm.library import Entry
+from motionllm.lm.library import Entry, says_nothing
+from motionllm.lm.matching import Matcher
 from motionllm.lm.planning import Order, Planning
 from motionllm.lm.sampling import Sampling
 from motionllm.motion.skeleton import HUMANML3D
@@ -21,6 +23,10 @@ CLIPS = 8  # most clips that are looked at for a text
 SHOWN = 0.5  # least share of what a text asks for that is measured on a clip
 LONG = 0.5  # least share of the duration asked for that a clip has; the model continues it
 ABOUT = 2.0  # nats below the best clip's at which another is drawn as well: of one text come several motions
+MATCHED = 4  # steps of a clip given that a place in the library is compared with
+FAR = 0.3  # mean squared standard deviations at which a place is too far from a clip given
+NEARLY = 1.05  # how much farther than the nearest place another may be to be drawn as well
+LEAST = 1.0  # seconds that a clip goes on at least where no duration is asked for
 DRAWING = 2  # added to a motion's seed for its clip, so that the two draw different numbers
 
 
@@ -31,11 +37,12 @@ class Lookup(Planning):
         self,
         orders: Sequence[Order],
         free: Sequence[bool],
+        ends: Sequence[Sequence[int]],
         seed: int | Sequence[int] | None,
         sampling: Sampling,
     ) -> list[tuple[Entry, list[int]] | None]:
-        """For each order that is free of clips and plans, a clip of the library that shows its text, and its codes, cut
-        to the longest duration asked for; None where there is none.
+        """For each order that is free of plans, a clip of the library that shows its text, and its codes, cut to the
+        longest duration asked for; None where there is none. ends: codes of the clip that each motion ends with.
 
         Of the clips whose captions fit, one is drawn by the seed among those that show most of what the text asks for
         (`data.asked`) and of which the model most likely says the text; none twice for equal texts.
@@ -45,6 +52,9 @@ class Lookup(Planning):
             return taken
         rows: list[tuple[int, Entry, list[int], float]] = []
         for i, order in enumerate(orders):
+            if free[i] and (order.given or ends[i]):
+                taken[i] = self._between(order, ends[i], self._draw(seed, i, 0), sampling)
+                continue
             fitting = self.library.fitting(order.text) if free[i] else []
             if len(fitting) > CLIPS:
                 chosen = np.sort(self._draw(seed, i, 0).choice(len(fitting), CLIPS, replace=False))
@@ -74,6 +84,56 @@ class Lookup(Planning):
             used.add((text, entry.id))
             taken[i] = entry, codes
         return taken
+
+    def _between(
+        self, order: Order, end: Sequence[int], random: np.random.Generator, sampling: Sampling
+    ) -> tuple[Entry, list[int]] | None:
+        """A part of a clip that goes on from what the order begins with, and where it ends with a clip leads to it; its
+        codes with those given. Of the clips that fit the text, or of all where it says nothing, one of the nearest.
+        """
+        assert self.library is not None
+        parts = self.vocab.parts
+        anything = says_nothing(order.text)
+        entries = self.library.entries if anything else self.library.fitting(order.text)
+        if not order.given or not entries:
+            return None
+        numbers = {entry.id: number for number, entry in enumerate(self.library.entries)}
+        begun = len(order.given) // parts
+        least = order.min_steps - begun if order.min_steps == order.max_steps else round(LEAST * self._rate)
+        frames = MATCHED * self._matcher.down
+        before, after = self._moves(order.given)[-frames:], self._moves(end)[:frames]
+        places = self._matcher.places(
+            before, after, [numbers[entry.id] for entry in entries], max(1, least), order.max_steps - begun
+        )
+        near: list[tuple[Entry, list[int]]] = []
+        limit = FAR * (2 if len(end) else 1)
+        for place in places:
+            if place.apart > limit:
+                break
+            entry = self.library.entries[place.clip]
+            codes = list(entry.codes[place.first * parts : place.last * parts])
+            if anything or self._shows(order.text, codes) >= SHOWN:
+                limit = min(limit, place.apart * NEARLY if sampling.temperature else place.apart)
+                near.append((entry, [*order.given, *codes]))
+        return near[int(random.integers(len(near)))] if near else None
+
+    @property
+    def _rate(self) -> float:
+        return self.motion_tokenizer.steps_per_second
+
+    @cached_property
+    def _matcher(self) -> Matcher:
+        assert self.library is not None
+        tokenizer = self.motion_tokenizer
+        down = round(tokenizer.fps / tokenizer.steps_per_second)
+        return Matcher([self._moves(entry.codes) for entry in self.library.entries], down)
+
+    def _moves(self, codes: Sequence[int]) -> np.ndarray:
+        """(T, D) features of a motion (codes) that tell poses and how they move, in the body's own frame."""
+        kept = self.motion_tokenizer.representation.columns("turn", "path", "height", "positions", "velocities")
+        if not len(codes):
+            return np.zeros((0, len(kept)), np.float32)
+        return self.motion_tokenizer.decode_features(codes)[:, kept]
 
     def _shows(self, text: str, codes: Sequence[int]) -> float:
         """The share of what a text asks for that is measured on a motion (codes); 1 where it asks for nothing known."""

@@ -15,7 +15,9 @@ from motionllm import corpus as builtin
 from motionllm.cli import main
 from motionllm.config import Recipe
 from motionllm.errors import MotionLLMError
+from motionllm.lm import lookup
 from motionllm.lm.library import FILE, Entry, Library
+from motionllm.lm.matching import Matcher, Place
 from motionllm.lm.model import MotionLM
 from motionllm.lm.results import adapter_hash
 from motionllm.motion import Motion
@@ -148,11 +150,62 @@ def _drained(lm: MotionLM, text: str, seconds: float) -> list[list[int]]:
     return [row.codes for row in drained(lm._drawn([text], [seconds], 1, lm.sampling.but(best_of=1)))]
 
 
-def test_clips_judges_and_plans_leave_the_library_alone(lm: MotionLM) -> None:
-    start = builtin.sample(1).load()
+def test_judges_leave_the_library_alone(lm: MotionLM) -> None:
     judged = lm.generate("robot pose", seed=1, best_of=2, judge=lambda texts, motions: [0.0] * len(texts))
-    begun = lm.generate("robot pose", seed=1, start=start, best_of=1)
-    assert judged.notes == begun.notes == ()  # type: ignore[union-attr]
+    assert judged.notes == ()  # type: ignore[union-attr]
+
+
+def test_a_clip_given_goes_on_where_the_library_has_its_pose(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the beginning and the end of a clip of the library, what comes between is its own."""
+    monkeypatch.setattr(lookup, "FAR", 10.0)  # a tokenizer of a second decodes parts otherwise than the whole
+    assert lm.library is not None
+    parts = lm.vocab.parts
+    for entry in lm.library.entries:
+        codes, rate = np.array(entry.codes), lm.motion_tokenizer.steps_per_second
+        steps = len(codes) // parts
+        start, end = codes[: 5 * parts], codes[-5 * parts :]
+        both = lm.generate("a person moves", steps / rate, seed=1, start=start, end=end, temperature=0)
+        whole = lm._motion(codes.tolist(), len(both))  # type: ignore[arg-type]
+        assert isinstance(both, Motion) and entry.id in both.notes[0]
+        assert np.array_equal(both.joints, whole.joints)
+        ahead = lm.generate("a person moves", steps / rate, seed=1, start=start, temperature=0)
+        assert isinstance(ahead, Motion) and ahead.notes and len(ahead) == len(both)
+        onward = lm.generate("a person moves", seed=1, start=start, temperature=0)
+        assert isinstance(onward, Motion) and onward.duration >= 5 / rate + 1.0 - 0.1
+        pieces = np.concatenate(list(lm.stream("a person moves", seed=1, start=start, temperature=0)))
+        assert len(pieces) == len(onward)
+
+
+def test_a_clip_given_goes_on_in_a_clip_of_the_text_or_by_the_model(
+    lm: MotionLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "FAR", 10.0)
+    assert lm.library is not None
+    moonwalk = lm.library.fitting("moonwalk")[0]
+    start = np.array(moonwalk.codes[: 4 * lm.vocab.parts])
+    as_said = lm.generate("moonwalk", seed=1, start=start, temperature=0)
+    assert "moonwalk" in as_said.notes[0]  # type: ignore[union-attr]
+    other = lm.generate("fly a kite", 2.0, seed=1, start=start, best_of=1)
+    without = lm.generate("moonwalk", 2.0, seed=1, start=start, best_of=1, library=False)
+    assert other.notes == without.notes == ()  # type: ignore[union-attr]
+
+
+# -- places in clips ---------------------------------------------------------------------------------------------------
+
+
+def test_a_place_is_found_by_what_is_before_and_after() -> None:
+    rng = np.random.default_rng(0)
+    clips = [rng.normal(size=(4 * n, 3)).astype(np.float32) for n in (12, 20, 9)]
+    matcher = Matcher(clips, 4)
+    for number, clip in enumerate(clips):
+        for first in (2, 4):
+            before, after = clip[4 * (first - 2) : 4 * first], clip[4 * (first + 3) : 4 * (first + 4)]
+            best = matcher.places(before, after, range(3), 3, 3)[0]
+            assert best == Place(best.apart, number, first, first + 3) and best.apart < 1e-9
+            best = matcher.places(before, after[:0], range(3), 2, 4)[0]
+            assert (best.clip, best.first, best.last) == (number, first, min(first + 4, len(clip) // 4))
+    assert not matcher.places(clips[0][:8], clips[0][:0], [2], 8, 8)  # no clip is so long
+    assert [p.clip for p in matcher.places(clips[0][:8], clips[0][:0], [1, 2], 2, 2)] in ([1, 2], [2, 1])
 
 
 @pytest.mark.parametrize("seconds", [None, 1.0, 6.0])
