@@ -28,6 +28,7 @@ from motionllm.app.visitors import Visitors, read_upload
 from motionllm.errors import MotionLLMError
 from motionllm.files import lock
 from motionllm.lm.model import MotionLM
+from motionllm.lm.sampling import BEST_OF
 from motionllm.motion import Motion
 from motionllm.motion.formats import READERS
 from motionllm.motion.notation import Notation
@@ -185,7 +186,11 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0, navigation: str = "
                     )
                     seed = gr.Textbox(label="Seed", placeholder="anew each time", max_length=18, elem_id="seed")
                     candidates = gr.Slider(
-                        1, 8, min(8, lm.sampling.best_of or 1), step=1, label="Best of (1 is shown while it is written)"
+                        1,
+                        8,
+                        min(8, lm.sampling.best_of or BEST_OF),
+                        step=1,
+                        label="Best of (1 is shown while it is written)",
                     )
                 with gr.Row():
                     suffix = gr.Radio(list(FORMATS), value=FORMATS[0], label="Download as", elem_id="suffix")

@@ -29,6 +29,10 @@ def library(
     most: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="Clips taken of those with the same first caption.")
     ] = 24,
+    search: Annotated[
+        int,
+        typer.Option(min=0, max=100, help="Sweeps that look for codes with less error; 0 is quickest."),
+    ] = 2,
     terms: Annotated[str, typer.Option(help="What the owner of the clips asks of those who use them.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -40,6 +44,7 @@ def library(
     from motionllm.files import check_place
     from motionllm.lm.adapters import find_adapter
     from motionllm.lm.library import FILE, Library
+    from motionllm.runs.progress import Bar
     from motionllm.tokenizer import MotionTokenizer
 
     folder = find_adapter(model)
@@ -61,7 +66,8 @@ def library(
         source.mirror = mirror
         samples += read(source, split)
     longest = recipe.data.window or motion_tokenizer.representation.longest
-    made = Library.of(samples, motion_tokenizer, longest, terms, most)
+    with Bar("library") as bar:
+        made = Library.of(samples, motion_tokenizer, longest, terms, most, search, bar.update)
     made.save(target)
     seconds = sum(len(entry.codes) for entry in made.entries) / motion_tokenizer.codes_per_second
     captions = len({caption for entry in made.entries for caption in entry.captions})

@@ -82,6 +82,25 @@ def test_every_caption_of_a_clip_counts_and_a_clip_is_found_once() -> None:
     assert [entry.id for entry in library.fitting("moonwalks")] == ["a", "b"]
 
 
+def test_a_caption_with_every_word_of_a_text_may_say_more_where_none_is_nearer() -> None:
+    captions = ["someone performs a karate kata", "he does a flip and a spin"]
+    assert found(captions, "a person does karate") == captions[:1]
+    assert found(captions, "a person does a karate twist") == []
+    assert found([*captions, "karate"], "a person does karate") == ["karate"]
+    assert found(["a tall robot pose with a hat, a stick and a very long scarf"], "a stick") == []
+
+
+def test_a_library_keeps_captions_that_differ_and_codes_that_decode_best(lm: MotionLM) -> None:
+    (clip,) = builtin.corpus(1, 3)
+    sample = replace(clip, captions=["a man moonwalks", "someone is moonwalking", "moonwalk, robot pose"])
+    done: list[float] = []
+    kept = Library.of([sample] * 3, lm.motion_tokenizer, 4.0, most=2, search=1, progress=done.append)
+    first = sample.load()[:80]
+    assert [entry.captions for entry in kept.entries] == [("a man moonwalks", "moonwalk, robot pose")] * 2
+    assert kept.entries[0].codes == tuple(lm.motion_tokenizer.encode(first, 1).tolist())
+    assert done == [0.5, 1.0]
+
+
 def test_words_of_every_caption_tell_nothing(lm: MotionLM) -> None:
     many = [f"a person does the {word}" for word in ("moonwalk", "robot", "limbo", "twist", "lambada")]
     assert found(many, "a person does the lambada") == many[-1:]
