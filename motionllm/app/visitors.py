@@ -26,12 +26,14 @@ IDLE = 3600.0  # seconds after which a conversation is forgotten
 class Visitor:
     """State of one visitor: a conversation, what it shows, and a folder for downloads.
 
-    read: uploaded clips and their names, not yet captioned. clips: number of clips shown.
+    lines: said, and not yet answered. read: uploaded clips and their names, not yet captioned. clips: number of clips
+    shown.
     """
 
     chat: Chat
     folder: Path
     shown: list[dict[str, str]] = field(default_factory=list)
+    lines: deque[str] = field(default_factory=deque)
     read: deque[tuple[Motion, str]] = field(default_factory=deque)
     uploads: int = 0
     clips: int = 0

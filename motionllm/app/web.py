@@ -74,12 +74,18 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0, navigation: str = "
     gr = gradio()
     visitors = Visitors(lm, work)
 
-    def turn(line: str, seconds: str, seed: str, candidates: float, request: Any) -> Iterator[tuple[Any, ...]]:
+    def said(line: str, request: Any) -> tuple[Any, ...]:
         who = visitors[request.session_hash]
-        chat = who.chat
-        chat.sampling = chat.sampling.but(best_of=int(candidates))
+        who.lines.append(line)
         who.say(line[:LINE], "user")
-        yield who.shown, gr.skip(), ""
+        return who.shown, ""
+
+    def turn(seconds: str, seed: str, candidates: float, request: Any) -> Iterator[tuple[Any, ...]]:
+        who = visitors[request.session_hash]
+        if not who.lines:  # of a visitor who has been forgotten meanwhile
+            return
+        line, chat = who.lines.popleft(), who.chat
+        chat.sampling = chat.sampling.but(best_of=int(candidates))
         pieces: list[np.ndarray] = []
         sent = 0.0
         who.clips += 1
@@ -88,21 +94,21 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0, navigation: str = "
             for event in _turn(chat, line, seconds, seed):
                 if isinstance(event, Reply):
                     who.say(event.text)
-                    yield who.shown, gr.skip() if event.motion is None else _clip(number, event.motion, done=True), ""
+                    yield who.shown, gr.skip() if event.motion is None else _clip(number, event.motion, done=True)
                     continue
                 if isinstance(event, Notation):
                     who.say(str(event))
-                    yield who.shown, gr.skip(), ""
+                    yield who.shown, gr.skip()
                     continue
                 if event is not None:
                     pieces.append(event)
                 # Between two yields Gradio checks whether the visitor is still connected, and closes the turn if not.
                 if time.monotonic() - sent >= PACE:
                     sent = time.monotonic()
-                    yield gr.skip(), _clip(number, chat.motion_of(pieces), done=False) if pieces else gr.skip(), ""
+                    yield gr.skip(), _clip(number, chat.motion_of(pieces), done=False) if pieces else gr.skip()
         except Exception as error:  # Gradio's default message is just "Error"
             who.say(failure(error).text)
-            yield who.shown, gr.skip(), ""
+            yield who.shown, gr.skip()
 
     def upload(file: str | None, request: Any) -> list[dict[str, str]]:
         who = visitors[request.session_hash]
@@ -148,7 +154,7 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0, navigation: str = "
     def left(request: Any) -> None:
         visitors.left(request.session_hash)
 
-    for handler in (turn, upload, describe, download, left):
+    for handler in (said, turn, upload, describe, download, left):
         handler.__annotations__["request"] = gr.Request  # Gradio reads the annotations to know what to pass
     one_at_a_time: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model"}
     with gr.Blocks(title="motionllm", analytics_enabled=False, delete_cache=KEPT) as page:
@@ -191,13 +197,17 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0, navigation: str = "
                         min(8, lm.sampling.best_of or BEST_OF),
                         step=1,
                         label="Best of (1 is shown while it is written)",
+                        elem_id="candidates",
                     )
                 with gr.Row():
                     suffix = gr.Radio(list(FORMATS), value=FORMATS[0], label="Download as", elem_id="suffix")
                     make = gr.Button("Make the file", elem_id="make")
                 file = gr.File(label="The file", interactive=False, elem_id="file", height=80)
         for event in (line.submit, send.click):
-            event(turn, [line, seconds, seed, candidates], [talk, clip, line], **one_at_a_time)
+            # Lines sent while a motion is made wait for their turn, and what is being typed then stays.
+            event(said, [line], [talk, line], queue=False, trigger_mode="multiple").then(
+                turn, [seconds, seed, candidates], [talk, clip], trigger_mode="multiple", **one_at_a_time
+            )
         given.upload(upload, [given], [talk], concurrency_limit=READ_AT_ONCE).then(
             describe, None, [talk, clip], **one_at_a_time
         )

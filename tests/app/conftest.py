@@ -185,7 +185,8 @@ class Guest:
 
     def say(self, line: str, seconds: str = "1", best_of: int = 1) -> str:
         """The page's answer to a line."""
-        return str(self.answer("turn", line, seconds, "", best_of)[0][-1]["content"][0]["text"])
+        self.answer("said", line)
+        return str(self.answer("turn", seconds, "", best_of)[0][-1]["content"][0]["text"])
 
     def put(self, name: str, content: bytes) -> str:
         """The page's answer to a file."""

@@ -61,7 +61,8 @@ def test_from_the_tokenizer_to_the_page(
     page = web.serve(lm, port=port, wait=False)
     try:
         guest = guests(port)
-        guest.ask("turn", "a person bows", "2", "3", 1)
+        guest.answer("said", "a person bows")
+        guest.ask("turn", "2", "3", 1)
         with guest.hear() as said:
             messages = json.dumps([one for one in said if one["msg"].startswith("process_")])
         assert "a person bows (2.0 s)" in messages and '\\"fps\\":30.0' in messages

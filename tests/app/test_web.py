@@ -89,6 +89,7 @@ def test_a_prompt_becomes_a_moving_figure_and_files_that_open(browser: Browser, 
         + "; if (!text) return; const c = JSON.parse(text);"
         "if (!seen.length || seen.at(-1)[0] !== c.joints.length) seen.push([c.joints.length, c.done]); }, 20)"
     )
+    page.write("#candidates input[type=number]", "1")
     page.write("#seconds textarea", "9")
     page.write("#seed textarea", "3")
     say(page, "a person bows", "a person bows (9.0 s)")
@@ -145,6 +146,25 @@ def test_three_turns(browser: Browser, served: Any, lm: MotionLM) -> None:
     page.write("#seconds textarea", "4.1")
     say(page, "a person waves", "a person waves (4.1 s")
     page.until(f"JSON.parse({CLIP}).joints.length === 82 * 66")
+
+
+def test_lines_sent_while_a_motion_is_made_wait_and_what_is_typed_stays(
+    browser: Browser, served: Any, lm: MotionLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slowly(lm, monkeypatch, 0.1)
+    page = visit(browser, served)
+    page.write("#seconds textarea, #seconds input", "3")
+    for line in ("a person walks", "a person bows"):
+        page.write("#line textarea", line)
+        page.click("#send")
+        page.until("document.querySelector('#line textarea').value === ''")
+    page.write("#line textarea", "half a li")
+    talk = "document.querySelector('#talk').innerText"
+    assert "(3.0 s)" not in str(page.run(talk))  # neither is answered yet
+    page.until(
+        f"{talk}.includes('a person walks (3.0 s)') && {talk}.includes('a person bows (3.0 s,')"
+    )  # made anew, it says
+    assert page.run("document.querySelector('#line textarea').value") == "half a li"
 
 
 def test_a_clip_goes_up_and_is_described_and_a_broken_one_is_refused(
@@ -415,7 +435,8 @@ def test_who_leaves_gives_the_model_back(
     waited = []
     for _ in range(3):
         leaver, next_ = guests(served.port), guests(served.port)
-        leaver.ask("turn", "a person walks", "30", "", 8)
+        leaver.answer("said", "a person walks")
+        leaver.ask("turn", "30", "", 8)
         with leaver.hear() as said:
             while next(said)["msg"] != "process_generating":
                 pass
@@ -553,7 +574,8 @@ def test_a_motion_of_21_joints_is_shown_while_it_is_written(
     page = web.serve(kit, port=port, wait=False)
     try:
         guest = guests(port)
-        guest.ask("turn", "a person bows", "20", "3", 1)
+        guest.answer("said", "a person bows")
+        guest.ask("turn", "20", "3", 1)
         with guest.hear() as said:
             messages = [one for one in said if one["msg"].startswith("process_")]
         clips = [json.loads(text) for one in messages for text in _strings(one) if text.startswith('{"clip"')]
@@ -573,7 +595,8 @@ def test_a_plan_is_shown_before_the_motion(
     plan = str(lm.plan("a person bows", 2.0, seed=3))
     for best_of in (1, 2):
         guest = guests(served.port)
-        guest.ask("turn", "a person bows", "2", "3", best_of)
+        guest.answer("said", "a person bows")
+        guest.ask("turn", "2", "3", best_of)
         with guest.hear() as said:
             told = [json.dumps(one) for one in said if one["msg"].startswith("process_")]
         first = {
