@@ -222,7 +222,8 @@ class Chat:
                 np.array(drawn_codes),
             )
         self.motion, self.plan, self.codes, self.made = motion, plan, codes, True
-        yield Reply(f"{text} ({motion.duration:.1f} s{f', {ANEW}' if anew else ''})", motion)
+        told = [f"{motion.duration:.1f} s{f', {ANEW}' if anew else ''}", *motion.notes]
+        yield Reply(f"{text} ({'; '.join(told)})", motion)
 
     def _present(self) -> Notation:
         """The plan of the current motion, or what is measured on it. Raises MotionLLMError if there is no motion."""

@@ -171,13 +171,7 @@ def share(wanted: list[Asked], notation: Notation) -> float:
         own = any(x.verb == one.verbs[0] or (one.verbs[0] == "turn" and VERBS[x.verb].speed) for x in lines)
         points += 2 if own else 1.5  # a curve is a turn
         firsts.append(lines[0].start)
-        for stated, right in (
-            (one.side, any(one.side in x.part for x in lines)),
-            (one.way, any(_way(x) == one.way or x.way == one.way for x in lines)),
-            (one.count, one.count == sum(x.count for x in lines if x.verb == lines[0].verb)),
-            (one.pace, any(pace_of(x) == one.pace for x in lines)),
-            (one.degrees[1], any(one.degrees[0] <= abs(x.size) <= one.degrees[1] for x in lines)),
-        ):
+        for stated, right in _details(one, lines):
             total += bool(stated)
             points += bool(stated) and right
     if len(firsts) > 1:
@@ -190,6 +184,12 @@ def shown(one: Asked, notation: Notation) -> bool:
     """Whether a notation has one thing that is asked for, however it is done; arms that swing along are no gesture."""
     small = one.verbs[0] in SMALL
     return any(small or line.verb not in SMALL for line in _lines(one, notation))
+
+
+def as_asked(one: Asked, notation: Notation) -> bool:
+    """Whether a notation has one thing that is asked for with all that is stated of it."""
+    lines = _lines(one, notation)
+    return shown(one, notation) and all(right for stated, right in _details(one, lines) if stated)
 
 
 def share_of(wanted: list[Asked], joints: np.ndarray, fps: float = 20.0) -> float:
@@ -235,6 +235,17 @@ def contradiction(text: str, notation: Notation) -> str:
                     f"{one.action.replace('_', ' ')} to the {one.way}, not the {'left' if 'left' in ways else 'right'}"
                 )
     return ""
+
+
+def _details(one: Asked, lines: list[Line]) -> tuple[tuple[object, bool], ...]:
+    """(what is stated, whether the lines that show the thing have it): side, way, count, pace, degrees."""
+    return (
+        (one.side, any(one.side in x.part for x in lines)),
+        (one.way, any(_way(x) == one.way or x.way == one.way for x in lines)),
+        (one.count, one.count == sum(x.count for x in lines if x.verb == lines[0].verb)),
+        (one.pace, any(pace_of(x) == one.pace for x in lines)),
+        (one.degrees[1], any(one.degrees[0] <= abs(x.size) <= one.degrees[1] for x in lines)),
+    )
 
 
 def _lines(one: Asked, notation: Notation) -> list[Line]:

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from motionllm.data.asked import Asked, pace_of, shown
+from motionllm.data.asked import Asked, as_asked, pace_of, shown
 from motionllm.data.asked import share as share_in
 from motionllm.data.changes import acts, changed, unheeded
 from motionllm.data.remaking import reach, remade
@@ -57,8 +57,13 @@ def missing(poses: np.ndarray, wanted: Sequence[Asked]) -> list[int]:
     notation = _measured(poses)
     if notation is None:
         return []
-    named = [i for i, one in enumerate(wanted) if one.verbs[0] not in VAGUE and one.action != "move"]
-    return [i for i in named if not shown(wanted[i], notation)]
+    return [i for i, one in enumerate(wanted) if _plain(one) and not shown(one, notation)]
+
+
+def lacking(poses: np.ndarray, wanted: Sequence[Asked]) -> list[str]:
+    """Sentences of what is asked for and not measured so on a motion, of those things that are asked for plainly."""
+    notation = _measured(poses)
+    return [] if notation is None else [sentence(one) for one in wanted if _plain(one) and not as_asked(one, notation)]
 
 
 def sentence(one: Asked) -> str:
@@ -83,6 +88,11 @@ def with_missing(poses: np.ndarray, wanted: Sequence[Asked], index: int, more: n
     both = splicing.joined([poses[:frame], more, poses[frame:]])
     new = _measured(both)
     return both if new and share_in(wanted, new) > share_in(wanted, notation) else poses
+
+
+def _plain(one: Asked) -> bool:
+    """Whether a thing that is asked for has a sentence of its own: not arms that move somehow."""
+    return one.verbs[0] not in VAGUE and one.action != "move"
 
 
 def _line(one: Asked, verb: str) -> Line:

@@ -25,7 +25,9 @@ LONG = 0.5  # least share of the duration asked for that a clip has; the model c
 ABOUT = 2.0  # nats below the best clip's at which another is drawn as well: of one text come several motions
 MATCHED = 4  # steps of a clip given that a place in the library is compared with
 FAR = 0.3  # mean squared standard deviations at which a place is too far from a clip given
-NEARLY = 1.05  # how much farther than the nearest place another may be to be drawn as well
+NEARLY = (2.0, 1.05)  # how much farther than the nearest place others that are looked at may be; between two clips
+PLACES = 8  # most places that are looked at
+TYPICAL = 2  # of these, ones from which the rest differ least, of which one is drawn
 LEAST = 1.0  # seconds that a clip goes on at least where no duration is asked for
 DRAWING = 2  # added to a motion's seed for its clip, so that the two draw different numbers
 
@@ -89,7 +91,8 @@ class Lookup(Planning):
         self, order: Order, end: Sequence[int], random: np.random.Generator, sampling: Sampling
     ) -> tuple[Entry, list[int]] | None:
         """A part of a clip that goes on from what the order begins with, and where it ends with a clip leads to it; its
-        codes with those given. Of the clips that fit the text, or of all where it says nothing, one of the nearest.
+        codes with those given. Of the clips that fit the text, or of all where it says nothing, one of the nearest:
+        the most typical, which is the likeliest to be right where nothing says how it goes on.
         """
         assert self.library is not None
         parts = self.vocab.parts
@@ -108,13 +111,18 @@ class Lookup(Planning):
         near: list[tuple[Entry, list[int]]] = []
         limit = FAR * (2 if len(end) else 1)
         for place in places:
-            if place.apart > limit:
+            if place.apart > limit or len(near) == PLACES:
                 break
             entry = self.library.entries[place.clip]
             codes = list(entry.codes[place.first * parts : place.last * parts])
             if anything or self._shows(order.text, codes) >= SHOWN:
-                limit = min(limit, place.apart * NEARLY if sampling.temperature else place.apart)
+                limit = min(limit, place.apart * NEARLY[bool(len(end))])
                 near.append((entry, [*order.given, *codes]))
+        if len(near) > 1:
+            ways = [self._motion(codes, None).joints[begun * self._matcher.down :] for _, codes in near]
+            joints = np.stack([way[: min(map(len, ways))] for way in ways])
+            apart = np.linalg.norm(joints[:, None] - joints, axis=-1).mean((1, 2, 3))
+            near = [near[k] for k in np.argsort(apart, kind="stable")[: TYPICAL if sampling.temperature else 1]]
         return near[int(random.integers(len(near)))] if near else None
 
     @property

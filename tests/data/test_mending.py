@@ -7,7 +7,7 @@ import pytest
 
 from motionllm import corpus as builtin
 from motionllm.data.asked import Asked, asked, share
-from motionllm.data.mending import mended, missing, sentence, with_missing
+from motionllm.data.mending import lacking, mended, missing, sentence, with_missing
 from motionllm.motion import splicing
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
@@ -99,3 +99,18 @@ def test_a_thing_has_a_sentence_of_its_own(text: str) -> None:
     (again,) = asked(sentence(one))
     assert (again.verbs[0], again.side, again.count) == (one.verbs[0], one.side, one.count)
     assert isinstance(again, Asked) and again.way == one.way
+
+
+@pytest.mark.parametrize(
+    ("text", "not_there"),
+    [
+        ("a person waves with the left hand", []),
+        ("a person waves with the right hand", ["a person waves with the right hand"]),
+        ("a person waves, then kicks with the right leg", ["a person kicks with the right leg"]),
+        ("a person moves", []),
+        ("a person does something unheard of", []),
+    ],
+)
+def test_what_is_asked_for_and_not_there_is_told(text: str, not_there: list[str]) -> None:
+    assert lacking(poses("wave", side="left"), asked(text)) == not_there
+    assert lacking(poses("wave", side="left")[:2], asked(text)) == []  # too short to be measured

@@ -227,6 +227,18 @@ def test_a_place_is_found_by_what_is_before_and_after() -> None:
     assert [p.clip for p in matcher.places(clips[0][:8], clips[0][:0], [1, 2], 2, 2)] in ([1, 2], [2, 1])
 
 
+def test_what_is_asked_for_and_not_shown_is_noted(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    kicked, juggled = (lm.generate(text, 2.0, seed=2, best_of=2) for text in ("a person kicks", "he juggles"))
+    assert isinstance(kicked, Motion) and isinstance(juggled, Motion)
+    assert kicked.notes == ("asked for and not measured on it: a person kicks",)
+    assert len(juggled.notes) == 1 and juggled.notes[0].startswith("no clip of the library says this")
+    for text in ("robot pose", "a person moves"):
+        assert all("library: " in note for note in lm.generate(text, seed=2, best_of=2).notes)  # type: ignore[union-attr]
+    assert lm.generate("he juggles", 2.0, seed=2, best_of=1).notes == ()  # type: ignore[union-attr]
+    monkeypatch.setattr(lm, "library", None)  # who knows what such an adapter was trained on
+    assert lm.generate("he juggles", 2.0, seed=2, best_of=2).notes == ()  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("seconds", [None, 1.0, 6.0])
 def test_what_is_streamed_is_what_is_generated(lm: MotionLM, seconds: float | None) -> None:
     codes: list[int] = []
