@@ -63,6 +63,7 @@ def stages(args: argparse.Namespace) -> list[Stage]:
             Stage(name, [*command, *([] if begun else [*own, "--out", str(out / name)])], out / name / "done")
         )
     words = ["data", "library", "--model", str(out / "adapter"), "--terms", TERMS]
+    words += ["--search", "0"] if args.gpu or args.steps else []  # a tenth of a second a second of motion, at leisure
     planned.append(Stage("library", words, out / "adapter" / "library.done"))
     for suite in args.suites:
         words = ["eval", suite, "--model", str(out / "adapter"), "--out", str(out / "eval" / suite)]
