@@ -178,7 +178,7 @@ def _without(poses: np.ndarray, old: Notation, act: Act) -> np.ndarray | None:
         return _with_own_arms(splicing.joined([poses[:first], still, poses[last:]]), poses, old, beside)
     if new.postures[1] != old.postures[1]:  # who did not sit down stands at the end
         kept = poses[: gap[0] + 1]
-        return splicing.joined([kept, splicing.held(kept[-1], len(poses) - frames - len(kept))])
+        return splicing.joined([kept, splicing.held(kept[-1], max(0, len(poses) - frames - len(kept)))])
     if new.postures[0] != old.postures[0]:
         return poses[after[0] :]
     if len(every) < 2:

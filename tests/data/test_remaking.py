@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -94,6 +95,53 @@ def test_any_change_gives_finite_frames_or_none(clips: list[tuple[Notation, np.n
         made += result is not None
         assert result is None or (len(result) >= 4 and np.isfinite(result).all())
     assert made > 20
+
+
+def test_any_change_fits_whatever_is_measured_and_whenever(clips: list[tuple[Notation, np.ndarray]]) -> None:
+    """As a measure may have it of noisy motion: events at other times, other postures at the ends."""
+    random, made = np.random.default_rng(2), 0
+    for number, (old, joints) in enumerate(clips):
+        poses, count = splicing.poses_of(joints), len(old.lines)
+        times = np.sort(random.uniform(0, old.seconds, (count, 2)).round(1))
+        if number % 2:  # one after another, without a pause, to the end
+            cuts = np.sort(random.uniform(0, old.seconds, count).round(1))
+            times = np.stack([cuts, [*cuts[1:], old.seconds]], axis=1)
+        lines = [replace(x, start=float(a), end=float(b)) for x, (a, b) in zip(old.lines, times, strict=True)]
+        ends = tuple(random.choice(["standing", "sitting", "lying", "kneeling"], 2).tolist())
+        told = replace(old, postures=ends, lines=tuple(sorted(lines, key=lambda x: (x.start, x.end))))
+        verbs = list(dict.fromkeys(x.verb for x in told.lines))
+        changes = [f"{way} {verb}" for verb in verbs for way in ("no", "only")]
+        changes += [f"{verb} {more}" for verb in verbs for more in ("x3", "slowly", "quickly", "left", "backward")]
+        changes += [f"{a} before {b}" for a in verbs for b in verbs] + ["wait 2 s at the end", "wait 1 s first"]
+        for change in changes:
+            try:
+                changed(told, change, lambda _, told=told: told)
+            except MotionLLMError:
+                continue
+            result = remade(poses, told, change)
+            made += result is not None
+            assert result is None or (len(result) >= 4 and np.isfinite(result).all()), (change, str(told))
+    assert made > 300
+
+
+@pytest.mark.parametrize(
+    ("text", "change"),
+    [
+        (
+            "7.0 s, standing to kneeling\n0.2-3.4 walk forward\n3.8-4.2 step left foot forward\n4.4-7.0 kneel",
+            "no kneel",
+        ),
+        (
+            "6.0 s, standing to sitting\n0.7-2.9 stand on left leg\n3.6-5.0 swing both arms\n4.0-6.0 sit",
+            "no sit",
+        ),
+    ],
+)
+def test_who_leads_into_what_is_left_out_stands_where_it_began(text: str, change: str) -> None:
+    """Where what goes with it, a step before, leaves less than was before it."""
+    old = Notation.parse(text)
+    made = remade(splicing.poses_of(features_to_joints(builtin.corpus(1)[0].load())).repeat(4, 0)[:120], old, change)
+    assert made is not None and 4 <= len(made) < 120
 
 
 NO_ACTS = Donors()
