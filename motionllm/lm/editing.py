@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from motionllm.data.asked import tells
 from motionllm.data.changes import OTHERWISE, acts, added, changed
 from motionllm.data.remaking import remade
 from motionllm.errors import MotionLLMError
@@ -17,6 +18,8 @@ from motionllm.motion import Motion, splicing
 from motionllm.motion.agreement import agreement
 from motionllm.motion.notation import Notation, measure
 from motionllm.motion.representation import HUMANML3D_263
+
+PLAINLY = 0.1  # how much more of each other the model's motion and its text must tell than a clip of the library and it
 
 
 class Editing(Generation):
@@ -97,7 +100,7 @@ class Editing(Generation):
             return None
         more, plan = None, nothing
         if text:
-            clip, _ = yield from self.generating(text, None, seed, sampling=sampling)
+            clip = yield from self._added(text, seed, sampling)
             more, plan = splicing.poses_of(clip.joints), self.notation(clip)
             if not _fits(timed, change, plan):
                 return None
@@ -106,6 +109,18 @@ class Editing(Generation):
             return None
         made = tokenizer.representation.finished(Motion(splicing.joints_of(poses), tokenizer.fps, tokenizer.skeleton))
         return made, tokenizer.encode(made), changed(timed, change, lambda _: plan)
+
+    def _added(self, text: str, seed: int | None, sampling: Sampling | None) -> Generator[None, None, Motion]:
+        """A motion of what is added. Clips of the library do much besides: the model's own is taken where it keeps
+        plainly better to the text.
+        """
+        clip, _ = yield from self.generating(text, None, seed, sampling=sampling)
+        sampling = sampling or self.sampling
+        if self.library is None or not sampling.library or not self.library.fitting(text):
+            return clip
+        own, _ = yield from self.generating(text, None, seed, sampling=sampling.but(library=False))
+        better = tells(text, self.notation(own)) - tells(text, self.notation(clip))
+        return own if better > PLAINLY else clip
 
 
 def _timed(plan: Notation, measured: Notation, change: str) -> Notation | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from motionllm.lm import lookup
 from motionllm.lm.library import FILE, Entry, Library
 from motionllm.lm.matching import Matcher, Place
 from motionllm.lm.model import MotionLM
+from motionllm.lm.prompting import drained
 from motionllm.lm.results import adapter_hash
+from motionllm.lm.sampling import Sampling
 from motionllm.motion import Motion
 from motionllm.samples import Sample
 from motionllm.tokenizer import MotionTokenizer
@@ -164,8 +166,6 @@ def test_a_duration_cuts_the_clip_or_has_the_model_go_on(lm: MotionLM) -> None:
 
 
 def _drained(lm: MotionLM, text: str, seconds: float) -> list[list[int]]:
-    from motionllm.lm.prompting import drained
-
     return [row.codes for row in drained(lm._drawn([text], [seconds], 1, lm.sampling.but(best_of=1)))]
 
 
@@ -237,6 +237,34 @@ def test_what_is_asked_for_and_not_shown_is_noted(lm: MotionLM, monkeypatch: pyt
     assert lm.generate("he juggles", 2.0, seed=2, best_of=1).notes == ()  # type: ignore[union-attr]
     monkeypatch.setattr(lm, "library", None)  # who knows what such an adapter was trained on
     assert lm.generate("he juggles", 2.0, seed=2, best_of=2).notes == ()  # type: ignore[union-attr]
+
+
+def test_what_is_added_is_the_models_own_where_that_keeps_plainly_better_to_the_text(
+    lm: MotionLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def motion(*acts: builtin.Part) -> Motion:
+        return Motion(builtin.joints(builtin.Spec(acts, "then" if len(acts) > 1 else ""), 1))
+
+    kick, walk = builtin.Part("kick", side="left"), builtin.Part("walk", direction="forward")
+    long, short = motion(kick, walk), motion(kick)
+    made: dict[bool, Motion] = {}
+
+    def generating(*given: object, sampling: Sampling, **more: object) -> Iterator[None]:
+        yield
+        return made[sampling.library], np.zeros(2, np.int64)  # type: ignore[return-value]
+
+    monkeypatch.setattr(lm, "generating", generating)
+    assert lm.library is not None
+    known = Library((Entry("a", ("a person kicks",), (0, 1)),), "none")
+    for library, clip, own, kept in (
+        (known, long, short, short),
+        (known, short, long, short),
+        (known, short, motion(kick), short),
+        (lm.library, long, short, long),  # none of its clips fits, and so none was taken
+    ):
+        monkeypatch.setattr(lm, "library", library)
+        made |= {True: clip, False: own}
+        assert drained(lm._added("a person kicks", 1, lm.sampling)) is kept
 
 
 @pytest.mark.parametrize("seconds", [None, 1.0, 6.0])
