@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import numpy as np
 
 from motionllm.data.asked import asked, share_of
 from motionllm.lm.decoding import generators
-from motionllm.lm.library import Entry, says_nothing
+from motionllm.lm.library import Entry, Library, says_nothing
 from motionllm.lm.matching import Matcher
 from motionllm.lm.planning import Order, Planning
 from motionllm.lm.sampling import Sampling
@@ -34,6 +33,8 @@ DRAWING = 2  # added to a motion's seed for its clip, so that the two draw diffe
 
 class Lookup(Planning):
     """The part of MotionLM that finds motions in its library."""
+
+    _matched: tuple[Library, Matcher] | None = None
 
     def found(
         self,
@@ -100,13 +101,13 @@ class Lookup(Planning):
         entries = self.library.entries if anything else self.library.fitting(order.text)
         if not order.given or not entries:
             return None
-        numbers = {entry.id: number for number, entry in enumerate(self.library.entries)}
+        numbers = {entry.codes: number for number, entry in enumerate(self.library.entries)}  # ids may be there twice
         begun = len(order.given) // parts
-        least = order.min_steps - begun if order.min_steps == order.max_steps else round(LEAST * self._rate)
+        least = order.min_steps - begun if order.min_steps == order.max_steps else self.motion_tokenizer.steps(LEAST)
         frames = MATCHED * self._matcher.down
         before, after = self._moves(order.given)[-frames:], self._moves(end)[:frames]
         places = self._matcher.places(
-            before, after, [numbers[entry.id] for entry in entries], max(1, least), order.max_steps - begun
+            before, after, [numbers[entry.codes] for entry in entries], max(1, least), order.max_steps - begun
         )
         near: list[tuple[Entry, list[int]]] = []
         limit = FAR * (2 if len(end) else 1)
@@ -126,15 +127,13 @@ class Lookup(Planning):
         return near[int(random.integers(len(near)))] if near else None
 
     @property
-    def _rate(self) -> float:
-        return self.motion_tokenizer.steps_per_second
-
-    @cached_property
     def _matcher(self) -> Matcher:
+        """Of the library as it is, which may have been exchanged."""
         assert self.library is not None
-        tokenizer = self.motion_tokenizer
-        down = round(tokenizer.fps / tokenizer.steps_per_second)
-        return Matcher([self._moves(entry.codes) for entry in self.library.entries], down)
+        if self._matched is None or self._matched[0] is not self.library:
+            clips = [self._moves(entry.codes) for entry in self.library.entries]
+            self._matched = self.library, Matcher(clips, self.motion_tokenizer.frames_per_step)
+        return self._matched[1]
 
     def _moves(self, codes: Sequence[int]) -> np.ndarray:
         """(T, D) features of a motion (codes) that tell poses and how they move, in the body's own frame."""

@@ -209,6 +209,18 @@ def test_a_clip_given_goes_on_in_a_clip_of_the_text_or_by_the_model(
     assert other.notes == without.notes == ()  # type: ignore[union-attr]
 
 
+def test_another_library_and_clips_of_one_name_are_told_apart(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup, "FAR", 10.0)
+    assert lm.library is not None
+    alike = Library(tuple(replace(entry, id="same") for entry in lm.library.entries), lm.library.tokenizer)
+    one = Library((lm.library.fitting("robot pose")[0],), lm.library.tokenizer)
+    for library in (lm.library, alike, one):
+        monkeypatch.setattr(lm, "library", library)
+        start = np.array(library.fitting("robot pose")[0].codes[: 4 * lm.vocab.parts])
+        made = lm.generate("robot pose", seed=1, start=start, temperature=0)
+        assert isinstance(made, Motion) and "'robot pose'" in made.notes[0]
+
+
 # -- places in clips ---------------------------------------------------------------------------------------------------
 
 
