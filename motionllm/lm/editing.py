@@ -11,7 +11,7 @@ from motionllm.data.asked import tells
 from motionllm.data.changes import OTHERWISE, acts, added, changed
 from motionllm.data.remaking import remade
 from motionllm.errors import MotionLLMError
-from motionllm.lm.generation import Generation
+from motionllm.lm.generation import TAKEN, Generation
 from motionllm.lm.prompting import drained
 from motionllm.lm.sampling import Sampling
 from motionllm.motion import Motion, splicing
@@ -115,10 +115,10 @@ class Editing(Generation):
         plainly better to the text.
         """
         clip, _ = yield from self.generating(text, None, seed, sampling=sampling)
-        sampling = sampling or self.sampling
-        if self.library is None or not sampling.library or not self.library.fitting(text):
+        if not any(note.startswith(TAKEN) for note in clip.notes):
             return clip
-        own, _ = yield from self.generating(text, None, seed, sampling=sampling.but(library=False))
+        alone = (sampling or self.sampling).but(library=False)
+        own, _ = yield from self.generating(text, None, seed, sampling=alone)
         better = tells(text, self.notation(own)) - tells(text, self.notation(clip))
         return own if better > PLAINLY else clip
 

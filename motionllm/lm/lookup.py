@@ -75,16 +75,16 @@ class Lookup(Planning):
         scored: dict[int, list[tuple[float, Entry, list[int]]]] = {}
         for (i, entry, codes, shows), one in zip(rows, nats, strict=True):
             scored.setdefault(i, []).append((ASKED * shows + one, entry, codes))
-        used: set[tuple[str, str]] = set()
+        used: set[tuple[str, tuple[int, ...]]] = set()
         for i, clips in scored.items():
             text = orders[i].text
-            left = [clip for clip in clips if (text, clip[1].id) not in used]
+            left = [clip for clip in clips if (text, clip[1].codes) not in used]
             if not left:
                 continue
             best = max(score for score, *_ in left)
             near = [clip for clip in left if clip[0] >= best - (ABOUT if sampling.temperature else 0)]
             _, entry, codes = near[int(self._draw(seed, i, 1).integers(len(near))) if sampling.temperature else 0]
-            used.add((text, entry.id))
+            used.add((text, entry.codes))
             taken[i] = entry, codes
         return taken
 

@@ -266,16 +266,15 @@ def test_what_is_added_is_the_models_own_where_that_keeps_plainly_better_to_the_
         return made[sampling.library], np.zeros(2, np.int64)  # type: ignore[return-value]
 
     monkeypatch.setattr(lm, "generating", generating)
-    assert lm.library is not None
-    known = Library((Entry("a", ("a person kicks",), (0, 1)),), "none")
-    for library, clip, own, kept in (
-        (known, long, short, short),
-        (known, short, long, short),
-        (known, short, motion(kick), short),
-        (lm.library, long, short, long),  # none of its clips fits, and so none was taken
+    for taken, clip, own, first in (
+        (True, long, short, False),
+        (True, short, long, True),
+        (True, short, motion(kick), True),
+        (False, long, short, True),  # no clip of the library: nothing to choose from
     ):
-        monkeypatch.setattr(lm, "library", library)
+        clip = replace(clip, notes=("from the library: a",) if taken else ())
         made |= {True: clip, False: own}
+        kept = clip if first else own
         assert drained(lm._added("a person kicks", 1, lm.sampling)) is kept
 
 
