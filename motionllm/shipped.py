@@ -8,6 +8,7 @@ hub (`owner/name`). Weights that ship have a version, that of the first release 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -60,10 +61,19 @@ def find(kind: Kind, name: str | Path) -> Path:
     raise MotionLLMError(f"no {_CALLED[kind]} {shown!r}, neither as a path nor shipped; {near}")
 
 
+def levels(name: str) -> tuple[str, int | None]:
+    """The name of a motion tokenizer, and how many residual levels of it; None: all. "real:1" is ("real", 1)."""
+    match = re.fullmatch(r"(.+):(\d{1,2})", name)
+    return (match[1], int(match[2])) if match and not Path(name).is_dir() else (name, None)
+
+
 def pinned(kind: Kind, name: str) -> str:
     """The name of weights with its commit where it is one of the hub, else as it is. Raises MotionLLMError where the
     hub has none of that name.
     """
+    whole, first = levels(name) if kind == "tokenizer" else (name, None)
+    if first is not None:
+        return f"{pinned(kind, whole)}:{first}"
     return name if _here(kind, name, name[:200]) is not None else hub.pinned(name)
 
 

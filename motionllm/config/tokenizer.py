@@ -47,6 +47,10 @@ class Network(Section):
     """Split the latent channels into this many groups, each quantized separately."""
     levels: Annotated[int, Field(gt=0, le=64), NUMBER] = 1
     """Residual quantizers: each quantizes what the previous one left over."""
+    nested: bool = False
+    """`vq` with `levels` above 1: training leaves out later levels at random, so that the first ones decode by
+    themselves too. `NAME:1` is then the tokenizer of the first level: coarse codes, for a language model, of which the
+    later levels are refinements."""
     causal: bool = False
     """The decoder sees no later codes, so that frames can be shown while codes are still being generated."""
     decoder: Literal["plain", "flow", "diffusion"] = "plain"
@@ -72,6 +76,8 @@ class Network(Section):
             raise ValueError(f"codes of an fsq quantizer are one of {', '.join(map(str, FSQ_LEVELS))}")
         if self.quantizer == "lfq" and self.codes & (self.codes - 1):
             raise ValueError("codes of an lfq quantizer are a power of 2")
+        if self.nested and (self.levels == 1 or self.quantizer != "vq"):
+            raise ValueError("nested codes need `levels` above 1 and the quantizer vq")
         if self.code_dim % self.groups:
             raise ValueError("code_dim must divide into the groups")
         halves = 2 if self.split == "body" else 1

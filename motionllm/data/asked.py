@@ -238,11 +238,14 @@ def contradiction(text: str, notation: Notation) -> str:
 
 
 def _details(one: Asked, lines: list[Line]) -> tuple[tuple[object, bool], ...]:
-    """(what is stated, whether the lines that show the thing have it): side, way, count, pace, degrees."""
+    """(what is stated, whether the lines that show the thing have it): side, way, count, pace, degrees. Counted is the
+    likest of the verbs that are there: of a kick its kicks, not the lifted leg that begins before it.
+    """
+    likest = min((x.verb for x in lines), key=one.verbs.index)
     return (
         (one.side, any(one.side in x.part for x in lines)),
         (one.way, any(_way(x) == one.way or x.way == one.way for x in lines)),
-        (one.count, one.count == sum(x.count for x in lines if x.verb == lines[0].verb)),
+        (one.count, one.count == sum(x.count for x in lines if x.verb == likest)),
         (one.pace, any(pace_of(x) == one.pace for x in lines)),
         (one.degrees[1], any(one.degrees[0] <= abs(x.size) <= one.degrees[1] for x in lines)),
     )

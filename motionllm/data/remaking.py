@@ -7,7 +7,8 @@ says what such a change makes of the plan; here is what it makes of the poses (`
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,13 +28,16 @@ from motionllm.data.changes import (
     size_after,
     without,
 )
+from motionllm.errors import MotionLLMError
 from motionllm.motion import splicing
-from motionllm.motion.notation import VERBS, Notation
+from motionllm.motion.agreement import agreement
+from motionllm.motion.notation import SMALL, VERBS, Notation, measure
 
 FPS = splicing.FPS
 LEAST = 4  # frames that must be left
 _MARGIN = 0.2  # seconds before and after an act in which it begins and fades
 _BRIEF = 8  # frames; arms rest rather than so few be cut out
+_MOVED = ((0.0, 0.0), (0.15, 0.15), (-0.1, -0.1), (0.15, -0.1), (-0.1, 0.15), (0.3, 0.3))  # seconds
 _LEAVING = 10  # frames before and after an act of the arms in which they leave and come back
 
 
@@ -45,6 +49,33 @@ def remade(poses: np.ndarray, old: Notation, change: str, more: np.ndarray | Non
     change = " ".join(change.split())
     result = _remade(poses, old, change, more)
     return result if result is not None and len(result) >= LEAST and np.isfinite(result).all() else None
+
+
+def ways(poses: np.ndarray, old: Notation, change: str, more: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """The ways in which a change can be made (`remade`), the plain one first: with the acts that it names beginning and
+    ending some tenths of a second from where they are measured, because where an act begins is no matter of one frame.
+    """
+    named = [line for line in old.lines if f" {line.verb} " in f" {change} "]
+    for before, after in _MOVED if named else _MOVED[:1]:
+        moved = {
+            line: replace(line, start=max(0.0, line.start - before), end=min(old.seconds, line.end + after))
+            for line in named
+        }
+        if all(line.start < line.end for line in moved.values()):
+            lines = tuple(moved.get(line, line) for line in old.lines)
+            made = remade(poses, replace(old, lines=lines), change, more)
+            if made is not None:
+                yield made
+
+
+def rightness(plan: Notation, joints: np.ndarray, fps: float = FPS) -> float:
+    """How much of a plan is measured on joints (T, 22, 3), in [0, 1]: 1 where every event that has a name is right."""
+    try:
+        one = agreement(plan, measure(joints, fps))
+    except MotionLLMError:  # under 5 frames
+        return 0.0
+    wrong = [bool(row.wrong) for row in one.rows if row.planned and row.planned.verb not in SMALL]
+    return 1.0 if not any(wrong) else float(1 - np.mean(wrong) + one.score) / 2
 
 
 def _remade(poses: np.ndarray, old: Notation, change: str, more: np.ndarray | None) -> np.ndarray | None:

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from motionllm.data.asked import tells
+from motionllm.data.asked import asked, share, tells
 from motionllm.data.changes import OTHERWISE, acts, added, changed
-from motionllm.data.remaking import remade
+from motionllm.data.remaking import rightness, ways
 from motionllm.errors import MotionLLMError
 from motionllm.lm.generation import TAKEN, Generation
 from motionllm.lm.prompting import drained
@@ -19,6 +19,7 @@ from motionllm.motion.agreement import agreement
 from motionllm.motion.notation import Notation, measure
 from motionllm.motion.representation import HUMANML3D_263
 
+TRIES = 3  # motions made of what is added, as long as something is not measured on them
 PLAINLY = 0.1  # how much more of each other the model's motion and its text must tell than a clip of the library and it
 
 
@@ -98,29 +99,50 @@ class Editing(Generation):
         timed = _timed(old, measure(joints, tokenizer.fps), change)
         if timed is None:
             return None
-        more, plan = None, nothing
-        if text:
-            clip = yield from self._added(text, seed, sampling)
-            more, plan = splicing.poses_of(clip.joints), self.notation(clip)
-            if not _fits(timed, change, plan):
-                return None
-        poses = remade(splicing.poses_of(joints), timed, change, more)
-        if poses is None:
+        poses, best = splicing.poses_of(joints), (-1.0, np.zeros(0), nothing)
+        for number in range(TRIES if text else 1):
+            more, plan = None, nothing
+            if text:
+                clip = yield from self._added(text, seed, number, sampling)
+                more, plan = splicing.poses_of(clip.joints), self.notation(clip)
+                if not _fits(timed, change, plan):
+                    continue
+            wanted = _with(timed, change, plan)
+            shown = share(asked(text), plan) if text else 1.0
+            for way in ways(poses, timed, change, more):
+                right = rightness(wanted, splicing.joints_of(way), tokenizer.fps)
+                best = max(best, (shown + right, way, wanted), key=lambda one: one[0])
+                if right == 1:
+                    break
+            if best[0] == 2:
+                break
+        if best[0] < 0:
             return None
-        made = tokenizer.representation.finished(Motion(splicing.joints_of(poses), tokenizer.fps, tokenizer.skeleton))
-        return made, tokenizer.encode(made), changed(timed, change, lambda _: plan)
+        _, way, wanted = best
+        made = tokenizer.representation.finished(Motion(splicing.joints_of(way), tokenizer.fps, tokenizer.skeleton))
+        return made, tokenizer.encode(made), wanted
 
-    def _added(self, text: str, seed: int | None, sampling: Sampling | None) -> Generator[None, None, Motion]:
-        """A motion of what is added. Clips of the library do much besides: the model's own is taken where it keeps
-        plainly better to the text.
+    def _added(
+        self, text: str, seed: int | None, number: int, sampling: Sampling | None
+    ) -> Generator[None, None, Motion]:
+        """A motion of what is added, the first or another. Clips of the library do much besides: the model's own is
+        taken where it keeps plainly better to the text, and in place of one that was not right.
         """
+        alone = (sampling or self.sampling).but(library=False)
+        if number:
+            other = None if seed is None else (seed + number) % 2**32
+            return (yield from self.generating(text, None, other, sampling=alone))[0]
         clip, _ = yield from self.generating(text, None, seed, sampling=sampling)
         if not any(note.startswith(TAKEN) for note in clip.notes):
             return clip
-        alone = (sampling or self.sampling).but(library=False)
         own, _ = yield from self.generating(text, None, seed, sampling=alone)
         better = tells(text, self.notation(own)) - tells(text, self.notation(clip))
         return own if better > PLAINLY else clip
+
+
+def _with(old: Notation, change: str, more: Notation) -> Notation:
+    """The plan after a change; what it adds has the plan `more`."""
+    return changed(old, change, lambda _: more)
 
 
 def _timed(plan: Notation, measured: Notation, change: str) -> Notation | None:

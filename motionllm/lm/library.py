@@ -209,6 +209,11 @@ def says_nothing(text: str) -> bool:
     return not any(_words(text))
 
 
+def says_no_more(caption: str, text: str) -> bool:
+    """Whether a caption has no words but those of a text, and what every caption may have."""
+    return set(_words(caption)) <= set(_words(text))
+
+
 def _acts(words: Iterable[str]) -> set[str]:
     return {word for word in words if word.startswith("<")}
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from motionllm.corpus.actions import ACTIONS
 from motionllm.data.asked import asked, share_of
 from motionllm.lm.decoding import generators
-from motionllm.lm.library import Entry, Library, says_nothing
+from motionllm.lm.library import Entry, Library, says_no_more, says_nothing
 from motionllm.lm.matching import Matcher
 from motionllm.lm.planning import Order, Planning
 from motionllm.lm.sampling import Sampling
@@ -19,7 +20,7 @@ from motionllm.motion.skeleton import HUMANML3D
 ASKED = 10.0
 
 CLIPS = 8  # most clips that are looked at for a text
-SHOWN = 0.5  # least share of what a text asks for that is measured on a clip
+SHOWN = 0.5  # least share of what a text asks for that is measured on a clip; see `_else`
 LONG = 0.5  # least share of the duration asked for that a clip has; the model continues it
 ABOUT = 2.0  # nats below the best clip's at which another is drawn as well: of one text come several motions
 MATCHED = 4  # steps of a clip given that a place in the library is compared with
@@ -67,7 +68,7 @@ class Lookup(Planning):
                 if len(codes) < LONG * order.min_steps * self.vocab.parts:
                     continue
                 shows = self._shows(order.text, codes)
-                if shows >= SHOWN:
+                if shows >= (1.0 if _else(order.text, entry) else SHOWN):
                     rows.append((i, entry, codes, shows))
         if not rows:
             return taken
@@ -169,3 +170,11 @@ class Lookup(Planning):
             return np.random.default_rng()
         own = (seed[row], 0) if isinstance(seed, Sequence) else (seed, row)
         return generators([(*own, DRAWING, number)], 1)[0]
+
+
+def _else(text: str, entry: Entry) -> bool:
+    """Whether a clip's caption says more than a text whose every act is one of the built-in corpus, which the model
+    makes by itself: "a person starts, hops and stops" of "a person hops".
+    """
+    wanted = asked(text)
+    return bool(wanted) and all(one.action in ACTIONS for one in wanted) and not says_no_more(entry.captions[0], text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +24,14 @@ MARGIN = 0.3  # seconds regenerated on either side of a change
 LEAST = 0.5  # seconds; shorter unchanged parts are regenerated too
 PLANS = 4  # candidate plans per plan that is followed
 PLANNING = 1  # added to a motion's seed for its plan, so that the two draw different numbers
+
+# How a request is asked as if it were a question, which it is not unless something is to be told.
+_MODAL = re.compile(
+    r"^(?!how|what|when|which|why|where|who)(?:\w+,? ){0,3}?(?:can|could|would|will) "
+    r"(?:you|we|he|she|they|it|the \w+)(?: (?:please|maybe|also|kindly))? "
+    r"(?!tell|say|explain|describe|count|see|read|know|help|name|answer|recogni[sz]e)",
+    re.IGNORECASE,
+)
 
 # The plan of a motion: a notation or its text; None: the model writes one, if it was trained to; False: none.
 Plan = Notation | str | bool | None
@@ -132,6 +141,13 @@ class Planning(Prompting):
             for plan, request in zip(plans, requests, strict=True)
         ]
         changes = writer.say(conversations)
+        questions = {i: _MODAL.sub("", request.strip()).rstrip("?! ") for i, request in enumerate(requests)}
+        questions = {i: words for i, words in questions.items() if changes[i] == "question" and words}
+        questions = {i: words for i, words in questions.items() if _MODAL.match(requests[i].strip())}
+        if questions:  # "can he wave too?" wants no answer, and is understood like "wave too"
+            again = [writer.asking("edit", plan=summary(plans[i]), request=words) for i, words in questions.items()]
+            for i, change in zip(questions, writer.say(again), strict=True):
+                changes[i] = change
         changes = [stated(change, request) for change, request in zip(changes, requests, strict=True)]
         for i, (plan, change) in enumerate(zip(plans, changes, strict=True)):
             if not applies(plan, change):

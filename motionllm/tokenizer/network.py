@@ -5,6 +5,8 @@ Shapes are (batch, time, channels) throughout.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -39,7 +41,7 @@ class MotionAutoencoder(nn.Module):
         super().__init__()
         dim = representation.dim
         width, self.down, self.dim, self.codes = network.width, network.down, dim, network.codes
-        self.groups, self.levels = network.groups, network.levels
+        self.groups, self.levels, self.nested = network.groups, network.levels, network.nested
         dilations = [3 ** (i % 3) for i in range(network.blocks)]
         lower, upper = body_parts(representation)
         whole = sorted([*lower, *upper])
@@ -81,11 +83,14 @@ class MotionAutoencoder(nn.Module):
             none = torch.zeros(z[0].shape[:2], dtype=torch.long, device=x.device)
             return torch.cat(z, dim=-1), none, x.new_zeros(())
         quantized, codes, commitment = [], [], x.new_zeros(())
+        options: dict[str, Any] = {}
+        if self.nested and self.training:  # all halves and groups leave out the same levels
+            options = {"rand_quantize_dropout_fixed_seed": int(torch.randint(1 << 31, ()))}
         for quantizer, part in zip(self.quantizers, z, strict=True):
             with torch.autocast(x.device.type, enabled=False):  # moving averages of codes need full precision
-                vector, code, *loss = quantizer(part.float())
+                vector, code, *loss = quantizer(part.float(), **options)
             quantized.append(vector)
-            codes.append(code)
+            codes.append(code.clamp(min=0))  # −1 where a level is left out
             commitment = commitment + sum(one.sum() for one in loss)
         return torch.cat(quantized, dim=-1), self._flat(codes), commitment
 
@@ -122,7 +127,12 @@ class MotionAutoencoder(nn.Module):
         """Initialise the codes by k-means on the encodings of windows (N, T, dim)."""
         encodings = [self.encodings(x) for x in windows.split(64)]
         for quantizer, *parts in zip(self.quantizers, *encodings, strict=True):
-            quantizer(torch.cat(parts).reshape(1, -1, parts[0].shape[-1]))
+            module: Any = quantizer
+            if self.nested:
+                module.quantize_dropout = False  # all levels are placed
+            module(torch.cat(parts).reshape(1, -1, parts[0].shape[-1]))
+            if self.nested:
+                module.quantize_dropout = True
 
     def encode(self, x: Tensor) -> Tensor:
         """(B, T, dim) → codes (B, n)."""
@@ -133,10 +143,13 @@ class MotionAutoencoder(nn.Module):
         """(B, n) codes → (B, n / parts · down, dim). seed, first: see `decoders.Decoder`."""
         return self.decoder(self.vectors(codes), seed, first)
 
-    def vectors(self, codes: Tensor) -> Tensor:
-        """(B, n) codes → (B, n / parts, channels), what the decoder is given."""
+    def vectors(self, codes: Tensor, levels: int | None = None) -> Tensor:
+        """(B, n) codes → (B, n / parts, channels), what the decoder is given; of the first residual levels alone."""
         each = codes.unflatten(1, (-1, self.parts)) - torch.arange(self.parts, device=codes.device) * self.codes
         shares = each.split(self.levels, dim=-1)
+        if levels is not None:
+            left_out = torch.arange(self.levels, device=codes.device) >= levels
+            shares = tuple(share.masked_fill(left_out, -1) for share in shares)
         pairs = zip(self.quantizers, shares, strict=True)
         return torch.cat([self.kind.vectors(quantizer, share) for quantizer, share in pairs], dim=-1)
 

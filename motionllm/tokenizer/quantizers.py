@@ -43,7 +43,9 @@ def _vq(network: Network, channels: int) -> nn.Module:
         "threshold_ema_dead_code": 0.3,  # uses per batch; a code used less is dead and restarts at a sample
         "commitment_weight": 1.0,  # weighted by the recipe, in the loss
     }
-    return VectorQuantize(**options) if network.levels == 1 else ResidualVQ(num_quantizers=network.levels, **options)
+    if network.levels == 1:
+        return VectorQuantize(**options)
+    return ResidualVQ(num_quantizers=network.levels, quantize_dropout=network.nested, **options)
 
 
 def _fsq(network: Network, channels: int) -> nn.Module:

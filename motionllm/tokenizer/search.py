@@ -77,7 +77,7 @@ class Search:
         joints = decoded_joints(self.representation, plain)
         height = F.pad(plain[..., self.representation.height, None], (1, 1))[..., None, :]
         # The features hold half the angle of the heading's change.
-        way = moves(self.representation, plain) * torch.tensor([2 * LEVER, 1.0, 1.0])
+        way = moves(self.representation, plain) * plain.new_tensor([2 * LEVER, 1.0, 1.0])
         return joints - height, way.unflatten(1, (-1, self.network.down)).sum(2)
 
     def _errors(self, codes: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,27 @@ class MotionTokenizer:
         """
         return Stream(self, seed)
 
+    def coarse(self, levels: int) -> MotionTokenizer:
+        """The tokenizer of the first residual levels of nested codes. Its codes are these levels' codes here, numbered
+        anew; it shares no weights. Raises MotionLLMError where the codes are not nested, or have no more levels.
+        """
+        if levels == self.config.levels:
+            return self
+        if not self.config.nested or not 1 <= levels < self.config.levels:
+            has = f"{self.config.levels} nested levels" if self.config.nested else "no nested levels"
+            raise MotionLLMError(f"The first {levels} levels were asked of a motion tokenizer that has {has}.")
+        config = self.config.model_copy(update={"levels": levels, "nested": levels > 1})
+        tokenizer = MotionTokenizer(config, self.mean, self.std, representation=self.representation)
+        kept = {}
+        for name, tensor in self.network.state_dict().items():
+            if match := re.fullmatch(r"(quantizers\.\d+)\.layers\.(\d+)\.(.+)", name):
+                if int(match[2]) >= levels:
+                    continue
+                name = name if levels > 1 else f"{match[1]}.{match[3]}"
+            kept[name] = tensor
+        tokenizer.network.load_state_dict(kept)
+        return tokenizer
+
     def save(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors` (half precision: see `round`). Replaces an older folder in one
         step.
@@ -223,27 +245,34 @@ class MotionTokenizer:
 
     @classmethod
     def load(cls, name: str | Path) -> MotionTokenizer:
-        """Load a folder, or a shipped tokenizer by name ("default"). A folder whose config.json says `{"shipped": NAME,
-        "hash": HASH}` stands for the shipped one, so that its weights are on disk once.
+        """Load a folder, or a shipped tokenizer by name ("default"); with ":1" behind it, the first level of its nested
+        codes (`coarse`). A folder whose config.json says `{"shipped": NAME, "hash": HASH}` stands for the shipped one,
+        so that its weights are on disk once.
 
-        Raises MotionLLMError where the folder is no tokenizer, is damaged, was altered, or has a newer version.
+        Raises MotionLLMError where the folder is no tokenizer, is damaged, was altered, has a newer version, or has not
+        these levels.
         """
+        whole, levels = shipped.levels(str(name))
+        if levels is not None:
+            return cls.load(whole).coarse(levels)
         folder = shipped.find("tokenizer", str(name))
         weights.within(folder)
         config = _config(folder)
         if (other := config.get("shipped")) is not None:
-            if not isinstance(other, str) or other not in shipped.names("tokenizer") or other.endswith(".yaml"):
+            stem, first = shipped.levels(other) if isinstance(other, str) else ("", None)
+            if stem not in shipped.names("tokenizer") or stem.endswith(".yaml"):
                 raise MotionLLMError(
                     f"{folder} stands for the shipped motion tokenizer {str(other)[:100]!r}, and there is none of that "
                     "name; put the tokenizer's own files there."
                 )
-            place = shipped.root() / "tokenizer" / other
+            place = shipped.root() / "tokenizer" / stem
             if config.get("hash") != _config(place).get("hash"):
                 raise MotionLLMError(
                     f"{folder} stands for the shipped motion tokenizer {other} of hash {str(config.get('hash'))[:50]}, "
                     "and the one shipped with this version is another; put the tokenizer's own files there."
                 )
-            return cls.load(place)
+            stood = cls.load(place)
+            return stood if first is None else stood.coarse(first)
         tokenizer = cls._read(folder, config)
         if tokenizer.hash != config.get("hash"):
             raise MotionLLMError(f"The weights in {folder} do not match their hash; copy or train the tokenizer anew.")

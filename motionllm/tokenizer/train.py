@@ -371,13 +371,16 @@ def _hash(clips: Sequence[np.ndarray]) -> str:
 
 @torch.inference_mode()
 def _error(network: Any, features: Sequence[np.ndarray], tokenizer: MotionTokenizer, device: torch.device) -> float:
-    """Root-aligned MPJPE in mm over clips, by the network as it stands."""
+    """Root-aligned MPJPE in mm over clips, by the network as it stands; of nested codes the mean over their levels."""
     network.eval()
     down, total, frames = tokenizer.frames_per_step, 0.0, 0
     for clip in features:
         if usable := len(clip) // down * down:
             x = torch.from_numpy((clip[:usable] - tokenizer.mean) / tokenizer.std)[None].to(device)
-            decoded = network(x)[0][0].float().cpu().numpy() * tokenizer.std + tokenizer.mean
-            total += float(distances(tokenizer.representation, clip[:usable], decoded).mean(-1).sum())
-            frames += usable
+            codes = network.encode(x)
+            for levels in range(1 if network.nested else network.levels, network.levels + 1):
+                made = network.decoder(network.vectors(codes, levels))
+                decoded = made[0].float().cpu().numpy() * tokenizer.std + tokenizer.mean
+                total += float(distances(tokenizer.representation, clip[:usable], decoded).mean(-1).sum())
+                frames += usable
     return 1000 * total / max(frames, 1)

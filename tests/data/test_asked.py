@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 
 from motionllm import corpus as builtin
 from motionllm.config import Source
-from motionllm.data.asked import asked, contradiction, share, tells
+from motionllm.corpus.actions import ACTIONS
+from motionllm.data.asked import Asked, asked, contradiction, share, tells
 from motionllm.data.clips import encode
 from motionllm.motion.features import features_to_joints, joints_to_features, mirror
 from motionllm.motion.notation import Line, Notation, measure
@@ -161,3 +163,20 @@ def test_sentences_of_the_notation_itself_tell_it() -> None:
         if notation.lines:
             scores.append(tells(notation.sentence(), notation))
     assert np.mean(scores) > 0.8
+
+
+@pytest.mark.parametrize("name", [name for name, action in ACTIONS.items() if action.count and action.shown])
+def test_the_times_of_an_act_are_its_own(name: str) -> None:
+    """Whatever else is measured of it: a kick begins with a lifted leg, a lunge with steps."""
+    right = []
+    for count in ACTIONS[name].count:
+        for seed in range(4):
+            action = ACTIONS[name]
+            ways = {"side": (action.side or ("",))[0], "direction": (action.direction or ("",))[0]}
+            notation = measure(builtin.joints(builtin.Spec((builtin.Part(name, count=count, **ways),)), seed))
+            own = sum(line.count for line in notation.lines if line.verb == ACTIONS[name].shown[0])
+            one = Asked(name, ACTIONS[name].shown, count=count)
+            if own == count:
+                assert share([one], notation) == 1
+                right.append(share([replace(one, count=count + 1)], notation) < 1)
+    assert right and all(right)

@@ -12,7 +12,7 @@ from motionllm import corpus as builtin
 from motionllm.data import edits
 from motionllm.data.changes import added, changed
 from motionllm.data.edit_kinds import CHANGING, Donors
-from motionllm.data.remaking import remade
+from motionllm.data.remaking import remade, rightness, ways
 from motionllm.errors import MotionLLMError
 from motionllm.eval.edits import judged
 from motionllm.motion import splicing
@@ -65,6 +65,28 @@ def test_most_changes_are_made_exactly(shares: dict[str, list[bool]]) -> None:
 @pytest.mark.parametrize("kind", CHANGING)
 def test_no_kind_of_change_fails(shares: dict[str, list[bool]], kind: str) -> None:
     assert np.mean(shares[kind]) >= 0.5
+
+
+def test_an_act_cut_elsewhere_may_measure_better(clips: list[tuple[Notation, np.ndarray]]) -> None:
+    """Where an act begins is measured to a tenth of a second: of all ways to cut it, the one that measures best is
+    right more often than the plain one.
+    """
+    random, donors = np.random.default_rng(1), Donors.of([("", str(old)) for old, _ in clips])
+    plain: dict[str, list[bool]] = defaultdict(list)
+    best: dict[str, list[bool]] = defaultdict(list)
+    for kind in ("count", "act pace", "size"):
+        for i in random.permutation(len(clips)).tolist():
+            old, joints = clips[i]
+            if (edit := edits.edited(kind, old, random, donors)) is None or len(plain[kind]) == 16:
+                continue
+            made = [splicing.joints_of(way) for way in ways(splicing.poses_of(joints), old, edit.change)]
+            if made:
+                verdicts = [judged(edit, measure(one), measured=True).right for one in made]
+                plain[kind].append(verdicts[0])
+                best[kind].append(verdicts[int(np.argmax([rightness(edit.new, one) for one in made]))])
+        assert len(plain[kind]) == 16
+        assert sum(best[kind]) >= sum(plain[kind])
+    assert sum(map(sum, best.values())) > sum(map(sum, plain.values()))
 
 
 def test_what_stays_is_the_motion_itself(clips: list[tuple[Notation, np.ndarray]]) -> None:

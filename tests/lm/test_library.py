@@ -275,7 +275,8 @@ def test_what_is_added_is_the_models_own_where_that_keeps_plainly_better_to_the_
         clip = replace(clip, notes=("from the library: a",) if taken else ())
         made |= {True: clip, False: own}
         kept = clip if first else own
-        assert drained(lm._added("a person kicks", 1, lm.sampling)) is kept
+        assert drained(lm._added("a person kicks", 1, 0, lm.sampling)) is kept
+        assert drained(lm._added("a person kicks", 1, 1, lm.sampling)) is own
 
 
 @pytest.mark.parametrize("seconds", [None, 1.0, 6.0])
@@ -390,3 +391,26 @@ def test_the_command_makes_one_of_a_data_set(
     assert "--out" in capsys.readouterr().err
     assert main(["data", "library", str(tmp_path / "none"), "--model", str(trained_run[0])]) == 2
     assert not (trained_run[0] / "adapter" / FILE).exists()
+
+
+def test_a_caption_that_says_more_must_show_all_that_the_model_makes_by_itself(
+    lm: MotionLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of "a person hops", a clip of "a person starts, hops and stops" that is measured as a jump is not taken."""
+    for caption, shows, taken in (
+        ("a person starts, hops and stops", 1.0, True),
+        ("a person starts, hops and stops", 0.75, False),
+        ("a person hops", 0.75, True),
+        ("somebody is hopping", 0.75, True),
+        ("a person hops", 0.4, False),
+    ):
+        library = Library((Entry("a", (caption,), (0, 16) * 10),), "none")
+        monkeypatch.setattr(lm, "library", library)
+        monkeypatch.setattr(lm, "_shows", lambda *_, shows=shows: shows)
+        (found,) = lm.found([lm.order("a person hops", None, [], [])], [True], [[]], 0, lm.sampling)
+        assert bool(found) == taken, (caption, shows)
+    monkeypatch.setattr(
+        lm, "library", Library((Entry("a", ("a person starts, dances and stops",), (0, 16) * 10),), "none")
+    )
+    monkeypatch.setattr(lm, "_shows", lambda *_: 0.75)  # beyond what the built-in corpus teaches
+    assert lm.found([lm.order("a person dances", None, [], [])], [True], [[]], 0, lm.sampling)[0]

@@ -157,6 +157,28 @@ def test_what_is_done_on_a_box_is_what_is_done_on_the_floor(action: str, height:
     assert verbs and set(verbs) <= {x.verb for x in measure(on_box).lines}
 
 
+def test_whoever_lies_down_lifts_the_feet_and_climbs_nothing() -> None:
+    verbs: list[set[str]] = []
+    for seed in range(30):
+        for then in (Part("lie"), Part("sit"), Part("kneel", side="both")):
+            spec = Spec((Part("walk", direction="forward"), then), "then")
+            verbs.append({line.verb for line in measure(joints(spec, seed)).lines})
+    assert sum("lie" in some for some in verbs) > 20
+    assert not any("climb" in some for some in verbs)
+
+
+@pytest.mark.parametrize("step", [0.2, -0.2])
+def test_a_body_that_is_carried_higher_or_lower_climbs(step: float) -> None:
+    clip = joints(Spec((Part("wave", side="left", count=4),)), 0)
+    middle = len(clip) // 2
+    for part, first, last in (((4, 7, 10), -8, -4), ((5, 8, 11), 4, 8), ((0, 1, 2, 3, 6, *range(12, 22)), -12, 12)):
+        up = np.interp(np.arange(len(clip)) - middle, [first, last], [max(0.0, -step), max(0.0, step)])
+        clip[:, part, 1] += up[:, None]  # one leg after the other
+    (line,) = (line for line in measure(clip).lines if line.verb == "climb")
+    assert line.way == ("up" if step > 0 else "down")
+    assert line.size == pytest.approx(abs(step), abs=0.06)
+
+
 def test_walks_round_and_about_are_no_dance() -> None:
     assert not [x for s in corpus(60, seed=2) for x in measure(features_to_joints(s.load())).lines if x.verb == "dance"]
 

@@ -186,12 +186,56 @@ def test_residual_levels_leave_less_over() -> None:
     assert errors[0] > 1.5 * errors[1] > 2 * errors[2]
 
 
+@pytest.fixture(scope="module")
+def nested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tokenizer of three nested levels."""
+    recipe = TokenizerRecipe(
+        sources=[Source(kind="builtin", clips=12)],
+        network=Network(width=32, blocks=1, split="body", codes=32, code_dim=8, levels=3, nested=True),
+        train=TokenizerTraining(steps=150, autoencode=50, batch=8, window=32, lr=2e-3),
+    )
+    train_tokenizer(recipe, folder := tmp_path_factory.mktemp("nested"))
+    return folder
+
+
+def test_the_first_levels_of_nested_codes_are_a_tokenizer(nested: Path, clip: np.ndarray, tmp_path: Path) -> None:
+    whole = MotionTokenizer.load(nested)
+    levels = whole.encode(clip).reshape(-1, 2, 3) - 32 * np.arange(6).reshape(2, 3)  # steps, halves, levels
+    errors = []
+    for first in (1, 2, 3):
+        some = MotionTokenizer.load(f"{nested}:{first}")
+        assert some.config.levels == first and some.parts == 2 * first and some.size == 64 * first
+        codes = some.encode(clip)
+        own = codes.reshape(-1, 2, first) - 32 * np.arange(2 * first).reshape(2, first)
+        assert (own == levels[..., :first]).all()
+        flat = torch.from_numpy(whole.encode(clip))[None]
+        with torch.inference_mode():
+            wanted = whole.network.decoder(whole.network.vectors(flat, first))[0].numpy()
+        assert np.allclose(some.decode_features(codes), wanted * whole.std + whole.mean, atol=1e-4)
+        some.save(tmp_path / str(first))
+        assert MotionTokenizer.load(tmp_path / str(first)).hash == some.hash
+        errors.append(report(some, [builtin.sample(i, split="val").load() for i in range(6)])["mpjpe_root_mm"])
+    assert errors[0] > errors[2]
+    assert errors[0] < 2 * errors[2]  # trained to decode by itself
+    assert len({MotionTokenizer.load(f"{nested}:{first}").hash for first in (1, 2, 3)}) == 3
+    assert MotionTokenizer.load(f"{nested}:3").hash == whole.hash
+
+
+def test_levels_that_a_tokenizer_has_not_are_refused(nested: Path, tiny_tokenizer: Path) -> None:
+    for name in (f"{nested}:4", f"{nested}:0", f"{tiny_tokenizer}:2"):
+        with pytest.raises(MotionLLMError, match=r"levels"):
+            MotionTokenizer.load(name)
+    assert MotionTokenizer.load(f"{tiny_tokenizer}:1").hash == MotionTokenizer.load(tiny_tokenizer).hash
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
         ({"quantizer": "fsq", "codes": 500}, "fsq"),
         ({"quantizer": "lfq", "codes": 96}, "lfq"),
         ({"groups": 3}, "groups"),
+        ({"nested": True}, "nested"),
+        ({"nested": True, "levels": 2, "quantizer": "fsq"}, "nested"),
     ],
 )
 def test_settings_that_fit_no_quantizer_are_refused(given: dict[str, Any], words: str) -> None:
@@ -236,14 +280,21 @@ def test_training_goes_on_from_an_earlier_tokenizer(tiny_tokenizer: Path, tmp_pa
         train_tokenizer(recipe, tmp_path / "other")
 
 
-@pytest.mark.parametrize("augment", [Augmentation(), Augmentation(pace=0.2, tilt=5, halves=0.3, noise=3)])
-def test_training_resumes_where_it_was_stopped(augment: Augmentation, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("augment", "network"),
+    [
+        (Augmentation(), {}),
+        (Augmentation(pace=0.2, tilt=5, halves=0.3, noise=3), {}),
+        (Augmentation(), {"levels": 2, "nested": True}),
+    ],
+)
+def test_training_resumes_where_it_was_stopped(augment: Augmentation, network: dict[str, Any], tmp_path: Path) -> None:
     clips = [builtin.sample(i).load() for i in range(8)]
 
     def recipe() -> TokenizerRecipe:
         return TokenizerRecipe(
             sources=[Source(kind="builtin", clips=8)],
-            network=Network(width=16, blocks=1, codes=16, code_dim=8),
+            network=Network(width=16, blocks=1, codes=16, code_dim=8, **network),
             train=TokenizerTraining(steps=40, autoencode=10, batch=4, window=32, validate_every=10, augment=augment),
         )
 

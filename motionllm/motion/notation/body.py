@@ -126,16 +126,19 @@ CLIMB = 0.15  # m
 
 
 def climbs(s: Signals) -> list[Line]:
-    """climb: the lower foot comes to rest higher, or lower, than before, and stays there. size: the difference, m."""
+    """climb: the lower foot comes to rest higher, or lower, than before, stays there, and the pelvis rises, or sinks,
+    with it: whoever lies down lifts the feet too. size: the difference of the feet, m.
+    """
     lower = s.p[:, TOE, 1].min(1)
     resting = s.foot_speed.min(1) < REST_SPEED
     smooth = running_mean(lower, odd_frames(0.6 * s.fps))
     lines: list[Line] = []
-    level, since = None, 0
+    before, since = None, 0
     for a, b in stretches_where(resting & (np.abs(lower - smooth) < REST_LEVEL), s.frames(REST_SECONDS)):
-        height = float(np.median(lower[a:b]))
-        if level is not None and abs(height - level) > CLIMB:
-            way = "up" if height > level else "down"
-            lines.append(Line(since / s.fps, a / s.fps, "climb", "", way, abs(height - level)))
-        level, since = height, b
+        now = np.median(lower[a:b]), np.median(s.p[a:b, 0, 1])
+        if before is not None:
+            feet, pelvis = float(now[0] - before[0]), float(now[1] - before[1])
+            if abs(feet) > CLIMB and pelvis * feet > 0:
+                lines.append(Line(since / s.fps, a / s.fps, "climb", "", "up" if feet > 0 else "down", abs(feet)))
+        before, since = now, b
     return lines
