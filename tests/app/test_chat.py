@@ -236,6 +236,35 @@ def test_in_place_of_a_change_that_cannot_be_made_the_likeliest_that_can(
     assert compared == [alternatives(old, "kick x3")] * 2  # what can be made is left as it is
 
 
+@pytest.mark.parametrize(
+    ("request_", "plainly"),
+    [
+        ("can he wave with the left hand whilst walking?", "wave with the left hand whilst walking"),
+        ("good, but could she please kick twice?", "kick twice"),
+        ("Would the man also bow?", "bow"),
+        ("can you tell me which hand it is?", ""),
+        ("how often can he wave?", ""),
+        ("which leg would he kick with?", ""),
+        ("is it fast?", ""),
+    ],
+)
+def test_what_is_asked_for_as_if_it_were_a_question(
+    editing: Chat, monkeypatch: pytest.MonkeyPatch, request_: str, plainly: str
+) -> None:
+    seen: list[str] = []
+
+    def say(asked: list[Any]) -> list[str]:
+        seen.extend(one[0]["content"][0]["text"] for one in asked)
+        return ["question" if request_ in seen[-1] else "mirror"] * len(asked)
+
+    monkeypatch.setattr(editing.lm, "say", say)
+    (change,) = editing.lm.changes([Notation.parse(OLD)], [request_])
+    assert change == ("mirror" if plainly else "question")
+    assert len(seen) == 1 + bool(plainly) and plainly in seen[-1]
+    monkeypatch.setattr(editing.lm, "say", lambda asked: ["question"] * len(asked))
+    assert editing.lm.changes([Notation.parse(OLD)], [request_]) == ["question"]  # understood so twice, it is one
+
+
 def test_the_model_is_asked_in_the_words_that_it_learned(editing: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
     monkeypatch.setattr(editing.lm, "say", lambda asked: seen.extend(asked) or ["mirror"] * len(asked))
