@@ -35,6 +35,7 @@ _MORE: tuple[tuple[str, str], ...] = (
     ("run", r"\bdash(?:es|ed|ing)?\b"),
     ("wave", r"\bwav\w* (?:\w+ )?(?:good ?)?bye\b|\bsay\w* (?:good ?)?bye\b"),
     ("squat", r"\bcrouch(?:es|ed|ing)?\b(?! and walk)|\bduck(?:s|ed|ing)?\b"),
+    ("raise", r"\b(?:rais|reach)(?:e|es|ed|ing)\b(?=(?: up)?[ .!]*$)"),  # an arm, if nothing else is named
 )
 _LAST: tuple[tuple[str, str], ...] = (  # searched after the corpus' own
     ("walk", r"\b(?:pac(?:e|es|ed|ing)|strid(?:e|es|ing)|strode|stumbl\w*|stagger\w*|limp\w*|wander\w*|tiptoe\w*)\b"),

@@ -37,6 +37,7 @@ FPS = splicing.FPS
 LEAST = 4  # frames that must be left
 _MARGIN = 0.2  # seconds before and after an act in which it begins and fades
 _BRIEF = 8  # frames; arms rest rather than so few be cut out
+_ALTERNATING = ("march",)  # each of whose strokes is the other side's
 _MOVED = ((0.0, 0.0), (0.15, 0.15), (-0.1, -0.1), (0.15, -0.1), (-0.1, 0.15), (0.3, 0.3))  # seconds
 _LEAVING = 10  # frames before and after an act of the arms in which they leave and come back
 
@@ -340,12 +341,16 @@ def _repeated(poses: np.ndarray, old: Notation, act: Act, count: int) -> np.ndar
     first, last = _frame(poses, main.start), _frame(poses, main.end)
     if main.count == count:
         return poses
+    stroke = (last - first) / main.count
     if main.count > 1 and count < main.count:
-        return splicing.shortened(poses, round((main.count - count) * (last - first) / main.count), first, last)
+        return splicing.shortened(poses, round((main.count - count) * stroke), first, last)
     if main.count > 1:
-        return splicing.repeated(poses, count - main.count, round((last - first) / main.count), first, last)
+        times, strokes = count - main.count, 1
+        if main.verb in _ALTERNATING:  # the left leg and the right one
+            times, strokes = max(1, round(times / 2)), 2
+        return splicing.repeated(poses, times, round(strokes * stroke), first, last)
     a, b = _span(poses, old, act)
-    a, b = min(a, first), max(b, last)
+    a, b = max(0, first - _LEAVING, min(a, first)), min(len(poses), last + _LEAVING, max(b, last))
     return splicing.joined([poses[:b], *[poses[a:b]] * (count - 1), poses[b:]])
 
 

@@ -24,9 +24,9 @@ SHOWN = 0.5  # least share of what a text asks for that is measured on a clip; s
 LONG = 0.5  # least share of the duration asked for that a clip has; the model continues it
 ABOUT = 2.0  # nats below the best clip's at which another is drawn as well: of one text come several motions
 MATCHED = 4  # steps of a clip given that a place in the library is compared with
-# Mean squared standard deviations at which a place is too far from a clip to go on from it. Between two clips none is: of
-# 22 held-out clips whose middle half is asked for, the nearest place is 0.46 m from the truth; where those far from both
-# ends are left to the model, 0.48.
+# Mean squared standard deviations at which a place is too far from a clip to go on from it. Between two clips none is:
+# of 22 held-out clips whose middle half is asked for, the nearest place is 0.46 m from the truth; where those far from
+# both ends are left to the model, 0.48.
 FAR = 0.3
 NEARLY = (2.0, 1.05)  # how much farther than the nearest place others that are looked at may be; between two clips
 PLACES = 8  # most places that are looked at
