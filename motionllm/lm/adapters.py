@@ -296,18 +296,16 @@ def bare(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def go_on_from(folder: Path, model: Any, vocab: MotionVocab, recipe: Recipe) -> None:
-    """Load a trained adapter's weights into a fresh one. Raises MotionLLMError where vocabulary, base, rank, alpha,
-    method or layers differ.
+def go_on_from(folder: Path, model: Any, vocab: MotionVocab, recipe: Recipe) -> bool:
+    """Load a trained adapter's weights into a fresh one; whether its motion tokens go on as well. They begin anew, with
+    a warning, where the motion tokenizer is another, as they mean something else there. Raises MotionLLMError where
+    base, rank, alpha, method or layers differ.
     """
+    from peft import get_peft_model_state_dict
+
     weights.within(folder)
     stored = MotionVocab.load(folder)
     check_base(folder, stored.base, recipe.model.base)
-    if stored != vocab:
-        raise MotionLLMError(
-            f"The adapter in {folder} has another motion vocabulary than the recipe's base and motion tokenizer give; "
-            "start from one that was trained on the same two."
-        )
     own = load_recipe(folder / "recipe.yaml", saved=True).adapter
     for key in ("method", "rank", "alpha"):
         has, wanted = getattr(own, key), getattr(recipe.adapter, key)
@@ -315,7 +313,11 @@ def go_on_from(folder: Path, model: Any, vocab: MotionVocab, recipe: Recipe) -> 
             raise MotionLLMError(
                 f"The adapter in {folder} has {key} {has}, and the recipe {wanted}; set adapter.{key} to its own."
             )
-    tensors = read_adapter(folder, own, vocab)
+    tensors = read_adapter(folder, own, stored)
+    if stored != vocab:
+        log.warning("the motion tokens of %s are of another motion tokenizer and begin anew; its layers go on", folder)
+        own_rows = get_peft_model_state_dict(model)
+        tensors = {name: tensor if ".lora_" in name else own_rows[name] for name, tensor in tensors.items()}
     try:
         put(model, tensors)
     except (MotionLLMError, RuntimeError, KeyError) as error:  # RuntimeError, KeyError: PEFT, for other layers
@@ -323,6 +325,7 @@ def go_on_from(folder: Path, model: Any, vocab: MotionVocab, recipe: Recipe) -> 
         raise MotionLLMError(
             f"The adapter in {folder} is on other layers than the recipe's ({first}); set adapter.targets to its own."
         ) from None
+    return stored == vocab
 
 
 def check_base(folder: Path, wanted: str | None, base: str) -> None:

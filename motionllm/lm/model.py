@@ -93,10 +93,10 @@ class MotionLM(Dialogue):
         model = fresh_adapter(settings, vocab, base)
         named = model.peft_config["default"]  # other readers of the adapter take name and revision apart
         named.base_model_name_or_path, named.revision = split(recipe.model.base)
-        if settings.start:
-            go_on_from(find_adapter(settings.start), model, vocab, recipe)
+        library = None
+        if settings.start and go_on_from(start := find_adapter(settings.start), model, vocab, recipe):
+            library = Library.within(start, motion_tokenizer)
         text = cls._text(recipe, vocab)
-        library = Library.within(find_adapter(settings.start), motion_tokenizer) if settings.start else None
         return cls._local(model, tokenizer, vocab, motion_tokenizer, templates, recipe, text=text, library=library)
 
     @staticmethod

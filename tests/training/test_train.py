@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from motionllm.config import Recipe, load_recipe
+from motionllm.config import Network, Recipe, load_recipe
 from motionllm.data.clips import encode
 from motionllm.data.examples import collate, pack
 from motionllm.data.templates import Templates
@@ -336,3 +336,27 @@ def test_training_goes_on_from_an_adapter(
     recipe.adapter.rank = 2
     with pytest.raises(MotionLLMError, match="rank 4"):
         MotionLM.create(recipe, MotionTokenizer.load(tiny_tokenizer), Templates.load("default"))
+
+
+def test_layers_go_on_where_the_motion_tokenizer_is_another(
+    trained_run: tuple[Path, Path], tiny_recipe: Recipes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, base = trained_run
+    torch.manual_seed(3)
+    network = Network(width=16, blocks=1, codes=24, code_dim=8, split="body")
+    codes = MotionTokenizer(network, np.zeros(263, np.float32), np.ones(263, np.float32))
+    codes.network.train().start_codebooks(torch.randn(40, 32, 263))
+    codes.save(tmp_path / "codes")
+    recipe = tiny_recipe(base, tmp_path / "codes")
+    fresh = MotionLM.create(recipe, MotionTokenizer.load(tmp_path / "codes"), Templates.load("default"))
+    recipe.adapter.start = str(run)
+    begun = MotionLM.create(recipe, MotionTokenizer.load(tmp_path / "codes"), Templates.load("default"))
+    assert "begin anew" in caplog.text and begun.library is None
+    stored = load_file(run / "adapter" / "adapter_model.safetensors")
+    mine = {n.replace(".default", ""): p for n, p in begun.model.named_parameters() if p.requires_grad}
+    rows = {n.replace(".default", ""): p for n, p in fresh.model.named_parameters() if "token" in n and p.requires_grad}
+    assert rows and all(torch.equal(mine[name], value) for name, value in rows.items())
+    layers = {name: value for name, value in stored.items() if ".lora_" in name}
+    assert layers and all(torch.equal(mine[name], value.to(mine[name].dtype)) for name, value in layers.items())
+    assert train(recipe, tmp_path / "more")["steps"] == 6
+    assert len(MotionLM.load(tmp_path / "more").generate("a person walks", 1.0, seed=0)) == 20  # type: ignore[arg-type]
