@@ -114,7 +114,7 @@ class Lookup(Planning):
             before, after, [numbers[entry.codes] for entry in entries], max(1, least), order.max_steps - begun
         )
         near: list[tuple[Entry, list[int]]] = []
-        limit = np.inf if len(end) else FAR
+        limit = 1.0 if len(end) else FAR
         for place in places:
             if place.apart > limit or len(near) == PLACES:
                 break
