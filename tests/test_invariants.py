@@ -151,9 +151,9 @@ def launched(
     "words",
     [
         [],
-        ["data.packing=false", "train.batch=5", "train.micro_batch=2"],
+        pytest.param(["data.packing=false", "train.batch=5", "train.micro_batch=2"], marks=pytest.mark.slow),
         ["train.shard=true", "train.save_every=3", "train.keep=2", "train.micro_batch=1"],
-        ["train.shard=true", "adapter.method=full", "train.checkpointing=true"],
+        pytest.param(["train.shard=true", "adapter.method=full", "train.checkpointing=true"], marks=pytest.mark.slow),
     ],
     ids=["packed", "unpacked", "sharded", "sharded-full"],
 )
