@@ -45,7 +45,7 @@ class Stage:
 def stages(args: argparse.Namespace) -> list[Stage]:
     """The stages that the arguments ask for, in order."""
     out = args.out
-    tokenizer = args.keep_tokenizer or str(out / "tokenizer")
+    tokenizer = args.keep_tokenizer or f"{out / 'tokenizer'}:1"  # the language model speaks its first level
     runs: dict[str, list[str]] = {}
     if not args.keep_tokenizer:
         runs["tokenizer"] = ["tokenizer", "train", "tokenizer/real.yaml", f"folder={args.folder}"]

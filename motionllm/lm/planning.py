@@ -141,10 +141,12 @@ class Planning(Prompting):
             for plan, request in zip(plans, requests, strict=True)
         ]
         changes = writer.say(conversations)
-        questions = {i: _MODAL.sub("", request.strip()).rstrip("?! ") for i, request in enumerate(requests)}
-        questions = {i: words for i, words in questions.items() if changes[i] == "question" and words}
-        questions = {i: words for i, words in questions.items() if _MODAL.match(requests[i].strip())}
-        if questions:  # "can he wave too?" wants no answer, and is understood like "wave too"
+        questions = {}  # "can he wave too?" wants no answer, and is understood like "wave too"
+        for i, request in enumerate(requests):
+            asked_for = _MODAL.match(request.strip()) if changes[i] == "question" else None
+            if asked_for and (words := request.strip()[asked_for.end() :].rstrip("?! ")):
+                questions[i] = words
+        if questions:
             again = [writer.asking("edit", plan=summary(plans[i]), request=words) for i, words in questions.items()]
             for i, change in zip(questions, writer.say(again), strict=True):
                 changes[i] = change
