@@ -68,16 +68,11 @@ class MotionAutoencoder(nn.Module):
         """(parts · codes, code_dim / groups): the vector of every code; for a residual level, what it adds."""
         return torch.cat([self._level(quantizer, n) for quantizer in self.quantizers for n in range(self.levels)])
 
-    def forward(self, x: Tensor, quantize: bool = True) -> tuple[Tensor, Tensor, Tensor]:
-        """Reconstruction (B, T, dim), codes (B, n), commitment loss (scalar; 0 for FSQ).
+    def quantized(self, x: Tensor, quantize: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+        """The vectors (B, T/down, channels) that the decoder is given, codes (B, n), commitment loss (0 for FSQ).
 
         quantize=False trains encoder and decoder as a plain autoencoder; its codes are all 0.
         """
-        z, codes, commitment = self.quantized(x, quantize)
-        return self.decoder(z), codes, commitment
-
-    def quantized(self, x: Tensor, quantize: bool = True) -> tuple[Tensor, Tensor, Tensor]:
-        """The vectors (B, T/down, channels) that the decoder is given, and the rest of what `forward` returns."""
         z = self.encodings(x)
         if not quantize:
             none = torch.zeros(z[0].shape[:2], dtype=torch.long, device=x.device)
