@@ -33,6 +33,13 @@ def library(
         int,
         typer.Option(min=0, max=100, help="Sweeps that look for codes with less error; 0 is quickest."),
     ] = 2,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            help="A motion tokenizer that ships and keeps more of the clips than the adapter's, such as real; default: "
+            "the adapter's. Clips taken whole are shown by it."
+        ),
+    ] = None,
     terms: Annotated[str, typer.Option(help="What the owner of the clips asks of those who use them.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -43,7 +50,7 @@ def library(
     from motionllm.errors import MotionLLMError
     from motionllm.files import check_place
     from motionllm.lm.adapters import find_adapter
-    from motionllm.lm.library import FILE, Library
+    from motionllm.lm.library import FILE, Library, shipped_beside
     from motionllm.runs.progress import Bar
     from motionllm.tokenizer import MotionTokenizer
 
@@ -54,6 +61,8 @@ def library(
     check_place(target)
     recipe = load_recipe(folder / "recipe.yaml", saved=True)
     motion_tokenizer = MotionTokenizer.load(folder / "tokenizer")
+    if tokenizer is not None:
+        motion_tokenizer = shipped_beside(tokenizer, motion_tokenizer)
     sources = [Source(kind="humanml3d", path=name, exclude=exclude or []) for name in folders or []]
     if not sources:
         sources = [source for source in recipe.data.sources if source.kind == "humanml3d"]
@@ -67,7 +76,7 @@ def library(
         samples += read(source, split)
     longest = recipe.data.window or motion_tokenizer.representation.longest
     with Bar("library") as bar:
-        made = Library.of(samples, motion_tokenizer, longest, terms, most, search, bar.update)
+        made = Library.of(samples, motion_tokenizer, longest, terms, most, search, bar.update, tokenizer or "")
     made.save(target)
     seconds = sum(len(entry.codes) for entry in made.entries) / motion_tokenizer.codes_per_second
     captions = len({caption for entry in made.entries for caption in entry.captions})

@@ -12,12 +12,13 @@ import logging
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from motionllm import shipped, weights
 from motionllm.config import Adapter, Recipe, load_recipe
@@ -296,10 +297,16 @@ def bare(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def go_on_from(folder: Path, model: Any, vocab: MotionVocab, recipe: Recipe) -> bool:
-    """Load a trained adapter's weights into a fresh one; whether its motion tokens go on as well. They begin anew, with
-    a warning, where the motion tokenizer is another, as they mean something else there. Raises MotionLLMError where
-    base, rank, alpha, method or layers differ.
+Translate = Callable[[Tensor, Tensor], Tensor | None]
+
+
+def go_on_from(
+    folder: Path, model: Any, vocab: MotionVocab, recipe: Recipe, translate: Translate | None = None
+) -> bool:
+    """Load a trained adapter's weights into a fresh one; whether its motion tokens go on as well. Where the motion
+    tokenizer is another, they mean something else there: `translate` makes the rows of its codes from the fresh ones
+    (codes, d) and the trained ones (others, d); without it, or where it gives None, they begin anew, as do merges of
+    codes. Raises MotionLLMError where base, rank, alpha, method or layers differ.
     """
     from peft import get_peft_model_state_dict
 
@@ -315,9 +322,16 @@ def go_on_from(folder: Path, model: Any, vocab: MotionVocab, recipe: Recipe) -> 
             )
     tensors = read_adapter(folder, own, stored)
     if stored != vocab:
-        log.warning("the motion tokens of %s are of another motion tokenizer and begin anew; its layers go on", folder)
-        own_rows = get_peft_model_state_dict(model)
-        tensors = {name: tensor if ".lora_" in name else own_rows[name] for name, tensor in tensors.items()}
+        fresh, how = get_peft_model_state_dict(model), "anew"
+        for name in [name for name in tensors if ".lora_" not in name]:
+            begun, rows = fresh[name].float(), tensors[name]
+            made = None
+            if translate and not vocab.bpe:
+                made = translate(begun[2:], rows[2 : 2 + stored.size])
+            if made is not None:
+                how = "near its tokens of the same times"
+            tensors[name] = begun if made is None else torch.cat([rows[:2], made])
+        log.warning("the motion tokens of %s are another tokenizer's and begin %s; its layers go on", folder, how)
     try:
         put(model, tensors)
     except (MotionLLMError, RuntimeError, KeyError) as error:  # RuntimeError, KeyError: PEFT, for other layers

@@ -15,8 +15,8 @@ from motionllm.data import mending
 from motionllm.data.asked import Asked, asked, share_of
 from motionllm.errors import MotionLLMError
 from motionllm.lm.decoding import Seed
-from motionllm.lm.library import Entry, says_nothing
-from motionllm.lm.lookup import ASKED, Lookup
+from motionllm.lm.library import says_nothing
+from motionllm.lm.lookup import ASKED, Found, Lookup
 from motionllm.lm.planning import Clips, Order, Plan, Seconds
 from motionllm.lm.prompting import drained
 from motionllm.lm.sampling import BEST_OF, Sampling
@@ -40,13 +40,14 @@ TAKEN = "from the library: "  # begins the note that names the clip that a motio
 
 @dataclass(frozen=True)
 class Drawn:
-    """A motion as it is drawn. codes: (n,). frames: what it is cut to, or None. entry: the clip of the library that it
-    is, or begins with.
+    """A motion as it is drawn. codes: (n,). frames: what it is cut to, or None. found: the clip of the library that it
+    is, or has in it. whole: the motion is what `found` shows, and not what the codes decode to.
     """
 
     codes: list[int]
     frames: int | None
-    entry: Entry | None = None
+    found: Found | None = None
+    whole: bool = False
 
 
 class Generation(Lookup):
@@ -179,8 +180,10 @@ class Generation(Lookup):
 
     def _made(self, drawn: Drawn) -> Motion:
         """The motion that was drawn; `notes` name the clip of the library that it is."""
-        motion = self._motion(drawn.codes, drawn.frames)
-        return replace(motion, notes=(*motion.notes, f"{TAKEN}{drawn.entry}")) if drawn.entry else motion
+        if drawn.found is None:
+            return self._motion(drawn.codes, drawn.frames)
+        motion = self._looked_up(drawn.found, drawn.frames) if drawn.whole else self._motion(drawn.codes, drawn.frames)
+        return replace(motion, notes=(*motion.notes, f"{TAKEN}{drawn.found.entry}"))
 
     def _mends(self, sampling: Sampling) -> bool:
         """Whether motions are set right after they are generated: where one of several is kept, as a single one is what
@@ -222,7 +225,7 @@ class Generation(Lookup):
             seed = None if any(one is None for one in own) else [int(one) for one in own if one is not None]
             rows = yield from self._drawn(sentences, None, seed, sampling)
             for (i, n), row in zip(lacking, rows, strict=True):
-                more = mending.mended(splicing.poses_of(self._motion(row.codes, row.frames).joints), [wanted[i][n]])
+                more = mending.mended(splicing.poses_of(self._made(row).joints), [wanted[i][n]])
                 poses[i] = mending.with_missing(poses[i], wanted[i], n, more)
         done = []
         for i, (motion, was, made) in enumerate(zip(motions, drawn, poses, strict=True)):
@@ -269,10 +272,15 @@ class Generation(Lookup):
         wanted = self._wanted(plan, 1)
         start_codes = [] if start is None else self._codes(start).tolist()
         (order,) = drained(self.planned([self.order(text, seconds, start_codes, [])], wanted, seed, sampling))
-        (take,) = self.found([order], [wanted[0] is False], [[]], seed, sampling)
+        (take,) = self.found([order], [wanted[0] is False], [[]], seed, sampling, start)
         places: Iterator[list[tuple[int, ...]]] = iter(())
         if take:
-            start_codes = take[1]
+            start_codes = take.codes
+        if take and take.features is not None and len(start_codes) >= order.min_steps * self.vocab.parts:
+            if codes is not None:
+                codes.extend(start_codes)
+            motion = self.motion_tokenizer.representation.motion(take.features)
+            return iter([motion.cut(0, order.frames).joints])
         if not take or len(start_codes) < order.min_steps * self.vocab.parts:
             order = self.order(text, seconds, start_codes, []) if take else order
             places = self.backend.places([order], sampling, seed=seed, window=self._window)
@@ -305,13 +313,13 @@ class Generation(Lookup):
         orders = yield from self.planned(orders, wanted, seed, sampling)
         # A clip of the library follows no plan, and a judge is to choose among the model's own.
         free = [judge is None and one is False for one in wanted]
-        found = self.found(orders, free, ends, seed, sampling)
+        found = self.found(orders, free, ends, seed, sampling, start, end)
         drawn: dict[int, Drawn] = {}
         for i, take in enumerate(found):
-            if take and len(take[1]) >= orders[i].min_steps * self.vocab.parts:
-                drawn[i] = Drawn([*take[1], *ends[i]], orders[i].frames, take[0])
+            if take and len(take.codes) >= orders[i].min_steps * self.vocab.parts:
+                drawn[i] = Drawn([*take.codes, *ends[i]], orders[i].frames, take, whole=take.features is not None)
             elif take:  # shorter than asked for: the model goes on with it
-                orders[i] = self.order(texts[i], lengths[i], take[1], [])
+                orders[i] = self.order(texts[i], lengths[i], take.codes, [])
         left = [i for i in range(len(orders)) if i not in drawn]
         if left:
             seeds: Seed = None
@@ -322,8 +330,7 @@ class Generation(Lookup):
                 [orders[i] for i in left], [ends[i] for i in left], sampling, best_of, seeds, judge
             )
             for i, codes in zip(left, written, strict=True):
-                take = found[i]
-                drawn[i] = Drawn([*codes, *ends[i]], orders[i].frames, take[0] if take else None)
+                drawn[i] = Drawn([*codes, *ends[i]], orders[i].frames, found[i])
         return [drawn[i] for i in range(len(orders))]
 
     def _best(

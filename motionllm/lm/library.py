@@ -12,16 +12,17 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import snowballstemmer
 
+from motionllm import shipped
 from motionllm.data.asked import asked
 from motionllm.data.sources import loaded
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionLLMError, hint
 from motionllm.files import check_format, stream_jsonl, write_jsonl
 from motionllm.samples import Sample
 from motionllm.tokenizer import MotionTokenizer
@@ -44,7 +45,7 @@ _stemmer = snowballstemmer.stemmer("english")
 
 @dataclass(frozen=True)
 class Entry:
-    """A clip. id: its name. captions: what it shows. codes: of the adapter's motion tokenizer."""
+    """A clip. id: its name. captions: what it shows. codes: of the library's motion tokenizer."""
 
     id: str
     captions: tuple[str, ...]
@@ -57,12 +58,15 @@ class Entry:
 @dataclass(frozen=True)
 class Library:
     """entries: its clips. tokenizer: the `codes_hash` of the motion tokenizer that wrote their codes. terms: what the
-    clips' owner asks of those who use them.
+    clips' owner asks of those who use them. name: of that tokenizer among those that ship, where it is not the
+    adapter's: no model writes a library's codes, so they may be of a tokenizer that keeps more of the motion.
     """
 
     entries: tuple[Entry, ...]
     tokenizer: str
     terms: str = ""
+    name: str = ""
+    motion_tokenizer: MotionTokenizer | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -74,11 +78,13 @@ class Library:
         most: int = MOST,
         search: int = SWEEPS,
         progress: Callable[[float], None] | None = None,
+        name: str = "",
     ) -> Library:
         """The clips of a data set, those without a caption left out. Of captions that differ in words without weight
         ("a man walks", "someone walks") the first is kept. longest: seconds from the beginning of a clip that are kept.
         most: clips of one first caption that are kept, the first ones. search: as of `MotionTokenizer.encode`; no model
-        writes these codes, so they need not be easy to foretell. progress: called with the share that is done.
+        writes these codes, so they need not be easy to foretell. progress: called with the share that is done. name:
+        see `Library`.
 
         Raises MotionLLMError where none is left, or the motion tokenizer reads other features than the set has, or has
         more codes than a file can hold.
@@ -104,25 +110,34 @@ class Library:
                 entries.append(Entry(sample.id, captions, tuple(codes.tolist())))
         if not entries:
             raise MotionLLMError("No clip has a caption to be found by; a library needs clips with captions.")
-        return cls(tuple(entries), motion_tokenizer.codes_hash, terms)
+        return cls(tuple(entries), motion_tokenizer.codes_hash, terms, name, motion_tokenizer)
 
     @classmethod
     def load(cls, path: Path, motion_tokenizer: MotionTokenizer) -> Library:
-        """Raises MotionLLMError where the file is damaged, or is of another motion tokenizer's codes."""
+        """motion_tokenizer: the adapter's. Raises MotionLLMError where the file is damaged, or is of the codes of a
+        motion tokenizer that is neither this nor one that ships.
+        """
         rows = stream_jsonl(path, "motion library")
         _, about = next(rows, (0, {}))
         if not isinstance(about.get("motion_tokenizer"), str):
             raise MotionLLMError(f"{path}, line 1: is no motion library; make it with `motionllm data library`.")
         check_format(about.get("format"), FORMAT, path)
+        name = about.get("name", "")
+        try:
+            if name:
+                motion_tokenizer = shipped_beside(name, motion_tokenizer)
+        except MotionLLMError as error:
+            raise MotionLLMError(f"{path}, line 1: {error}") from None
         if about["motion_tokenizer"] != motion_tokenizer.codes_hash:
             raise MotionLLMError(
-                f"{path} has the codes of motion tokenizer {about['motion_tokenizer']}, and the adapter speaks those "
-                f"of {motion_tokenizer.codes_hash}; make it anew with `motionllm data library`."
+                f"{path} has the codes of motion tokenizer {about['motion_tokenizer']}, and "
+                f"{f'{name} that ships has' if name else 'the adapter speaks'} those of "
+                f"{motion_tokenizer.codes_hash}; make it anew with `motionllm data library`."
             )
         entries = tuple(_entry(row, f"{path}, line {number}", motion_tokenizer) for number, row in rows)
         if not entries:
             raise MotionLLMError(f"{path} has no clip; make it anew with `motionllm data library`.")
-        return cls(entries, about["motion_tokenizer"], str(about.get("terms", "")))
+        return cls(entries, about["motion_tokenizer"], str(about.get("terms", "")), name, motion_tokenizer)
 
     @classmethod
     def within(cls, folder: Path, motion_tokenizer: MotionTokenizer) -> Library | None:
@@ -131,8 +146,15 @@ class Library:
 
     def save(self, path: Path) -> None:
         about = {"format": FORMAT, "motion_tokenizer": self.tokenizer, "terms": self.terms}
+        if self.name:
+            about["name"] = self.name
         rows = [{"id": e.id, "captions": e.captions, "codes": _packed(e.codes)} for e in self.entries]
         write_jsonl(path, [about, *rows])
+
+    def features(self, entry: Entry) -> np.ndarray:
+        """(T, dim) features of a clip, decoded from its codes by the library's own motion tokenizer."""
+        assert self.motion_tokenizer is not None
+        return self.motion_tokenizer.decode_features(entry.codes)
 
     def fitting(self, text: str) -> list[Entry]:
         """The clips whose captions say what the text does, the nearest first: of cosine ALIKE at least over words in
@@ -192,6 +214,23 @@ class Library:
                 index[word][0].append(row)
                 index[word][1].append(n * weight[word] / norm)
         return index
+
+
+def shipped_beside(name: object, own: MotionTokenizer) -> MotionTokenizer:
+    """The motion tokenizer of that name, for the library of an adapter whose own is `own`. Raises MotionLLMError where
+    none of that name ships, or it is of another representation or other steps.
+    """
+    known = [other for other in shipped.names("tokenizer") if not other.endswith(".yaml")]
+    if not isinstance(name, str) or shipped.levels(name)[0] not in known:
+        raise MotionLLMError(f"no motion tokenizer {str(name)[:100]!r} ships; {hint(str(name)[:100], known)}")
+    tokenizer = MotionTokenizer.load(name)
+    if tokenizer.representation is not own.representation or tokenizer.frames_per_step != own.frames_per_step:
+        wanted, has = ((one.representation.name, one.frames_per_step) for one in (own, tokenizer))
+        raise MotionLLMError(
+            f"The motion tokenizer {name} writes {has[0]} in steps of {has[1]} frames, and the adapter's {wanted[0]} "
+            f"in steps of {wanted[1]}; take one like it."
+        )
+    return tokenizer
 
 
 def _words(text: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,9 +12,11 @@ from motionllm.data.asked import asked, share_of
 from motionllm.lm.decoding import generators
 from motionllm.lm.library import Entry, Library, says_no_more, says_nothing
 from motionllm.lm.matching import Matcher
-from motionllm.lm.planning import Order, Planning
+from motionllm.lm.planning import Clips, Order, Planning
 from motionllm.lm.sampling import Sampling
+from motionllm.motion import Motion
 from motionllm.motion.skeleton import HUMANML3D
+from motionllm.tokenizer import MotionTokenizer
 
 # Nats that all that a text asks for is worth in ranking. Of eight candidates for each of 48 held-out prompts of the
 # built-in corpus, 2 to 20 keep the same share with all that is asked (.48; 0: .42, any of the eight: .52).
@@ -35,10 +38,23 @@ LEAST = 1.0  # seconds that a clip goes on at least where no duration is asked f
 DRAWING = 2  # added to a motion's seed for its clip, so that the two draw different numbers
 
 
+@dataclass(frozen=True)
+class Found:
+    """A motion that was looked up. entry: the clip. codes: its codes in the adapter's motion tokenizer, with those
+    given before it. features: (T, dim) what it shows where the library's motion tokenizer is another, which keeps more
+    of it; None: what the codes decode to.
+    """
+
+    entry: Entry
+    codes: list[int]
+    features: np.ndarray | None = None
+
+
 class Lookup(Planning):
     """The part of MotionLM that finds motions in its library."""
 
     _matched: tuple[Library, Matcher] | None = None
+    _respelled: tuple[Library, dict[tuple[int, ...], tuple[int, ...]]] | None = None
 
     def found(
         self,
@@ -47,112 +63,167 @@ class Lookup(Planning):
         ends: Sequence[Sequence[int]],
         seed: int | Sequence[int] | None,
         sampling: Sampling,
-    ) -> list[tuple[Entry, list[int]] | None]:
-        """For each order that is free of plans, a clip of the library that shows its text, and its codes, cut to the
-        longest duration asked for; None where there is none. ends: codes of the clip that each motion ends with.
+        start: Clips = None,
+        end: Clips = None,
+    ) -> list[Found | None]:
+        """For each order that is free of plans, a clip of the library that shows its text, cut to the longest duration
+        asked for; None where there is none. ends: codes of the clip that each motion ends with. start, end: the clips
+        that are given, of which a library of another motion tokenizer keeps more than their codes do.
 
         Of the clips whose captions fit, one is drawn by the seed among those that show most of what the text asks for
         (`data.asked`) and of which the model most likely says the text; none twice for equal texts.
         """
-        taken: list[tuple[Entry, list[int]] | None] = [None] * len(orders)
+        taken: list[Found | None] = [None] * len(orders)
         if self.library is None or not sampling.library:
             return taken
-        rows: list[tuple[int, Entry, list[int], float]] = []
+        rows: list[tuple[int, Found, float]] = []
+        heard = [self._clips(clip, len(orders), self._spoken) for clip in (start, end)] if self._finer else None
         for i, order in enumerate(orders):
             if free[i] and (order.given or ends[i]):
-                taken[i] = self._between(order, ends[i], self._draw(seed, i, 0), sampling)
+                before, after = (heard[0][i], heard[1][i]) if heard else (order.given, ends[i])
+                taken[i] = self._between(order, before, after, self._draw(seed, i, 0), sampling)
                 continue
             fitting = self.library.fitting(order.text) if free[i] else []
             if len(fitting) > CLIPS:
                 chosen = np.sort(self._draw(seed, i, 0).choice(len(fitting), CLIPS, replace=False))
                 fitting = [fitting[k] for k in chosen]
             for entry in fitting:
-                codes = list(entry.codes[: order.max_steps * self.vocab.parts])
+                codes = list(self._spelled(entry)[: order.max_steps * self.vocab.parts])
                 if len(codes) < LONG * order.min_steps * self.vocab.parts:
                     continue
-                shows = self._shows(order.text, codes)
+                frames = len(codes) // self.vocab.parts * self.motion_tokenizer.frames_per_step
+                clip = Found(entry, codes, self.library.features(entry)[:frames] if self._finer else None)
+                shows = self._shows(order.text, self._looked_up(clip, None))
                 if shows >= (1.0 if _else(order.text, entry) else SHOWN):
-                    rows.append((i, entry, codes, shows))
+                    rows.append((i, clip, shows))
         if not rows:
             return taken
-        nats = self._says([orders[i] for i, *_ in rows], [codes for _, _, codes, _ in rows])
-        scored: dict[int, list[tuple[float, Entry, list[int]]]] = {}
-        for (i, entry, codes, shows), one in zip(rows, nats, strict=True):
-            scored.setdefault(i, []).append((ASKED * shows + one, entry, codes))
+        nats = self._says([orders[i] for i, *_ in rows], [clip.codes for _, clip, _ in rows])
+        scored: dict[int, list[tuple[float, Found]]] = {}
+        for (i, clip, shows), one in zip(rows, nats, strict=True):
+            scored.setdefault(i, []).append((ASKED * shows + one, clip))
         used: set[tuple[str, tuple[int, ...]]] = set()
         for i, clips in scored.items():
             text = orders[i].text
-            left = [clip for clip in clips if (text, clip[1].codes) not in used]
+            left = [(score, clip) for score, clip in clips if (text, clip.entry.codes) not in used]
             if not left:
                 continue
-            best = max(score for score, *_ in left)
-            near = [clip for clip in left if clip[0] >= best - (ABOUT if sampling.temperature else 0)]
-            _, entry, codes = near[int(self._draw(seed, i, 1).integers(len(near))) if sampling.temperature else 0]
-            used.add((text, entry.codes))
-            taken[i] = entry, codes
+            best = max(score for score, _ in left)
+            near = [clip for score, clip in left if score >= best - (ABOUT if sampling.temperature else 0)]
+            clip = near[int(self._draw(seed, i, 1).integers(len(near))) if sampling.temperature else 0]
+            used.add((text, clip.entry.codes))
+            taken[i] = clip
         return taken
 
     def _between(
-        self, order: Order, end: Sequence[int], random: np.random.Generator, sampling: Sampling
-    ) -> tuple[Entry, list[int]] | None:
-        """A part of a clip that goes on from what the order begins with, and where it ends with a clip leads to it; its
-        codes with those given. Of the clips that fit the text, or of all where it says nothing, one of the nearest:
-        the most typical, which is the likeliest to be right where nothing says how it goes on.
+        self,
+        order: Order,
+        before: Sequence[int],
+        after: Sequence[int],
+        random: np.random.Generator,
+        sampling: Sampling,
+    ) -> Found | None:
+        """A part of a clip that goes on from what the motion begins with (`before`), and where it ends with a clip
+        (`after`) leads to it, both codes of the tokenizer that is `_spoken`. Of the clips that fit the text, or of all
+        where it says nothing, one of the nearest: the most typical, which is the likeliest to be right where nothing
+        says how it goes on.
         """
         assert self.library is not None
-        parts = self.vocab.parts
         anything = says_nothing(order.text)
         entries = self.library.entries if anything else self.library.fitting(order.text)
         if not order.given or not entries:
             return None
+        tokenizer, own = self._spoken, self.vocab.parts
         numbers = {entry.codes: number for number, entry in enumerate(self.library.entries)}  # ids may be there twice
-        begun = len(order.given) // parts
+        begun = len(order.given) // own
         least = order.min_steps - begun if order.min_steps == order.max_steps else self.motion_tokenizer.steps(LEAST)
         frames = MATCHED * self._matcher.down
-        before, after = self._moves(order.given)[-frames:], self._moves(end)[:frames]
         places = self._matcher.places(
-            before, after, [numbers[entry.codes] for entry in entries], max(1, least), order.max_steps - begun
+            self._moves(before)[-frames:],
+            self._moves(after)[:frames],
+            [numbers[entry.codes] for entry in entries],
+            max(1, least),
+            order.max_steps - begun,
         )
-        near: list[tuple[Entry, list[int]]] = []
-        limit = np.inf if len(end) else FAR
+        near: list[tuple[Found, Motion]] = []
+        limit = np.inf if len(after) else FAR
         for place in places:
             if place.apart > limit or len(near) == PLACES:
                 break
             entry = self.library.entries[place.clip]
-            codes = list(entry.codes[place.first * parts : place.last * parts])
-            if anything or self._shows(order.text, codes) >= SHOWN:
-                limit = min(limit, place.apart * NEARLY[bool(len(end))])
-                near.append((entry, [*order.given, *codes]))
+            spelled = entry.codes if self._finer else self._spelled(entry)
+            codes = spelled[place.first * tokenizer.parts : place.last * tokenizer.parts]
+            way = tokenizer.decode_features([*before, *codes])
+            part = tokenizer.representation.motion(way[begun * tokenizer.frames_per_step :])
+            if anything or self._shows(order.text, part) >= SHOWN:
+                limit = min(limit, place.apart * NEARLY[bool(len(after))])
+                written = [*order.given, *self._spelled(entry)[place.first * own : place.last * own]]
+                shown = tokenizer.decode_features([*before, *codes, *after]) if self._finer else None
+                near.append((Found(entry, written, shown), tokenizer.representation.motion(way)))
         if len(near) > 1:
-            ways = [self._motion(codes, None).joints[begun * self._matcher.down :] for _, codes in near]
+            ways = [way.joints[begun * self._matcher.down :] for _, way in near]
             joints = np.stack([way[: min(map(len, ways))] for way in ways])
             apart = np.linalg.norm(joints[:, None] - joints, axis=-1).mean((1, 2, 3))
             near = [near[k] for k in np.argsort(apart, kind="stable")[: TYPICAL if sampling.temperature else 1]]
-        return near[int(random.integers(len(near)))] if near else None
+        return near[int(random.integers(len(near)))][0] if near else None
+
+    @property
+    def _finer(self) -> bool:
+        """Whether the library is of another motion tokenizer than the adapter, whose clips are shown by that one."""
+        return self.library is not None and self.library.tokenizer != self.motion_tokenizer.codes_hash
+
+    @property
+    def _spoken(self) -> MotionTokenizer:
+        """The motion tokenizer that decodes what is looked up."""
+        other = self.library.motion_tokenizer if self.library and self._finer else None
+        return other or self.motion_tokenizer
 
     @property
     def _matcher(self) -> Matcher:
         """Of the library as it is, which may have been exchanged."""
         assert self.library is not None
         if self._matched is None or self._matched[0] is not self.library:
-            clips = [self._moves(entry.codes) for entry in self.library.entries]
+            clips = [self._kept(self.library.features(entry)) for entry in self.library.entries]
             self._matched = self.library, Matcher(clips, self.motion_tokenizer.frames_per_step)
         return self._matched[1]
 
     def _moves(self, codes: Sequence[int]) -> np.ndarray:
-        """(T, D) features of a motion (codes) that tell poses and how they move, in the body's own frame."""
-        kept = self.motion_tokenizer.representation.columns("turn", "path", "height", "positions", "velocities")
+        """(T, D) features of a motion (codes of the tokenizer that is `_spoken`) as `_kept` gives them."""
         if not len(codes):
-            return np.zeros((0, len(kept)), np.float32)
-        return self.motion_tokenizer.decode_features(codes)[:, kept]
+            return self._kept(np.zeros((0, self.motion_tokenizer.representation.dim), np.float32))
+        return self._kept(self._spoken.decode_features(codes))
 
-    def _shows(self, text: str, codes: Sequence[int]) -> float:
-        """The share of what a text asks for that is measured on a motion (codes); 1 where it asks for nothing known."""
+    def _kept(self, features: np.ndarray) -> np.ndarray:
+        """(T, D) of features (T, dim) those that tell poses and how they move, in the body's own frame."""
+        kept = self.motion_tokenizer.representation.columns("turn", "path", "height", "positions", "velocities")
+        return features[:, kept]
+
+    def _spelled(self, entry: Entry) -> tuple[int, ...]:
+        """A clip's codes in the adapter's motion tokenizer, each encoded once where the library's is another."""
+        library = self.library
+        assert library is not None
+        if not self._finer:
+            return entry.codes
+        if self._respelled is None or self._respelled[0] is not library:
+            self._respelled = library, {}
+        known = self._respelled[1]
+        if entry.codes not in known:
+            known[entry.codes] = tuple(self.motion_tokenizer.encode(library.features(entry)).tolist())
+        return known[entry.codes]
+
+    def _shows(self, text: str, motion: Motion) -> float:
+        """The share of what a text asks for that is measured on a motion; 1 where it asks for nothing known."""
         wanted = asked(text)
         if not wanted or self.motion_tokenizer.skeleton is not HUMANML3D:
             return 1.0
-        motion = self._motion(list(codes), None)
         return share_of(wanted, motion.joints, motion.fps)
+
+    def _looked_up(self, clip: Found, frames: int | None) -> Motion:
+        """The motion of a clip, cut to so many frames."""
+        if clip.features is None:
+            return self._motion(clip.codes, frames)
+        representation = self.motion_tokenizer.representation
+        return representation.finished(representation.motion(clip.features).cut(0, frames))
 
     def _says(self, orders: Sequence[Order], motions: Sequence[Sequence[int]]) -> list[float]:
         """Log-likelihood in nats that the model describes each motion (codes) by its order's text; 0 for all on an

@@ -15,11 +15,12 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from motionllm import weights
 from motionllm.config import Recipe, dump_recipe, load_recipe
 from motionllm.data.clips import Clip
-from motionllm.data.meaning import associations
+from motionllm.data.meaning import associations, carried, same_times
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.files import whole_folder, write_file
@@ -94,8 +95,15 @@ class MotionLM(Dialogue):
         named = model.peft_config["default"]  # other readers of the adapter take name and revision apart
         named.base_model_name_or_path, named.revision = split(recipe.model.base)
         library = None
-        if settings.start and go_on_from(start := find_adapter(settings.start), model, vocab, recipe):
-            library = Library.within(start, motion_tokenizer)
+        if settings.start:
+            start = find_adapter(settings.start)
+
+            def translate(begun: Tensor, rows: Tensor) -> Tensor | None:
+                table = same_times(clips, motion_tokenizer, MotionTokenizer.load(start / "tokenizer"))
+                return None if table is None else carried(begun, rows, table)
+
+            if go_on_from(start, model, vocab, recipe, translate if clips else None):
+                library = Library.within(start, motion_tokenizer)
         text = cls._text(recipe, vocab)
         return cls._local(model, tokenizer, vocab, motion_tokenizer, templates, recipe, text=text, library=library)
 

@@ -18,6 +18,7 @@ from motionllm.lm.prompting import Prompting, drained
 from motionllm.lm.sampling import Sampling
 from motionllm.motion import Motion, grammar
 from motionllm.motion.notation import Notation
+from motionllm.tokenizer import MotionTokenizer
 
 LONGEST = 60.0  # seconds of motion generated in one call
 MARGIN = 0.3  # seconds regenerated on either side of a change
@@ -189,14 +190,14 @@ class Planning(Prompting):
         first, last = (0 if old == new or steps < LEAST * rate else steps for steps in (first, last))
         return codes[: first * parts] if first else None, codes[len(codes) - last * parts :] if last else None
 
-    def _clips(self, clip: Clips, rows: int) -> list[list[int]]:
-        """The codes of the clip for each row; empty where there is no clip."""
+    def _clips(self, clip: Clips, rows: int, tokenizer: MotionTokenizer | None = None) -> list[list[int]]:
+        """The codes of the clip for each row; empty where there is no clip. tokenizer: as of `_codes`."""
         if clip is None:
             return [[]] * rows
         return (
-            [self._codes(one).tolist() for one in clip]
+            [self._codes(one, tokenizer=tokenizer).tolist() for one in clip]
             if isinstance(clip, Sequence)
-            else [self._codes(clip).tolist()] * rows
+            else [self._codes(clip, tokenizer=tokenizer).tolist()] * rows
         )
 
     def order(self, text: str, seconds: Seconds, given: Sequence[int], rest: Sequence[int]) -> Order:

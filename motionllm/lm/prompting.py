@@ -143,10 +143,16 @@ class Prompting:
             )
         return ids
 
-    def _codes(self, motion: Motion | np.ndarray, whole: bool = True) -> np.ndarray:
+    def _codes(
+        self, motion: Motion | np.ndarray, whole: bool = True, tokenizer: MotionTokenizer | None = None
+    ) -> np.ndarray:
         """The codes (n,) of a motion; codes are returned as they are. whole: warn if it is far longer than the motions
-        the model was trained on. Raises MotionLLMError for invalid codes.
+        the model was trained on. tokenizer: another one to give the codes of. Raises MotionLLMError for invalid codes.
         """
+        if tokenizer and tokenizer is not self.motion_tokenizer:
+            if isinstance(motion, np.ndarray) and motion.ndim == 1 and motion.dtype.kind in "iu":
+                motion = self.motion_tokenizer.decode_features(motion)
+            return tokenizer.encode(motion)
         if isinstance(motion, np.ndarray) and motion.ndim == 1 and motion.dtype.kind in "iu":
             codes = motion
             self.motion_tokenizer.decode_features(codes[: self.vocab.parts])  # raises for invalid codes

@@ -101,7 +101,7 @@ def _model(
     recipe: Recipe, motion_tokenizer: MotionTokenizer, templates: Templates, clips: Sequence[Clips], precision: str
 ) -> MotionLM:
     """The model to be trained, with the recipe that it is trained by: without packing where the base cannot."""
-    needed = recipe.adapter.rows_init == "words" or recipe.model.bpe
+    needed = recipe.adapter.rows_init == "words" or recipe.model.bpe or recipe.adapter.start
     lm = MotionLM.create(recipe, motion_tokenizer, templates, list(islice(chain(*clips), TOLD)) if needed else [])
     if recipe.data.packing and not packs(bare(lm.model)):
         log.info("%s takes no packed examples: each has a row of its own.", recipe.model.base)

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from motionllm import corpus as builtin
+from motionllm import shipped
 from motionllm.cli import main
 from motionllm.config import Recipe
 from motionllm.errors import MotionLLMError
 from motionllm.lm import lookup
-from motionllm.lm.library import FILE, Entry, Library
+from motionllm.lm.library import FILE, Entry, Library, shipped_beside
 from motionllm.lm.matching import Matcher, Place
 from motionllm.lm.model import MotionLM
 from motionllm.lm.prompting import drained
@@ -212,8 +214,8 @@ def test_a_clip_given_goes_on_in_a_clip_of_the_text_or_by_the_model(
 def test_another_library_and_clips_of_one_name_are_told_apart(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookup, "FAR", 10.0)
     assert lm.library is not None
-    alike = Library(tuple(replace(entry, id="same") for entry in lm.library.entries), lm.library.tokenizer)
-    one = Library((lm.library.fitting("robot pose")[0],), lm.library.tokenizer)
+    alike = replace(lm.library, entries=tuple(replace(entry, id="same") for entry in lm.library.entries))
+    one = replace(lm.library, entries=(lm.library.fitting("robot pose")[0],))
     for library in (lm.library, alike, one):
         monkeypatch.setattr(lm, "library", library)
         start = np.array(library.fitting("robot pose")[0].codes[: 4 * lm.vocab.parts])
@@ -303,6 +305,96 @@ def test_a_text_that_the_clips_do_not_show_is_made_by_the_model(lm: MotionLM) ->
 def test_a_negative_seed_is_refused(lm: MotionLM) -> None:
     with pytest.raises(MotionLLMError, match="A seed is a whole number from 0 on"):
         lm.generate("moonwalk", seed=-1)
+
+
+# -- clips in the codes of another motion tokenizer --------------------------------------------------------------------
+
+
+@pytest.fixture
+def finer(lm: MotionLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MotionTokenizer:
+    """A motion tokenizer that ships as `finer`, of which the library of `lm` then is."""
+    torch.manual_seed(5)
+    own = lm.motion_tokenizer
+    network = own.config.model_copy(update={"codes": 64, "width": 24})
+    other = MotionTokenizer(network, own.mean, own.std)
+    features = (np.stack([s.load()[:32] for s in builtin.corpus(40, 3)]) - own.mean) / own.std
+    other.network.train().start_codebooks(torch.tensor(features, dtype=torch.float32))
+    other.save(tmp_path / "tokenizer" / "finer")
+    monkeypatch.setattr(shipped, "root", lambda: tmp_path)
+    kept = MotionTokenizer.load("finer")
+    samples = [replace(s, captions=[text]) for s, text in zip(builtin.corpus(5, 3), CAPTIONS, strict=True)]
+    monkeypatch.setattr(lm, "library", Library.of(samples, kept, 4.0, search=0, name="finer"))
+    return kept
+
+
+def test_a_clip_is_shown_by_the_librarys_own_motion_tokenizer(lm: MotionLM, finer: MotionTokenizer) -> None:
+    assert lm.library is not None and finer.codes_hash != lm.motion_tokenizer.codes_hash
+    (entry,) = lm.library.fitting("robot pose")
+    whole = finer.representation.finished(finer.decode(entry.codes))
+    made = lm.generate("robot pose", seed=1)
+    assert isinstance(made, Motion) and np.array_equal(made.joints, whole.joints) and "robot pose" in made.notes[0]
+    spelled = lm.motion_tokenizer.encode(finer.decode_features(entry.codes))
+    _, codes = drained(lm.generating("robot pose", seed=1, sampling=lm.sampling.but(best_of=1)))
+    assert np.array_equal(codes, spelled)
+    short = lm.generate("robot pose", 1.25, seed=1)
+    assert isinstance(short, Motion) and short.duration == 1.25
+    assert np.allclose(short.joints[:, 0, [0, 2]], whole.joints[: len(short), 0, [0, 2]])
+    # Longer than the clip, it is the model's, which goes on from the clip in its own codes.
+    (drawn,) = _drained(lm, "robot pose", whole.duration * 1.5)
+    assert drawn[: len(spelled)] == spelled.tolist() and len(drawn) > len(spelled)
+    for seconds in (None, 1.25, whole.duration * 1.5):
+        told: list[int] = []
+        pieces = np.concatenate(list(lm.stream("robot pose", seconds, seed=1, codes=told)))
+        finished = finer.representation.finished(Motion(pieces, finer.fps, finer.skeleton))
+        same = lm.generate("robot pose", seconds, seed=1, best_of=1)
+        assert np.allclose(finished.joints, same.joints, atol=1e-5)  # type: ignore[union-attr]
+        assert told[:8] == spelled.tolist()[:8]
+
+
+def test_clips_given_and_what_goes_on_from_them_are_shown_by_it(
+    lm: MotionLM, finer: MotionTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "FAR", 10.0)
+    assert lm.library is not None
+    (entry,) = lm.library.fitting("robot pose")
+    monkeypatch.setattr(lm, "library", replace(lm.library, entries=(entry,)))
+    codes, down, parts = np.array(entry.codes), finer.frames_per_step, finer.parts
+    features, steps = finer.decode_features(codes), len(codes) // parts
+    start, end = features[: 5 * down], features[-5 * down :]
+    both = lm.generate("a person moves", steps / finer.steps_per_second, seed=1, start=start, end=end, temperature=0)
+    assert isinstance(both, Motion) and len(both) == len(features) and both.notes
+    ways = [
+        finer.decode([*finer.encode(start), *codes[first * parts : (first + steps - 10) * parts], *finer.encode(end)])
+        for first in (4, 5, 6)
+    ]
+    assert any(np.array_equal(finer.representation.finished(way).joints, both.joints) for way in ways)
+    as_codes = lm.motion_tokenizer.encode(start)
+    onward = lm.generate("a person moves", 3.0, seed=1, start=as_codes, temperature=0)
+    assert isinstance(onward, Motion) and onward.duration == 3.0 and onward.notes
+    pieces = np.concatenate(list(lm.stream("a person moves", 3.0, seed=1, start=as_codes, temperature=0)))
+    finished = finer.representation.finished(Motion(pieces, finer.fps, finer.skeleton))
+    assert np.allclose(finished.joints, onward.joints, atol=1e-4)
+
+
+def test_it_is_named_in_the_file_and_must_ship_and_have_the_adapters_steps(
+    lm: MotionLM, finer: MotionTokenizer, tmp_path: Path
+) -> None:
+    assert lm.library is not None
+    lm.library.save(tmp_path / FILE)
+    again = Library.load(tmp_path / FILE, lm.motion_tokenizer)
+    assert again == lm.library and again.name == "finer" and again.motion_tokenizer is not lm.motion_tokenizer
+    for name in ("coarser", 3, ["finer"]):
+        about, *rest = (tmp_path / FILE).read_text().splitlines()
+        (tmp_path / "other.jsonl").write_text("\n".join([json.dumps({**json.loads(about), "name": name}), *rest]))
+        with pytest.raises(MotionLLMError, match=r"line 1: no motion tokenizer .* ships"):
+            Library.load(tmp_path / "other.jsonl", lm.motion_tokenizer)
+    network = finer.config.model_copy(update={"down": 2})
+    MotionTokenizer(network, finer.mean, finer.std).save(tmp_path / "tokenizer" / "quicker")
+    with pytest.raises(MotionLLMError, match="in steps of 2 frames, and the adapter's humanml3d in steps of 4"):
+        shipped_beside("quicker", lm.motion_tokenizer)
+    MotionTokenizer(finer.config, finer.mean + 1, finer.std).save(tmp_path / "tokenizer" / "finer")
+    with pytest.raises(MotionLLMError, match="finer that ships has those of"):
+        Library.load(tmp_path / FILE, lm.motion_tokenizer)
 
 
 # -- the file ------------------------------------------------------------------------------------------------------
@@ -397,6 +489,7 @@ def test_a_caption_that_says_more_must_show_all_that_the_model_makes_by_itself(
     lm: MotionLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of "a person hops", a clip of "a person starts, hops and stops" that is measured as a jump is not taken."""
+    assert lm.library is not None
     for caption, shows, taken in (
         ("a person starts, hops and stops", 1.0, True),
         ("a person starts, hops and stops", 0.75, False),
@@ -404,13 +497,12 @@ def test_a_caption_that_says_more_must_show_all_that_the_model_makes_by_itself(
         ("somebody is hopping", 0.75, True),
         ("a person hops", 0.4, False),
     ):
-        library = Library((Entry("a", (caption,), (0, 16) * 10),), "none")
+        library = replace(lm.library, entries=(Entry("a", (caption,), (0, 16) * 10),))
         monkeypatch.setattr(lm, "library", library)
         monkeypatch.setattr(lm, "_shows", lambda *_, shows=shows: shows)
         (found,) = lm.found([lm.order("a person hops", None, [], [])], [True], [[]], 0, lm.sampling)
         assert bool(found) == taken, (caption, shows)
-    monkeypatch.setattr(
-        lm, "library", Library((Entry("a", ("a person starts, dances and stops",), (0, 16) * 10),), "none")
-    )
+    dances = Entry("a", ("a person starts, dances and stops",), (0, 16) * 10)
+    monkeypatch.setattr(lm, "library", replace(lm.library, entries=(dances,)))
     monkeypatch.setattr(lm, "_shows", lambda *_: 0.75)  # beyond what the built-in corpus teaches
     assert lm.found([lm.order("a person dances", None, [], [])], [True], [[]], 0, lm.sampling)[0]

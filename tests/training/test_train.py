@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from motionllm.config import Network, Recipe, load_recipe
 from motionllm.data.clips import encode
 from motionllm.data.examples import collate, pack
+from motionllm.data.prepare import clips_of
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.language.bases import load_base
@@ -358,5 +359,14 @@ def test_layers_go_on_where_the_motion_tokenizer_is_another(
     assert rows and all(torch.equal(mine[name], value) for name, value in rows.items())
     layers = {name: value for name, value in stored.items() if ".lora_" in name}
     assert layers and all(torch.equal(mine[name], value.to(mine[name].dtype)) for name, value in layers.items())
+    # With clips to compare the two motion tokenizers by, start and end go on, and codes near those of their times.
+    motion_tokenizer = MotionTokenizer.load(tmp_path / "codes")
+    clips = list(clips_of(recipe, "train", motion_tokenizer)[0])[:8]
+    begun = MotionLM.create(recipe, motion_tokenizer, Templates.load("default"), clips)
+    assert "begin near its tokens of the same times" in caplog.text
+    mine = {n.replace(".default", ""): p for n, p in begun.model.named_parameters() if "token" in n and p.requires_grad}
+    (name, made), *_ = mine.items()
+    assert torch.equal(made[:2], stored[name][:2].float()) and made.shape == rows[name].shape
+    assert not torch.allclose(made[2:], rows[name][2:])
     assert train(recipe, tmp_path / "more")["steps"] == 6
     assert len(MotionLM.load(tmp_path / "more").generate("a person walks", 1.0, seed=0)) == 20  # type: ignore[arg-type]
