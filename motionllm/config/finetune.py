@@ -57,8 +57,8 @@ class Adapter(Section):
 
     start: Where | None = None
     """An adapter to continue from (folder, run or shipped name such as `default`) with the same base and shape; it
-    needs fewer clips and steps. With another motion tokenizer its layers go on, and its motion tokens begin anew. null
-    starts a new one."""
+    needs fewer clips and steps. With another motion tokenizer its layers go on, and each motion token begins near those
+    of the old one that it shares its time with. null starts a new one."""
     text: Where | None = None
     """A second adapter of the same base, for the tasks of text alone (`query`, `edit`): a folder or run whose LoRA is
     stored beside the trained one, in `text/`. Such tasks and motion hinder each other in one small LoRA. null: that of
