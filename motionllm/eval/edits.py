@@ -33,6 +33,7 @@ from motionllm.motion.notation import SMALL, VERBS, Notation, measure
 from motionllm.motion.representation import HUMANML3D_263
 
 LONGEST = 10.0  # seconds; longer clips are not edited
+LONGER = 0.15  # seconds by which an edit changes the duration, which must then be nearer to the expected one
 # Attributes that a request may leave open for an act that it adds, and the words that state them.
 _FREE = {
     "side": re.compile(r"\b(left|right|both)\b"),
@@ -83,6 +84,8 @@ def judged(edit: Edit, got: Notation, measured: bool = False) -> Verdict:
     main = [i for i, row in enumerate(asked.rows[:number]) if row.planned and row.planned.verb not in SMALL]
     change = rest = True
     differs = False
+    late = {"time"} if _lends(edit) else set()  # what follows comes as late as what is added lasts
+    longer = abs(edit.old.seconds - edit.new.seconds) > LONGER
     for i in main or range(number):
         before, after = _wrong(asked.rows[i]), _wrong(achieved.rows[i])
         differs |= bool(before)
@@ -93,12 +96,14 @@ def judged(edit: Edit, got: Notation, measured: bool = False) -> Verdict:
         elif measured:
             then, now = asked.rows[i].agrees, achieved.rows[i].agrees
             change &= not (before - _SOFT) & after and ("missing" not in after or before <= _SOFT)
-            change &= not now or all(now[name] > then[name] for name in before & _SOFT)
+            words = {"speed"} if longer and not edit.new.lines[i].speed else set()  # "quickly" changes by steps
+            change &= not now or all(
+                now[name] > then[name] or (name in words and now[name] == then[name]) for name in before & _SOFT - late
+            )
             both = (achieved.rows[i].planned, achieved.rows[i].found)
             travels = all(line and VERBS[line.verb].speed for line in both)
             rest &= not after - before - _SOFT - ({"verb"} if travels else set())
         else:
-            late = {"time"} if _lends(edit) else set()  # what follows comes as late as what is added lasts
             change &= not (before - late) & after and "missing" not in after
             rest &= not after - before
     gone = _extra(asked) - {row.planned.verb for row in asked.rows[:number] if row.planned}
@@ -109,7 +114,7 @@ def judged(edit: Edit, got: Notation, measured: bool = False) -> Verdict:
     apart, was = abs(got.seconds - edit.new.seconds), abs(edit.old.seconds - edit.new.seconds)
     counts = edit.kind == "count"  # how long each execution lasts is the body's to say
     near = apart <= max(0.3, 0.1 * edit.new.seconds)
-    if was > 0.15:
+    if longer:
         differs = True
         change &= (near and apart < was) or (_lasts(edit, got.seconds) and (_lends(edit) or (measured and counts)))
     else:

@@ -84,6 +84,28 @@ def test_what_a_request_leaves_open_is_free() -> None:
     assert not judged(Edit("append", "then", old, "now wave", "then a person waves", lent), old).change
 
 
+def test_what_is_added_may_last_longer_and_what_follows_comes_later() -> None:
+    old = Notation.parse("3.0 s, standing to standing\n1.0-2.4 wave right hand x3")
+    wanted = Notation.parse("4.0 s, standing to standing\n0.4-0.6 kick left leg\n2.0-3.4 wave right hand x3")
+    edit = Edit("insert", "before", old, "first a kick", "before wave a person kicks", wanted)
+    later = Notation.parse("6.0 s, standing to standing\n0.4-2.0 kick left leg x2\n4.1-5.4 wave right hand x3")
+    assert judged(edit, later, measured=True).right
+    lost = replace(later, lines=later.lines[:1])
+    fewer = replace(later, lines=(later.lines[0], replace(later.lines[1], count=1)))
+    assert not judged(edit, lost, measured=True).right and not judged(edit, fewer, measured=True).rest
+
+
+def test_a_motion_played_faster_need_not_be_called_quick() -> None:
+    old = Notation.parse("3.0 s, standing to standing\n1.2-1.8 kick left leg")
+    wanted = Notation.parse("2.0 s, standing to standing\n0.8-1.2 kick left leg quickly")
+    edit = Edit("faster", "faster", old, "quicker", "faster", wanted)
+    played = replace(wanted, lines=(replace(wanted.lines[0], pace=""),))
+    assert judged(edit, played, measured=True).right
+    assert not judged(edit, replace(played, seconds=3.0), measured=True).change
+    slow = replace(wanted, lines=(replace(wanted.lines[0], pace="slowly"),))
+    assert not judged(edit, slow, measured=True).right
+
+
 def test_a_model_is_measured(
     trained_run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
