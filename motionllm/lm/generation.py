@@ -49,6 +49,13 @@ class Drawn:
     found: Found | None = None
     whole: bool = False
 
+    @property
+    def right(self) -> bool:
+        """Whether it is a whole clip on which all that the text asks for is measured: there is nothing to set right,
+        whatever its codes have lost of it.
+        """
+        return bool(self.found and self.whole and self.found.shows == 1)
+
 
 class Generation(Lookup):
     """The part of MotionLM that generates motions."""
@@ -142,7 +149,7 @@ class Generation(Lookup):
         plans = plan if isinstance(plan, Sequence) and not isinstance(plan, str) else [plan] * len(texts)
         lengths = seconds if seconds is not None else [None] * len(texts)
         seeds = list(seed) if isinstance(seed, Sequence) else [seed] * len(texts)
-        free = [i for i, one in enumerate(plans) if one is None or isinstance(one, bool)]
+        free = [i for i, one in enumerate(plans) if (one is None or isinstance(one, bool)) and not rows[i].right]
         mended = self._mended(
             [motions[i] for i in free],
             [texts[i] for i in free],
@@ -171,7 +178,7 @@ class Generation(Lookup):
         steps = self._drawn([text], [seconds], seed, sampling or self.sampling, start=start, end=end, plan=plan)
         (drawn,) = yield from steps
         motion = self._made(drawn)
-        if start is None and end is None and (plan is None or isinstance(plan, bool)):
+        if start is None and end is None and (plan is None or isinstance(plan, bool)) and not drawn.right:
             (mended,) = yield from self._mended([motion], [text], [seconds], [seed], sampling or self.sampling)
             if mended.joints is not motion.joints:
                 return mended, self.motion_tokenizer.encode(mended)
@@ -317,7 +324,8 @@ class Generation(Lookup):
         drawn: dict[int, Drawn] = {}
         for i, take in enumerate(found):
             if take and len(take.codes) >= orders[i].min_steps * self.vocab.parts:
-                drawn[i] = Drawn([*take.codes, *ends[i]], orders[i].frames, take, whole=take.features is not None)
+                whole = take.features is not None or not (begins[i] or ends[i])
+                drawn[i] = Drawn([*take.codes, *ends[i]], orders[i].frames, take, whole)
             elif take:  # shorter than asked for: the model goes on with it
                 orders[i] = self.order(texts[i], lengths[i], take.codes, [])
         left = [i for i in range(len(orders)) if i not in drawn]

@@ -24,6 +24,8 @@ from motionllm.data.asked import asked
 from motionllm.data.sources import loaded
 from motionllm.errors import MotionLLMError, hint
 from motionllm.files import check_format, stream_jsonl, write_jsonl
+from motionllm.motion.notation import Notation, measure
+from motionllm.motion.skeleton import HUMANML3D
 from motionllm.samples import Sample
 from motionllm.tokenizer import MotionTokenizer
 
@@ -45,11 +47,14 @@ _stemmer = snowballstemmer.stemmer("english")
 
 @dataclass(frozen=True)
 class Entry:
-    """A clip. id: its name. captions: what it shows. codes: of the library's motion tokenizer."""
+    """A clip. id: its name. captions: what it shows. codes: of the library's motion tokenizer. notation: measured on
+    the clip itself, of which codes lose what is quick and small; "" if it was not.
+    """
 
     id: str
     captions: tuple[str, ...]
     codes: tuple[int, ...]
+    notation: str = ""
 
     def __str__(self) -> str:
         return f"{self.id}, {self.captions[0]!r}"
@@ -107,7 +112,8 @@ class Library:
             if len(codes):
                 said = {frozenset(Counter(_words(caption)).items()): caption for caption in reversed(sample.captions)}
                 captions = tuple(caption for caption in sample.captions if caption in said.values())
-                entries.append(Entry(sample.id, captions, tuple(codes.tolist())))
+                whole = features[: len(codes) // motion_tokenizer.parts * motion_tokenizer.frames_per_step]
+                entries.append(Entry(sample.id, captions, tuple(codes.tolist()), _measured(whole, motion_tokenizer)))
         if not entries:
             raise MotionLLMError("No clip has a caption to be found by; a library needs clips with captions.")
         return cls(tuple(entries), motion_tokenizer.codes_hash, terms, name, motion_tokenizer)
@@ -148,7 +154,11 @@ class Library:
         about = {"format": FORMAT, "motion_tokenizer": self.tokenizer, "terms": self.terms}
         if self.name:
             about["name"] = self.name
-        rows = [{"id": e.id, "captions": e.captions, "codes": _packed(e.codes)} for e in self.entries]
+        rows = [
+            {"id": e.id, "captions": e.captions, "codes": _packed(e.codes)}
+            | ({"notation": e.notation} if e.notation else {})
+            for e in self.entries
+        ]
         write_jsonl(path, [about, *rows])
 
     def features(self, entry: Entry) -> np.ndarray:
@@ -264,16 +274,25 @@ def _packed(codes: Sequence[int]) -> str:
 
 def _entry(row: dict[str, object], where: str, motion_tokenizer: MotionTokenizer) -> Entry:
     name, captions, packed = row.get("id"), row.get("captions"), row.get("codes")
+    notation = row.get("notation", "")
     try:
         if not isinstance(captions, list) or not captions or not all(isinstance(text, str) for text in captions):
             raise ValueError
-        if not isinstance(name, str) or not isinstance(packed, str):
+        if not isinstance(name, str) or not isinstance(packed, str) or not isinstance(notation, str):
             raise ValueError
         codes = np.frombuffer(base64.b64decode(packed, validate=True), "<u2").astype(np.int64)
     except ValueError:  # of base64 too, and for half a code
         raise MotionLLMError(f"{where}: is no clip of a motion library; copy the file anew.") from None
     try:
         motion_tokenizer.check(codes)
+        if notation:
+            Notation.parse(notation)
     except MotionLLMError as error:
         raise MotionLLMError(f"{where}: {error}") from None
-    return Entry(name, tuple(captions), tuple(codes.tolist()))
+    return Entry(name, tuple(captions), tuple(codes.tolist()), notation)
+
+
+def _measured(features: np.ndarray, motion_tokenizer: MotionTokenizer) -> str:
+    if motion_tokenizer.skeleton is not HUMANML3D or len(features) < 5:
+        return ""
+    return str(measure(motion_tokenizer.representation.decode(features), motion_tokenizer.fps))

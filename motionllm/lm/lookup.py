@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from motionllm.corpus.actions import ACTIONS
-from motionllm.data.asked import asked, share_of
+from motionllm.data.asked import asked, share, share_of
 from motionllm.lm.decoding import generators
 from motionllm.lm.library import Entry, Library, says_no_more, says_nothing
 from motionllm.lm.matching import Matcher
 from motionllm.lm.planning import Clips, Order, Planning
 from motionllm.lm.sampling import Sampling
 from motionllm.motion import Motion
+from motionllm.motion.notation import Notation
 from motionllm.motion.skeleton import HUMANML3D
 from motionllm.tokenizer import MotionTokenizer
 
@@ -42,12 +43,13 @@ DRAWING = 2  # added to a motion's seed for its clip, so that the two draw diffe
 class Found:
     """A motion that was looked up. entry: the clip. codes: its codes in the adapter's motion tokenizer, with those
     given before it. features: (T, dim) what it shows where the library's motion tokenizer is another, which keeps more
-    of it; None: what the codes decode to.
+    of it; None: what the codes decode to. shows: the share of what is asked for that is measured on the clip.
     """
 
     entry: Entry
     codes: list[int]
     features: np.ndarray | None = None
+    shows: float = 0.0
 
 
 class Lookup(Planning):
@@ -76,7 +78,7 @@ class Lookup(Planning):
         taken: list[Found | None] = [None] * len(orders)
         if self.library is None or not sampling.library:
             return taken
-        rows: list[tuple[int, Found, float]] = []
+        rows: list[tuple[int, Found]] = []
         heard = [self._clips(clip, len(orders), self._spoken) for clip in (start, end)] if self._finer else None
         for i, order in enumerate(orders):
             if free[i] and (order.given or ends[i]):
@@ -93,15 +95,18 @@ class Lookup(Planning):
                     continue
                 frames = len(codes) // self.vocab.parts * self.motion_tokenizer.frames_per_step
                 clip = Found(entry, codes, self.library.features(entry)[:frames] if self._finer else None)
-                shows = self._shows(order.text, self._looked_up(clip, None))
+                if entry.notation and len(codes) == len(self._spelled(entry)):
+                    shows = share(asked(order.text), Notation.parse(entry.notation))
+                else:
+                    shows = self._shows(order.text, self._looked_up(clip, None))
                 if shows >= (1.0 if _else(order.text, entry) else SHOWN):
-                    rows.append((i, clip, shows))
+                    rows.append((i, replace(clip, shows=shows)))
         if not rows:
             return taken
-        nats = self._says([orders[i] for i, *_ in rows], [clip.codes for _, clip, _ in rows])
+        nats = self._says([orders[i] for i, _ in rows], [clip.codes for _, clip in rows])
         scored: dict[int, list[tuple[float, Found]]] = {}
-        for (i, clip, shows), one in zip(rows, nats, strict=True):
-            scored.setdefault(i, []).append((ASKED * shows + one, clip))
+        for (i, clip), one in zip(rows, nats, strict=True):
+            scored.setdefault(i, []).append((ASKED * clip.shows + one, clip))
         used: set[tuple[str, tuple[int, ...]]] = set()
         for i, clips in scored.items():
             text = orders[i].text

@@ -25,6 +25,7 @@ from motionllm.lm.prompting import drained
 from motionllm.lm.results import adapter_hash
 from motionllm.lm.sampling import Sampling
 from motionllm.motion import Motion
+from motionllm.motion.notation import Notation
 from motionllm.samples import Sample
 from motionllm.tokenizer import MotionTokenizer
 from motionllm.training.train import train
@@ -307,6 +308,24 @@ def test_a_negative_seed_is_refused(lm: MotionLM) -> None:
         lm.generate("moonwalk", seed=-1)
 
 
+def test_what_a_clip_shows_is_measured_before_its_codes_lose_it(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = next(s for s in builtin.corpus(60, 3) if "throws punches" in s.captions[0])
+    kept = Library.of([replace(sample, captions=["a person punches the air"])], lm.motion_tokenizer, 9.0)
+    (entry,) = kept.entries
+    assert any(line.verb == "punch" for line in Notation.parse(entry.notation).lines)
+    monkeypatch.setattr(lm, "library", kept)
+    decoded = lm._motion(list(entry.codes), None)
+    made = lm.generate("a person punches the air", seed=1, best_of=2)
+    # Its codes, of a tokenizer trained for a second, show no punch; the clip does, and is left as it is.
+    assert not any(line.verb == "punch" for line in lm.notation(decoded).lines)
+    assert isinstance(made, Motion) and np.array_equal(made.joints, decoded.joints)
+    assert made.notes == (f"from the library: {entry}",)
+    # Cut, or of an older file, it is measured as it is shown.
+    assert lm.generate("a person punches the air", 0.5, seed=1, best_of=1).notes == ()  # type: ignore[union-attr]
+    monkeypatch.setattr(lm, "library", replace(kept, entries=(replace(entry, notation=""),)))
+    assert lm.generate("a person punches the air", seed=1, best_of=1).notes == ()  # type: ignore[union-attr]
+
+
 # -- clips in the codes of another motion tokenizer --------------------------------------------------------------------
 
 
@@ -433,6 +452,8 @@ FIRST = {"format": 1, "motion_tokenizer": "?", "terms": ""}
         ([FIRST, {"id": "a", "captions": [3], "codes": "AAAA"}], "line 2: is no clip"),
         ([FIRST, {"id": "a", "captions": "x", "codes": "AAAA"}], "line 2: is no clip"),
         ([FIRST, {"id": 1, "captions": ["x"], "codes": "AAAA"}], "line 2: is no clip"),
+        ([FIRST, {"id": "a", "captions": ["x"], "codes": "AAAQAA==", "notation": 3}], "line 2: is no clip"),
+        ([FIRST, {"id": "a", "captions": ["x"], "codes": "AAAQAA==", "notation": "a"}], "line 2: Notation, line 1"),
         ([FIRST, {"id": "a", "captions": ["x"], "codes": "AA!A"}], "line 2: is no clip"),
         ([FIRST, {"id": "a", "captions": ["x"], "codes": base64.b64encode(b"abc").decode()}], "line 2: is no clip"),
         ([FIRST, {"id": "a", "captions": ["x"], "codes": ""}], "line 2: Codes have shape"),
