@@ -211,6 +211,7 @@ raise SystemExit(main())
 """
 
 
+@pytest.mark.slow  # beside other tests the launcher takes up to three minutes to start the two again
 def test_a_run_whose_process_was_lost_goes_on_when_the_launcher_starts_it_again(
     tiny_base: Path, write: Callable[[Path], Path], tmp_path: Path
 ) -> None:
