@@ -305,8 +305,9 @@ def go_on_from(
 ) -> bool:
     """Load a trained adapter's weights into a fresh one; whether its motion tokens go on as well. Where the motion
     tokenizer is another, they mean something else there: `translate` makes the rows of its codes from the fresh ones
-    (codes, d) and the trained ones (others, d); without it, or where it gives None, they begin anew, as do merges of
-    codes. Raises MotionLLMError where base, rank, alpha, method or layers differ.
+    (codes, d) and the trained ones (others, d); where it gives None they begin anew, as do merges of codes, and a
+    warning says how they begin. Without it, whether the two fit is only tried. Raises MotionLLMError where base, rank,
+    alpha, method or layers differ.
     """
     from peft import get_peft_model_state_dict
 
@@ -331,7 +332,8 @@ def go_on_from(
             if made is not None:
                 how = "near its tokens of the same times"
             tensors[name] = begun if made is None else torch.cat([rows[:2], made])
-        log.warning("the motion tokens of %s are another tokenizer's and begin %s; its layers go on", folder, how)
+        if translate:
+            log.warning("the motion tokens of %s are another tokenizer's and begin %s; its layers go on", folder, how)
     try:
         put(model, tensors)
     except (MotionLLMError, RuntimeError, KeyError) as error:  # RuntimeError, KeyError: PEFT, for other layers

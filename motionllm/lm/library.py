@@ -128,17 +128,18 @@ class Library:
         if not isinstance(about.get("motion_tokenizer"), str):
             raise MotionLLMError(f"{path}, line 1: is no motion library; make it with `motionllm data library`.")
         check_format(about.get("format"), FORMAT, path)
-        name = about.get("name", "")
-        try:
-            if name:
+        name, own = "", motion_tokenizer.codes_hash
+        if about["motion_tokenizer"] != own and (name := about.get("name", "")):
+            try:
                 motion_tokenizer = shipped_beside(name, motion_tokenizer)
-        except MotionLLMError as error:
-            raise MotionLLMError(f"{path}, line 1: {error}") from None
-        if about["motion_tokenizer"] != motion_tokenizer.codes_hash:
+            except MotionLLMError as error:
+                raise MotionLLMError(f"{path}, line 1: {error}") from None
+            own = motion_tokenizer.codes_hash
+        if about["motion_tokenizer"] != own:
             raise MotionLLMError(
                 f"{path} has the codes of motion tokenizer {about['motion_tokenizer']}, and "
-                f"{f'{name} that ships has' if name else 'the adapter speaks'} those of "
-                f"{motion_tokenizer.codes_hash}; make it anew with `motionllm data library`."
+                f"{f'{name} that ships has' if name else 'the adapter speaks'} those of {own}; make it anew with "
+                "`motionllm data library`."
             )
         entries = tuple(_entry(row, f"{path}, line {number}", motion_tokenizer) for number, row in rows)
         if not entries:

@@ -11,7 +11,7 @@ from motionllm.corpus.actions import ACTIONS
 from motionllm.data.asked import asked, share, share_of
 from motionllm.lm.decoding import generators
 from motionllm.lm.library import Entry, Library, says_no_more, says_nothing
-from motionllm.lm.matching import Matcher
+from motionllm.lm.matching import Matcher, Place
 from motionllm.lm.planning import Clips, Order, Planning
 from motionllm.lm.sampling import Sampling
 from motionllm.motion import Motion
@@ -90,14 +90,15 @@ class Lookup(Planning):
                 chosen = np.sort(self._draw(seed, i, 0).choice(len(fitting), CLIPS, replace=False))
                 fitting = [fitting[k] for k in chosen]
             for entry in fitting:
-                codes = list(self._spelled(entry)[: order.max_steps * self.vocab.parts])
+                spelled = self._spelled(entry)
+                codes = list(spelled[: order.max_steps * self.vocab.parts])
                 if len(codes) < LONG * order.min_steps * self.vocab.parts:
                     continue
-                frames = len(codes) // self.vocab.parts * self.motion_tokenizer.frames_per_step
-                clip = Found(entry, codes, self.library.features(entry)[:frames] if self._finer else None)
-                if entry.notation and len(codes) == len(self._spelled(entry)):
+                clip = Found(entry, codes)
+                if entry.notation and len(codes) == len(spelled):
                     shows = share(asked(order.text), Notation.parse(entry.notation))
                 else:
+                    clip = self._shown(clip)
                     shows = self._shows(order.text, self._looked_up(clip, None))
                 if shows >= (1.0 if _else(order.text, entry) else SHOWN):
                     rows.append((i, replace(clip, shows=shows)))
@@ -117,7 +118,7 @@ class Lookup(Planning):
             near = [clip for score, clip in left if score >= best - (ABOUT if sampling.temperature else 0)]
             clip = near[int(self._draw(seed, i, 1).integers(len(near))) if sampling.temperature else 0]
             used.add((text, clip.entry.codes))
-            taken[i] = clip
+            taken[i] = self._shown(clip)
         return taken
 
     def _between(
@@ -150,32 +151,36 @@ class Lookup(Planning):
             max(1, least),
             order.max_steps - begun,
         )
-        near: list[tuple[Found, Motion]] = []
+        near: list[tuple[Place, list[int], np.ndarray]] = []
         limit = np.inf if len(after) else FAR
         for place in places:
             if place.apart > limit or len(near) == PLACES:
                 break
             entry = self.library.entries[place.clip]
             spelled = entry.codes if self._finer else self._spelled(entry)
-            codes = spelled[place.first * tokenizer.parts : place.last * tokenizer.parts]
-            way = tokenizer.decode_features([*before, *codes])
-            part = tokenizer.representation.motion(way[begun * tokenizer.frames_per_step :])
+            codes = [*before, *spelled[place.first * tokenizer.parts : place.last * tokenizer.parts]]
+            features = tokenizer.decode_features(codes)
+            part = tokenizer.representation.motion(features[begun * tokenizer.frames_per_step :])
             if anything or self._shows(order.text, part) >= SHOWN:
                 limit = min(limit, place.apart * NEARLY[bool(len(after))])
-                written = [*order.given, *self._spelled(entry)[place.first * own : place.last * own]]
-                shown = tokenizer.decode_features([*before, *codes, *after]) if self._finer else None
-                near.append((Found(entry, written, shown), tokenizer.representation.motion(way)))
+                near.append(
+                    (place, codes, tokenizer.representation.motion(features).joints[begun * self._matcher.down :])
+                )
+        if not near:
+            return None
         if len(near) > 1:
-            ways = [way.joints[begun * self._matcher.down :] for _, way in near]
-            joints = np.stack([way[: min(map(len, ways))] for way in ways])
+            joints = np.stack([way[: min(len(way) for *_, way in near)] for *_, way in near])
             apart = np.linalg.norm(joints[:, None] - joints, axis=-1).mean((1, 2, 3))
             near = [near[k] for k in np.argsort(apart, kind="stable")[: TYPICAL if sampling.temperature else 1]]
-        return near[int(random.integers(len(near)))][0] if near else None
+        place, codes, _ = near[int(random.integers(len(near)))]
+        entry = self.library.entries[place.clip]
+        written = [*order.given, *self._spelled(entry)[place.first * own : place.last * own]]
+        return Found(entry, written, tokenizer.decode_features([*codes, *after]) if self._finer else None)
 
     @property
     def _finer(self) -> bool:
         """Whether the library is of another motion tokenizer than the adapter, whose clips are shown by that one."""
-        return self.library is not None and self.library.tokenizer != self.motion_tokenizer.codes_hash
+        return self.library is not None and bool(self.library.name)
 
     @property
     def _spoken(self) -> MotionTokenizer:
@@ -222,6 +227,13 @@ class Lookup(Planning):
         if not wanted or self.motion_tokenizer.skeleton is not HUMANML3D:
             return 1.0
         return share_of(wanted, motion.joints, motion.fps)
+
+    def _shown(self, clip: Found) -> Found:
+        """A clip of the library with what it shows in the time of its codes, where that is more than they decode to."""
+        if self.library is None or not self._finer or clip.features is not None:
+            return clip
+        frames = len(clip.codes) // self.vocab.parts * self.motion_tokenizer.frames_per_step
+        return replace(clip, features=self.library.features(clip.entry)[:frames])
 
     def _looked_up(self, clip: Found, frames: int | None) -> Motion:
         """The motion of a clip, cut to so many frames."""

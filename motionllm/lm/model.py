@@ -99,10 +99,12 @@ class MotionLM(Dialogue):
             start = find_adapter(settings.start)
 
             def translate(begun: Tensor, rows: Tensor) -> Tensor | None:
+                if not clips:
+                    return None
                 table = same_times(clips, motion_tokenizer, MotionTokenizer.load(start / "tokenizer"))
                 return None if table is None else carried(begun, rows, table)
 
-            if go_on_from(start, model, vocab, recipe, translate if clips else None):
+            if go_on_from(start, model, vocab, recipe, translate):
                 library = Library.within(start, motion_tokenizer)
         text = cls._text(recipe, vocab)
         return cls._local(model, tokenizer, vocab, motion_tokenizer, templates, recipe, text=text, library=library)

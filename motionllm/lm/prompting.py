@@ -149,15 +149,12 @@ class Prompting:
         """The codes (n,) of a motion; codes are returned as they are. whole: warn if it is far longer than the motions
         the model was trained on. tokenizer: another one to give the codes of. Raises MotionLLMError for invalid codes.
         """
-        if tokenizer and tokenizer is not self.motion_tokenizer:
-            if isinstance(motion, np.ndarray) and motion.ndim == 1 and motion.dtype.kind in "iu":
-                motion = self.motion_tokenizer.decode_features(motion)
-            return tokenizer.encode(motion)
-        if isinstance(motion, np.ndarray) and motion.ndim == 1 and motion.dtype.kind in "iu":
-            codes = motion
-            self.motion_tokenizer.decode_features(codes[: self.vocab.parts])  # raises for invalid codes
-        else:
-            codes = self.motion_tokenizer.encode(motion)
+        given = motion if isinstance(motion, np.ndarray) and motion.ndim == 1 and motion.dtype.kind in "iu" else None
+        if tokenizer:
+            return tokenizer.encode(motion if given is None else self.motion_tokenizer.decode_features(given))
+        codes = self.motion_tokenizer.encode(motion) if given is None else given
+        if given is not None:
+            self.motion_tokenizer.decode_features(given[: self.vocab.parts])  # raises for invalid codes
         seconds = len(codes) / self.motion_tokenizer.codes_per_second
         if whole and seconds > 2 * self.window:
             log.warning("The clip is %.0f s long, more than twice what the model has seen.", seconds)

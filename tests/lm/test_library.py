@@ -402,6 +402,8 @@ def test_it_is_named_in_the_file_and_must_ship_and_have_the_adapters_steps(
     lm.library.save(tmp_path / FILE)
     again = Library.load(tmp_path / FILE, lm.motion_tokenizer)
     assert again == lm.library and again.name == "finer" and again.motion_tokenizer is not lm.motion_tokenizer
+    own = Library.load(tmp_path / FILE, finer)  # of an adapter that speaks these codes itself
+    assert own.name == "" and own.motion_tokenizer is finer
     for name in ("coarser", 3, ["finer"]):
         about, *rest = (tmp_path / FILE).read_text().splitlines()
         (tmp_path / "other.jsonl").write_text("\n".join([json.dumps({**json.loads(about), "name": name}), *rest]))
