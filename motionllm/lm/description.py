@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -53,7 +55,8 @@ class Description(Prompting):
 
         An adapter that learned the notation's own sentences (`data.notation.told`) is held to what they say: it writes
         one caption from the codes and one from what it is shown. The first of the two that covers the measured notation
-        as well as the notation's sentence does (`data.asked.tells`) is returned; if neither does, that sentence. One
+        as well as the notation's sentence does (`data.asked.tells`), and says nothing twice in a row, is returned; if
+        neither does, that sentence. One
         that learned people's words alone is returned as it is: what they name need not be among what is measured.
         """
         return self._captions([self.motion_part(motion) for motion in motions])
@@ -70,7 +73,8 @@ class Description(Prompting):
             candidates = [next(from_codes), texts[i]] if "codes" in parts[i] else [texts[i]]
             least = tells(own, notation)
             # More than two words: "walk" covers as much as "a person walks", but is no sentence.
-            texts[i] = next((t for t in candidates if len(t.split()) > 2 and tells(t, notation) >= least), own)
+            fit = (t for t in candidates if len(t.split()) > 2 and not _again(t) and tells(t, notation) >= least)
+            texts[i] = next(fit, own)
         return texts[: len(parts)]
 
     def timeline(
@@ -173,3 +177,9 @@ class Description(Prompting):
         texts = writer.say([writer.asking("query", question=q) for q in questions])
         written = [Query.read(text) for text in texts]
         return [query if fits(query, q) else Query() for query, q in zip(written, questions, strict=True)]
+
+
+def _again(text: str) -> bool:
+    """Whether a caption says the same twice in a row: "a person runs forward, then runs forward"."""
+    clauses = [part.strip(" .") for part in re.split(r",? (?:and )?then |, (?:and )?| and ", text)]
+    return any(f" {one}".endswith(f" {other}") for one, other in pairwise(clauses))

@@ -1,8 +1,4 @@
-"""Rising from a seat, and the timed up-and-go test, from 22 joints. For research only.
-
-A seat is not seen: it is where the pelvis rests behind the ankles, over bent knees and below an upright trunk, and the
-body's weight is behind the ankles too, where no standing body can hold it. That tells a seat from a squat.
-"""
+"""Rising from a seat (`posture.seats`), and the timed up-and-go test, from 22 joints. For research only."""
 
 from __future__ import annotations
 
@@ -13,13 +9,9 @@ from typing import Any
 import numpy as np
 
 from motionllm.errors import MotionLLMError
-from motionllm.motion.signals import ANKLE, BENT, Signals, odd_frames, running_mean, stretches_where
+from motionllm.motion.posture import seats
+from motionllm.motion.signals import Signals, odd_frames, running_mean, stretches_where
 
-SEAT_LOW, SEAT_HIGH = 0.42, 0.74  # share of the standing height, of a pelvis on a seat
-SEAT_BEHIND, SEAT_TILT = 0.15, 45.0  # m behind the ankles; degrees of the trunk from upright
-UNHELD = 0.02  # m of the centre of mass behind the ankles: on real seats 0.05 to 0.40, in squats -0.15 to -0.02
-GLIDE = 0.35  # m/s of the pelvis over the floor, mean of half a second; faster is a crouched walk
-REST, REST_SECONDS = 0.15, 0.2  # m/s, the pelvis rises or sinks by less; least duration
 STANDING = 0.9  # share of the standing height, from which a body stands
 SHORTEST = 0.85  # share of it that a body may have at its highest and yet stand: with knees that are never straight
 LONGEST_RISE = 4.0  # seconds from a seat to standing
@@ -42,14 +34,6 @@ PHASES: dict[str, str] = {
     "walk_back": "from the turn to beginning to sit down, with the turn before the chair if that is done standing",
     "sit": "from beginning to sit down to the seat",
 }
-# Segments of the body: from and to which joint, where between them their centre of mass is, and their share of the mass
-# (Winter 2009, Biomechanics and Motor Control of Human Movement, table 4.1; both sides of limbs).
-_SEGMENTS = (
-    *((0, 12, 0.5, 0.497), (12, 15, 1.0, 0.081)),
-    *((16, 18, 0.436, 0.028), (17, 19, 0.436, 0.028), (18, 20, 0.682, 0.022), (19, 21, 0.682, 0.022)),
-    *((1, 4, 0.433, 0.1), (2, 5, 0.433, 0.1), (4, 7, 0.433, 0.0465), (5, 8, 0.433, 0.0465)),
-    *((7, 10, 0.5, 0.0145), (8, 11, 0.5, 0.0145)),
-)
 
 
 @dataclass(frozen=True)
@@ -140,17 +124,6 @@ def up_and_go(joints: np.ndarray, fps: float) -> UpAndGo:
         f"No timed up-and-go test was found: it begins and ends on a seat, with a walk of {AWAY:g} m or more away "
         f"and back between. The clip has {len(rests)} time{'' if len(rests) == 1 else 's'} on a seat."
     )
-
-
-def seats(s: Signals) -> list[tuple[int, int]]:
-    """Frames [a, b) of each rest on a seat."""
-    still = np.abs(running_mean(s.rise, odd_frames(0.2 * s.fps))) < REST
-    ankles, ahead = s.local[:, ANKLE, 2].mean(1), s.local[..., 2]
-    mass = sum(share * (ahead[:, a] + where * (ahead[:, b] - ahead[:, a])) for a, b, where, share in _SEGMENTS)
-    behind = (ankles > SEAT_BEHIND) & (ankles - mass > UNHELD)
-    low = (s.pelvis > SEAT_LOW) & (s.pelvis < SEAT_HIGH) & (s.flex.min(1) > BENT) & (s.tilt < SEAT_TILT)
-    resting = low & still & behind & (s.root_speed < GLIDE)
-    return stretches_where(resting, s.frames(REST_SECONDS), s.frames(0.4))
 
 
 def _stands(s: Signals) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from motionllm.motion.chair import seats
+from motionllm.motion.posture import seats
 from motionllm.motion.signals import ANKLE, ELBOW, KNEE, SHOULDER, WRIST, Signals
 
 MARCH, PUNCH = "march or jog in place", "punch"

@@ -195,29 +195,3 @@ def odd_frames(frames: float) -> int:
 def coverage(a: int, b: int, spans: list[tuple[int, int]]) -> float:
     """Share of [a, b) covered by spans."""
     return sum(max(0, min(b, d) - max(a, c)) for c, d in spans) / max(1, b - a)
-
-
-LOW_PELVIS, CROUCH_PELVIS = 0.72, 0.86  # shares of standing
-LIE_PELVIS, LIE_TILT = 0.4, 55.0  # degrees from upright
-KNEEL_KNEE = 0.17  # m over the ground
-SIT_TILT, FLOOR_PELVIS = 45.0, 0.35  # so low, an upright body sits on the floor
-SEAT_BEHIND, SEAT_FEET = 0.15, 0.6  # m: a pelvis behind the ankles, which are together
-
-
-def posture(s: Signals, frame: int) -> str:
-    """The posture at a frame: standing, crouching, sitting, kneeling or lying.
-
-    A crouch is any other posture with both knees bent and a low pelvis.
-    """
-    low = float(s.pelvis[frame])
-    if low > LOW_PELVIS and s.flex[frame].min() < BENT:
-        return "standing"
-    if low < LIE_PELVIS and s.tilt[frame] > LIE_TILT:
-        return "lying"
-    if low < LOW_PELVIS:
-        knee = s.p[frame, KNEE, 1].min() - s.ground[frame]
-        feet = s.local[frame, ANKLE][:, [0, 2]]
-        seat = feet[:, 1].mean() > SEAT_BEHIND and np.linalg.norm(feet[0] - feet[1]) < SEAT_FEET
-        sits = s.tilt[frame] < SIT_TILT and (low < FLOOR_PELVIS or seat)
-        return "kneeling" if knee < KNEEL_KNEE else "sitting" if sits else "crouching"
-    return "standing" if low > CROUCH_PELVIS else "crouching"

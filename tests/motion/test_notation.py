@@ -199,11 +199,19 @@ def test_left_and_right_are_exchanged_by_a_mirror(index: int) -> None:
         ("0.2-1.0 reach up right hand\n0.9-1.5 throw both hands", "throws something with both hands"),
         ("0.1-3.8 march x12 quickly", "jogs in place"),
         ("0.5-2.0 stretch both arms out", "stretches both arms out to the sides"),
+        ("0.1-0.9 reach up left hand x3\n2.0-3.0 reach up left hand", "raises the left hand four times"),
+        ("0.1-0.9 walk forward 1.1 m/s\n2.8-3.9 walk forward 0.9 m/s", "walks forward"),
+        ("0.1-2.3 step forward x3 slowly", "takes three steps forward"),
         ("0.1-0.9 turn left 90\n0.2-3.9 dance\n2.0-3.0 clap x4", "dances and then claps four times"),
     ],
 )
 def test_a_sentence_tells_what_matters(lines: str, sentence: str) -> None:
     assert Notation.parse(f"4.0 s, standing to standing\n{lines}").sentence() == f"a person {sentence}"
+
+
+def test_what_is_done_sitting_is_said_so() -> None:
+    clapping = Notation.parse("4.0 s, sitting to sitting\n0.5-2.0 clap x4")
+    assert clapping.sentence() == "a person sits and claps four times"
 
 
 def test_size_place_and_heading_of_the_body_do_not_matter(walk: np.ndarray) -> None:

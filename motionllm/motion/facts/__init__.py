@@ -16,7 +16,8 @@ from motionllm.motion.facts.events import Event, Facts, direction_of, in_frame, 
 from motionllm.motion.facts.legs import jumping_jacks, leg_events
 from motionllm.motion.facts.lowering import lowerings
 from motionllm.motion.facts.travel import flights, steps, travels, turns
-from motionllm.motion.signals import NECK, SIDES, Signals, odd_frames, posture, running_mean
+from motionllm.motion.posture import postures
+from motionllm.motion.signals import NECK, SIDES, Signals, odd_frames, running_mean
 
 __all__ = ["Event", "Facts", "events_of", "facts", "facts_of"]
 
@@ -87,6 +88,7 @@ def facts_of(s: Signals, events: list[Event], joints: np.ndarray) -> Facts:
     ends = np.linalg.norm(np.diff(s.local[:, [20, 21, 7, 8]], axis=0), axis=2).sum(0)
     jumps = [e for e in events if e.name in ("jump", "hop")]
     turn = float(np.degrees(s.yaw[-1] - s.yaw[0]))
+    begun, ended = postures(s)
     return Facts(
         duration=round(len(joints) / fps, 3),
         distance=float(pace.sum() / fps),
@@ -99,8 +101,8 @@ def facts_of(s: Signals, events: list[Event], joints: np.ndarray) -> Facts:
         jumps=len(jumps),
         jump_height=max((e.size for e in jumps), default=0.0) * s.scale,
         steps=sum(e.name == "step" for e in events),
-        start_posture=posture(s, 0),
-        end_posture=posture(s, len(joints) - 1),
+        start_posture=begun,
+        end_posture=ended,
         busiest=("left arm", "right arm", "left leg", "right leg")[int(ends.argmax())],
         events=events,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from motionllm.motion.facts.events import Event, dips, event, spans_of
+from motionllm.motion.posture import seats
 from motionllm.motion.signals import (
     ANKLE,
     BENT,
@@ -26,8 +27,7 @@ AT_REST = 0.15  # m/s, the pelvis rises or sinks by less
 DOWN = 0.06  # pelvis over its lowest: down for good
 LIE_TILT, LIE_PELVIS, LIE_SECONDS = 60.0, 0.35, 0.25  # degrees of the trunk from upright
 KNEEL_KNEE, KNEEL_PELVIS, KNEEL_TILT, KNEEL_SECONDS = 0.17, 0.35, 55.0, 0.35  # m of the knee, pelvis above
-SIT_PELVIS, SIT_KNEE, SIT_TILT, SIT_SECONDS = 0.68, 0.25, 40.0, 0.5  # pelvis below, m both knees above
-SIT_BEHIND = 0.27  # m, the pelvis behind the ankles
+SIT_SECONDS = 0.5
 FLOOR_PELVIS, FLOOR_NEAR, FLOOR_TILT, FLOOR_SECONDS = 0.35, 0.4, 50.0, 0.6  # sitting on the floor
 LUNGE_APART, LUNGE_PELVIS = 0.5, 0.88  # m between the ankles fore and aft
 HAND_LOW, REACH_PELVIS, REACH_TILT = 0.5, 0.86, 30.0  # m of a wrist over the floor
@@ -45,11 +45,11 @@ def lowerings(s: Signals, travel: list[Event], flights: list[Event]) -> list[Eve
     """
     events: list[Event] = []
     crouched, running = spans_of(s, travel, "crouch walk"), spans_of(s, travel, "run")
-    leaps = spans_of(s, flights, before=0.5, after=0.6)
+    leaps, rests = spans_of(s, flights, before=0.5, after=0.6), seats(s)
     for a, b in stretches_where(s.pelvis < LOW, s.frames(LOW_SECONDS), s.frames(0.15)):
         if coverage(a, b, crouched) > 0.4 or coverage(a, b, running) > 0.7:
             continue
-        lowering = _lowering(s, a, b, coverage(a, b, leaps) > 0.5)
+        lowering = _lowering(s, a, b, coverage(a, b, leaps) > 0.5, rests)
         if not lowering:
             continue
         events.append(lowering)
@@ -65,7 +65,7 @@ def lowerings(s: Signals, travel: list[Event], flights: list[Event]) -> list[Eve
     return events + _bows(s, crouched, events + travel)
 
 
-def _lowering(s: Signals, a: int, b: int, jumped: bool) -> Event | None:
+def _lowering(s: Signals, a: int, b: int, jumped: bool, rests: list[tuple[int, int]]) -> Event | None:
     """The event of the frames [a, b) with a low pelvis: the first that applies of lie, kneel, sit, lunge, reach down,
     squat.
     """
@@ -78,10 +78,9 @@ def _lowering(s: Signals, a: int, b: int, jumped: bool) -> Event | None:
     sides = [SIDES[k] for k in (0, 1) if stretches_where((knees[:, k] < KNEEL_KNEE) & over, s.frames(KNEEL_SECONDS))]
     if sides:
         return event(s, "kneel", a, b, side="both" if len(sides) == 2 else sides[0], size=least)
-    behind = s.local[a:b, ANKLE, 2].mean(1) > SIT_BEHIND
-    seat = (low < SIT_PELVIS) & (knees.min(1) > SIT_KNEE) & (tilt < SIT_TILT) & still & behind
+    on_seat = max((min(b, d) - max(a, c) for c, d in rests), default=0) >= s.frames(SIT_SECONDS)
     on_floor = least < FLOOR_PELVIS and tilt[at] < FLOOR_TILT and (low < FLOOR_NEAR).sum() > s.frames(FLOOR_SECONDS)
-    if stretches_where(seat, s.frames(SIT_SECONDS)) or on_floor:
+    if on_seat or on_floor:
         return event(s, "sit", a, b, size=least)
     apart = s.local[a:b, ANKLE[0], 2] - s.local[a:b, ANKLE[1], 2]
     if np.abs(apart[low < least + 0.08]).max(initial=0) > LUNGE_APART and least < LUNGE_PELVIS:

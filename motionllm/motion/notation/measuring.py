@@ -12,7 +12,8 @@ from motionllm.motion.notation.events import NAMES, event_lines
 from motionllm.motion.notation.limbs import circles, limbs
 from motionllm.motion.notation.text import Line, Notation
 from motionllm.motion.notation.verbs import RATES, TRAVEL, VERBS
-from motionllm.motion.signals import SIDES, Signals, posture
+from motionllm.motion.posture import postures
+from motionllm.motion.signals import SIDES, Signals
 
 DENSITY = 0.45  # most lines per second, in addition to LEAST
 LEAST = 3  # lines that even the shortest clip may have
@@ -51,7 +52,7 @@ def _notation(s: Signals, events: list[Event], density: float) -> Notation:
     kept = sorted(kept, key=lambda line: (line.start, line.end, line.verb))
     kept = [replace(line, pace=_pace(line, events)) for line in kept]
     seconds = round(len(s.p) / s.fps, 1)
-    return Notation(seconds, (posture(s, 0), posture(s, len(s.p) - 1)), tuple(_rounded(kept, seconds)))
+    return Notation(seconds, postures(s), tuple(_rounded(kept, seconds)))
 
 
 def _merged(lines: Iterable[Line]) -> list[Line]:
