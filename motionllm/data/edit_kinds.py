@@ -381,6 +381,7 @@ def _added(
         around = "all the way around" if line.size >= 330 else "around" if 150 <= line.size <= 210 else ""
         to_side = random.random() < 0.7 or not around
         tail = f" {around}" * bool(around) + f"{' to the' if random.random() < 0.5 else ''} {line.way}" * to_side
+        asked = asked if to_side else replace(asked, way="")
     elif line.verb in ("walk", "run") and abs(line.size) >= 270:
         tail = " in a circle"
     elif line.verb in ("walk", "run") and line.size:
@@ -389,6 +390,8 @@ def _added(
         tail = f" to the {line.way}{tail}"
     elif line.way in ("backward", "up", "down") or (line.way and random.random() < 0.4):
         tail = f" {line.way}{tail}"
+    elif line.way == "forward" and not line.speed:
+        asked = replace(asked, way="")  # "jump" asks for no way; who walks goes forward
     if 1 < line.count < len(TIMES) and line.verb in COUNTED and random.random() < 0.6:
         count = f" {times_words(line.count, random)}"
         asked = replace(asked, count=line.count)

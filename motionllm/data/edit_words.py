@@ -74,96 +74,213 @@ WORDINGS: dict[str, Wording] = {
 # Further names for training alone: other ways to say "do" and "doing" it, and nouns; the held-out noun is none of them.
 _MORE: dict[str, tuple[str, str, str]] = {
     "walk": (
-        "go for a walk|take a few steps|walk along",
-        "going for a walk|taking a few steps|walking along",
-        "walk along|amble|saunter|wandering|going|march forward|few paces|hike",
+        "go for a walk|take a few steps|walk along|wander along|stride|pace about|set off on foot|move along at a walk",
+        "going for a walk|taking a few steps|walking along|wandering|striding|pacing about",
+        "walk along|amble|saunter|wandering|going|march forward|few paces|hike|promenade|strides|walkabout|"
+        "pacing|footwork at walking pace|ramble|trudge|paces",
     ),
-    "run": ("jog|dash|race along", "jogging|dashing|racing along", "jogging|dash|racing|trot|gallop"),
-    "creep": ("creep|tiptoe|prowl", "creeping|tiptoeing|prowling", "sneak|tiptoeing|prowl|stealthy walk|stalking"),
-    "crawl": ("go on all fours", "going on all fours", "crawling on hands and knees|going on all fours"),
-    "climb": ("go up|climb up", "going up|climbing up", "ascent|climbing up|way up"),
-    "step": ("make a step|step aside", "taking a step|making a step", "pace|small step|footstep"),
+    "run": (
+        "jog|dash|race along|speed along|gallop|rush along|go for a run",
+        "jogging|dashing|racing along|galloping|rushing along|going for a run",
+        "jogging|dash|racing|trot|gallop|dashing|rush|quick run|charge|race|jogging part|scamper",
+    ),
+    "creep": (
+        "creep|tiptoe|prowl|steal along|walk with bent knees|walk crouched down|move stealthily|walk in a crouch",
+        "creeping|tiptoeing|prowling|stealing along|walking with bent knees|walking in a crouch|walking crouched down",
+        "sneak|tiptoeing|prowl|stealthy walk|stalking|crouching walk|low walk|walk with bent knees|creep|"
+        "walk in a crouch|ducked walk|bent walk|stealth walk|walk bent low|hunched walk",
+    ),
+    "crawl": (
+        "go on all fours|crawl about|creep on hands and knees",
+        "going on all fours|crawling about",
+        "crawling on hands and knees|going on all fours|all fours|crawl on hands and knees|crawling part",
+    ),
+    "climb": (
+        "go up|climb up|climb on it|clamber up",
+        "going up|climbing up|clambering up",
+        "ascent|climbing up|way up|climb up|clambering|scramble up",
+    ),
+    "step": (
+        "make a step|step aside|do a single step|put a foot forward",
+        "taking a step|making a step|putting a foot forward",
+        "pace|small step|footstep|single step|sidestep|foot movement",
+    ),
     "turn": (
-        "turn round|spin|rotate|pivot",
-        "turning round|spinning|rotating|pivoting",
-        "spin|pivot|turn round|turning around|swivel|about-turn|twirl|change of direction",
+        "turn round|spin|rotate|pivot|rotate on the spot|make a turn|swivel|whirl",
+        "turning round|spinning|rotating|pivoting|making a turn|swivelling|rotating on the spot|whirling",
+        "spin|pivot|turn round|turning around|swivel|about-turn|twirl|change of direction|rotating|rotate|"
+        "whirl|turn-around|turning of the body|spinning|body turn|pirouette|revolution|about-face",
     ),
     "jump": (
-        "leap up|make a jump|bounce",
-        "leaping up|making a jump|bouncing",
-        "bounce|jump up|spring|jumping up|vault",
+        "leap up|make a jump|bounce|leap in the air|do a jump|spring up|hop up with both feet",
+        "leaping up|making a jump|bouncing|leaping|springing up|doing a jump",
+        "bounce|jump up|spring|jumping up|vault|leaping|leap in the air|jump in the air|high jump|"
+        "hop with both feet|airtime|long jump",
     ),
     "hop": (
-        "hop about|bounce on one foot",
-        "hopping about|bouncing on one foot",
-        "hopping around|jump on one leg|skip",
+        "hop about|bounce on one foot|hop on one leg|jump on one leg|jump on one foot|skip on one foot",
+        "hopping about|bouncing on one foot|hopping on one leg|jumping on one leg|jumping on one foot",
+        "hopping around|jump on one leg|skip|one-legged hop|hop on one foot|one-legged jump|"
+        "one-legged bounce|jumps on one foot|bouncing on one foot|jumping on one leg|single-leg hop|hops",
     ),
-    "jumping jack": ("do star jumps", "doing star jumps", "jumping jack|side straddle hops|the jacks"),
-    "cartwheel": ("turn a cartwheel", "turning a cartwheel", "cartwheeling|wheel"),
-    "flip": ("do a somersault", "doing a somersault", "salto|flipping over|backflip"),
-    "roll": ("roll over|do a roll", "rolling over|doing a roll", "roll on the floor|rolling over|tumble"),
+    "jumping jack": (
+        "do star jumps|jump with arms and legs out and in|do side straddle hops",
+        "doing star jumps|jumping with arms and legs out and in|doing jacks",
+        "jumping jack|side straddle hops|the jacks|star jump|jack jumps|jumping-jack exercise|"
+        "straddle jumps|jump jacks|jacks|star jumping|X jumps",
+    ),
+    "cartwheel": (
+        "turn a cartwheel|cartwheel",
+        "turning a cartwheel|cartwheeling",
+        "cartwheeling|wheel|cartwheels|sideways wheel",
+    ),
+    "flip": (
+        "do a somersault|flip over|somersault",
+        "doing a somersault|flipping over|somersaulting",
+        "salto|flipping over|backflip|somersaulting|back flip|front flip",
+    ),
+    "roll": (
+        "roll over|do a roll|do a forward roll|tumble",
+        "rolling over|doing a roll|tumbling|doing a forward roll",
+        "roll on the floor|rolling over|tumble|forward roll|tumbling|rolling about",
+    ),
     "squat": (
-        "do a squat|crouch|go down in the knees",
-        "crouching|doing squats|going down in the knees",
-        "crouch|crouching|squats|deep squat|bending of the knees|knees bent",
+        "do a squat|crouch|go down in the knees|do a knee bend down low|bend the knees deeply|"
+        "do a squat exercise|sink into a squat",
+        "crouching|doing squats|going down in the knees|bending the knees deeply|sinking into a squat|doing knee dips",
+        "crouch|crouching|squats|deep squat|bending of the knees|knees bent|squat exercise|knee dip|dip|"
+        "deep bend of the knees|crouch-down|lowering into a squat|crouching down",
     ),
-    "lunge": ("do a lunge|make a lunge", "doing lunges|making a lunge", "lunges|long step|lunge forward|split squat"),
-    "kneel": ("go down on a knee|get on the knees", "going down on a knee|getting on the knees", "kneel|genuflection"),
+    "lunge": (
+        "do a lunge|make a lunge|step into a lunge|do a long step down",
+        "doing lunges|making a lunge|stepping into a lunge",
+        "lunges|long step|lunge forward|split squat|lunge step|deep step|fencer's step|big step down",
+    ),
+    "kneel": (
+        "go down on a knee|get on the knees|drop to the knees|kneel",
+        "going down on a knee|getting on the knees|dropping to the knees",
+        "kneel|genuflection|kneel-down|kneeling pose|drop to the knees",
+    ),
     "sit": (
-        "take a seat|have a seat|seat yourself|sit",
-        "taking a seat|having a seat|sitting",
-        "sit|seat|sit-down|seating|taking of a seat|rest on the chair",
+        "take a seat|have a seat|seat yourself|sit|settle on the chair|sit on the chair|be seated",
+        "taking a seat|having a seat|sitting|settling down|sitting on the chair",
+        "sit|seat|sit-down|seating|taking of a seat|rest on the chair|sitting pose|seat-taking|sit on the chair",
     ),
-    "lie": ("lie down flat|lay down|lie on the floor", "laying down|lying on the floor", "lie-down|lying|lying flat"),
-    "stand up": ("get up|rise|stand", "getting up|rising", "rise|rising|stand-up|getting to the feet|standing"),
+    "lie": (
+        "lie down flat|lay down|lie on the floor|stretch out on the floor|lie flat on the ground",
+        "laying down|lying on the floor|stretching out on the floor",
+        "lie-down|lying|lying flat|lay-down|lying on the floor|lying on the ground",
+    ),
+    "stand up": (
+        "get up|rise|stand|stand again|come up|rise to the feet|get to your feet",
+        "getting up|rising|coming up|rising to the feet",
+        "rise|rising|stand-up|getting to the feet|standing|coming up|stand up|rise to the feet|getting upright",
+    ),
     "bend down": (
-        "bend down|pick something up|reach for the floor|stoop",
-        "bending down|picking something up|stooping",
-        "bend|stoop|pick-up|reach down|bending to the floor|stooping|floor reach|grab from the floor",
+        "bend down|pick something up|reach for the floor|stoop|touch the floor|reach for the ground|"
+        "lift something off the floor|grab something off the ground",
+        "bending down|picking something up|stooping|touching the floor|reaching for the ground|"
+        "lifting something off the floor",
+        "bend|stoop|pick-up|reach down|bending to the floor|stooping|floor reach|grab from the floor|"
+        "floor touch|touching the floor|lifting from the floor|reach for the ground|grab|bend to the floor|"
+        "toe touch|stooping down",
     ),
     "bow": (
-        "take a bow|make a bow|bend forward politely",
-        "taking a bow|making a bow",
-        "bows|reverence|curtsy|polite bow|inclination|bowing down|small bow",
+        "take a bow|make a bow|bend forward politely|bow politely|bend the upper body forward|bow down",
+        "taking a bow|making a bow|bowing politely|bending the upper body forward",
+        "bows|reverence|curtsy|polite bow|inclination|bowing down|small bow|bow of thanks|forward bend|"
+        "deep bow|bend of the trunk|courtesy",
     ),
-    "lean": ("lean over", "leaning over", "leaning over|slant|lean to the side"),
-    "twist": ("turn the upper body|twist the trunk", "turning the upper body", "twists|upper body turn|trunk rotation"),
-    "look": ("look around|turn the head", "looking around|turning the head", "looking|head turn|gaze|look around"),
+    "lean": (
+        "lean over|lean to a side|incline the body",
+        "leaning over|leaning to a side|inclining the body",
+        "leaning over|slant|lean to the side|inclining|lean over|tipping",
+    ),
+    "twist": (
+        "turn the upper body|twist the trunk|twist at the waist|rotate the torso",
+        "turning the upper body|twisting at the waist|rotating the torso",
+        "twists|upper body turn|trunk rotation|torso twist|waist twist|torso rotation|twisting of the trunk",
+    ),
+    "look": (
+        "look around|turn the head|glance about|peer about",
+        "looking around|turning the head|glancing about|peering",
+        "looking|head turn|gaze|look around|look about|glancing|peek",
+    ),
     "wave": (
-        "wave a hand|give a wave|greet|wave goodbye|say goodbye",
-        "waving a hand|giving a wave|greeting|waving goodbye",
-        "goodbye|hand wave|waves|wave of the hand|hi|farewell|greetings|hand waving|welcome|bye-bye|salutation",
+        "wave a hand|give a wave|greet|wave goodbye|say goodbye|wave hi|signal with the hand|"
+        "wave to somebody|shake the hand in greeting",
+        "waving a hand|giving a wave|greeting|waving goodbye|waving hi|signalling with the hand|"
+        "waving to somebody|saying hi",
+        "goodbye|hand wave|waves|wave of the hand|hi|farewell|greetings|hand waving|welcome|bye-bye|"
+        "salutation|waving of the hand|wave goodbye|hand greeting|hand signal|saying hi|hey|howdy|good day|"
+        "waving bit|see-you",
     ),
-    "throw": ("throw|hurl something|pitch", "hurling something|pitching", "pitch|hurl|cast|throwing motion|fling"),
+    "throw": (
+        "throw|hurl something|pitch|throw a ball|chuck something|lob something",
+        "hurling something|pitching|throwing a ball|chucking something|lobbing",
+        "pitch|hurl|cast|throwing motion|fling|ball throw|throwing|lob|chuck|throw of the ball|pitching",
+    ),
     "punch": (
-        "throw a punch|box|strike|jab|hit",
-        "throwing a punch|boxing|striking|jabbing|hitting",
-        "jab|strike|hit|hook|boxing|punches|uppercut|thrust of the fist|fist strike|box",
+        "throw a punch|box|strike|jab|hit|hit out|punch the air|deliver a punch|land a punch|swing a fist",
+        "throwing a punch|boxing|striking|jabbing|hitting|punching the air|delivering a punch|hitting out|"
+        "swinging a fist",
+        "jab|strike|hit|hook|boxing|punches|uppercut|thrust of the fist|fist strike|box|air punch|knock|"
+        "fist|boxing move|smack|clout|swing of the fist|haymaker|hitting|punch in the air|bash",
     ),
     "clap": (
-        "clap the hands|applaud|give a hand",
-        "clapping the hands|applauding",
-        "clap|handclap|hand clapping|ovation|clapping of the hands|cheering",
+        "clap the hands|applaud|give a hand|clap hands|give a round of claps|slap the hands together|"
+        "bring the hands together",
+        "clapping the hands|applauding|clapping hands|slapping the hands together|bringing the hands together",
+        "clap|handclap|hand clapping|ovation|clapping of the hands|cheering|claps of the hands|"
+        "round of claps|hand claps|clapping bit|plaudits|big hand|acclaim|hands clapping",
     ),
-    "hands on hips": ("set the hands on the hips|go arms akimbo", "setting the hands on the hips", "arms akimbo|hips"),
-    "hand to head": ("hold the head|scratch the head", "holding the head|scratching the head", "head touch|scratching"),
+    "hands on hips": (
+        "set the hands on the hips|go arms akimbo|rest the hands on the hips|plant the hands on the hips",
+        "setting the hands on the hips|resting the hands on the hips",
+        "arms akimbo|hips|hands at the waist|hands on the waist|hip pose|akimbo pose",
+    ),
+    "hand to head": (
+        "hold the head|scratch the head|put a hand to the head|touch the face|bring a hand to the head",
+        "holding the head|scratching the head|putting a hand to the head|touching the face",
+        "head touch|scratching|hand on the head|face touch|head scratch|hand to the face|touch of the face",
+    ),
     "kick": (
-        "do a kick|kick out|kick the air",
-        "doing a kick|kicking out|kicking the air",
-        "kicks|front kick|leg kick|kick in the air|kicking out|football kick|boot",
+        "do a kick|kick out|kick the air|give a kick|kick a ball|swing the leg up|strike with the foot",
+        "doing a kick|kicking out|kicking the air|giving a kick|kicking a ball|striking with the foot",
+        "kicks|front kick|leg kick|kick in the air|kicking out|football kick|boot|ball kick|"
+        "kick of the leg|swing kick|foot strike|karate kick|side kick|kick forward|punt",
     ),
     "stand on": (
-        "balance on one leg|balance|stand on a single leg",
-        "balancing on one leg|balancing|standing on a single leg",
-        "one-legged stand|balance on one leg|flamingo|standing on one leg|balance act|stork pose",
+        "balance on one leg|balance|stand on a single leg|keep your balance on one foot|stand on one foot|"
+        "hold a one-legged pose",
+        "balancing on one leg|balancing|standing on a single leg|standing on one foot|keeping the balance on one foot",
+        "one-legged stand|balance on one leg|flamingo|standing on one leg|balance act|stork pose|"
+        "one-foot stand|standing on one foot|one-legged pose|single-leg stance|one-leg balance|"
+        "balancing pose|standing pose on one leg",
     ),
-    "dance": ("do a dance|boogie", "doing a dance", "dance moves|dance steps|boogie|groove"),
-    "march": ("march in place|step in place", "marching in place|stepping in place", "marching in place|high knees"),
-    "lift": ("raise a leg|lift a knee", "raising a leg|lifting a knee", "raised leg|knee lift|leg raise"),
+    "dance": (
+        "do a dance|boogie|dance about|move to the music",
+        "doing a dance|dancing about|moving to the music",
+        "dance moves|dance steps|boogie|groove|dancing bit|little dance|boogieing|moves to the music",
+    ),
+    "march": (
+        "march in place|step in place|walk on the spot|walk in place|jog on the spot|"
+        "lift the knees one after the other",
+        "marching in place|stepping in place|walking on the spot|walking in place|jogging on the spot|"
+        "lifting the knees one after the other",
+        "marching in place|high knees|marching on the spot|walking in place|stepping on the spot|"
+        "walk on the spot|knee lifts in place|parade steps|jog on the spot",
+    ),
+    "lift": (
+        "raise a leg|lift a knee|bring a knee up|pull a knee up",
+        "raising a leg|lifting a knee|bringing a knee up|pulling a knee up",
+        "raised leg|knee lift|leg raise|knee raise|raising of the leg|knee up|lifted knee",
+    ),
     "reach up": (
-        "stretch up|raise a hand",
-        "stretching up|raising a hand",
-        "hand in the air|reach for the sky|raised hands",
+        "stretch up|raise a hand|put a hand up|stretch an arm to the ceiling|reach high|hold a hand up",
+        "stretching up|raising a hand|putting a hand up|reaching high|stretching an arm to the ceiling",
+        "hand in the air|reach for the sky|raised hands|reach high|hand up|high reach|stretch upward|"
+        "lifted hand|hands up|raise of the hand|reach upward",
     ),
     "raise": ("lift an arm|put an arm up", "lifting the arm|putting an arm up", "arm lift|lifted arm|arm up"),
     "lower": ("bring an arm down|drop an arm", "bringing the arm down", "arm coming down|lowered arm"),

@@ -39,7 +39,7 @@ _FREE = {
     "side": re.compile(r"\b(left|right|both)\b"),
     "way": re.compile(r"\b(left|right|forwards?|backwards?|up|down|sideways|out)\b"),
     "count": re.compile(r"\b(once|twice|times?|\d+x|one|two|three|four|five|six|single)\b"),
-    "size": re.compile(r"\b(degrees|around|circle)\b"),
+    "size": re.compile(r"\b(degrees|around|circle|other way)\b"),
 }
 # Where these change, a motion must only come nearer to the expected value, because measuring a real clip played at
 # another speed gives other values too. Likewise a slow run that is kept may be measured as a walk.

@@ -14,7 +14,6 @@ LOW_PELVIS, CROUCH_PELVIS = 0.72, 0.86  # shares of standing
 LIE_PELVIS, LIE_TILT = 0.4, 55.0  # degrees from upright
 KNEEL_KNEE = 0.17  # m over the ground
 SIT_TILT, FLOOR_PELVIS = 45.0, 0.35  # so low, an upright body sits on the floor
-FEET_TOGETHER = 0.6  # m
 
 SEAT_LOW, SEAT_HIGH = 0.42, 0.74  # share of the standing height, of a pelvis on a chair
 SEAT_BEHIND = 0.15  # m, the pelvis behind the ankles
@@ -72,8 +71,6 @@ def _posture(s: Signals, frame: int, rests: list[tuple[int, int]]) -> str:
         return "standing"
     if low < LOW_PELVIS:
         knee = s.p[frame, KNEE, 1].min() - s.ground[frame]
-        feet = s.local[frame, ANKLE][:, [0, 2]]
-        seat = feet[:, 1].mean() > SEAT_BEHIND and np.linalg.norm(feet[0] - feet[1]) < FEET_TOGETHER
-        sits = s.tilt[frame] < SIT_TILT and (low < FLOOR_PELVIS or seat)
+        sits = s.tilt[frame] < SIT_TILT and low < FLOOR_PELVIS
         return "kneeling" if knee < KNEEL_KNEE else "sitting" if sits else "crouching"
     return "standing" if low > CROUCH_PELVIS else "crouching"

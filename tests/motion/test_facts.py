@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from motionllm import Motion
+from motionllm import corpus as builtin
 from motionllm.errors import MotionLLMError
 from motionllm.motion.facts import arms, facts, legs, lowering, travel
 from motionllm.motion.skeleton import HUMANML3D
@@ -329,3 +330,39 @@ def test_wide_and_slow_waves(clip: np.ndarray, waves: int) -> None:
     measured = facts(clip)
     assert len(measured.of("wave")) == waves
     assert not (waves and measured.of("raise"))
+
+
+def bouncing(joints: np.ndarray, metres: float) -> np.ndarray:
+    """A gait whose trunk is higher by up to so much the farther the feet are from each other, or, below 0, lower."""
+    apart = np.linalg.norm((joints[:, 7] - joints[:, 8])[:, [0, 2]], axis=1)
+    moved = joints.copy()
+    moved[:, [j for j in range(22) if j not in (4, 5, 7, 8, 10, 11)], 1] += (metres * apart / apart.max())[:, None]
+    return moved
+
+
+def test_a_run_bounces_and_a_walk_vaults() -> None:
+    for seed in range(5):
+        walking = builtin.joints(builtin.Spec((builtin.Part("walk", direction="forward", speed="quickly"),)), seed)
+        quick = walking[np.arange(0, len(walking), 1.3).astype(int)]
+        for metres, gait in ((0.0, "walk"), (0.12, "run")):
+            assert {e.name for e in facts(bouncing(quick, metres)).events} & {"walk", "run"} == {gait}
+        running = builtin.joints(builtin.Spec((builtin.Part("run", direction="forward", speed="slowly"),)), seed)
+        for metres, gait in ((0.0, "run"), (-0.2, "walk")):
+            assert gait in {e.name for e in facts(bouncing(running, metres)).events}
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
+def test_people_walk_fast_and_run_slowly() -> None:
+    walks = [("cmu_trials", take) for take in ("02_02", "07_09", "07_10", "07_11")]
+    runs = [("hdm05", f"HDM_bk_jogLeftCircle4StepsRstart_{n}_120") for n in ("005", "006")]
+    for (place, name), gait in [*((w, "walk") for w in walks), *((r, "run") for r in runs)]:
+        events = facts(np.load(DATA / place / "new_joints" / f"{name}.npy")).events
+        assert {e.name for e in events} & {"walk", "run"} == {gait}, name
+
+
+def test_who_stays_down_does_not_squat() -> None:
+    squats = builtin.joints(builtin.Spec((builtin.Part("squat"),)), 0)
+    lowest = squats[[int(squats[:, 0, 1].argmin())]].repeat(40, 0)
+    assert "squat" in {e.name for e in facts(squats).events}
+    held = facts(lowest)
+    assert held.start_posture == "crouching" and "squat" not in {e.name for e in held.events}

@@ -31,6 +31,7 @@ SIT_SECONDS = 0.5
 FLOOR_PELVIS, FLOOR_NEAR, FLOOR_TILT, FLOOR_SECONDS = 0.35, 0.4, 50.0, 0.6  # sitting on the floor
 LUNGE_APART, LUNGE_PELVIS = 0.5, 0.88  # m between the ankles fore and aft
 HAND_LOW, REACH_PELVIS, REACH_TILT = 0.5, 0.86, 30.0  # m of a wrist over the floor
+SQUAT_WAY = 0.08  # share of standing
 SQUAT_PELVIS, JUMP_PELVIS = 0.8, 0.65  # below; the second about a jump, which everybody bends for
 BOW_BEND, BOW_PELVIS, BOW_SIZE = 25.0, 0.8, 28.0  # degrees of the trunk forward, throughout and at most
 STRAIGHT_REACH = 70.0  # degrees of a bow that reaches down
@@ -89,7 +90,8 @@ def _lowering(s: Signals, a: int, b: int, jumped: bool, rests: list[tuple[int, i
     hand = s.p[a:b, WRIST, 1].min(1)
     if least < REACH_PELVIS and hand.min() < HAND_LOW and tilt.max() > REACH_TILT:
         return event(s, "reach down", a, b, side=_lower_hand(s.p[a:b]), size=least, count=dips(hand, 0.3))
-    if least < (JUMP_PELVIS if jumped else SQUAT_PELVIS) and s.flex[a:b][at].min() > BENT:
+    moves = low.max() - least > SQUAT_WAY  # who stays down crouches
+    if moves and least < (JUMP_PELVIS if jumped else SQUAT_PELVIS) and s.flex[a:b][at].min() > BENT:
         return event(s, "squat", a, b, size=least, count=dips(low, 0.1))
     return None
 

@@ -94,6 +94,8 @@ SPRINGY = 42.0  # degrees of both knees at once: in walking one knee is always n
 JOG_SPEED, SLOW_JOG_SPEED = 1.9, 1.1  # m/s of springy runs: all of them, and those in which both feet leave the floor
 ALOFT, ALOFT_SHARE = 0.025, 0.05  # m of both feet, in this share of the frames
 SHUFFLE_BENT, SHUFFLE_SPEED = 42.0, 1.3  # degrees of both knees in most frames, m/s: a run of tired or old people
+STRIDE_SECONDS = 0.6  # about one step: what changes more slowly is no bounce
+BOUNCE, VAULT = 0.3, -0.5  # `_bounce` of runs, and of walks
 CREEP_SPEED, CREEP_PELVIS = 1.7, 0.885  # m/s and share of standing: crouched walks stay below
 
 
@@ -115,10 +117,11 @@ def _cut(s: Signals, a: int, b: int) -> list[Span]:
 def travels(s: Signals, flights: list[Event]) -> tuple[list[Event], list[Span]]:
     """Walks, runs and crouched walks, and their frames.
 
-    Pelvis and both feet move away; cut where the body nearly stops or changes direction. run: fast; or less fast, with
-    both knees bent at once and the ankles high; or slow like that with both feet in the air at times; or with both
-    knees bent in most frames. crouch walk: the pelvis low and both knees bent in most frames. direction: of the mean
-    velocity in the body's frame; size: degrees turned meanwhile, + to the left; speed: m/s, mean of the middle half.
+    Pelvis and both feet move away; cut where the body nearly stops or changes direction. run: fast; or bouncing; or,
+    where it does not vault over its legs, less fast with both knees bent at once and the ankles high, or slow like that
+    with both feet in the air at times, or with both knees bent in most frames. crouch walk: the pelvis low and both
+    knees bent in most frames. direction: of the mean velocity in the body's frame; size: degrees turned meanwhile, + to
+    the left; speed: m/s, mean of the middle half.
     """
     jumping = np.zeros(len(s.p), bool)
     for e in flights:
@@ -137,22 +140,36 @@ def travels(s: Signals, flights: list[Event]) -> tuple[list[Event], list[Span]]:
         core = slice(a + (b - a) // 4, b - (b - a) // 4)
         speed = float(s.root_speed[core].mean())
         direction = direction_of(*s.root_velocity[a:b].mean(0))
-        events.append(event(s, _gait(s, core, speed), a, b, direction=direction, size=turn, speed=speed))
+        events.append(
+            event(s, _gait(s, core, speed, _bounce(s, a, b)), a, b, direction=direction, size=turn, speed=speed)
+        )
         spans.append((a, b))
     return events, spans
 
 
-def _gait(s: Signals, core: slice, speed: float) -> str:
+def _bounce(s: Signals, a: int, b: int) -> float:
+    """Correlation over [a, b) of the pelvis' height with the distance of the feet: -1 to 1.
+
+    A walking body vaults over a straight leg, highest where the feet pass each other; a running one bounces, and is
+    lowest there (Cavagna, Heglund and Taylor 1977, American Journal of Physiology 233).
+    """
+    apart = np.linalg.norm((s.feet[a:b, 0] - s.feet[a:b, 1]), axis=1)
+    x, y = (v - running_mean(v, odd_frames(STRIDE_SECONDS * s.fps)) for v in (apart, s.p[a:b, 0, 1]))
+    return float((x * y).sum() / max(np.sqrt((x**2).sum() * (y**2).sum()), 1e-9))
+
+
+def _gait(s: Signals, core: slice, speed: float, bounce: float) -> str:
     """The kind of gait at a speed, from the frames of its middle half."""
     high = float(np.percentile(s.lift[core].max(1), 75)) > RUN_LIFT
     springy = float(s.flex[core].min(1).max()) > SPRINGY
     aloft = (s.foot[core].min(1) > ALOFT).mean() > ALOFT_SHARE
-    if speed > RUN_SPEED or (high and springy and (speed > JOG_SPEED or (speed > SLOW_JOG_SPEED and aloft))):
+    light = high and springy and (speed > JOG_SPEED or (speed > SLOW_JOG_SPEED and aloft))
+    if speed > RUN_SPEED or (bounce > BOUNCE and speed > SLOW_JOG_SPEED) or (bounce > VAULT and light):
         return "run"
     bent = float(np.median(s.flex[core].min(1)))
     if speed < CREEP_SPEED and np.median(s.pelvis[core]) < CREEP_PELVIS and bent > BENT:
         return "crouch walk"
-    return "run" if bent > SHUFFLE_BENT and speed > SHUFFLE_SPEED else "walk"
+    return "run" if bounce > VAULT and bent > SHUFFLE_BENT and speed > SHUFFLE_SPEED else "walk"
 
 
 TURN_RATE = 22.0  # degrees/s of the heading, mean of 0.3 s

@@ -84,13 +84,14 @@ def _clause(line: Line) -> str:
         verb, after = ("jogs in place", "") if line.pace == PACES[1] else ("raises the knees one after the other", "")
     way = line.way
     part = line.part.replace("leg", "knee") if line.verb == "lift" else line.part
-    if line.verb == "step" and line.count > 1:
-        verb, after = "takes", f"{_number(line.count)} steps {{way}}"
+    if line.verb == "step":
         way = f"to the {way}" if way in ("left", "right") else way
+        verb, after = ("takes", f"{_number(line.count)} steps {way}") if line.count > 1 else (verb, way)
+        after += f" with the {part}" if part else ""
     if line.verb in ("walk", "run", "creep") and line.way in ("left", "right"):
         way = f"sideways to the {line.way}"
     phrase = f"{verb} {after if _filled(after, line) else ''}".format(part=part, way=way)
-    words = [phrase.replace("the both", "both").strip()]
+    words = [" ".join(phrase.replace("the both", "both").split())]
     if line.verb == "turn" and line.size >= 150:
         words.append("all the way around" if line.size >= 270 else "to face the other way")
     if line.verb in TRAVEL and abs(line.size) >= 45:
