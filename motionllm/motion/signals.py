@@ -69,8 +69,8 @@ class Signals:
     """Everything the rules look at, computed once on a body scaled to LEG; (T, 2) arrays are of the left and the right.
 
     p: joints (T, 22, 3), m over the floor; local: about the pelvis, in the heading frame (left, up, forward);
-    yaw, hip_yaw: heading, radians; twist, look: of shoulders and head on the hips, degrees; tilt, bend: of the trunk
-    from upright, degrees, bend signed forward; flex: (T, 2) of the knees, degrees;
+    yaw, hip_yaw, feet_yaw: heading, radians; twist, look: of shoulders and head on the hips, degrees;
+    tilt, bend: of the trunk from upright, degrees, bend signed forward; flex: (T, 2) of the knees, degrees;
     ground: m over the floor of what the feet stand on; pelvis: height over it, share of standing; rise: m/s;
     foot, lift: (T, 2) m of the lower of toe and heel, and of the ankle, over where they stand;
     feet: (T, 2, 2) floor places (x, z), m; foot_speed: (T, 2) m/s; middle, speed: of both feet, mean of 0.6 s;
@@ -117,6 +117,9 @@ class Signals:
         hips = p[:, 1] - p[:, 2]
         # Hips are narrow, so noise rotates them: their heading is a mean over 0.4 s.
         self.hip_yaw = running_mean(np.unwrap(np.arctan2(-hips[:, 2], hips[:, 0])), odd_frames(0.4 * fps))
+        toes = p[:, TOE] - p[:, ANKLE]
+        toes = (toes / np.maximum(np.linalg.norm(toes[..., [0, 2]], axis=-1, keepdims=True), 1e-9)).sum(1)
+        self.feet_yaw = running_mean(np.unwrap(np.arctan2(toes[:, 0], toes[:, 2])), odd_frames(0.2 * fps))
         shoulders = p[:, 16] - p[:, 17]
         self.twist = np.degrees(
             gaussian_mean(np.unwrap(np.arctan2(-shoulders[:, 2], shoulders[:, 0])) - self.hip_yaw, 0.06 * fps)

@@ -245,3 +245,18 @@ def test_a_clip_and_a_folder_from_the_command_line(
     rows = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text().splitlines()]
     assert [r["id"] for r in rows] == ["a", "b"] and rows[0]["notation"] == row["notation"]
     assert "broken.npz" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("share", [0.0, 0.15, 1.0])
+def test_a_twist_leaves_the_feet_where_they_stand(share: float, tpose: np.ndarray) -> None:
+    """The shoulders go to and fro by 140 degrees, the hips by half of that, the feet by a share of it."""
+    shares = np.ones(22)
+    shares[[0, 1, 2]], shares[[4, 5]] = max(0.5, share), max(0.25, share)
+    shares[[7, 8, 10, 11]] = share
+    angle = np.radians(70) * np.sin(2 * np.pi * np.arange(120) / 40)[:, None] * shares
+    x, y, z = (tpose[None, :, k] for k in range(3))
+    joints = np.stack(
+        [np.cos(angle) * x + np.sin(angle) * z, y.repeat(120, 0), -np.sin(angle) * x + np.cos(angle) * z], -1
+    )
+    verbs = {line.verb for line in measure(joints).lines}
+    assert ("turn" in verbs, "twist" in verbs) == (share == 1, share < 1)

@@ -174,6 +174,7 @@ def _gait(s: Signals, core: slice, speed: float, bounce: float) -> str:
 
 TURN_RATE = 22.0  # degrees/s of the heading, mean of 0.3 s
 TURN_ANGLE, HIP_ANGLE = 40.0, 30.0  # degrees in all, of the heading and of the hips
+FEET_SHARE = 0.35  # of the heading's: 0.03 to 0.2 in twists, from 0.6 on in turns
 TURN_NET, TURN_WAY = 0.45, 1.2  # m that the feet's middle gets away, or goes: then it is a turn of the way
 
 
@@ -189,7 +190,8 @@ def turns(s: Signals, travel: list[Span]) -> list[Event]:
         for a, b in stretches_where((sign * rate > TURN_RATE) & ~going, s.frames(0.25), s.frames(0.45)):
             c, d = max(0, a - s.frames(0.15)), min(len(rate) - 1, b + s.frames(0.15))
             angle = float(np.degrees(s.yaw[d] - s.yaw[c]))
-            # A twist of the trunk (as in a throw) is no turn: the hips must turn too.
-            if sign * angle > TURN_ANGLE and sign * np.degrees(s.hip_yaw[d] - s.hip_yaw[c]) > HIP_ANGLE:
+            # A twist of the trunk (as in a throw) is no turn: hips and feet must turn too.
+            with_feet = sign * np.degrees(s.feet_yaw[d] - s.feet_yaw[c]) > FEET_SHARE * sign * angle
+            if sign * angle > TURN_ANGLE and with_feet and sign * np.degrees(s.hip_yaw[d] - s.hip_yaw[c]) > HIP_ANGLE:
                 events.append(event(s, "turn", a, b, direction="left" if sign > 0 else "right", size=angle))
     return events

@@ -11,7 +11,16 @@ from motionllm.motion.facts.events import Span, spans_of
 from motionllm.motion.notation.events import ARM_VERBS, NAMES
 from motionllm.motion.notation.text import Line
 from motionllm.motion.notation.verbs import AXES
-from motionllm.motion.signals import SIDES, Signals, coverage, minima, odd_frames, running_mean, stretches_where
+from motionllm.motion.signals import (
+    SHOULDER,
+    SIDES,
+    Signals,
+    coverage,
+    minima,
+    odd_frames,
+    running_mean,
+    stretches_where,
+)
 
 MOVES = 0.5  # m/s of a hand relative to its shoulder, from which it moves
 
@@ -122,7 +131,8 @@ def _holds(s: Signals, k: int, described: list[Span]) -> list[Line]:
 
 
 LEAN, LEAN_SECONDS = 20.0, 0.4  # degrees from upright
-TWIST = 35.0  # degrees of the shoulders on the hips, to and fro
+TWIST = 60.0  # degrees of the shoulders over the feet, to and fro
+TWIST_FEET, TWIST_TILT = 0.3, 50.0  # m/s, degrees of the trunk from upright: below
 
 
 def _leans(s: Signals, events: Sequence[Event]) -> list[Line]:
@@ -140,6 +150,16 @@ def _leans(s: Signals, events: Sequence[Event]) -> list[Line]:
 
 
 def _twists(s: Signals) -> list[Line]:
-    """twist: the shoulders turn on the hips to and fro at least twice; count: those."""
-    turns = minima(running_mean(s.twist, odd_frames(0.2 * s.fps)), TWIST)
-    return [Line(turns[0] / s.fps, turns[-1] / s.fps, "twist", count=len(turns))] if len(turns) >= 2 else []
+    """twist: over feet that stay, the shoulders turn to and fro; count: how often to the side turned to most."""
+    shoulders = s.p[:, SHOULDER[0]] - s.p[:, SHOULDER[1]]
+    over = np.degrees(np.arctan2(-shoulders[:, 2], shoulders[:, 0]) - s.feet_yaw)
+    over = running_mean((over + 180) % 360 - 180, odd_frames(0.2 * s.fps))
+    stays = (running_mean(s.foot_speed.max(1), odd_frames(0.2 * s.fps)) < TWIST_FEET) & (s.tilt < TWIST_TILT)
+    lines = []
+    for a, b in stretches_where(stays, s.frames(1.0), s.frames(0.3)):
+        sides = minima(over[a:b], TWIST), minima(-over[a:b], TWIST)
+        if all(sides):
+            turned = sorted({*sides[0], *sides[1]})
+            count = max(map(len, sides))
+            lines.append(Line((a + turned[0]) / s.fps, (a + turned[-1]) / s.fps, "twist", count=count))
+    return lines

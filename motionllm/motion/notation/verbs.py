@@ -84,6 +84,6 @@ VERBS: dict[str, Verb] = {
 
 TRAVEL = ("walk", "run", "creep", "crawl")
 RATES = ("march", "step", "wave", "clap", "jumping jack")  # paced by times per second
-SMALL = ("raise", "lower", "stretch", "bend", "swing", "hold", "lean", "twist", "lift", "step", "look")  # named last
+SMALL = ("raise", "lower", "stretch", "bend", "swing", "hold", "lean", "lift", "step", "look")  # named last
 LEADS_TO = {"sit": "sitting", "kneel": "kneeling", "lie": "lying", "stand up": "standing"}  # postures
 BY_LENGTH = sorted(VERBS, key=len, reverse=True)
