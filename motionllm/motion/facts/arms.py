@@ -159,7 +159,7 @@ def _low_waves(s: Signals, busy: list[list[Span]]) -> tuple[list[Event], list[li
 
 PUNCH_FORWARD, PUNCH_LEVEL = 0.41, 0.2  # m before the shoulder, and within this of its height
 BENT_BEFORE, BENT_AFTER = 0.38, 0.4  # m from the shoulder
-PUNCH_SECONDS, PUNCH_LONGEST = 0.6, 0.8  # from and to the bent arm; stretched
+PUNCH_SECONDS, PUNCH_LONGEST = 0.6, 0.55  # from and to the bent arm; stretched
 
 
 def _punches(s: Signals, busy: list[list[Span]]) -> list[Event]:
