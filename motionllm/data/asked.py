@@ -17,6 +17,7 @@ from motionllm.corpus.actions import ACTIONS
 from motionllm.corpus.reading import CONNECTOR, PATTERNS
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation, measure
+from motionllm.motion.notation.verbs import LEADS_TO
 
 # Patterns without an action in the built-in corpus, searched in this order before its own.
 _MORE: tuple[tuple[str, str], ...] = (
@@ -253,11 +254,15 @@ def _details(one: Asked, lines: list[Line]) -> tuple[tuple[object, bool], ...]:
 
 
 def _lines(one: Asked, notation: Notation) -> list[Line]:
-    """The lines that show what is asked; only travel that turns, where a turn is asked for."""
+    """The lines that show what is asked; only travel that turns, where a turn is asked for. Who is down throughout
+    shows the going down: "sits and claps" of someone seated.
+    """
     turning = one.action in (*_TURNING, "twist", "look")
-    return [
+    lines = [
         x for x in notation.lines if x.verb in one.verbs and not (turning and VERBS[x.verb].speed and abs(x.size) < 45)
     ]
+    down = one.verbs[0] != "stand up" and {LEADS_TO.get(one.verbs[0])} == {*notation.postures}
+    return [Line(0.0, notation.seconds, one.verbs[0])] if down and not lines else lines
 
 
 def _way(line: Line) -> str:

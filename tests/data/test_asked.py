@@ -180,3 +180,12 @@ def test_the_times_of_an_act_are_its_own(name: str) -> None:
                 assert share([one], notation) == 1
                 right.append(share([replace(one, count=count + 1)], notation) < 1)
     assert right and all(right)
+
+
+@pytest.mark.parametrize(("text", "posture"), [("sits", "sitting"), ("kneels", "kneeling"), ("lies", "lying")])
+def test_who_is_down_throughout_shows_it(text: str, posture: str) -> None:
+    throughout = Notation.parse(f"4.0 s, {posture} to {posture}\n0.5-2.0 clap x4")
+    for words in (f"a person {text}", f"a person {text} and claps four times", throughout.sentence()):
+        assert share(asked(words), throughout) == 1
+    for ends in (("standing", posture), ("standing", "standing")):
+        assert share(asked(f"a person {text}"), replace(throughout, postures=ends)) == 0
