@@ -38,7 +38,7 @@ LEAST = 4  # frames that must be left
 _MARGIN = 0.2  # seconds before and after an act in which it begins and fades
 _BRIEF = 8  # frames; arms rest rather than so few be cut out
 _ALTERNATING = ("march",)  # each of whose strokes is the other side's
-_MOVED = ((0.0, 0.0), (0.15, 0.15), (-0.1, -0.1), (0.15, -0.1), (-0.1, 0.15), (0.3, 0.3))  # seconds
+_MOVED = ((0.0, 0.0), (0.15, 0.15), (-0.1, -0.1), (0.15, -0.1), (-0.1, 0.15), (0.3, 0.3), (0.6, 0.3))  # seconds
 _LEAVING = 10  # frames before and after an act of the arms in which they leave and come back
 
 
@@ -69,13 +69,17 @@ def ways(poses: np.ndarray, old: Notation, change: str, more: np.ndarray | None 
                 yield made
 
 
-def rightness(plan: Notation, joints: np.ndarray, fps: float = FPS) -> float:
-    """How much of a plan is measured on joints (T, 22, 3), in [0, 1]: 1 where every event that has a name is right."""
+def rightness(plan: Notation, joints: np.ndarray, fps: float = FPS, old: Notation | None = None) -> float:
+    """How much of a plan is measured on joints (T, 22, 3), in [0, 1]: 1 where every event that has a name is right, and
+    none is left of what only the `old` plan has.
+    """
     try:
         one = agreement(plan, measure(joints, fps))
     except MotionLLMError:  # under 5 frames
         return 0.0
     wrong = [bool(row.wrong) for row in one.rows if row.planned and row.planned.verb not in SMALL]
+    gone = {line.verb for line in old.lines} - {line.verb for line in plan.lines} - {*SMALL} if old else set()
+    wrong += [True for row in one.rows if row.found and not row.planned and row.found.verb in gone]
     return 1.0 if not any(wrong) else float(1 - np.mean(wrong) + one.score) / 2
 
 

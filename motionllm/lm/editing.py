@@ -110,7 +110,7 @@ class Editing(Generation):
             wanted = _with(timed, change, plan)
             shown = share(asked(text), plan) if text else 1.0
             for way in ways(poses, timed, change, more):
-                right = rightness(wanted, splicing.joints_of(way), tokenizer.fps)
+                right = rightness(wanted, splicing.joints_of(way), tokenizer.fps, timed)
                 best = max(best, (shown + right, way, wanted), key=lambda one: one[0])
                 if right == 1:
                     break

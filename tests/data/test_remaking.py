@@ -10,14 +10,14 @@ import pytest
 
 from motionllm import corpus as builtin
 from motionllm.data import edits
-from motionllm.data.changes import added, changed
+from motionllm.data.changes import acts, added, changed
 from motionllm.data.edit_kinds import CHANGING, Donors
 from motionllm.data.remaking import remade, rightness, ways
 from motionllm.errors import MotionLLMError
 from motionllm.eval.edits import judged
 from motionllm.motion import splicing
 from motionllm.motion.features import features_to_joints
-from motionllm.motion.notation import Notation, measure
+from motionllm.motion.notation import SMALL, Notation, measure
 
 EACH = 6  # changes of each kind
 
@@ -83,7 +83,7 @@ def test_an_act_cut_elsewhere_may_measure_better(clips: list[tuple[Notation, np.
             if made:
                 verdicts = [judged(edit, measure(one), measured=True).right for one in made]
                 plain[kind].append(verdicts[0])
-                best[kind].append(verdicts[int(np.argmax([rightness(edit.new, one) for one in made]))])
+                best[kind].append(verdicts[int(np.argmax([rightness(edit.new, one, old=old) for one in made]))])
         assert len(plain[kind]) == 16
         assert sum(best[kind]) >= sum(plain[kind])
     assert sum(map(sum, best.values())) > sum(map(sum, plain.values()))
@@ -167,3 +167,12 @@ def test_who_leads_into_what_is_left_out_stands_where_it_began(text: str, change
 
 
 NO_ACTS = Donors()
+
+
+def test_what_should_be_gone_and_is_not_is_wrong(clips: list[tuple[Notation, np.ndarray]]) -> None:
+    for old, joints in clips[:60]:
+        for act in acts(old):
+            plan = replace(old, lines=tuple(line for line in old.lines if line.verb != act.main.verb))
+            if plan.lines and act.main.verb not in SMALL:
+                assert rightness(plan, joints, old=old) < 1, (str(old), act.main.verb)
+                assert rightness(old, joints, old=old) == 1
