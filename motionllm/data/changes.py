@@ -417,6 +417,8 @@ def _only(old: Notation, verb: str) -> Notation:
 
 def _before(old: Notation, one: Act, two: Act) -> Notation:
     """Swap two consecutive acts: `one` comes first."""
+    if one == two:
+        raise MotionLLMError(f"{one.main.verb!r} cannot come before itself.")
     if one.start < two.start:
         raise MotionLLMError(f"{one.main.verb!r} comes before {two.main.verb!r} as it is.")
     lines = list(old.lines)
@@ -518,7 +520,7 @@ def without(old: Notation, act: Act) -> Notation:
     if act.main.verb in CHANGES_POSTURE:
         if any(o.main.verb in CHANGES_POSTURE for o in others):
             raise stays
-        if not after and act.main.verb != "stand up":
+        if not after:
             postures = (postures[0], postures[0])
         elif not before and act.main.verb == "stand up":
             postures = (postures[1], postures[1])

@@ -270,7 +270,7 @@ def _of_act(poses: np.ndarray, old: Notation, act: Act, how: str) -> np.ndarray 
     if how in ("faster", "slower"):
         return splicing.paced(poses, PACED[how], first, last)
     size = size_after(main, how)
-    if size and by_itself:
+    if size and (by_itself or (main.verb != "turn" and _arms_beside(old, act) is not None)):
         return _sized(poses, old, act, size)
     return None
 

@@ -178,12 +178,18 @@ def _punches(s: Signals, busy: list[list[Span]]) -> list[Event]:
 
 
 OUTWARD, OUTWARD_LEVEL = 0.4, 0.26  # m
+ONE_SECONDS = 0.8  # s, of one hand alone, which is on its way to elsewhere more often than both
 
 
 def _arms_out(s: Signals) -> list[Event]:
-    """arms out: both hands far outward, at the shoulders' height."""
-    out = (s.hand[..., 0] > OUTWARD).all(1) & (np.abs(s.hand[..., 1]) < OUTWARD_LEVEL).all(1)
-    return [event(s, "arms out", a, b, side="both") for a, b in stretches_where(out, s.frames(0.3), 2)]
+    """arms out: a hand, or both, far outward at the shoulder's height."""
+    out = (s.hand[..., 0] > OUTWARD) & (np.abs(s.hand[..., 1]) < OUTWARD_LEVEL)
+    both = stretches_where(out.all(1), s.frames(0.3), 2)
+    events = [event(s, "arms out", a, b, side="both") for a, b in both]
+    for k, side in enumerate(SIDES):
+        one = stretches_where(out[:, k], s.frames(ONE_SECONDS), 2)
+        events += [event(s, "arms out", a, b, side=side) for a, b in one if coverage(a, b, both) == 0]
+    return events
 
 
 HIP_NEAR, HIP_ELBOW, HIP_REACH, HIP_FORWARD, HIP_UP = 0.4, 0.1, 0.46, 0.22, -0.22  # m
