@@ -36,7 +36,15 @@ PACED = {
     "a bit faster": 1.25,
 }
 BACKWARD = 0.7  # people walk backward more slowly
-LASTING = {"longer": 1.5, "shorter": 1 / 1.5, "twice as long": 2.0, "half as long": 0.5}
+LASTING = {
+    "longer": 1.5,
+    "shorter": 1 / 1.5,
+    "a bit longer": 1.2,
+    "a bit shorter": 1 / 1.2,
+    "twice as long": 2.0,
+    "half as long": 0.5,
+}
+PART = re.compile(r"(\d{1,3}\.\d)-(\d{1,3}\.\d) s")  # seconds that are kept
 OTHERWISE = ("new", "question", "talk")  # lines that are no change: another motion, a question about it, anything else
 _HOWS = (
     *("other side", "other way", "left", "right", "forward", "backward", "both hands", "both arms"),
@@ -127,6 +135,8 @@ def changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> N
         return _lasting(old, LASTING[change])
     if match := re.fullmatch(r"(\d{1,2}\.\d) s", change):
         return _lasting(old, max(0.2, float(match[1])) / old.seconds)
+    if match := PART.fullmatch(change):
+        return _part(old, float(match[1]), float(match[2]))
     if match := re.fullmatch(r"(then|first|meanwhile) (.+)", change):
         return {"then": _then, "first": _first, "meanwhile": _meanwhile}[match[1]](old, planned(match[2]))
     if match := BESIDE.fullmatch(change):
@@ -140,13 +150,25 @@ def changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> N
     if match := re.fullmatch(r"no (.+)", change):
         return without(old, act_of(old, match[1]))
     if match := re.fullmatch(r"only (.+)", change):
-        return _only(old, act_of(old, match[1]).main.verb)
-    verb = next((v for v in sorted(VERBS, key=len, reverse=True) if change.startswith(f"{v} ")), None)
-    if verb is None:
+        return _only(old, match[1])
+    act, how = addressed(old, change)
+    if act is None:
         raise MotionLLMError(
             f"That was understood as {change[:60]!r}, which is no change of a motion; say it in other words."
         )
-    return _of_act(old, act_of(old, verb), change[len(verb) + 1 :])
+    return _of_act(old, act, how)
+
+
+def addressed(old: Notation, change: str) -> tuple[Act | None, str]:
+    """The act that a change addresses by its verb, or by verb and limb ("hop right leg faster"), and how it is to be;
+    None without one. Raises MotionLLMError where the motion does not show it.
+    """
+    verb = next((v for v in sorted(VERBS, key=len, reverse=True) if change.startswith(f"{v} ")), None)
+    if verb is None:
+        return None, ""
+    how = change[len(verb) + 1 :]
+    part = next((p for p in VERBS[verb].parts if how.startswith(f"{p} ")), "")
+    return (act_of(old, f"{verb} {part}"), how[len(part) + 1 :]) if part else (act_of(old, verb), how)
 
 
 def applies(old: Notation, change: str) -> bool:
@@ -175,13 +197,6 @@ def alternatives(old: Notation, change: str) -> list[str]:
         tries += [f"{what} {verb}" for verb in verbs for what in ("no", "only")]
         tries += [f"{a} before {b}" for a in verbs for b in verbs if a != b]
     return [one for one in tries if applies(old, one)] + list(OTHERWISE)
-
-
-def stated(change: str, request: str) -> str:
-    """The change with the duration that its request states, where it is one of duration or pace without a number."""
-    said = re.search(r"(?<![\d.])(\d{1,2}(?:\.\d)?) ?(?:s|secs?|seconds?)\b", request.lower())
-    by = re.search(r"\b(?:longer|shorter|more|less|by|faster|slower|after|before)\b", request.lower())
-    return f"{float(said[1]):.1f} s" if said and not by and change in (*LASTING, *PACED) else change
 
 
 def heeding(plan: Notation, wanted: Sequence[Asked], fixed: bool = False) -> Notation:
@@ -324,11 +339,12 @@ def size_after(main: Line, how: str) -> float:
     return 15.0 * max(1, round(min(360, main.size * factor[how]) / 15)) if how in factor else 0.0
 
 
-def act_of(old: Notation, verb: str) -> Act:
-    """The act with a verb; the longest of several."""
-    same = [act for act in acts(old) if act.main.verb == verb]
+def act_of(old: Notation, name: str) -> Act:
+    """The act with a verb, or with a verb and a limb ("hop right leg"); the longest of several."""
+    every = acts(old)
+    same = [a for a in every if a.main.verb == name] or [a for a in every if f"{a.main.verb} {a.main.part}" == name]
     if not same:
-        raise MotionLLMError(f"That was understood as a change of {verb[:40]!r}, but the motion is {summary(old)!r}.")
+        raise MotionLLMError(f"That was understood as a change of {name[:40]!r}, but the motion is {summary(old)!r}.")
     return max(same, key=lambda act: act.main.end - act.main.start)
 
 
@@ -408,9 +424,28 @@ def _inserted(old: Notation, act: Act, where: str, more: Notation) -> Notation:
     return _made(old.seconds + more.seconds, postures, [*lines, *_shifted(more.lines, at), *later])
 
 
-def _only(old: Notation, verb: str) -> Notation:
-    """The notation without any act of another verb."""
-    while others := [act for act in acts(old) if act.main.verb != verb]:
+def _part(old: Notation, start: float, end: float) -> Notation:
+    """The seconds that are kept. Raises MotionLLMError for too few, or some that are not there."""
+    if end - start < 0.5 or start >= old.seconds:
+        raise MotionLLMError(
+            f"From {start:g} to {end:g} s nothing is left of {old.seconds:g} s; keep half a second or more."
+        )
+    return old.between(start, min(end, old.seconds))
+
+
+def besides(old: Notation, name: str) -> list[Act]:
+    """The acts that are not what a verb, or a verb and a limb, names."""
+    main = act_of(old, name).main
+    return [
+        other
+        for other in acts(old)
+        if other.main.verb != main.verb or (name != main.verb and other.main.part != main.part)
+    ]
+
+
+def _only(old: Notation, name: str) -> Notation:
+    """The notation without any other act."""
+    while others := besides(old, name):
         old = without(old, others[0])
     return old
 

@@ -132,6 +132,12 @@ def _said(word: str) -> str:
     return _SAID.get(word, re.escape(word))
 
 
+def named_verbs(text: str) -> set[str]:
+    """The verbs that a text names plainly, by their names or as `asked.asked` reads it."""
+    stems, read = _stems(text), {one.verbs[0] for one in asked(text)}
+    return {verb for verb in ASKED if verb in read or any(name <= stems for name in _names(verb))}
+
+
 def _named(verb: str, stems: frozenset[str], text: str) -> bool:
     return any(name <= stems for name in _names(verb)) or any(verb == one.verbs[0] for one in asked(text))
 

@@ -18,11 +18,14 @@ from motionllm.data.changes import (
     CHANGES_POSTURE,
     LASTING,
     PACED,
+    PART,
     TRAVEL,
     Act,
     act_of,
     acts,
+    addressed,
     alone,
+    besides,
     count_after,
     heading,
     size_after,
@@ -92,6 +95,8 @@ def _remade(poses: np.ndarray, old: Notation, change: str, more: np.ndarray | No
         return splicing.paced(poses, 1 / LASTING[change])
     if match := re.fullmatch(r"(\d{1,2}\.\d) s", change):
         return splicing.paced(poses, len(poses) / FPS / max(0.2, float(match[1])))
+    if match := PART.fullmatch(change):
+        return poses[_frame(poses, float(match[1])) : _frame(poses, float(match[2]))]
     if match := BESIDE.fullmatch(change):
         act = act_of(old, match[2])
         at = _edge(old, act, match[1])
@@ -113,8 +118,8 @@ def _remade(poses: np.ndarray, old: Notation, change: str, more: np.ndarray | No
         return _without(poses, old, act_of(old, match[1]))
     if match := re.fullmatch(r"only (.+)", change):
         return _only(poses, old, match[1])
-    verb = next((v for v in sorted(VERBS, key=len, reverse=True) if change.startswith(f"{v} ")), None)
-    return None if verb is None else _of_act(poses, old, act_of(old, verb), change[len(verb) + 1 :])
+    addressee, how = addressed(old, change)
+    return None if addressee is None else _of_act(poses, old, addressee, how)
 
 
 def _frame(poses: np.ndarray, seconds: float) -> int:
@@ -232,8 +237,8 @@ def _at_rest(poses: np.ndarray, old: Notation, act: Act, sides: Sequence[str] = 
     return splicing.with_arms(poses, rest, first, last, sides)
 
 
-def _only(poses: np.ndarray, old: Notation, verb: str) -> np.ndarray | None:
-    while others := [act for act in acts(old) if act.main.verb != verb]:
+def _only(poses: np.ndarray, old: Notation, name: str) -> np.ndarray | None:
+    while others := besides(old, name):
         cut = _without(poses, old, others[0])
         if cut is None:
             return None

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from motionllm.data.asked import asked, share, tells
-from motionllm.data.changes import added, alternatives, applies, changed, heeding, shared, stated, summary
+from motionllm.data.change_fit import fitted, missing
+from motionllm.data.changes import added, alternatives, applies, changed, heeding, shared, summary
 from motionllm.data.templates import conversation
 from motionllm.errors import MotionLLMError
 from motionllm.lm import decoding
@@ -125,7 +126,9 @@ class Planning(Prompting):
     def changes(self, plans: Sequence[Notation], requests: Sequence[str]) -> list[str]:
         """Translate requests in a user's words ("the other hand", "then sit down") for motions with these plans: each
         to a change as `data.changes` defines them, or to one of its OTHERWISE. Where what the model writes cannot be
-        made of the plan, it is the likeliest of those that can.
+        made of the plan, it is the likeliest of those that can; of an act that the request names and the plan lacks it
+        is left as it is, and refused where it is to be made. What a request says plainly goes before what the model
+        makes of it (`data.change_fit`).
 
         Raises MotionLLMError where the adapter was not trained to (`edits`), or a request is empty.
         """
@@ -151,9 +154,11 @@ class Planning(Prompting):
             again = [writer.asking("edit", plan=summary(plans[i]), request=words) for i, words in questions.items()]
             for i, change in zip(questions, writer.say(again), strict=True):
                 changes[i] = change
-        changes = [stated(change, request) for change, request in zip(changes, requests, strict=True)]
+        named = [fitted(*one) for one in zip(changes, requests, plans, strict=True)]
         for i, (plan, change) in enumerate(zip(plans, changes, strict=True)):
-            if not applies(plan, change):
+            if named[i] != change:
+                changes[i] = named[i]
+            elif not applies(plan, change) and not missing(change, requests[i], plan):
                 options = alternatives(plan, change)
                 said = [[*writer.tokenizer.encode(one, add_special_tokens=False), writer._stop] for one in options]
                 nats = writer.backend.likelihoods([writer._prompt(conversations[i])] * len(options), said)

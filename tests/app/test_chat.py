@@ -232,8 +232,10 @@ def test_in_place_of_a_change_that_cannot_be_made_the_likeliest_that_can(
         return [float(text == "wave x5") for text in compared[-1]]
 
     monkeypatch.setattr(lm.backend, "likelihoods", likelihoods)
-    assert lm.changes([old] * 3, ["simplify it", "twice", "kick thrice"]) == ["wave x5", "wave x2", "wave x5"]
+    assert lm.changes([old] * 3, ["simplify it", "twice", "do it thrice"]) == ["wave x5", "wave x2", "wave x5"]
     assert compared == [alternatives(old, "kick x3")] * 2  # what can be made is left as it is
+    monkeypatch.setattr(lm, "say", lambda asked: ["kick x3"])
+    assert lm.changes([old], ["kick thrice"]) == ["kick x3"]  # named, and not there: to be refused
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,82 @@
+"""What a request says plainly and a model that rewords it as a change (`changes`) may lose.
+
+Seconds that are to be kept or cut, "a bit", which of several acts of a kind, and acts that the motion does not show: a
+change of another act in their place would be made without a word.
+"""
+
+from __future__ import annotations
+
+import re
+
+from motionllm.data.changes import COUNTED, LASTING, PACED, acts
+from motionllm.data.queries import NUMBERS
+from motionllm.data.query_fit import named_verbs
+from motionllm.motion.notation import VERBS, Notation
+
+_NUMBER = rf"(\d{{1,2}}(?:\.\d)?|{'|'.join(NUMBERS[1:])}|a|half a)"
+_SECONDS = rf"{_NUMBER} ?(?:s|secs?|seconds?)\b"
+_KEEP, _CUT = r"\b(?:keep|only|just|nothing but)\b", r"\b(?:cut|remove|drop|delete|trim|skip|lose|without|leave out)\b"
+# Which seconds are kept of a clip: a pattern, and from it and the clip's seconds the first and the last of them.
+_PARTS = (
+    (rf"{_KEEP}.*\b(?:the )?first {_SECONDS}", lambda n, last: (0.0, n)),
+    (rf"{_KEEP}.*\b(?:the )?last {_SECONDS}", lambda n, last: (last - n, last)),
+    (rf"{_CUT}.*\b(?:the )?first {_SECONDS}", lambda n, last: (n, last)),
+    (rf"{_CUT}.*\b(?:the )?last {_SECONDS}", lambda n, last: (0.0, last - n)),
+    (rf"^(?:\w+ ){{0,2}}(?:stop|end|cut it)(?: it)? (?:after|at) {_SECONDS}$", lambda n, last: (0.0, n)),
+    (rf"^(?:\w+ ){{0,2}}(?:start|begin)(?: it)? (?:at|from|after) {_SECONDS}$", lambda n, last: (n, last)),
+)
+_OF_ACT = re.compile(rf"(no |only |)({'|'.join(sorted(VERBS, key=len, reverse=True))})( .+|)")
+_A_BIT = r"\b(?:a (?:tiny |little )?(?:bit|little|touch|tad|shade|fraction)|slightly|somewhat)\b"
+_IDIOMS = r"\b(?:throw|kick|jump|step) (?:in|out|on it)\b"  # "throw in an extra rep" asks for no throw
+_SIDE = r"\b(left|right)[ -](?:hand|arm|leg|foot|knee)s?\b"
+
+
+def fitted(change: str, request: str, plan: Notation) -> str:
+    """The change that a model wrote, as its request says plainly; one of an act that the motion does not show where the
+    request names that and not the act of the change, so that making it is refused.
+    """
+    said = request.lower().strip(" .!?")
+    for pattern, part in _PARTS:
+        if match := re.search(pattern, said):
+            first, last = (round(max(0.0, at), 1) for at in part(_number(match[1]), plan.seconds))
+            return f"{first:.1f}-{last:.1f} s"
+    seconds = re.search(r"(?<![\d.])(\d{1,2}(?:\.\d)?) ?(?:s|secs?|seconds?)\b", said)
+    by = re.search(r"\b(?:longer|shorter|more|less|by|faster|slower|after|before)\b", said)
+    if seconds and not by and change in (*LASTING, *PACED):
+        return f"{float(seconds[1]):.1f} s"
+    if change in LASTING and re.search(_A_BIT, said):
+        return f"a bit {'longer' if LASTING[change] > 1 else 'shorter'}"
+    return _of_what(change, said, plan)
+
+
+def missing(change: str, request: str, plan: Notation) -> bool:
+    """Whether a change is one of an act that the request names and the motion does not show: it is to be refused, while
+    of a change that was only worded wrongly there is a likeliest one in its place.
+    """
+    match = _OF_ACT.fullmatch(change)
+    shown = {act.main.verb for act in acts(plan)}
+    return match is not None and match[2] not in shown and match[2] in named_verbs(re.sub(_IDIOMS, "", request.lower()))
+
+
+def _number(word: str) -> float:
+    if word in ("a", "half a"):
+        return 1.0 if word == "a" else 0.5
+    return float(NUMBERS.index(word)) if word in NUMBERS else float(word)
+
+
+def _of_what(change: str, said: str, plan: Notation) -> str:
+    """The change, of the act that is named: by its side, where several acts of the verb have different ones."""
+    match = _OF_ACT.fullmatch(change)
+    if not match or (not match[1] and not match[3]) or " before " in match[3] or " becomes " in match[3]:
+        return change
+    own = [act.main for act in acts(plan)]
+    shown, named = {line.verb for line in own}, named_verbs(re.sub(_IDIOMS, "", said))
+    if match[1] and named and match[2] not in named and not named & shown:
+        other = next((verb for verb in COUNTED if verb in named), min(named))
+        return f"{match[1]}{other}{match[3]}"
+    parts = {line.part for line in own if line.verb == match[2] and line.part}
+    sides = {side[1] for side in re.finditer(_SIDE, said)}
+    if len(parts) > 1 and len(sides) == 1 and match[3].strip() not in VERBS[match[2]].parts:
+        part = next((part for part in sorted(parts) if part.startswith(f"{min(sides)} ")), "")
+        return f"{match[1]}{match[2]} {part}{match[3]}" if part else change
+    return change

@@ -1,0 +1,82 @@
+"""What requests say plainly goes before how a model words them, and what the motion does not show is not replaced."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from motionllm import corpus as builtin
+from motionllm.data import edits
+from motionllm.data.change_fit import fitted, missing
+from motionllm.data.changes import acts, applies, changed
+from motionllm.data.edit_kinds import CHANGING, Donors
+from motionllm.data.edit_words import WORDINGS
+from motionllm.motion.features import features_to_joints
+from motionllm.motion.notation import Notation, measure
+
+HOPS = Notation.parse("8.0 s, standing to standing\n0.5-2.0 hop left leg x3\n3.0-5.0 hop right leg x4\n6.0-7.0 clap x2")
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("keep only the first 5 seconds", (0, 5)),
+        ("just the last two seconds please", (6, 8)),
+        ("Cut the first 1.5 s!", (1.5, 8)),
+        ("can you remove the last three seconds", (0, 5)),
+        ("please stop after three seconds", (0, 3)),
+        ("begin at 2 s", (2, 8)),
+    ],
+)
+def test_seconds_are_kept_or_cut(said: str, seconds: tuple[float, float]) -> None:
+    for written in ("wait 2 s at the end", "shorter", "no hop"):  # whatever the model makes of it
+        change = fitted(written, said, HOPS)
+        assert change == f"{seconds[0]:.1f}-{seconds[1]:.1f} s"
+    new = changed(HOPS, change, lambda _: HOPS)
+    assert new == HOPS.between(*seconds)
+
+
+def test_a_bit_is_a_bit() -> None:
+    assert fitted("half as long", "make it slightly shorter", HOPS) == "a bit shorter"
+    assert fitted("longer", "a tiny bit longer", HOPS) == "a bit longer"
+    assert fitted("longer", "longer", HOPS) == "longer"
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_of_several_acts_the_one_of_the_side_is_meant(side: str) -> None:
+    other = {"left": "right", "right": "left"}[side]
+    for what, left in (("no", {other}), ("only", {side})):
+        change = fitted(f"{what} hop", f"{what} hopping on the {side} leg", HOPS)
+        new = changed(HOPS, change, lambda _: HOPS)
+        assert {x.part.split(" ")[0] for x in new.lines if x.verb == "hop"} == left
+    faster = changed(HOPS, fitted("hop faster", f"hop faster on the {side} leg", HOPS), lambda _: HOPS)
+    spans = {x.part: x.end - x.start for x in faster.lines if x.verb == "hop"}
+    was = {x.part: x.end - x.start for x in HOPS.lines if x.verb == "hop"}
+    assert spans[f"{side} leg"] < was[f"{side} leg"] and spans[f"{other} leg"] == pytest.approx(was[f"{other} leg"])
+
+
+@pytest.mark.parametrize("verb", ["kick", "wave", "squat", "punch", "jump", "turn"])
+def test_an_act_that_is_not_there_is_not_replaced(verb: str) -> None:
+    noun = WORDINGS[verb].nouns[0]
+    request = f"without the {noun}"
+    assert missing(f"no {verb}", request, HOPS) and not applies(HOPS, f"no {verb}")
+    assert fitted("no clap", request, HOPS) == f"no {verb}"  # the model took what there is
+    assert not missing("no hop", "without the hopping", HOPS)
+    assert fitted("no clap", "leave the applause out", HOPS) == "no clap"
+
+
+def test_what_people_ask_is_left_as_it_is() -> None:
+    """Requests of every kind, in held-out words, are not touched where the model words them rightly."""
+    joints = [features_to_joints(sample.load()) for sample in builtin.corpus(60, seed=4)]
+    clips = [notation for one in joints if (notation := measure(one)).lines]
+    random, donors = np.random.default_rng(0), Donors.of([("", str(clip)) for clip in clips])
+    count = 0
+    for clip in clips:
+        for kind in CHANGING:
+            if edit := edits.edited(kind, clip, random, donors, held_out=True):
+                count += 1
+                several = len(acts(clip)) > len({act.main.verb for act in acts(clip)})
+                said = fitted(edit.change, edit.request, clip)
+                assert said == edit.change or several, (edit.request, edit.change, said)
+                assert not missing(edit.change, edit.request, clip)
+    assert count > 200
