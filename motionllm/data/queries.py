@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import POSTURES, VERBS, Line, Notation
 
+CLEARLY = 0.3  # seconds between beginnings that a person tells apart
 CURVED = 45.0  # degrees; who turns by less on the way goes straight
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
@@ -204,10 +205,20 @@ def _curves(notation: Notation) -> list[Line]:
     ]
 
 
+def _raised(notation: Notation) -> list[Line]:
+    """Arms that are raised, though not over the shoulder, as lines of "reach up": who raises an arm raises the hand."""
+    return [
+        replace(line, verb="reach up", part=line.part.replace("arm", "hand"))
+        for line in notation.lines
+        if line.verb == "raise" and "arm" in line.part
+    ]
+
+
 def of_verb(notation: Notation, verb: str) -> list[Line]:
-    """The lines of a verb; of "turn", where there is none, the curves of a walk or run."""
+    """The lines of a verb; where there is none, of "turn" the curves of a walk or run, of "reach up" raised arms."""
     lines = [line for line in notation.lines if line.verb == verb]
-    return _curves(notation) if verb == "turn" and not lines else lines
+    others = {"turn": _curves, "reach up": _raised}
+    return others[verb](notation) if verb in others and not lines else lines
 
 
 def _only(notation: Notation, verb: str) -> Line | None:
@@ -234,15 +245,18 @@ def _yes(true: bool) -> str:
 
 
 def _does(notation: Notation, label: str) -> str:
-    return _yes(any(_fits(line, label, each=True) for line in (*notation.lines, *_curves(notation))))
+    return _yes(
+        any(_fits(line, label, each=True) for line in (*notation.lines, *_curves(notation), *_raised(notation)))
+    )
 
 
 def _is(notation: Notation, label: str) -> str:
-    return _yes(any(_fits(line, label) for line in notation.lines))
+    return _yes(any(_fits(line, label) for line in (*notation.lines, *_raised(notation))))
 
 
 def _which(notation: Notation, a: str, b: str) -> str | None:
-    fits = [label for label in (a, b) if any(_fits(line, label) for line in notation.lines)]
+    lines = (*notation.lines, *_raised(notation))
+    fits = [label for label in (a, b) if any(_fits(line, label) for line in lines)]
     return fits[0] if len(fits) == 1 else None
 
 
@@ -367,12 +381,12 @@ def _before(notation: Notation, verb: str) -> str | None:
 
 
 def _earlier(notation: Notation, a: str, b: str) -> Line | None:
-    """Which of the first lines of two verbs is over before the other begins."""
+    """Which of the first lines of two verbs is over before the other begins, or begins clearly before it."""
     first, second = of_verb(notation, a)[:1], of_verb(notation, b)[:1]
     if not first or not second:
         return None
     early, late = sorted((first[0], second[0]), key=lambda x: x.start)
-    return early if early.end <= late.start + 0.05 else None
+    return early if early.end <= late.start + 0.05 or late.start - early.start > CLEARLY else None
 
 
 def _first_of(notation: Notation, a: str, b: str) -> str | None:

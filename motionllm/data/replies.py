@@ -10,20 +10,32 @@ A language model that is left with such a question guesses; the notation holds w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from motionllm.data.queries import ASKED, CURVED, FORMS, Query, done, main_events, of_verb
 from motionllm.motion.notation import VERBS, Line, Notation
 from motionllm.motion.notation.sentence import sentence_of
 
+CIRCLE = 270.0  # degrees turned on the way
 SAME_TIME = 0.4  # seconds between the beginnings or ends of events that a question for the first or last does not part
 
 
-def reply(query: Query, notation: Notation) -> str | None:
+def reply(query: Query, notation: Notation, question: str = "") -> str | None:
     """The exact answer, or else what the notation says of what is asked; None for a query of `none`, or where the
-    notation holds nothing on it.
+    notation holds nothing on it. question: for what it says and its query has no place for: the side of what is
+    counted or timed, and whether who goes goes straight or in a circle.
     """
+    if path := _path_of(query, notation, question):
+        return path
+    verb, side = _sided(query, question)
+    if side:
+        ours = [line for line in of_verb(notation, verb) if side in line.part or line.part.startswith("both")]
+        if of_verb(notation, verb) and not ours:
+            return f"the person does not {ASKED[verb][0][0]} with the {side}, but with the {_other(side)}"
+        notation = replace(notation, lines=tuple(x for x in notation.lines if x.verb != verb or x in ours))
     exact = query.answer(notation)
     if exact is not None:
         return exact
@@ -32,6 +44,33 @@ def reply(query: Query, notation: Notation) -> str | None:
         predicate = sentence_of(notation, clauses=2, subject="").strip()
         return f"the person does not {ASKED[missing[0]][0][0]}, but {predicate}"
     return _REPLIES[query.form](notation, *query.words) if query.form in _REPLIES else None
+
+
+_COUNTED = ("count {verb}", "when {verb}", "span {verb}", "seconds {verb}", "whole seconds {verb}", "pace {verb}")
+_SIDED = r"\b(left|right)[ -](?:hand|arm|leg|foot|knee|fist)s?\b"
+
+
+def _sided(query: Query, question: str) -> tuple[str, str]:
+    """The verb of a query that has no place for a side, and the side whose limb alone its question names; or "", ""."""
+    text = question.lower()
+    sides = {*re.findall(r"\b(left|right)\b", text)} if re.search(_SIDED, text) else set()
+    return (query.words[0], min(sides)) if query.form in _COUNTED and len(sides) == 1 else ("", "")
+
+
+def _other(side: str) -> str:
+    return {"left": "right", "right": "left"}[side]
+
+
+def _path_of(query: Query, notation: Notation, question: str) -> str | None:
+    """Whether who goes somewhere does it straight, or in a circle, where that is asked; None where it is not."""
+    straight, circle = (re.search(rf"\b{word}\b", question.lower()) for word in ("straight", "circles?"))
+    verb = query.words[0].split(" ")[0] if query.form == "does {label}" else ""
+    lines = of_verb(notation, verb) if verb in VERBS and VERBS[verb].speed else []
+    if not lines or bool(straight) == bool(circle):
+        return None
+    if straight:
+        return "yes" if all(abs(line.size) < CURVED for line in lines) else "no"
+    return "yes" if any(abs(line.size) >= CIRCLE for line in lines) else "no"
 
 
 def _listed(lines: Sequence[Line], nothing: str = "nothing") -> str:
@@ -108,6 +147,7 @@ _REPLIES: dict[str, Callable[..., str | None]] = {
     "at {time}": _at,
     "which {label} or {label}": _which,
     "first {verb} or {verb}": lambda notation, a, b: "both at the same time",
+    "is {verb} before {verb}": lambda notation, a, b: "both begin at the same time",
     "way {verb}": _way,
     "where": _where,
     "pace {verb}": _pace,

@@ -126,7 +126,7 @@ class Description(Prompting):
         answers: list[str | None] = [None] * len(asked)
         measured = [i for i, (part, _) in enumerate(asked) if part.get("notation")] if self.queries else []
         for i, query in zip(measured, self.queried([asked[i][1] for i in measured]), strict=True):
-            answers[i] = reply(query, Notation.parse(asked[i][0]["notation"]))
+            answers[i] = reply(query, Notation.parse(asked[i][0]["notation"]), asked[i][1])
         rest = [
             self.asking("question", motion=part, question=q)
             for (part, q), answer in zip(asked, answers, strict=True)

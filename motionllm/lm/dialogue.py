@@ -69,7 +69,7 @@ class Dialogue(Editing, Description):
                 return _said(self.talk(messages, seed, sampling=sampling))
             if self.queries and (motion_and_line := _shown(messages)):
                 part, line = motion_and_line
-                if answer := reply(self.queried([line])[0], self._held(part)[0]):
+                if answer := reply(self.queried([line])[0], self._held(part)[0], line):
                     return _said(answer)
             return _said(self.say([[self._encoded(m) for m in messages]], sampling, seed=seed, max_tokens=256)[0])
         prompt = self._prompt([self._encoded(m) for m in messages], self._window)

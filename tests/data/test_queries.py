@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -265,3 +266,45 @@ def test_events_at_one_time_are_both_named() -> None:
     texts = ("first", "last", "at 1.0", "first walk or clap", "before walk")
     answers = [reply(Query.parse(text), both) for text in texts]
     assert answers == ["walk and clap", "walk and clap", "walk and clap", "both at the same time", "nothing"]
+
+
+def test_a_raised_arm_is_a_raised_hand() -> None:
+    one = Notation.parse("4.0 s, standing to standing\n0.5-1.2 raise left arm\n2.5-3.1 lower left arm")
+    answers = {"does reach up": "yes", "does reach up left hand": "yes", "does reach up right hand": "no"}
+    answers |= {
+        "side reach up": "left",
+        "when reach up": "0.5 s",
+        "which reach up left hand or reach up right hand": "left",
+    }
+    for query, answer in answers.items():
+        said = Query.parse(query).answer(one)
+        assert said is not None and answer in said, query
+
+
+def test_what_begins_clearly_earlier_comes_first() -> None:
+    for late, answer in ((1.8, "yes"), (1.5, None)):
+        both = Notation.parse(f"4.0 s, standing to standing\n1.4-2.0 kick left leg\n{late}-2.2 jump 0.2 m")
+        assert Query.parse("is kick before jump").answer(both) == answer
+        assert Query.parse("is jump before kick").answer(both) == (None if answer is None else "no")
+    assert reply(Query.parse("is kick before jump"), both) == "both begin at the same time"
+
+
+@pytest.mark.parametrize(("side", "count", "when"), [("left", "two", "4.0 s"), ("right", "three", "0.5 s")])
+def test_the_side_that_a_question_names_is_counted(side: str, count: str, when: str) -> None:
+    kicks = Notation.parse("8.0 s, standing to standing\n0.5-2.0 kick right leg x3\n4.0-5.0 kick left leg x2")
+    assert reply(Query.parse("count kick"), kicks, f"How many times does he kick with the {side} leg?") == count
+    assert reply(Query.parse("when kick"), kicks, f"when does the {side} foot kick?") == when
+    assert reply(Query.parse("count kick"), kicks, "how many kicks with the left and the right leg?") == "five"
+    alone = replace(kicks, lines=tuple(x for x in kicks.lines if side in x.part))
+    other = {"left": "right", "right": "left"}[side]
+    said = reply(Query.parse("count kick"), alone, f"how many kicks with the {other} leg?")
+    assert said == f"the person does not kick with the {other}, but with the {side}"
+
+
+@pytest.mark.parametrize(("turned", "straight", "circle"), [(0, "yes", "no"), (90, "no", "no"), (330, "no", "yes")])
+def test_straight_and_in_a_circle(turned: int, straight: str, circle: str) -> None:
+    curve = f" turning left {turned}" if turned else ""
+    walk = Notation.parse(f"6.0 s, standing to standing\n0.5-5.5 walk forward{curve} 1.2 m/s")
+    assert reply(Query.parse("does walk"), walk, "Does she walk straight?") == straight
+    assert reply(Query.parse("does walk forward"), walk, "does he walk in a circle?") == circle
+    assert reply(Query.parse("does walk"), walk, "does he walk?") == "yes"
