@@ -14,6 +14,7 @@ LOW_PELVIS, CROUCH_PELVIS = 0.72, 0.86  # shares of standing
 LIE_PELVIS, LIE_TILT = 0.4, 55.0  # degrees from upright
 KNEEL_KNEE = 0.17  # m over the ground
 SIT_TILT, FLOOR_PELVIS = 45.0, 0.35  # so low, an upright body sits on the floor
+ABOUT = 0.25  # seconds before and after a frame in which most frames are as low
 
 SEAT_LOW, SEAT_HIGH = 0.42, 0.74  # share of the standing height, of a pelvis on a chair
 SEAT_BEHIND = 0.15  # m, the pelvis behind the ankles
@@ -62,12 +63,13 @@ def postures(s: Signals) -> tuple[str, str]:
 
 
 def _posture(s: Signals, frame: int, rests: list[tuple[int, int]]) -> str:
-    low = float(s.pelvis[frame])
-    if low < LIE_PELVIS and s.tilt[frame] > LIE_TILT:
+    about = slice(max(0, frame - s.frames(ABOUT)), frame + s.frames(ABOUT) + 1)  # a runner's stride is no crouch
+    low, bent = float(np.median(s.pelvis[about])), float(np.median(s.flex[about].min(1)))
+    if s.pelvis[frame] < LIE_PELVIS and s.tilt[frame] > LIE_TILT:
         return "lying"
     if any(a <= frame < b for a, b in rests):
         return "sitting"
-    if low > LOW_PELVIS and s.flex[frame].min() < BENT:
+    if low > LOW_PELVIS and bent < BENT:
         return "standing"
     if low < LOW_PELVIS:
         knee = s.p[frame, KNEE, 1].min() - s.ground[frame]

@@ -73,6 +73,7 @@ def _throws(s: Signals) -> tuple[list[Event], list[list[Span]]]:
     return events, spans
 
 
+LYING = 0.3  # share of standing, of the pelvis
 RAISED, OVER = 0.1, 0.2  # m over the shoulder: that a hand waves there, and that it is raised
 WAVED = 0.15  # m over the shoulder, at least once
 DIPPED, DIPPED_TIMES = -0.1, 3  # m over the shoulder: a wave so wide that it dips below RAISED goes on
@@ -115,6 +116,8 @@ def _raises(s: Signals, throwing: list[list[Span]]) -> tuple[list[Event], list[l
                 continue
             high = float(up[a:b].max())
             for c, d in stretches_where(up[a:b] > OVER, s.frames(RAISE_SECONDS), s.frames(0.15)):
+                if float(s.pelvis[a + c : a + d].max()) < LYING:  # beside a head on the floor no hand is raised
+                    continue
                 events.append(event(s, "raise", a + c, a + d, side=side, size=high))
                 spans[k].append((a, b))
     return events, spans

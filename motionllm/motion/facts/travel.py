@@ -54,6 +54,7 @@ def flights(s: Signals) -> list[Event]:
 FOOT_SPEED = 0.45  # m/s, of a foot that moves
 FOOT_UP = 0.17  # m, of an ankle: so high, it moves
 STEP_LENGTH = 0.12  # m
+STEP_PELVIS = 0.45  # share of standing
 HIGH_STEP, HIGH_STEP_LENGTH = 0.4, 0.35  # m: a foot that went so high has kicked, unless it gets so far
 STEP_HEIGHT = 0.015  # m: a foot that slides takes no step
 LIFT_HEIGHT = 0.1  # m
@@ -70,6 +71,8 @@ def steps(s: Signals, flights: list[Event]) -> list[Event]:
         moving = (s.foot_speed[:, k] > FOOT_SPEED) | (s.lift[:, k] > FOOT_UP)
         for a, b in stretches_where(moving, s.frames(0.1), s.frames(0.12)):
             if any(e.start - 0.05 <= b / s.fps and e.end + 0.05 >= a / s.fps for e in flights):
+                continue
+            if float(s.pelvis[a:b].max()) < STEP_PELVIS:  # who is on the floor draws the feet along
                 continue
             c, d = max(0, a - 1), min(len(s.p) - 1, b)
             left, forward = in_frame(s.feet[d, k] - s.feet[c, k], s.yaw[(c + d) // 2])
