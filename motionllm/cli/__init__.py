@@ -65,6 +65,14 @@ Engine = Annotated[
 ]
 
 
+def tell(clip: Path, notes: Sequence[str]) -> None:
+    """Print doubts about a clip, and corrections to it, on standard error."""
+    from motionllm.motion.plausible import doubts
+
+    for note in doubts(notes):
+        typer.echo(f"{clip}: {note}", err=True)
+
+
 def emit(result: dict[str, Any], as_json: bool, text: str | None = None) -> None:
     """Print a verb's result to standard output, once: one line of JSON, or `text`, or `key: value` lines. In JSON,
     paths become strings, and numbers that are not finite null: NaN is not JSON.

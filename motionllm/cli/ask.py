@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from motionllm.cli import emit
+from motionllm.cli import emit, tell
 from motionllm.motion.formats import READERS
 
 
@@ -24,6 +24,7 @@ def ask(
 
     check_text(question, "The question")
     motion = Motion.load(clip)
+    tell(clip, motion.notes)
     lm = MotionLM.load(model)
     with about(clip):
         answer = lm.ask(motion, question)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from motionllm.cli import Engine, emit
+from motionllm.cli import Engine, emit, tell
 from motionllm.motion.formats import READERS
 
 
@@ -56,6 +56,7 @@ def caption(
             raise typer.Exit(2)
         return
     motion = Motion.load(clip)
+    tell(clip, motion.notes)
     lm = load()
     with about(clip):
         if every is not None:
@@ -83,6 +84,7 @@ def _narrate(clip: Path, out: Path | None, as_json: bool) -> None:
         raise MotionLLMError(f"A narration is written as {', '.join(WRITERS)}, not as '{out.suffix}' ({out}).")
     with about(clip):
         motion = Motion.load(clip)
+        tell(clip, motion.notes)
         body = motion.body()  # counted as `data exercise` counts
         cues = narrate(measure(motion.canonical().joints), repeated(body.joints, body.fps))
     if out is not None:

@@ -6,13 +6,12 @@ recipe; the library of an adapter.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from motionllm.cli import CONTEXT, emit
+from motionllm.cli import CONTEXT, emit, tell
 from motionllm.cli.encode import encode
 from motionllm.cli.exercise import exercise
 from motionllm.cli.library import library
@@ -114,14 +113,6 @@ def build_humanml3d(
         raise typer.Exit(2)
 
 
-def _tell(clip: Path, notes: Sequence[str]) -> None:
-    """Print doubts about a clip, and corrections to it, on standard error."""
-    from motionllm.motion.plausible import doubts
-
-    for note in doubts(notes):
-        typer.echo(f"{clip}: {note}", err=True)
-
-
 @app.command(context_settings=CONTEXT)
 def convert(
     clip: Annotated[Path, typer.Argument(help="A motion file.")],
@@ -149,7 +140,7 @@ def convert(
 
     with about(clip):
         motion = Motion.load(clip, rig)
-        _tell(clip, motion.notes)
+        tell(clip, motion.notes)
         motion = motion.canonical() if canonical else motion
         motion = motion.lock_feet() if lock_feet else motion
         motion = motion.scaled(leg) if leg is not None else motion
@@ -172,7 +163,7 @@ def facts(clip: Annotated[Path, typer.Argument(help="A motion file.")], rig: Rig
 
     with about(clip):
         motion = Motion.load(clip, rig)
-        _tell(clip, motion.notes)
+        tell(clip, motion.notes)
         measured = measure(motion.canonical().joints)
     values = measured.json()
     lines = [
@@ -208,7 +199,9 @@ def notate(
 
     def notation(path: Path) -> Notation:
         with about(path):
-            return measure(Motion.load(path, rig).canonical().joints)
+            motion = Motion.load(path, rig)
+            tell(path, motion.notes)
+            return measure(motion.canonical().joints)
 
     plan = None
     if against is not None:
@@ -283,7 +276,7 @@ def gait(
 
     with about(clip):
         motion = Motion.load(clip, rig)
-        _tell(clip, motion.notes)
+        tell(clip, motion.notes)
         body = motion.body()
         result = measure(body.joints, body.fps)
         values = {"clip": clip, **result.json(age, sex)}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from motionllm.cli import emit
+from motionllm.cli import emit, tell
 from motionllm.motion.formats import READERS, WRITERS
 
 
@@ -32,6 +32,7 @@ def edit(
     if out.suffix.lower() not in WRITERS:
         raise MotionFileError(f"{out}: a motion is written as {', '.join(WRITERS)}; choose one of these suffixes.")
     motion = Motion.load(clip)
+    tell(clip, motion.notes)
     lm = MotionLM.load(model)
     with about(clip):
         for request in requests:

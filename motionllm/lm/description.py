@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from motionllm.data.asked import tells
+from motionllm.data.asked import asked, shown, tells
 from motionllm.data.queries import Query
 from motionllm.data.query_fit import fits
 from motionllm.data.replies import reply
@@ -55,9 +55,9 @@ class Description(Prompting):
 
         An adapter that learned the notation's own sentences (`data.notation.told`) is held to what they say: it writes
         one caption from the codes and one from what it is shown. The first of the two that covers the measured notation
-        as well as the notation's sentence does (`data.asked.tells`), and says nothing twice in a row, is returned; if
-        neither does, that sentence. One
-        that learned people's words alone is returned as it is: what they name need not be among what is measured.
+        as well as the notation's sentence does (`data.asked.tells`), names nothing that is not measured and nothing
+        twice in a row, is returned; if neither does, that sentence. One that learned people's words alone is not held to
+        them: what people name need not be among what is measured.
         """
         return self._captions([self.motion_part(motion) for motion in motions])
 
@@ -72,9 +72,8 @@ class Description(Prompting):
             own = notation.sentence()
             candidates = [next(from_codes), texts[i]] if "codes" in parts[i] else [texts[i]]
             least = tells(own, notation)
-            # More than two words: "walk" covers as much as "a person walks", but is no sentence.
-            fit = (t for t in candidates if len(t.split()) > 2 and not _again(t) and tells(t, notation) >= least)
-            texts[i] = next(fit, own)
+            fit = (t for t in candidates if _sound(t, notation) and tells(t, notation) >= least)
+            texts[i] = next(fit, own).rstrip(".")
         return texts[: len(parts)]
 
     def timeline(
@@ -177,6 +176,11 @@ class Description(Prompting):
         texts = writer.say([writer.asking("query", question=q) for q in questions])
         written = [Query.read(text) for text in texts]
         return [query if fits(query, q) else Query() for query, q in zip(written, questions, strict=True)]
+
+
+def _sound(text: str, notation: Notation) -> bool:
+    """Whether a caption is a sentence, not "walk" alone, with nothing twice in a row and nothing wrong."""
+    return len(text.split()) > 2 and not _again(text) and all(shown(one, notation) for one in asked(text))
 
 
 def _again(text: str) -> bool:

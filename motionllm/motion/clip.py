@@ -86,7 +86,8 @@ class Motion:
         reader = READERS.get(path.suffix.lower())
         if reader is None:
             *most, last = READERS
-            raise MotionFileError(f"{path}: motion is read from {', '.join(most)} and {last}, not '{path.suffix}'.")
+            what = "a folder" if path.is_dir() else f"{path.suffix!r}"
+            raise MotionFileError(f"{path}: motion is read from {', '.join(most)} and {last}, not {what}.")
         try:
             if not path.is_file():
                 raise MotionFileError(

@@ -44,13 +44,13 @@ def report(joints: np.ndarray, fps: float, kind: str | None = None, age: float |
 
 def table(result: dict[str, Any]) -> list[str]:
     """The lines of a report."""
-    lines = [f"{'exercise':<24}{'count':>6}{'per minute':>12}{'range':>18}  from to"]
+    lines = [f"{'exercise':<24}{'count':>6}{'per minute':>12}  {'range':>18}  from to"]
     for one in result["sets"]:
         sides = f" ({one['left']} left, {one['right']} right)" if "left" in one else ""
         way = "" if one["range"] is None else f"{one['range']:g} ± {one['range_sd']:g} {one['unit']}"
         tempo = "" if one["per_minute"] is None else f"{one['per_minute']:g}"
         at = f"{one['start']:.1f} to {one['end']:.1f} s"
-        lines.append(f"{one['exercise']:<24}{one['count']:>6}{tempo:>12}{way:>18}  {at}{sides}")
+        lines.append(f"{one['exercise']:<24}{one['count']:>6}{tempo:>12}  {way:>18}  {at}{sides}")
     for one in {one["exercise"]: one for one in result["sets"]}.values():
         what = f"; the range is {one['range_is']}" if one["range_is"] else ""
         lines.append(f"{one['exercise']}: {one['definition']}{what}")
