@@ -56,8 +56,8 @@ class Description(Prompting):
         An adapter that learned the notation's own sentences (`data.notation.told`) is held to what they say: it writes
         one caption from the codes and one from what it is shown. The first of the two that covers the measured notation
         as well as the notation's sentence does (`data.asked.tells`), names nothing that is not measured and nothing
-        twice in a row, is returned; if neither does, that sentence. One that learned people's words alone is not held to
-        them: what people name need not be among what is measured.
+        twice in a row, is returned; if neither does, that sentence. One that learned people's words alone is held to
+        nothing: what people name need not be among what is measured.
         """
         return self._captions([self.motion_part(motion) for motion in motions])
 
