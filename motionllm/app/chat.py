@@ -55,6 +55,12 @@ class Reply:
     over: bool = False
 
 
+_UNDO = re.compile(
+    r"(?:no,? |please |ok,? )?(?:undo|revert|take back)(?: (?:that|it|the last (?:change|one|step)))?(?:,? please)?"
+    r"|(?:please )?(?:go|step) back(?: (?:one|a) step| to the (?:previous|last) (?:one|motion))?(?:,? please)?"
+)
+
+
 class Chat:
     """One user's conversation. lm may be shared by several; all state is here.
 
@@ -79,6 +85,8 @@ class Chat:
         self.plan: Notation | None = None
         self.codes: np.ndarray | None = None  # (n,) codes of the motion, if it was generated here
         self.made = False  # whether the motion was generated from a text or a plan, not loaded
+        # What /undo goes back to: motion, plan, codes and made, as they were before each turn that changed them.
+        self.past: deque[tuple[Motion | None, Notation | None, np.ndarray | None, bool]] = deque(maxlen=REMEMBERED)
         self.turns: deque[tuple[str, Reply]] = deque(maxlen=REMEMBERED)
         self.talked: deque[dict[str, str]] = deque(maxlen=REMEMBERED // 10)
 
@@ -89,6 +97,7 @@ class Chat:
             "save": self._save,
             "play": self._play,
             "plan": self._plan,
+            "undo": self._undo,
             "seconds": self._seconds,
             "seed": self._seed,
             "move": self._move,
@@ -120,8 +129,11 @@ class Chat:
         once. Closing the iterator cancels the turn.
         """
         line = line.strip()
+        before = self.motion, self.plan, self.codes, self.made
         try:
             _check(line)
+            if _UNDO.fullmatch(line.lower().rstrip(" .!")):
+                line = "/undo"
             for event in self._answer(line):
                 if isinstance(event, Reply):
                     self.turns.append((line, replace(event, motion=None)))  # the history shows text only
@@ -130,6 +142,9 @@ class Chat:
             reply = failure(error)
             self.turns.append((line[:LONGEST_LINE].encode(errors="replace").decode(), reply))
             yield reply
+        finally:
+            if self.motion is not before[0] and line not in ("/undo", "/new"):
+                self.past.append(before)
 
     def hold(self, motion: Motion, name: str) -> Reply:
         """Make a clip the current motion. Raises MotionLLMError for one that the model cannot read."""
@@ -276,6 +291,15 @@ class Chat:
         """/plan: what the motion does, in writing; /plan FILE: a motion by a plan of your own"""
         return Reply(str(self._present()))
 
+    def _undo(self, _: str) -> Reply:
+        """/undo: the motion as it was before the last change; “undo that” and “go back” say the same"""
+        if not self.past:
+            raise MotionLLMError("There is nothing to go back to: no motion was made or changed before.")
+        self.motion, self.plan, self.codes, self.made = self.past.pop()
+        if self.motion is None:
+            return Reply("as it was: there is no motion")
+        return Reply(f"as it was: {self._present().sentence()} ({self.motion.duration:.1f} s)", self.motion)
+
     def _seconds(self, text: str) -> Reply:
         """/seconds 4, /seconds 2-4, /seconds off: how long motions are"""
         wanted = None if text in ("", "off") else parse_seconds(text)
@@ -313,6 +337,7 @@ class Chat:
         """/new: forget clip and history; duration and seed stay"""
         self.motion = self.plan = self.codes = None
         self.made = False
+        self.past.clear()
         self.turns.clear()
         self.talked.clear()
         return Reply("a new conversation")

@@ -219,6 +219,21 @@ def test_what_is_added_comes_after_the_motion(editing: Chat, monkeypatch: pytest
     assert editing.plan.lines[: len(before.lines)] == before.lines and editing.plan.seconds > before.seconds
 
 
+@pytest.mark.parametrize("words", ["/undo", "Undo that.", "no, undo it", "please go back one step", "take back"])
+def test_what_was_made_is_undone_step_by_step(chat: Chat, words: str) -> None:
+    assert "nothing to go back to" in chat.say(words).text
+    one = chat.say("a person walks").motion
+    two = chat.say("a person jumps").motion
+    chat.say("what does the person do?")  # changes nothing
+    assert one is not None and two is not None and chat.motion is two
+    assert chat.say(words).motion is one and chat.motion is one and chat.made
+    assert chat.say(words).motion is None and chat.motion is None
+    assert chat.say(words).failed
+    chat.say("a person walks")
+    chat.say("/new")
+    assert chat.say(words).failed
+
+
 def test_in_place_of_a_change_that_cannot_be_made_the_likeliest_that_can(
     editing: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
