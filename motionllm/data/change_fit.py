@@ -27,6 +27,10 @@ _PARTS = (
 )
 _OF_ACT = re.compile(rf"(no |only |)({'|'.join(sorted(VERBS, key=len, reverse=True))})( .+|)")
 _A_BIT = r"\b(?:a (?:tiny |little )?(?:bit|little|touch|tad|shade|fraction)|slightly|somewhat)\b"
+_REST = (
+    r"\b(?:wait|rest|paus|still|stand|idl|hold|stay|freez|gap|break|quiet|nothing|motionless|remain|linger|stop|go by"
+    r"|pass|mov|delay|do not|don't)"
+)
 _IDIOMS = r"\b(?:throw|kick|jump|step) (?:in|out|on it)\b"  # "throw in an extra rep" asks for no throw
 _SIDE = r"\b(left|right)[ -](?:hand|arm|leg|foot|knee)s?\b"
 
@@ -44,6 +48,8 @@ def fitted(change: str, request: str, plan: Notation) -> str:
     by = re.search(r"\b(?:longer|shorter|more|less|by|faster|slower|after|before)\b", said)
     if seconds and not by and change in (*LASTING, *PACED):
         return f"{float(seconds[1]):.1f} s"
+    if change.startswith("wait ") and not re.search(_REST, said):
+        return f"at a time: {said[:60]}"  # "turn left after two seconds", which no change can say
     if change in LASTING and re.search(_A_BIT, said):
         return f"a bit {'longer' if LASTING[change] > 1 else 'shorter'}"
     return _of_what(change, said, plan)

@@ -10,6 +10,7 @@ from motionllm.data import edits
 from motionllm.data.change_fit import fitted, missing
 from motionllm.data.changes import acts, applies, changed
 from motionllm.data.edit_kinds import CHANGING, Donors
+from motionllm.data.edit_requests import one_of, requests
 from motionllm.data.edit_words import WORDINGS
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
@@ -80,3 +81,14 @@ def test_what_people_ask_is_left_as_it_is() -> None:
                 assert said == edit.change or several, (edit.request, edit.change, said)
                 assert not missing(edit.change, edit.request, clip)
     assert count > 200
+
+
+def test_a_time_without_a_rest_is_none() -> None:
+    for said in ("turn left after two seconds", "wave with the right hand at 3 seconds"):
+        change = fitted("wait 2 s at the end", said, HOPS)
+        assert said in change and not applies(HOPS, change)
+    random = np.random.default_rng(0)
+    for key in ("rest at the end", "rest at the beginning", "rest between"):
+        for phrasing in (one for some in requests()[key] for one in some):
+            said = one_of(phrasing, random).replace("{", "").replace("}", "")
+            assert fitted("wait 2 s first", said, HOPS) == "wait 2 s first", said
