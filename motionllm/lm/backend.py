@@ -126,12 +126,9 @@ class Local:
         *,
         max_tokens: int = 64,
         seed: Seed = None,
-        loops: bool = False,
     ) -> list[str]:
         way = continuous if slots.fits(self.model) else decoding
-        replies = way.texts(
-            self.model, self.vocab, prompts, stop, sampling, max_tokens=max_tokens, seed=seed, loops=loops
-        )
+        replies = way.texts(self.model, self.vocab, prompts, stop, sampling, max_tokens=max_tokens, seed=seed)
         return [str(self.tokenizer.decode(ids, skip_special_tokens=True)) for ids in replies]
 
     def starts_motion(self, prompt: Sequence[int], stop: int) -> bool:

@@ -124,7 +124,6 @@ def texts(
     *,
     max_tokens: int = 64,
     seed: Seed = None,
-    loops: bool = False,
     width: int = MOST,
 ) -> list[list[int]]:
     """See `decoding.texts`. width: the number of slots at most."""
@@ -146,10 +145,9 @@ def texts(
                 return replies
             holders = [queue.holder[slot] for slot in active]
             scores = logits(slots.hidden[active.to(slots.device)], head, config)
-            if not loops:
-                for row, i in enumerate(holders):
-                    if again := repeating(replies[i]):
-                        scores[row, again] = -torch.inf
+            for row, i in enumerate(holders):
+                if again := repeating(replies[i]):
+                    scores[row, again] = -torch.inf
             ended = []
             for i, token in zip(holders, draw(scores, sampling, [random[i] for i in holders]).tolist(), strict=True):
                 if token != stop:

@@ -219,10 +219,9 @@ def texts(
     *,
     max_tokens: int = 64,
     seed: Seed = None,
-    loops: bool = False,
 ) -> list[list[int]]:
-    """Ids of a text reply for each prompt, without the `stop` id that ends the turn. No motion id can occur, and unless
-    `loops`, nothing is repeated three times in a row (`repeating`).
+    """Ids of a text reply for each prompt, without the `stop` id that ends the turn. No motion id can occur, and
+    nothing is repeated three times in a row (`repeating`).
     """
     random = generators(seed, len(prompts))
     head = output_rows(model, vocab)[0].float()
@@ -234,7 +233,7 @@ def texts(
     for _ in range(max_tokens):
         scores = logits(hidden, head, config)
         for i, ids in enumerate(replies):
-            if alive[i] and not loops and (again := repeating(ids)):
+            if alive[i] and (again := repeating(ids)):
                 scores[i, again] = -torch.inf
         drawn = draw(scores, sampling, random)
         for i, token in enumerate(drawn.tolist()):

@@ -129,7 +129,7 @@ class Dialogue(Editing, Description):
         sampling = (sampling or GREEDY).but(temperature=temperature, top_p=top_p, top_k=top_k)
         prompt = self._prompt(messages, renderer=Renderer(self.tokenizer, None, template=self.renderer.template))
         with self.backend.without_adapter() as base:
-            (reply,) = base.texts([prompt], self._stop, sampling, max_tokens=longest, seed=seed, loops=True)
+            (reply,) = base.texts([prompt], self._stop, sampling, max_tokens=longest, seed=seed)
         return reply.strip()
 
     def _held(self, part: dict[str, Any]) -> tuple[Notation, np.ndarray]:
