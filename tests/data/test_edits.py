@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from motionllm import corpus as builtin
+from motionllm.data.change_fit import fitted
 from motionllm.data.changes import (
     LONGEST,
     OTHERWISE,
@@ -21,7 +22,6 @@ from motionllm.data.changes import (
     mirrored,
     paced,
     shared,
-    stated,
     summary,
 )
 from motionllm.data.edit_kinds import CHANGING, KINDS, Donors
@@ -348,4 +348,6 @@ def test_what_is_appended_or_put_before_keeps_all_of_the_rest(notations: list[No
     ],
 )
 def test_a_duration_that_is_stated_is_kept(change: str, request_: str, expected: str) -> None:
-    assert stated(change, request_) == expected
+    assert (
+        fitted(change, request_, Notation.parse("5.0 s, standing to standing\n1.0-2.0 wave right hand x2")) == expected
+    )
