@@ -35,6 +35,8 @@ _SEGMENTS = (
 
 def seats(s: Signals) -> list[tuple[int, int]]:
     """Frames [a, b) of each rest on a chair or a stool."""
+    if s.pelvis.min() >= STOOL_HIGH:
+        return []
     still = (np.abs(running_mean(s.rise, odd_frames(0.2 * s.fps))) < REST) & (s.root_speed < GLIDE)
     ahead = s.local[..., 2]
     mass = sum(share * (ahead[:, a] + where * (ahead[:, b] - ahead[:, a])) for a, b, where, share in _SEGMENTS)
