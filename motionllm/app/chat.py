@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_LINE = 30_000  # characters; more than the base models' context holds
 REMEMBERED = 200  # turns kept in the history; the base model sees the last tenth as many messages
+STEPS_BACK = 20  # motions that /undo can bring back
 
 ANEW = "made anew, as this adapter was not trained to change a motion"
 
@@ -86,7 +87,7 @@ class Chat:
         self.codes: np.ndarray | None = None  # (n,) codes of the motion, if it was generated here
         self.made = False  # whether the motion was generated from a text or a plan, not loaded
         # What /undo goes back to: motion, plan, codes and made, as they were before each turn that changed them.
-        self.past: deque[tuple[Motion | None, Notation | None, np.ndarray | None, bool]] = deque(maxlen=REMEMBERED)
+        self.past: deque[tuple[Motion | None, Notation | None, np.ndarray | None, bool]] = deque(maxlen=STEPS_BACK)
         self.turns: deque[tuple[str, Reply]] = deque(maxlen=REMEMBERED)
         self.talked: deque[dict[str, str]] = deque(maxlen=REMEMBERED // 10)
 

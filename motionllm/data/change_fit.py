@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 
 from motionllm.data.changes import COUNTED, LASTING, PACED, acts
-from motionllm.data.queries import NUMBERS
+from motionllm.data.queries import NUMBERS, SIDED
 from motionllm.data.query_fit import named_verbs
 from motionllm.motion.notation import VERBS, Notation
+from motionllm.motion.notation.verbs import BY_LENGTH
 
 _NUMBER = rf"(\d{{1,2}}(?:\.\d)?|{'|'.join(NUMBERS[1:])}|a|half a)"
 _SECONDS = rf"{_NUMBER} ?(?:s|secs?|seconds?)\b"
@@ -25,14 +26,13 @@ _PARTS = (
     (rf"^(?:\w+ ){{0,2}}(?:stop|end|cut it)(?: it)? (?:after|at) {_SECONDS}$", lambda n, last: (0.0, n)),
     (rf"^(?:\w+ ){{0,2}}(?:start|begin)(?: it)? (?:at|from|after) {_SECONDS}$", lambda n, last: (n, last)),
 )
-_OF_ACT = re.compile(rf"(no |only |)({'|'.join(sorted(VERBS, key=len, reverse=True))})( .+|)")
+_OF_ACT = re.compile(rf"(no |only |)({'|'.join(BY_LENGTH)})( .+|)")
 _A_BIT = r"\b(?:a (?:tiny |little )?(?:bit|little|touch|tad|shade|fraction)|slightly|somewhat)\b"
 _REST = (
     r"\b(?:wait|rest|paus|still|stand|idl|hold|stay|freez|gap|break|quiet|nothing|motionless|remain|linger|stop|go by"
     r"|pass|mov|delay|do not|don't)"
 )
 _IDIOMS = r"\b(?:throw|kick|jump|step) (?:in|out|on it)\b"  # "throw in an extra rep" asks for no throw
-_SIDE = r"\b(left|right)[ -](?:hand|arm|leg|foot|knee)s?\b"
 
 
 def fitted(change: str, request: str, plan: Notation) -> str:
@@ -81,7 +81,7 @@ def _of_what(change: str, said: str, plan: Notation) -> str:
         other = next((verb for verb in COUNTED if verb in named), min(named))
         return f"{match[1]}{other}{match[3]}"
     parts = {line.part for line in own if line.verb == match[2] and line.part}
-    sides = {side[1] for side in re.finditer(_SIDE, said)}
+    sides = {side[1] for side in re.finditer(SIDED, said)}
     if len(parts) > 1 and len(sides) == 1 and match[3].strip() not in VERBS[match[2]].parts:
         part = next((part for part in sorted(parts) if part.startswith(f"{min(sides)} ")), "")
         return f"{match[1]}{match[2]} {part}{match[3]}" if part else change

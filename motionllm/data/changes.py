@@ -23,6 +23,7 @@ from functools import lru_cache
 from motionllm.data.asked import Asked
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation
+from motionllm.motion.notation.verbs import BY_LENGTH
 
 LONGEST = 16.0  # seconds; a change may not make a plan longer
 PACE = 1.5  # factor of slower and faster without a number
@@ -76,7 +77,7 @@ _CLOSE = ("wave", "clap", "jumping jack", "hop", "punch", "twist", "circle", "sw
 LONG = (*TRAVEL, "dance", "stand on", "hold", "hands on hips", "march", "lean", "wave", "clap")
 FREE_HANDS = ("wave", "clap", "hands on hips", "hand to head", "reach up", "stretch", "punch")  # while the legs go
 _OF_HANDS = (*FREE_HANDS, "throw", "bend down", "jumping jack")
-BESIDE = re.compile(f"(after|before) ({'|'.join(sorted(VERBS, key=len, reverse=True))}) (.+)")
+BESIDE = re.compile(f"(after|before) ({'|'.join(BY_LENGTH)}) (.+)")
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def addressed(old: Notation, change: str) -> tuple[Act | None, str]:
     """The act that a change addresses by its verb, or by verb and limb ("hop right leg faster"), and how it is to be;
     None without one. Raises MotionLLMError where the motion does not show it.
     """
-    verb = next((v for v in sorted(VERBS, key=len, reverse=True) if change.startswith(f"{v} ")), None)
+    verb = next((v for v in BY_LENGTH if change.startswith(f"{v} ")), None)
     if verb is None:
         return None, ""
     how = change[len(verb) + 1 :]

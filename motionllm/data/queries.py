@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import POSTURES, VERBS, Line, Notation
 
+SIDED = r"\b(left|right)[ -](?:hand|arm|leg|foot|knee|fist)s?\b"  # a limb of one side in a text
 CLEARLY = 0.3  # seconds between beginnings that a person tells apart
 CURVED = 45.0  # degrees; who turns by less on the way goes straight
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")

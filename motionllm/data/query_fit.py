@@ -112,11 +112,11 @@ def fits(query: Query, question: str) -> bool:
     text = question.lower()
     if (form := _FORM.match(query.form)) and not re.search(_ASKS[form[0]], text):
         return False
-    stems = _stems(text)
+    named = named_verbs(text) if query.words else set()
     for place in query.words:
         match = _VERB.fullmatch(place)
         verb, rest = match.groups() if match else ("", place)
-        if verb and not _named(verb, stems, text):
+        if verb and verb not in named:
             return False
         if not all(re.search(_said(word), text) for word in rest.split()):
             return False
@@ -133,13 +133,9 @@ def _said(word: str) -> str:
 
 
 def named_verbs(text: str) -> set[str]:
-    """The verbs that a text names plainly, by their names or as `asked.asked` reads it."""
+    """The verbs that a text names, by their names or as `asked.asked` reads it."""
     stems, read = _stems(text), {one.verbs[0] for one in asked(text)}
     return {verb for verb in ASKED if verb in read or any(name <= stems for name in _names(verb))}
-
-
-def _named(verb: str, stems: frozenset[str], text: str) -> bool:
-    return any(name <= stems for name in _names(verb)) or any(verb == one.verbs[0] for one in asked(text))
 
 
 @cache

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from motionllm.data.queries import ASKED, CURVED, FORMS, Query, done, main_events, of_verb
+from motionllm.data.queries import ASKED, CURVED, FORMS, SIDED, Query, done, main_events, of_verb
 from motionllm.motion.notation import VERBS, Line, Notation
 from motionllm.motion.notation.sentence import sentence_of
 
@@ -34,7 +34,8 @@ def reply(query: Query, notation: Notation, question: str = "") -> str | None:
     if side:
         ours = [line for line in of_verb(notation, verb) if side in line.part or line.part.startswith("both")]
         if of_verb(notation, verb) and not ours:
-            return f"the person does not {ASKED[verb][0][0]} with the {side}, but with the {_other(side)}"
+            other = "left" if side == "right" else "right"
+            return f"the person does not {ASKED[verb][0][0]} with the {side}, but with the {other}"
         notation = replace(notation, lines=tuple(x for x in notation.lines if x.verb != verb or x in ours))
     exact = query.answer(notation)
     if exact is not None:
@@ -47,18 +48,13 @@ def reply(query: Query, notation: Notation, question: str = "") -> str | None:
 
 
 _COUNTED = ("count {verb}", "when {verb}", "span {verb}", "seconds {verb}", "whole seconds {verb}", "pace {verb}")
-_SIDED = r"\b(left|right)[ -](?:hand|arm|leg|foot|knee|fist)s?\b"
 
 
 def _sided(query: Query, question: str) -> tuple[str, str]:
     """The verb of a query that has no place for a side, and the side whose limb alone its question names; or "", ""."""
     text = question.lower()
-    sides = {*re.findall(r"\b(left|right)\b", text)} if re.search(_SIDED, text) else set()
+    sides = {*re.findall(r"\b(left|right)\b", text)} if re.search(SIDED, text) else set()
     return (query.words[0], min(sides)) if query.form in _COUNTED and len(sides) == 1 else ("", "")
-
-
-def _other(side: str) -> str:
-    return {"left": "right", "right": "left"}[side]
 
 
 def _path_of(query: Query, notation: Notation, question: str) -> str | None:

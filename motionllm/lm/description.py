@@ -121,14 +121,14 @@ class Description(Prompting):
         """
         if any(not q.strip() for q in questions):
             raise MotionLLMError("The question is empty; ask something about the motion.")
-        asked = [(self.motion_part(m), q.strip()) for m, q in zip(motions, questions, strict=True)]
-        answers: list[str | None] = [None] * len(asked)
-        measured = [i for i, (part, _) in enumerate(asked) if part.get("notation")] if self.queries else []
-        for i, query in zip(measured, self.queried([asked[i][1] for i in measured]), strict=True):
-            answers[i] = reply(query, Notation.parse(asked[i][0]["notation"]), asked[i][1])
+        pairs = [(self.motion_part(m), q.strip()) for m, q in zip(motions, questions, strict=True)]
+        answers: list[str | None] = [None] * len(pairs)
+        measured = [i for i, (part, _) in enumerate(pairs) if part.get("notation")] if self.queries else []
+        for i, query in zip(measured, self.queried([pairs[i][1] for i in measured]), strict=True):
+            answers[i] = reply(query, Notation.parse(pairs[i][0]["notation"]), pairs[i][1])
         rest = [
             self.asking("question", motion=part, question=q)
-            for (part, q), answer in zip(asked, answers, strict=True)
+            for (part, q), answer in zip(pairs, answers, strict=True)
             if answer is None
         ]
         own = iter(self.say(rest) if rest else [])
