@@ -6,9 +6,9 @@ by rules that a user can predict:
 
 1. `/…` is a command.
 2. With a current motion, an adapter trained on the task `edit` (`MotionLM.edits`) reads what the motion does and the
-   line, and classifies the line: a new motion, a question, talk, or a change in a few words (`data.changes`). A change
-   turns the old plan into a new one, and the motion is generated from that. Where both plans agree, at the beginning or
-   at the end, the old codes are kept.
+   line, and classifies the line: a new motion, a question, talk, going back, what no change can do, or a change in a
+   few words (`data.changes`). A change is made to the frames where that can be done; else it turns the old plan into a
+   new one, and the motion is generated from that, keeping the old codes where both plans agree.
 3. Otherwise, a line that the model itself would answer with a motion, and that could be a caption (`MotionLM.moves`),
    generates one.
 4. Any other line is a question: about the current clip or, if there is none, to the base model.
@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from motionllm.data.changes import CANNOT
 from motionllm.errors import MotionLLMError, about, check_text, unknown
 from motionllm.files import read_text
 from motionllm.lm.model import MotionLM
@@ -130,7 +131,7 @@ class Chat:
         once. Closing the iterator cancels the turn.
         """
         line = line.strip()
-        before = self.motion, self.plan, self.codes, self.made
+        before, steps = (self.motion, self.plan, self.codes, self.made), len(self.past)
         try:
             _check(line)
             if _UNDO.fullmatch(line.lower().rstrip(" .!")):
@@ -144,7 +145,7 @@ class Chat:
             self.turns.append((line[:LONGEST_LINE].encode(errors="replace").decode(), reply))
             yield reply
         finally:
-            if self.motion is not before[0] and line not in ("/undo", "/new"):
+            if self.motion is not before[0] and len(self.past) == steps and line != "/new":
                 self.past.append(before)
 
     def hold(self, motion: Motion, name: str) -> Reply:
@@ -175,6 +176,10 @@ class Chat:
                 yield from self._make(line, self.seconds)
             elif change == "question":
                 yield Reply(self.lm.ask(self.motion, line))
+            elif change == "undo":
+                yield self._undo("")
+            elif change == "cannot":
+                yield Reply(CANNOT)
             elif change == "talk":
                 yield self._say(line)
             else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from motionllm.data.changes import COUNTED, LASTING, PACED, acts
+from motionllm.data.changes import COUNTED, LASTING, ORDINALS, PACED, acts
 from motionllm.data.queries import NUMBERS, SIDED
 from motionllm.data.query_fit import named_verbs
 from motionllm.motion.notation import VERBS, Notation
@@ -26,7 +26,7 @@ _PARTS = (
     (rf"^(?:\w+ ){{0,2}}(?:stop|end|cut it)(?: it)? (?:after|at) {_SECONDS}$", lambda n, last: (0.0, n)),
     (rf"^(?:\w+ ){{0,2}}(?:start|begin)(?: it)? (?:at|from|after) {_SECONDS}$", lambda n, last: (n, last)),
 )
-_OF_ACT = re.compile(rf"(no |only |)({'|'.join(BY_LENGTH)})( .+|)")
+_OF_ACT = re.compile(rf"(no |only |)(?:(?:{'|'.join(ORDINALS)}) )?({'|'.join(BY_LENGTH)})( .+|)")
 _A_BIT = r"\b(?:a (?:tiny |little )?(?:bit|little|touch|tad|shade|fraction)|slightly|somewhat)\b"
 _REST = (
     r"\b(?:wait|rest|paus|still|stand|idl|hold|stay|freez|gap|break|quiet|nothing|motionless|remain|linger|stop|go by"

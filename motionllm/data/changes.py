@@ -3,7 +3,7 @@
     4.2 s: walk forward; wave right hand x3         the motion, as `summary` writes it
     wave other side                                 a change of it; others: wave x5, no wave, slower, mirror, 6.0 s,
     then a person sits down                         walk faster, wave before walk, wait 2 s before wave, only wave,
-                                                    after wave a person bows …
+                                                    after wave a person bows, no 2nd jump, walk 3.0 m, reversed …
 
 A model that is asked for a change in a user's words translates it to this language, and `changed` applies it to the
 plan. Times stay consistent: later events move along, and the clip grows or shrinks. What is added has its own plan,
@@ -20,10 +20,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+import numpy as np
+
 from motionllm.data.asked import Asked
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation
-from motionllm.motion.notation.verbs import BY_LENGTH
+from motionllm.motion.notation.verbs import BY_LENGTH, LEADS_TO
 
 LONGEST = 16.0  # seconds; a change may not make a plan longer
 PACE = 1.5  # factor of slower and faster without a number
@@ -37,6 +39,7 @@ PACED = {
     "a bit faster": 1.25,
 }
 BACKWARD = 0.7  # people walk backward more slowly
+_TURNED_ROUND = ("walk", "run", "creep", "crawl", "climb", "step", "turn", "jump")  # have the other way in reverse
 LASTING = {
     "longer": 1.5,
     "shorter": 1 / 1.5,
@@ -46,11 +49,18 @@ LASTING = {
     "half as long": 0.5,
 }
 PART = re.compile(r"(\d{1,3}\.\d)-(\d{1,3}\.\d) s")  # seconds that are kept
-OTHERWISE = ("new", "question", "talk")  # lines that are no change: another motion, a question about it, anything else
+# Lines that are no change: another motion, a question about it, the motion before the last change, what no change can
+# do (a mood, a camera, things and other people), anything else.
+OTHERWISE = ("new", "question", "undo", "cannot", "talk")
+CANNOT = (
+    "No change of a motion does that: what can be changed is what is done, with which limb and which way, how often, "
+    "how fast, how far, how large, how long and in which order."
+)
 _HOWS = (
     *("other side", "other way", "left", "right", "forward", "backward", "both hands", "both arms"),
     *("once more", "once less", "twice as often", "x1", "x2", "x3", "x4", "x5"),
-    *("longer", "shorter", "faster", "slower", "more", "less", "45", "90", "180", "270", "360"),
+    *("longer", "shorter", "twice as long", "half as long", "faster", "slower", "more", "less", "straight"),
+    *("circle left", "circle right", "45", "90", "180", "270", "360"),
 )
 TRAVEL = tuple(verb for verb, spec in VERBS.items() if spec.speed)
 CHANGES_POSTURE = ("sit", "lie", "kneel", "stand up")
@@ -77,7 +87,12 @@ _CLOSE = ("wave", "clap", "jumping jack", "hop", "punch", "twist", "circle", "sw
 LONG = (*TRAVEL, "dance", "stand on", "hold", "hands on hips", "march", "lean", "wave", "clap")
 FREE_HANDS = ("wave", "clap", "hands on hips", "hand to head", "reach up", "stretch", "punch")  # while the legs go
 _OF_HANDS = (*FREE_HANDS, "throw", "bend down", "jumping jack")
-BESIDE = re.compile(f"(after|before) ({'|'.join(BY_LENGTH)}) (.+)")
+# Acts of limbs that may be made larger or smaller: a kick higher, a wave wider.
+AMPLE = ("wave", "throw", "punch", "kick", "lift", "raise", "swing", "circle", "stretch", "march")
+ORDINALS = ("1st", "2nd", "3rd", "last")  # which of several acts of a verb
+_ORDINAL = f"(?:(?:{'|'.join(ORDINALS)}) )"
+BESIDE = re.compile(f"(after|before) ({_ORDINAL}?(?:{'|'.join(BY_LENGTH)})) (.+)")
+TIGHTEST = 0.6  # metres; radius of the smallest circle that a body is made to go in
 
 
 @dataclass(frozen=True)
@@ -132,6 +147,8 @@ def changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> N
         return paced(old, PACED[change])
     if change == "mirror":
         return mirrored(old)
+    if change == "reversed":
+        return reversed_in_time(old)
     if change in LASTING:
         return _lasting(old, LASTING[change])
     if match := re.fullmatch(r"(\d{1,2}\.\d) s", change):
@@ -161,15 +178,17 @@ def changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> N
 
 
 def addressed(old: Notation, change: str) -> tuple[Act | None, str]:
-    """The act that a change addresses by its verb, or by verb and limb ("hop right leg faster"), and how it is to be;
-    None without one. Raises MotionLLMError where the motion does not show it.
+    """The act that a change addresses by its verb, or by verb and limb ("hop right leg faster"), or as one of several
+    ("2nd hop faster"), and how it is to be; None without one. Raises MotionLLMError where the motion does not show it.
     """
-    verb = next((v for v in BY_LENGTH if change.startswith(f"{v} ")), None)
+    which = re.match(_ORDINAL, change)
+    begin = which.end() if which else 0
+    verb = next((v for v in BY_LENGTH if change.startswith(f"{v} ", begin)), None)
     if verb is None:
         return None, ""
-    how = change[len(verb) + 1 :]
-    part = next((p for p in VERBS[verb].parts if how.startswith(f"{p} ")), "")
-    return (act_of(old, f"{verb} {part}"), how[len(part) + 1 :]) if part else (act_of(old, verb), how)
+    end = begin + len(verb)
+    part = next((f" {p}" for p in VERBS[verb].parts if change.startswith(f" {p} ", end)), "")
+    return act_of(old, change[: end + len(part)]), change[end + len(part) + 1 :]
 
 
 def applies(old: Notation, change: str) -> bool:
@@ -193,7 +212,7 @@ def alternatives(old: Notation, change: str) -> list[str]:
     elif match := BESIDE.fullmatch(change):
         tries = [f"{match[1]} {verb} {match[3]}" for verb in verbs]
     else:
-        tries = [*PACED, *LASTING, "mirror", "wait 1 s first", "wait 1 s at the end"]
+        tries = [*PACED, *LASTING, "mirror", "reversed", "wait 1 s first", "wait 1 s at the end"]
         tries += [f"{verb} {how}" for verb in verbs for how in _HOWS]
         tries += [f"{what} {verb}" for verb in verbs for what in ("no", "only")]
         tries += [f"{a} before {b}" for a in verbs for b in verbs if a != b]
@@ -289,12 +308,17 @@ def _of_act(old: Notation, act: Act, how: str) -> Notation:
         rest = 0.1 if main.verb in _CLOSE else 0.5
         each = last / main.count if main.count > 1 else last + rest
         return _stretched(replace(old, lines=tuple(lines)), main.start, main.end, each * (count - main.count))
-    if how in ("longer", "shorter"):
-        factor = 1.5 if how == "longer" else 0.6
+    if factor := lasting_after(main, how):
         for i in act.rows:
             if lines[i].count > 1 and lines[i].verb not in TRAVEL:
                 lines[i] = replace(lines[i], count=max(1, round(lines[i].count * factor)))
         return _stretched(replace(old, lines=tuple(lines)), main.start, main.end, (factor - 1) * last)
+    if how in ("straight", "circle left", "circle right") and main.verb in ("walk", "run", "creep"):
+        size = {"straight": 0.0, "circle left": 360.0, "circle right": -360.0}[how]
+        lines[row] = replace(main, size=size)
+        return _stretched(replace(old, lines=tuple(lines)), main.start, main.end, longer_for(main, size))
+    if how in ("more", "less") and main.verb in AMPLE:
+        return old  # how large a gesture is no notation says
     if how in ("faster", "slower"):
         pace = PACED[how]
         for i in act.rows:
@@ -325,6 +349,24 @@ def count_after(main: Line, how: str) -> int:
     return 0 if VERBS[main.verb].speed else max(0, count)
 
 
+def lasting_after(main: Line, how: str) -> float:
+    """How many times as long a line lasts after a change of its duration, or of the metres that it goes, at its speed;
+    0 where that is none.
+    """
+    factors = {"longer": 1.5, "shorter": 0.6, "twice as long": 2.0, "half as long": 0.5}
+    match = re.fullmatch(r"(\d{1,2}\.\d) (s|m)", how)
+    if not match or main.end - main.start < 0.1:
+        return factors.get(how, 0.0)
+    now = (main.end - main.start) * (1.0 if match[2] == "s" else main.speed)
+    return max(0.2, float(match[1])) / now if now else 0.0
+
+
+def longer_for(main: Line, size: float) -> float:
+    """Seconds more that a body takes to turn by so many degrees on its way, where its path is too short for that."""
+    least = abs(np.radians(size)) * TIGHTEST / max(main.speed, 0.1)
+    return max(0.0, float(least) - (main.end - main.start))
+
+
 def size_after(main: Line, how: str) -> float:
     """The size of a line after a change of it; 0 where that is none, or a line without a size."""
     spec = VERBS[main.verb]
@@ -341,11 +383,20 @@ def size_after(main: Line, how: str) -> float:
 
 
 def act_of(old: Notation, name: str) -> Act:
-    """The act with a verb, or with a verb and a limb ("hop right leg"); the longest of several."""
+    """The act with a verb, or with a verb and a limb ("hop right leg"); the longest of several, or which of them a name
+    says ("2nd hop").
+    """
     every = acts(old)
-    same = [a for a in every if a.main.verb == name] or [a for a in every if f"{a.main.verb} {a.main.part}" == name]
+    which = re.match(_ORDINAL, name)
+    what = name[which.end() :] if which else name
+    same = [a for a in every if a.main.verb == what] or [a for a in every if f"{a.main.verb} {a.main.part}" == what]
+    number = ORDINALS.index(which[0].strip()) if which else 0
+    if number < 3:
+        same = same[number:]
     if not same:
         raise MotionLLMError(f"That was understood as a change of {name[:40]!r}, but the motion is {summary(old)!r}.")
+    if which:
+        return same[0 if number < 3 else -1]
     return max(same, key=lambda act: act.main.end - act.main.start)
 
 
@@ -434,20 +485,22 @@ def _part(old: Notation, start: float, end: float) -> Notation:
     return old.between(start, min(end, old.seconds))
 
 
-def besides(old: Notation, name: str) -> list[Act]:
-    """The acts that are not what a verb, or a verb and a limb, names."""
-    main = act_of(old, name).main
-    return [
-        other
-        for other in acts(old)
-        if other.main.verb != main.verb or (name != main.verb and other.main.part != main.part)
-    ]
+def besides(old: Notation, name: str) -> list[int]:
+    """The numbers among `acts` of those that are not what a verb, or a verb and a limb, or which of several names, from
+    the last to the first.
+    """
+    act, every = act_of(old, name), acts(old)
+    kept = [act]
+    if not re.match(_ORDINAL, name):
+        kept = [one for one in every if one.main.verb == act.main.verb]
+        kept = kept if name == act.main.verb else [one for one in kept if one.main.part == act.main.part]
+    return [i for i in reversed(range(len(every))) if every[i] not in kept]
 
 
 def _only(old: Notation, name: str) -> Notation:
     """The notation without any other act."""
-    while others := besides(old, name):
-        old = without(old, others[0])
+    for i in besides(old, name):
+        old = without(old, acts(old)[i])
     return old
 
 
@@ -484,6 +537,34 @@ def _made(seconds: float, postures: tuple[str, str], lines: Sequence[Line]) -> N
 def mirrored(old: Notation) -> Notation:
     """The notation with left and right exchanged."""
     return replace(old, lines=tuple(_opposite(line) for line in old.lines))
+
+
+_UNDONE = {"sit": "stand up", "kneel": "stand up", "lie": "stand up", "raise": "lower", "lower": "raise"}
+_OTHER_WAY = {
+    "forward": "backward",
+    "backward": "forward",
+    "left": "right",
+    "right": "left",
+    "up": "down",
+    "down": "up",
+}
+
+
+def reversed_in_time(old: Notation) -> Notation:
+    """The notation of the motion played from its end to its beginning."""
+    begins = {posture: verb for verb, posture in LEADS_TO.items()}
+
+    def undone(line: Line) -> Line:
+        verb = line.verb
+        if verb == "stand up":  # who got up from a seat sits down
+            verb = begins.get(old.postures[0], "sit")
+        way = _OTHER_WAY.get(line.way, line.way) if verb in _TURNED_ROUND else line.way
+        size = -line.size if VERBS[verb].speed and line.size else line.size
+        verb = _UNDONE.get(line.verb, verb)
+        return replace(line, verb=verb, part=line.part if VERBS[verb].parts else "", way=way, size=size)
+
+    last = _backward(old)
+    return _made(last.seconds, last.postures, [undone(line) for line in last.lines])
 
 
 def paced(old: Notation, pace: float) -> Notation:

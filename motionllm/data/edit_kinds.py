@@ -14,10 +14,13 @@ from itertools import pairwise
 import numpy as np
 
 from motionllm.data.changes import (
+    ACTS,
+    AMPLE,
     CHANGES_POSTURE,
     COUNTED,
     FREE_HANDS,
     LONG,
+    ORDINALS,
     PACED,
     Act,
     acts,
@@ -26,6 +29,7 @@ from motionllm.data.changes import (
 )
 from motionllm.data.edit_requests import requests
 from motionllm.data.edit_words import TIMES, WORDINGS, Words, act_words, times_words
+from motionllm.data.queries import NUMBERS
 from motionllm.motion.notation import SMALL, VERBS, Notation
 
 SELDOM = (
@@ -41,6 +45,8 @@ SELDOM = (
     "size",
     "order",
     "act pace",
+    "act duration",
+    "path",
 )  # kinds that seldom apply
 
 
@@ -88,11 +94,41 @@ Asked = tuple[str, Words, str] | tuple[str, Words, str, Donor] | None
 Kind = Callable[[Notation, np.random.Generator, Donors], Asked]
 
 
-def _pick(candidates: Sequence[Act], random: np.random.Generator) -> Act | None:
-    """One of several acts whose verb occurs once among them; None where there is none."""
-    verbs = [act.main.verb for act in candidates]
-    once = [act for act in candidates if verbs.count(act.main.verb) == 1]
-    return once[random.integers(len(once))] if once else None
+@dataclass(frozen=True)
+class Picked:
+    """An act that a request names. name: its verb, and which of several; words: of its verb in the request."""
+
+    act: Act
+    name: str
+    words: Words
+
+    @property
+    def verb(self) -> str:
+        return self.act.main.verb
+
+    def second(self) -> Words:
+        """The words, where the act is the second one that a request names."""
+        return {f"{key}2": word for key, word in self.words.items() if key in ("verb", "which")}
+
+
+def _pick(candidates: Sequence[Act], every: Sequence[Act], random: np.random.Generator) -> Picked | None:
+    """One of several acts of a clip, of which `every` is one: by its verb, and where others have the same verb by which
+    of these it is; None where there is none.
+    """
+    if len(every) > ACTS:  # whose summary leaves some out
+        verbs = [act.main.verb for act in every]
+        candidates = [act for act in candidates if verbs.count(act.main.verb) == 1]
+    if not candidates:
+        return None
+    act = candidates[int(random.integers(len(candidates)))]
+    same = [one for one in every if one.main.verb == act.main.verb]
+    number, which = same.index(act), ""
+    if len(same) > 1:
+        last = act == same[-1] and (number > 2 or random.random() < 0.6)
+        which = ORDINALS[-1] if last else ORDINALS[number] if number < 3 else ""
+        if not which:
+            return None
+    return Picked(act, f"{which} {act.main.verb}".strip(), act_words(act, which))
 
 
 def _whole_pace(key: str) -> Kind:
@@ -112,15 +148,15 @@ def _mirror(old: Notation, random: np.random.Generator, donors: Donors) -> Asked
 def _side(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """An act with the other hand, arm, leg or foot, or with both."""
     sided = [act for act in acts(old) if act.main.part]
-    act = _pick(sided, random)
-    if act is None:
+    picked = _pick(sided, acts(old), random)
+    if picked is None:
         return None
-    verb = act.main.verb
+    act, verb = picked.act, picked.name
     side, _, limb = act.main.part.partition(" ")
     limb = limb.rstrip("s")
-    words = act_words(act) | {"limb": limb}
+    words = picked.words | {"limb": limb}
     plural = f"both {limb}s"
-    if side == "both" or (plural in VERBS[verb].parts and random.random() < 0.25):
+    if side == "both" or (plural in VERBS[picked.verb].parts and random.random() < 0.25):
         part = f"{('left', 'right')[random.integers(2)]} {limb}" if side == "both" else plural
         return f"{'one' if side == 'both' else 'both'} side", words | {"part": part}, f"{verb} {part}"
     other = {"left": "right", "right": "left"}[side]
@@ -133,33 +169,33 @@ def _side(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
 def _way(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """A turn, a curve or a walk to the other side, or backward instead of forward."""
     candidates = [act for act in acts(old) if heading(act.main)]
-    act = _pick(candidates, random)
-    if act is None:
+    picked = _pick(candidates, acts(old), random)
+    if picked is None:
         return None
-    was = heading(act.main)
+    was = heading(picked.act.main)
     now = {"left": "right", "right": "left", "forward": "backward", "backward": "forward"}.get(was, "")
     if not now:
         return None
     key = "the other way" if len(candidates) == 1 and random.random() < 0.5 else "the other way of"
     if random.random() < 0.4:
-        return key, act_words(act), f"{act.main.verb} other way"
-    return f"{key} by name", act_words(act) | {"way": now, "was": was}, f"{act.main.verb} {now}"
+        return key, picked.words, f"{picked.name} other way"
+    return f"{key} by name", picked.words | {"way": now, "was": was}, f"{picked.name} {now}"
 
 
 def _count(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """An act done more or fewer times."""
     candidates = [act for act in acts(old) if act.main.verb in COUNTED]
-    act = _pick(candidates, random)
-    if act is None:
+    picked = _pick(candidates, acts(old), random)
+    if picked is None:
         return None
-    was, words = act.main.count, act_words(act)
+    was, words = picked.act.main.count, picked.words
     key = ("count", "count", "once more", "once less", "twice as often")[random.integers(5)]
-    change = f"{act.main.verb} {key}"
+    change = f"{picked.name} {key}"
     if key == "count":
         now = int(random.integers(1, 7))
         if now == was:
             return None
-        change, words["times"] = f"{act.main.verb} x{now}", times_words(now, random)
+        change, words["times"] = f"{picked.name} x{now}", times_words(now, random)
         key = "only once" if now == 1 else key
     elif was > 6 or (key == "once less" and was < 2):
         return None
@@ -188,37 +224,39 @@ def _while(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """Something that the hands do during a walk."""
     every = acts(old)
     going = [act for act in every if act.main.verb in ("walk", "run", "creep") and alone(act, every)]
-    act = _pick(going, random)
-    if act is None or len(going) > 1:
+    if len(going) != 1:
         return None
     donor = donors.lend(random, lambda d: d.act.main.verb in FREE_HANDS)
-    return _added("while", "meanwhile", donor, random, {"verb2": act.main.verb}) if donor else None
+    return _added("while", "meanwhile", donor, random, {"verb2": going[0].main.verb}) if donor else None
 
 
 def _remove(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """One of several acts removed, by its name or as the first or last."""
     every = acts(old)
-    act = _pick(every, random)
-    if act is None or len(every) < 2:
+    picked = _pick(every, every, random)
+    if picked is None or len(every) < 2:
         return None
-    key = "without"
-    if random.random() < 0.3 and (act in (every[0], every[-1])) and all(alone(other, every) for other in every):
-        key = "remove first" if act == every[0] else "remove last"
-    return key, act_words(act), f"no {act.main.verb}"
+    act, name = picked.act, picked.name
+    if random.random() > 0.3 or act not in (every[0], every[-1]) or not all(alone(other, every) for other in every):
+        return "without", picked.words, f"no {name}"
+    first = act == every[0]
+    if name != picked.verb:
+        name = f"{'1st' if first else 'last'} {picked.verb}"
+    return f"remove {'first' if first else 'last'}", {}, f"no {name}"
 
 
 def _keep(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """Nothing but one of several acts."""
     every = acts(old)
-    act = _pick(every, random)
-    return None if act is None or len(every) < 2 else ("only this", act_words(act), f"only {act.main.verb}")
+    picked = _pick(every, every, random)
+    return None if picked is None or len(every) < 2 else ("only this", picked.words, f"only {picked.name}")
 
 
 def _insert(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """Something added right after or before one of several acts."""
     every = acts(old)
-    act = _pick([a for a in every if alone(a, every)], random)
-    if act is None or len(every) < 2 or any(a.main.verb in CHANGES_POSTURE for a in every):
+    picked = _pick([a for a in every if alone(a, every)], every, random)
+    if picked is None or len(every) < 2 or any(a.main.verb in (*CHANGES_POSTURE, *SMALL) for a in every):
         return None
     verbs = {a.main.verb for a in every}
     begin, end = old.postures
@@ -226,16 +264,16 @@ def _insert(old: Notation, random: np.random.Generator, donors: Donors) -> Asked
     if donor is None or begin != end:
         return None
     where = ("after", "before")[random.integers(2)]
-    return _added(where, f"{where} {act.main.verb}", donor, random, {"verb2": act.main.verb})
+    return _added(where, f"{where} {picked.name}", donor, random, picked.second())
 
 
 def _replace(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """One act instead of another."""
     every = acts(old)
-    act = _pick([a for a in every if alone(a, every) and a.main.verb not in CHANGES_POSTURE], random)
-    if act is None or any(a.main.verb in CHANGES_POSTURE for a in every) or old.postures[0] != old.postures[1]:
+    picked = _pick([a for a in every if alone(a, every) and a.main.verb not in CHANGES_POSTURE], every, random)
+    if picked is None or any(a.main.verb in CHANGES_POSTURE for a in every) or old.postures[0] != old.postures[1]:
         return None
-    last = act.end >= max(a.end for a in every)
+    last = picked.act.end >= max(a.end for a in every)
     verbs = {a.main.verb for a in every}
     donor = donors.lend(
         random,
@@ -248,7 +286,7 @@ def _replace(old: Notation, random: np.random.Generator, donors: Donors) -> Aske
     if donor is None:
         return None
     key = "instead" if len(every) == 1 and random.random() < 0.5 else "instead of"
-    return _added(key, f"{act.main.verb} becomes", donor, random, {"verb2": act.main.verb})
+    return _added(key, f"{picked.name} becomes", donor, random, picked.second())
 
 
 def _last(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
@@ -264,45 +302,92 @@ def _last(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
 
 
 def _act_lasts(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
-    """One act longer or shorter, at the same speed."""
-    act = _pick([a for a in acts(old) if a.main.verb in LONG and a.main.end - a.main.start > 0.7], random)
-    if act is None:
+    """One act longer or shorter, at the same speed; who goes somewhere goes further, or not so far."""
+    every = acts(old)
+    picked = _pick([a for a in every if a.main.verb in LONG and a.main.end - a.main.start > 0.7], every, random)
+    if picked is None:
         return None
-    key, how = (("for longer", "longer"), ("not so long", "shorter"))[random.integers(2)]
-    return key, act_words(act), f"{act.main.verb} {how}"
+    main, words = picked.act.main, picked.words
+    key, how = _LASTING[random.integers(len(_LASTING))]
+    if how == "seconds":
+        seconds = int(random.integers(2, 9))
+        words, how = words | {"seconds": _spoken_number(seconds, random)}, f"{seconds}.0 s"
+    elif how == "metres":
+        metres = int(random.integers(2, 9))
+        words, how = words | {"metres": _spoken_number(metres, random)}, f"{metres}.0 m"
+    if key.startswith("go ") and not main.speed:
+        return None
+    return key, words, f"{picked.name} {how}"
+
+
+# Key of the phrasings of how an act is to last, and what the change says.
+_LASTING = (
+    *(("for longer", "longer"), ("not so long", "shorter"), ("go further", "longer"), ("go less far", "shorter")),
+    *(("for twice as long", "twice as long"), ("for half as long", "half as long"), ("for seconds", "seconds")),
+    *(("go twice as far", "twice as long"), ("go half as far", "half as long"), ("go metres", "metres")),
+)
+
+
+def _spoken_number(number: int, random: np.random.Generator) -> str:
+    return NUMBERS[number] if random.random() < 0.5 else str(number)
+
+
+def _path(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """A walk or run in a circle, or straight."""
+    every = acts(old)
+    picked = _pick([a for a in every if a.main.verb in ("walk", "run", "creep")], every, random)
+    if picked is None:
+        return None
+    main = picked.act.main
+    if main.size and random.random() < 0.5:
+        return "go straight", picked.words, f"{picked.name} straight"
+    side = ("left", "right")[random.integers(2)]
+    if random.random() < 0.4:  # nothing says which way round
+        return "go in a circle", picked.words, f"{picked.name} circle left"
+    words = picked.words | {"side": side, "round": "counterclockwise" if side == "left" else "clockwise"}
+    return "go in a circle to", words, f"{picked.name} circle {side}"
+
+
+def _reversed(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """The whole motion from its end to its beginning."""
+    return "reversed", {}, "reversed"
 
 
 def _act_pace(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """One act faster or slower."""
     every = acts(old)
-    act = _pick([a for a in every if alone(a, every) and a.main.end - a.main.start > 0.6], random)
-    if act is None or (len(every) < 2 and not act.main.speed):
+    picked = _pick([a for a in every if alone(a, every) and a.main.end - a.main.start > 0.6], every, random)
+    if picked is None or (len(every) < 2 and not picked.act.main.speed):
         return None
     how = ("faster", "slower")[random.integers(2)]
-    return f"act {how}", act_words(act), f"{act.main.verb} {how}"
+    return f"act {how}", picked.words, f"{picked.name} {how}"
 
 
 def _size(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
-    """A jump, bow, lean, climb or turn larger or smaller, an arm raised higher."""
-    sized = ("turn", "jump", "bow", "lean", "climb")
-    act = _pick([a for a in acts(old) if (a.main.verb in sized and a.main.size) or a.main.verb == "raise"], random)
-    if act is None:
+    """A jump, bow, lean, climb or turn larger or smaller; a gesture wider, a leg or an arm higher."""
+    sized, every = ("turn", "jump", "bow", "lean", "climb"), acts(old)
+    picked = _pick([a for a in every if (a.main.verb in sized and a.main.size) or a.main.verb in AMPLE], every, random)
+    if picked is None:
         return None
-    verb, words = act.main.verb, act_words(act)
+    verb, words = picked.verb, picked.words
     how = ("more", "less")[random.integers(2)]
-    if verb == "raise":
-        return "raise higher", words | {"part": act.main.part}, f"{verb} more"
+    if verb in AMPLE:
+        if random.random() < 0.3:
+            return None
+        limb = "leg" if verb in ("kick", "lift", "march") else "arm"
+        words |= {"limb": limb, "limbs": {"leg": "knees", "arm": "arms"}[limb]}
+        return f"gesture {'larger' if how == 'more' else 'smaller'}", words, f"{picked.name} {how}"
     if verb == "turn":
         size = (45, 90, 135, 180, 270, 360)[random.integers(6)]
         if random.random() < 0.3:
-            return f"turn {'further' if how == 'more' else 'less'}", words, f"{verb} {how}"
-        if abs(size - act.main.size) < 30:
+            return f"turn {'further' if how == 'more' else 'less'}", words, f"{picked.name} {how}"
+        if abs(size - picked.act.main.size) < 30:
             return None
         key = {180: "turn around", 360: "turn all around"}.get(size, "turn to") if random.random() < 0.5 else "turn to"
-        return key, words | {"degrees": f"{size}"}, f"{verb} {size}"
+        return key, words | {"degrees": f"{size}"}, f"{picked.name} {size}"
     if verb in ("jump", "climb"):
-        return "jump higher" if how == "more" else "jump lower", words, f"{verb} {how}"
-    return "lean further" if how == "more" else "lean less", words, f"{verb} {how}"
+        return "jump higher" if how == "more" else "jump lower", words, f"{picked.name} {how}"
+    return "lean further" if how == "more" else "lean less", words, f"{picked.name} {how}"
 
 
 def _order(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
@@ -340,11 +425,10 @@ def _pause(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
         )
     every = acts(old)
     pairs = [(a, b) for a, b in pairwise(every) if alone(a, every) and alone(b, every)]
-    pairs = [(a, b) for a, b in pairs if b.start > a.end and sum(x.main.verb == b.main.verb for x in every) == 1]
-    if not pairs:
+    picked = _pick([b for a, b in pairs if b.start > a.end], every, random)
+    if picked is None:
         return None
-    _, b = pairs[random.integers(len(pairs))]
-    return "rest between", words | {"verb": b.main.verb}, f"wait {longer} s before {b.main.verb}"
+    return "rest between", words | picked.words, f"wait {longer} s before {picked.name}"
 
 
 def _anew(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
@@ -357,6 +441,15 @@ def _anew(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
 
 def _ask(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     return "question", {}, "question"
+
+
+def _undo(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    return "undo", {}, "undo"
+
+
+def _cannot(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """What no change can do: moods and characters, cameras, things, other people, the body itself."""
+    return "cannot", {}, "cannot"
 
 
 def _talk(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
@@ -434,8 +527,12 @@ KINDS: dict[str, Kind] = {
     "size": _size,
     "order": _order,
     "pause": _pause,
+    "path": _path,
+    "reversed": _reversed,
     "anew": _anew,
     "question": _ask,
+    "undo": _undo,
+    "cannot": _cannot,
     "talk": _talk,
 }
-CHANGING = tuple(kind for kind in KINDS if kind not in ("anew", "question", "talk"))
+CHANGING = tuple(kind for kind in KINDS if kind not in ("anew", "question", "undo", "cannot", "talk"))

@@ -294,9 +294,13 @@ _LIMBS = {verb: f"{verb} the {{}}" for verb in ("raise", "lower", "lift", "stret
 _LIMBS["hold"] = "hold the {} still"
 
 
-def act_words(act: Act) -> Words:
-    """The verb of an act, and {do} with the limb where one does it."""
-    words = {"verb": act.main.verb}
+# Which of several acts (`changes.ORDINALS`) → how a user says it.
+_WHICH = {"1st": ("first", "1st"), "2nd": ("second", "2nd"), "3rd": ("third", "3rd"), "last": ("last", "final")}
+
+
+def act_words(act: Act, which: str = "") -> Words:
+    """The verb of an act, {do} with the limb where one does it, and "which" of several it is (`changes.ORDINALS`)."""
+    words = {"verb": act.main.verb, "which": which}
     if act.main.part and act.main.verb in _LIMBS:
         words["do"] = _LIMBS[act.main.verb].format(act.main.part).replace("the both", "both")
     return words
@@ -324,10 +328,14 @@ def worded(words: Words, random: np.random.Generator, held_out: bool) -> Words:
                 if has_held_out
                 else wording.nouns
             )
-            doing = words.get(f"doing{n}", doing)
+            do, doing = words.get(f"do{n}", do), words.get(f"doing{n}", doing)
+            which = _which(words.get(f"which{n}", ""), random)
             # Half of the time by its own names, else by one of the many others.
             nouns = more if more and random.random() < 0.5 else nouns
-            noun = f"the {nouns[random.integers(len(nouns))]}"
+            noun = f"the {which}{nouns[random.integers(len(nouns))]}"
+            if which:  # "jumping the second time"
+                do, doing = (f"{text} the {which}time" for text in (do, doing))
+                words = {name: word for name, word in words.items() if name not in (f"do{n}", f"doing{n}")}
             it = doing if random.random() < 0.4 and not held_out else noun
             words = {
                 f"do{n}": do,
@@ -337,6 +345,11 @@ def worded(words: Words, random: np.random.Generator, held_out: bool) -> Words:
                 f"bare{n}": noun.removeprefix("the "),
             } | words
     return words
+
+
+def _which(which: str, random: np.random.Generator) -> str:
+    """ "2nd" → "second ", as a user may say it."""
+    return f"{_WHICH[which][int(random.random() < 0.25)]} " if which else ""
 
 
 def times_words(count: int, random: np.random.Generator) -> str:

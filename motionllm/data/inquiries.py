@@ -18,7 +18,7 @@ import numpy as np
 
 from motionllm.data.edit_words import WORDINGS
 from motionllm.data.inquiry_texts import NEVER, PHRASINGS, SYNONYMS
-from motionllm.data.queries import ASKED, labelled
+from motionllm.data.queries import NAMED, labelled
 from motionllm.data.questions import CLASSES, LIMBS, TEXTS, side_key, times
 from motionllm.motion.notation import POSTURES, VERBS
 
@@ -55,10 +55,11 @@ def _both(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return _split(known), _split(held)
 
 
-_ALL = tuple(ASKED)
+_ALL = tuple(NAMED)
 _TRAVEL = tuple(verb for verb in _ALL if VERBS[verb].speed)
 _ON = ("hop", "stand on")
-_SIDED = tuple(verb for verb in LIMBS if side_key(verb) == "side")
+_LIMBS = LIMBS | {"lift": "leg", "swing": "arm", "circle": "arm"}
+_SIDED = tuple(verb for verb in _LIMBS if side_key(verb) == "side")
 _OWN_COUNT = ("step", "march", "jumping jack")
 _PACED = tuple(verb for verb in _ALL if VERBS[verb].usual)
 
@@ -88,7 +89,7 @@ _QUERIES: dict[str, tuple[str, Sequence[str]]] = {
     "speed": ("speed {verb}", _TRAVEL),
     "curve": ("curve {verb}", _TRAVEL),
     "circle": ("circle", ()),
-    "degrees": ("degrees {verb}", ("turn", "bow")),
+    "degrees": ("degrees {verb}", ("turn", "bow", "lean")),
     "height": ("height {verb}", ("jump", "climb")),
     "when": ("when {verb}", _ALL),
     "span": ("span {verb}", _ALL),
@@ -232,8 +233,8 @@ def _words(asked: Kind, random: np.random.Generator, held_out: bool) -> dict[str
 
 def _limb(verb: str, random: np.random.Generator) -> str:
     """What a verb is done with: of the questions on facts, or another word for it."""
-    limb = LIMBS.get(verb, "hand")
-    return {"hand": "arm", "leg": "foot", "foot": "leg"}[limb] if random.random() < 0.2 else limb
+    limb = _LIMBS.get(verb, "hand")
+    return {"hand": "arm", "arm": "hand", "leg": "foot", "foot": "leg"}[limb] if random.random() < 0.2 else limb
 
 
 def _label(verb: str, random: np.random.Generator) -> str:
@@ -247,7 +248,7 @@ def _label(verb: str, random: np.random.Generator) -> str:
 
 def _called(verb: str, random: np.random.Generator, held_out: bool) -> dict[str, str]:
     """A verb in a person's words."""
-    infinitives, gerunds, _ = ASKED[verb]
+    infinitives, gerunds, _ = NAMED[verb]
     synonyms = _both(SYNONYMS[verb])[held_out]
     do = _one((*infinitives, *infinitives, *synonyms), random)
     doing = _one(gerunds, random) if do in infinitives else _gerund(do)

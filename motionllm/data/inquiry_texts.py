@@ -396,7 +396,7 @@ PHRASINGS = {
         | why would someone be {doing}? | what is this used for?""",
 }
 
-# Verb of the notation → more ways to say it, beside those of `queries.ASKED`.
+# Verb of the notation → more ways to say it, beside those of `queries.NAMED`.
 SYNONYMS = {
     "walk": "stroll | take a walk | go for a walk | pace // amble",
     "run": "jog | sprint | go running // dash",
@@ -434,6 +434,11 @@ SYNONYMS = {
     "stand on": "balance | stand on a single leg | stand on one foot // keep balance on one leg",
     "march": "march | walk on the spot | march where they stand | walk in place // tramp on the spot",
     "reach up": "lift a hand up | put a hand up | reach up | raise a hand over the head // stretch a hand up",
+    "twist": "twist at the waist | turn the trunk from side to side | rotate the torso // twist from side to side",
+    "lean": "lean to one side | tilt the body | lean the trunk // incline the upper body",
+    "lift": "raise a leg | raise a knee | bring a knee up | lift a foot off the ground // pull a knee up",
+    "swing": "swing an arm to and fro | move the arms back and forth | swing both arms // dangle the arms",
+    "circle": "make arm circles | do arm circles | windmill an arm | turn an arm in circles // do an arm rotation",
 }
 
 # What no verb of the notation stands for.

@@ -132,6 +132,16 @@ ASKED: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     ),
 }
 
+# The same of verbs that queries know and that the questions on facts, which have no events of them, do not ask about.
+SMALLER: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
+    "twist": (("twist the upper body", "twist"), ("twisting the upper body", "twisting"), ()),
+    "lean": (("lean", "lean over"), ("leaning", "leaning over"), ()),
+    "lift": (("lift a leg", "lift a knee"), ("lifting a leg", "lifting a knee"), ()),
+    "swing": (("swing the arms", "swing an arm"), ("swinging the arms", "swinging an arm"), ()),
+    "circle": (("circle an arm", "rotate an arm"), ("circling an arm", "rotating an arm"), ()),
+}
+NAMED = ASKED | SMALLER
+
 
 @dataclass(frozen=True)
 class Query:
@@ -177,11 +187,11 @@ def main_events(notation: Notation) -> list[Line]:
 
 def done(line: Line) -> str:
     """How an answer names what a line says ("walk")."""
-    return ASKED[line.verb][0][0]
+    return NAMED[line.verb][0][0]
 
 
 def doing(line: Line) -> str:
-    return ASKED[line.verb][1][0]
+    return NAMED[line.verb][1][0]
 
 
 def labelled(verb: str, part: str = "", way: str = "", turn: float = 0.0) -> str:
@@ -506,10 +516,10 @@ def _label_pattern(verb: str) -> str:
     return verb + "".join(f"(?: ({_any_of(words)}))?" if words else "()" for words in (spec.parts, spec.ways, curves))
 
 
-_LABELS = {verb: re.compile(_label_pattern(verb)) for verb in ASKED}
+_LABELS = {verb: re.compile(_label_pattern(verb)) for verb in NAMED}
 _PLACES = {
-    "{verb}": _any_of(ASKED),
-    "{label}": "|".join(re.sub(r"\((?!\?)", "(?:", _LABELS[verb].pattern) for verb in ASKED),
+    "{verb}": _any_of(NAMED),
+    "{label}": "|".join(re.sub(r"\((?!\?)", "(?:", _LABELS[verb].pattern) for verb in NAMED),
     "{posture}": _any_of(POSTURES),
     "{count}": r"\d{1,2}",
     "{time}": r"\d{1,2}(?:\.\d)?",

@@ -11,7 +11,7 @@ from functools import cache
 from motionllm.data.asked import asked
 from motionllm.data.edit_words import WORDINGS
 from motionllm.data.inquiry_texts import SYNONYMS
-from motionllm.data.queries import ASKED, NUMBERS, Query
+from motionllm.data.queries import ASKED, NAMED, NUMBERS, Query
 
 _YES_OR_NO = r"(?!.*\b(how (many|much|often|long|fast|quickly|far|high)|which|where (is|does|did|do)|from when)\b)"
 # What is done, whenever and however often: no question of a number, a time or an order.
@@ -59,7 +59,7 @@ _ASKS = {
 }
 # The beginning of a form; a verb, and what a label says besides.
 _FORM = re.compile("|".join(re.escape(form) for form in sorted(_ASKS, key=len, reverse=True)))
-_VERB = re.compile(rf"({'|'.join(sorted(ASKED, key=len, reverse=True))})\b(.*)")
+_VERB = re.compile(rf"({'|'.join(sorted(NAMED, key=len, reverse=True))})\b(.*)")
 
 # More names of verbs, and words that do not end as the others do.
 _ALSO = {
@@ -106,7 +106,7 @@ _SAID = {
 def fits(query: Query, question: str) -> bool:
     """Whether a question names each verb, side, way, number and posture of its query, and asks for what the query does.
 
-    Verbs are known by the names in `queries.ASKED` and `inquiry_texts`, and by what `asked.asked` reads. The query
+    Verbs are known by the names in `queries.NAMED` and `inquiry_texts`, and by what `asked.asked` reads. The query
     `none` fits all.
     """
     text = question.lower()
@@ -134,14 +134,14 @@ def _said(word: str) -> str:
 
 def named_verbs(text: str) -> set[str]:
     """The verbs that a text names, by their names or as `asked.asked` reads it."""
-    stems, read = _stems(text), {one.verbs[0] for one in asked(text)}
-    return {verb for verb in ASKED if verb in read or any(name <= stems for name in _names(verb))}
+    stems, read = _stems(text), {one.verbs[0] for one in asked(text)} & {*ASKED}
+    return {verb for verb in NAMED if verb in read or any(name <= stems for name in _names(verb))}
 
 
 @cache
 def _names(verb: str) -> frozenset[frozenset[str]]:
     """The stems of each name of a verb."""
-    infinitives, gerunds, _ = ASKED[verb]
+    infinitives, gerunds, _ = NAMED[verb]
     synonyms = re.split(r"\||//", SYNONYMS[verb])
     names = (verb, *infinitives, *gerunds, *synonyms, *WORDINGS[verb].nouns, *_ALSO.get(verb, ()))
     return frozenset(_stems(name) - _stems(_COMMON) or _stems(name) for name in names)

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from motionllm.data.changes import (
+    AMPLE,
     BACKWARD,
     BESIDE,
     CHANGES_POSTURE,
@@ -28,6 +29,8 @@ from motionllm.data.changes import (
     besides,
     count_after,
     heading,
+    lasting_after,
+    longer_for,
     size_after,
     without,
 )
@@ -42,6 +45,7 @@ _MARGIN = 0.2  # seconds before and after an act in which it begins and fades
 _BRIEF = 8  # frames; arms rest rather than so few be cut out
 _ALTERNATING = ("march",)  # each of whose strokes is the other side's
 _MOVED = ((0.0, 0.0), (0.15, 0.15), (-0.1, -0.1), (0.15, -0.1), (-0.1, 0.15), (0.3, 0.3), (0.6, 0.3))  # seconds
+ENLARGED = {"more": 1.3, "less": 0.65}
 _LEAVING = 10  # frames before and after an act of the arms in which they leave and come back
 
 
@@ -91,6 +95,8 @@ def _remade(poses: np.ndarray, old: Notation, change: str, more: np.ndarray | No
         return splicing.paced(poses, PACED[change])
     if change == "mirror":
         return splicing.mirrored(poses)
+    if change == "reversed":
+        return splicing.backward(poses)
     if change in LASTING:
         return splicing.paced(poses, 1 / LASTING[change])
     if match := re.fullmatch(r"(\d{1,2}\.\d) s", change):
@@ -238,11 +244,12 @@ def _at_rest(poses: np.ndarray, old: Notation, act: Act, sides: Sequence[str] = 
 
 
 def _only(poses: np.ndarray, old: Notation, name: str) -> np.ndarray | None:
-    while others := besides(old, name):
-        cut = _without(poses, old, others[0])
+    for i in besides(old, name):
+        other = acts(old)[i]
+        cut = _without(poses, old, other)
         if cut is None:
             return None
-        poses, old = cut, without(old, others[0])
+        poses, old = cut, without(old, other)
     return poses
 
 
@@ -264,8 +271,7 @@ def _of_act(poses: np.ndarray, old: Notation, act: Act, how: str) -> np.ndarray 
     count = count_after(main, how)
     if count:
         return _repeated(poses, old, act, count)
-    if how in ("longer", "shorter"):
-        factor = 1.5 if how == "longer" else 0.6
+    if factor := lasting_after(main, how):
         if main.count > 1 and main.verb not in TRAVEL:
             return _repeated(poses, old, act, max(1, round(main.count * factor)))
         frames = round((factor - 1) * (last - first))
@@ -274,6 +280,14 @@ def _of_act(poses: np.ndarray, old: Notation, act: Act, how: str) -> np.ndarray 
         return splicing.shortened(poses, -frames, first, last)
     if how in ("faster", "slower"):
         return splicing.paced(poses, PACED[how], first, last)
+    if how in ("straight", "circle left", "circle right"):
+        degrees = {"straight": 0.0, "circle left": 360.0, "circle right": -360.0}[how]
+        longer = round(longer_for(main, degrees) * FPS)
+        count = len(poses)
+        poses = splicing.lengthened(poses, longer, first, last)
+        return splicing.on_path(poses, degrees, first, last + len(poses) - count)
+    if how in ("more", "less") and main.verb in AMPLE:
+        return _enlarged(poses, old, act, ENLARGED[how])
     size = size_after(main, how)
     if size and (by_itself or (main.verb != "turn" and _arms_beside(old, act) is not None)):
         return _sized(poses, old, act, size)
@@ -361,6 +375,21 @@ def _repeated(poses: np.ndarray, old: Notation, act: Act, count: int) -> np.ndar
     a, b = _span(poses, old, act)
     a, b = max(0, first - _LEAVING, min(a, first)), min(len(poses), last + _LEAVING, max(b, last))
     return splicing.joined([poses[:b], *[poses[a:b]] * (count - 1), poses[b:]])
+
+
+def _enlarged(poses: np.ndarray, old: Notation, act: Act, ratio: float) -> np.ndarray:
+    """A gesture larger or smaller: the limbs that make it turned further from where they are at rest, or less far."""
+    first, last = reach(poses, old, act)
+    part = act.main.part.replace("hand", "arm").replace("foot", "leg") or "both legs"
+    side, _, limb = part.partition(" ")
+    limb = limb.rstrip("s")
+    for one in ("left", "right") if side == "both" else (side,):
+        if limb == "arm":
+            rest = splicing.lowest_arms(poses, range(len(poses)), [one])
+        else:
+            rest = splicing.straightest_leg(poses, one)
+        poses = splicing.enlarged(poses, f"{one} {limb}", ratio, rest, first, last)
+    return poses
 
 
 def _sized(poses: np.ndarray, old: Notation, act: Act, size: float) -> np.ndarray | None:

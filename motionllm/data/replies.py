@@ -15,7 +15,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from motionllm.data.queries import ASKED, CURVED, FORMS, SIDED, Query, done, main_events, of_verb
+from motionllm.data.queries import (
+    CURVED,
+    FORMS,
+    NAMED,
+    NUMBERS,
+    SIDED,
+    Query,
+    done,
+    in_words,
+    main_events,
+    of_verb,
+)
 from motionllm.motion.notation import VERBS, Line, Notation
 from motionllm.motion.notation.sentence import sentence_of
 
@@ -23,11 +34,37 @@ CIRCLE = 270.0  # degrees turned on the way
 SAME_TIME = 0.4  # seconds between the beginnings or ends of events that a question for the first or last does not part
 
 
-def reply(query: Query, notation: Notation, question: str = "") -> str | None:
+def reply(query: Query, notation: Notation, question: str = "", steps: Callable[[], int] = lambda: 0) -> str | None:
     """The exact answer, or else what the notation says of what is asked; None for a query of `none`, or where the
     notation holds nothing on it. question: for what it says and its query has no place for: the side of what is
-    counted or timed, and whether who goes goes straight or in a circle.
+    counted or timed, whether who goes goes straight or in a circle, and the unit of a number. steps: counts those that
+    are measured on the motion; a notation has but single ones.
     """
+    if str(query) == "count step" and not of_verb(notation, "step") and (count := steps()):
+        return in_words(count)
+    answer = _reply(query, notation, question)
+    return answer and _with_unit(query, question, answer)
+
+
+# Form whose answer is a number → its unit, and the pattern of a question that names it.
+_UNITS = {
+    "metres": ("metres", r"\bmet(?:er|re)"),
+    "whole seconds": ("seconds", r"\bsec"),
+    "whole seconds {verb}": ("seconds", r"\bsec"),
+    "degrees turned": ("degrees", r"\bdegree"),
+}
+
+
+def _with_unit(query: Query, question: str, answer: str) -> str:
+    """The answer with its unit, where it is a number and the question does not name the unit."""
+    unit, named = _UNITS.get(query.form, ("", ""))
+    number = answer in NUMBERS or answer.isdigit() or answer == "less than one"
+    if not unit or not number or not question or re.search(named, question.lower()):
+        return answer
+    return f"{answer} {unit.removesuffix('s') if answer.endswith('one') else unit}"
+
+
+def _reply(query: Query, notation: Notation, question: str) -> str | None:
     if path := _path_of(query, notation, question):
         return path
     verb, side = _sided(query, question)
@@ -35,15 +72,15 @@ def reply(query: Query, notation: Notation, question: str = "") -> str | None:
         ours = [line for line in of_verb(notation, verb) if side in line.part or line.part.startswith("both")]
         if of_verb(notation, verb) and not ours:
             other = "left" if side == "right" else "right"
-            return f"the person does not {ASKED[verb][0][0]} with the {side}, but with the {other}"
+            return f"the person does not {NAMED[verb][0][0]} with the {side}, but with the {other}"
         notation = replace(notation, lines=tuple(x for x in notation.lines if x.verb != verb or x in ours))
     exact = query.answer(notation)
     if exact is not None:
         return exact
-    verbs = [word for word in query.words if word in ASKED and "{verb}" in query.form]
+    verbs = [word for word in query.words if word in NAMED and "{verb}" in query.form]
     if missing := [verb for verb in verbs if not of_verb(notation, verb)]:
         predicate = sentence_of(notation, clauses=2, subject="").strip()
-        return f"the person does not {ASKED[missing[0]][0][0]}, but {predicate}"
+        return f"the person does not {NAMED[missing[0]][0][0]}, but {predicate}"
     return _REPLIES[query.form](notation, *query.words) if query.form in _REPLIES else None
 
 

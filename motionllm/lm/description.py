@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -125,7 +126,8 @@ class Description(Prompting):
         answers: list[str | None] = [None] * len(pairs)
         measured = [i for i, (part, _) in enumerate(pairs) if part.get("notation")] if self.queries else []
         for i, query in zip(measured, self.queried([pairs[i][1] for i in measured]), strict=True):
-            answers[i] = reply(query, Notation.parse(pairs[i][0]["notation"]), pairs[i][1])
+            part, question = pairs[i]
+            answers[i] = reply(query, Notation.parse(part["notation"]), question, partial(self.steps, motions[i]))
         rest = [
             self.asking("question", motion=part, question=q)
             for (part, q), answer in zip(pairs, answers, strict=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from motionllm.data.changes import OTHERWISE
+from motionllm.data.changes import CANNOT, OTHERWISE
 from motionllm.data.replies import reply
 from motionllm.language.conversations import Message, Renderer
 from motionllm.lm.description import Description
@@ -56,6 +57,10 @@ class Dialogue(Editing, Description):
             part, line = motion_and_line
             old, codes = self._held(part)
             change = self.changes([old], [line])[0]
+            if change == "cannot":
+                return _said(CANNOT)
+            if change == "undo":
+                return self._undone(messages)
             if change not in OTHERWISE:
                 motion = loaded(part) if "motion" in part else self.motion_tokenizer.decode(codes)
                 steps = self.editing(motion, old, change, seed, sampling=sampling, codes=codes)
@@ -69,7 +74,9 @@ class Dialogue(Editing, Description):
                 return _said(self.talk(messages, seed, sampling=sampling))
             if self.queries and (motion_and_line := _shown(messages)):
                 part, line = motion_and_line
-                if answer := reply(self.queried([line])[0], self._held(part)[0], line):
+                held, codes = self._held(part)
+                motion = loaded(part) if "motion" in part else self.motion_tokenizer.decode(codes)
+                if answer := reply(self.queried([line])[0], held, line, partial(self.steps, motion)):
                     return _said(answer)
             return _said(self.say([[self._encoded(m) for m in messages]], sampling, seed=seed, max_tokens=256)[0])
         prompt = self._prompt([self._encoded(m) for m in messages], self._window)
@@ -132,6 +139,17 @@ class Dialogue(Editing, Description):
             (reply,) = base.texts([prompt], self._stop, sampling, max_tokens=longest, seed=seed)
         return reply.strip()
 
+    def _undone(self, messages: Sequence[Message]) -> Message:
+        """The motion before the last one of a conversation once more."""
+        parts = _motions(messages)
+        if len(parts) < 2:
+            return _said("There is no earlier motion in this conversation.")
+        plan, codes = self._held(parts[-2])
+        motion = loaded(parts[-2]) if "motion" in parts[-2] else None
+        return _moved(
+            motion if isinstance(motion, Motion) else self.motion_tokenizer.decode(codes), codes.tolist(), plan
+        )
+
     def _held(self, part: dict[str, Any]) -> tuple[Notation, np.ndarray]:
         """The plan of a motion part, or else what is measured on it, and its codes (n,), empty if it has none."""
         codes = np.asarray(part["codes"], np.int64) if "codes" in part else np.zeros(0, np.int64)
@@ -150,12 +168,15 @@ def _is_text(message: Message) -> bool:
 
 def _shown(messages: Sequence[Message]) -> tuple[dict[str, Any], str] | None:
     """The last motion part of a conversation, and the text of its last message; None where either is missing."""
-    parts = [
-        p for m in messages if not isinstance(m["content"], str) for p in m["content"] if p.get("type") == "motion"
-    ]
+    parts = _motions(messages)
     last = messages[-1]["content"] if messages else ""
     words = last if isinstance(last, str) else " ".join(p["text"] for p in last if p.get("type") == "text")
     return (parts[-1], words) if parts and words.strip() else None
+
+
+def _motions(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """The motion parts of a conversation."""
+    return [p for m in messages if not isinstance(m["content"], str) for p in m["content"] if p.get("type") == "motion"]
 
 
 def _moved(motion: Motion, codes: Sequence[int], plan: Notation | None) -> Message:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from motionllm.data.asked import asked, share, tells
-from motionllm.data.changes import OTHERWISE, acts, added, changed
+from motionllm.data.changes import CANNOT, OTHERWISE, acts, added, changed
 from motionllm.data.remaking import rightness, ways
 from motionllm.errors import MotionLLMError
 from motionllm.lm.generation import TAKEN, Generation
@@ -44,6 +44,8 @@ class Editing(Generation):
         """
         plan = self.notation(motion)
         change = self.changes([plan], [request])[0]
+        if change == "cannot":
+            raise MotionLLMError(f"{request.strip()[:60]!r} cannot be done. {CANNOT}")
         if change in OTHERWISE:
             raise MotionLLMError(
                 f"{request.strip()[:60]!r} was understood as no change of the motion; say it in other words."
@@ -73,6 +75,8 @@ class Editing(Generation):
         if direct is not None:
             return direct
         new = yield from self.replanning(old, change, seed, sampling=sampling)
+        if new == old:
+            raise MotionLLMError(f"{change!r} cannot be made of this motion: its plan says nothing of that.")
         start, end = self.kept(old, new, self.motion_tokenizer.encode(motion) if codes is None else codes)
         seconds = new.seconds if end is not None else None
         made, made_codes = yield from self.generating(

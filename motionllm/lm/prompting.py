@@ -22,6 +22,7 @@ from motionllm.lm.library import Library
 from motionllm.lm.sampling import GREEDY, Sampling
 from motionllm.lm.text_adapter import TextAdapter
 from motionllm.motion import Motion
+from motionllm.motion.facts import facts
 from motionllm.motion.notation import Notation, measure
 from motionllm.motion.skeleton import HUMANML3D
 from motionllm.tokenizer import MotionTokenizer
@@ -109,6 +110,11 @@ class Prompting:
         if self.motion_tokenizer.skeleton is not HUMANML3D:
             raise MotionLLMError("Motion is measured on 22 joints, and this adapter's has KIT-ML's 21.")
         return measure(self.motion_tokenizer.representation.decode(features), self.motion_tokenizer.fps)
+
+    def steps(self, motion: Motion | np.ndarray) -> int:
+        """How many steps the feet take in a motion of 22 joints, in walks and singly, as `facts` measures them."""
+        features = self.motion_tokenizer.features(motion)
+        return facts(self.motion_tokenizer.representation.decode(features), self.motion_tokenizer.fps).steps
 
     @property
     def _stop(self) -> int:

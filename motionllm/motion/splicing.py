@@ -24,6 +24,11 @@ FADING = 0.025  # metres of that difference, mean over the joints, for each fram
 CHEST = 9
 MOST_BENT = 2.3  # radians of the trunk's lean
 ARMS = {"left": (13, 16, 18, 20), "right": (14, 17, 19, 21)}  # collar to wrist
+# Chains of joints whose bones are turned to make an act of a limb larger or smaller.
+LIMBS = {f"{side} arm": ARMS[side][1:] for side in ARMS} | {"left leg": (1, 4, 7, 10), "right leg": (2, 5, 8, 11)}
+_FREE = 0.5  # radians from rest up to which a bone's turn is enlarged by degrees: a leg that is stood on stays
+MOST_TURNED = 2.9  # radians from rest of a bone whose turn is enlarged
+_TREND = 10.0  # frames; standard deviation of the smoothing that leaves of turns the direction of a path
 _RAMP = 6  # frames in which arms pass from one clip to the other
 _SLACK = 0.1  # a cut may be longer or shorter by this share, or some frames, to find poses that match
 _FRAMES = 4
@@ -184,11 +189,18 @@ def nearest(poses: np.ndarray, ranges: Sequence[tuple[int, int]], most: int = 12
     return chosen
 
 
-def lowest_arms(poses: np.ndarray, among: Sequence[int]) -> int:
+def lowest_arms(poses: np.ndarray, among: Sequence[int], sides: Sequence[str] = ("left", "right")) -> int:
     """Of these frames the one with the wrists farthest below the chest."""
     points = poses[:, 4:].reshape(len(poses), 21, 3)[..., 1]
-    heights = points[:, [ARMS[side][3] - 1 for side in ARMS]].mean(1) - points[:, CHEST - 1]
+    heights = points[:, [ARMS[side][3] - 1 for side in sides]].mean(1) - points[:, CHEST - 1]
     return min(among, key=lambda frame: float(heights[frame]))
+
+
+def straightest_leg(poses: np.ndarray, side: str) -> int:
+    """The frame with a foot farthest below its hip."""
+    points = poses[:, 4:].reshape(len(poses), 21, 3)[..., 1]
+    hip, *_, toe = LIMBS[f"{side} leg"]
+    return int(np.argmin(points[:, toe - 1] - points[:, hip - 1]))
 
 
 def most_even(poses: np.ndarray, among: Sequence[int]) -> int:
@@ -253,6 +265,44 @@ def turning(poses: np.ndarray, ratio: float, first: int, last: int) -> np.ndarra
     """Turns of the body from `first` to before `last` times `ratio`."""
     result = poses.copy()
     result[first:last, 0] *= ratio
+    return result
+
+
+def on_path(poses: np.ndarray, degrees: float, first: int, last: int) -> np.ndarray:
+    """The body turning evenly by so many degrees, + to the left, on its way from `first` to before `last`: 0 is a
+    straight path. How it sways and swings about its path is as it was.
+    """
+    result = poses.copy()
+    turns = result[first:last, 0]
+    if len(turns):
+        turns += np.radians(degrees) / len(turns) - gaussian_filter1d(turns, _TREND, mode="nearest")
+    return result
+
+
+def enlarged(poses: np.ndarray, limb: str, ratio: float, rest: int, first: int, last: int) -> np.ndarray:
+    """A limb's bones (LIMBS) turned `ratio` times as far from their directions in the frame `rest`, from `first` to
+    before `last`, eased in and out.
+    """
+    result = poses.copy()
+    chain = [joint - 1 for joint in LIMBS[limb]]
+    points = result[:, 4:].reshape(len(result), 21, 3)
+    bones = np.diff(points[:, chain], axis=1)
+    lengths = np.maximum(np.linalg.norm(bones, axis=-1, keepdims=True), 1e-6)
+    now = (bones / lengths)[first:last]
+    at_rest = (bones / lengths)[[rest]]
+    angle = np.arccos(np.clip((now * at_rest).sum(-1), -1, 1))
+    place = np.arange(last - first) + 1.0
+    ease = np.minimum(1.0, np.minimum(place, place[::-1]) / _RAMP)
+    free = np.clip(angle / _FREE, 0, 1)
+    more = (ratio - 1) * ease[:, None] * free * free * (3 - 2 * free)
+    wanted = np.clip(angle * (1 + more), 0, np.maximum(angle, MOST_TURNED))
+    axis = np.cross(at_rest, now)
+    across = np.linalg.norm(axis, axis=-1, keepdims=True)
+    axis /= np.maximum(across, 1e-6)
+    turn = np.where(across[..., 0] > 1e-3, wanted - angle, 0.0)[..., None]
+    turned = now * np.cos(turn) + np.cross(axis, now) * np.sin(turn)  # Rodrigues' formula, across the axis
+    points[first:last, chain[1:]] = points[first:last, [chain[0]]] + np.cumsum(turned * lengths[first:last], axis=1)
+    result[:, 4:] = points.reshape(len(result), 63)
     return result
 
 

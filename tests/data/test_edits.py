@@ -14,6 +14,7 @@ from motionllm.data.changes import (
     LONGEST,
     OTHERWISE,
     PACE,
+    act_of,
     acts,
     added,
     alternatives,
@@ -66,7 +67,8 @@ def test_every_kind_applies_and_gives_a_notation(kind: str, notations: list[Nota
     found = made(kind, notations, donors)
     assert len(found) >= 10
     for edit in found:
-        assert Notation.parse(str(edit.new)) == edit.new != edit.old
+        assert Notation.parse(str(edit.new)) == edit.new
+        assert (edit.new == edit.old) == edit.key.startswith("gesture ")  # how large one is no notation says
         assert 0.5 <= edit.new.seconds <= LONGEST
         more = Notation(2.0, ("standing", "standing"), (Line(0.5, 1.0, "jump", "", "", 0.3),))
         again = changed(edit.old, edit.change, lambda _, more=more: more)  # type: ignore[misc]
@@ -209,10 +211,12 @@ def test_what_is_put_beside_an_act_is_beside_it(notations: list[Notation], donor
     cases = made("insert", notations, donors)
     assert {edit.key for edit in cases} == {"after", "before"}
     for edit in cases:
-        where, verb = re.match(r"(after|before) (\w+(?: \w+)*?) (?:a|the) person", edit.change).groups()  # type: ignore[union-attr]
+        where, name = re.match(r"(after|before) (\w+(?: \w+)*?) (?:a|the) person", edit.change).groups()  # type: ignore[union-attr]
+        act = act_of(edit.old, name)
+        verb = act.main.verb
         old = [(a.main.verb, a.start) for a in acts(edit.old)]
         new = [(a.main.verb, a.start) for a in acts(edit.new)]
-        at = [v for v, _ in old].index(verb)
+        at = old.index((verb, act.start))
         place = at + (where == "after")
         put = len(new) - len(old)
         assert put >= 1 and [v for v, _ in new[:place]] == [v for v, _ in old[:place]]
@@ -222,16 +226,72 @@ def test_what_is_put_beside_an_act_is_beside_it(notations: list[Notation], donor
 
 def test_only_what_is_asked_for_is_kept(notations: list[Notation], donors: Donors) -> None:
     for edit in made("keep", notations, donors):
-        verb = edit.change.removeprefix("only ")
-        assert {act.main.verb for act in acts(edit.new)} == {verb} < {act.main.verb for act in acts(edit.old)}
+        name = edit.change.removeprefix("only ")
+        verb = act_of(edit.old, name).main.verb
+        assert {act.main.verb for act in acts(edit.new)} == {verb}
+        assert len(acts(edit.new)) < len(acts(edit.old)) and (name == verb or len(acts(edit.new)) == 1)
 
 
 def test_first_and_last_are_removed(notations: list[Notation], donors: Donors) -> None:
     cases = [e for seed in range(4) for e in made("remove", notations, donors, seed) if e.key != "without"]
     assert {e.key for e in cases} == {"remove first", "remove last"}
     for edit in cases:
-        mains = [act.main.verb for act in acts(edit.old)]
-        assert edit.change == f"no {mains[0 if edit.key == 'remove first' else -1]}"
+        every = acts(edit.old)
+        assert act_of(edit.old, edit.change.removeprefix("no ")) == every[0 if edit.key == "remove first" else -1]
+
+
+TWICE = Notation.parse(
+    "8.0 s, standing to standing\n0.0-2.0 walk forward 1.0 m/s\n2.0-2.6 jump 0.4 m\n3.0-4.0 wave right hand x3\n"
+    "4.2-4.8 jump 0.2 m\n5.0-6.0 kick left leg\n6.4-7.0 jump 0.6 m\n"
+)
+
+
+@pytest.mark.parametrize(("which", "size"), [("1st", 0.4), ("2nd", 0.2), ("3rd", 0.6), ("last", 0.6)])
+def test_one_of_several_is_changed(which: str, size: float) -> None:
+    def sizes(change: str) -> list[float]:
+        return [line.size for line in changed(TWICE, change, lambda _: TWICE).lines if line.verb == "jump"]
+
+    assert sizes(f"no {which} jump") == [one for one in (0.4, 0.2, 0.6) if one != size]
+    assert sizes(f"only {which} jump") == [size]
+    assert sizes(f"{which} jump more") == [round(one * 1.5, 1) if one == size else one for one in (0.4, 0.2, 0.6)]
+    after = changed(TWICE, f"after {which} jump a person bows", lambda _: Notation.parse(BOW))
+    names = [line.verb if line.verb != "jump" else str(line.size) for line in after.lines]
+    assert names[names.index(str(size)) + 1] == "bow"
+    with pytest.raises(MotionLLMError, match="3rd kick"):
+        changed(TWICE, "no 3rd kick", lambda _: TWICE)
+
+
+BOW = "2.0 s, standing to standing\n0.5-1.5 bow 45\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "seconds", "size"),
+    [
+        ("walk twice as long", 4.0, 0),
+        ("walk half as long", 1.0, 0),
+        ("walk 3.0 m", 3.0, 0),
+        ("walk 5.0 s", 5.0, 0),
+        ("walk circle left", 3.8, 360),
+        ("walk circle right", 3.8, -360),
+    ],
+)
+def test_a_walk_goes_as_far_and_round_as_asked(change: str, seconds: float, size: float) -> None:
+    new = changed(TWICE, change, lambda _: TWICE)
+    walk = new.lines[0]
+    assert (walk.end - walk.start, walk.size) == (pytest.approx(seconds, abs=0.06), size)
+    assert new.seconds - TWICE.seconds == pytest.approx(seconds - 2.0, abs=0.06)
+    assert changed(new, "walk straight", lambda _: new).lines[0].size == 0
+
+
+def test_reversed_twice_is_as_it_was(notations: list[Notation]) -> None:
+    back = changed(TWICE, "reversed", lambda _: TWICE)
+    assert [line.verb for line in back.lines] == ["jump", "kick", "jump", "wave", "jump", "walk"]
+    assert back.lines[-1].way == "backward" and (back.lines[-1].start, back.lines[-1].end) == (6.0, 8.0)
+    for notation in notations:
+        once = changed(notation, "reversed", lambda _: notation)  # noqa: B023
+        assert once.postures == notation.postures[::-1] and once.seconds == notation.seconds
+        again = changed(once, "reversed", lambda _: notation)  # noqa: B023
+        assert {line.way for line in again.lines} == {line.way for line in notation.lines}
 
 
 def test_alternatives_are_drawn_from_the_inside() -> None:
