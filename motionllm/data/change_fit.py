@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from motionllm.data.changes import COUNTED, LASTING, ORDINALS, PACED, acts
+from motionllm.data.changes import COUNTED, LASTING, ORDINALS, PACED, acts, applies
 from motionllm.data.queries import NUMBERS, SIDED
 from motionllm.data.query_fit import named_verbs
 from motionllm.motion.notation import VERBS, Notation
@@ -56,12 +56,15 @@ def fitted(change: str, request: str, plan: Notation) -> str:
 
 
 def missing(change: str, request: str, plan: Notation) -> bool:
-    """Whether a change is one of an act that the request names and the motion does not show: it is to be refused, while
-    of a change that was only worded wrongly there is a likeliest one in its place.
+    """Whether a change is one of an act that the request names and the motion does not show, or of the size of one that
+    has none: it is to be refused, while of a change that was only worded wrongly there is a likeliest one in its place.
     """
     match = _OF_ACT.fullmatch(change)
-    shown = {act.main.verb for act in acts(plan)}
-    return match is not None and match[2] not in shown and match[2] in named_verbs(re.sub(_IDIOMS, "", request.lower()))
+    if match is None:
+        return False
+    if match[2] in {act.main.verb for act in acts(plan)}:
+        return match[3] in (" more", " less") and not applies(plan, change)
+    return match[2] in named_verbs(re.sub(_IDIOMS, "", request.lower()))
 
 
 def _number(word: str) -> float:

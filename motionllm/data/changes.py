@@ -59,8 +59,8 @@ CANNOT = (
 _HOWS = (
     *("other side", "other way", "left", "right", "forward", "backward", "both hands", "both arms"),
     *("once more", "once less", "twice as often", "x1", "x2", "x3", "x4", "x5"),
-    *("longer", "shorter", "twice as long", "half as long", "faster", "slower", "more", "less", "straight"),
-    *("circle left", "circle right", "45", "90", "180", "270", "360"),
+    *("longer", "shorter", "twice as long", "half as long", "faster", "slower", "more", "less"),
+    *("straight", "circle left", "circle right", "45", "90", "180", "270", "360"),
 )
 TRAVEL = tuple(verb for verb, spec in VERBS.items() if spec.speed)
 CHANGES_POSTURE = ("sit", "lie", "kneel", "stand up")
@@ -88,10 +88,12 @@ LONG = (*TRAVEL, "dance", "stand on", "hold", "hands on hips", "march", "lean", 
 FREE_HANDS = ("wave", "clap", "hands on hips", "hand to head", "reach up", "stretch", "punch")  # while the legs go
 _OF_HANDS = (*FREE_HANDS, "throw", "bend down", "jumping jack")
 # Acts of limbs that may be made larger or smaller: a kick higher, a wave wider.
-AMPLE = ("wave", "throw", "punch", "kick", "lift", "raise", "swing", "circle", "stretch", "march")
+AMPLE = ("wave", "kick", "lift", "raise", "swing", "circle", "stretch", "march")
 ORDINALS = ("1st", "2nd", "3rd", "last")  # which of several acts of a verb
 _ORDINAL = f"(?:(?:{'|'.join(ORDINALS)}) )"
 BESIDE = re.compile(f"(after|before) ({_ORDINAL}?(?:{'|'.join(BY_LENGTH)})) (.+)")
+GAITS = ("walk", "run", "creep")
+PATHS = {"straight": 0.0, "circle left": 360.0, "circle right": -360.0}  # degrees turned on the way, + to the left
 TIGHTEST = 0.6  # metres; radius of the smallest circle that a body is made to go in
 
 
@@ -242,7 +244,6 @@ def unheeded(plan: Notation, one: Asked) -> list[str]:
     main = min(shown, key=lambda line: one.verbs.index(line.verb))
     verb, far = main.verb, abs(main.size)
     curved, along = bool(VERBS[verb].speed) and far >= 45, ("forward", "backward")
-    gaits = {"walk", "run", "creep"}
     found = []
     if one.side and main.part and one.side not in main.part:
         limb = main.part.split()[-1].rstrip("s")
@@ -253,7 +254,7 @@ def unheeded(plan: Notation, one: Asked) -> list[str]:
         found.append(f"{verb} x{one.count}")
     if verb == "turn" and one.degrees[1] and not one.degrees[0] <= far <= one.degrees[1]:
         found.append(f"turn {180 if one.degrees[0] < 180 else 360}")
-    if verb != one.verbs[0] and {verb, one.verbs[0]} <= gaits:
+    if verb != one.verbs[0] and {verb, one.verbs[0]} <= {*GAITS}:
         found.append(f"{verb} becomes {one.verbs[0]}")
     return found
 
@@ -309,14 +310,14 @@ def _of_act(old: Notation, act: Act, how: str) -> Notation:
         each = last / main.count if main.count > 1 else last + rest
         return _stretched(replace(old, lines=tuple(lines)), main.start, main.end, each * (count - main.count))
     if factor := lasting_after(main, how):
-        for i in act.rows:
-            if lines[i].count > 1 and lines[i].verb not in TRAVEL:
+        for i, line in enumerate(lines):  # what is repeated meanwhile is repeated as long
+            meanwhile = min(line.end, main.end) - max(line.start, main.start) > 0.5 * (line.end - line.start)
+            if meanwhile and line.count > 1 and line.verb not in TRAVEL:
                 lines[i] = replace(lines[i], count=max(1, round(lines[i].count * factor)))
         return _stretched(replace(old, lines=tuple(lines)), main.start, main.end, (factor - 1) * last)
-    if how in ("straight", "circle left", "circle right") and main.verb in ("walk", "run", "creep"):
-        size = {"straight": 0.0, "circle left": 360.0, "circle right": -360.0}[how]
-        lines[row] = replace(main, size=size)
-        return _stretched(replace(old, lines=tuple(lines)), main.start, main.end, longer_for(main, size))
+    if how in PATHS and main.verb in GAITS:
+        lines[row] = replace(main, size=PATHS[how])
+        return _stretched(replace(old, lines=tuple(lines)), main.start, main.end, longer_for(main, PATHS[how]))
     if how in ("more", "less") and main.verb in AMPLE:
         return old  # how large a gesture is no notation says
     if how in ("faster", "slower"):
@@ -445,8 +446,7 @@ def _becomes(old: Notation, act: Act, other: Notation) -> Notation:
     """Replace an act by `other`; between two gaits the way is kept."""
     every, theirs = acts(old), acts(other)
     last = act.end >= max(a.end for a in every)
-    gaits = ("walk", "run", "creep")
-    if theirs and act.main.verb in gaits and theirs[0].main.verb in gaits and len(theirs) == 1:
+    if theirs and act.main.verb in GAITS and theirs[0].main.verb in GAITS and len(theirs) == 1:
         lines = list(old.lines)
         lines[act.rows[0]] = replace(act.main, verb=theirs[0].main.verb, speed=theirs[0].main.speed, pace="")
         return _made(old.seconds, old.postures, lines)
@@ -581,7 +581,7 @@ def _opposite(line: Line) -> Line:
 
 
 def heading(line: Line) -> str:
-    if line.verb in ("walk", "run", "creep") and line.size:
+    if line.verb in GAITS and line.size:
         return "left" if line.size > 0 else "right"
     return line.way if line.verb in ("walk", "run", "creep", "turn", "jump", "step", "look", "lean") else ""
 

@@ -19,6 +19,7 @@ from motionllm.data.changes import (
     CHANGES_POSTURE,
     COUNTED,
     FREE_HANDS,
+    GAITS,
     LONG,
     ORDINALS,
     PACED,
@@ -47,6 +48,7 @@ SELDOM = (
     "act pace",
     "act duration",
     "path",
+    "gesture",
 )  # kinds that seldom apply
 
 
@@ -223,7 +225,7 @@ def _prepend(old: Notation, random: np.random.Generator, donors: Donors) -> Aske
 def _while(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """Something that the hands do during a walk."""
     every = acts(old)
-    going = [act for act in every if act.main.verb in ("walk", "run", "creep") and alone(act, every)]
+    going = [act for act in every if act.main.verb in GAITS and alone(act, every)]
     if len(going) != 1:
         return None
     donor = donors.lend(random, lambda d: d.act.main.verb in FREE_HANDS)
@@ -335,7 +337,7 @@ def _spoken_number(number: int, random: np.random.Generator) -> str:
 def _path(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """A walk or run in a circle, or straight."""
     every = acts(old)
-    picked = _pick([a for a in every if a.main.verb in ("walk", "run", "creep")], every, random)
+    picked = _pick([a for a in every if a.main.verb in GAITS], every, random)
     if picked is None:
         return None
     main = picked.act.main
@@ -364,19 +366,13 @@ def _act_pace(old: Notation, random: np.random.Generator, donors: Donors) -> Ask
 
 
 def _size(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
-    """A jump, bow, lean, climb or turn larger or smaller; a gesture wider, a leg or an arm higher."""
+    """A jump, bow, lean, climb or turn larger or smaller."""
     sized, every = ("turn", "jump", "bow", "lean", "climb"), acts(old)
-    picked = _pick([a for a in every if (a.main.verb in sized and a.main.size) or a.main.verb in AMPLE], every, random)
+    picked = _pick([a for a in every if a.main.verb in sized and a.main.size], every, random)
     if picked is None:
         return None
     verb, words = picked.verb, picked.words
     how = ("more", "less")[random.integers(2)]
-    if verb in AMPLE:
-        if random.random() < 0.3:
-            return None
-        limb = "leg" if verb in ("kick", "lift", "march") else "arm"
-        words |= {"limb": limb, "limbs": {"leg": "knees", "arm": "arms"}[limb]}
-        return f"gesture {'larger' if how == 'more' else 'smaller'}", words, f"{picked.name} {how}"
     if verb == "turn":
         size = (45, 90, 135, 180, 270, 360)[random.integers(6)]
         if random.random() < 0.3:
@@ -388,6 +384,18 @@ def _size(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     if verb in ("jump", "climb"):
         return "jump higher" if how == "more" else "jump lower", words, f"{picked.name} {how}"
     return "lean further" if how == "more" else "lean less", words, f"{picked.name} {how}"
+
+
+def _gesture(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """A gesture wider or narrower, a leg or an arm higher or lower: the notation stays."""
+    every = acts(old)
+    picked = _pick([a for a in every if a.main.verb in AMPLE], every, random)
+    if picked is None:
+        return None
+    limb = "leg" if picked.verb in ("kick", "lift", "march") else "arm"
+    words = picked.words | {"limb": limb, "limbs": {"leg": "knees", "arm": "arms"}[limb]}
+    key, how = (("gesture larger", "more"), ("gesture smaller", "less"))[random.integers(2)]
+    return key, words, f"{picked.name} {how}"
 
 
 def _order(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
@@ -525,6 +533,7 @@ KINDS: dict[str, Kind] = {
     "act duration": _act_lasts,
     "act pace": _act_pace,
     "size": _size,
+    "gesture": _gesture,
     "order": _order,
     "pause": _pause,
     "path": _path,

@@ -50,7 +50,7 @@ def edited(
             new = changed(old, change, lambda _: lent[0].notation)
         except MotionLLMError:
             return None
-        if (new == old and kind != "size") or not 0.5 <= new.seconds <= LONGEST or not _is_written_exactly(new):
+        if (new == old and kind != "gesture") or not 0.5 <= new.seconds <= LONGEST or not _is_written_exactly(new):
             return None
     words = worded(own, random, held_out)
     phrasings = _phrasings(key, held_out, frozenset(place for place, word in words.items() if word))

@@ -20,6 +20,7 @@ from motionllm.data.changes import (
     LASTING,
     PACED,
     PART,
+    PATHS,
     TRAVEL,
     Act,
     act_of,
@@ -34,6 +35,7 @@ from motionllm.data.changes import (
     size_after,
     without,
 )
+from motionllm.data.queries import CURVED
 from motionllm.errors import MotionLLMError
 from motionllm.motion import splicing
 from motionllm.motion.agreement import agreement
@@ -45,7 +47,8 @@ _MARGIN = 0.2  # seconds before and after an act in which it begins and fades
 _BRIEF = 8  # frames; arms rest rather than so few be cut out
 _ALTERNATING = ("march",)  # each of whose strokes is the other side's
 _MOVED = ((0.0, 0.0), (0.15, 0.15), (-0.1, -0.1), (0.15, -0.1), (-0.1, 0.15), (0.3, 0.3), (0.6, 0.3))  # seconds
-ENLARGED = {"more": 1.3, "less": 0.65}
+HIGHER = 1.15  # times as far from rest
+ENLARGED = {"more": 1.3, "less": 0.75}
 _LEAVING = 10  # frames before and after an act of the arms in which they leave and come back
 
 
@@ -272,26 +275,36 @@ def _of_act(poses: np.ndarray, old: Notation, act: Act, how: str) -> np.ndarray 
     if count:
         return _repeated(poses, old, act, count)
     if factor := lasting_after(main, how):
-        if main.count > 1 and main.verb not in TRAVEL:
-            return _repeated(poses, old, act, max(1, round(main.count * factor)))
-        frames = round((factor - 1) * (last - first))
-        if frames > 0:
-            return splicing.lengthened(poses, frames, first, last)
-        return splicing.shortened(poses, -frames, first, last)
+        return _lasting(poses, old, act, factor)
     if how in ("faster", "slower"):
         return splicing.paced(poses, PACED[how], first, last)
-    if how in ("straight", "circle left", "circle right"):
-        degrees = {"straight": 0.0, "circle left": 360.0, "circle right": -360.0}[how]
-        longer = round(longer_for(main, degrees) * FPS)
-        count = len(poses)
-        poses = splicing.lengthened(poses, longer, first, last)
-        return splicing.on_path(poses, degrees, first, last + len(poses) - count)
+    if how in PATHS:
+        more = round(longer_for(main, PATHS[how]) * FPS)
+        longer = splicing.lengthened(poses, more, first, last)
+        return splicing.on_path(longer, PATHS[how], first, last + len(longer) - len(poses))
     if how in ("more", "less") and main.verb in AMPLE:
-        return _enlarged(poses, old, act, ENLARGED[how])
+        return _enlarged(poses, old, act, how)
     size = size_after(main, how)
     if size and (by_itself or (main.verb != "turn" and _arms_beside(old, act) is not None)):
         return _sized(poses, old, act, size)
     return None
+
+
+def _lasting(poses: np.ndarray, old: Notation, act: Act, factor: float) -> np.ndarray | None:
+    """An act that lasts so many times as long, or is repeated as often: a path is as much of a curve as it was."""
+    main = act.main
+    if main.count > 1 and main.verb not in TRAVEL:
+        return _repeated(poses, old, act, max(1, round(main.count * factor)))
+    first, last = _frame(poses, main.start), _frame(poses, main.end)
+    more = round((factor - 1) * (last - first))
+    change = splicing.lengthened if more > 0 else splicing.shortened
+    longer = change(poses, abs(more), first, last)
+    if not VERBS[main.verb].speed or abs(main.size) < CURVED:
+        return longer
+    end = last + len(longer) - len(poses)
+    turned = float(longer[first:end, 0].sum())
+    ratio = float(poses[first:last, 0].sum()) / turned if turned else 1.0
+    return splicing.turning(longer, ratio, first, end)
 
 
 def _other_limb(poses: np.ndarray, old: Notation, act: Act, how: str) -> np.ndarray | None:
@@ -377,17 +390,24 @@ def _repeated(poses: np.ndarray, old: Notation, act: Act, count: int) -> np.ndar
     return splicing.joined([poses[:b], *[poses[a:b]] * (count - 1), poses[b:]])
 
 
-def _enlarged(poses: np.ndarray, old: Notation, act: Act, ratio: float) -> np.ndarray:
-    """A gesture larger or smaller: the limbs that make it turned further from where they are at rest, or less far."""
+def _enlarged(poses: np.ndarray, old: Notation, act: Act, how: str) -> np.ndarray:
+    """A gesture larger or smaller: the limbs that make it turned further from where they are at rest, or less far; in
+    one to and fro, from its middle, and a wave is higher as well.
+    """
     first, last = reach(poses, old, act)
     part = act.main.part.replace("hand", "arm").replace("foot", "leg") or "both legs"
     side, _, limb = part.partition(" ")
     limb = limb.rstrip("s")
     for one in ("left", "right") if side == "both" else (side,):
         if limb == "arm":
-            rest = splicing.lowest_arms(poses, range(len(poses)), [one])
+            rest = poses[splicing.lowest_arms(poses, range(len(poses)), [one])]
         else:
-            rest = splicing.straightest_leg(poses, one)
+            rest = poses[splicing.straightest_leg(poses, one)]
+        ratio = ENLARGED[how]
+        if act.main.verb in ("wave", "swing", "circle"):
+            if act.main.verb == "wave" and how == "more":
+                poses = splicing.enlarged(poses, f"{one} {limb}", HIGHER, rest, first, last)
+            rest = poses[_frame(poses, act.main.start) : _frame(poses, act.main.end)].mean(0)
         poses = splicing.enlarged(poses, f"{one} {limb}", ratio, rest, first, last)
     return poses
 

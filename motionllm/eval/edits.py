@@ -19,7 +19,7 @@ import numpy as np
 from motionllm import corpus as builtin
 from motionllm.config import Source
 from motionllm.data.asked import asked as asked_in
-from motionllm.data.changes import added
+from motionllm.data.changes import act_of, added
 from motionllm.data.edit_kinds import CHANGING, Donors
 from motionllm.data.edits import Edit, edited
 from motionllm.data.sources import loaded, read
@@ -31,8 +31,10 @@ from motionllm.motion.agreement import RIGHT, Agreement, Row, agreement
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import SMALL, VERBS, Notation, measure
 from motionllm.motion.representation import HUMANML3D_263
+from motionllm.motion.splicing import LIMBS
 
 LONGEST = 10.0  # seconds; longer clips are not edited
+LARGER = 1.05  # least factor by which a gesture that is to be larger is
 LONGER = 0.15  # seconds by which an edit changes the duration, which must then be nearer to the expected one
 # Attributes that a request may leave open for an act that it adds, and the words that state them.
 _FREE = {
@@ -75,9 +77,9 @@ class Verdict:
         return self.change and self.rest
 
 
-def judged(edit: Edit, got: Notation, measured: bool = False) -> Verdict:
+def judged(edit: Edit, got: Notation, measured: bool = False, larger: bool = True) -> Verdict:
     """Judge a notation that should be `edit.new`. measured: it was measured on a motion, which has more events than a
-    plan.
+    plan. larger: whether a gesture, of whose size no notation tells, is as large or small as asked (`enlarged`).
     """
     asked, achieved = agreement(edit.new, edit.old), agreement(edit.new, got)
     number = len(edit.new.lines)
@@ -125,9 +127,29 @@ def judged(edit: Edit, got: Notation, measured: bool = False) -> Verdict:
             differs, change = True, change and same
         else:
             rest &= same
+    if edit.kind == "gesture":
+        return Verdict(change and larger, rest)
     if not differs:  # too small a change for single events: compare the scores
         change &= achieved.score > asked.score
     return Verdict(change, rest)
+
+
+def enlarged(edit: Edit, before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether a gesture is larger, or smaller, than it was, as an edit asks: how far its limb's end is spread about its
+    mean, seen from where the limb begins, in both motions' joints (T, 22, 3).
+    """
+    name, _, how = edit.change.rpartition(" ")
+    act = act_of(edit.old, name)
+    part = act.main.part.replace("hand", "arm").replace("foot", "leg") or "both legs"
+    limbs = [limb for limb in LIMBS if part in (limb, f"both {limb.split(' ')[1]}s")]
+    first, last = (max(0, round(at * HUMANML3D_263.fps)) for at in (act.start - 0.3, act.end + 0.3))
+
+    def spread(joints: np.ndarray) -> float:
+        ways = [joints[first:last, LIMBS[limb][2]] - joints[first:last, LIMBS[limb][0]] for limb in limbs]
+        return float(np.mean([np.sqrt(way.var(0).sum()) for way in ways]))
+
+    ratio = spread(after) / max(spread(before), 1e-6)
+    return ratio > LARGER if how == "more" else ratio < 1 / LARGER
 
 
 def _lends(edit: Edit) -> bool:
@@ -228,18 +250,22 @@ def evaluate(
         some = asked[start : start + batch]
         changes = lm.changes([one.edit.old for one in some], [one.edit.request for one in some])
         for one, change in zip(some, changes, strict=True):
-            edit, case = one.edit, _case(one.edit, change)
+            edit, case, joints = one.edit, _case(one.edit, change), features_to_joints(one.features)
+            was = joints
             try:
                 if motions:
                     clip, _, plan = drained(lm.editing(one.features, edit.old, change, seed, sampling=sampling))
-                    motion = measure(clip.joints, clip.fps) if len(clip) >= 5 else Notation(0.2, edit.old.postures)
+                    joints = clip.joints
+                    motion = measure(joints, clip.fps) if len(clip) >= 5 else Notation(0.2, edit.old.postures)
                 else:
                     plan = lm.replan(edit.old, change, seed, sampling=sampling)
             except MotionLLMError:  # as it was, which counts as wrong
                 plan = motion = edit.old
-            case |= {"plan": str(plan), "plan_right": vars(judged(edit, plan))}
+            said = edit.kind != "gesture" or change == edit.change
+            case |= {"plan": str(plan), "plan_right": vars(judged(edit, plan, larger=said))}
             if motions:
-                case |= {"motion": str(motion), "motion_right": vars(judged(edit, motion, measured=True))}
+                larger = edit.kind != "gesture" or enlarged(edit, was, joints)
+                case |= {"motion": str(motion), "motion_right": vars(judged(edit, motion, True, larger))}
             cases.append(case)
             if progress:
                 progress(len(cases) / len(asked), edits=len(cases))

@@ -279,21 +279,22 @@ def on_path(poses: np.ndarray, degrees: float, first: int, last: int) -> np.ndar
     return result
 
 
-def enlarged(poses: np.ndarray, limb: str, ratio: float, rest: int, first: int, last: int) -> np.ndarray:
-    """A limb's bones (LIMBS) turned `ratio` times as far from their directions in the frame `rest`, from `first` to
-    before `last`, eased in and out.
+def enlarged(poses: np.ndarray, limb: str, ratio: float, rest: np.ndarray, first: int, last: int) -> np.ndarray:
+    """A limb's bones (LIMBS) turned `ratio` times as far from their directions in the pose `rest` (67,), from `first`
+    to before `last`, eased in and out.
     """
     result = poses.copy()
     chain = [joint - 1 for joint in LIMBS[limb]]
     points = result[:, 4:].reshape(len(result), 21, 3)
-    bones = np.diff(points[:, chain], axis=1)
+    bones = np.diff(points[first:last, chain], axis=1)
     lengths = np.maximum(np.linalg.norm(bones, axis=-1, keepdims=True), 1e-6)
-    now = (bones / lengths)[first:last]
-    at_rest = (bones / lengths)[[rest]]
+    now = bones / lengths
+    at_rest = np.diff(rest[4:].reshape(21, 3)[chain], axis=0)
+    at_rest /= np.maximum(np.linalg.norm(at_rest, axis=-1, keepdims=True), 1e-6)
     angle = np.arccos(np.clip((now * at_rest).sum(-1), -1, 1))
     place = np.arange(last - first) + 1.0
     ease = np.minimum(1.0, np.minimum(place, place[::-1]) / _RAMP)
-    free = np.clip(angle / _FREE, 0, 1)
+    free = np.clip(angle / _FREE, 0, 1) if "leg" in limb else np.ones_like(angle)
     more = (ratio - 1) * ease[:, None] * free * free * (3 - 2 * free)
     wanted = np.clip(angle * (1 + more), 0, np.maximum(angle, MOST_TURNED))
     axis = np.cross(at_rest, now)
@@ -301,7 +302,7 @@ def enlarged(poses: np.ndarray, limb: str, ratio: float, rest: int, first: int, 
     axis /= np.maximum(across, 1e-6)
     turn = np.where(across[..., 0] > 1e-3, wanted - angle, 0.0)[..., None]
     turned = now * np.cos(turn) + np.cross(axis, now) * np.sin(turn)  # Rodrigues' formula, across the axis
-    points[first:last, chain[1:]] = points[first:last, [chain[0]]] + np.cumsum(turned * lengths[first:last], axis=1)
+    points[first:last, chain[1:]] = points[first:last, [chain[0]]] + np.cumsum(turned * lengths, axis=1)
     result[:, 4:] = points.reshape(len(result), 63)
     return result
 

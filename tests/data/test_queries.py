@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from motionllm.data.inquiries import KINDS, draw
-from motionllm.data.queries import NAMED, FORMS, Query
+from motionllm.data.queries import FORMS, NAMED, Query
 from motionllm.data.query_fit import fits
 from motionllm.data.questions import TEXTS
 from motionllm.data.replies import reply

@@ -14,7 +14,7 @@ from motionllm.data.changes import acts, added, changed
 from motionllm.data.edit_kinds import CHANGING, Donors
 from motionllm.data.remaking import remade, rightness, ways
 from motionllm.errors import MotionLLMError
-from motionllm.eval.edits import judged
+from motionllm.eval.edits import enlarged, judged
 from motionllm.motion import splicing
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import SMALL, Notation, measure
@@ -46,8 +46,9 @@ def shares(clips: list[tuple[Notation, np.ndarray]]) -> dict[str, list[bool]]:
             poses = remade(
                 splicing.poses_of(joints), old, edit.change, None if more is None else splicing.poses_of(more)
             )
-            got = old if poses is None else measure(splicing.joints_of(poses))
-            right[kind].append(judged(edit, got, measured=True).right)
+            made = joints if poses is None else splicing.joints_of(poses)
+            larger = kind != "gesture" or enlarged(edit, joints, made)
+            right[kind].append(judged(edit, measure(made), True, larger).right)
     return right
 
 

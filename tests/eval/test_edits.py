@@ -15,13 +15,14 @@ from motionllm.data.changes import mirrored
 from motionllm.data.edit_kinds import CHANGING
 from motionllm.data.edits import Edit
 from motionllm.errors import MotionLLMError
-from motionllm.eval.edits import clips_of, judged, requests
+from motionllm.eval.edits import clips_of, enlarged, judged, requests
 from motionllm.lm.model import MotionLM
 from motionllm.motion.notation import SMALL, Notation
 
 
-def _drawn(count: int, seed: int = 0) -> list[Edit]:
-    return [one.edit for one in requests(clips_of(Source(kind="builtin", clips=2000), "test"), count, seed)]
+def _drawn(count: int, seed: int = 0, kinds: tuple[str, ...] = CHANGING) -> list[Edit]:
+    clips = clips_of(Source(kind="builtin", clips=2000), "test")
+    return [one.edit for one in requests(clips, count, seed, kinds)]
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +41,17 @@ def test_what_is_wanted_is_right_and_what_was_is_not(edits: list[Edit]) -> None:
     for edit in edits:
         assert judged(edit, edit.new).right, edit
         assert judged(edit, edit.new, measured=True).right, edit
-        assert not judged(edit, edit.old).change, edit
-        assert not judged(edit, edit.old, measured=True).change, edit
+        larger = edit.kind != "gesture"  # of which no notation tells
+        assert not judged(edit, edit.old, larger=larger).change, edit
+        assert not judged(edit, edit.old, measured=True, larger=larger).change, edit
+
+
+def test_a_larger_gesture_is_one() -> None:
+    edit = next(one for one in _drawn(60, seed=2, kinds=("gesture",)) if one.change.endswith("kick more"))
+    still = np.zeros((200, 22, 3))
+    high = still.copy()
+    high[:, [7, 8], 1] = 0.5 * np.sin(np.linspace(0, 60, 200))[:, None]
+    assert enlarged(edit, high, high * 1.3) and not enlarged(edit, high, high) and not enlarged(edit, high, still)
 
 
 def test_what_is_spoilt_is_seen(edits: list[Edit]) -> None:
