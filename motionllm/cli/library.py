@@ -40,6 +40,12 @@ def library(
             "the adapter's. Clips taken whole are shown by it."
         ),
     ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact", help="Keep the clips' own frames too, 4 kB a second: clips taken whole are as they are."
+        ),
+    ] = False,
     terms: Annotated[str, typer.Option(help="What the owner of the clips asks of those who use them.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -51,6 +57,7 @@ def library(
     from motionllm.files import check_place
     from motionllm.lm.adapters import find_adapter
     from motionllm.lm.library import FILE, Library, shipped_beside
+    from motionllm.motion.representation import MOTIONSTREAMER_272
     from motionllm.runs.progress import Bar
     from motionllm.tokenizer import MotionTokenizer
 
@@ -61,6 +68,15 @@ def library(
     check_place(target)
     recipe = load_recipe(folder / "recipe.yaml", saved=True)
     motion_tokenizer = MotionTokenizer.load(folder / "tokenizer")
+    if exact and tokenizer is not None:
+        raise MotionLLMError(
+            "--exact keeps the clips as they are, which no --tokenizer shows better; give one of them."
+        )
+    if exact and motion_tokenizer.representation is MOTIONSTREAMER_272:
+        raise MotionLLMError(
+            f"--exact keeps joints, and the adapter's motion tokenizer reads {motion_tokenizer.representation.name}, "
+            "which has rotations; leave it out."
+        )
     if tokenizer is not None:
         motion_tokenizer = shipped_beside(tokenizer, motion_tokenizer)
     sources = [Source(kind="humanml3d", path=name, exclude=exclude or []) for name in folders or []]
@@ -76,7 +92,7 @@ def library(
         samples += read(source, split)
     longest = recipe.data.window or motion_tokenizer.representation.longest
     with Bar("library") as bar:
-        made = Library.of(samples, motion_tokenizer, longest, terms, most, search, bar.update, tokenizer or "")
+        made = Library.of(samples, motion_tokenizer, longest, terms, most, search, bar.update, tokenizer or "", exact)
     made.save(target)
     seconds = sum(len(entry.codes) for entry in made.entries) / motion_tokenizer.codes_per_second
     captions = len({caption for entry in made.entries for caption in entry.captions})

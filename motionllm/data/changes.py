@@ -485,22 +485,30 @@ def _part(old: Notation, start: float, end: float) -> Notation:
     return old.between(start, min(end, old.seconds))
 
 
-def besides(old: Notation, name: str) -> list[int]:
-    """The numbers among `acts` of those that are not what a verb, or a verb and a limb, or which of several names, from
-    the last to the first.
+def besides(old: Notation, name: str) -> tuple[Act | None, str]:
+    """The last of the acts that are not what a verb, or a verb and a limb, or which of several names (None: no other is
+    left), and what names that one without it.
     """
-    act, every = act_of(old, name), acts(old)
+    act, every, which = act_of(old, name), acts(old), re.match(_ORDINAL, name)
     kept = [act]
-    if not re.match(_ORDINAL, name):
+    if not which:
         kept = [one for one in every if one.main.verb == act.main.verb]
         kept = kept if name == act.main.verb else [one for one in kept if one.main.part == act.main.part]
-    return [i for i in reversed(range(len(every))) if every[i] not in kept]
+    others = [one for one in every if one not in kept]
+    if not others:
+        return None, name
+    number = ORDINALS.index(which[0].strip()) if which else 0
+    if which and 0 < number < 3 and others[-1].main.verb == act.main.verb and others[-1].start <= act.start:
+        name = f"{ORDINALS[number - 1]} {name[which.end() :]}"
+    return others[-1], name
 
 
 def _only(old: Notation, name: str) -> Notation:
     """The notation without any other act."""
-    for i in besides(old, name):
-        old = without(old, acts(old)[i])
+    other, name = besides(old, name)
+    while other:
+        old = without(old, other)
+        other, name = besides(old, name)
     return old
 
 

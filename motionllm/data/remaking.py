@@ -247,12 +247,13 @@ def _at_rest(poses: np.ndarray, old: Notation, act: Act, sides: Sequence[str] = 
 
 
 def _only(poses: np.ndarray, old: Notation, name: str) -> np.ndarray | None:
-    for i in besides(old, name):
-        other = acts(old)[i]
+    other, name = besides(old, name)
+    while other:
         cut = _without(poses, old, other)
         if cut is None:
             return None
         poses, old = cut, without(old, other)
+        other, name = besides(old, name)
     return poses
 
 

@@ -25,7 +25,7 @@ from motionllm.data.sources import loaded
 from motionllm.errors import MotionLLMError, hint
 from motionllm.files import check_format, stream_jsonl, write_jsonl
 from motionllm.motion.notation import Notation, measure
-from motionllm.motion.skeleton import HUMANML3D
+from motionllm.motion.skeleton import HUMANML3D, Skeleton
 from motionllm.samples import Sample
 from motionllm.tokenizer import MotionTokenizer
 
@@ -48,13 +48,15 @@ _stemmer = snowballstemmer.stemmer("english")
 @dataclass(frozen=True)
 class Entry:
     """A clip. id: its name. captions: what it shows. codes: of the library's motion tokenizer. notation: measured on
-    the clip itself, of which codes lose what is quick and small; "" if it was not.
+    the clip itself, of which codes lose what is quick and small; "" if it was not. frames: its joints to a tenth of a
+    millimetre (`_frames`), which it is then shown by; empty: by its codes.
     """
 
     id: str
     captions: tuple[str, ...]
     codes: tuple[int, ...]
     notation: str = ""
+    frames: bytes = field(default=b"", repr=False)
 
     def __str__(self) -> str:
         return f"{self.id}, {self.captions[0]!r}"
@@ -84,12 +86,13 @@ class Library:
         search: int = SWEEPS,
         progress: Callable[[float], None] | None = None,
         name: str = "",
+        exact: bool = False,
     ) -> Library:
         """The clips of a data set, those without a caption left out. Of captions that differ in words without weight
         ("a man walks", "someone walks") the first is kept. longest: seconds from the beginning of a clip that are kept.
         most: clips of one first caption that are kept, the first ones. search: as of `MotionTokenizer.encode`; no model
         writes these codes, so they need not be easy to foretell. progress: called with the share that is done. name:
-        see `Library`.
+        see `Library`. exact: keep the clips' own frames as well.
 
         Raises MotionLLMError where none is left, or the motion tokenizer reads other features than the set has, or has
         more codes than a file can hold.
@@ -99,21 +102,23 @@ class Library:
                 f"A library holds codes up to {2**16}, and this motion tokenizer has {motion_tokenizer.size}."
             )
 
-        frames = int(longest * motion_tokenizer.fps)
+        longest_frames = int(longest * motion_tokenizer.fps)
         entries, alike, chosen = [], Counter[str](), []
         for sample in samples:
             if sample.captions and alike[sample.captions[0]] < most:
                 alike[sample.captions[0]] += 1
                 chosen.append(sample)
         for number, (sample, features) in enumerate(loaded(chosen), 1):
-            codes = motion_tokenizer.encode(features[:frames], search)
+            codes = motion_tokenizer.encode(features[:longest_frames], search)
             if progress:
                 progress(number / len(chosen))
             if len(codes):
                 said = {frozenset(Counter(_words(caption)).items()): caption for caption in reversed(sample.captions)}
                 captions = tuple(caption for caption in sample.captions if caption in said.values())
                 whole = features[: len(codes) // motion_tokenizer.parts * motion_tokenizer.frames_per_step]
-                entries.append(Entry(sample.id, captions, tuple(codes.tolist()), _measured(whole, motion_tokenizer)))
+                frames = _frames(motion_tokenizer.representation.decode(whole)) if exact else b""
+                notation = _measured(whole, motion_tokenizer)
+                entries.append(Entry(sample.id, captions, tuple(codes.tolist()), notation, frames))
         if not entries:
             raise MotionLLMError("No clip has a caption to be found by; a library needs clips with captions.")
         return cls(tuple(entries), motion_tokenizer.codes_hash, terms, name, motion_tokenizer)
@@ -158,13 +163,21 @@ class Library:
         rows = [
             {"id": e.id, "captions": e.captions, "codes": _packed(e.codes)}
             | ({"notation": e.notation} if e.notation else {})
+            | ({"frames": base64.b64encode(e.frames).decode("ascii")} if e.frames else {})
             for e in self.entries
         ]
         write_jsonl(path, [about, *rows])
 
     def features(self, entry: Entry) -> np.ndarray:
-        """(T, dim) features of a clip, decoded from its codes by the library's own motion tokenizer."""
+        """(T, dim) features of a clip: of its own frames, or decoded from its codes by the library's own motion
+        tokenizer.
+        """
         assert self.motion_tokenizer is not None
+        if entry.frames:
+            joints = _joints(entry.frames, self.motion_tokenizer.skeleton)
+            return self.motion_tokenizer.representation.encode(
+                np.concatenate([joints, 2 * joints[-1:] - joints[-2:-1]])
+            )
         return self.motion_tokenizer.decode_features(entry.codes)
 
     def fitting(self, text: str) -> list[Entry]:
@@ -275,11 +288,16 @@ def _packed(codes: Sequence[int]) -> str:
 
 def _entry(row: dict[str, object], where: str, motion_tokenizer: MotionTokenizer) -> Entry:
     name, captions, packed = row.get("id"), row.get("captions"), row.get("codes")
-    notation = row.get("notation", "")
+    notation, own = row.get("notation", ""), row.get("frames", "")
     try:
         if not isinstance(captions, list) or not captions or not all(isinstance(text, str) for text in captions):
             raise ValueError
-        if not isinstance(name, str) or not isinstance(packed, str) or not isinstance(notation, str):
+        if not isinstance(name, str) or not isinstance(packed, str):
+            raise ValueError
+        if not isinstance(notation, str) or not isinstance(own, str):
+            raise ValueError
+        frames = base64.b64decode(own, validate=True)
+        if frames and len(_joints(frames, motion_tokenizer.skeleton)) < 2:
             raise ValueError
         codes = np.frombuffer(base64.b64decode(packed, validate=True), "<u2").astype(np.int64)
     except ValueError:  # of base64 too, and for half a code
@@ -290,7 +308,30 @@ def _entry(row: dict[str, object], where: str, motion_tokenizer: MotionTokenizer
             Notation.parse(notation)
     except MotionLLMError as error:
         raise MotionLLMError(f"{where}: {error}") from None
-    return Entry(name, tuple(captions), tuple(codes.tolist()), notation)
+    return Entry(name, tuple(captions), tuple(codes.tolist()), notation, frames)
+
+
+def _frames(joints: np.ndarray) -> bytes:
+    """Joints (T, J, 3) in metres as bytes: by frame the root's place on the floor (float32)
+    and the joints from there in tenths of a millimetre (int16).
+    """
+    place = joints[:, 0, [0, 2]].astype("<f4")
+    local = joints - np.insert(place, 1, 0.0, axis=1)[:, None]
+    return place.tobytes() + np.round(local * 1e4).astype("<i2").tobytes()
+
+
+def _joints(frames: bytes, skeleton: Skeleton) -> np.ndarray:
+    """The joints (T, J, 3) of `_frames`. Raises ValueError for bytes that are none."""
+    each = 8 + 6 * len(skeleton.joints)
+    if len(frames) % each:
+        raise ValueError
+    count = len(frames) // each
+    place = np.frombuffer(frames[: 8 * count], "<f4").reshape(count, 2)
+    local = np.frombuffer(frames[8 * count :], "<i2").reshape(count, -1, 3) / 1e4
+    joints: np.ndarray = (local + np.insert(place, 1, 0.0, axis=1)[:, None]).astype(np.float32)
+    if not np.isfinite(joints).all():
+        raise ValueError
+    return joints
 
 
 def _measured(features: np.ndarray, motion_tokenizer: MotionTokenizer) -> str:

@@ -42,8 +42,9 @@ DRAWING = 2  # added to a motion's seed for its clip, so that the two draw diffe
 @dataclass(frozen=True)
 class Found:
     """A motion that was looked up. entry: the clip. codes: its codes in the adapter's motion tokenizer, with those
-    given before it. features: (T, dim) what it shows where the library's motion tokenizer is another, which keeps more
-    of it; None: what the codes decode to. shows: the share of what is asked for that is measured on the clip.
+    given before it. features: (T, dim) what it shows where the library keeps more of it than the codes, by its own
+    frames or by another motion tokenizer; None: what the codes decode to. shows: the share of what is asked for that
+    is measured on the clip.
     """
 
     entry: Entry
@@ -230,7 +231,7 @@ class Lookup(Planning):
 
     def _shown(self, clip: Found) -> Found:
         """A clip of the library with what it shows in the time of its codes, where that is more than they decode to."""
-        if self.library is None or not self._finer or clip.features is not None:
+        if self.library is None or clip.features is not None or not (self._finer or clip.entry.frames):
             return clip
         frames = len(clip.codes) // self.vocab.parts * self.motion_tokenizer.frames_per_step
         return replace(clip, features=self.library.features(clip.entry)[:frames])

@@ -395,6 +395,33 @@ def test_clips_given_and_what_goes_on_from_them_are_shown_by_it(
     assert np.allclose(finished.joints, onward.joints, atol=1e-4)
 
 
+def test_a_clip_kept_exactly_is_shown_as_it_is(lm: MotionLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = [replace(s, captions=[text]) for s, text in zip(builtin.corpus(5, 3), CAPTIONS, strict=True)]
+    kept = Library.of(samples, lm.motion_tokenizer, 4.0, exact=True)
+    kept.save(tmp_path / FILE)
+    again = Library.load(tmp_path / FILE, lm.motion_tokenizer)
+    assert again == kept and all(entry.frames for entry in again.entries)
+    monkeypatch.setattr(lm, "library", again)
+    (entry,) = again.fitting("robot pose")
+    sample = next(s for s in samples if s.id == entry.id)
+    own = lm.motion_tokenizer.representation.decode(sample.load())
+    (made,) = lm.generate_batch(["robot pose"], seed=1)
+    assert isinstance(made, Motion) and "robot pose" in made.notes[0]
+    steps = len(entry.codes) // lm.vocab.parts * lm.motion_tokenizer.frames_per_step
+    finished = lm.motion_tokenizer.representation.finished(Motion(own[:steps], made.fps, made.skeleton))
+    assert len(made) == steps and np.abs(made.joints - finished.joints).max() < 5e-3
+    for seconds in (None, 1.25, made.duration * 1.5):
+        pieces = np.concatenate(list(lm.stream("robot pose", seconds, seed=1)))
+        streamed = lm.motion_tokenizer.representation.finished(Motion(pieces, made.fps, made.skeleton))
+        same = lm.generate("robot pose", seconds, seed=1, best_of=1)
+        assert np.allclose(streamed.joints, same.joints, atol=1e-4)  # type: ignore[union-attr]
+    about, first, *_ = (tmp_path / FILE).read_text().splitlines()
+    for frames in ("AAAA", "no base64", 3):
+        (tmp_path / "other.jsonl").write_text("\n".join([about, json.dumps({**json.loads(first), "frames": frames})]))
+        with pytest.raises(MotionLLMError, match="line 2: is no clip of a motion library"):
+            Library.load(tmp_path / "other.jsonl", lm.motion_tokenizer)
+
+
 def test_it_is_named_in_the_file_and_must_ship_and_have_the_adapters_steps(
     lm: MotionLM, finer: MotionTokenizer, tmp_path: Path
 ) -> None:
@@ -502,6 +529,13 @@ def test_the_command_makes_one_of_a_data_set(
     assert json.loads(capsys.readouterr().out)["notes"][0].startswith("from the library: ")
     assert main([*words, "--no-library"]) == 2
     assert "give one of the two" in capsys.readouterr().err
+    words = ["data", "library", str(folder), "--model", str(trained_run[0]), "--out", str(out), "--exact"]
+    assert main([*words, "--no-mirror"]) == 0
+    exact = Library.load(out, MotionTokenizer.load(trained_run[0] / "adapter" / "tokenizer"))
+    assert len(exact.entries) == 2 and all(entry.frames for entry in exact.entries)
+    capsys.readouterr()
+    assert main([*words, "--tokenizer", "real"]) == 2
+    assert "give one of them" in capsys.readouterr().err
     assert main(["data", "library", str(folder), "--model", "default"]) == 2
     assert "--out" in capsys.readouterr().err
     assert main(["data", "library", str(tmp_path / "none"), "--model", str(trained_run[0])]) == 2
