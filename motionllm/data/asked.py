@@ -135,6 +135,10 @@ def _part(action: str, clause: str) -> Asked:
     limbs = re.sub(r"\b(?:left|right|both) (?:elbow|hand)s?\b", "", clause) if action == "lift" else clause
     sides = {m[1] or m[2] for m in re.finditer(_SIDE, limbs)}
     side = "both" if "both" in sides or len(sides) == 2 else sides.pop() if sides else ""
+    if action == "jump" and side in ("left", "right"):  # on one leg
+        action = "hop"
+    if not VERBS[_SHOWN[action][0]].parts:  # "walks forward, steadying himself with the right hand"
+        side = ""
     way = ""
     if action in _DIRECTED:
         ways = {m[1] or m[2] for m in re.finditer(_TO, re.sub(_SIDE, "", clause))}

@@ -27,7 +27,8 @@ from motionllm.data.queries import (
     main_events,
     of_verb,
 )
-from motionllm.motion.notation import VERBS, Line, Notation
+from motionllm.data.query_fit import named_verbs
+from motionllm.motion.notation import SMALL, VERBS, Line, Notation
 from motionllm.motion.notation.sentence import sentence_of
 
 CIRCLE = 270.0  # degrees turned on the way
@@ -65,8 +66,8 @@ def _with_unit(query: Query, question: str, answer: str) -> str:
 
 
 def _reply(query: Query, notation: Notation, question: str) -> str | None:
-    if path := _path_of(query, notation, question):
-        return path
+    if plain := _path_of(query, notation, question) or _which_thing(notation, question.lower()):
+        return plain
     verb, side = _sided(query, question)
     if side:
         ours = [line for line in of_verb(notation, verb) if side in line.part or line.part.startswith("both")]
@@ -104,6 +105,34 @@ def _path_of(query: Query, notation: Notation, question: str) -> str | None:
     if straight:
         return "yes" if all(abs(line.size) < CURVED for line in lines) else "no"
     return "yes" if any(abs(line.size) >= CIRCLE for line in lines) else "no"
+
+
+_ORDINALS = ("first", "second", "third", "fourth", "fifth")
+_THING = re.compile(rf"\b({'|'.join(_ORDINALS[1:])}) (?:thing|action|act|move|movement|activity)\b")
+_BETWEEN = re.compile(
+    r"\b(?:between|from) (?:second |seconds )?(\d+(?:\.\d+)?)(?: ?s| seconds?)? (?:and|to) (?:second )?(\d+(?:\.\d+)?)"
+)
+_LIMB_USED = re.compile(r"\b(?:which|what) (hand|arm|leg|foot)\b(?=.*\b(?:us(?:e|es|ed|ing)|is it|is that)\b)")
+_LIMBS = {"hand": ("hand", "arm"), "arm": ("hand", "arm"), "leg": ("leg", "foot"), "foot": ("leg", "foot")}
+
+
+def _which_thing(notation: Notation, question: str) -> str | None:
+    """What is done as the second thing, or between two times, and the limb that is used for what is done, where that is
+    asked and no query has a place for it.
+    """
+    if thing := _THING.search(question):
+        lines, number = main_events(notation), _ORDINALS.index(thing[1])
+        return done(lines[number]) if number < len(lines) else "nothing: so many things are not done"
+    span = _BETWEEN.search(question)
+    if span and re.search(r"\b(?:what|which)\b", question) and float(span[1]) < float(span[2]):
+        first, last = float(span[1]), float(span[2])
+        return _listed([line for line in main_events(notation) if line.start < last and line.end > first])
+    limb = _LIMB_USED.search(question)
+    if limb and not named_verbs(question):
+        lines = [line for line in notation.lines if line.part and line.part.split()[-1].rstrip("s") in _LIMBS[limb[1]]]
+        lines = [line for line in lines if line.verb not in SMALL] or lines
+        return _in_turn([line.part.split()[0] for line in lines])
+    return None
 
 
 def _listed(lines: Sequence[Line], nothing: str = "nothing") -> str:

@@ -273,6 +273,28 @@ def test_a_number_has_its_unit_and_steps_are_counted(query: str, question: str, 
     assert reply(Query.parse(query), walk, question, lambda: 7) == answer
 
 
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("What is the second thing he does?", "jump"),
+        ("what's the third action", "wave"),
+        ("Which is the fifth thing?", "nothing: so many things are not done"),
+        ("what happens between 1 and 2.5 seconds?", "walk and jump"),
+        ("What does she do from 3 to 5 s?", "wave and kick"),
+        ("Is it between 1 and 2 metres?", None),
+        ("Which hand does he use?", "right"),
+        ("which leg is used?", "left"),
+        ("Which hand does he wave with?", None),  # which a query asks
+    ],
+)
+def test_what_no_query_has_a_place_for_is_answered(question: str, answer: str | None) -> None:
+    busy = Notation.parse(
+        "6.0 s, standing to standing\n0.0-2.0 walk forward 1.2 m/s\n2.0-2.6 jump 0.3 m\n"
+        "3.0-4.0 wave right hand x3\n4.2-4.8 kick left leg\n"
+    )
+    assert reply(Query(), busy, question) == answer
+
+
 def test_who_walks_in_a_curve_turns() -> None:
     curve = Notation.parse("4.0 s, standing to standing\n0.0-4.0 walk forward turning left 105 1.1 m/s")
     texts = ("does turn", "does turn left", "does turn right", "way turn", "degrees turn", "turned", "degrees turned")
