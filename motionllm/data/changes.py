@@ -15,17 +15,30 @@ belong to it. Changes address acts by their verb.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-import numpy as np
-
 from motionllm.data.asked import Asked
+from motionllm.data.timeline import (
+    GAITS,
+    heading,
+    lasting,
+    made,
+    mirrored,
+    opposite,
+    paced,
+    quicker,
+    reversed_in_time,
+    shifted,
+    stretched,
+    turned_back,
+)
 from motionllm.errors import MotionLLMError
-from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation
-from motionllm.motion.notation.verbs import BY_LENGTH, LEADS_TO
+from motionllm.motion.notation import SMALL, VERBS, Line, Notation
+from motionllm.motion.notation.verbs import BY_LENGTH, TRAVEL
 
 LONGEST = 16.0  # seconds; a change may not make a plan longer
 PACE = 1.5  # factor of slower and faster without a number
@@ -38,8 +51,6 @@ PACED = {
     "much faster": 2.0,
     "a bit faster": 1.25,
 }
-BACKWARD = 0.7  # people walk backward more slowly
-_TURNED_ROUND = ("walk", "run", "creep", "crawl", "climb", "step", "turn", "jump")  # have the other way in reverse
 LASTING = {
     "longer": 1.5,
     "shorter": 1 / 1.5,
@@ -62,7 +73,6 @@ _HOWS = (
     *("longer", "shorter", "twice as long", "half as long", "faster", "slower", "more", "less"),
     *("straight", "circle left", "circle right", "45", "90", "180", "270", "360"),
 )
-TRAVEL = tuple(verb for verb, spec in VERBS.items() if spec.speed)
 CHANGES_POSTURE = ("sit", "lie", "kneel", "stand up")
 COUNTED = (
     "jump",
@@ -84,7 +94,6 @@ COUNTED = (
     "reach up",
 )
 _CLOSE = ("wave", "clap", "jumping jack", "hop", "punch", "twist", "circle", "swing")  # repeated without a rest
-LONG = (*TRAVEL, "dance", "stand on", "hold", "hands on hips", "march", "lean", "wave", "clap")
 FREE_HANDS = ("wave", "clap", "hands on hips", "hand to head", "reach up", "stretch", "punch")  # while the legs go
 _OF_HANDS = (*FREE_HANDS, "throw", "bend down", "jumping jack")
 # Acts of limbs that may be made larger or smaller: a kick higher, a wave wider.
@@ -92,7 +101,6 @@ AMPLE = ("wave", "kick", "lift", "raise", "swing", "circle", "stretch", "march")
 ORDINALS = ("1st", "2nd", "3rd", "last")  # which of several acts of a verb
 _ORDINAL = f"(?:(?:{'|'.join(ORDINALS)}) )"
 BESIDE = re.compile(f"(after|before) ({_ORDINAL}?(?:{'|'.join(BY_LENGTH)})) (.+)")
-GAITS = ("walk", "run", "creep")
 PATHS = {"straight": 0.0, "circle left": 360.0, "circle right": -360.0}  # degrees turned on the way, + to the left
 TIGHTEST = 0.6  # metres; radius of the smallest circle that a body is made to go in
 
@@ -152,9 +160,9 @@ def changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> N
     if change == "reversed":
         return reversed_in_time(old)
     if change in LASTING:
-        return _lasting(old, LASTING[change])
+        return lasting(old, LASTING[change])
     if match := re.fullmatch(r"(\d{1,2}\.\d) s", change):
-        return _lasting(old, max(0.2, float(match[1])) / old.seconds)
+        return lasting(old, max(0.2, float(match[1])) / old.seconds)
     if match := PART.fullmatch(change):
         return _part(old, float(match[1]), float(match[2]))
     if match := re.fullmatch(r"(then|first|meanwhile) (.+)", change):
@@ -280,12 +288,12 @@ def _of_act(old: Notation, act: Act, how: str) -> Notation:
     spec, last = VERBS[main.verb], act.main.end - act.main.start
     way = heading(main)
     if how == "other side" and main.part and not main.part.startswith("both"):
-        how = _opposite(main).part
+        how = opposite(main).part
     if how in spec.parts:
         turned = main.part and not main.part.startswith("both") and not how.startswith("both") and how != main.part
         for i in act.rows:
             if turned:
-                lines[i] = _opposite(lines[i])
+                lines[i] = opposite(lines[i])
             elif lines[i].verb == main.verb:
                 lines[i] = replace(lines[i], part=how)
         return replace(old, lines=tuple(lines))
@@ -298,8 +306,8 @@ def _of_act(old: Notation, act: Act, how: str) -> Notation:
             lines[row] = replace(main, way=how) if how in spec.ways else main
             return replace(old, lines=tuple(lines))
         for i in act.rows:
-            lines[i] = _reversed(lines[i]) if along else _opposite(lines[i])
-        return _made(old.seconds, old.postures, lines)
+            lines[i] = turned_back(lines[i]) if along else opposite(lines[i])
+        return made(old.seconds, old.postures, lines)
     if count := count_after(main, how):
         for i in act.rows:
             if i == row:
@@ -308,30 +316,30 @@ def _of_act(old: Notation, act: Act, how: str) -> Notation:
                 lines[i] = replace(lines[i], count=max(1, round(lines[i].count * count / main.count)))
         rest = 0.1 if main.verb in _CLOSE else 0.5
         each = last / main.count if main.count > 1 else last + rest
-        return _stretched(replace(old, lines=tuple(lines)), main.start, main.end, each * (count - main.count))
+        return stretched(replace(old, lines=tuple(lines)), main.start, main.end, each * (count - main.count))
     if factor := lasting_after(main, how):
         for i, line in enumerate(lines):  # what is repeated meanwhile is repeated as long
             meanwhile = min(line.end, main.end) - max(line.start, main.start) > 0.5 * (line.end - line.start)
             if meanwhile and line.count > 1 and line.verb not in TRAVEL:
                 lines[i] = replace(lines[i], count=max(1, round(lines[i].count * factor)))
-        return _stretched(replace(old, lines=tuple(lines)), main.start, main.end, (factor - 1) * last)
+        return stretched(replace(old, lines=tuple(lines)), main.start, main.end, (factor - 1) * last)
     if how in PATHS and main.verb in GAITS:
         lines[row] = replace(main, size=PATHS[how])
-        return _stretched(replace(old, lines=tuple(lines)), main.start, main.end, longer_for(main, PATHS[how]))
+        return stretched(replace(old, lines=tuple(lines)), main.start, main.end, longer_for(main, PATHS[how]))
     if how in ("more", "less") and main.verb in AMPLE:
         return old  # how large a gesture is no notation says
     if how in ("faster", "slower"):
         pace = PACED[how]
         for i in act.rows:
-            lines[i] = _quicker(lines[i], pace)
-        return _stretched(replace(old, lines=tuple(lines)), main.start, main.end, (1 / pace - 1) * last)
+            lines[i] = quicker(lines[i], pace)
+        return stretched(replace(old, lines=tuple(lines)), main.start, main.end, (1 / pace - 1) * last)
     size = size_after(main, how)
     if size:
         lines[row] = replace(main, size=size)
         new = replace(old, lines=tuple(lines))
         if main.verb != "turn":
             return new
-        return _stretched(
+        return stretched(
             new, main.start, main.end, (min(3, max(0.5, size / main.size)) - 1) * last
         )  # at the same speed
     if how == "more" and main.verb == "raise":
@@ -364,8 +372,8 @@ def lasting_after(main: Line, how: str) -> float:
 
 def longer_for(main: Line, size: float) -> float:
     """Seconds more that a body takes to turn by so many degrees on its way, where its path is too short for that."""
-    least = abs(np.radians(size)) * TIGHTEST / max(main.speed, 0.1)
-    return max(0.0, float(least) - (main.end - main.start))
+    least = abs(math.radians(size)) * TIGHTEST / max(main.speed, 0.1)
+    return max(0.0, least - (main.end - main.start))
 
 
 def size_after(main: Line, how: str) -> float:
@@ -401,27 +409,14 @@ def act_of(old: Notation, name: str) -> Act:
     return max(same, key=lambda act: act.main.end - act.main.start)
 
 
-def _lasting(old: Notation, factor: float) -> Notation:
-    """Lengthen or shorten as a whole; the body travels at the same speed, and so covers more or less distance."""
-    return _made(
-        old.seconds * factor,
-        old.postures,
-        [replace(x, start=x.start * factor, end=x.end * factor) for x in old.lines],
-    )
-
-
-def _shifted(lines: Sequence[Line], by: float) -> list[Line]:
-    return [replace(x, start=x.start + by, end=x.end + by) for x in lines]
-
-
 def _then(old: Notation, more: Notation) -> Notation:
-    lines = [*old.lines, *_shifted(more.lines, old.seconds)]
-    return _made(old.seconds + more.seconds, (old.postures[0], more.postures[1]), lines)
+    lines = [*old.lines, *shifted(more.lines, old.seconds)]
+    return made(old.seconds + more.seconds, (old.postures[0], more.postures[1]), lines)
 
 
 def _first(old: Notation, more: Notation) -> Notation:
-    lines = [*more.lines, *_shifted(old.lines, more.seconds)]
-    return _made(more.seconds + old.seconds, (more.postures[0], old.postures[1]), lines)
+    lines = [*more.lines, *shifted(old.lines, more.seconds)]
+    return made(more.seconds + old.seconds, (more.postures[0], old.postures[1]), lines)
 
 
 def _meanwhile(old: Notation, more: Notation) -> Notation:
@@ -439,7 +434,7 @@ def _meanwhile(old: Notation, more: Notation) -> Notation:
     start = act.main.start + min(0.5, (room - factor * (b - a)) / 2)
     put = [replace(x, start=start + factor * (x.start - a), end=start + factor * (x.end - a)) for x in mains]
     rest = [x for i, x in enumerate(old.lines) if i not in act.rows or "arm" not in x.part]
-    return _made(old.seconds, old.postures, [*rest, *put])
+    return made(old.seconds, old.postures, [*rest, *put])
 
 
 def _becomes(old: Notation, act: Act, other: Notation) -> Notation:
@@ -449,14 +444,14 @@ def _becomes(old: Notation, act: Act, other: Notation) -> Notation:
     if theirs and act.main.verb in GAITS and theirs[0].main.verb in GAITS and len(theirs) == 1:
         lines = list(old.lines)
         lines[act.rows[0]] = replace(act.main, verb=theirs[0].main.verb, speed=theirs[0].main.speed, pace="")
-        return _made(old.seconds, old.postures, lines)
+        return made(old.seconds, old.postures, lines)
     if not other.lines:
         raise MotionLLMError("What is to be done instead was not understood; say it in other words.")
     a, b = min(x.start for x in other.lines), max(x.end for x in other.lines)
     rest = replace(old, lines=tuple(x for i, x in enumerate(old.lines) if i not in act.rows))
-    rest = _stretched(rest, act.start, act.end, (b - a) - (act.end - act.start))
+    rest = stretched(rest, act.start, act.end, (b - a) - (act.end - act.start))
     postures = (old.postures[0], other.postures[1] if last else old.postures[1])
-    return _made(rest.seconds, postures, [*rest.lines, *_shifted(other.lines, act.start - a)])
+    return made(rest.seconds, postures, [*rest.lines, *shifted(other.lines, act.start - a)])
 
 
 def _inserted(old: Notation, act: Act, where: str, more: Notation) -> Notation:
@@ -471,9 +466,9 @@ def _inserted(old: Notation, act: Act, where: str, more: Notation) -> Notation:
         earlier = {i for o in every if o.start < at for i in o.rows}
     first, last = len(earlier) == 0, len(earlier) == len(old.lines)
     lines = [line for i, line in enumerate(old.lines) if i in earlier]
-    later = _shifted([line for i, line in enumerate(old.lines) if i not in earlier], more.seconds)
+    later = shifted([line for i, line in enumerate(old.lines) if i not in earlier], more.seconds)
     postures = (more.postures[0] if first else old.postures[0], more.postures[1] if last else old.postures[1])
-    return _made(old.seconds + more.seconds, postures, [*lines, *_shifted(more.lines, at), *later])
+    return made(old.seconds + more.seconds, postures, [*lines, *shifted(more.lines, at), *later])
 
 
 def _part(old: Notation, start: float, end: float) -> Notation:
@@ -522,109 +517,14 @@ def _before(old: Notation, one: Act, two: Act) -> Notation:
     for act, by in ((two, one.end - two.end), (one, two.start - one.start)):
         for i in act.rows:
             lines[i] = replace(lines[i], start=lines[i].start + by, end=lines[i].end + by)
-    return _made(old.seconds, old.postures, lines)
+    return made(old.seconds, old.postures, lines)
 
 
 def _waiting(old: Notation, longer: int, where: str, verb: str | None) -> Notation:
     """Insert a rest at the end, at the beginning, or before an act."""
     after = old.seconds if where == "at the end" else act_of(old, verb).start if verb else 0.0
     lines = [x if x.start < after else replace(x, start=x.start + longer, end=x.end + longer) for x in old.lines]
-    return _made(old.seconds + longer, old.postures, lines)
-
-
-def _made(seconds: float, postures: tuple[str, str], lines: Sequence[Line]) -> Notation:
-    """A notation from lines, with times clamped to the clip, rounded and sorted."""
-    seconds = round(seconds, 1)
-    kept = []
-    for line in lines:
-        start = min(max(0.0, round(line.start, 1)), seconds)
-        kept.append(replace(line, start=start, end=min(max(start, round(line.end, 1)), seconds)))
-    return Notation(seconds, postures, tuple(sorted(kept, key=lambda x: (x.start, x.end))))
-
-
-def mirrored(old: Notation) -> Notation:
-    """The notation with left and right exchanged."""
-    return replace(old, lines=tuple(_opposite(line) for line in old.lines))
-
-
-_UNDONE = {"sit": "stand up", "kneel": "stand up", "lie": "stand up", "raise": "lower", "lower": "raise"}
-_OTHER_WAY = {
-    "forward": "backward",
-    "backward": "forward",
-    "left": "right",
-    "right": "left",
-    "up": "down",
-    "down": "up",
-}
-
-
-def reversed_in_time(old: Notation) -> Notation:
-    """The notation of the motion played from its end to its beginning."""
-    begins = {posture: verb for verb, posture in LEADS_TO.items()}
-
-    def undone(line: Line) -> Line:
-        verb = line.verb
-        if verb == "stand up":  # who got up from a seat sits down
-            verb = begins.get(old.postures[0], "sit")
-        way = _OTHER_WAY.get(line.way, line.way) if verb in _TURNED_ROUND else line.way
-        size = -line.size if VERBS[verb].speed and line.size else line.size
-        verb = _UNDONE.get(line.verb, verb)
-        return replace(line, verb=verb, part=line.part if VERBS[verb].parts else "", way=way, size=size)
-
-    last = _backward(old)
-    return _made(last.seconds, last.postures, [undone(line) for line in last.lines])
-
-
-def paced(old: Notation, pace: float) -> Notation:
-    """The notation played `pace` times as fast."""
-    lines = [_quicker(replace(x, start=x.start / pace, end=x.end / pace), pace) for x in old.lines]
-    return _made(old.seconds / pace, old.postures, lines)
-
-
-def _opposite(line: Line) -> Line:
-    swap = {"left": "right", "right": "left"}
-    part = " ".join(swap.get(word, word) for word in line.part.split(" "))
-    size = -line.size if VERBS[line.verb].speed and line.size else line.size
-    return replace(line, part=part, way=swap.get(line.way, line.way), size=size)
-
-
-def heading(line: Line) -> str:
-    if line.verb in GAITS and line.size:
-        return "left" if line.size > 0 else "right"
-    return line.way if line.verb in ("walk", "run", "creep", "turn", "jump", "step", "look", "lean") else ""
-
-
-def _reversed(line: Line) -> Line:
-    swap = {"forward": "backward", "backward": "forward"}
-    if line.verb not in ("walk", "run", "creep", "jump", "step", "lean") or line.way not in swap:
-        return line
-    pace = BACKWARD if line.way == "forward" else 1 / BACKWARD
-    return _quicker(replace(line, way=swap[line.way]), pace)
-
-
-def _quicker(line: Line, pace: float) -> Line:
-    """The line at `pace` times its speed; from half as fast again as usual it is "quickly"."""
-    word = line.pace
-    if VERBS[line.verb].usual and not 0.75 < pace < 1.34:
-        ladder = (PACES[0], "", PACES[1])
-        steps = 1 if 0.6 < pace < 1.8 else 2
-        word = ladder[min(2, max(0, ladder.index(word) + (steps if pace > 1 else -steps)))]
-    return replace(line, speed=max(0.1, round(line.speed * pace, 1)) if line.speed else 0.0, pace=word)
-
-
-def _stretched(old: Notation, a: float, b: float, longer: float) -> Notation:
-    """Lengthen the seconds from a to b by `longer` (negative: shorten, at most to nothing), and move everything later.
-    Lines within a part that is cut out are removed.
-    """
-    factor = max(0.0, 1 + longer / (b - a)) if b > a else 1.0
-
-    def at(t: float) -> float:
-        return t if t <= a else a + (t - a) * factor if t < b else t + longer
-
-    lines = [replace(x, start=at(x.start), end=at(x.end)) for x in old.lines]
-    if factor < 0.01:
-        lines = [x for x, was in zip(lines, old.lines, strict=True) if not (was.start >= a and was.end <= b)]
-    return _made(old.seconds + longer, old.postures, lines)
+    return made(old.seconds + longer, old.postures, lines)
 
 
 def alone(act: Act, others: Sequence[Act]) -> bool:
@@ -660,44 +560,4 @@ def without(old: Notation, act: Act) -> Notation:
         a, b = act.start, min(o.start for o in after)
     else:
         return rest
-    return _stretched(rest, a, b, a - b) if b - a > 0.05 else rest
-
-
-def shared(old: Notation, new: Notation) -> tuple[float, float]:
-    """Seconds at the beginning and at the end in which both notations agree."""
-    backward = (_backward(old), _backward(new))
-    return _alike(old, new), _alike(*backward)
-
-
-def _alike(old: Notation, new: Notation) -> float:
-    if old.postures[0] != new.postures[0]:
-        return 0.0
-    until = min(old.seconds, new.seconds)
-    theirs = list(new.lines)
-    for line in old.lines:
-        same = [x for x in theirs if abs(x.start - line.start) < 0.06 and _goes_on(line, x)]
-        if not same:
-            until = min(until, line.start)
-            continue
-        other = min(same, key=lambda x: abs(x.end - line.end))
-        theirs.remove(other)
-        if abs(other.end - line.end) > 0.06 or other.count != line.count:
-            until = min(until, line.end, other.end)
-    return min([until, *(x.start for x in theirs)])
-
-
-def _goes_on(a: Line, b: Line) -> bool:
-    """Whether two lines that begin together describe the same execution until the first of them ends."""
-    if replace(a, start=b.start, end=b.end, count=b.count) != b:
-        return False
-    lasts = a.end - a.start, b.end - b.start
-    if a.count > 1 or b.count > 1:
-        return abs(lasts[0] / a.count - lasts[1] / b.count) < 0.25 * max(lasts[0] / a.count, lasts[1] / b.count)
-    return a.verb in LONG or abs(lasts[0] - lasts[1]) < 0.06
-
-
-def _backward(notation: Notation) -> Notation:
-    """The notation reversed in time."""
-    last = notation.seconds
-    lines = [replace(x, start=round(last - x.end, 1), end=round(last - x.start, 1)) for x in notation.lines]
-    return Notation(last, (notation.postures[1], notation.postures[0]), tuple(lines))
+    return stretched(rest, a, b, a - b) if b - a > 0.05 else rest

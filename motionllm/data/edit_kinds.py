@@ -19,18 +19,16 @@ from motionllm.data.changes import (
     CHANGES_POSTURE,
     COUNTED,
     FREE_HANDS,
-    GAITS,
-    LONG,
     ORDINALS,
     PACED,
     Act,
     acts,
     alone,
-    heading,
 )
 from motionllm.data.edit_requests import requests
 from motionllm.data.edit_words import TIMES, WORDINGS, Words, act_words, times_words
 from motionllm.data.queries import NUMBERS
+from motionllm.data.timeline import GAITS, LONG, heading
 from motionllm.motion.notation import SMALL, VERBS, Notation
 
 SELDOM = (

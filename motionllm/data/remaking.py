@@ -14,14 +14,12 @@ import numpy as np
 
 from motionllm.data.changes import (
     AMPLE,
-    BACKWARD,
     BESIDE,
     CHANGES_POSTURE,
     LASTING,
     PACED,
     PART,
     PATHS,
-    TRAVEL,
     Act,
     act_of,
     acts,
@@ -29,17 +27,18 @@ from motionllm.data.changes import (
     alone,
     besides,
     count_after,
-    heading,
     lasting_after,
     longer_for,
     size_after,
     without,
 )
 from motionllm.data.queries import CURVED
+from motionllm.data.timeline import BACKWARD, heading
 from motionllm.errors import MotionLLMError
 from motionllm.motion import splicing
 from motionllm.motion.agreement import agreement
 from motionllm.motion.notation import SMALL, VERBS, Notation, measure
+from motionllm.motion.notation.verbs import TRAVEL
 
 FPS = splicing.FPS
 LEAST = 4  # frames that must be left

@@ -11,8 +11,9 @@ import numpy as np
 
 from motionllm.data.asked import asked, share, tells
 from motionllm.data.change_fit import fitted, missing
-from motionllm.data.changes import added, alternatives, applies, changed, heeding, shared, summary
+from motionllm.data.changes import added, alternatives, applies, changed, heeding, summary
 from motionllm.data.templates import conversation
+from motionllm.data.timeline import shared
 from motionllm.errors import MotionLLMError
 from motionllm.lm import decoding
 from motionllm.lm.prompting import Prompting, drained

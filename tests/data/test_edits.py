@@ -20,15 +20,13 @@ from motionllm.data.changes import (
     alternatives,
     applies,
     changed,
-    mirrored,
-    paced,
-    shared,
     summary,
 )
 from motionllm.data.edit_kinds import CHANGING, KINDS, Donors
 from motionllm.data.edit_requests import one_of, requests
 from motionllm.data.edit_words import WORDINGS
 from motionllm.data.edits import Edit, draw, edited
+from motionllm.data.timeline import mirrored, paced, shared
 from motionllm.errors import MotionLLMError
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import VERBS, Line, Notation, measure

@@ -11,9 +11,9 @@ import pytest
 
 from motionllm.cli import main
 from motionllm.config import Notes, Source
-from motionllm.data.changes import mirrored
 from motionllm.data.edit_kinds import CHANGING
 from motionllm.data.edits import Edit
+from motionllm.data.timeline import mirrored
 from motionllm.errors import MotionLLMError
 from motionllm.eval.edits import clips_of, enlarged, judged, requests
 from motionllm.lm.model import MotionLM
