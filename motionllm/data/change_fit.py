@@ -26,6 +26,7 @@ _PARTS = (
     (rf"^(?:\w+ ){{0,2}}(?:stop|end|cut it)(?: it)? (?:after|at) {_SECONDS}$", lambda n, last: (0.0, n)),
     (rf"^(?:\w+ ){{0,2}}(?:start|begin)(?: it)? (?:at|from|after) {_SECONDS}$", lambda n, last: (n, last)),
 )
+_STOP = rf"^(?:\w+ ){{0,2}}(?:stop|end|finish)(?: it)? (?:right |just |directly |straight )?after (?!.*{_SECONDS})(?P<act>.+)"
 _OF_ACT = re.compile(rf"(no |only |)(?:(?:{'|'.join(ORDINALS)}) )?({'|'.join(BY_LENGTH)})( .+|)")
 _A_BIT = r"\b(?:a (?:tiny |little )?(?:bit|little|touch|tad|shade|fraction)|slightly|somewhat)\b"
 _REST = (
@@ -44,6 +45,10 @@ def fitted(change: str, request: str, plan: Notation) -> str:
         if match := re.search(pattern, said):
             first, last = (round(max(0.0, at), 1) for at in part(_number(match[1]), plan.seconds))
             return f"{first:.1f}-{last:.1f} s"
+    if match := re.search(_STOP, said):
+        last = [act.end for act in acts(plan) if act.main.verb in named_verbs(match["act"])]
+        if last and min(last) < plan.seconds - 0.3:
+            return f"0.0-{min(last) + 0.2:.1f} s"
     seconds = re.search(r"(?<![\d.])(\d{1,2}(?:\.\d)?) ?(?:s|secs?|seconds?)\b", said)
     by = re.search(r"\b(?:longer|shorter|more|less|by|faster|slower|after|before)\b", said)
     if seconds and not by and change in (*LASTING, *PACED):

@@ -37,6 +37,15 @@ def test_seconds_are_kept_or_cut(said: str, seconds: tuple[float, float]) -> Non
     assert new == HOPS.between(*seconds)
 
 
+def test_it_stops_after_an_act() -> None:
+    three = Notation.parse("6.0 s, standing to standing\n0.2-1.4 kick left leg\n2.0-3.0 clap x2\n3.5-5.0 jump 0.2 m")
+    for said in ("stop after the clapping", "it should end right after she claps", "please finish after the claps"):
+        change = fitted("no clap", said, three)
+        assert [line.verb for line in changed(three, change, lambda _: three).lines] == ["kick", "clap"], said
+    assert fitted("wait 2 s before jump", "stop after the clapping for 2 seconds", three) == "wait 2 s before jump"
+    assert fitted("no jump", "stop after the jump", three) == "no jump"  # what ends it as it is
+
+
 def test_a_bit_is_a_bit() -> None:
     assert fitted("half as long", "make it slightly shorter", HOPS) == "a bit shorter"
     assert fitted("longer", "a tiny bit longer", HOPS) == "a bit longer"
