@@ -26,7 +26,7 @@ _PARTS = (
     (rf"^(?:\w+ ){{0,2}}(?:stop|end|cut it)(?: it)? (?:after|at) {_SECONDS}$", lambda n, last: (0.0, n)),
     (rf"^(?:\w+ ){{0,2}}(?:start|begin)(?: it)? (?:at|from|after) {_SECONDS}$", lambda n, last: (n, last)),
 )
-_STOP = rf"^(?:\w+ ){{0,2}}(?:stop|end|finish)(?: it)? (?:right |just |directly |straight )?after (?!.*{_SECONDS})(?P<act>.+)"
+_STOP = rf"^(?:\w+ ){{0,2}}(?:stop|end|finish)(?: it)? (?:right |just |directly )?after (?!.*{_SECONDS})(?P<act>.+)"
 _OF_ACT = re.compile(rf"(no |only |)(?:(?:{'|'.join(ORDINALS)}) )?({'|'.join(BY_LENGTH)})( .+|)")
 _A_BIT = r"\b(?:a (?:tiny |little )?(?:bit|little|touch|tad|shade|fraction)|slightly|somewhat)\b"
 _REST = (

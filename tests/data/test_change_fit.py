@@ -43,7 +43,8 @@ def test_it_stops_after_an_act() -> None:
         change = fitted("no clap", said, three)
         assert [line.verb for line in changed(three, change, lambda _: three).lines] == ["kick", "clap"], said
     assert fitted("wait 2 s before jump", "stop after the clapping for 2 seconds", three) == "wait 2 s before jump"
-    assert fitted("no jump", "stop after the jump", three) == "no jump"  # what ends it as it is
+    assert fitted("no jump", "stop after the jump", three) == "0.0-5.2 s"
+    assert fitted("then a person bows", "stop after the bow", three) == "then a person bows"  # there is none
 
 
 def test_a_bit_is_a_bit() -> None:
