@@ -66,7 +66,7 @@ def _with_unit(query: Query, question: str, answer: str) -> str:
 
 
 def _reply(query: Query, notation: Notation, question: str) -> str | None:
-    if plain := _path_of(query, notation, question) or _which_thing(notation, question.lower()):
+    if plain := _path_of(query, notation, question) or _which_thing(query, notation, question.lower()):
         return plain
     verb, side = _sided(query, question)
     if side:
@@ -112,21 +112,30 @@ _THING = re.compile(rf"\b({'|'.join(_ORDINALS[1:])}) (?:thing|action|act|move|mo
 _BETWEEN = re.compile(
     r"\b(?:between|from) (?:second |seconds )?(\d+(?:\.\d+)?)(?: ?s| seconds?)? (?:and|to) (?:second )?(\d+(?:\.\d+)?)"
 )
-_LIMB_USED = re.compile(r"\b(?:which|what) (hand|arm|leg|foot)\b(?=.*\b(?:us(?:e|es|ed|ing)|is it|is that)\b)")
+_EITHER = re.compile(r"(?:does|do|did|is|are|was|were) (.+) or (.+)")
+_LIMB_USED = re.compile(
+    r"\b(?:which|what) (hand|arm|leg|foot)\b.*\b(?:us(?:e|es|ed|ing)|is it|is that)\b(?: here| in (?:this|the) \w+)?\W*$"
+)
 _LIMBS = {"hand": ("hand", "arm"), "arm": ("hand", "arm"), "leg": ("leg", "foot"), "foot": ("leg", "foot")}
 
 
-def _which_thing(notation: Notation, question: str) -> str | None:
-    """What is done as the second thing, or between two times, and the limb that is used for what is done, where that is
-    asked and no query has a place for it.
+def _which_thing(query: Query, notation: Notation, question: str) -> str | None:
+    """What is done as the second thing, or between two times, which of two things it is, and the limb that is used for
+    what is done, where that is asked and no query has a place for it.
     """
     if thing := _THING.search(question):
         lines, number = main_events(notation), _ORDINALS.index(thing[1])
         return done(lines[number]) if number < len(lines) else "nothing: so many things are not done"
+    if str(query) != "none":
+        return None
     span = _BETWEEN.search(question)
     if span and re.search(r"\b(?:what|which)\b", question) and float(span[1]) < float(span[2]):
         first, last = float(span[1]), float(span[2])
         return _listed([line for line in main_events(notation) if line.start < last and line.end > first])
+    if either := _EITHER.match(question):
+        a, b = (named_verbs(side) for side in either.groups())
+        if len(a) == len(b) == 1 and a != b and not re.search(r"\b(?:first|last|before|after)\b", question):
+            return FORMS["which {label} or {label}"](notation, *a, *b) or _which(notation, *a, *b)
     limb = _LIMB_USED.search(question)
     if limb and not named_verbs(question):
         lines = [line for line in notation.lines if line.part and line.part.split()[-1].rstrip("s") in _LIMBS[limb[1]]]

@@ -282,6 +282,10 @@ def test_a_number_has_its_unit_and_steps_are_counted(query: str, question: str, 
         ("what happens between 1 and 2.5 seconds?", "walk and jump"),
         ("What does she do from 3 to 5 s?", "wave and kick"),
         ("Is it between 1 and 2 metres?", None),
+        ("Does he walk or run?", "walk"),
+        ("is she waving or walking", "both"),
+        ("Did they squat or bow?", "neither"),
+        ("Does he walk or kick first?", None),  # which a query asks
         ("Which hand does he use?", "right"),
         ("which leg is used?", "left"),
         ("Which hand does he wave with?", None),  # which a query asks
