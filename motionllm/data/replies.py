@@ -114,7 +114,8 @@ _BETWEEN = re.compile(
 )
 _EITHER = re.compile(r"(?:does|do|did|is|are|was|were) (.+) or (.+)")
 _LIMB_USED = re.compile(
-    r"\b(?:which|what) (hand|arm|leg|foot)\b.*\b(?:us(?:e|es|ed|ing)|is it|is that)\b(?: here| in (?:this|the) \w+)?\W*$"
+    r"\b(?:which|what) (hand|arm|leg|foot)\b.*\b(?:us(?:e|es|ed|ing)|is it|is that)\b"
+    r"(?: here| in (?:this|the) \w+)?\W*$"
 )
 _LIMBS = {"hand": ("hand", "arm"), "arm": ("hand", "arm"), "leg": ("leg", "foot"), "foot": ("leg", "foot")}
 
