@@ -31,6 +31,8 @@ GPU = {
     "text": ["train.batch=192", "train.micro_batch=48"],
     "adapter": ["train.batch=192", "train.micro_batch=48"],
 }
+# Of a suite in a trial: as few cases as its retrieval takes.
+TRIAL = {"text-to-motion": ["cases=32", "pairs=16", "replications=1"], "captioning": ["cases=32", "pairs=16"]}
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def stages(args: argparse.Namespace) -> list[Stage]:
     planned.append(Stage("library", words, out / "adapter" / "library.done"))
     for suite in args.suites:
         words = ["eval", suite, "--model", str(out / "adapter"), "--out", str(out / "eval" / suite)]
-        words += ["cases=4"] if args.steps else []
+        words += TRIAL.get(suite, ["cases=4"]) if args.steps else []
         planned.append(Stage(f"eval/{suite}", words, out / "eval" / suite / "result.json"))
     return planned
 
