@@ -31,9 +31,10 @@ _OF_ACT = re.compile(rf"(no |only |)(?:(?:{'|'.join(ORDINALS)}) )?({'|'.join(BY_
 _A_BIT = r"\b(?:a (?:tiny |little )?(?:bit|little|touch|tad|shade|fraction)|slightly|somewhat)\b"
 _REST = (
     r"\b(?:wait|rest|paus|still|stand|idl|hold|stay|freez|gap|break|quiet|nothing|motionless|remain|linger|stop|go by"
-    r"|pass|mov|delay|do not|don't)"
+    r"|pass|mov|delay|hesitat|later|postpon|leave|begin after|start after|do not|don't)"
 )
-_IDIOMS = r"\b(?:throw|kick|jump|step) (?:in|out|on it)\b"  # "throw in an extra rep" asks for no throw
+# "Throw in an extra rep" asks for no throw.
+_IDIOMS = r"\b(?:throw|kick|jump|step) (?:in|out|on it)\b|\bstep of the sequence\b"
 
 
 def fitted(change: str, request: str, plan: Notation) -> str:
@@ -85,9 +86,10 @@ def _of_what(change: str, said: str, plan: Notation) -> str:
         return change
     own = [act.main for act in acts(plan)]
     shown, named = {line.verb for line in own}, named_verbs(re.sub(_IDIOMS, "", said))
-    if match[1] and named and match[2] not in named and not named & shown:
-        other = next((verb for verb in COUNTED if verb in named), min(named))
-        return f"{match[1]}{other}{match[3]}"
+    if named and match[2] not in named and not named & shown:
+        counted = [verb for verb in COUNTED if verb in named]
+        if match[1] or (counted and re.fullmatch(r" (?:x\d+|once more|once less|twice as often)", match[3])):
+            return f"{match[1]}{(counted or sorted(named))[0]}{match[3]}"
     parts = {line.part for line in own if line.verb == match[2] and line.part}
     sides = {side[1] for side in re.finditer(SIDED, said)}
     if len(parts) > 1 and len(sides) == 1 and match[3].strip() not in VERBS[match[2]].parts:

@@ -317,15 +317,16 @@ def _of_act(old: Notation, act: Act, how: str) -> Notation:
         rest = 0.1 if main.verb in _CLOSE else 0.5
         each = last / main.count if main.count > 1 else last + rest
         return stretched(replace(old, lines=tuple(lines)), main.start, main.end, each * (count - main.count))
-    if factor := lasting_after(main, how):
+    factor = lasting_after(main, how)
+    if how in PATHS and main.verb in GAITS:
+        factor = 1 + longer_for(main, PATHS[how]) / last if last else 1.0
+        lines[row] = replace(main, size=PATHS[how])
+    if factor:
         for i, line in enumerate(lines):  # what is repeated meanwhile is repeated as long
             meanwhile = min(line.end, main.end) - max(line.start, main.start) > 0.5 * (line.end - line.start)
             if meanwhile and line.count > 1 and line.verb not in TRAVEL:
-                lines[i] = replace(lines[i], count=max(1, round(lines[i].count * factor)))
+                lines[i] = replace(line, count=max(1, round(line.count * factor)))
         return stretched(replace(old, lines=tuple(lines)), main.start, main.end, (factor - 1) * last)
-    if how in PATHS and main.verb in GAITS:
-        lines[row] = replace(main, size=PATHS[how])
-        return stretched(replace(old, lines=tuple(lines)), main.start, main.end, longer_for(main, PATHS[how]))
     if how in ("more", "less") and main.verb in AMPLE:
         return old  # how large a gesture is no notation says
     if how in ("faster", "slower"):

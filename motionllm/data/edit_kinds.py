@@ -372,8 +372,8 @@ def _size(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     verb, words = picked.verb, picked.words
     how = ("more", "less")[random.integers(2)]
     if verb == "turn":
-        size = (45, 90, 135, 180, 270, 360)[random.integers(6)]
-        if random.random() < 0.3:
+        size = (60, 90, 135, 180, 270, 360)[random.integers(6)]  # of smaller turns no notation tells
+        if random.random() < 0.3 and (how == "more" or picked.act.main.size >= 120):
             return f"turn {'further' if how == 'more' else 'less'}", words, f"{picked.name} {how}"
         if abs(size - picked.act.main.size) < 30:
             return None

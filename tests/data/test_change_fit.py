@@ -8,7 +8,7 @@ import pytest
 from motionllm import corpus as builtin
 from motionllm.data import edits
 from motionllm.data.change_fit import fitted, missing
-from motionllm.data.changes import acts, applies, changed
+from motionllm.data.changes import COUNTED, acts, applies, changed
 from motionllm.data.edit_kinds import CHANGING, Donors
 from motionllm.data.edit_requests import one_of, requests
 from motionllm.data.edit_words import WORDINGS
@@ -72,6 +72,7 @@ def test_an_act_that_is_not_there_is_not_replaced(verb: str) -> None:
     request = f"without the {noun}"
     assert missing(f"no {verb}", request, HOPS) and not applies(HOPS, f"no {verb}")
     assert fitted("no clap", request, HOPS) == f"no {verb}"  # the model took what there is
+    assert fitted("clap x2", f"do the {noun} twice", HOPS) == (f"{verb} x2" if verb in COUNTED else "clap x2")
     assert not missing("no hop", "without the hopping", HOPS)
     assert fitted("no clap", "leave the applause out", HOPS) == "no clap"
 
