@@ -13,6 +13,7 @@ import numpy as np
 
 from motionllm.data import mending
 from motionllm.data.asked import Asked, asked, share_of
+from motionllm.data.manner import manners
 from motionllm.errors import MotionLLMError
 from motionllm.lm.decoding import Seed
 from motionllm.lm.library import says_nothing
@@ -244,12 +245,14 @@ class Generation(Lookup):
         return done
 
     def _doubts(self, text: str, poses: np.ndarray, wanted: Sequence[Asked], looked_up: bool) -> list[str]:
-        """What a text asks for and a motion does not show, as a note, and that nobody can say whether it shows it."""
+        """What a text asks for and a motion does not show, as notes, and what nobody can say whether it shows it."""
+        how = [] if looked_up else manners(text)
+        told = [f"how it is done is not measured: {', '.join(how)}"] if how else []
         if lacking := mending.lacking(poses, wanted):
-            return [f"asked for and not measured on it: {', '.join(lacking)}"]
+            return [f"asked for and not measured on it: {', '.join(lacking)}", *told]
         known = looked_up or says_nothing(text) or any(one.action != "move" for one in wanted)
         if known or self.library is None:
-            return []
+            return told
         return ["no clip of the library says this, and nothing that is measured shows it: it may be something else"]
 
     def stream(

@@ -1,0 +1,32 @@
+"""What a text says of how something is done is found, and what is measured or says nothing is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from motionllm import corpus as builtin
+from motionllm.data.manner import manners
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a person limps", ["limps"]),
+        ("he walks like a zombie and waves", ["like a zombie"]),
+        ("She walks forward SADLY, then sits", ["sadly"]),
+        ("someone walks as if hurt", ["as if hurt"]),
+        ("a drunk man staggers home", ["drunk", "staggers"]),
+        ("a woman struts proudly", ["struts", "proudly"]),
+        ("a person slowly walks forward and repeatedly waves", []),
+        ("the family waves only briefly", []),
+        ("a person looks like they turn", ["like they turn"]),
+    ],
+)
+def test_manners_are_found(text: str, found: list[str]) -> None:
+    assert manners(text) == found
+
+
+def test_the_built_in_corpus_has_none_but_its_own() -> None:
+    """Its captions say what is measured: hardly any says more."""
+    captions = [caption for sample in builtin.corpus(300, seed=5) for caption in sample.captions]
+    assert sum(bool(manners(caption)) for caption in captions) < 0.03 * len(captions)
