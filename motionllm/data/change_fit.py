@@ -56,6 +56,10 @@ def fitted(change: str, request: str, plan: Notation) -> str:
         return f"{float(seconds[1]):.1f} s"
     if change.startswith("wait ") and not re.search(_REST, said):
         return f"at a time: {said[:60]}"  # "turn left after two seconds", which no change can say
+    one = re.fullmatch(rf"no (?:{'|'.join(ORDINALS)}) (.+)", change)
+    mains = [act.main for act in acts(plan) if one and act.main.verb == one[1]]
+    if len(mains) == 1 and mains[0].count > 1:  # "the last jump" of two, which are one act
+        return f"{mains[0].verb} once less"
     if change in LASTING and re.search(_A_BIT, said):
         return f"a bit {'longer' if LASTING[change] > 1 else 'shorter'}"
     return _of_what(change, said, plan)

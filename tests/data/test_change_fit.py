@@ -47,6 +47,12 @@ def test_it_stops_after_an_act() -> None:
     assert fitted("then a person bows", "stop after the bow", three) == "then a person bows"  # there is none
 
 
+@pytest.mark.parametrize("which", ["1st", "2nd", "last"])
+def test_one_of_an_act_that_is_repeated_is_one_less(which: str) -> None:
+    assert fitted(f"no {which} clap", "leave out one of the claps", HOPS) == "clap once less"
+    assert fitted(f"no {which} hop", "without one of the hops", HOPS) == f"no {which} hop"  # there are two
+
+
 def test_a_bit_is_a_bit() -> None:
     assert fitted("half as long", "make it slightly shorter", HOPS) == "a bit shorter"
     assert fitted("longer", "a tiny bit longer", HOPS) == "a bit longer"
