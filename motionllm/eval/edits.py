@@ -183,7 +183,7 @@ def _free(edit: Edit, row: Row) -> set[str]:
         return set()
     stated = {name for name, words in _FREE.items() if words.search(added(edit.change).lower())}
     free = {"time", "speed", "side", "way", "count", "size"} - stated
-    if row.planned and row.planned.way == "forward":
+    if row.planned and row.planned.way == "forward" and VERBS[row.planned.verb].speed:  # who walks goes forward
         free.discard("way")
     return free
 

@@ -94,6 +94,15 @@ def test_what_a_request_leaves_open_is_free() -> None:
     assert not judged(Edit("append", "then", old, "now wave", "then a person waves", lent), old).change
 
 
+def test_who_jumps_may_jump_on_the_spot_and_who_walks_goes_forward() -> None:
+    old = Notation.parse("3.0 s, standing to standing\n0.2-1.4 wave left hand x2")
+    for verb, speed, right in (("jump", "0.2 m", True), ("walk", "1.0 m/s", False)):
+        wanted = Notation.parse(f"{old}\n3.6-5.0 {verb} forward {speed}".replace("3.0 s", "5.5 s"))
+        made = Notation.parse(f"{old}\n3.6-5.0 {verb} backward {speed}".replace("3.0 s", "5.5 s"))
+        edit = Edit("append", "then", old, f"then {verb}", f"then a person {verb}s", wanted)
+        assert judged(edit, made).change == right
+
+
 def test_what_is_added_may_last_longer_and_what_follows_comes_later() -> None:
     old = Notation.parse("3.0 s, standing to standing\n1.0-2.4 wave right hand x3")
     wanted = Notation.parse("4.0 s, standing to standing\n0.4-0.6 kick left leg\n2.0-3.4 wave right hand x3")
