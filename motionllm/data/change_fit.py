@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 
-from motionllm.data.changes import COUNTED, LASTING, ORDINALS, PACED, acts, applies
+from motionllm.corpus.actions import ACTIONS
+from motionllm.data.asked import asked
+from motionllm.data.changes import COUNTED, LASTING, ORDINALS, PACED, acts, added, applies
 from motionllm.data.queries import NUMBERS, SIDED
 from motionllm.data.query_fit import named_verbs
-from motionllm.motion.notation import VERBS, Notation
+from motionllm.motion.notation import VERBS, Line, Notation
 from motionllm.motion.notation.verbs import BY_LENGTH
 
 _NUMBER = rf"(\d{{1,2}}(?:\.\d)?|{'|'.join(NUMBERS[1:])}|a|half a)"
@@ -24,7 +26,7 @@ _PARTS = (
     (rf"{_CUT}.*\b(?:the )?first {_SECONDS}", lambda n, last: (n, last)),
     (rf"{_CUT}.*\b(?:the )?last {_SECONDS}", lambda n, last: (0.0, last - n)),
     (rf"^(?:\w+ ){{0,2}}(?:stop|end|cut it)(?: it)? (?:after|at) {_SECONDS}$", lambda n, last: (0.0, n)),
-    (rf"^(?:\w+ ){{0,2}}(?:start|begin)(?: it)? (?:at|from|after) {_SECONDS}$", lambda n, last: (n, last)),
+    (rf"^(?:\w+ ){{0,2}}(?:start|begin)(?: it)? (?:at|from) {_SECONDS}$", lambda n, last: (n, last)),
 )
 _STOP = rf"^(?:\w+ ){{0,2}}(?:stop|end|finish)(?: it)? (?:right |just |directly )?after (?!.*{_SECONDS})(?P<act>.+)"
 _OF_ACT = re.compile(rf"(no |only |)(?:(?:{'|'.join(ORDINALS)}) )?({'|'.join(BY_LENGTH)})( .+|)")
@@ -33,6 +35,8 @@ _REST = (
     r"\b(?:wait|rest|paus|still|stand|idl|hold|stay|freez|gap|break|quiet|nothing|motionless|remain|linger|stop|go by"
     r"|pass|mov|delay|hesitat|later|postpon|leave|begin after|start after|do not|don't)"
 )
+_TAUGHT = {verb for action in ACTIONS.values() for verb in action.shown[:1]}  # what is ever added in training
+_HAVE = r"\b(?:make|have|let|want|get)s? (?:him|her|them|it|(?:the|this|that) \w+)\b"
 # "Throw in an extra rep" asks for no throw.
 _IDIOMS = r"\b(?:throw|kick|jump|step) (?:in|out|on it)\b|\bstep of the sequence\b"
 
@@ -62,7 +66,25 @@ def fitted(change: str, request: str, plan: Notation) -> str:
         return f"{mains[0].verb} once less"
     if change in LASTING and re.search(_A_BIT, said):
         return f"a bit {'longer' if LASTING[change] > 1 else 'shorter'}"
-    return _of_what(change, said, plan)
+    return _of_what(_to_do(change, said, plan), said, plan)
+
+
+def _to_do(change: str, said: str, plan: Notation) -> str:
+    """The change, with what the request names in place of something else that a model would have done: it knows few
+    acts, and "let him crawl" becomes a crouched walk, or nothing that it can do.
+    """
+    shown = [act.main.verb for act in acts(plan)]
+    named = named_verbs(re.sub(_IDIOMS, "", said)) - {*shown}
+    if len(named) != 1:
+        return change
+    verb = min(named)
+    sentence = Notation(2.0, ("standing", "standing"), (Line(0.0, 1.5, verb),)).sentence()
+    if change == "cannot" and verb != "look" and re.search(_HAVE, said):
+        return f"{shown[0]} becomes {sentence}" if len(shown) == 1 else f"then {sentence}"
+    text = added(change)
+    wanted = {one for thing in asked(text) for one in thing.verbs} if text else set()
+    untaught = wanted and verb not in wanted and verb not in _TAUGHT
+    return change.removesuffix(text) + sentence if untaught else change
 
 
 def missing(change: str, request: str, plan: Notation) -> bool:

@@ -47,6 +47,23 @@ def test_it_stops_after_an_act() -> None:
     assert fitted("then a person bows", "stop after the bow", three) == "then a person bows"  # there is none
 
 
+@pytest.mark.parametrize(
+    ("written", "said", "change"),
+    [
+        ("cannot", "make him run", "clap becomes a person runs"),
+        ("cannot", "make him look sad", "cannot"),
+        ("cannot", "move the camera to the left", "cannot"),
+        ("clap becomes a person walks crouched", "let her crawl", "clap becomes a person crawls"),
+        ("then a person jumps", "and then a cartwheel", "then a person does a cartwheel"),
+        ("then a person waves", "then say hello", "then a person waves"),
+        ("clap faster", "the clapping faster", "clap faster"),
+    ],
+)
+def test_what_is_to_be_done_is_what_is_named(written: str, said: str, change: str) -> None:
+    clap = Notation.parse("3.0 s, standing to standing\n0.5-2.5 clap x4")
+    assert fitted(written, said, clap) == change
+
+
 @pytest.mark.parametrize("which", ["1st", "2nd", "last"])
 def test_one_of_an_act_that_is_repeated_is_one_less(which: str) -> None:
     assert fitted(f"no {which} clap", "leave out one of the claps", HOPS) == "clap once less"
