@@ -203,7 +203,7 @@ def _next(project: Project, report: dict[str, Any], plan: dict[str, Any], captio
         lines = [
             _line("motionllm", "caption", project.set, "--ids", held_out, "--model", run, "--out", said_in),
             here,
-            _line("motionllm", "data", "library", "--model", run),
+            _line("motionllm", "data", "library", "--model", run, "--exact"),
             _line("motionllm", "generate", asked, "--model", run, "--out", project.folder / "first.html"),
             _line("motionllm", "chat", "--model", run),
         ]

@@ -44,15 +44,16 @@ def test_processes_draw_what_one_would_and_what_a_killed_one_held_is_drawn_again
     drawing = Ahead(together, 2, 2 * CHUNK)
     try:
         drawn = [drawing.draw()]
-        os.kill(drawing.processes[0].pid, signal.SIGKILL)
+        for process in list(drawing.processes):  # one alone may have drawn all that it ever would
+            os.kill(process.pid, signal.SIGKILL)
         with caplog.at_level(logging.WARNING, "motionllm"):
             drawn += [drawing.draw() for _ in range(5 * CHUNK + 4)]
     finally:
         drawing.close()
     assert drawn == expected[: 5 * CHUNK + 5]
-    assert [record.getMessage() for record in caplog.records] == [
+    assert {record.getMessage() for record in caplog.records} == {
         "A process that draws examples was killed by signal 9; another draws them again."
-    ]
+    }
     assert all(process.returncode is not None for process in drawing.processes)
     # What was handed out counts, not what was drawn ahead.
     resumed = stream_of()
