@@ -113,8 +113,8 @@ def _of_what(change: str, said: str, plan: Notation) -> str:
     own = [act.main for act in acts(plan)]
     shown, named = {line.verb for line in own}, named_verbs(re.sub(_IDIOMS, "", said))
     if named and match[2] not in named and not named & shown:
-        counted = [verb for verb in COUNTED if verb in named]
-        if match[1] or (counted and re.fullmatch(r" (?:x\d+|once more|once less|twice as often)", match[3])):
+        counted = [verb for verb in COUNTED if verb in named and (match[1] or verb not in ("reach up", "swing"))]
+        if match[1] or (counted and re.fullmatch(r" (?:x\d+|once more|once less|twice as often|more|less)", match[3])):
             return f"{match[1]}{(counted or sorted(named))[0]}{match[3]}"
     parts = {line.part for line in own if line.verb == match[2] and line.part}
     sides = {side[1] for side in re.finditer(SIDED, said)}

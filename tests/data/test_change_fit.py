@@ -96,6 +96,7 @@ def test_an_act_that_is_not_there_is_not_replaced(verb: str) -> None:
     assert missing(f"no {verb}", request, HOPS) and not applies(HOPS, f"no {verb}")
     assert fitted("no clap", request, HOPS) == f"no {verb}"  # the model took what there is
     assert fitted("clap x2", f"do the {noun} twice", HOPS) == (f"{verb} x2" if verb in COUNTED else "clap x2")
+    assert fitted("clap more", f"a bigger {noun}", HOPS) == (f"{verb} more" if verb in COUNTED else "clap more")
     assert not missing("no hop", "without the hopping", HOPS)
     assert fitted("no clap", "leave the applause out", HOPS) == "no clap"
 
