@@ -62,7 +62,7 @@ class Dialogue(Editing, Description):
             if change == "undo":
                 return self._undone(messages)
             if change not in OTHERWISE:
-                motion = loaded(part) if "motion" in part else self.motion_tokenizer.decode(codes)
+                motion = self._moving(part, codes)
                 steps = self.editing(motion, old, change, seed, sampling=sampling, codes=codes)
                 made, made_codes, new = drained(steps)
                 return _moved(made, made_codes.tolist(), new)
@@ -75,8 +75,7 @@ class Dialogue(Editing, Description):
             if self.queries and (motion_and_line := _shown(messages)):
                 part, line = motion_and_line
                 held, codes = self._held(part)
-                motion = loaded(part) if "motion" in part else self.motion_tokenizer.decode(codes)
-                if answer := reply(self.queried([line])[0], held, line, partial(self.steps, motion)):
+                if answer := reply(self.queried([line])[0], held, line, partial(self._steps, part, codes)):
                     return _said(answer)
             return _said(self.say([[self._encoded(m) for m in messages]], sampling, seed=seed, max_tokens=256)[0])
         prompt = self._prompt([self._encoded(m) for m in messages], self._window)
@@ -145,10 +144,17 @@ class Dialogue(Editing, Description):
         if len(parts) < 2:
             return _said("There is no earlier motion in this conversation.")
         plan, codes = self._held(parts[-2])
-        motion = loaded(parts[-2]) if "motion" in parts[-2] else None
-        return _moved(
-            motion if isinstance(motion, Motion) else self.motion_tokenizer.decode(codes), codes.tolist(), plan
-        )
+        motion = self._moving(parts[-2], codes)
+        whole = motion if isinstance(motion, Motion) else self.motion_tokenizer.decode(codes)
+        return _moved(whole, codes.tolist(), plan)
+
+    def _moving(self, part: dict[str, Any], codes: np.ndarray) -> Motion | np.ndarray:
+        """The motion of a part, or what its codes (n,) decode to."""
+        return loaded(part) if "motion" in part else self.motion_tokenizer.decode(codes)
+
+    def _steps(self, part: dict[str, Any], codes: np.ndarray) -> int:
+        """The steps that are measured on a motion part; 0 where it holds a plan alone."""
+        return self.steps(self._moving(part, codes)) if len(codes) else 0
 
     def _held(self, part: dict[str, Any]) -> tuple[Notation, np.ndarray]:
         """The plan of a motion part, or else what is measured on it, and its codes (n,), empty if it has none."""

@@ -18,7 +18,7 @@ from motionllm import corpus as builtin
 from motionllm.app.chat import ANEW, REMEMBERED, Chat, Reply
 from motionllm.cli import main
 from motionllm.config import Notes
-from motionllm.data.changes import alternatives
+from motionllm.data.changes import CANNOT, alternatives
 from motionllm.data.queries import Query
 from motionllm.errors import MotionLLMError
 from motionllm.lm import continuous, decoding
@@ -186,6 +186,13 @@ def test_what_a_line_comes_to(editing: Chat, monkeypatch: pytest.MonkeyPatch, tm
     _becomes(editing, monkeypatch, "talk")
     assert editing.say("Thanks").text == editing.lm.talk([{"role": "user", "content": "Thanks"}], 3)
     assert editing.motion is held
+    _becomes(editing, monkeypatch, "cannot")
+    assert editing.say("make it sadder").text == CANNOT and editing.motion is held
+    _becomes(editing, monkeypatch, "undo")
+    back = editing.say("it was better before")
+    assert back.text.startswith("as it was: ") and editing.motion is back.motion is not held
+    _becomes(editing, monkeypatch, "wave right hand")
+    held = editing.say("the other hand").motion
     for nonsense in ("kick x3", "fly", ""):
         _becomes(editing, monkeypatch, nonsense)
         reply = editing.say("a change")
@@ -318,6 +325,16 @@ def test_messages_change_a_motion_too(editing: Chat, monkeypatch: pytest.MonkeyP
     lm.recipe.data.tasks["query"], lm.shown = 1.0, "both"
     monkeypatch.setattr(lm, "queried", lambda questions: [Query.parse("side wave")])
     assert lm.chat(asking, seed=2)["content"][0] == {"type": "text", "text": "left"}
+    plan_alone = [{"role": "user", "content": [{"type": "motion", "notation": OLD}]}, asking[-1]]
+    assert lm.chat(plan_alone, seed=2)["content"][0] == {"type": "text", "text": "left"}
+    monkeypatch.setattr(lm, "queried", lambda questions: [Query.parse("count step")])
+    assert lm.chat(asking, seed=2)["content"][0]["type"] == "text"
+    _becomes(editing, monkeypatch, "cannot")
+    assert lm.chat(asking, seed=2)["content"][0] == {"type": "text", "text": CANNOT}
+    _becomes(editing, monkeypatch, "undo")
+    assert "no earlier motion" in lm.chat(asking, seed=2)["content"][0]["text"]
+    later = [*messages, {"role": "assistant", "content": [part]}, {"role": "user", "content": "as it was"}]
+    assert np.array_equal(lm.chat(later, seed=2)["content"][0]["codes"], old["codes"])
     _becomes(editing, monkeypatch, "new")
     said = lm.chat([*messages, {"role": "user", "content": "a person jumps"}], seed=2)["content"][0]
     assert said["type"] == "motion" and said["notation"] != OLD
