@@ -99,8 +99,7 @@ _OF_HANDS = (*FREE_HANDS, "throw", "bend down", "jumping jack")
 # Acts of limbs that may be made larger or smaller: a kick higher, a wave wider.
 AMPLE = ("wave", "kick", "lift", "raise", "swing", "circle", "stretch", "march")
 ORDINALS = ("1st", "2nd", "3rd", "last")  # which of several acts of a verb
-_ORDINAL = f"(?:(?:{'|'.join(ORDINALS)}) )"
-BESIDE = re.compile(f"(after|before) ({_ORDINAL}?(?:{'|'.join(BY_LENGTH)})) (.+)")
+BESIDE = re.compile(f"(after|before) ((?:(?:{'|'.join(ORDINALS)}) )?(?:{'|'.join(BY_LENGTH)})) (.+)")
 PATHS = {"straight": 0.0, "circle left": 360.0, "circle right": -360.0}  # degrees turned on the way, + to the left
 TIGHTEST = 0.6  # metres; radius of the smallest circle that a body is made to go in
 
@@ -191,8 +190,7 @@ def addressed(old: Notation, change: str) -> tuple[Act | None, str]:
     """The act that a change addresses by its verb, or by verb and limb ("hop right leg faster"), or as one of several
     ("2nd hop faster"), and how it is to be; None without one. Raises MotionLLMError where the motion does not show it.
     """
-    which = re.match(_ORDINAL, change)
-    begin = which.end() if which else 0
+    begin = len(change) - len(_numbered(change)[1])
     verb = next((v for v in BY_LENGTH if change.startswith(f"{v} ", begin)), None)
     if verb is None:
         return None, ""
@@ -396,18 +394,19 @@ def act_of(old: Notation, name: str) -> Act:
     """The act with a verb, or with a verb and a limb ("hop right leg"); the longest of several, or which of them a name
     says ("2nd hop").
     """
-    every = acts(old)
-    which = re.match(_ORDINAL, name)
-    what = name[which.end() :] if which else name
+    every, (number, what) = acts(old), _numbered(name)
     same = [a for a in every if a.main.verb == what] or [a for a in every if f"{a.main.verb} {a.main.part}" == what]
-    number = ORDINALS.index(which[0].strip()) if which else 0
-    if number < 3:
-        same = same[number:]
+    if number is not None:
+        same = same[-1:] if ORDINALS[number] == "last" else same[number : number + 1]
     if not same:
         raise MotionLLMError(f"That was understood as a change of {name[:40]!r}, but the motion is {summary(old)!r}.")
-    if which:
-        return same[0 if number < 3 else -1]
     return max(same, key=lambda act: act.main.end - act.main.start)
+
+
+def _numbered(name: str) -> tuple[int | None, str]:
+    """Which of several acts a name means, an index of ORDINALS or None, and the name without: "2nd hop" → 1, "hop"."""
+    which, _, what = name.partition(" ")
+    return (ORDINALS.index(which), what) if which in ORDINALS else (None, name)
 
 
 def _then(old: Notation, more: Notation) -> Notation:
@@ -485,17 +484,17 @@ def besides(old: Notation, name: str) -> tuple[Act | None, str]:
     """The last of the acts that are not what a verb, or a verb and a limb, or which of several names (None: no other is
     left), and what names that one without it.
     """
-    act, every, which = act_of(old, name), acts(old), re.match(_ORDINAL, name)
+    act, every, (number, what) = act_of(old, name), acts(old), _numbered(name)
     kept = [act]
-    if not which:
+    if number is None:
         kept = [one for one in every if one.main.verb == act.main.verb]
         kept = kept if name == act.main.verb else [one for one in kept if one.main.part == act.main.part]
     others = [one for one in every if one not in kept]
     if not others:
         return None, name
-    number = ORDINALS.index(which[0].strip()) if which else 0
-    if which and 0 < number < 3 and others[-1].main.verb == act.main.verb and others[-1].start <= act.start:
-        name = f"{ORDINALS[number - 1]} {name[which.end() :]}"
+    earlier = others[-1].main.verb == act.main.verb and others[-1].start <= act.start
+    if number and ORDINALS[number] != "last" and earlier:
+        name = f"{ORDINALS[number - 1]} {what}"
     return others[-1], name
 
 

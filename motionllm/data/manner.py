@@ -23,114 +23,17 @@ _SIMILES = (
     r"[a-z' -]+?(?= (?:and|then|while)\b|[,.;!]|$)"
 )
 # Adverbs that say when, where, how fast, how much or how sure, and words that only end like one.
-_OTHERS = frozenset(
-    [
-        "slowly",
-        "quickly",
-        "rapidly",
-        "swiftly",
-        "briskly",
-        "suddenly",
-        "immediately",
-        "finally",
-        "initially",
-        "eventually",
-        "previously",
-        "currently",
-        "repeatedly",
-        "continually",
-        "continuously",
-        "constantly",
-        "occasionally",
-        "simultaneously",
-        "alternately",
-        "alternatingly",
-        "alternatively",
-        "respectively",
-        "subsequently",
-        "consecutively",
-        "periodically",
-        "regularly",
-        "normally",
-        "usually",
-        "typically",
-        "casually",
-        "generally",
-        "basically",
-        "slightly",
-        "partially",
-        "partly",
-        "fully",
-        "completely",
-        "entirely",
-        "totally",
-        "halfway",
-        "nearly",
-        "barely",
-        "hardly",
-        "exactly",
-        "precisely",
-        "roughly",
-        "approximately",
-        "highly",
-        "lowly",
-        "directly",
-        "diagonally",
-        "vertically",
-        "horizontally",
-        "laterally",
-        "sideways",
-        "circularly",
-        "straightly",
-        "upwardly",
-        "forwardly",
-        "backwardly",
-        "outwardly",
-        "inwardly",
-        "externally",
-        "internally",
-        "physically",
-        "possibly",
-        "probably",
-        "apparently",
-        "seemingly",
-        "really",
-        "actually",
-        "only",
-        "early",
-        "family",
-        "belly",
-        "fly",
-        "apply",
-        "reply",
-        "rely",
-        "supply",
-        "jelly",
-        "ally",
-        "briefly",
-        "simply",
-        "merely",
-        "mostly",
-        "mainly",
-        "evenly",
-        "steadily",
-        "gently",
-        "lightly",
-        "softly",
-        "smoothly",
-        "calmly",
-        "carefully",
-        "loosely",
-        "tightly",
-        "firmly",
-        "deeply",
-        "widely",
-        "closely",
-        "shortly",
-        "likely",
-        "daily",
-    ]
-)
+_OTHERS = """slowly quickly rapidly swiftly briskly suddenly immediately finally initially eventually previously
+currently repeatedly continually continuously constantly occasionally simultaneously alternately
+alternatingly alternatively respectively subsequently consecutively periodically regularly normally
+usually typically casually generally basically slightly partially partly fully completely entirely
+totally halfway nearly barely hardly exactly precisely roughly approximately highly lowly directly
+diagonally vertically horizontally laterally sideways circularly straightly upwardly forwardly
+backwardly outwardly inwardly externally internally physically possibly probably apparently
+seemingly really actually only early family belly fly apply reply rely supply jelly ally briefly
+simply merely mostly mainly evenly steadily gently lightly softly smoothly calmly carefully loosely
+tightly firmly deeply widely closely shortly likely daily"""
+_ELSE = frozenset(_OTHERS.split())
 
 
 def manners(text: str) -> list[str]:
@@ -140,6 +43,6 @@ def manners(text: str) -> list[str]:
     for pattern in (_SIMILES, _GAITS, _STATES, r"\b[a-z]{2,}ly\b"):
         for match in re.finditer(pattern, low):
             inside = any(at <= match.start() < at + len(words) for at, words in found.items())
-            if not inside and match[0] not in _OTHERS:
+            if not inside and match[0] not in _ELSE:
                 found[match.start()] = match[0].strip()
     return list(dict.fromkeys(found[at] for at in sorted(found)))
