@@ -395,20 +395,18 @@ def _enlarged(poses: np.ndarray, old: Notation, act: Act, how: str) -> np.ndarra
     one to and fro, from its middle, and a wave is higher as well.
     """
     first, last = reach(poses, old, act)
-    part = act.main.part.replace("hand", "arm").replace("foot", "leg") or "both legs"
-    side, _, limb = part.partition(" ")
-    limb = limb.rstrip("s")
-    for one in ("left", "right") if side == "both" else (side,):
-        if limb == "arm":
+    for limb in splicing.limbs_of(act.main.part):
+        one = limb.split(" ")[0]
+        if "arm" in limb:
             rest = poses[splicing.lowest_arms(poses, range(len(poses)), [one])]
         else:
             rest = poses[splicing.straightest_leg(poses, one)]
         ratio = ENLARGED[how]
         if act.main.verb in ("wave", "swing", "circle"):
             if act.main.verb == "wave" and how == "more":
-                poses = splicing.enlarged(poses, f"{one} {limb}", HIGHER, rest, first, last)
+                poses = splicing.enlarged(poses, limb, HIGHER, rest, first, last)
             rest = poses[_frame(poses, act.main.start) : _frame(poses, act.main.end)].mean(0)
-        poses = splicing.enlarged(poses, f"{one} {limb}", ratio, rest, first, last)
+        poses = splicing.enlarged(poses, limb, ratio, rest, first, last)
     return poses
 
 

@@ -31,7 +31,7 @@ from motionllm.motion.agreement import RIGHT, Agreement, Row, agreement
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import SMALL, VERBS, Notation, measure
 from motionllm.motion.representation import HUMANML3D_263
-from motionllm.motion.splicing import LIMBS
+from motionllm.motion.splicing import LIMBS, limbs_of
 
 LONGEST = 10.0  # seconds; longer clips are not edited
 LARGER = 1.05  # least factor by which a gesture that is to be larger is
@@ -140,8 +140,7 @@ def enlarged(edit: Edit, before: np.ndarray, after: np.ndarray) -> bool:
     """
     name, _, how = edit.change.rpartition(" ")
     act = act_of(edit.old, name)
-    part = act.main.part.replace("hand", "arm").replace("foot", "leg") or "both legs"
-    limbs = [limb for limb in LIMBS if part in (limb, f"both {limb.split(' ')[1]}s")]
+    limbs = limbs_of(act.main.part)
     first, last = (max(0, round(at * HUMANML3D_263.fps)) for at in (act.start - 0.3, act.end + 0.3))
 
     def spread(joints: np.ndarray) -> float:

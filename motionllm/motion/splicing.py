@@ -196,6 +196,12 @@ def lowest_arms(poses: np.ndarray, among: Sequence[int], sides: Sequence[str] = 
     return min(among, key=lambda frame: float(heights[frame]))
 
 
+def limbs_of(part: str) -> list[str]:
+    """The LIMBS that a notation's words for a part of the body name ("both hands"); both legs for none."""
+    side, _, limb = (part.replace("hand", "arm").replace("foot", "leg") or "both legs").partition(" ")
+    return [f"{one} {limb.rstrip('s')}" for one in (("left", "right") if side == "both" else (side,))]
+
+
 def straightest_leg(poses: np.ndarray, side: str) -> int:
     """The frame with a foot farthest below its hip."""
     points = poses[:, 4:].reshape(len(poses), 21, 3)[..., 1]
