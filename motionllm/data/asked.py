@@ -1,8 +1,8 @@
 """What a free text asks of a motion: verbs of the notation with side, way, count and pace, in the order named.
 
-`asked` reads a text, `share` measures how much of it a notation has, and `contradiction` whether the two name opposite
-sides. It covers the words that people use, not only those of the built-in corpus: `reading.named` finds the corpus'
-actions, the patterns here the rest.
+`asked` reads a text, `share` measures how much of it a notation has, `named` how much of the notation it asks for, and
+`contradiction` whether the two name opposite sides. It covers the words that people use, not only those of the built-in
+corpus: `reading.named` finds the corpus' actions, the patterns here the rest.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _MORE: tuple[tuple[str, str], ...] = (
     ("twist", r"\btwist\w*"),
     ("lean", r"\blean(?:s|ed|ing)?\b"),
     ("lift", r"\belbows? to (?:\w+ ){0,2}knees?\b"),
-    ("pick", r"\b(?:put|plac|set|lay|deposit)\w*(?: \w+){0,4}? (?:down|(?:on|to) (?:the )?(?:floor|ground))\b"),
+    ("pick", r"\b(?:put|plac|set|deposit)\w*(?: \w+){0,4}? (?:down|(?:on|to) (?:the )?(?:floor|ground))\b"),
+    ("pick", r"\blay(?!\w* (?:back )?down)\w*(?: \w+){1,4}? (?:down|(?:on|to) (?:the )?(?:floor|ground))\b"),
     ("run", r"\bdash(?:es|ed|ing)?\b"),
     ("wave", r"\bwav\w* (?:\w+ )?(?:good ?)?bye\b|\bsay\w* (?:good ?)?bye\b"),
     ("squat", r"\bcrouch(?:es|ed|ing)?\b(?! and walk)|\bduck(?:s|ed|ing)?\b"),
@@ -63,6 +64,8 @@ _SHOWN: dict[str, tuple[str, ...]] = {name: action.shown for name, action in ACT
     "reach": ("stretch", "reach up", "bend down", "raise", "swing", "hold", "throw", "punch"),
     "move": ("swing", "wave", "circle", "raise", "reach up", "stretch", "bend", "lower", "hold", "throw", "punch"),
 }
+_ON_THE_FLOOR = ("crawl", "roll", "sit", "kneel", "lie")  # after which one who stands has got up
+_RISES = ("squat", "bend down", "bow", "lunge")  # whose end is standing again, which is no act of its own
 _NUMBERS = {
     word: n
     for n, words in enumerate(("once", "two", "three", "four", "five", "six", "seven", "eight"), 1)
@@ -125,7 +128,8 @@ def asked(text: str) -> list[Asked]:
         parts.append(_part(action, whole[bounds[k] : bounds[k + 1]]))
     things: list[Asked] = []
     for part in reversed(parts) if reverse else parts:
-        if not things or things[-1] != part:
+        rises = part.action == "stand_up" and things and things[-1].verbs[0] in _RISES
+        if not rises and (not things or things[-1] != part):
             things.append(part)
     return things
 
@@ -137,6 +141,8 @@ def _part(action: str, clause: str) -> Asked:
     side = "both" if "both" in sides or len(sides) == 2 else sides.pop() if sides else ""
     if action == "jump" and side in ("left", "right"):  # on one leg
         action = "hop"
+    if action == "hop" and side == "both":
+        action, side = "jump", ""
     if not VERBS[_SHOWN[action][0]].parts:  # "walks forward, steadying himself with the right hand"
         side = ""
     way = ""
@@ -155,6 +161,8 @@ def _part(action: str, clause: str) -> Asked:
     count = re.search(_TIMES, clause)
     slow, quick = re.search(r"\bslow(?:ly)?\b", clause), re.search(r"\b(?:quick(?:ly)?|fast|rapid(?:ly)?)\b", clause)
     number = _NUMBERS[count[1]] if count and (count[1] in ("once", "twice") or " " in count[0]) else 0
+    if VERBS[_SHOWN[action][0]].speed and "step" not in (count[0] if count else ""):  # rounds of a walk
+        number = 0
     number = number or (1 if re.search(r"\b(?:one|a single) time\b", clause) else 0)
     pace = PACES[0] if slow else PACES[1] if quick else ""
     far = next((d for pattern, d in _DEGREES if action in _TURNING and re.search(pattern, clause)), (0.0, 0.0))
@@ -200,15 +208,32 @@ def as_asked(one: Asked, notation: Notation) -> bool:
 
 def share_of(wanted: list[Asked], joints: np.ndarray, fps: float = 20.0) -> float:
     """`share` of a motion, joints (T, 22, 3) in metres. One that cannot be measured shows nothing."""
+    return shares_of(wanted, joints, fps)[0]
+
+
+def shares_of(wanted: list[Asked], joints: np.ndarray, fps: float = 20.0) -> tuple[float, float]:
+    """`share` and `named` of a motion, joints (T, 22, 3) in metres; 0 of one that cannot be measured."""
     try:
-        return share(wanted, measure(joints, fps))
+        notation = measure(joints, fps)
     except MotionLLMError:  # under 5 frames, or not finite
-        return 0.0
+        return 0.0, 0.0
+    return share(wanted, notation), named(wanted, notation)
+
+
+def named(wanted: list[Asked], notation: Notation) -> float:
+    """How much of what a notation has is asked for, in [0, 1], by time; small limb movements count a third. 1 where
+    nothing is done.
+    """
+    verbs = {verb for one in wanted for verb in one.verbs}
+    weights = [(x.end - x.start + 0.5) * (1 / 3 if x.verb in SMALL else 1.0) for x in notation.lines]
+    if not weights:
+        return 1.0
+    return sum(w for w, x in zip(weights, notation.lines, strict=True) if x.verb in verbs) / sum(weights)
 
 
 def tells(text: str, notation: Notation) -> float:
     """How well a text describes a notation, in [0, 1]: the harmonic mean of precision (`share`: how much of the text is
-    in the notation) and recall (how much of the notation the text names, by time; small limb movements count a third).
+    in the notation) and recall (`named`: how much of the notation the text names).
 
     0 where the text says nothing that is recognized, or names the other side; 1 where there is nothing to describe.
     """
@@ -217,11 +242,8 @@ def tells(text: str, notation: Notation) -> float:
         return 1.0
     if not wanted or contradiction(text, notation):
         return 0.0
-    verbs = {verb for one in wanted for verb in one.verbs}
-    weights = [(x.end - x.start + 0.5) * (1 / 3 if x.verb in SMALL else 1.0) for x in notation.lines]
-    named = sum(w for w, x in zip(weights, notation.lines, strict=True) if x.verb in verbs) / sum(weights)
-    right = share(wanted, notation)
-    return 2 * right * named / (right + named) if right + named else 0.0
+    right, told = share(wanted, notation), named(wanted, notation)
+    return 2 * right * told / (right + told) if right + told else 0.0
 
 
 def contradiction(text: str, notation: Notation) -> str:
@@ -265,6 +287,9 @@ def _lines(one: Asked, notation: Notation) -> list[Line]:
     lines = [
         x for x in notation.lines if x.verb in one.verbs and not (turning and VERBS[x.verb].speed and abs(x.size) < 45)
     ]
+    if one.verbs[0] == "stand up" and not lines and notation.postures[1] == "standing":
+        ends = [x.end for x in notation.lines if x.verb in _ON_THE_FLOOR]
+        return [Line(max(ends), notation.seconds, "stand up")] if ends else []
     down = one.verbs[0] != "stand up" and {LEADS_TO.get(one.verbs[0])} == {*notation.postures}
     return [Line(0.0, notation.seconds, one.verbs[0])] if down and not lines else lines
 

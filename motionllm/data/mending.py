@@ -15,7 +15,7 @@ import numpy as np
 
 from motionllm.data.asked import Asked, as_asked, pace_of, shown
 from motionllm.data.asked import share as share_in
-from motionllm.data.changes import acts, changed, unheeded
+from motionllm.data.changes import acts, alone, changed, unheeded
 from motionllm.data.remaking import reach, remade
 from motionllm.errors import MotionLLMError
 from motionllm.motion import splicing
@@ -24,6 +24,9 @@ from motionllm.motion.notation import PACES, VERBS, Line, Notation, measure
 ROUNDS = 6  # most changes of one motion
 PACES_TRIED = ((0.8, 0.65, 0.5, 0.4), (1.25, 1.5, 2.0, 2.5))  # of an act that is to be slow, and quick
 VAGUE = ("raise", "lower", "stretch", "bend", "swing", "hold", "step")  # verbs that by themselves ask for no motion
+# Metres, mean over the joints, between the poses at a seam: above the first the body is led from one to the other, as
+# someone who stands gets down on hands and knees (0.8), and above the second, as from a walk to lying (1.1), it is not.
+FAR, FARTHEST = 0.35, 0.9
 HURRY = (0.6, 1.6)  # least and most pace at which a motion of a fixed duration is played to have it again
 
 
@@ -51,13 +54,13 @@ def mended(poses: np.ndarray, wanted: Sequence[Asked], fixed: bool = False) -> n
 
 
 def missing(poses: np.ndarray, wanted: Sequence[Asked]) -> list[int]:
-    """Which of the things asked for a motion does not show, of those that a sentence can ask for: not arms
-    that move somehow.
+    """Which of the things asked for a motion does not show as it is asked for, of those that a sentence can ask for:
+    not arms that move somehow.
     """
     notation = _measured(poses)
     if notation is None:
         return []
-    return [i for i, one in enumerate(wanted) if _plain(one) and not shown(one, notation)]
+    return [i for i, one in enumerate(wanted) if _plain(one) and not as_asked(one, notation)]
 
 
 def lacking(poses: np.ndarray, wanted: Sequence[Asked]) -> list[str]:
@@ -72,22 +75,59 @@ def sentence(one: Asked) -> str:
     return Notation(1.0, ("standing", "standing"), (_line(one, verb),)).sentence()
 
 
-def with_missing(poses: np.ndarray, wanted: Sequence[Asked], index: int, more: np.ndarray) -> np.ndarray:
-    """The motion with `more`, a motion of the thing `index` that it lacks, after what comes before it in the text; as
-    it was, where it then has no more of what is asked.
+def put_in(
+    poses: np.ndarray, wanted: Sequence[Asked], index: int, options: Sequence[np.ndarray], fixed: bool = False
+) -> tuple[np.ndarray, int | None]:
+    """The motion with one of the `options`, motions of the thing `index` that it lacks or does otherwise: in the place
+    of that, or after what comes before it in the text; and the number of the option. As it was and None, where with
+    none it has more of what is asked. Of several that have as much the one is taken whose poses fit best to its own.
+
+    fixed: the duration stays.
     """
     notation, wanted = _measured(poses), list(wanted)
     if notation is None:
-        return poses
-    places = [act.main.end for act in acts(notation) if any(act.main.verb in one.verbs for one in wanted[:index])]
-    later = [act.main.start for act in acts(notation) if any(act.main.verb in one.verbs for one in wanted[index + 1 :])]
+        return poses, None
+    whole, frames, taken = poses, len(poses) if fixed else 0, None
+    best = (share_in(wanted, notation), -np.inf)
+    for number, more in enumerate(options):
+        for first, last in _places(whole, notation, wanted, index):
+            joined, apart = _led_to(whole[:first], more, whole[last:])
+            made = _fitted(joined, frames) if apart <= FARTHEST else None
+            score = (share_in(wanted, made[1]), -apart) if made else (0.0, 0.0)
+            if made and (score[0] > best[0] or (taken is not None and score > best)):
+                poses, best, taken = made[0], score, number
+    return poses, taken
+
+
+def _led_to(*pieces: np.ndarray) -> tuple[np.ndarray, float]:
+    """The pieces one after another, the body led from each to the next where their poses are FAR apart; and the
+    greatest distance of these, in metres.
+    """
+    there = [piece for piece in pieces if len(piece)]
+    whole, farthest = there[0], 0.0
+    for piece in there[1:]:
+        apart = splicing.apart(whole[-1], piece[0])
+        way = splicing.between(whole[-1], piece[0]) if apart > FAR else piece[:0]
+        whole, farthest = splicing.joined([whole, way, piece]), max(farthest, apart)
+    return whole, farthest
+
+
+def _places(poses: np.ndarray, notation: Notation, wanted: Sequence[Asked], index: int) -> list[tuple[int, int]]:
+    """Where one thing that is asked for may be put in a motion: (first, last) frame of what makes room for it."""
+    one = wanted[index]
+    if len(wanted) == 1:
+        return [(0, len(poses))]
+    every = acts(notation)
+    if shown(one, notation):
+        wrong = [act for act in every if act.main.verb in one.verbs and alone(act, every)]
+        return [reach(poses, notation, act) for act in wrong]
+    places = [act.main.end for act in every if any(act.main.verb in one.verbs for one in wanted[:index])]
+    later = [act.main.start for act in every if any(act.main.verb in one.verbs for one in wanted[index + 1 :])]
     at = max(places, default=0.0) if index else 0.0
     if not any(start >= at - 0.25 for start in later):
         at = notation.seconds if index or not later else 0.0
     frame = min(len(poses), round(at * splicing.FPS))
-    both = splicing.joined([poses[:frame], more, poses[frame:]])
-    new = _measured(both)
-    return both if new and share_in(wanted, new) > share_in(wanted, notation) else poses
+    return [(frame, frame)]
 
 
 def _plain(one: Asked) -> bool:

@@ -134,7 +134,7 @@ def _frame(poses: np.ndarray, seconds: float) -> int:
     return min(len(poses), max(0, round(seconds * FPS)))
 
 
-def _gaps(poses: np.ndarray, old: Notation, act: Act) -> tuple[tuple[int, int], tuple[int, int]]:
+def gaps(poses: np.ndarray, old: Notation, act: Act) -> tuple[tuple[int, int], tuple[int, int]]:
     """The frames, from and to, between the act before and this one, and between this one and the act after; for an act
     of the arms beside others, acts of the arms.
     """
@@ -147,20 +147,20 @@ def _gaps(poses: np.ndarray, old: Notation, act: Act) -> tuple[tuple[int, int], 
 
 def _span(poses: np.ndarray, old: Notation, act: Act) -> tuple[int, int]:
     """(first, last) frame of an act and of what leads to it and from it, as far as no other act is there."""
-    (a, b), (c, d) = _gaps(poses, old, act)
+    (a, b), (c, d) = gaps(poses, old, act)
     margin = round(_MARGIN * FPS)
     return max(a, b - margin), min(d, c + margin)
 
 
 def reach(poses: np.ndarray, old: Notation, act: Act) -> tuple[int, int]:
     """(first, last) frame of an act with the half second before and after it in which it begins and ends."""
-    (a, b), (c, d) = _gaps(poses, old, act)
+    (a, b), (c, d) = gaps(poses, old, act)
     return max(a, b - _LEAVING), min(d, c + _LEAVING)
 
 
 def _around(poses: np.ndarray, old: Notation, act: Act) -> tuple[int, int]:
     """The stretch of an act that can be mirrored: to the ends of the clip, or to an even pose beside it."""
-    (a, b), (c, d) = _gaps(poses, old, act)
+    (a, b), (c, d) = gaps(poses, old, act)
     first = 0 if a == 0 else splicing.most_even(poses, range(a, b + 1))
     return first, len(poses) if d >= len(poses) else splicing.most_even(poses, range(c, d + 1))
 
@@ -204,7 +204,7 @@ def _exchanged(poses: np.ndarray, old: Notation, before: Act, after: Act) -> np.
     every = acts(old)
     if not (alone(before, every) and alone(after, every)) or after.start < before.end - 0.1:
         return None
-    (a, b), (_, d) = _gaps(poses, old, before)[0], _gaps(poses, old, after)[1]
+    (a, b), (_, d) = gaps(poses, old, before)[0], gaps(poses, old, after)[1]
     between = (_frame(poses, before.end), max(_frame(poses, before.end), _frame(poses, after.start)))
     x, y, z = splicing.nearest(poses, [(a, b), between, (_frame(poses, after.end), d)])
     return splicing.joined([poses[:x], poses[y:z], poses[x:y], poses[z:]])
@@ -213,7 +213,7 @@ def _exchanged(poses: np.ndarray, old: Notation, before: Act, after: Act) -> np.
 def _without(poses: np.ndarray, old: Notation, act: Act) -> np.ndarray | None:
     """An act cut out; where something else is done at the same time, the arms rest, or the legs stand still."""
     every = acts(old)
-    gap, after = _gaps(poses, old, act)
+    gap, after = gaps(poses, old, act)
     new = without(old, act)
     frames = round((old.seconds - new.seconds) * FPS)
     if _of_arms(act) and (frames < _BRIEF or not alone(act, every)):
@@ -238,7 +238,7 @@ def _without(poses: np.ndarray, old: Notation, act: Act) -> np.ndarray | None:
 
 def _at_rest(poses: np.ndarray, old: Notation, act: Act, sides: Sequence[str] = ("left", "right")) -> np.ndarray:
     """The arms, during an act of theirs, as they hang before or after it."""
-    gap, after = _gaps(poses, old, act)
+    gap, after = gaps(poses, old, act)
     beside = [f for a, b in (gap, after) for f in range(a, b + 1) if f < len(poses)]
     first, last = reach(poses, old, act)
     rest = splicing.held(poses[splicing.lowest_arms(poses, beside or [gap[0]])], last - first)

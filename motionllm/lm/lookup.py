@@ -10,6 +10,7 @@ import numpy as np
 from motionllm.corpus.actions import ACTIONS
 from motionllm.data.asked import asked, share, share_of
 from motionllm.lm.decoding import generators
+from motionllm.lm.excerpts import Excerpts
 from motionllm.lm.library import Entry, Library, says_no_more, says_nothing
 from motionllm.lm.matching import Matcher, Place
 from motionllm.lm.planning import Clips, Order, Planning
@@ -57,6 +58,7 @@ class Lookup(Planning):
     """The part of MotionLM that finds motions in its library."""
 
     _matched: tuple[Library, Matcher] | None = None
+    _cut_out: Excerpts | None = None
     _respelled: tuple[Library, dict[tuple[int, ...], tuple[int, ...]]] | None = None
 
     def found(
@@ -197,6 +199,14 @@ class Lookup(Planning):
             clips = [self._kept(self.library.features(entry)) for entry in self.library.entries]
             self._matched = self.library, Matcher(clips, self.motion_tokenizer.frames_per_step)
         return self._matched[1]
+
+    @property
+    def _excerpts(self) -> Excerpts:
+        """Of the library as it is, which may have been exchanged."""
+        assert self.library is not None
+        if self._cut_out is None or self._cut_out.library is not self.library:
+            self._cut_out = Excerpts(self.library)
+        return self._cut_out
 
     def _moves(self, codes: Sequence[int]) -> np.ndarray:
         """(T, D) features of a motion (codes of the tokenizer that is `_spoken`) as `_kept` gives them."""

@@ -21,6 +21,7 @@ FPS = 20.0
 _STEADY = 2.0  # frames; standard deviation of the smoothing of the heading, which hips and shoulders shake
 BLEND = (2, 8)  # least and most frames on either side of a seam over which the difference of the poses fades
 FADING = 0.025  # metres of that difference, mean over the joints, for each frame
+SLOWLY = 0.03  # metres that the joints move from frame to frame, on the mean, on the way to a pose that is far away
 CHEST = 9
 MOST_BENT = 2.3  # radians of the trunk's lean
 ARMS = {"left": (13, 16, 18, 20), "right": (14, 17, 19, 21)}  # collar to wrist
@@ -89,7 +90,7 @@ def joined(pieces: Sequence[np.ndarray]) -> np.ndarray:
     for before, after in pairwise(pieces):
         going = before[-1, 3:] - before[-2, 3:] if len(before) > 1 else 0.0
         apart = before[-1, 3:] + going - after[0, 3:]
-        far = float(np.linalg.norm(apart[1:].reshape(21, 3), axis=-1).mean())
+        far = _length(apart)
         for piece, sign, ends in ((before, -0.5, True), (after, 0.5, False)):
             frames = min(max(BLEND[0], round(far / FADING)), BLEND[1], len(piece))
             share = 1 - np.arange(frames) / frames
@@ -99,6 +100,28 @@ def joined(pieces: Sequence[np.ndarray]) -> np.ndarray:
             else:
                 piece[:frames, 3:] += sign * share * apart
     return np.concatenate(pieces)
+
+
+def between(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Poses (n, 67), n from 0, by which a body comes from one pose (67,) to another that is far from it, as in getting
+    down on the floor; the feet stay where they are, on the mean.
+    """
+    frames = round(apart(before, after) / SLOWLY)
+    share = (np.arange(frames + 2) / (frames + 1))[:, None]
+    way = before + share * share * (3 - 2 * share) * (after - before)
+    feet = way[:, 4:].reshape(len(way), 21, 3)[:, [9, 10]].mean(1)
+    way[:, 0] = 0.0
+    way[:-1, 1:3] = -np.diff(feet, axis=0)[:, [0, 2]]
+    return way[1:-1]
+
+
+def apart(one: np.ndarray, other: np.ndarray) -> float:
+    """The distance of two poses (67,) in metres, mean over the joints."""
+    return _length(one[3:] - other[3:])
+
+
+def _length(difference: np.ndarray) -> float:
+    return float(np.linalg.norm(difference[1:].reshape(21, 3), axis=-1).mean())
 
 
 def mirrored(poses: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 from motionllm import corpus as builtin
 from motionllm.config import Source
 from motionllm.corpus.actions import ACTIONS
-from motionllm.data.asked import Asked, asked, contradiction, share, tells
+from motionllm.data.asked import Asked, asked, contradiction, named, share, tells
 from motionllm.data.clips import encode
 from motionllm.motion.features import features_to_joints, joints_to_features, mirror
 from motionllm.motion.notation import Line, Notation, measure
@@ -82,12 +82,29 @@ def _limb(verb: str) -> str:
         ("person crawls on all fours", ["crawl"]),
         ("a man boxes, then steps onto a large box and over the box", ["punch", "step"]),
         ("someone bends down", ["bend down"]),
+        ("a man crouches, stands back up and waves", ["squat", "wave"]),  # a crouch ends by standing up
+        ("a man sits down, then stands up", ["sit", "stand up"]),
+        ("the man is sitting, then lays down", ["sit", "lie"]),
+        ("someone lays a cup down on the floor", ["bend down"]),
+        ("a person hops on both feet", ["jump"]),
         ("nothing that anyone knows", []),
     ],
 )
 def test_what_is_done_in_its_order(text: str, verbs: list[str]) -> None:
     found = [one.verbs[0] for one in asked(text)]
     assert list(dict.fromkeys(found)) == verbs
+
+
+@pytest.mark.parametrize("low", ["crawl", "roll", "lie", "kneel"])
+def test_who_stands_after_lying_or_crawling_has_got_up(low: str) -> None:
+    up, down = (Notation(4.0, ("standing", last), (Line(0.0, 3.0, low),)) for last in ("standing", "crouching"))
+    wanted = asked("a person crawls and then stands up")[1:]
+    assert share(wanted, up) == 1 > share(wanted, down) == 0
+    assert share(wanted, Notation(4.0, ("standing", "standing"), ())) == 0
+
+
+def test_rounds_of_a_walk_are_no_count() -> None:
+    assert [one.count for one in asked("a person walks in circles twice and then jumps twice")] == [0, 2]
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -98,6 +115,13 @@ def test_what_is_brought_to_a_knee_has_no_say_in_which_leg_is_lifted(side: str, 
         for text in (f"brings the {side} {part} to the {knee}", f"touches the {knee} up to the {side} {part}"):
             sides = {one.side for one in asked(f"a person {text}") if one.action == "lift"}
             assert sides <= {expected}, text
+
+
+def test_what_a_motion_shows_besides_is_what_no_text_asks_for() -> None:
+    kick, wave, swing = Line(0.0, 1.5, "kick", "left leg"), Line(2.0, 3.5, "wave", "left hand"), Line(0.0, 1.5, "swing")
+    wanted = asked("a person kicks")
+    for lines, share_named in (((kick,), 1), ((kick, wave), 0.5), ((kick, swing), 0.75), ((wave,), 0), ((), 1)):
+        assert named(wanted, Notation(4.0, ("standing", "standing"), lines)) == share_named
 
 
 @pytest.mark.parametrize("way", ["left", "right"])

@@ -7,7 +7,7 @@ import pytest
 
 from motionllm import corpus as builtin
 from motionllm.data.asked import Asked, asked, share
-from motionllm.data.mending import lacking, mended, missing, sentence, with_missing
+from motionllm.data.mending import lacking, mended, missing, put_in, sentence
 from motionllm.motion import splicing
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
@@ -86,11 +86,11 @@ def test_what_is_missing_is_put_in_where_it_belongs() -> None:
     for index, (rest, more) in enumerate((([kick, bow], clap), ([clap, bow], kick), ([clap, kick], bow))):
         motion = splicing.joined(rest)
         assert missing(motion, wanted) == [index]
-        new = with_missing(motion, wanted, index, more)
+        new, _ = put_in(motion, wanted, index, [more])
         order = [line.verb for line in measured(new).lines if line.verb in ("clap", "kick", "bow")]
         assert order == ["clap", "kick", "bow"]
     # What does not help is left out.
-    assert with_missing(motion, wanted, 2, clap) is motion
+    assert put_in(motion, wanted, 2, [clap]) == (motion, None)
 
 
 @pytest.mark.parametrize("text", ["a person waves with the right hand three times", "he turns around to the left"])

@@ -127,3 +127,15 @@ def test_a_jump_is_higher_and_a_bow_deeper(clips: list[np.ndarray]) -> None:
         for one in (poses, leaning)
     ]
     assert np.allclose(*lengths, atol=1e-3)
+
+
+def test_a_body_is_led_to_a_pose_that_is_far_away_with_its_feet_where_they_are() -> None:
+    lying = splicing.poses_of(builtin.joints(builtin.Spec((builtin.Part("sit"),)), 1))[-1]
+    standing = splicing.poses_of(builtin.joints(builtin.Spec((builtin.Part("sit"),)), 1))[0]
+    way = splicing.between(standing, lying)
+    assert len(way) == round(splicing.apart(standing, lying) / splicing.SLOWLY)
+    joints = splicing.joints_of(np.stack([standing, *way, lying]))
+    feet = joints[1:-1, [10, 11]].mean(1)[:, [0, 2]]
+    assert np.abs(feet - feet[0]).max() < 0.02
+    assert np.linalg.norm(np.diff(joints, axis=0), axis=-1).mean(1).max() < 2 * splicing.SLOWLY
+    assert len(splicing.between(standing, standing)) == 0
