@@ -83,7 +83,7 @@ class Excerpts:
         away = [splicing.apart(pose, self._upright) for pose in poses]
         first = min(range(max(a, b - BESIDE), b + 1), key=lambda frame: away[min(frame, len(away) - 1)])
         last = min(range(c, min(d, c + BESIDE) + 1), key=lambda frame: away[min(frame, len(away)) - 1])
-        poses = poses[first:last]
+        poses = poses[first:last] if act.main.verb == "climb" else splicing.levelled(poses[first:last])
         try:
             own = measure(splicing.joints_of(poses))
         except MotionLLMError:  # under 5 frames

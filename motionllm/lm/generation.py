@@ -258,6 +258,10 @@ class Generation(Lookup):
                 more = mending.mended(splicing.poses_of(self._made(row).joints), [wanted[i][n]])
                 poses[i], _ = mending.put_in(poses[i], wanted[i], n, [more])
         add_acts(unmade=False)
+        poses = [
+            one if length is not None else mending.brisk(one, text, things)
+            for one, text, length, things in zip(poses, texts, seconds, wanted, strict=True)
+        ]
         done = []
         for i, (motion, was, made) in enumerate(zip(motions, drawn, poses, strict=True)):
             notes = (*motion.notes, *taken[i], *self._doubts(texts[i], made, wanted[i], looked_up=bool(motion.notes)))

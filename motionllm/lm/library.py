@@ -24,7 +24,9 @@ from motionllm.data.asked import asked
 from motionllm.data.sources import loaded
 from motionllm.errors import MotionLLMError, hint
 from motionllm.files import check_format, stream_jsonl, write_jsonl
+from motionllm.motion import splicing
 from motionllm.motion.notation import Notation, measure
+from motionllm.motion.representation import HUMANML3D_263
 from motionllm.motion.skeleton import HUMANML3D, Skeleton
 from motionllm.samples import Sample
 from motionllm.tokenizer import MotionTokenizer
@@ -109,6 +111,7 @@ class Library:
                 alike[sample.captions[0]] += 1
                 chosen.append(sample)
         for number, (sample, features) in enumerate(loaded(chosen), 1):
+            features = _on_the_floor(features, sample.captions, motion_tokenizer)
             codes = motion_tokenizer.encode(features[:longest_frames], search)
             if progress:
                 progress(number / len(chosen))
@@ -279,6 +282,17 @@ def says_no_more(caption: str, text: str) -> bool:
 
 def _acts(words: Iterable[str]) -> set[str]:
     return {word for word in words if word.startswith("<")}
+
+
+def _on_the_floor(features: np.ndarray, captions: Sequence[str], motion_tokenizer: MotionTokenizer) -> np.ndarray:
+    """The features (T, dim) of a clip; of one whose captions say that it crawls and climbs nothing, on a level floor,
+    whatever slope it was recorded on.
+    """
+    verbs = {one.verbs[0] for caption in captions for one in asked(caption)}
+    if "crawl" not in verbs or "climb" in verbs or motion_tokenizer.representation is not HUMANML3D_263:
+        return features
+    joints = splicing.joints_of(splicing.levelled(splicing.poses_of(motion_tokenizer.representation.decode(features))))
+    return motion_tokenizer.representation.encode(np.concatenate([joints, 2 * joints[-1:] - joints[-2:-1]]))
 
 
 def _packed(codes: Sequence[int]) -> str:

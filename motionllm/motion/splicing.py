@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise, product
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
 from motionllm.motion.skeleton import HUMANML3D
 
@@ -30,6 +30,7 @@ LIMBS = {f"{side} arm": ARMS[side][1:] for side in ARMS} | {"left leg": (1, 4, 7
 _FREE = 0.5  # radians from rest up to which a bone's turn is enlarged by degrees: a leg that is stood on stays
 MOST_TURNED = 2.9  # radians from rest of a bone whose turn is enlarged
 _TREND = 10.0  # frames; standard deviation of the smoothing that leaves of turns the direction of a path
+_GROUNDED = 24  # frames in which a body touches the floor
 _RAMP = 6  # frames in which arms pass from one clip to the other
 _SLACK = 0.1  # a cut may be longer or shorter by this share, or some frames, to find poses that match
 _FRAMES = 4
@@ -100,6 +101,18 @@ def joined(pieces: Sequence[np.ndarray]) -> np.ndarray:
             else:
                 piece[:frames, 3:] += sign * share * apart
     return np.concatenate(pieces)
+
+
+def levelled(poses: np.ndarray) -> np.ndarray:
+    """The poses on a level floor at height 0, of a body that moves on a slope or on something: the lowest joint of each
+    second or so is on it. Leaps are lower by that by which they are longer than a second.
+    """
+    lowest = poses[:, 4:].reshape(len(poses), 21, 3)[..., 1].min(1)
+    floor = gaussian_filter1d(minimum_filter1d(lowest, _GROUNDED, mode="nearest"), _GROUNDED / 4, mode="nearest")
+    result = poses.copy()
+    result[:, 3] -= floor
+    result[:, 5::3] -= floor[:, None]
+    return result
 
 
 def between(before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 
 from motionllm import corpus as builtin
 from motionllm.data.asked import Asked, asked, share
-from motionllm.data.mending import lacking, mended, missing, put_in, sentence
+from motionllm.data.mending import brisk, lacking, mended, missing, put_in, sentence
 from motionllm.motion import splicing
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
@@ -114,3 +114,23 @@ def test_a_thing_has_a_sentence_of_its_own(text: str) -> None:
 def test_what_is_asked_for_and_not_there_is_told(text: str, not_there: list[str]) -> None:
     assert lacking(poses("wave", side="left"), asked(text)) == not_there
     assert lacking(poses("wave", side="left")[:2], asked(text)) == []  # too short to be measured
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("a person kicks with the left leg", False),
+        ("a person kicks, gets up and stands", False),
+        ("a person kicks and then waits", True),
+        ("a person kicks, then stays still for 5 seconds", True),
+        ("a person moves", True),  # nobody knows how long
+    ],
+)
+def test_time_in_which_nothing_is_done_is_left_out_at_both_ends(text: str, kept: bool) -> None:
+    kick = poses("kick", side="left")
+    motion = splicing.joined([splicing.held(kick[0], 60), kick, splicing.held(kick[-1], 80)])
+    new = brisk(motion, text, [] if kept else asked(text))
+    assert (brisk(motion, text, asked(text)) is motion) or not kept
+    if not kept:
+        assert len(new) < len(kick) + 40
+        assert [line.verb for line in measured(new).lines] == [line.verb for line in measured(motion).lines]

@@ -25,6 +25,7 @@ from motionllm.lm.prompting import drained
 from motionllm.lm.results import adapter_hash
 from motionllm.lm.sampling import Sampling
 from motionllm.motion import Motion
+from motionllm.motion.features import features_to_joints, joints_to_features
 from motionllm.motion.notation import Notation
 from motionllm.samples import Sample
 from motionllm.tokenizer import MotionTokenizer
@@ -324,6 +325,20 @@ def test_what_a_clip_shows_is_measured_before_its_codes_lose_it(lm: MotionLM, mo
     assert lm.generate("a person punches the air", 0.5, seed=1, best_of=1).notes == ()  # type: ignore[union-attr]
     monkeypatch.setattr(lm, "library", replace(kept, entries=(replace(entry, notation=""),)))
     assert lm.generate("a person punches the air", seed=1, best_of=1).notes == ()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "caption", ["a person crawls on all fours", "a person climbs a ramp on all fours", "robot pose"]
+)
+def test_who_crawls_does_so_on_a_level_floor_on_whatever_slope_it_was_recorded(lm: MotionLM, caption: str) -> None:
+    (sample,) = builtin.corpus(1, 3)
+    joints = features_to_joints(sample.load())
+    slope = joints + np.linspace(0, 1, len(joints))[:, None, None] * [0.0, 0.5, 0.0]
+    made = Sample("clip", lambda: joints_to_features(slope), [caption])
+    (entry,) = Library.of([made], lm.motion_tokenizer, 9.8, search=0, exact=True).entries
+    shown = lm.motion_tokenizer.representation.motion(replace(lm.library, entries=(entry,)).features(entry)).joints
+    rises = shown[-20:, :, 1].min() - shown[:20, :, 1].min()
+    assert (rises < 0.1) == ("crawls" in caption) and (rises > 0.3) == ("crawls" not in caption)
 
 
 # -- clips in the codes of another motion tokenizer --------------------------------------------------------------------

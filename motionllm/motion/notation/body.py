@@ -105,12 +105,16 @@ def dances(s: Signals, events: Sequence[Event]) -> list[Line]:
     return []
 
 
-CRAWL_HANDS, CRAWL_PELVIS, CRAWL_SECONDS, CRAWL_WAY = 0.35, (0.25, 0.75), 0.8, 0.4  # m, share of standing, s, m
+CRAWL_HANDS, CRAWL_TILT = (0.35, 0.45), 55.0  # m of the lower and of the higher wrist, degrees of the trunk
+CRAWL_PELVIS, CRAWL_SECONDS, CRAWL_WAY = (0.25, 0.9), 0.8, 0.4  # share of standing, s, m
 
 
 def crawls(s: Signals) -> list[Line]:
-    """crawl: both hands near the floor and the pelvis low, over some distance."""
-    low = s.p[:, WRIST, 1].max(1) < CRAWL_HANDS
+    """crawl: a hand on the floor and the other near it, the trunk bent over and the pelvis lower than standing, over some
+    distance, on knees or feet.
+    """
+    hands = np.sort(s.p[:, WRIST, 1], axis=1)
+    low = (hands < CRAWL_HANDS).all(1) & (s.tilt > CRAWL_TILT)
     low &= (s.pelvis > CRAWL_PELVIS[0]) & (s.pelvis < CRAWL_PELVIS[1])
     lines = []
     for a, b in stretches_where(low, s.frames(CRAWL_SECONDS), s.frames(0.3)):
