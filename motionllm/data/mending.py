@@ -59,7 +59,7 @@ def brisk(poses: np.ndarray, text: str, wanted: Sequence[Asked]) -> np.ndarray:
     """The motion without the time before and after all that is done in it, but for IDLE seconds, where a text asks for
     an act and not for rest.
     """
-    notation = _measured(poses) if any(map(_plain, wanted)) and not re.search(_REST, text.lower()) else None
+    notation = _measured(poses) if any(map(plain, wanted)) and not re.search(_REST, text.lower()) else None
     if notation is None or not notation.lines:
         return poses
     starts, ends = min(x.start for x in notation.lines), max(x.end for x in notation.lines)
@@ -77,13 +77,13 @@ def missing(poses: np.ndarray, wanted: Sequence[Asked]) -> list[int]:
     notation = _measured(poses)
     if notation is None:
         return []
-    return [i for i, one in enumerate(wanted) if _plain(one) and not as_asked(one, notation)]
+    return [i for i, one in enumerate(wanted) if plain(one) and not as_asked(one, notation)]
 
 
 def lacking(poses: np.ndarray, wanted: Sequence[Asked]) -> list[str]:
     """Sentences of what is asked for and not measured so on a motion, of those things that are asked for plainly."""
     notation = _measured(poses)
-    return [] if notation is None else [sentence(one) for one in wanted if _plain(one) and not as_asked(one, notation)]
+    return [] if notation is None else [sentence(one) for one in wanted if plain(one) and not as_asked(one, notation)]
 
 
 def sentence(one: Asked) -> str:
@@ -147,7 +147,7 @@ def _places(poses: np.ndarray, notation: Notation, wanted: Sequence[Asked], inde
     return [(frame, frame)]
 
 
-def _plain(one: Asked) -> bool:
+def plain(one: Asked) -> bool:
     """Whether a thing that is asked for has a sentence of its own: not arms that move somehow."""
     return one.verbs[0] not in VAGUE and one.action != "move"
 

@@ -30,6 +30,7 @@ from motionllm.lm.sampling import Sampling
 from motionllm.motion.agreement import RIGHT, Agreement, Row, agreement
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import SMALL, VERBS, Notation, measure
+from motionllm.motion.notation.verbs import LEADS_TO
 from motionllm.motion.representation import HUMANML3D_263
 from motionllm.motion.splicing import LIMBS, limbs_of
 
@@ -87,6 +88,8 @@ def judged(edit: Edit, got: Notation, measured: bool = False, larger: bool = Tru
     change = rest = True
     differs = False
     late = {"time"} if _lends(edit) else set()  # what follows comes as late as what is added lasts
+    # How often an act is done that is to last longer is the body's to say.
+    soft = _SOFT | ({"count"} if edit.kind in ("act duration", "duration") else set())
     longer = abs(edit.old.seconds - edit.new.seconds) > LONGER
     for i in main or range(number):
         before, after = _wrong(asked.rows[i]), _wrong(achieved.rows[i])
@@ -97,18 +100,19 @@ def judged(edit: Edit, got: Notation, measured: bool = False, larger: bool = Tru
             change &= not after - _free(edit, asked.rows[i])
         elif measured:
             then, now = asked.rows[i].agrees, achieved.rows[i].agrees
-            change &= not (before - _SOFT) & after and ("missing" not in after or before <= _SOFT)
+            change &= not (before - soft) & after and ("missing" not in after or before <= soft)
             words = {"speed"} if longer and not edit.new.lines[i].speed else set()  # "quickly" changes by steps
             change &= not now or all(
-                now[name] > then[name] or (name in words and now[name] == then[name]) for name in before & _SOFT - late
+                now[name] > then[name] or (name in words and now[name] == then[name]) for name in before & soft - late
             )
             both = (achieved.rows[i].planned, achieved.rows[i].found)
             travels = all(line and VERBS[line.verb].speed for line in both)
-            rest &= not after - before - _SOFT - ({"verb"} if travels else set())
+            rest &= not after - before - _SOFT - ({"verb"} if travels else set()) - _as_often(edit, asked.rows[i])
         else:
             change &= not (before - late) & after and "missing" not in after
             rest &= not after - before
     gone = _extra(asked) - {row.planned.verb for row in asked.rows[:number] if row.planned}
+    gone -= {verb for verb, posture in LEADS_TO.items() if posture == got.postures[0] == edit.new.postures[0]}
     differs |= bool(gone)
     change &= not gone & {line.verb for line in got.lines}
     rest &= measured or not _extra(achieved) - gone  # a motion has more events than its plan
@@ -129,8 +133,14 @@ def judged(edit: Edit, got: Notation, measured: bool = False, larger: bool = Tru
             rest &= same
     if edit.kind == "gesture":
         return Verdict(change and larger, rest)
-    if not differs:  # too small a change for single events: compare the scores
-        change &= achieved.score > asked.score
+    if not differs:  # too small a change to be wrong without it: what differs must be nearer
+        near_by = [
+            achieved.rows[i].agrees.get(name, 0.0) > value
+            for i in main or range(number)
+            for name, value in asked.rows[i].agrees.items()
+            if value < 1
+        ]
+        change &= all(near_by) if near_by else achieved.score > asked.score
     return Verdict(change, rest)
 
 
@@ -176,10 +186,19 @@ def _wrong(row: Row) -> set[str]:
     return {name for name, value in row.agrees.items() if value < RIGHT[name]}
 
 
+def _as_often(edit: Edit, row: Row) -> set[str]:
+    """{"count"} of an event that goes on for longer, or less long, while another is done more or less often or long: of
+    how many steps that is, no plan tells.
+    """
+    lasts = [line.end - line.start for line in (row.planned, row.found) if line]
+    stretched = edit.kind in ("count", "act duration") and abs(lasts[0] - lasts[-1]) > LONGER
+    return {"count"} if stretched and row.planned and row.planned.verb not in edit.change else set()
+
+
 def _free(edit: Edit, row: Row) -> set[str]:
     """Which attributes of an added event the request leaves open."""
-    if not _lends(edit):
-        return set()
+    if not _lends(edit):  # of someone who lies and then gets up no plan tells how long each is
+        return {"time"} if edit.kind == "reversed" and row.planned and row.planned.verb in LEADS_TO else set()
     stated = {name for name, words in _FREE.items() if words.search(added(edit.change).lower())}
     free = {"time", "speed", "side", "way", "count", "size"} - stated
     if row.planned and row.planned.way == "forward" and VERBS[row.planned.verb].speed:  # who walks goes forward

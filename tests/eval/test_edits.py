@@ -125,6 +125,38 @@ def test_a_motion_played_faster_need_not_be_called_quick() -> None:
     assert not judged(edit, slow, measured=True).right
 
 
+def test_a_small_change_of_size_is_judged_by_that_size_alone() -> None:
+    old = Notation.parse("3.0 s, standing to standing\n0.8-1.8 bow 45\n2.0-2.8 swing both arms back and forth")
+    wanted = replace(old, lines=(replace(old.lines[0], size=60.0), old.lines[1]))
+    edit = Edit("size", "lean further", old, "a deeper bow", "bow more", wanted)
+    other_arms = replace(wanted, lines=(wanted.lines[0], replace(wanted.lines[1], part="right arm", count=2)))
+    assert judged(edit, other_arms, measured=True).right
+    for size in (45.0, 30.0):
+        assert not judged(edit, replace(old, lines=(replace(old.lines[0], size=size),)), measured=True).change
+
+
+def test_what_goes_on_for_longer_is_done_as_often_as_that_takes() -> None:
+    old = Notation.parse("3.0 s, standing to standing\n0.2-2.8 march x6\n0.8-2.2 wave left hand x3")
+    wanted = Notation.parse("4.0 s, standing to standing\n0.2-3.8 march x6\n0.8-3.2 wave left hand x5")
+    edit = Edit("count", "count", old, "five times", "wave x5", wanted)
+    assert judged(edit, replace(wanted, lines=(replace(wanted.lines[0], count=8), wanted.lines[1])), True).right
+    assert not judged(edit, replace(wanted, lines=(wanted.lines[0], replace(wanted.lines[1], count=4))), True).right
+    # Of what is not any longer the count stays.
+    short = Notation.parse("6.0 s, standing to standing\n0.2-1.0 march x3\n1.8-4.2 wave left hand x5")
+    before = Notation.parse("5.0 s, standing to standing\n0.2-1.0 march x3\n1.8-3.2 wave left hand x3")
+    edit = Edit("count", "count", before, "five times", "wave x5", short)
+    assert not judged(edit, replace(short, lines=(replace(short.lines[0], count=5), short.lines[1])), True).rest
+
+
+def test_who_lies_at_first_when_time_is_reversed_may_be_measured_lying() -> None:
+    old = Notation.parse("3.5 s, standing to lying\n0.6-3.5 lie")
+    wanted = Notation.parse("3.5 s, lying to standing\n0.0-2.9 stand up")
+    edit = Edit("reversed", "reversed", old, "backwards", "reversed", wanted)
+    got = Notation.parse("3.5 s, lying to standing\n0.0-1.9 lie\n1.9-3.0 stand up")
+    assert judged(edit, got, measured=True).right
+    assert not judged(edit, replace(got, postures=("standing", "standing")), measured=True).right
+
+
 def test_a_model_is_measured(
     trained_run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

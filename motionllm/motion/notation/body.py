@@ -110,7 +110,7 @@ CRAWL_PELVIS, CRAWL_SECONDS, CRAWL_WAY = (0.25, 0.9), 0.8, 0.4  # share of stand
 
 
 def crawls(s: Signals) -> list[Line]:
-    """crawl: a hand on the floor and the other near it, the trunk bent over and the pelvis lower than standing, over some
+    """crawl: a hand on the floor and the other near it, the trunk bent over, the pelvis lower than standing, over some
     distance, on knees or feet.
     """
     hands = np.sort(s.p[:, WRIST, 1], axis=1)
