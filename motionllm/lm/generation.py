@@ -224,29 +224,16 @@ class Generation(Lookup):
         fps, skeleton = self.motion_tokenizer.fps, self.motion_tokenizer.skeleton
         wanted = [asked(text) for text in texts]
         drawn = [splicing.poses_of(motion.joints) for motion in motions]
-        poses = [
-            mending.mended(one, things, length is not None)
-            for one, things, length in zip(drawn, wanted, seconds, strict=True)
-        ]
-        taken: list[list[str]] = [[] for _ in motions]
-        options = self.library is not None and sampling.library
-
-        def add_acts(unmade: bool) -> None:
-            """Put in acts of the library; unmade: only those that the model does not make by itself."""
+        fixed = [length is not None for length in seconds]
+        poses = [mending.mended(*row) for row in zip(drawn, wanted, fixed, strict=True)]
+        taken = [list[str]() for _ in motions]
+        if use_library := self.library is not None and sampling.library:
             for i, things in enumerate(wanted):
-                for n in mending.missing(poses[i], things) if options else []:
-                    if unmade and things[n].action in ACTIONS:
-                        continue
-                    acts = self._excerpts.showing(things[n])
-                    shown = [act.poses for act in acts]
-                    poses[i], which = mending.put_in(poses[i], things, n, shown, seconds[i] is not None)
-                    taken[i] += [] if which is None else [f"{TAKEN}{acts[which].entry}"]
-
-        add_acts(unmade=True)
+                poses[i], taken[i] = self._with_acts(poses[i], things, fixed[i], own=False)
         lacking = [
             (i, n)
             for i, (one, things) in enumerate(zip(poses, wanted, strict=True))
-            if seconds[i] is None and len(things) > 1
+            if not fixed[i] and len(things) > 1
             for n in mending.missing(one, things)[:MOST_MISSING]
         ]
         if lacking:
@@ -255,21 +242,38 @@ class Generation(Lookup):
             seed = None if any(one is None for one in own) else [int(one) for one in own if one is not None]
             rows = yield from self._drawn(sentences, None, seed, sampling)
             for (i, n), row in zip(lacking, rows, strict=True):
-                more = mending.mended(splicing.poses_of(self._made(row).joints), [wanted[i][n]])
-                poses[i], _ = mending.put_in(poses[i], wanted[i], n, [more])
-        add_acts(unmade=False)
-        poses = [
-            one if length is not None else mending.brisk(one, text, things)
-            for one, text, length, things in zip(poses, texts, seconds, wanted, strict=True)
-        ]
+                made = self._made(row)
+                more = mending.mended(splicing.poses_of(made.joints), [wanted[i][n]])
+                poses[i], which = mending.put_in(poses[i], wanted[i], n, [more])
+                taken[i] += [] if which is None else made.notes
+        for i, things in enumerate(wanted):
+            if use_library:
+                poses[i], more_taken = self._with_acts(poses[i], things, fixed[i], own=True)
+                taken[i] += more_taken
+            if not fixed[i]:
+                poses[i] = mending.brisk(poses[i], texts[i], things)
         done = []
-        for i, (motion, was, made) in enumerate(zip(motions, drawn, poses, strict=True)):
-            notes = (*motion.notes, *taken[i], *self._doubts(texts[i], made, wanted[i], looked_up=bool(motion.notes)))
-            if made is not was:
-                motion = Motion(splicing.joints_of(made), fps, skeleton)
+        for i, (motion, was, right) in enumerate(zip(motions, drawn, poses, strict=True)):
+            notes = (*motion.notes, *taken[i], *self._doubts(texts[i], right, wanted[i], looked_up=bool(motion.notes)))
+            if right is not was:
+                motion = Motion(splicing.joints_of(right), fps, skeleton)
                 motion = self.motion_tokenizer.representation.finished(motion)
             done.append(replace(motion, notes=notes))
         return done
+
+    def _with_acts(
+        self, poses: np.ndarray, wanted: Sequence[Asked], fixed: bool, own: bool
+    ) -> tuple[np.ndarray, list[str]]:
+        """The motion with acts of the library in the place of what it lacks; and notes that name their clips. own: of
+        acts that the model makes by itself, too.
+        """
+        notes = []
+        for n in mending.missing(poses, wanted):
+            if own or wanted[n].action not in ACTIONS:
+                acts = self._excerpts.showing(wanted[n])
+                poses, which = mending.put_in(poses, wanted, n, [act.poses for act in acts], fixed)
+                notes += [] if which is None else [f"{TAKEN}{acts[which].entry}"]
+        return poses, notes
 
     def _doubts(self, text: str, poses: np.ndarray, wanted: Sequence[Asked], looked_up: bool) -> list[str]:
         """What a text asks for and a motion does not show, as notes, and what nobody can say whether it shows it."""
