@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from motionllm.errors import MotionLLMError, unknown
 from motionllm.motion import features as guo
@@ -19,6 +20,8 @@ from motionllm.motion.clip import Motion, joints_of
 from motionllm.motion.features import Root
 from motionllm.motion.skeleton import HUMANML3D, KIT, SMPL_BONES, Skeleton
 
+# A motion is put back on the floor where new bones move it off by more metres; smoothed by so many seconds.
+_OFF_FLOOR, _SETTLING = 0.05, 0.3
 _SIZES = {"positions": 3, "velocities": 3, "rotations": 6}  # numbers per joint of the blocks that have a part per joint
 
 
@@ -156,7 +159,19 @@ class Guo(Representation):
 
     def finished(self, motion: Motion) -> Motion:
         # Decoded bones breathe by millimetres. KIT-ML's target lengths are not known.
-        return motion.canonical() if self.skeleton.lengths is not None else motion
+        return _as_high(motion.canonical(), motion) if self.skeleton.lengths is not None else motion
+
+
+def _as_high(made: Motion, was: Motion) -> Motion:
+    """A motion whose bones were given other lengths, as high over the floor as before: where bones were far too short,
+    as of a body that is decoded crawling, it may hang above the floor or below it.
+    """
+    lowest = made.joints[..., 1].min(1) - was.joints[..., 1].min(1)
+    lift = gaussian_filter1d(lowest, _SETTLING * made.fps, mode="nearest")
+    if np.ptp(lift) <= _OFF_FLOOR:
+        return made
+    joints = made.joints - lift[:, None, None] * [0, 1, 0]
+    return replace(made, joints=(joints - [0, joints[..., 1].min(), 0]).astype(made.joints.dtype))
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from motionllm import corpus as builtin
 from motionllm.config import Augmentation, TokenizerTraining
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion, motionstreamer
-from motionllm.motion.features import Root
+from motionllm.motion.features import Root, features_to_joints
 from motionllm.motion.representation import (
     HUMANML3D_263,
     KIT_251,
@@ -169,3 +170,22 @@ def test_what_needs_contacts_is_refused_without_them() -> None:
         Losses(TokenizerTraining(contact=1.0), MOTIONSTREAMER_272, zeros, zeros + 1, torch.device("cpu"))
     with pytest.raises(MotionLLMError, match=r"leave train\.augment out"):
         Augment(Augmentation(noise=4.0), MOTIONSTREAMER_272, 32)
+
+
+def test_a_body_whose_bones_were_too_short_is_finished_on_the_floor_it_was_on() -> None:
+    (sample,) = builtin.corpus(1, 3)
+    joints = features_to_joints(sample.load())
+    size = np.linspace(0.75, 1.0, len(joints))[:, None]
+    short = joints.copy()
+    for chain in HUMANML3D.chains:  # legs and arms grow to their length
+        for a, b in pairwise(chain):
+            short[:, b] = short[:, a] + size * (joints[:, b] - joints[:, a])
+    short[..., 1] -= short[..., 1].min(1)[:, None]  # on the floor all the time
+    made = HUMANML3D_263.finished(Motion(short, 20.0))
+    lowest = made.joints[..., 1].min(1)
+    assert np.ptp(Motion(short, 20.0).canonical().joints[..., 1].min(1)) > 0.15 > 0.05 > lowest.max()
+    bones = np.linalg.norm(made.joints[:, 1:] - made.joints[:, list(HUMANML3D.parents[1:])], axis=-1)
+    assert np.allclose(bones, HUMANML3D.lengths[1:], atol=1e-3)
+    # Whose bones are right is as `canonical` has it.
+    walk = Motion(joints, 20.0)
+    assert np.array_equal(HUMANML3D_263.finished(walk).joints, walk.canonical().joints)
