@@ -61,7 +61,7 @@ RECORDED: tuple[tuple[str, float | None], ...] = (
     ("a person does a cartwheel", None),
     ("a person climbs a ladder", 6.0),
     ("a person does karate", 6.0),
-    ("a person crawls up a slope", None),
+    ("a person crawls forward on hands and knees", None),
     ("a person does jumping jacks, then sits down", None),
 )
 

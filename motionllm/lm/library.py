@@ -111,7 +111,7 @@ class Library:
                 alike[sample.captions[0]] += 1
                 chosen.append(sample)
         for number, (sample, features) in enumerate(loaded(chosen), 1):
-            features = _on_the_floor(features, sample.captions, motion_tokenizer)
+            features = features if exact else on_the_floor(features, sample.captions, motion_tokenizer)
             codes = motion_tokenizer.encode(features[:longest_frames], search)
             if progress:
                 progress(number / len(chosen))
@@ -284,7 +284,7 @@ def _acts(words: Iterable[str]) -> set[str]:
     return {word for word in words if word.startswith("<")}
 
 
-def _on_the_floor(features: np.ndarray, captions: Sequence[str], motion_tokenizer: MotionTokenizer) -> np.ndarray:
+def on_the_floor(features: np.ndarray, captions: Sequence[str], motion_tokenizer: MotionTokenizer) -> np.ndarray:
     """The features (T, dim) of a clip; of one whose captions say that it crawls and climbs nothing, on a level floor,
     whatever slope it was recorded on.
     """
