@@ -55,8 +55,7 @@ class Excerpts:
         beside, and that are neither short nor long.
         """
         rows: list[tuple[tuple[int, bool, bool, float], int, tuple[Entry, Notation, Act]]] = []
-        for entry, notation in self._measured:
-            every = acts(notation)
+        for entry, notation, every in self._measured:
             for act in every:
                 lines = tuple(notation.lines[i] for i in act.rows)
                 if act.main.verb not in one.verbs or act.end - act.start > LONGEST:
@@ -97,8 +96,9 @@ class Excerpts:
         return pose
 
     @cached_property
-    def _measured(self) -> list[tuple[Entry, Notation]]:
-        return [(entry, Notation.parse(entry.notation)) for entry in self.library.entries if entry.notation]
+    def _measured(self) -> list[tuple[Entry, Notation, tuple[Act, ...]]]:
+        notations = [(entry, Notation.parse(entry.notation)) for entry in self.library.entries if entry.notation]
+        return [(entry, notation, acts(notation)) for entry, notation in notations]
 
 
 def _besides(notation: Notation, one: Asked) -> float:
