@@ -195,7 +195,7 @@ def tiny_recipe() -> Callable[..., Recipe]:
     return lambda base, tokenizer, **train: check_recipe(tiny_tree(base, tokenizer, **train), Recipe, "test")
 
 
-@pytest.fixture(scope="session", params=["tied", "untied"])
+@pytest.fixture(scope="session", params=["tied", pytest.param("untied", marks=pytest.mark.slow)])
 def trained_run(
     request: pytest.FixtureRequest,
     tiny_base: Path,
@@ -204,7 +204,7 @@ def trained_run(
     tiny_recipe: Callable[..., Recipe],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, Path]:
-    """(run folder, base folder) of a short fine-tune, once on a tied and once on an untied base."""
+    """(run folder, base folder) of a short fine-tune on a tied base, and among the slow tests on an untied one."""
     from motionllm.training.train import train
 
     base = tiny_base if request.param == "tied" else tiny_base_untied

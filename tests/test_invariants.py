@@ -22,6 +22,8 @@ from motionllm.lm.model import MotionLM
 from motionllm.runs import checkpoint
 
 BASES = ["tiny_base", "tiny_base_untied", "tiny_base_pieces"]
+# Each on another base; the other pairs are among the slow tests.
+METHODS = {"rslora": "tiny_base", "dora": "tiny_base_untied", "full": "tiny_base_pieces"}
 LEARNING = ["train.steps=16", "train.validate_every=1", "train.lr=1e-2", "train.schedule=constant"]
 MAIN = "from motionllm.cli import main; raise SystemExit(main())"
 
@@ -230,6 +232,7 @@ def test_a_run_whose_process_was_lost_goes_on_when_the_launcher_starts_it_again(
     assert refused.returncode == 2 and "holds an earlier run" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_launch_goes_on_with_more_processes_than_it_began_with(
     tiny_base: Path, write: Callable[[Path], Path], tmp_path: Path
 ) -> None:
@@ -271,7 +274,15 @@ def test_the_launchers_configurations_are_read(name: str) -> None:
     assert config.num_processes >= 2 and not getattr(config, "fsdp_config", None)
 
 
-@pytest.mark.parametrize("method", ["rslora", "dora", "full"])
+@pytest.mark.parametrize(
+    ("method", "base"),
+    [
+        pytest.param(method, base, marks=() if METHODS[method] == base else pytest.mark.slow)
+        for method in METHODS
+        for base in BASES
+    ],
+    indirect=["base"],
+)
 def test_methods_train_save_load_and_merge(
     method: str, base: Path, write: Callable[[Path], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -76,6 +76,17 @@ _TIMES = rf"\b({'|'.join(_NUMBERS)})(?: (?:\w+ )?times?| (?:\w+ )?steps?| (?:jum
 _LIMB = r"(?:hands?|arms?|legs?|foot|feet|knees?|fists?|elbows?)\b(?! side)"
 _SIDE = rf"\b(left|right|both)(?: \w+)? {_LIMB}|\bwith (?:the|his|her|their|its) (left|right)\b(?! {_LIMB})"
 _TO = rf"\b(?:to|towards?) (?:the|his|her|their|its)? ?(left|right)\b|\b(left|right)(?:ward)?s?\b(?! {_LIMB})"
+# A limb, and "it" where nothing else is named in between that could be meant.
+_THING = r"\b(?:left|right|both|something|object|balls?|box|an?|some|head|face|body)\b"
+_IT = rf"\b((?:left|right) {_LIMB})((?:(?!{_THING})[^.])*?)\bit\b"
+# One side or way and then another one.
+_WAYS = r"left|right|forwards?|backwards?"
+_OTHER = (
+    rf"\b(?P<one>{_WAYS})\b(?P<limb> {_LIMB})?(?P<more>(?: (?!and\b|then\b)\w+){{0,2}}?)"
+    r"(?P<join>,? (?:and )?then|,? followed by|, and|,| and)(?: with| on| to| using| towards?)?"
+    rf"(?: the| his| her| their| its)?(?: other)? (?P<other>{_WAYS})\b(?P<limb2> {_LIMB})?(?! side)"
+)
+_ONE_LEG = ("kick", "hop", "lunge", "step")
 # A thing, where boxing is punching.
 _BOX = r"\b(?:an?|the|his|her|their|on|onto|off|over) (?:\w+ )?box\b|\b(?:the|some|on|onto|off|over) boxes\b"
 # {how a turn is named: (least, most) degrees}; the first that is found holds.
@@ -110,6 +121,8 @@ class Asked:
 def asked(text: str) -> list[Asked]:
     """What a text asks for, in the order in which it should happen. Empty where nothing is recognized."""
     whole = " " + re.sub(r"\s+", " ", text.lower().strip()) + " "
+    while (named_before := re.sub(_IT, r"\1\2\1", whole)) != whole:
+        whole = named_before
     left, hits = re.sub(_BOX, lambda m: "#" * len(m[0]), whole), []
     for action, pattern in (*_MORE, *PATTERNS, *_LAST):
         # "down and then back up" describes a hand, not a walk
@@ -125,13 +138,30 @@ def asked(text: str) -> list[Asked]:
     parts, reverse = [], False
     for k, (start, _, action) in enumerate(hits):
         reverse |= bool(k and re.search(r"\bafter\b(?!wards)", whole[bounds[k] : start]))
-        parts.append(_part(action, whole[bounds[k] : bounds[k + 1]]))
+        parts += [_part(action, clause) for clause in _one_by_one(action, whole[bounds[k] : bounds[k + 1]])]
     things: list[Asked] = []
     for part in reversed(parts) if reverse else parts:
         rises = part.action == "stand_up" and things and things[-1].verbs[0] in _RISES
         if not rises and (not things or things[-1] != part):
             things.append(part)
     return things
+
+
+def _one_by_one(action: str, clause: str) -> list[str]:
+    """A clause of which an act is done to one side and then to the other, "kicks with the left leg and then the right",
+    as a clause for each. By "and" alone, where both are not done at once.
+    """
+    for match in re.finditer(_OTHER, clause):
+        sides = [match[name] in ("left", "right") for name in ("one", "other")]
+        at_once = sides[0] != sides[1] or action not in (*_DIRECTED, *_ONE_LEG)  # diagonally, or with both hands
+        of_a_limb = not sides[1] and (match["limb"] or action not in _DIRECTED)  # "the right leg forward and back"
+        if of_a_limb or (at_once and match["join"] == " and"):
+            continue
+        limb = match["limb"] or match["limb2"] or ""
+        rest = f"{match['other']}{limb}{clause[match.end() :]}"
+        first = clause[: match.start("join")] if match["limb"] else f"{clause[: match.end('one')]}{limb}{match['more']}"
+        return [first, *_one_by_one(action, f"{clause[: match.start('one')]}{rest}")]
+    return [clause]
 
 
 def _part(action: str, clause: str) -> Asked:

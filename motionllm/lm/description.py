@@ -20,6 +20,7 @@ from motionllm.lm.prompting import Prompting
 from motionllm.lm.sampling import Sampling
 from motionllm.motion import Motion
 from motionllm.motion.notation import Notation
+from motionllm.motion.notation.sentence import REPEATS, repeats
 
 
 class Description(Prompting):
@@ -181,8 +182,9 @@ class Description(Prompting):
 
 
 def _sound(text: str, notation: Notation) -> bool:
-    """Whether a caption is a sentence, not "walk" alone, with nothing twice in a row and nothing wrong."""
-    return len(text.split()) > 2 and not _again(text) and all(shown(one, notation) for one in asked(text))
+    """Whether a caption is a sentence, not "walk" alone, with nothing again and again and nothing wrong."""
+    again = _again(text) or repeats(text) >= REPEATS
+    return len(text.split()) > 2 and not again and all(shown(one, notation) for one in asked(text))
 
 
 def _again(text: str) -> bool:

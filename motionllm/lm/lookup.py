@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from motionllm.lm.planning import Clips, Order, Planning
 from motionllm.lm.sampling import Sampling
 from motionllm.motion import Motion
 from motionllm.motion.notation import Notation
+from motionllm.motion.placing import apart
 from motionllm.motion.skeleton import HUMANML3D
 from motionllm.tokenizer import MotionTokenizer
 
@@ -52,6 +54,14 @@ class Found:
     codes: list[int]
     features: np.ndarray | None = None
     shows: float = 0.0
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a motion goes on. codes: of the tokenizer that is `_spoken`, with those that it begins with."""
+
+    place: Place
+    codes: list[int]
 
 
 class Lookup(Planning):
@@ -137,14 +147,52 @@ class Lookup(Planning):
         where it says nothing, one of the nearest: the most typical, which is the likeliest to be right where nothing
         says how it goes on.
         """
-        assert self.library is not None
-        anything = says_nothing(order.text)
-        entries = self.library.entries if anything else self.library.fitting(order.text)
-        if not order.given or not entries:
+        begun = self._frames(order.given)
+        near: list[tuple[Way, np.ndarray]] = []
+        limit = np.inf if len(after) else FAR
+        for way in self._ways(order, before, after):
+            if way.place.apart > limit or len(near) == PLACES:
+                break
+            motion = self._spoken.representation.motion(self._spoken.decode_features(way.codes))
+            if says_nothing(order.text) or self._shows(order.text, motion.cut(begun)) >= SHOWN:
+                limit = min(limit, way.place.apart * NEARLY[bool(len(after))])
+                near.append((way, motion.joints))
+        if not near:
             return None
-        tokenizer, own = self._spoken, self.vocab.parts
+        joints = [one for _, one in near]
+        typical = np.argsort(apart(joints, joints, begun).mean(1), kind="stable")
+        typical = typical[: TYPICAL if sampling.temperature else 1]
+        return self._taken(order, near[typical[int(random.integers(len(typical)))]][0], after)
+
+    def likeliest(
+        self, order: Order, before: Sequence[int], after: Sequence[int], drawn: Sequence[np.ndarray], most: float
+    ) -> Found | None:
+        """Of how clips of the library go on (see `_between`) the one from which what the model has drawn differs least,
+        joints (T, J, 3) to where `after` begins; None where that is by more than `most` metres.
+        """
+        best: tuple[float, Way | None] = (most, None)
+        for way in islice(self._ways(order, before, after), PLACES):
+            joints = self._spoken.representation.motion(self._spoken.decode_features([*way.codes, *after])).joints
+            steps = len(way.codes) // self._spoken.parts
+            joints = joints[: steps * self._spoken.frames_per_step]
+            differs = float(apart([joints], drawn, self._frames(order.given)).mean())
+            best = min(best, (differs, way), key=lambda one: one[0])
+        return self._taken(order, best[1], after) if best[1] else None
+
+    def _frames(self, codes: Sequence[int]) -> int:
+        """How many frames codes of the adapter's motion tokenizer are."""
+        return len(codes) // self.vocab.parts * self.motion_tokenizer.frames_per_step
+
+    def _ways(self, order: Order, before: Sequence[int], after: Sequence[int]) -> Iterator[Way]:
+        """How clips of the library, those that fit the text or all where it says nothing, go on from `before` and lead
+        to `after`: of each clip the nearest place, the nearest first.
+        """
+        assert self.library is not None
+        entries = self.library.entries if says_nothing(order.text) else self.library.fitting(order.text)
+        if not order.given or not entries:
+            return
+        parts, begun = self._spoken.parts, len(order.given) // self.vocab.parts
         numbers = {entry.codes: number for number, entry in enumerate(self.library.entries)}  # ids may be there twice
-        begun = len(order.given) // own
         least = order.min_steps - begun if order.min_steps == order.max_steps else self.motion_tokenizer.steps(LEAST)
         frames = MATCHED * self._matcher.down
         places = self._matcher.places(
@@ -154,31 +202,16 @@ class Lookup(Planning):
             max(1, least),
             order.max_steps - begun,
         )
-        near: list[tuple[Place, list[int], np.ndarray]] = []
-        limit = np.inf if len(after) else FAR
         for place in places:
-            if place.apart > limit or len(near) == PLACES:
-                break
             entry = self.library.entries[place.clip]
             spelled = entry.codes if self._finer else self._spelled(entry)
-            codes = [*before, *spelled[place.first * tokenizer.parts : place.last * tokenizer.parts]]
-            features = tokenizer.decode_features(codes)
-            part = tokenizer.representation.motion(features[begun * tokenizer.frames_per_step :])
-            if anything or self._shows(order.text, part) >= SHOWN:
-                limit = min(limit, place.apart * NEARLY[bool(len(after))])
-                near.append(
-                    (place, codes, tokenizer.representation.motion(features).joints[begun * self._matcher.down :])
-                )
-        if not near:
-            return None
-        if len(near) > 1:
-            joints = np.stack([way[: min(len(way) for *_, way in near)] for *_, way in near])
-            apart = np.linalg.norm(joints[:, None] - joints, axis=-1).mean((1, 2, 3))
-            near = [near[k] for k in np.argsort(apart, kind="stable")[: TYPICAL if sampling.temperature else 1]]
-        place, codes, _ = near[int(random.integers(len(near)))]
-        entry = self.library.entries[place.clip]
-        written = [*order.given, *self._spelled(entry)[place.first * own : place.last * own]]
-        return Found(entry, written, tokenizer.decode_features([*codes, *after]) if self._finer else None)
+            yield Way(place, [*before, *spelled[place.first * parts : place.last * parts]])
+
+    def _taken(self, order: Order, way: Way, after: Sequence[int]) -> Found:
+        assert self.library is not None
+        entry, own = self.library.entries[way.place.clip], self.vocab.parts
+        written = [*order.given, *self._spelled(entry)[way.place.first * own : way.place.last * own]]
+        return Found(entry, written, self._spoken.decode_features([*way.codes, *after]) if self._finer else None)
 
     @property
     def _finer(self) -> bool:
@@ -243,7 +276,7 @@ class Lookup(Planning):
         """A clip of the library with what it shows in the time of its codes, where that is more than they decode to."""
         if self.library is None or clip.features is not None or not (self._finer or clip.entry.frames):
             return clip
-        frames = len(clip.codes) // self.vocab.parts * self.motion_tokenizer.frames_per_step
+        frames = self._frames(clip.codes)
         return replace(clip, features=self.library.features(clip.entry)[:frames])
 
     def _looked_up(self, clip: Found, frames: int | None) -> Motion:

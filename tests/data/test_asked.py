@@ -44,6 +44,44 @@ def test_sides_and_counts_are_read_whatever_the_words(seed: int) -> None:
     assert contradiction(text, wrong).endswith(f"with the {side}, not the {other} {_limb(verb)}")
 
 
+_IN_TURN = {  # how a text says it of one side and then, without saying it again, of another one
+    "kick": ("kicks with the {one} leg{join}the {other}", "kicks with their {one}{join}{other} foot"),
+    "hop": ("hops on the {one} foot{join}on the {other} foot", "hops on their {one} leg{join}their {other}"),
+    "punch": ("punches with the {one} hand{join}with the {other}", "punches with his {one}{join}his {other} fist"),
+    "turn": ("turns to the {one}{join}to the {other}", "turns {one}{join}{other}"),
+    "walk": ("walks {one}{join}{other}", "walks to the {one}{join}to the {other}"),
+}
+
+
+@pytest.mark.parametrize("verb", _IN_TURN)
+@pytest.mark.parametrize("join", [" and then ", ", then ", " then ", ", and ", " and "])
+def test_one_side_and_then_the_other_is_done_twice(verb: str, join: str) -> None:
+    for way in ("left", "right"):
+        for form in _IN_TURN[verb]:
+            other = {"left": "right", "right": "left"}[way]
+            text = "a person " + form.format(one=way, other=other, join=join)
+            things = asked(text)
+            sides = [one.side or one.way for one in things]
+            together = verb == "punch" and join == " and "
+            assert sides == (["both"] if together else [way, other]), text
+            assert {one.verbs[0] for one in things} == {verb}
+            again = asked(f"{text}, then {way} again")
+            assert together or [one.side or one.way for one in again] == [way, other, way]
+
+
+def test_ways_in_turn_and_at_once() -> None:
+    def ways(text: str) -> list[str]:
+        return [one.way for one in asked(text)]
+
+    assert ways("a person walks forward and then backward") == ways("he walks forward and backward")
+    assert ways("a person walks forward and then backward") == ["forward", "backward"]
+    assert ways("a person jumps backward, then to the left") == ["backward", "left"]
+    assert ways("a person walks forward and to the left") == ["left"]  # a diagonal
+    assert [one.count for one in asked("he jumps forward and then backward twice")] == [0, 2]
+    assert len(asked("a person moves the right leg forward and then backward")) == 1
+    assert [one.side for one in asked("a person waves with the left hand and the right hand")] == ["both"]
+
+
 @pytest.mark.parametrize("way", ["left", "right"])
 @pytest.mark.parametrize(
     ("text", "least", "most"),

@@ -1,4 +1,4 @@
-"""Prediction and in-between: what is given, the baselines by hand, laying on, and whole runs of the two suites."""
+"""Prediction and in-between: what is given, the baselines by hand, and whole runs of the two suites."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from motionllm import cli
 from motionllm import corpus as builtin
 from motionllm.config import Suite, check_recipe
 from motionllm.errors import MotionLLMError
-from motionllm.eval import gaps, metrics, suite_tasks, suites
+from motionllm.eval import gaps, suite_tasks, suites
 from motionllm.eval.gaps import Gap
 from motionllm.eval.suites import run_suite
 from motionllm.motion.features import features_to_joints
+from motionllm.motion.splicing import rotated
 
 TASKS = ("prediction", "in_between")
 
@@ -26,31 +27,6 @@ TASKS = ("prediction", "in_between")
 def clips() -> list[np.ndarray]:
     every = (sample.load() for sample in builtin.corpus(24, 1, "test"))
     return [clip for clip in every if len(clip) >= 64]
-
-
-def turned(joints: np.ndarray, angle: float, shift: Sequence[float]) -> np.ndarray:
-    """About the vertical: z towards x."""
-    c, s = np.cos(angle), np.sin(angle)
-    return joints @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]).T + shift
-
-
-def test_laying_on_undoes_a_turn_and_a_shift_over_the_floor(clips: list[np.ndarray]) -> None:
-    true = features_to_joints(clips[0])
-    for angle in (-3.0, -0.4, 0.0, 1.0, 2.5):
-        moved = turned(true, angle, (1.5, 0.0, -2.0))
-        for frame in (0, 17, len(true) - 1):
-            assert np.abs(metrics.laid_on(moved, true, frame) - true).max() < 1e-5
-    # Heights stay, and no turn is better: a check by trying others.
-    other = features_to_joints(clips[1])[: len(true)]
-    laid = metrics.laid_on(turned(other, 0.7, (1, 0.5, 1)), true[: len(other)], 10)
-    assert np.abs(laid[..., 1] - other[..., 1] - 0.5).max() < 1e-6
-
-    def apart(joints: np.ndarray) -> float:
-        return float(((joints[10] - true[10])[:, [0, 2]] ** 2).sum())
-
-    for angle, shift in ((0.02, (0, 0, 0)), (-0.02, (0, 0, 0)), (0, (0.01, 0, 0)), (0, (0, 0, -0.01))):
-        centre = laid[10].mean(0) * [1, 0, 1]
-        assert apart(turned(laid - centre, angle, shift) + centre) > apart(laid)
 
 
 def test_what_is_given_is_a_share_in_whole_units(clips: list[np.ndarray]) -> None:
@@ -99,7 +75,7 @@ def test_measures_are_of_the_frames_asked_for(clips: list[np.ndarray]) -> None:
     features = clips[3][:60]
     true = features_to_joints(features).astype(np.float64)
     gap = gaps.gap(features, "prediction", 0.2, "x")
-    nothing = gaps.measures(gap, turned(true, 2.0, (3, 0, 1)), true)
+    nothing = gaps.measures(gap, rotated(true, np.array(2.0)) + np.array([3, 0, 1]), true)
     assert nothing["ade"] < 1e-5 and nothing["fde"] < 1e-5 and nothing["root_aligned_mpjpe_mm"] < 0.01
     wrong = true.copy()
     wrong[:11] += 5.0  # given, and before the frame that is laid on

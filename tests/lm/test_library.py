@@ -17,7 +17,7 @@ from motionllm import shipped
 from motionllm.cli import main
 from motionllm.config import Recipe
 from motionllm.errors import MotionLLMError
-from motionllm.lm import lookup
+from motionllm.lm import generation, lookup
 from motionllm.lm.library import FILE, Entry, Library, on_the_floor, shipped_beside
 from motionllm.lm.matching import Matcher, Place
 from motionllm.lm.model import MotionLM
@@ -197,6 +197,36 @@ def test_a_clip_given_goes_on_where_the_library_has_its_pose(lm: MotionLM, monke
         assert isinstance(onward, Motion) and onward.duration >= 5 / rate + 1.0 - 0.1
         pieces = np.concatenate(list(lm.stream("a person moves", seed=1, start=start, temperature=0)))
         assert len(pieces) == len(onward)
+
+
+def test_of_what_the_model_draws_the_most_typical_goes_on_or_a_clip_like_it(
+    lm: MotionLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no text says how a clip goes on: with the end given, and without."""
+    assert lm.library is not None
+    parts, rate = lm.vocab.parts, lm.motion_tokenizer.steps_per_second
+    one, other, third = (np.array(entry.codes[: 16 * parts]).tolist() for entry in lm.library.entries[:3])
+    start, end = np.array(one[: 4 * parts]), np.array(third[: 2 * parts])
+    made = [[*one[: 4 * parts], *codes[: 12 * parts]] for codes in (other, one, one)]
+
+    def write(requests: list[object], sampling: Sampling, seed: object) -> Iterator[None]:
+        yield
+        return (made * len(requests))[: len(requests)]  # type: ignore[return-value]
+
+    monkeypatch.setattr(lm, "_write", write)
+    for given, seconds in (({}, 16 / rate), ({}, None), ({"end": end}, 18 / rate)):
+        drawn: dict[float, list[object]] = {}
+        for likely in (0.0, 1e9):
+            monkeypatch.setattr(generation, "LIKELY", likely)
+            sampling = lm.sampling.but(best_of=3, temperature=1.0)
+            ends = {"end": given["end"]} if given else {}
+            drawn[likely] = drained(lm._drawn(["a person moves"] * 2, [seconds] * 2, 1, sampling, start=start, **ends))
+        for row in drawn[0.0]:
+            assert row.found is None and row.codes == [*made[1], *given.get("end", [])]
+        for row in drawn[1e9]:
+            assert row.found is not None and row.codes[: 4 * parts] == start.tolist()
+        said = drained(lm._drawn(["moonwalk"], [seconds], 1, sampling, start=start, **ends))
+        assert said[0].found is None or "moonwalk" in str(said[0].found.entry)  # as the text says
 
 
 def test_a_clip_given_goes_on_in_a_clip_of_the_text_or_by_the_model(

@@ -731,6 +731,9 @@ def test_captions_are_checked_by_the_notation(lm: MotionLM, clip: np.ndarray, mo
     assert reader._captions([walk]) == [Notation.parse(walk["notation"]).sentence()]
     says["both"] = "a person walks forward, then walks forward"  # the same twice
     assert reader._captions([walk]) == [Notation.parse(walk["notation"]).sentence()]
+    says["both"] = "he walks straight forward, stops, walks straight forward, stops, walks straight forward"
+    assert reader._captions([walk]) == [Notation.parse(walk["notation"]).sentence()]
+    says["both"] = "walk"
     reader.recipe.data.notation = Notes()  # it learned people's words alone
     assert reader._captions([walk, kick, codes]) == [says["both"], says["both"], says["codes"]]
     assert reader.caption_batch([clip]) == [says["codes"]]  # it reads codes alone

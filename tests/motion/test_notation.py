@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,17 @@ from motionllm.corpus import Part, Spec, corpus, joints
 from motionllm.errors import MotionLLMError
 from motionllm.motion.features import features_to_joints, mirror
 from motionllm.motion.notation import PACES, POSTURES, VERBS, Line, Notation, measure
+from motionllm.motion.notation.sentence import REPEATS, repeats
 
 SEEDS = range(40)
 
 
-def drawn(seed: int) -> Notation:
-    """Any notation that can be written: verbs, parts, ways and numbers by chance."""
+def drawn(seed: int, verbs: Sequence[str] = tuple(VERBS)) -> Notation:
+    """Any notation that can be written with these verbs: verbs, parts, ways and numbers by chance."""
     rng = np.random.default_rng(seed)
     lines = []
     for start in np.sort(rng.uniform(0, 9, rng.integers(0, 9))).round(1).tolist():
-        verb = str(rng.choice(list(VERBS)))
+        verb = str(rng.choice(verbs))
         spec = VERBS[verb]
         size = {"": 0.0, "m": round(float(rng.uniform(0.1, 2)), 1), "degrees": 15.0 * int(rng.integers(2, 30))}[
             spec.size
@@ -203,10 +205,35 @@ def test_left_and_right_are_exchanged_by_a_mirror(index: int) -> None:
         ("0.1-0.9 walk forward 1.1 m/s\n2.8-3.9 walk forward 0.9 m/s", "walks forward"),
         ("0.1-2.3 step forward x3 slowly", "takes three steps forward"),
         ("0.1-0.9 turn left 90\n0.2-3.9 dance\n2.0-3.0 clap x4", "dances and then claps four times"),
+        (
+            "0.1-0.8 step forward x2\n1.2-1.5 step right foot forward\n2.2-2.7 step left foot forward",
+            "takes four steps forward",
+        ),
+        (
+            "0.1-0.8 turn left 90\n1.0-1.8 turn right 90\n2.0-2.9 turn left 90\n3.0-3.9 turn right 90",
+            "turns to the left, to the right, to the left, and to the right",
+        ),
+        (
+            "0.1-0.8 raise right arm\n1.0-1.8 hold right arm forward\n2.0-2.9 lower right arm",
+            "raises the right arm, holds it forward, and lowers it",
+        ),
+        (
+            "0.1-1.8 walk left turning left 60 1.1 m/s\n2.0-2.8 turn left 90\n3.0-3.9 walk backward 1.0 m/s",
+            "walks sideways to the left curving to the left, turns left, and walks backward",
+        ),
     ],
 )
 def test_a_sentence_tells_what_matters(lines: str, sentence: str) -> None:
     assert Notation.parse(f"4.0 s, standing to standing\n{lines}").sentence() == f"a person {sentence}"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_sentence_says_the_same_again_and_again(seed: int) -> None:
+    """Of notations made by chance of few verbs and limbs: none has three words in a row three times."""
+    for number in range(100):
+        verbs = np.random.default_rng([seed, number]).choice(list(VERBS), 2).tolist()
+        for text in drawn(number, verbs).sentences():
+            assert repeats(text) < REPEATS, text
 
 
 def test_what_is_done_sitting_is_said_so() -> None:

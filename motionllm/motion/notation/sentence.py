@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from motionllm.motion.notation.verbs import PACES, SMALL, TRAVEL, VERBS
 if TYPE_CHECKING:
     from motionllm.motion.notation.text import Line, Notation
 
+REPEATS = 3  # a text that has the same three words in a row this often is none that a person would write
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 
 
@@ -21,26 +24,30 @@ def sentence_of(
     between: str = ", ",
     last: str = ", and ",
 ) -> str:
-    """A sentence of at most `clauses` clauses."""
+    """A sentence of at most `clauses` clauses, fewer where it would say the same again and again."""
     lines = _told(notation)
-    best = sorted(lines, key=lambda line: line.weight, reverse=True)[:clauses]
-
-    def order(line: Line) -> tuple[bool, float, float]:
-        return line.verb != "dance", line.start, line.end
-
-    phrases = [_clause(line) for line in _added_up(sorted(best, key=order))]
     start, end = notation.postures
     verb = {"standing": "stands", "sitting": "sits", "kneeling": "kneels", "lying": "lies", "crouching": "crouches"}
-    if not phrases:
+    if not lines:
         return f"{subject} {verb[start]} still" if start == end else f"{subject} goes from {start} to {end}"
-    stays = start == end and start in ("sitting", "kneeling", "lying") and not any(x.verb in _MOVES for x in best)
-    if stays:
-        phrases = [verb[start], *phrases]
-    if len(phrases) == 1:
-        return f"{subject} {phrases[0]}"
-    if stays and len(phrases) == 2:  # at the same time
-        return f"{subject} {' and '.join(phrases)}"
-    return f"{subject} {between.join(phrases[:-1])}{' and then ' if len(phrases) == 2 else last}{phrases[-1]}"
+    text = ""
+    for most in range(clauses, 0, -1):
+        best = sorted(lines, key=lambda line: line.weight, reverse=True)[:most]
+        told = _added_up(sorted(best, key=lambda line: (line.verb != "dance", line.start, line.end)))
+        stays = start == end and start in ("sitting", "kneeling", "lying") and not any(x.verb in _MOVES for x in best)
+
+        def whole(phrases: Sequence[str], stays: bool = stays) -> str:
+            if stays and len(phrases) == 1:  # at the same time
+                return f"{subject} {verb[start]} and {phrases[0]}"
+            phrases = [verb[start], *phrases] if stays else phrases
+            if len(phrases) == 1:
+                return f"{subject} {phrases[0]}"
+            return f"{subject} {between.join(phrases[:-1])}{' and then ' if len(phrases) == 2 else last}{phrases[-1]}"
+
+        text = whole(_clauses(told, whole))
+        if repeats(text) < REPEATS:
+            break
+    return text
 
 
 _MOVES = ("sit", "kneel", "lie", "stand up", "walk", "run", "crawl", "roll", "squat", "bend down")  # out of a posture
@@ -60,9 +67,13 @@ def _added_up(lines: Sequence[Line]) -> list[Line]:
     """Lines of which neighbours that a sentence says alike are one, with the times that they are done in all."""
     result: list[Line] = []
     for line in lines:
-        if result and _clause(replace(result[-1], count=1)) == _clause(replace(line, count=1)):
-            count = 1 if line.verb in TRAVEL else result[-1].count + line.count
-            result[-1] = replace(result[-1], end=line.end, count=count)
+        before = result[-1] if result else None
+        if before and before.verb == line.verb == "step" and before.way == line.way:  # one foot and then the other
+            part = line.part if line.part == before.part else ""
+            result[-1] = replace(before, end=line.end, part=part, count=before.count + line.count)
+        elif before and _clause(replace(before, count=1)) == _clause(replace(line, count=1)):
+            count = 1 if line.verb in TRAVEL else before.count + line.count
+            result[-1] = replace(before, end=line.end, count=count)
         else:
             result.append(line)
     return result
@@ -74,6 +85,38 @@ _PARTS_OF = {"throw": ("reach up",), "lift": ("bow",), "kick": ("lift",), "march
 def _beside(a: Line, b: Line) -> bool:
     """Whether two lines overlap, or are at most 0.5 s apart."""
     return a.start < b.end + 0.5 and b.start < a.end + 0.5
+
+
+def _clauses(lines: Sequence[Line], whole: Callable[[Sequence[str]], str]) -> list[str]:
+    """The clauses of a sentence. Where the `whole` one would have the same three words REPEATS times, a verb is not
+    said again for the other side, a limb that the clause before names is "it", and later sides are short.
+    """
+    phrases = [_clause(line) for line in lines]
+    again = range(len(lines) - 1, 0, -1)
+    if repeats(whole(phrases)) < REPEATS:
+        return phrases
+    for k in again:
+        verb = f"{VERBS[lines[k].verb].words[0]} "
+        if lines[k - 1].verb == lines[k].verb and re.match(rf"{verb}(?:to|with|on) the (?:left|right)\b", phrases[k]):
+            phrases[k] = phrases[k].removeprefix(verb)
+    for k in again if repeats(whole(phrases)) >= REPEATS else ():
+        part = f"the {lines[k].part}".replace("the both", "both")
+        if (
+            lines[k].part
+            and lines[k].part == lines[k - 1].part
+            and phrases[k].startswith(VERBS[lines[k].verb].words[0])
+        ):
+            phrases[k] = phrases[k].replace(part, "them" if part.startswith("both") else "it")
+    for k in again:
+        if repeats(whole(phrases)) >= REPEATS and not phrases[k].startswith("to the "):
+            phrases[k] = re.sub(r"(.*)\bto the (left|right)\b", r"\1\2", phrases[k])
+    return phrases
+
+
+def repeats(text: str) -> int:
+    """How often the same three words stand in a row."""
+    words = text.lower().replace(",", " ").split()
+    return max(Counter(zip(words, words[1:], words[2:], strict=False)).values(), default=0)
 
 
 def _clause(line: Line) -> str:
