@@ -318,13 +318,19 @@ def _other_limb(poses: np.ndarray, old: Notation, act: Act, how: str) -> np.ndar
         if _of_arms(act):
             return splicing.with_arms(poses, splicing.mirrored(part), first, last)
         return _mirrored(poses, old, act)
-    if not _of_arms(act):
+    bends = act.main.verb == "bend down"
+    if not (_of_arms(act) or bends):
         return None
     if now == "both" and was in ("left", "right"):
         other = "right" if was == "left" else "left"
         return splicing.with_arms(poses, splicing.mirrored(part), first, last, [other])
     if was == "both" and now in ("left", "right"):
         other = "right" if now == "left" else "left"
+        if bends:
+            (a, b), (c, d) = gaps(poses, old, act)
+            beside = [frame for frame in (*range(a, b + 1), *range(c, d + 1)) if frame < len(poses)]
+            rest = poses[splicing.lowest_arms(poses, beside or [first], [other])]
+            return splicing.beside_trunk(poses, rest, first, last, other)
         return _at_rest(poses, old, act, [other])
     return None
 

@@ -303,6 +303,32 @@ def with_arms(
     return result
 
 
+def beside_trunk(poses: np.ndarray, rest: np.ndarray, first: int, last: int, side: str) -> np.ndarray:
+    """The poses with an arm as it is beside the trunk in the pose `rest` (67,), leaning as that leans, from `first` to
+    before `last`, eased in and out.
+    """
+    arms = poses[first:last].copy()
+    points, own = arms[:, 4:].reshape(len(arms), 21, 3), rest[4:].reshape(21, 3)
+    now, then = points[:, CHEST - 1] - [0, 1, 0] * arms[:, 3:4], own[CHEST - 1] - [0, rest[3], 0]
+    now /= np.maximum(np.linalg.norm(now, axis=-1, keepdims=True), 1e-6)
+    then /= max(float(np.linalg.norm(then)), 1e-6)
+    axis = np.cross(then, now)
+    across = np.linalg.norm(axis, axis=-1)
+    angle = np.arctan2(across, now @ then)
+    group = [joint - 1 for joint in ARMS[side]]
+    arm = np.repeat((own[group] - own[CHEST - 1])[None], len(arms), axis=0)
+    points[:, group] = points[:, [CHEST - 1]] + _turned(arm, axis / np.maximum(across, 1e-6)[:, None], angle)
+    arms[:, 4:] = points.reshape(len(arms), 63)
+    return with_arms(poses, arms, first, last, [side])
+
+
+def _turned(points: np.ndarray, axis: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """Points (T, n, 3) turned about axes (T, 3) of length 1 by angles (T,) in radians: Rodrigues' formula."""
+    sine, cosine, about = np.sin(angle)[:, None, None], np.cos(angle)[:, None, None], axis[:, None]
+    along = (about * points).sum(-1, keepdims=True)
+    return points * cosine + np.cross(about, points) * sine + about * along * (1 - cosine)
+
+
 def turning(poses: np.ndarray, ratio: float, first: int, last: int) -> np.ndarray:
     """Turns of the body from `first` to before `last` times `ratio`."""
     result = poses.copy()
@@ -379,13 +405,9 @@ def bending(poses: np.ndarray, degrees: float, first: int, last: int) -> np.ndar
     bent = np.maximum(0.0, lean - np.linspace(lean[0], lean[-1], len(lean))) if len(lean) else lean
     angle = np.radians(degrees) * bent / max(float(bent.max(initial=0.0)), 1e-6)
     angle = np.clip(angle, -lean, max(0.0, MOST_BENT - float(lean.max(initial=0.0))))
-    # About the horizontal axis across the direction of the lean (Rodrigues' formula).
+    # About the horizontal axis across the direction of the lean.
     axis = np.stack([spine[:, 2], np.zeros(len(flat)), -spine[:, 0]], -1) / np.maximum(flat, 1e-6)[:, None]
     group = [joint - 1 for joint in TRUNK]
-    arm = points[:, group] - root[:, None]
-    sine, cosine = np.sin(angle)[:, None, None], np.cos(angle)[:, None, None]
-    about = axis[:, None]
-    along = (about * arm).sum(-1, keepdims=True)
-    points[:, group] = root[:, None] + arm * cosine + np.cross(about, arm) * sine + about * along * (1 - cosine)
+    points[:, group] = root[:, None] + _turned(points[:, group] - root[:, None], axis, angle)
     result[first:last, 4:] = points.reshape(last - first, 63)
     return result

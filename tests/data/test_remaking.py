@@ -106,6 +106,24 @@ def test_what_stays_is_the_motion_itself(clips: list[tuple[Notation, np.ndarray]
             assert made is None or (np.isfinite(made).all() and made.shape[1] == splicing.WIDTH)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_who_bends_down_with_one_hand_does_so_with_both_and_with_the_other(seed: int) -> None:
+    """From one hand to both, and from both to either: measured as asked, and the legs stay as they were."""
+    joints = builtin.joints(builtin.Spec((builtin.Part("pick", side="left"),)), seed)
+    poses, old = splicing.poses_of(joints), measure(joints)
+    assert [x.part for x in old.lines if x.verb == "bend down"] == ["left hand"]
+    both = remade(poses, old, "bend down both hands")
+    assert both is not None
+    of_both = measure(splicing.joints_of(both))
+    assert [x.part for x in of_both.lines if x.verb == "bend down"] == ["both hands"]
+    for hand in ("left hand", "right hand"):
+        one = remade(both, of_both, f"bend down {hand}")
+        assert one is not None
+        assert [x.part for x in measure(splicing.joints_of(one)).lines if x.verb == "bend down"] == [hand]
+        legs = [4 + 3 * (joint - 1) + axis for joint in (1, 2, 4, 5, 7, 8) for axis in range(3)]
+        assert np.array_equal(one[:, legs], poses[:, legs])
+
+
 def test_any_change_gives_finite_frames_or_none(clips: list[tuple[Notation, np.ndarray]]) -> None:
     random = np.random.default_rng(1)
     made = 0
