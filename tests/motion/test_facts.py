@@ -10,6 +10,7 @@ import pytest
 from motionllm import Motion
 from motionllm import corpus as builtin
 from motionllm.errors import MotionLLMError
+from motionllm.motion import splicing
 from motionllm.motion.facts import arms, facts, legs, lowering, travel
 from motionllm.motion.skeleton import HUMANML3D
 
@@ -366,3 +367,11 @@ def test_who_stays_down_does_not_squat() -> None:
     assert "squat" in {e.name for e in facts(squats).events}
     held = facts(lowest)
     assert held.start_posture == "crouching" and "squat" not in {e.name for e in held.events}
+
+
+@pytest.mark.parametrize("pace", [0.67, 1.0, 1.5, 2.0])
+def test_jumping_jacks_played_at_another_pace_are_jumping_jacks(pace: float) -> None:
+    for seed in range(4):
+        poses = splicing.poses_of(builtin.joints(builtin.Spec((builtin.Part("jumping_jacks", count=4),)), seed))
+        found = facts(splicing.joints_of(splicing.paced(poses, pace))).of("jumping jack")
+        assert [one.count for one in found] == [4]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from motionllm.motion.facts.events import Event, Span, event, grouped, spans_of
@@ -83,14 +85,25 @@ def jumping_jacks(s: Signals, events: list[Event]) -> list[Event]:
     """The events with jumping jacks replacing the jumps, raises and others that they consist of.
 
     jumping jack: both hands over the shoulders while the feet are apart, with a jump into it, at least twice; count:
-    how often.
+    how often. Of three in a row it is enough that feet and hands close in between, as leaps that are played faster or
+    slower than they were are none.
     """
     apart = np.abs(s.local[:, ANKLE[0], 0] - s.local[:, ANKLE[1], 0]) > JACK_FEET
+    high = s.hand[..., 1].min(1) > JACK_HANDS
     jumps = [e for e in events if e.name == "jump"]
+    places = stretches_where(high & apart, 1, s.frames(0.15))
+    closed = ~apart & ~(s.hand[..., 1].max(1) > JACK_HANDS)
+    follows = [
+        other[0] - one[0] < s.frames(JACK_GAP) and bool(closed[one[1] : other[0]].any())
+        for one, other in pairwise(places)
+    ]
+    in_a_row = {
+        place for k in range(1, len(follows)) if follows[k - 1] and follows[k] for place in places[k - 1 : k + 2]
+    }
     opened = [
         (a + b) // 2
-        for a, b in stretches_where((s.hand[..., 1].min(1) > JACK_HANDS) & apart, 1, s.frames(0.15))
-        if any(e.start < b / s.fps + 0.1 and e.end > a / s.fps - 0.7 for e in jumps)
+        for a, b in places
+        if (a, b) in in_a_row or any(e.start < b / s.fps + 0.1 and e.end > a / s.fps - 0.7 for e in jumps)
     ]
     result = list(events)
     for group in grouped(opened, s.frames(JACK_GAP)):
