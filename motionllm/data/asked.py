@@ -87,8 +87,20 @@ _OTHER = (
     rf"(?: the| his| her| their| its)?(?: other)? (?P<other>{_WAYS})\b(?P<limb2> {_LIMB})?(?! side)"
 )
 _ONE_LEG = ("kick", "hop", "lunge", "step")
-# A thing, where boxing is punching.
-_BOX = r"\b(?:an?|the|his|her|their|on|onto|off|over) (?:\w+ )?box\b|\b(?:the|some|on|onto|off|over) boxes\b"
+# Where something else begins, known or not: "raises the left hand, then makes a cross with both hands".
+_APART = r"\b(?:and )?(?:then|before|afterwards|while|whilst)\b|[.;]"
+# Words that name no act: how someone was before, what others do to him, what he steps or sits on, a box not boxed.
+_NO_ACT = (
+    r"\bfrom (?:an?|the|his|her|their)? ?(?:\w+ )?(?:\w+ed|bent|crouch|(?:sitt|squatt?|kneel|crouch|ly|lay)ing)"
+    r"(?: down| over)?(?: position| pose| posture| stance)?\b"
+    r"|\b(?:is|are|was|were|be|been|being|gets?|got|getting) (?:\w+ly )?(?:pushed|pulled|grabbed|kicked|hit|punched)\b"
+    r"|\b(?:on|onto|off|from|over) (?:an?|the|some|his|her|their) (?:\w+ )?steps?\b"
+    r"|\b(?:looks?|looked|looking|seems?|appears?) (?:like|as (?:if|though)|to be)\b"
+    r"|\breach\w* (?:the|their|his|her|its|an?) (?:\w+ )?(?:destination|end|sides?|edge|point|spot|place|start)\b"
+    r"|\b(?:put|plac|set)\w* (?:\w+ ){0,2}(?:feet|foot|legs?|knees?)\b"
+    r"|\b(?:put|plac|hold)\w* (?:\w+ )?(?:left |right )?hand on (?:\w+ )?(?:hip|waist)\b"
+    r"|\b(?:an?|the|his|her|their|on|onto|off|over) (?:\w+ )?box\b|\b(?:the|some|on|onto|off|over) boxes\b"
+)
 # {how a turn is named: (least, most) degrees}; the first that is found holds.
 _DEGREES = (
     (
@@ -97,6 +109,7 @@ _DEGREES = (
     ),
     (r"\baround\b|\bthe other way\b|\bopposite\b|\babout[ -]face\b|\b180\b", (135.0, 225.0)),
 )
+_BACK = r"\bwalk\w* back\b(?! (?:and|to|toward\w*|the|where|home|again|around|in|into|across)\b)"
 _TURNING = ("turn", "turn_around", "spin")
 _DIRECTED = ("lean", *(name for name, action in ACTIONS.items() if action.direction))
 
@@ -123,7 +136,8 @@ def asked(text: str) -> list[Asked]:
     whole = " " + re.sub(r"\s+", " ", text.lower().strip()) + " "
     while (named_before := re.sub(_IT, r"\1\2\1", whole)) != whole:
         whole = named_before
-    left, hits = re.sub(_BOX, lambda m: "#" * len(m[0]), whole), []
+    whole = re.sub(_NO_ACT, lambda m: "#" * len(m[0]), whole)
+    left, hits = whole, []
     for action, pattern in (*_MORE, *PATTERNS, *_LAST):
         # "down and then back up" describes a hand, not a walk
         found_here = [m for m in re.finditer(pattern, left) if m[0] != "back up"]
@@ -135,10 +149,13 @@ def asked(text: str) -> list[Asked]:
         between = list(re.finditer(CONNECTOR, whole[end:start]))
         bounds.append(end + between[-1].start() if between else start)
     bounds.append(len(whole))
-    parts, reverse = [], False
+    parts: list[Asked] = []
+    reverse = False
     for k, (start, _, action) in enumerate(hits):
         reverse |= bool(k and re.search(r"\bafter\b(?!wards)", whole[bounds[k] : start]))
-        parts += [_part(action, clause) for clause in _one_by_one(action, whole[bounds[k] : bounds[k + 1]])]
+        returns = any(part.action in _TURNING for part in parts)
+        for clause in _one_by_one(action, whole[bounds[k] : bounds[k + 1]]):
+            parts.append(_part(action, _own(clause, start - bounds[k]), returns))
     things: list[Asked] = []
     for part in reversed(parts) if reverse else parts:
         rises = part.action == "stand_up" and things and things[-1].verbs[0] in _RISES
@@ -164,7 +181,15 @@ def _one_by_one(action: str, clause: str) -> list[str]:
     return [clause]
 
 
-def _part(action: str, clause: str) -> Asked:
+def _own(clause: str, at: int) -> str:
+    """The part of a clause in which the verb at a place is, without what is done before and after it."""
+    cuts = [match.start() for match in re.finditer(_APART, clause)]
+    first = max([0, *(cut for cut in cuts if cut <= at)])
+    return clause[first : min([len(clause), *(cut for cut in cuts if cut > at)])]
+
+
+def _part(action: str, clause: str, returns: bool) -> Asked:
+    """returns: whether someone who walks back has turned before, and walks forward."""
     # What is brought to a knee is no part of what lifts it.
     limbs = re.sub(r"\b(?:left|right|both) (?:elbow|hand)s?\b", "", clause) if action == "lift" else clause
     sides = {m[1] or m[2] for m in re.finditer(_SIDE, limbs)}
@@ -180,10 +205,12 @@ def _part(action: str, clause: str) -> Asked:
         ways = {m[1] or m[2] for m in re.finditer(_TO, re.sub(_SIDE, "", clause))}
         if len(ways) == 1:
             way = ways.pop()
-        elif re.search(r"\bbackwards?\b|\bin reverse\b|\bwalk\w* back\b(?! and)", clause):
+        elif re.search(r"\bbackwards?\b|\bin reverse\b", clause) or (not returns and re.search(_BACK, clause)):
             way = "backward"
         elif not ways and re.search(r"\bforwards?\b|\bahead\b", clause):
             way = "forward"
+        if action in _TURNING and way in ("forward", "backward"):
+            way = ""
         if re.search(r"counter[ -]?clockwise|anti[ -]?clockwise", clause):
             way = "left"
         elif re.search(r"\bclockwise\b", clause):

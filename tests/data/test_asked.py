@@ -69,6 +69,41 @@ def test_one_side_and_then_the_other_is_done_twice(verb: str, join: str) -> None
             assert together or [one.side or one.way for one in again] == [way, other, way]
 
 
+@pytest.mark.parametrize(
+    ("text", "acts"),
+    [
+        ("a person raises their {side} hand, then makes an x with both arms", [("raise", "{side}", 0)]),
+        ("he taps someone three times and then lifts up their {side} arm", [("raise", "{side}", 0)]),
+        ("a man holds it with the {other} hand and then kicks with the {side} leg twice", [("kick", "{side}", 2)]),
+        ("a person stands up from a sitting position", [("stand_up", "", 0)]),
+        (
+            "someone gets up from a crouched pose and waves with the {side} hand",
+            [("stand_up", "", 0), ("wave", "{side}", 0)],
+        ),
+        ("a person sits on a step", [("sit", "", 0)]),
+        ("a person is pushed and jumps", [("jump", "", 0)]),
+        ("it looks like the person kicks with the {side} leg", [("kick", "{side}", 0)]),
+        ("he walks until he reaches the other side", [("walk", "", 0)]),
+        ("he places both feet on the floor and claps", [("clap", "", 0)]),
+        ("she puts the {other} hand on the hip and waves with the {side} hand", [("wave", "{side}", 0)]),
+    ],
+)
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_each_act_has_what_is_said_of_it(text: str, acts: list[tuple[str, str, int]], side: str) -> None:
+    """Not what is said of acts beside it, and of words that name no act of the person's nothing."""
+    other = {"left": "right", "right": "left"}[side]
+    found = [(one.action, one.side, one.count) for one in asked(text.format(side=side, other=other))]
+    assert found == [(action, limb.format(side=side), count) for action, limb, count in acts]
+
+
+def test_who_has_turned_around_walks_back_forward() -> None:
+    assert [one.way for one in asked("a person walks back")] == ["backward"]
+    assert [one.way for one in asked("a person turns around and walks back")][1] == ""
+    assert [one.way for one in asked("a person walks forward, then walks back to the start")][1] == ""
+    assert [one.way for one in asked("a person turns around and walks backward")][1] == "backward"
+    assert [one.way for one in asked("he walks forward then backward turns to his side")][-1] == ""
+
+
 def test_ways_in_turn_and_at_once() -> None:
     def ways(text: str) -> list[str]:
         return [one.way for one in asked(text)]
