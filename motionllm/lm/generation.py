@@ -401,9 +401,9 @@ class Generation(Lookup):
         seeds: Seed,
     ) -> Generator[None, None, list[Drawn]]:
         """How clips go on of which no text says how: each an order, the codes of the clip that it ends with, and both
-        clips in codes of the tokenizer that is `_spoken`. Of `best_of` motions of the model the one from which the
-        others differ least, which has the least error that can be expected (minimum Bayes risk); or a part of a clip
-        of the library that differs hardly more from them, and is as it was recorded.
+        clips in codes of the tokenizer that is `_spoken`. Of `best_of` motions of the model and what the library has
+        from near places the one from which the others differ least, which has the least error that can be expected
+        (minimum Bayes risk); or a part of a clip of the library that differs hardly more, as it is one recorded.
         """
         candidates = yield from self._write([row[0] for row in rows for _ in range(best_of)], sampling, seed=seeds)
         tokenizer, drawn = self.motion_tokenizer, []
@@ -413,12 +413,21 @@ class Generation(Lookup):
                 tokenizer.representation.motion(tokenizer.decode_features([*codes, *end])).joints[: self._frames(codes)]
                 for codes in own
             ]
-            risk = apart(motions, motions, self._frames(order.given)).sum(1) / (best_of - 1)
-            least, found = int(risk.argmin()), None
-            if self.library is not None and sampling.library:
-                found = self.likeliest(order, before, after, motions, LIKELY * float(risk[least]))
-            codes = found.codes if found else own[least]
-            drawn.append(Drawn([*codes, *end], order.frames, found, bool(found and found.features is not None)))
+            use_library = self.library is not None and sampling.library
+            ways = self.onward(order, before, after) if use_library else []
+            likely = np.array([True] * best_of + [near for *_, near in ways])
+            motions += [joints for _, joints, _ in ways]
+            others = [motions[i] for i in np.flatnonzero(likely)]
+            risk = apart(motions, others, self._frames(order.given)).sum(1) / (len(others) - likely)
+            best = int(np.where(likely, risk, np.inf).argmin())
+            recorded = best_of + int(risk[best_of:].argmin()) if ways else best
+            if best >= best_of or risk[recorded] < LIKELY * risk[best]:
+                best = recorded
+            if best < best_of:
+                drawn.append(Drawn([*own[best], *end], order.frames))
+            else:
+                found = self.taken(order, ways[best - best_of][0], after)
+                drawn.append(Drawn([*found.codes, *end], order.frames, found, found.features is not None))
         return drawn
 
     def _best(

@@ -162,22 +162,20 @@ class Lookup(Planning):
         joints = [one for _, one in near]
         typical = np.argsort(apart(joints, joints, begun).mean(1), kind="stable")
         typical = typical[: TYPICAL if sampling.temperature else 1]
-        return self._taken(order, near[typical[int(random.integers(len(typical)))]][0], after)
+        return self.taken(order, near[typical[int(random.integers(len(typical)))]][0], after)
 
-    def likeliest(
-        self, order: Order, before: Sequence[int], after: Sequence[int], drawn: Sequence[np.ndarray], most: float
-    ) -> Found | None:
-        """Of how clips of the library go on (see `_between`) the one from which what the model has drawn differs least,
-        joints (T, J, 3) to where `after` begins; None where that is by more than `most` metres.
+    def onward(self, order: Order, before: Sequence[int], after: Sequence[int]) -> list[tuple[Way, np.ndarray, bool]]:
+        """How up to PLACES clips of the library go on (see `_between`), the nearest first; with joints (T, J, 3) to
+        where `after` begins, and whether the place is one of the near ones.
         """
-        best: tuple[float, Way | None] = (most, None)
-        for way in islice(self._ways(order, before, after), PLACES):
+        ways = list(islice(self._ways(order, before, after), PLACES))
+        limit = min([np.inf if len(after) else FAR, *(way.place.apart * NEARLY[bool(len(after))] for way in ways[:1])])
+        found = []
+        for way in ways:
             joints = self._spoken.representation.motion(self._spoken.decode_features([*way.codes, *after])).joints
-            steps = len(way.codes) // self._spoken.parts
-            joints = joints[: steps * self._spoken.frames_per_step]
-            differs = float(apart([joints], drawn, self._frames(order.given)).mean())
-            best = min(best, (differs, way), key=lambda one: one[0])
-        return self._taken(order, best[1], after) if best[1] else None
+            frames = len(way.codes) // self._spoken.parts * self._spoken.frames_per_step
+            found.append((way, joints[:frames], way.place.apart <= limit))
+        return found
 
     def _frames(self, codes: Sequence[int]) -> int:
         """How many frames codes of the adapter's motion tokenizer are."""
@@ -207,7 +205,8 @@ class Lookup(Planning):
             spelled = entry.codes if self._finer else self._spelled(entry)
             yield Way(place, [*before, *spelled[place.first * parts : place.last * parts]])
 
-    def _taken(self, order: Order, way: Way, after: Sequence[int]) -> Found:
+    def taken(self, order: Order, way: Way, after: Sequence[int]) -> Found:
+        """The motion of an order that goes on so, to where `after` begins."""
         assert self.library is not None
         entry, own = self.library.entries[way.place.clip], self.vocab.parts
         written = [*order.given, *self._spelled(entry)[way.place.first * own : way.place.last * own]]

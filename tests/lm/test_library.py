@@ -18,6 +18,7 @@ from motionllm.cli import main
 from motionllm.config import Recipe
 from motionllm.errors import MotionLLMError
 from motionllm.lm import generation, lookup
+from motionllm.lm.generation import Drawn
 from motionllm.lm.library import FILE, Entry, Library, on_the_floor, shipped_beside
 from motionllm.lm.matching import Matcher, Place
 from motionllm.lm.model import MotionLM
@@ -214,19 +215,45 @@ def test_of_what_the_model_draws_the_most_typical_goes_on_or_a_clip_like_it(
         return (made * len(requests))[: len(requests)]  # type: ignore[return-value]
 
     monkeypatch.setattr(lm, "_write", write)
+    monkeypatch.setattr(generation, "LIKELY", 1e9)
     for given, seconds in (({}, 16 / rate), ({}, None), ({"end": end}, 18 / rate)):
-        drawn: dict[float, list[object]] = {}
-        for likely in (0.0, 1e9):
-            monkeypatch.setattr(generation, "LIKELY", likely)
-            sampling = lm.sampling.but(best_of=3, temperature=1.0)
-            ends = {"end": given["end"]} if given else {}
-            drawn[likely] = drained(lm._drawn(["a person moves"] * 2, [seconds] * 2, 1, sampling, start=start, **ends))
-        for row in drawn[0.0]:
+
+        def drawn(text: str, library: bool, given: dict = given, seconds: float | None = seconds) -> list[Drawn]:  # type: ignore[type-arg]
+            sampling = lm.sampling.but(best_of=3, temperature=1.0, library=library)
+            return drained(lm._drawn([text] * 2, [seconds] * 2, 1, sampling, start=start, **given))
+
+        for row in drawn("a person moves", library=False):
             assert row.found is None and row.codes == [*made[1], *given.get("end", [])]
-        for row in drawn[1e9]:
+        for row in drawn("a person moves", library=True):
             assert row.found is not None and row.codes[: 4 * parts] == start.tolist()
-        said = drained(lm._drawn(["moonwalk"], [seconds], 1, sampling, start=start, **ends))
-        assert said[0].found is None or "moonwalk" in str(said[0].found.entry)  # as the text says
+        for row in drawn("moonwalk", library=True):  # as the text says
+            assert row.found is None or "moonwalk" in str(row.found.entry)
+
+
+def test_near_places_of_the_library_count_as_what_is_drawn(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of draws that all differ, one and the same in the library and near decides."""
+    assert lm.library is not None
+    parts, rate = lm.vocab.parts, lm.motion_tokenizer.steps_per_second
+    entry = lm.library.entries[0]
+    start = np.array(entry.codes[: 4 * parts])
+    rest = [np.roll(entry.codes[4 * parts : 16 * parts], parts * k).tolist() for k in (3, 6)]
+    made = [[*start.tolist(), *codes] for codes in rest]
+
+    def write(requests: list[object], sampling: Sampling, seed: object) -> Iterator[None]:
+        yield
+        return made  # type: ignore[return-value]
+
+    monkeypatch.setattr(lm, "_write", write)
+    monkeypatch.setattr(generation, "LIKELY", 0.0)
+    monkeypatch.setattr(lm, "library", replace(lm.library, entries=(entry,)))
+    sampling = lm.sampling.but(best_of=2, temperature=1.0)
+    for far, taken in ((0.0, False), (1e9, True)):
+        monkeypatch.setattr(lookup, "FAR", far)
+        monkeypatch.setattr(lookup, "NEARLY", (1e9, 1e9))
+        places = lm.onward(lm.order("a person moves", 16 / rate, start.tolist(), []), start.tolist(), [])
+        assert [near for *_, near in places] == [taken]
+        (row,) = drained(lm._drawn(["a person moves"], [16 / rate], 1, sampling, start=start))
+        assert taken or row.found is None
 
 
 def test_a_clip_given_goes_on_in_a_clip_of_the_text_or_by_the_model(
