@@ -38,8 +38,8 @@ UNPLANNED = 8
 FITS = (50.0, 10.0)
 READ = 3
 
-# How many times as far from what is likely as the most typical of that a part of a clip of the library may be: the more,
-# the nearer to recorded motion, and the less, the nearer to the truth. Where the last four fifths of held-out CMU clips
+# How many times as far from what is likely as the most typical of it a part of a clip of the library may be. The more,
+# the nearer to recorded motion, and the less, the nearer to the truth: where the last four fifths of held-out CMU clips
 # are asked for, what is kept is .65 m from the truth, with an FID of .29; without the library .62 and .48, and where it
 # is always taken about .67 and .26.
 LIKELY = 1.35
