@@ -216,44 +216,41 @@ def test_of_what_the_model_draws_the_most_typical_goes_on_or_a_clip_like_it(
 
     monkeypatch.setattr(lm, "_write", write)
     monkeypatch.setattr(generation, "LIKELY", 1e9)
-    for given, seconds in (({}, 16 / rate), ({}, None), ({"end": end}, 18 / rate)):
 
-        def drawn(text: str, library: bool, given: dict = given, seconds: float | None = seconds) -> list[Drawn]:  # type: ignore[type-arg]
-            sampling = lm.sampling.but(best_of=3, temperature=1.0, library=library)
-            return drained(lm._drawn([text] * 2, [seconds] * 2, 1, sampling, start=start, **given))
+    def drawn(text: str, seconds: float | None, end: np.ndarray | None, library: bool) -> list[Drawn]:
+        sampling = lm.sampling.but(best_of=3, temperature=1.0, library=library)
+        return drained(lm._drawn([text] * 2, [seconds] * 2, 1, sampling, start=start, end=end))
 
-        for row in drawn("a person moves", library=False):
-            assert row.found is None and row.codes == [*made[1], *given.get("end", [])]
-        for row in drawn("a person moves", library=True):
+    for seconds, after in ((16 / rate, None), (None, None), (18 / rate, end)):
+        for row in drawn("a person moves", seconds, after, library=False):
+            assert row.found is None and row.codes == [*made[1], *([] if after is None else after)]
+        for row in drawn("a person moves", seconds, after, library=True):
             assert row.found is not None and row.codes[: 4 * parts] == start.tolist()
-        for row in drawn("moonwalk", library=True):  # as the text says
+        for row in drawn("moonwalk", seconds, after, library=True):  # as the text says
             assert row.found is None or "moonwalk" in str(row.found.entry)
 
 
 def test_near_places_of_the_library_count_as_what_is_drawn(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of draws that all differ, one and the same in the library and near decides."""
+    """Of two draws that differ neither is more typical, but for a near place of the library that is as one of them."""
     assert lm.library is not None
-    parts, rate = lm.vocab.parts, lm.motion_tokenizer.steps_per_second
-    entry = lm.library.entries[0]
-    start = np.array(entry.codes[: 4 * parts])
-    rest = [np.roll(entry.codes[4 * parts : 16 * parts], parts * k).tolist() for k in (3, 6)]
-    made = [[*start.tolist(), *codes] for codes in rest]
+    monkeypatch.setattr(lm, "library", replace(lm.library, entries=lm.library.entries[:1]))
+    monkeypatch.setattr(generation, "LIKELY", 0.0)
+    start = np.array(lm.library.entries[0].codes[: 4 * lm.vocab.parts])
+    seconds = 16 / lm.motion_tokenizer.steps_per_second
+    order = lm.order("a person moves", seconds, start.tolist(), [])
+    ((way, _, _),) = lm.onward(order, start.tolist(), [])
+    other = [*start.tolist(), *np.roll(way.codes[len(start) :], 3 * lm.vocab.parts).tolist()]
 
     def write(requests: list[object], sampling: Sampling, seed: object) -> Iterator[None]:
         yield
-        return made  # type: ignore[return-value]
+        return [other, way.codes]  # type: ignore[return-value]
 
     monkeypatch.setattr(lm, "_write", write)
-    monkeypatch.setattr(generation, "LIKELY", 0.0)
-    monkeypatch.setattr(lm, "library", replace(lm.library, entries=(entry,)))
-    sampling = lm.sampling.but(best_of=2, temperature=1.0)
-    for far, taken in ((0.0, False), (1e9, True)):
+    for far, kept in ((0.0, other), (1e9, way.codes)):
         monkeypatch.setattr(lookup, "FAR", far)
-        monkeypatch.setattr(lookup, "NEARLY", (1e9, 1e9))
-        places = lm.onward(lm.order("a person moves", 16 / rate, start.tolist(), []), start.tolist(), [])
-        assert [near for *_, near in places] == [taken]
-        (row,) = drained(lm._drawn(["a person moves"], [16 / rate], 1, sampling, start=start))
-        assert taken or row.found is None
+        sampling = lm.sampling.but(best_of=2, temperature=1.0)
+        (row,) = drained(lm._drawn(["a person moves"], [seconds], 1, sampling, start=start))
+        assert row.codes == kept
 
 
 def test_a_clip_given_goes_on_in_a_clip_of_the_text_or_by_the_model(
