@@ -79,6 +79,11 @@ _TO = rf"\b(?:to|towards?) (?:the|his|her|their|its)? ?(left|right)\b|\b(left|ri
 # A limb, and "it" where nothing else is named in between that could be meant.
 _THING = r"\b(?:left|right|both|something|object|balls?|box|an?|some|head|face|body)\b"
 _IT = rf"\b((?:left|right) {_LIMB})((?:(?!{_THING})[^.])*?)\bit\b"
+# A limb that is named once for one side and then the other: "lifts the left and then the right knee".
+_SHARED = (
+    r"\b(left|right)(,? (?:and )?then |, )((?:(?:with|on) )?(?:(?:the|his|her|their|its) )?(?:left|right))"
+    rf" ({_LIMB})"
+)
 # One side or way and then another one.
 _WAYS = r"left|right|forwards?|backwards?"
 _OTHER = (
@@ -136,6 +141,7 @@ def asked(text: str) -> list[Asked]:
     whole = " " + re.sub(r"\s+", " ", text.lower().strip()) + " "
     while (named_before := re.sub(_IT, r"\1\2\1", whole)) != whole:
         whole = named_before
+    whole = re.sub(_SHARED, r"\1 \4\2\3 \4", whole)
     whole = re.sub(_NO_ACT, lambda m: "#" * len(m[0]), whole)
     left, hits = whole, []
     for action, pattern in (*_MORE, *PATTERNS, *_LAST):
