@@ -238,11 +238,16 @@ def _without(poses: np.ndarray, old: Notation, act: Act) -> np.ndarray | None:
 
 def _at_rest(poses: np.ndarray, old: Notation, act: Act, sides: Sequence[str] = ("left", "right")) -> np.ndarray:
     """The arms, during an act of theirs, as they hang before or after it."""
+    first, last = reach(poses, old, act)
+    rest = splicing.held(_hanging(poses, old, act), last - first)
+    return splicing.with_arms(poses, rest, first, last, sides)
+
+
+def _hanging(poses: np.ndarray, old: Notation, act: Act, sides: Sequence[str] = ("left", "right")) -> np.ndarray:
+    """The pose (67,) before or after an act in which the arms of these sides hang lowest."""
     gap, after = gaps(poses, old, act)
     beside = [f for a, b in (gap, after) for f in range(a, b + 1) if f < len(poses)]
-    first, last = reach(poses, old, act)
-    rest = splicing.held(poses[splicing.lowest_arms(poses, beside or [gap[0]])], last - first)
-    return splicing.with_arms(poses, rest, first, last, sides)
+    return poses[splicing.lowest_arms(poses, beside or [gap[0]], sides)]
 
 
 def _only(poses: np.ndarray, old: Notation, name: str) -> np.ndarray | None:
@@ -327,10 +332,7 @@ def _other_limb(poses: np.ndarray, old: Notation, act: Act, how: str) -> np.ndar
     if was == "both" and now in ("left", "right"):
         other = "right" if now == "left" else "left"
         if bends:
-            (a, b), (c, d) = gaps(poses, old, act)
-            beside = [frame for frame in (*range(a, b + 1), *range(c, d + 1)) if frame < len(poses)]
-            rest = poses[splicing.lowest_arms(poses, beside or [first], [other])]
-            return splicing.beside_trunk(poses, rest, first, last, other)
+            return splicing.beside_trunk(poses, _hanging(poses, old, act, [other]), first, last, other)
         return _at_rest(poses, old, act, [other])
     return None
 

@@ -372,7 +372,9 @@ class Generation(Lookup):
 
         onward = [i for i, one in enumerate(orders) if free[i] and best_of > 1 and one.given and says_nothing(one.text)]
         if onward:
-            spoken = [self._clips(clip, len(texts), self._spoken) for clip in (start, end)]
+            spoken = begins, ends
+            if self._finer:
+                spoken = self._clips(start, len(texts), self._spoken), self._clips(end, len(texts), self._spoken)
             rows = [(orders[i], ends[i], spoken[0][i], spoken[1][i]) for i in onward]
             likeliest = yield from self._onward(rows, sampling, best_of, seeds_of(onward))
             drawn |= zip(onward, likeliest, strict=True)
