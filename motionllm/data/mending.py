@@ -28,6 +28,7 @@ VAGUE = ("raise", "lower", "stretch", "bend", "swing", "hold", "step")  # verbs 
 # someone who stands gets down on hands and knees (0.8), and above the second, as from a walk to lying (1.1), it is not.
 FAR, FARTHEST = 0.35, 0.9
 IDLE, LONG_IDLE = 0.7, 1.5  # seconds at either end in which nothing is done that are left, and that are too long
+STILL = 0.1  # m/s, mean over the joints: a body that does nothing stays below, and one that dances in place does not
 _REST = r"\b(?:still|stay|stops?\b|wait|paus|rest(?:s|ed|ing)?\b|freez|idl|motionless|seconds?)"
 HURRY = (0.6, 1.6)  # least and most pace at which a motion of a fixed duration is played to have it again
 
@@ -57,12 +58,14 @@ def mended(poses: np.ndarray, wanted: Sequence[Asked], fixed: bool = False) -> n
 
 def brisk(poses: np.ndarray, text: str, wanted: Sequence[Asked]) -> np.ndarray:
     """The motion without the time before and after all that is done in it, but for IDLE seconds, where a text asks for
-    an act and not for rest.
+    an act and not for rest. What no event describes is done as well: the body must be still.
     """
     notation = _measured(poses) if any(map(plain, wanted)) and not re.search(_REST, text.lower()) else None
     if notation is None or not notation.lines:
         return poses
-    starts, ends = min(x.start for x in notation.lines), max(x.end for x in notation.lines)
+    moves = np.flatnonzero(splicing.speeds(poses) > STILL) / splicing.FPS
+    starts = min([*(x.start for x in notation.lines), *moves[:1]])
+    ends = max([*(x.end for x in notation.lines), *moves[-1:]])
     first = round((starts - IDLE) * splicing.FPS) if starts > LONG_IDLE else 0
     last = round((ends + IDLE) * splicing.FPS) if ends < notation.seconds - LONG_IDLE else len(poses)
     cut = poses[first:last]

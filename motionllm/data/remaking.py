@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -302,14 +303,32 @@ def _lasting(poses: np.ndarray, old: Notation, act: Act, factor: float) -> np.nd
         return _repeated(poses, old, act, max(1, round(main.count * factor)))
     first, last = _frame(poses, main.start), _frame(poses, main.end)
     more = round((factor - 1) * (last - first))
-    change = splicing.lengthened if more > 0 else splicing.shortened
-    longer = change(poses, abs(more), first, last)
+    if more > 0:
+        longer = splicing.lengthened(poses, more, *_by_itself(poses, old, act))
+    else:
+        longer = splicing.shortened(poses, -more, first, last)
     if not VERBS[main.verb].speed or abs(main.size) < CURVED:
         return longer
     end = last + len(longer) - len(poses)
     turned = float(longer[first:end, 0].sum())
     ratio = float(poses[first:last, 0].sum()) / turned if turned else 1.0
     return splicing.turning(longer, ratio, first, end)
+
+
+def _by_itself(poses: np.ndarray, old: Notation, act: Act) -> tuple[int, int]:
+    """(first, last) frame of the longest stretch of an act in which no other is done, so that it can be repeated
+    without that; of the whole act where there is no second of it.
+    """
+    main = act.main
+    at = [t for o in acts(old) if o != act for t in (o.start, o.end) if main.start < t < main.end]
+    edges = sorted({main.start, *at, main.end})
+    free = [
+        (b - a, a, b)
+        for a, b in pairwise(edges)
+        if b - a >= 1 and not any(o.start < b and o.end > a for o in acts(old) if o != act)
+    ]
+    _, start, end = max(free, default=(0.0, main.start, main.end))
+    return _frame(poses, start), _frame(poses, end)
 
 
 def _other_limb(poses: np.ndarray, old: Notation, act: Act, how: str) -> np.ndarray | None:

@@ -87,12 +87,12 @@ def judged(edit: Edit, got: Notation, measured: bool = False, larger: bool = Tru
     main = [i for i, row in enumerate(asked.rows[:number]) if row.planned and row.planned.verb not in SMALL]
     change = rest = True
     differs = False
-    late = {"time"} if _lends(edit) else set()  # what follows comes as late as what is added lasts
     # How often an act is done that is to last longer is the body's to say.
     soft = _SOFT | ({"count"} if edit.kind in ("act duration", "duration") else set())
     longer = abs(edit.old.seconds - edit.new.seconds) > LONGER
     for i in main or range(number):
         before, after = _wrong(asked.rows[i]), _wrong(achieved.rows[i])
+        late = {"time"} if _whenever(edit, asked.rows[i]) else set()
         differs |= bool(before)
         if "missing" in before and not _named(edit, asked.rows[i]):
             continue
@@ -193,6 +193,14 @@ def _as_often(edit: Edit, row: Row) -> set[str]:
     lasts = [line.end - line.start for line in (row.planned, row.found) if line]
     stretched = edit.kind in ("count", "act duration") and abs(lasts[0] - lasts[-1]) > LONGER
     return {"count"} if stretched and row.planned and row.planned.verb not in edit.change else set()
+
+
+def _whenever(edit: Edit, row: Row) -> bool:
+    """Whether it is open when an event of the plan is done: what follows something that is added comes as late as that
+    lasts, and what is done during an act that is to last longer or shorter may be done at any time of it.
+    """
+    stretched = edit.kind in ("act duration", "path")
+    return _lends(edit) or bool(stretched and row.planned and row.planned.verb not in edit.change)
 
 
 def _free(edit: Edit, row: Row) -> set[str]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise, product
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, minimum_filter1d
+from scipy.ndimage import gaussian_filter1d, minimum_filter1d, uniform_filter1d
 
 from motionllm.motion.skeleton import HUMANML3D
 
@@ -135,6 +135,12 @@ def apart(one: np.ndarray, other: np.ndarray) -> float:
 
 def _length(difference: np.ndarray) -> float:
     return float(np.linalg.norm(difference[1:].reshape(21, 3), axis=-1).mean())
+
+
+def speeds(poses: np.ndarray) -> np.ndarray:
+    """(T,) m/s of the joints, mean over all of them and over five frames."""
+    moved = np.linalg.norm(np.gradient(joints_of(poses), axis=0), axis=-1).mean(1) if len(poses) > 1 else np.zeros(1)
+    return uniform_filter1d(moved * FPS, 5, mode="nearest")
 
 
 def mirrored(poses: np.ndarray) -> np.ndarray:

@@ -134,3 +134,13 @@ def test_time_in_which_nothing_is_done_is_left_out_at_both_ends(text: str, kept:
     if not kept:
         assert len(new) < len(kick) + 40
         assert [line.verb for line in measured(new).lines] == [line.verb for line in measured(motion).lines]
+
+
+def test_time_in_which_something_is_done_that_no_event_describes_is_kept() -> None:
+    kick = poses("kick", side="left")
+    dance = splicing.held(kick[-1], 80)
+    dance[:, 4::3] += 0.08 * np.sin(np.arange(80) / 3)[:, None]  # the whole body sways over the pelvis
+    motion = splicing.joined([kick, dance])
+    assert [line.verb for line in measured(motion).lines] == [line.verb for line in measured(kick).lines]
+    text = "a person kicks and dances"
+    assert brisk(motion, text, asked(text)) is motion

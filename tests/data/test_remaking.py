@@ -124,6 +124,31 @@ def test_who_bends_down_with_one_hand_does_so_with_both_and_with_the_other(seed:
         assert np.array_equal(one[:, legs], poses[:, legs])
 
 
+@pytest.mark.parametrize("gesture", ["punch", "clap"])
+def test_who_walks_for_longer_does_what_is_done_meanwhile_once(gesture: str) -> None:
+    walk = splicing.poses_of(builtin.joints(builtin.Spec((builtin.Part("walk", direction="forward"),)), 1))
+    walk = splicing.lengthened(walk, 80, 20, len(walk) - 20)
+    side = {"side": "right"} if gesture != "clap" else {"count": 3}
+    more = splicing.poses_of(builtin.joints(builtin.Spec((builtin.Part(gesture, **side),)), 1))  # type: ignore[arg-type]
+    poses = splicing.with_arms(walk, more, 15, 15 + len(more))
+    old = measure(splicing.joints_of(poses))
+    arms = [line for line in old.lines if line.verb != "walk"]
+    made = remade(poses, old, "walk twice as long")
+    assert made is not None and len(made) > 1.6 * len(poses)
+    new = [line for line in measure(splicing.joints_of(made)).lines if line.verb != "walk"]
+    assert [(line.verb, line.count) for line in new] == [(line.verb, line.count) for line in arms]
+
+
+@pytest.mark.parametrize("arm", ["left arm", "right arm"])
+def test_of_both_arms_that_stretch_one_may(arm: str) -> None:
+    joints = builtin.joints(builtin.Spec((builtin.Part("stretch"),)), 1)
+    poses, old = splicing.poses_of(joints), measure(joints)
+    assert [line.part for line in old.lines] == ["both arms"]
+    one = remade(poses, old, f"stretch {arm}")
+    assert one is not None
+    assert [line.part for line in measure(splicing.joints_of(one)).lines if line.verb == "stretch"] == [arm]
+
+
 def test_any_change_gives_finite_frames_or_none(clips: list[tuple[Notation, np.ndarray]]) -> None:
     random = np.random.default_rng(1)
     made = 0

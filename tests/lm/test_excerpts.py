@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from motionllm.corpus import Part, Spec
 from motionllm.data.asked import as_asked, asked
 from motionllm.data.mending import put_in
 from motionllm.lm.excerpts import Excerpts
+from motionllm.lm.generation import Drawn
 from motionllm.lm.library import Library
 from motionllm.lm.model import MotionLM
 from motionllm.lm.prompting import drained
@@ -78,14 +79,37 @@ def test_what_a_motion_lacks_is_put_in_from_the_library(
     monkeypatch.setattr(lm, "_drawn", lambda *_: (_ for _ in ()))  # the model makes none of it
     monkeypatch.setattr("motionllm.lm.generation.MOST_MISSING", 0)
     seconds = motion.duration if fixed else None
-    (made,) = drained(lm._mended([motion], [text], [seconds], [1], TWO))
+    (made,) = drained(lm._mended([motion], [text], [seconds], [1], TWO, [False]))
     notation = measure(made.joints)
     assert all(as_asked(one, notation) for one in asked(text))
     (note,) = made.notes
     assert note.startswith("from the library: ")
     assert len(made.joints) == len(motion.joints) or not fixed
-    (without,) = drained(lm._mended([motion], [text], [seconds], [1], TWO.but(library=False)))
+    (without,) = drained(lm._mended([motion], [text], [seconds], [1], TWO.but(library=False), [False]))
     assert without.notes == ("asked for and not measured on it: a person kicks with the left leg",)
+
+
+def test_a_recorded_clip_stays_as_it_is_whatever_is_measured_on_it(
+    lm: MotionLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "a person squats and then kicks with the left leg"
+    motion = Motion(splicing.joints_of(poses(Part("squat"))), 20.0, notes=("from the library: a clip",))
+    monkeypatch.setattr(lm, "_drawn", lambda *_: pytest.fail("something is generated"))
+    (kept,) = drained(lm._mended([motion], [text], [None], [1], TWO, [True]))
+    assert np.array_equal(kept.joints, motion.joints)
+    assert kept.notes[1:] == ("asked for and not measured on it: a person kicks with the left leg",)
+
+
+def test_what_needs_no_mending_has_the_codes_that_were_drawn(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = [first for _ in range(8) for first in np.unique(lm.vocab.begins, return_index=True)[1]]  # of each part one
+    monkeypatch.setattr(lm, "_drawn", lambda *_, **__: _ended([Drawn(codes, None)]))
+    _, kept = drained(lm.generating("a person moves", sampling=TWO))
+    assert kept.tolist() == codes
+
+
+def _ended(result: list[Drawn]) -> Generator[None, None, list[Drawn]]:
+    yield
+    return result
 
 
 def test_what_is_done_otherwise_gives_way_to_what_is_asked_for() -> None:

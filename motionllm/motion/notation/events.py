@@ -146,7 +146,7 @@ def _line(s: Signals, e: Event, events: Sequence[Event], beside: _Beside) -> Lin
         case "stretch":
             if coverage(a, b, beside.waving) > 0.5:  # as wide as a wave gets
                 return None
-            part, way = "both arms", "out"
+            part, way = f"{e.side} arm" + "s" * (e.side == "both"), "out"
         case "clap":
             if e.count < CLAPS_ON_THE_WAY and coverage(a, b, beside.going) > 0.5:
                 return None
