@@ -87,7 +87,7 @@ class Chat:
         self.plan: Notation | None = None
         self.codes: np.ndarray | None = None  # (n,) codes of the motion, if it was generated here
         self.made = False  # whether the motion was generated from a text or a plan, not loaded
-        # What /undo goes back to: motion, plan, codes and made, as they were before each turn that changed them.
+        # What /undo goes back to: motion, plan, codes and made, as they were before each change of them.
         self.past: deque[tuple[Motion | None, Notation | None, np.ndarray | None, bool]] = deque(maxlen=STEPS_BACK)
         self.turns: deque[tuple[str, Reply]] = deque(maxlen=REMEMBERED)
         self.talked: deque[dict[str, str]] = deque(maxlen=REMEMBERED // 10)
@@ -131,7 +131,6 @@ class Chat:
         once. Closing the iterator cancels the turn.
         """
         line = line.strip()
-        before, steps = (self.motion, self.plan, self.codes, self.made), len(self.past)
         try:
             _check(line)
             if _UNDO.fullmatch(line.lower().rstrip(" .!")):
@@ -144,15 +143,17 @@ class Chat:
             reply = failure(error)
             self.turns.append((line[:LONGEST_LINE].encode(errors="replace").decode(), reply))
             yield reply
-        finally:
-            if self.motion is not before[0] and len(self.past) == steps and line != "/new":
-                self.past.append(before)
 
     def hold(self, motion: Motion, name: str) -> Reply:
         """Make a clip the current motion. Raises MotionLLMError for one that the model cannot read."""
         self.lm.motion_tokenizer.encode(motion)
-        self.motion, self.plan, self.codes, self.made = motion, None, None, False
+        self._take(motion, None, None, made=False)
         return Reply(f"{name}: {motion.duration:.1f} s at {motion.fps:g} fps. Ask about it.", motion)
+
+    def _take(self, motion: Motion, plan: Notation | None, codes: np.ndarray | None, made: bool) -> None:
+        """Make a motion the current one; /undo goes back to the one before."""
+        self.past.append((self.motion, self.plan, self.codes, self.made))
+        self.motion, self.plan, self.codes, self.made = motion, plan, codes, made
 
     def _answer(self, line: str) -> Iterator[np.ndarray | Notation | Reply | None]:
         if not line:
@@ -198,10 +199,10 @@ class Chat:
         assert self.motion is not None
         direct = yield from self.lm.remaking(self.motion, old, change, self.seed, sampling=self.sampling)
         if direct is not None:
-            self.motion, self.codes, self.plan = direct
-            self.made = True
-            yield self.plan
-            yield Reply(f"{self.plan.sentence()} ({self.motion.duration:.1f} s)", self.motion)
+            motion, codes, plan = direct
+            self._take(motion, plan, codes, made=True)
+            yield plan
+            yield Reply(f"{plan.sentence()} ({motion.duration:.1f} s)", motion)
             return
         new = yield from self.lm.replanning(old, change, self.seed, sampling=self.sampling)
         if self.codes is None:
@@ -242,7 +243,7 @@ class Chat:
                 self.lm.motion_tokenizer.representation.finished(self.motion_of(pieces)),
                 np.array(drawn_codes),
             )
-        self.motion, self.plan, self.codes, self.made = motion, plan, codes, True
+        self._take(motion, plan, codes, made=True)
         told = [f"{motion.duration:.1f} s{f', {ANEW}' if anew else ''}", *motion.notes]
         yield Reply(f"{text} ({'; '.join(told)})", motion)
 

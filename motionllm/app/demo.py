@@ -8,7 +8,6 @@ and everything the page says is computed in the run.
 from __future__ import annotations
 
 import logging
-import os
 import platform
 import shutil
 import time
@@ -29,6 +28,7 @@ from motionllm.errors import MotionLLMError
 from motionllm.files import lock, make_folder, tidy, write_file, write_json
 from motionllm.motion import Motion
 from motionllm.motion.representation import HUMANML3D_263
+from motionllm.runs.cores import cores
 from motionllm.runs.run import Stopped, logged, on_full_disk
 from motionllm.samples import Question
 
@@ -216,7 +216,7 @@ def publish(
     content = {
         "version": __version__,
         "made": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
-        "machine": f"{_cores()} CPU cores, {platform.system()} {platform.machine()}",
+        "machine": f"{cores()} CPU cores, {platform.system()} {platform.machine()}",
         "base": recipe.model.base,
         "models": [
             {"name": a.name, "about": a.about, "scores": score(a, tasks), "seconds": a.seconds} for a in attempts
@@ -301,8 +301,3 @@ class _Clock:
 
 def _spec(sample: Sample) -> Spec:
     return Spec.of(sample.labels["spec"])
-
-
-def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux only; it respects containers' limits
-    return len(affinity(0)) if affinity else os.cpu_count() or 1

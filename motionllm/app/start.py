@@ -153,13 +153,21 @@ def _without_text(project: Project) -> list[tuple[str, dict[str, Any], int]]:
     ]
 
 
+def _seconds(cell: Any) -> float:
+    """The seconds in a cell of the table, as whatever a spreadsheet wrote them: 7.50, 7.5 or 7,5; 0 of any other."""
+    try:
+        return round(float(str(cell or 0).replace(",", ".")), 2)
+    except ValueError:
+        return 0.0
+
+
 def _draft(project: Project) -> tuple[dict[str, str], list[str]]:
     """Add a row with a draft to the table for each clip without a text that has none; three drafts, and those clips."""
-    there: dict[tuple[str, str], str] = {}
+    there: dict[tuple[str, float], str] = {}
     text = read_text(project.table, "file of captions") if project.table.is_file() else ",".join(COLUMNS) + "\n"
     if project.table.is_file():
         for _, row in rows_of(project.table):
-            there[str(row.get("file", "")), str(row.get("from") or "")] = str(row.get("draft") or "")
+            there[str(row.get("file", "")), _seconds(row.get("from"))] = str(row.get("draft") or "")
     header = text.split("\n", 1)[0]
     columns = [word.strip().strip('"').lstrip("\ufeff").lower() for word in header.split(delimiter_of(text))]
     added = io.StringIO()
@@ -171,7 +179,7 @@ def _draft(project: Project) -> tuple[dict[str, str], list[str]]:
         if len(row["clips"]) > 1:
             edges = [sum(row["frames"][:k]) / HUMANML3D.fps for k in (number, number + 1)]
             span = (f"{edges[0]:.2f}", f"{edges[1]:.2f}")
-        sentence = there.get((source, span[0]))
+        sentence = there.get((source, _seconds(span[0])))
         if sentence is None:
             sentence = measure(np.load(project.set / "new_joints" / f"{clip}.npy")).sentence()
             writer.writerow({"file": source, "from": span[0], "to": span[1], "caption": "", "draft": sentence})

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -67,9 +68,9 @@ _ROLES = """() => {
 }"""
 
 
-def build(lm: MotionLM, work: Path, megabytes: float = 20.0, navigation: str = "") -> Any:
-    """The page as `gradio.Blocks`. work: a folder for the visitors' files. megabytes: of an upload. navigation: HTML of
-    the links to other rooms.
+def build(lm: MotionLM, model: Lock, work: Path, megabytes: float = 20.0, navigation: str = "") -> Any:
+    """The page as `gradio.Blocks`. model: held while `lm` is used. work: a folder for the visitors' files. megabytes:
+    of an upload. navigation: HTML of the links to other rooms.
     """
     gr = gradio()
     visitors = Visitors(lm, work)
@@ -91,21 +92,22 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0, navigation: str = "
         who.clips += 1
         number = who.clips
         try:
-            for event in _turn(chat, line, seconds, seed):
-                if isinstance(event, Reply):
-                    who.say(event.text)
-                    yield who.shown, gr.skip() if event.motion is None else _clip(number, event.motion, done=True)
-                    continue
-                if isinstance(event, Notation):
-                    who.say(str(event))
-                    yield who.shown, gr.skip()
-                    continue
-                if event is not None:
-                    pieces.append(event)
-                # Between two yields Gradio checks whether the visitor is still connected, and closes the turn if not.
-                if time.monotonic() - sent >= PACE:
-                    sent = time.monotonic()
-                    yield gr.skip(), _clip(number, chat.motion_of(pieces), done=False) if pieces else gr.skip()
+            with model:
+                for event in _turn(chat, line, seconds, seed):
+                    if isinstance(event, Reply):
+                        who.say(event.text)
+                        yield who.shown, gr.skip() if event.motion is None else _clip(number, event.motion, done=True)
+                        continue
+                    if isinstance(event, Notation):
+                        who.say(str(event))
+                        yield who.shown, gr.skip()
+                        continue
+                    if event is not None:
+                        pieces.append(event)
+                    # Between two yields Gradio checks whether the visitor is still there, and closes the turn if not.
+                    if time.monotonic() - sent >= PACE:
+                        sent = time.monotonic()
+                        yield gr.skip(), _clip(number, chat.motion_of(pieces), done=False) if pieces else gr.skip()
         except Exception as error:  # Gradio's default message is just "Error"
             who.say(failure(error).text)
             yield who.shown, gr.skip()
@@ -130,8 +132,9 @@ def build(lm: MotionLM, work: Path, megabytes: float = 20.0, navigation: str = "
             motion, name = who.read.popleft()
             who.clips += 1
             try:
-                reply = who.chat.hold(motion, name)
-                who.say(f"{reply.text} It seems that {lm.caption(motion)}")
+                with model:
+                    reply = who.chat.hold(motion, name)
+                    who.say(f"{reply.text} It seems that {lm.caption(motion)}")
                 clip = _clip(who.clips, motion, done=True)
             except Exception as error:
                 who.say(failure(error).text)
@@ -254,7 +257,7 @@ def serve(
     work = files.enter_context(_work())
     fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["monospace"]}  # none from elsewhere
     try:
-        page = build(lm, work, megabytes, navigation(bench))
+        page = build(lm, bench.model, work, megabytes, navigation(bench))
         page.work = files
         page.launch(
             server_name=host,

@@ -25,6 +25,7 @@ from motionllm.cli import emit
 from motionllm.errors import MotionLLMError
 from motionllm.files import cache_folder
 from motionllm.language import bases, builtin_bases
+from motionllm.runs.cores import cores
 
 
 class Check(NamedTuple):
@@ -241,9 +242,7 @@ def _cache() -> Check:
 
 
 def _machine() -> Iterator[Check]:
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux only; respects container limits
-    cores = len(affinity(0)) if affinity else os.cpu_count()
-    yield Check("cores", "ok", f"{cores}{_bfloat16()}")
+    yield Check("cores", "ok", f"{cores()}{_bfloat16()}")
     if hasattr(os, "sysconf"):
         memory = min(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), _memory_limit()) / 2**30
         least = 4  # GiB: training the default base in bfloat16 takes 3

@@ -7,7 +7,8 @@ import numpy as np
 from motionllm.corpus.action import Part
 from motionllm.corpus.actions import ACTIONS
 from motionllm.corpus.spec import Spec
-from motionllm.corpus.words import NUMBERS, choice
+from motionllm.corpus.words import choice
+from motionllm.numerals import NUMBERS
 from motionllm.samples import Question
 
 _MOVES = (

@@ -17,9 +17,10 @@ from motionllm.corpus.action import Part
 from motionllm.corpus.actions import ACTIONS
 from motionllm.corpus.reading import named, unread
 from motionllm.corpus.spec import CARRIERS, UPPER, Spec, draw
-from motionllm.corpus.words import NUMBERS, captions
+from motionllm.corpus.words import captions
 from motionllm.errors import MotionLLMError
 from motionllm.files import read_jsonl
+from motionllm.numerals import NUMBERS, OFTEN
 
 # Words besides the corpus' own that do not change which motion is meant.
 _HARMLESS = frozenset(
@@ -109,7 +110,7 @@ _LEFT_OVER = re.compile(r"\b(?:bend|bent|lift|lean|reach|mov|swing|go|com|hold|p
 _WAY = re.compile(r"\b(?:left|right|forwards?|foward|backwards?|back|ahead)\b")
 _AGAINST = re.compile(r"\b(?:not|without|if|or|circles?|curved?|semi\w*|back and forth|again|several|few|multiple)\b")
 _CIRCLE = re.compile(r"\bcircles?\b|\barc\b|\bcurved?\b")
-_NUMBER = re.compile(rf"\b(?:{'|'.join(map(re.escape, NUMBERS[1:]))}|once|twice|thrice|\d+)\b")
+_NUMBER = re.compile(rf"\b(?:{'|'.join(map(re.escape, [*NUMBERS[1:], *OFTEN]))}|\d+)\b")
 _TOGETHER = re.compile(r"\bwhile\b|\bat the same time\b|\bas (?:he|she|they|it)\b")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from motionllm.corpus.actions import ACTIONS
 from motionllm.corpus.spec import Spec
-from motionllm.corpus.words import NUMBERS
+from motionllm.numerals import NUMBERS, OFTEN
 from motionllm.samples import Question
 
 # (action, regular expression), in the order in which they are searched.
@@ -139,7 +139,7 @@ def _normal(answer: str, question: Question) -> str:
     text = re.sub(r"[^a-z0-9 ]", " ", answer.lower())
     words = text.split()
     if question.kind in ("count", "duration"):
-        numbers = {**{w: i for i, w in enumerate(NUMBERS)}, "once": 1, "twice": 2, "thrice": 3}
+        numbers = {w: i for i, w in enumerate(NUMBERS)} | OFTEN
         values = [numbers.get(w, int(w) if w.isdigit() else None) for w in words]
         return str(next((v for v in values if v is not None), text))
     if question.kind == "yesno":

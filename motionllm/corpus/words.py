@@ -15,6 +15,7 @@ import numpy as np
 from motionllm.corpus.action import Part
 from motionllm.corpus.actions import ACTIONS
 from motionllm.corpus.spec import Spec
+from motionllm.numerals import NUMBERS
 
 T = TypeVar("T")
 _SUBJECTS = (
@@ -33,7 +34,6 @@ _SUBJECTS = (
     ("this person", "their"),
     ("somebody", "their"),
 )
-NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _TIMES = {1: ("once", "one time"), 2: ("twice", "two times"), 3: ("three times",), 4: ("four times", "4 times")}
 _SPEED_WORDS = {"slowly": ("slowly", "slowly", "at a slow speed"), "quickly": ("quickly", "quickly", "fast", "rapidly")}
 _BEFORE = {"slowly": ("slowly",), "quickly": ("quickly", "rapidly")}

@@ -7,6 +7,7 @@ corpus: `reading.named` finds the corpus' actions, the patterns here the rest.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +19,7 @@ from motionllm.corpus.reading import CONNECTOR, PATTERNS
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation, measure
 from motionllm.motion.notation.verbs import LEADS_TO
+from motionllm.numerals import COUNTS, OFTEN
 
 # Patterns without an action in the built-in corpus, searched in this order before its own.
 _MORE: tuple[tuple[str, str], ...] = (
@@ -66,13 +68,15 @@ _SHOWN: dict[str, tuple[str, ...]] = {name: action.shown for name, action in ACT
 }
 _ON_THE_FLOOR = ("crawl", "roll", "sit", "kneel", "lie")  # after which one who stands has got up
 _RISES = ("squat", "bend down", "bow", "lunge")  # whose end is standing again, which is no act of its own
-_NUMBERS = {
-    word: n
-    for n, words in enumerate(("once", "two", "three", "four", "five", "six", "seven", "eight"), 1)
-    for word in (words, str(n))
-    if n > 1 or word == "once"
-} | {"twice": 2}
-_TIMES = rf"\b({'|'.join(_NUMBERS)})(?: (?:\w+ )?times?| (?:\w+ )?steps?| (?:jumps|hops|kicks|punches|squats|claps)\b)?"
+# A count: by itself, of times or steps ("three more times"), or of the act, whose words are put in ("two low kicks").
+_OF = r"(?:(?!people|persons?|m[ea]n|wom[ea]n|hands?|arms?|legs?|foot|feet|fists?|knees?|sec|met|m |s )\w+ )?"
+_TIMES = (
+    rf"\b(?P<often>{'|'.join(OFTEN)})\b"
+    rf"|\b(?P<count>{'|'.join(COUNTS)}) {_OF}(?:times?\b|(?P<steps>steps?\b)|(?:%s))"
+)
+_EXACT_DEGREES = r"\b(\d{2,3}) ?(?:degrees?\b|deg\b|°)"
+_COUNTED = rf"\b(?:{'|'.join(COUNTS)}) {_OF}$"
+EXACTLY = 45.0  # degrees by which a turn of so many may be more or less
 _LIMB = r"(?:hands?|arms?|legs?|foot|feet|knees?|fists?|elbows?)\b(?! side)"
 _SIDE = rf"\b(left|right|both)(?: \w+)? {_LIMB}|\bwith (?:the|his|her|their|its) (left|right)\b(?! {_LIMB})"
 _TO = rf"\b(?:to|towards?) (?:the|his|her|their|its)? ?(left|right)\b|\b(left|right)(?:ward)?s?\b(?! {_LIMB})"
@@ -153,15 +157,16 @@ def asked(text: str) -> list[Asked]:
     bounds = [0]
     for (_, end, _), (start, _, _) in pairwise(hits):
         between = list(re.finditer(CONNECTOR, whole[end:start]))
-        bounds.append(end + between[-1].start() if between else start)
+        counted = re.search(_COUNTED, whole[end:start])  # "walks three steps"
+        bounds.append(end + (between[-1].start() if between else counted.start() if counted else start - end))
     bounds.append(len(whole))
     parts: list[Asked] = []
     reverse = False
-    for k, (start, _, action) in enumerate(hits):
+    for k, (start, end, action) in enumerate(hits):
         reverse |= bool(k and re.search(r"\bafter\b(?!wards)", whole[bounds[k] : start]))
         returns = any(part.action in _TURNING for part in parts)
         for clause in _one_by_one(action, whole[bounds[k] : bounds[k + 1]]):
-            parts.append(_part(action, _own(clause, start - bounds[k]), returns))
+            parts.append(_part(action, whole[start:end], _own(clause, start - bounds[k]), returns))
     things: list[Asked] = []
     for part in reversed(parts) if reverse else parts:
         rises = part.action == "stand_up" and things and things[-1].verbs[0] in _RISES
@@ -194,8 +199,10 @@ def _own(clause: str, at: int) -> str:
     return clause[first : min([len(clause), *(cut for cut in cuts if cut > at)])]
 
 
-def _part(action: str, clause: str, returns: bool) -> Asked:
-    """returns: whether someone who walks back has turned before, and walks forward."""
+def _part(action: str, act: str, clause: str, returns: bool) -> Asked:
+    """act: the words that name the action. returns: whether someone who walks back has turned before, and walks
+    forward.
+    """
     # What is brought to a knee is no part of what lifts it.
     limbs = re.sub(r"\b(?:left|right|both) (?:elbow|hand)s?\b", "", clause) if action == "lift" else clause
     sides = {m[1] or m[2] for m in re.finditer(_SIDE, limbs)}
@@ -221,15 +228,23 @@ def _part(action: str, clause: str, returns: bool) -> Asked:
             way = "left"
         elif re.search(r"\bclockwise\b", clause):
             way = "right"
-    count = re.search(_TIMES, clause)
     slow, quick = re.search(r"\bslow(?:ly)?\b", clause), re.search(r"\b(?:quick(?:ly)?|fast|rapid(?:ly)?)\b", clause)
-    number = _NUMBERS[count[1]] if count and (count[1] in ("once", "twice") or " " in count[0]) else 0
-    if VERBS[_SHOWN[action][0]].speed and "step" not in (count[0] if count else ""):  # rounds of a walk
-        number = 0
-    number = number or (1 if re.search(r"\b(?:one|a single) time\b", clause) else 0)
+    number = _count(action, act, clause)
     pace = PACES[0] if slow else PACES[1] if quick else ""
-    far = next((d for pattern, d in _DEGREES if action in _TURNING and re.search(pattern, clause)), (0.0, 0.0))
+    far = next((d for pattern, d in _DEGREES if re.search(pattern, clause)), (0.0, 0.0))
+    if exact := re.search(_EXACT_DEGREES, clause):
+        around = float(exact[1])
+        far = around - EXACTLY, around + EXACTLY if around < 360 else math.inf
+    far = far if action in _TURNING else (0.0, 0.0)
     return Asked(action, _SHOWN[action], side, way, number, pace, far)
+
+
+def _count(action: str, act: str, clause: str) -> int:
+    """How often an act is to be done; 0 if not stated."""
+    count = re.search(_TIMES % re.escape(act), clause)
+    if count is None or (VERBS[_SHOWN[action][0]].speed and not count["steps"]):  # rounds of a walk
+        return 1 if re.search(r"\ba single time\b", clause) else 0
+    return OFTEN[count["often"]] if count["often"] else COUNTS[count["count"]]
 
 
 def share(wanted: list[Asked], notation: Notation) -> float:

@@ -11,10 +11,11 @@ import re
 from motionllm.corpus.actions import ACTIONS
 from motionllm.data.asked import asked
 from motionllm.data.changes import COUNTED, LASTING, ORDINALS, PACED, acts, added, applies
-from motionllm.data.queries import NUMBERS, SIDED
+from motionllm.data.queries import SIDED
 from motionllm.data.query_fit import named_verbs
 from motionllm.motion.notation import VERBS, Line, Notation
 from motionllm.motion.notation.verbs import BY_LENGTH
+from motionllm.numerals import NUMBERS
 
 _NUMBER = rf"(\d{{1,2}}(?:\.\d)?|{'|'.join(NUMBERS[1:])}|a|half a)"
 _SECONDS = rf"{_NUMBER} ?(?:s|secs?|seconds?)\b"

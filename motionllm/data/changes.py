@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -59,7 +60,6 @@ LASTING = {
     "twice as long": 2.0,
     "half as long": 0.5,
 }
-PART = re.compile(r"(\d{1,3}\.\d)-(\d{1,3}\.\d) s")  # seconds that are kept
 # Lines that are no change: another motion, a question about it, the motion before the last change, what no change can
 # do (a mood, a camera, things and other people), anything else.
 OTHERWISE = ("new", "question", "undo", "cannot", "talk")
@@ -99,9 +99,61 @@ _OF_HANDS = (*FREE_HANDS, "throw", "bend down", "jumping jack")
 # Acts of limbs that may be made larger or smaller: a kick higher, a wave wider.
 AMPLE = ("wave", "kick", "lift", "raise", "swing", "circle", "stretch", "march")
 ORDINALS = ("1st", "2nd", "3rd", "last")  # which of several acts of a verb
-BESIDE = re.compile(f"(after|before) ((?:(?:{'|'.join(ORDINALS)}) )?(?:{'|'.join(BY_LENGTH)})) (.+)")
 PATHS = {"straight": 0.0, "circle left": 360.0, "circle right": -360.0}  # degrees turned on the way, + to the left
 TIGHTEST = 0.6  # metres; radius of the smallest circle that a body is made to go in
+
+
+# The forms of the language but for the words of PACED and LASTING, "mirror", "reversed" and what is done with one act
+# (`addressed`): name → pattern.
+_ACT = f"(?:(?:{'|'.join(ORDINALS)}) )?(?:{'|'.join(BY_LENGTH)})"
+_FORMS = {
+    "seconds": re.compile(r"(?P<value>\d{1,2}\.\d) s"),
+    "part": re.compile(r"(?P<start>\d{1,3}\.\d)-(?P<end>\d{1,3}\.\d) s"),  # what is kept
+    "then": re.compile(r"then (?P<text>.+)"),
+    "first": re.compile(r"first (?P<text>.+)"),
+    "meanwhile": re.compile(r"meanwhile (?P<text>.+)"),
+    "after": re.compile(f"after (?P<act>{_ACT}) (?P<text>.+)"),
+    "before": re.compile(f"before (?P<act>{_ACT}) (?P<text>.+)"),
+    "wait": re.compile(r"wait (?P<value>\d) s (?P<where>at the end|first|before (?P<act>.+))"),
+    "becomes": re.compile(r"(?P<act>.+?) becomes (?P<text>.+)"),
+    "order": re.compile(r"(?P<act>.+) before (?P<other>.+)"),
+    "no": re.compile(r"no (?P<act>.+)"),
+    "only": re.compile(r"only (?P<act>.+)"),
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change that was read. form: "pace", "mirror", "reversed", "lasting", a key of _FORMS, or "act" for what is done
+    with one act. act, other: names of acts (`act_of`). text: what is added, "" if nothing. where: of a rest, "at the
+    end", "first" or "before …". value: a factor, or seconds. span: seconds from and to.
+    """
+
+    form: str
+    act: str = ""
+    other: str = ""
+    text: str = ""
+    where: str = ""
+    value: float = 0.0
+    span: tuple[float, float] = (0.0, 0.0)
+
+
+def parse(change: str) -> Change:
+    """Read a change; one of no other form is of one act."""
+    change = " ".join(change.split())
+    if change in PACED:
+        return Change("pace", value=PACED[change])
+    if change in LASTING:
+        return Change("lasting", value=LASTING[change])
+    if change in ("mirror", "reversed"):
+        return Change(change)
+    for form, pattern in _FORMS.items():
+        if match := pattern.fullmatch(change):
+            words = defaultdict(str, {name: said for name, said in match.groupdict().items() if said})
+            value = max(float(words["value"] or 0), 0.2 if form == "seconds" else 0.0)
+            span = float(words["start"] or 0), float(words["end"] or 0)
+            return Change(form, words["act"], words["other"], words["text"], words["where"], value, span)
+    return Change("act")
 
 
 @dataclass(frozen=True)
@@ -151,33 +203,35 @@ def changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> N
 
     Raises MotionLLMError, naming the change, where it is not valid or cannot be applied to this motion.
     """
+    one = parse(change)
+    match one.form:
+        case "pace":
+            return paced(old, one.value)
+        case "mirror":
+            return mirrored(old)
+        case "reversed":
+            return reversed_in_time(old)
+        case "lasting":
+            return lasting(old, one.value)
+        case "seconds":
+            return lasting(old, one.value / old.seconds)
+        case "part":
+            return _part(old, *one.span)
+        case "then" | "first" | "meanwhile":
+            return {"then": _then, "first": _first, "meanwhile": _meanwhile}[one.form](old, planned(one.text))
+        case "after" | "before":
+            return _inserted(old, act_of(old, one.act), one.form, planned(one.text))
+        case "wait":
+            return _waiting(old, one)
+        case "becomes":
+            return _becomes(old, act_of(old, one.act), planned(one.text))
+        case "order":
+            return _before(old, act_of(old, one.act), act_of(old, one.other))
+        case "no":
+            return without(old, act_of(old, one.act))
+        case "only":
+            return _only(old, one.act)
     change = " ".join(change.split())
-    if change in PACED:
-        return paced(old, PACED[change])
-    if change == "mirror":
-        return mirrored(old)
-    if change == "reversed":
-        return reversed_in_time(old)
-    if change in LASTING:
-        return lasting(old, LASTING[change])
-    if match := re.fullmatch(r"(\d{1,2}\.\d) s", change):
-        return lasting(old, max(0.2, float(match[1])) / old.seconds)
-    if match := PART.fullmatch(change):
-        return _part(old, float(match[1]), float(match[2]))
-    if match := re.fullmatch(r"(then|first|meanwhile) (.+)", change):
-        return {"then": _then, "first": _first, "meanwhile": _meanwhile}[match[1]](old, planned(match[2]))
-    if match := BESIDE.fullmatch(change):
-        return _inserted(old, act_of(old, match[2]), match[1], planned(match[3]))
-    if match := re.fullmatch(r"wait (\d) s (at the end|first|before (.+))", change):
-        return _waiting(old, int(match[1]), match[2], match[3])
-    if match := re.fullmatch(r"(.+?) becomes (.+)", change):
-        return _becomes(old, act_of(old, match[1]), planned(match[2]))
-    if match := re.fullmatch(r"(.+) before (.+)", change):
-        return _before(old, act_of(old, match[1]), act_of(old, match[2]))
-    if match := re.fullmatch(r"no (.+)", change):
-        return without(old, act_of(old, match[1]))
-    if match := re.fullmatch(r"only (.+)", change):
-        return _only(old, match[1])
     act, how = addressed(old, change)
     if act is None:
         raise MotionLLMError(
@@ -214,11 +268,11 @@ def alternatives(old: Notation, change: str) -> list[str]:
     """All that can be made of this plan, to choose from in place of a change that cannot: where that one puts something
     in an act's place or beside it, the same for each act; else every change that adds nothing, and OTHERWISE.
     """
-    verbs = list(dict.fromkeys(act.main.verb for act in acts(old)))
-    if match := re.fullmatch(r".+? becomes (.+)", change):
-        tries = [f"{verb} becomes {match[1]}" for verb in verbs]
-    elif match := BESIDE.fullmatch(change):
-        tries = [f"{match[1]} {verb} {match[3]}" for verb in verbs]
+    verbs, one = list(dict.fromkeys(act.main.verb for act in acts(old))), parse(change)
+    if one.form == "becomes":
+        tries = [f"{verb} becomes {one.text}" for verb in verbs]
+    elif one.form in ("after", "before"):
+        tries = [f"{one.form} {verb} {one.text}" for verb in verbs]
     else:
         tries = [*PACED, *LASTING, "mirror", "reversed", "wait 1 s first", "wait 1 s at the end"]
         tries += [f"{verb} {how}" for verb in verbs for how in _HOWS]
@@ -273,11 +327,7 @@ def _gait(verb: str) -> Notation:
 
 def added(change: str) -> str:
     """The text that a change adds, which needs a plan; "" if it adds none."""
-    change = " ".join(change.split())
-    if match := BESIDE.fullmatch(change):
-        return match[3]
-    match = re.fullmatch(r"(?:then|first|meanwhile|.+? becomes) (.+)", change)
-    return match[1] if match else ""
+    return parse(change).text
 
 
 def _of_act(old: Notation, act: Act, how: str) -> Notation:
@@ -520,9 +570,10 @@ def _before(old: Notation, one: Act, two: Act) -> Notation:
     return made(old.seconds, old.postures, lines)
 
 
-def _waiting(old: Notation, longer: int, where: str, verb: str | None) -> Notation:
+def _waiting(old: Notation, one: Change) -> Notation:
     """Insert a rest at the end, at the beginning, or before an act."""
-    after = old.seconds if where == "at the end" else act_of(old, verb).start if verb else 0.0
+    longer = one.value
+    after = old.seconds if one.where == "at the end" else act_of(old, one.act).start if one.act else 0.0
     lines = [x if x.start < after else replace(x, start=x.start + longer, end=x.end + longer) for x in old.lines]
     return made(old.seconds + longer, old.postures, lines)
 

@@ -19,9 +19,11 @@ from typing import Any, overload
 
 import numpy as np
 
+import motionllm.corpus
+import motionllm.data
+import motionllm.motion
 from motionllm.config import Source
-from motionllm.data import asked, chats, phrasing, queries, shards, sources, variants
-from motionllm.data import questions as asking
+from motionllm.data import shards, sources
 from motionllm.data.asked import contradiction
 from motionllm.data.content import code_of, fingerprint, joined, shard_fingerprints
 from motionllm.data.questions import Balance, fact_questions, label_questions, label_values, labels_asked
@@ -31,13 +33,8 @@ from motionllm.data.tasks import TASKS, editing
 from motionllm.data.variants import varied
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import cache_folder, make_folder, read_json, whole, write_json
-from motionllm.motion import Motion, motionstreamer, signals
-from motionllm.motion import facts as measuring
-from motionllm.motion import features as guo
-from motionllm.motion import notation as writing
-from motionllm.motion import representation as frames
+from motionllm.motion import Motion
 from motionllm.motion.features import features_to_joints
-from motionllm.motion.formats import bvh_writer
 from motionllm.motion.notation import measure_with_facts
 from motionllm.motion.representation import HUMANML3D_263
 from motionllm.samples import Question, Sample
@@ -373,15 +370,8 @@ def _measured(source: Source, noted: bool) -> bool:
 
 def _key(work: Work, shard: Shard, content: str) -> str:
     source, tokenizer = work.source, work.tokenizer
-    modules = [sources, chats, asking, queries, measuring, guo, frames]
-    if source.more or _measured(source, work.noted):
-        modules += [writing, signals]
-    modules += [parquet] if (parquet := sources.in_parquet(source)) else []
-    modules += [asked] if source.check else []
-    modules += [variants] if source.more else []
-    modules += [phrasing] if "labels" in source.captions else []
-    modules += [motionstreamer, bvh_writer] if "rotations" in tokenizer.representation.decoded else []
-    code = code_of(*modules)
+    # Whole packages: which of their modules a clip hangs on is more than a list of them would remember.
+    code = code_of(motionllm.motion, motionllm.corpus, motionllm.data)
     settings = source.model_dump_json(exclude={"weight", "path"})
     # The rows say which tasks they serve: another task needs other rows.
     made_by = (

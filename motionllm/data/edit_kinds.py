@@ -26,10 +26,10 @@ from motionllm.data.changes import (
     alone,
 )
 from motionllm.data.edit_requests import requests
-from motionllm.data.edit_words import TIMES, WORDINGS, Words, act_words, times_words
-from motionllm.data.queries import NUMBERS
+from motionllm.data.edit_words import WORDINGS, Words, act_words, times_words
 from motionllm.data.timeline import GAITS, LONG, heading
 from motionllm.motion.notation import SMALL, VERBS, Notation
+from motionllm.numerals import NUMBERS
 
 SELDOM = (
     "side",
@@ -491,7 +491,7 @@ def _added(
         tail = f" {line.way}{tail}"
     elif line.way == "forward" and not line.speed:
         asked = replace(asked, way="")  # "jump" asks for no way; who walks goes forward
-    if 1 < line.count < len(TIMES) and line.verb in COUNTED and random.random() < 0.6:
+    if 1 < line.count <= 8 and line.verb in COUNTED and random.random() < 0.6:
         count = f" {times_words(line.count, random)}"
         asked = replace(asked, count=line.count)
     do, doing = wording.do, wording.doing

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from motionllm.data.changes import Act
+from motionllm.numerals import in_words, times
 
 Words = dict[str, str]  # placeholder of a request → its value
-_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
-TIMES = ("", "once", "twice", "three times", "four times", "five times", "six times", "seven times", "eight times")
 
 
 @dataclass(frozen=True)
@@ -353,8 +352,8 @@ def _which(which: str, random: np.random.Generator) -> str:
 
 
 def times_words(count: int, random: np.random.Generator) -> str:
-    """3 → "three times", "3x" …: a count of up to 8 as a user may say it."""
+    """3 → "three times", "3x" …: a count as a user may say it."""
     if count == 1:
         return ("once", "one time", "a single time")[random.integers(3)]
-    written = (TIMES[count], f"{_NUMBERS[count]} times", f"{count} times", f"{count}x")
+    written = (times(count), f"{in_words(count)} times", f"{count} times", f"{count}x")
     return written[random.integers(len(written))]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,6 +43,7 @@ from motionllm.motion.formats import READERS
 from motionllm.motion.formats.rigs import load_rig
 from motionllm.motion.show.pictures import contact_sheet
 from motionllm.motion.skeleton import HUMANML3D
+from motionllm.runs.cores import cores
 from motionllm.runs.run import Log, logged
 
 LEAST = 10  # feature frames: half a second
@@ -205,7 +205,7 @@ def _earlier(journal: Path) -> dict[str, dict[str, Any]]:
 
 
 def _taken(jobs: list[Job], workers: int | None) -> Iterator[Taken]:
-    count = min(workers or os.cpu_count() or 1, len(jobs))
+    count = min(workers or cores(), len(jobs))
     if count <= 1:
         yield from map(_convert, jobs)
         return
@@ -251,9 +251,6 @@ def _convert(job: Job) -> Taken:
         piece.save(Path(out) / "new_joints" / f"{clip_name}.npy")
     notes = tuple(one_line(note) for note in motion.notes)
     return Taken(name, clips, tuple(len(piece) for piece in pieces), body.leg, notes)
-
-
-# -- captions -----------------------------------------------------------------------------------------------
 
 
 # -- the data set -------------------------------------------------------------------------------------------

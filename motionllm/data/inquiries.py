@@ -19,8 +19,9 @@ import numpy as np
 from motionllm.data.edit_words import WORDINGS
 from motionllm.data.inquiry_texts import NEVER, PHRASINGS, SYNONYMS
 from motionllm.data.queries import NAMED, labelled
-from motionllm.data.questions import CLASSES, LIMBS, TEXTS, side_key, times
+from motionllm.data.questions import CLASSES, LIMBS, TEXTS, side_key
 from motionllm.motion.notation import POSTURES, VERBS
+from motionllm.numerals import times
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@
     Is the person happy?                 none                what no notation answers
 
 A model that is asked writes the query, with the question's own words as far as may be; `Query.answer` looks the answer
-up. FORMS is the whole language. Verbs are those of ASKED, which the questions on facts are about (`data.questions`).
+up. FORMS is the whole language. Verbs are those of NAMED, which the questions on facts are about (`data.questions`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import POSTURES, VERBS, Line, Notation
+from motionllm.numerals import in_words
 
 SIDED = r"\b(left|right)[ -](?:hand|arm|leg|foot|knee|fist)s?\b"  # a limb of one side in a text
 CLEARLY = 0.3  # seconds between beginnings that a person tells apart
 CURVED = 45.0  # degrees; who turns by less on the way goes straight
-NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 # Verb of the notation → how a question names it (infinitive, gerund), and the events of `facts` near it.
 ASKED: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
@@ -198,10 +198,6 @@ def labelled(verb: str, part: str = "", way: str = "", turn: float = 0.0) -> str
     """A line in the words of a label: "wave left hand", "walk forward turn left"."""
     curve = f"turn {'left' if turn > 0 else 'right'}" if VERBS[verb].speed and abs(turn) >= CURVED else ""
     return " ".join(word for word in (verb, part, way, curve) if word)
-
-
-def in_words(number: int) -> str:
-    return NUMBERS[number] if number < len(NUMBERS) else str(number)
 
 
 # -- what is done ---------------------------------------------------------------------------------------------

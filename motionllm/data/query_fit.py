@@ -11,7 +11,8 @@ from functools import cache
 from motionllm.data.asked import asked
 from motionllm.data.edit_words import WORDINGS
 from motionllm.data.inquiry_texts import SYNONYMS
-from motionllm.data.queries import ASKED, NAMED, NUMBERS, Query
+from motionllm.data.queries import ASKED, NAMED, Query
+from motionllm.numerals import COUNTS, OFTEN
 
 _YES_OR_NO = r"(?!.*\b(how (many|much|often|long|fast|quickly|far|high)|which|where (is|does|did|do)|from when)\b)"
 # What is done, whenever and however often: no question of a number, a time or an order.
@@ -91,7 +92,6 @@ _BASE = {
 }
 # What names of verbs share with other text.
 _COMMON = "a an the on in to of at with over into something someone somebody or and one do take make go get have be put"
-_TIMES = ("", "once", "twice", "thrice")
 # Words of queries → what a question may hold in their place; limbs go unnamed ("with her left").
 _SAID = {
     "left": r"left|counter|anti",
@@ -127,8 +127,8 @@ def _said(word: str) -> str:
     """The pattern of what says a word of a query."""
     if number := re.fullmatch(r"x?(\d+)", word):
         count = int(number[1])
-        others = (*NUMBERS[count : count + 1], *_TIMES[count : count + 1])
-        return rf"\b({'|'.join((number[1], *filter(None, others)))})\b"
+        others = [word for word, n in (COUNTS | OFTEN).items() if n == count]
+        return rf"\b({'|'.join((number[1], *others))})\b"
     return _SAID.get(word, re.escape(word))
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from motionllm.data.queries import ASKED, NUMBERS, Query, doing, events, in_words, labelled, main_events
+from motionllm.data.queries import ASKED, Query, doing, events, labelled, main_events
 from motionllm.errors import MotionLLMError, unknown
 from motionllm.motion.facts import Facts
 from motionllm.motion.notation import POSTURES, VERBS, Line, Notation
+from motionllm.numerals import NUMBERS, times
 from motionllm.samples import Question
 
 LIMBS = {
@@ -310,10 +311,6 @@ def _ask_of_verb(verb: str, lines: list[Line], ask: Asking) -> None:
         seconds = line.end - line.start
         if seconds >= 1 and abs(seconds - round(seconds)) < 0.3 and round(seconds) < len(NUMBERS):
             ask("duration", "whole seconds of", f"whole seconds {verb}", **called)
-
-
-def times(count: int) -> str:
-    return "once" if count == 1 else "twice" if count == 2 else f"{in_words(count)} times"
 
 
 def _ask_named(lines: Sequence[Line], measured: set[str], ask: Asking) -> None:

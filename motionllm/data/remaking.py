@@ -6,7 +6,6 @@ says what such a change makes of the plan; here is what it makes of the poses (`
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -15,13 +14,11 @@ import numpy as np
 
 from motionllm.data.changes import (
     AMPLE,
-    BESIDE,
     CHANGES_POSTURE,
-    LASTING,
     PACED,
-    PART,
     PATHS,
     Act,
+    Change,
     act_of,
     acts,
     addressed,
@@ -30,6 +27,7 @@ from motionllm.data.changes import (
     count_after,
     lasting_after,
     longer_for,
+    parse,
     size_after,
     without,
 )
@@ -94,39 +92,40 @@ def rightness(plan: Notation, joints: np.ndarray, fps: float = FPS, old: Notatio
 
 
 def _remade(poses: np.ndarray, old: Notation, change: str, more: np.ndarray | None) -> np.ndarray | None:
-    if change in PACED:
-        return splicing.paced(poses, PACED[change])
-    if change == "mirror":
-        return splicing.mirrored(poses)
-    if change == "reversed":
-        return splicing.backward(poses)
-    if change in LASTING:
-        return splicing.paced(poses, 1 / LASTING[change])
-    if match := re.fullmatch(r"(\d{1,2}\.\d) s", change):
-        return splicing.paced(poses, len(poses) / FPS / max(0.2, float(match[1])))
-    if match := PART.fullmatch(change):
-        return poses[_frame(poses, float(match[1])) : _frame(poses, float(match[2]))]
-    if match := BESIDE.fullmatch(change):
-        act = act_of(old, match[2])
-        at = _edge(old, act, match[1])
-        return None if more is None else splicing.joined([poses[:at], more, poses[at:]])
-    if match := re.fullmatch(r"wait (\d) s (at the end|first|before (.+))", change):
-        return _waiting(poses, old, int(match[1]), match[2], match[3])
-    if match := re.fullmatch(r"(then|first|meanwhile) (.+)", change):
-        return None if more is None else _with_more(poses, old, match[1], more)
-    if match := re.fullmatch(r"(.+?) becomes (.+)", change):
-        act = act_of(old, match[1])
-        if more is None or not alone(act, acts(old)):
-            return None
-        later = any(o.start >= act.end - 0.25 for o in acts(old) if o != act)
-        rest = poses[_frame(poses, act.end) :] if later else poses[:0]
-        return splicing.joined([poses[: _frame(poses, act.start)], more, rest])
-    if match := re.fullmatch(r"(.+) before (.+)", change):
-        return _exchanged(poses, old, act_of(old, match[2]), act_of(old, match[1]))
-    if match := re.fullmatch(r"no (.+)", change):
-        return _without(poses, old, act_of(old, match[1]))
-    if match := re.fullmatch(r"only (.+)", change):
-        return _only(poses, old, match[1])
+    one = parse(change)
+    match one.form:
+        case "pace":
+            return splicing.paced(poses, one.value)
+        case "mirror":
+            return splicing.mirrored(poses)
+        case "reversed":
+            return splicing.backward(poses)
+        case "lasting":
+            return splicing.paced(poses, 1 / one.value)
+        case "seconds":
+            return splicing.paced(poses, len(poses) / FPS / one.value)
+        case "part":
+            return poses[_frame(poses, one.span[0]) : _frame(poses, one.span[1])]
+        case "wait":
+            return _waiting(poses, old, one)
+        case "then" | "first" | "meanwhile":
+            return None if more is None else _with_more(poses, old, one.form, more)
+        case "after" | "before":
+            at = _edge(old, act_of(old, one.act), one.form)
+            return None if more is None else splicing.joined([poses[:at], more, poses[at:]])
+        case "becomes":
+            act = act_of(old, one.act)
+            if more is None or not alone(act, acts(old)):
+                return None
+            later = any(o.start >= act.end - 0.25 for o in acts(old) if o != act)
+            rest = poses[_frame(poses, act.end) :] if later else poses[:0]
+            return splicing.joined([poses[: _frame(poses, act.start)], more, rest])
+        case "order":
+            return _exchanged(poses, old, act_of(old, one.other), act_of(old, one.act))
+        case "no":
+            return _without(poses, old, act_of(old, one.act))
+        case "only":
+            return _only(poses, old, one.act)
     addressee, how = addressed(old, change)
     return None if addressee is None else _of_act(poses, old, addressee, how)
 
@@ -180,9 +179,9 @@ def _edge(old: Notation, act: Act, where: str) -> int:
     return round((max(o.end for o in meanwhile) if where == "after" else min(o.start for o in meanwhile)) * FPS)
 
 
-def _waiting(poses: np.ndarray, old: Notation, seconds: int, where: str, verb: str | None) -> np.ndarray:
-    at = len(poses) if where == "at the end" else _frame(poses, act_of(old, verb).start) if verb else 0
-    still = splicing.held(poses[max(0, min(at, len(poses) - 1))], round(seconds * FPS))
+def _waiting(poses: np.ndarray, old: Notation, one: Change) -> np.ndarray:
+    at = len(poses) if one.where == "at the end" else _frame(poses, act_of(old, one.act).start) if one.act else 0
+    still = splicing.held(poses[max(0, min(at, len(poses) - 1))], round(one.value * FPS))
     return splicing.joined([poses[:at], still, poses[at:]])
 
 

@@ -19,17 +19,16 @@ from motionllm.data.queries import (
     CURVED,
     FORMS,
     NAMED,
-    NUMBERS,
     SIDED,
     Query,
     done,
-    in_words,
     main_events,
     of_verb,
 )
 from motionllm.data.query_fit import named_verbs
 from motionllm.motion.notation import SMALL, VERBS, Line, Notation
 from motionllm.motion.notation.sentence import sentence_of
+from motionllm.numerals import NUMBERS, in_words
 
 CIRCLE = 270.0  # degrees turned on the way
 SAME_TIME = 0.4  # seconds between the beginnings or ends of events that a question for the first or last does not part

@@ -227,7 +227,6 @@ def requests(clips: Sequence[Clip], count: int, seed: int = 0, kinds: Sequence[s
     lent = [(s.captions[0], str(measure(features_to_joints(s.load())))) for s in builtin.corpus(120, seed, "test")]
     donors = Donors.of(lent)
     drawn: list[Request] = []
-    tried = 0
     while len(drawn) < count:
         kind = kinds[len(drawn) % len(kinds)]
         for i in random.permutation(len(clips)).tolist():
@@ -236,7 +235,6 @@ def requests(clips: Sequence[Clip], count: int, seed: int = 0, kinds: Sequence[s
                 break
         else:
             kinds = [other for other in kinds if other != kind]
-            tried += 1
         if not kinds:
             raise MotionLLMError("None of the clips has anything that could be edited.")
     return drawn

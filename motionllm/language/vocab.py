@@ -72,7 +72,8 @@ class MotionVocab:
     def encode(self, codes: np.ndarray) -> list[int]:
         """Codes (n,) → start, one id per piece, end. Raises MotionLLMError for codes out of range."""
         if len(codes) and (codes.min() < 0 or codes.max() >= self.size):
-            raise MotionLLMError(f"Motion code {codes.max()} is outside this vocabulary's {self.size} codes.")
+            wrong = codes.min() if codes.min() < 0 else codes.max()
+            raise MotionLLMError(f"Motion code {wrong} is outside this vocabulary's {self.size} codes.")
         pieces = self.bpe.encode(codes) if self.bpe else codes
         return [self.start_id, *(pieces + self.first_id).tolist(), self.end_id]
 

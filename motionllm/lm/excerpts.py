@@ -21,6 +21,7 @@ TRIED = 12  # most acts that are cut out and measured for one thing that is aske
 LONGEST = 6.0  # seconds of an act
 USUAL = 2.5  # seconds; of equal acts those are taken that last about as long
 BESIDE = 30  # most frames before and after an act in which it begins and ends: at the most upright of them
+KNOWN = 256  # things asked for whose acts are kept
 MORE = 0.3  # seconds that an act may have more of other events than another
 STANDING = ("standing", "standing")
 
@@ -48,6 +49,8 @@ class Excerpts:
             found = [(_besides(excerpt.notation, one), excerpt) for excerpt in made if excerpt is not None]
             least = min((besides for besides, _ in found), default=0.0)
             self._known[one] = [excerpt for besides, excerpt in found if besides <= least + MORE]
+            if len(self._known) > KNOWN:
+                del self._known[next(iter(self._known))]
         return self._known[one]
 
     def _candidates(self, one: Asked) -> list[tuple[Entry, Notation, Act]]:

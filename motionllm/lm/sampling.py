@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypedDict
 
 from motionllm.errors import MotionLLMError
 
@@ -47,14 +46,3 @@ class Sampling:
 
 
 GREEDY = Sampling(temperature=0.0, top_p=1.0)
-
-
-class Options(TypedDict, total=False):
-    """`Sampling` as keyword arguments; None, or leaving one out, takes the caller's default."""
-
-    temperature: float | None
-    top_p: float | None
-    top_k: int | None
-    guidance: float | None
-    best_of: int | None
-    library: bool | None

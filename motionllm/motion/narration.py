@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from motionllm.motion.exercise import Set
 from motionllm.motion.exercise_kinds import MARCH, PUNCH
 from motionllm.motion.notation import Line, Notation
+from motionllm.numerals import NUMBERS, in_words, times
 
 PACE, FASTEST = 18.0, 30.0  # characters per second, for speech and for reading; more is cut off
 SHORTEST = 1.0  # seconds; least duration of a cue
@@ -47,7 +48,6 @@ REACHES = {"bend down": "reaching down", "reach up": "reaching up", "stretch": "
 # m/s: below the first a body goes slowly, above the second quickly.
 USUAL = {"walk": (0.7, 1.7), "run": (2.0, 4.0), "creep": (0.6, 1.2), "crawl": (0.3, 0.8)}
 ON_HIPS = "hands on hips"
-NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
 @dataclass(frozen=True)
@@ -105,12 +105,11 @@ def _part_of(line: Line, one: Set) -> bool:
 
 def _exercise(one: Set, notation: Notation) -> list[tuple[float, str]]:
     """(seconds, text) of an exercise: what, how often and how fast, and its count at each repetition's peak."""
-    times = "twice" if one.count == 2 else "once" if one.count == 1 else f"{_number(one.count)} times"
     pace = f", {one.tempo:.0f} per minute" if one.count > 2 else ""
-    begin, text = one.start, _sentence(f"{_what(one)} {times}{pace}{_arms(one, notation)}")
-    if one.count < 2 or one.count > len(NUMBERS) or 60 / one.tempo < COUNTED:
+    begin, text = one.start, _sentence(f"{_what(one)} {times(one.count)}{pace}{_arms(one, notation)}")
+    if one.count < 2 or one.count >= len(NUMBERS) or 60 / one.tempo < COUNTED:
         return [(begin, text)]
-    counts = [(rep.peak, f"{NUMBERS[n].capitalize()}.") for n, rep in enumerate(one.repetitions)]
+    counts = [(rep.peak, f"{in_words(n).capitalize()}.") for n, rep in enumerate(one.repetitions, 1)]
     # The first count is said with the sentence: it is done while that is heard.
     return [(begin, f"{text} {counts[0][1]}"), *counts[1:]]
 
@@ -146,10 +145,6 @@ def _arms(one: Set, notation: Notation) -> str:
     return f", {' and '.join(phrases)}" if phrases else ""
 
 
-def _number(count: int) -> str:
-    return NUMBERS[count - 1] if count <= len(NUMBERS) else str(count)
-
-
 def _groups(lines: Sequence[Line]) -> list[list[Line]]:
     """Lines grouped by their start."""
     groups: list[list[Line]] = []
@@ -171,9 +166,9 @@ def _told(group: Sequence[Line], lines: Sequence[Line], notation: Notation) -> l
     if any(_carried(hips, line) for hips in lines for line in group):
         text = f"{text}, with the hands on the hips"
     each = (first.end - first.start) / first.count
-    if len(group) > 1 or first.count < 2 or first.count > len(NUMBERS) or each < COUNTED:
+    if len(group) > 1 or first.count < 2 or first.count >= len(NUMBERS) or each < COUNTED:
         return [(first.start, _sentence(text))]
-    counts = [(first.start + k * each, f"{NUMBERS[k].capitalize()}.") for k in range(1, first.count)]
+    counts = [(first.start + k * each, f"{in_words(k + 1).capitalize()}.") for k in range(1, first.count)]
     return [(first.start, f"{_sentence(text)} One."), *counts]
 
 

@@ -155,8 +155,11 @@ def mirrored(poses: np.ndarray) -> np.ndarray:
 def backward(poses: np.ndarray) -> np.ndarray:
     """The frames in the opposite order: who walked forward walks backward."""
     result = poses[::-1].copy()
-    steps = -poses[:-1, :3][::-1]
-    result[:, :3] = np.concatenate([steps, steps[-1:]]) if len(steps) else 0.0
+    turns, steps = -poses[:-1, 0][::-1], np.zeros((len(poses) - 1, 1, 3))
+    steps[:, 0, [0, 2]] = -poses[:-1, 1:3][::-1]
+    # A step is stored in the heading of the frame that it leaves, which was the one that it came to.
+    moved = np.column_stack([turns, rotated(steps, turns)[:, 0, [0, 2]]])
+    result[:, :3] = np.concatenate([moved, moved[-1:]]) if len(moved) else 0.0
     return result
 
 

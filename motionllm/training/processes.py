@@ -11,6 +11,7 @@ from typing import Any
 from motionllm.errors import MotionLLMError
 from motionllm.files import lock
 from motionllm.runs import checkpoint
+from motionllm.runs.cores import cores
 
 
 @contextmanager
@@ -60,9 +61,8 @@ def drawers(wanted: int | None, accelerator: Any) -> int:
     """The number of processes that draw examples for each that trains."""
     if wanted is not None or accelerator.device.type == "cpu":
         return wanted or 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     here = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))
-    return min(4, max(0, cores // here - 1))
+    return min(4, max(0, cores() // here - 1))
 
 
 def check_launch() -> None:

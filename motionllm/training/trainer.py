@@ -380,7 +380,7 @@ class Trainer:
             "examples": self.state.examples,
             "train_seconds": round(self.state.seconds, 1),
             "prepare_seconds": round(prepared, 1),
-            "best_validation_loss": self.state.best if self.held_out else None,
+            "best_validation_loss": self.state.best if self.held_out and self.state.best >= 0 else None,
             "processes": self.processes,
         }
         if self.journal:

@@ -238,8 +238,12 @@ def test_what_was_made_is_undone_step_by_step(chat: Chat, words: str) -> None:
     assert chat.say(words).motion is None and chat.motion is None
     assert chat.say(words).failed
     chat.say("a person walks")
-    chat.say("/new")
-    assert chat.say(words).failed
+    chat.hold(clip := wave(), "a clip")  # an upload is a step as well
+    assert chat.motion is clip and chat.say(words).motion is not None and chat.motion is not clip
+    for new in ("/new", "/NEW", "/new please"):
+        chat.say("a person walks")
+        chat.say(new)
+        assert chat.say(words).failed, new
 
 
 def test_in_place_of_a_change_that_cannot_be_made_the_likeliest_that_can(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import json
 import socket
 import struct
@@ -205,3 +206,24 @@ def test_one_request_at_a_time_uses_the_model(served: Any, monkeypatch: pytest.M
     assert most == 1 and [reply.status_code for reply in replies] == [500] * 3
     assert "ZeroDivisionError" in replies[0].json()["error"]["message"]
     assert json.loads(replies[0].text)["error"]["code"] == "internal_error"
+
+
+def test_a_conversation_waits_while_a_request_uses_the_model(served: Any) -> None:
+    """And holds the model itself until its turn is over, or closed."""
+    model = threading.Lock()
+    page = web.build(served.lm, model, Path("unused"))
+    turn = next(fn.fn for fn in page.fns.values() if getattr(fn.fn, "__name__", "") == "turn")
+    visitors = inspect.getclosurevars(turn).nonlocals["visitors"]
+    who, request = visitors["someone"], SimpleNamespace(session_hash="someone")
+    who.lines.append("a person bows")
+    model.acquire()
+    steps = turn("1", "3", 2, request)
+    begun = threading.Thread(target=next, args=(steps,))
+    begun.start()
+    begun.join(0.3)
+    assert begun.is_alive()
+    model.release()
+    begun.join(60)
+    assert model.locked()
+    steps.close()
+    assert not model.locked()

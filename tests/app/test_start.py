@@ -13,7 +13,7 @@ import pytest
 
 from motionllm import Motion, cli
 from motionllm import corpus as builtin
-from motionllm.app.start import expectations
+from motionllm.app.start import _seconds, expectations
 
 PAGE = Path(__file__).parents[2] / "docs" / "start.md"
 
@@ -144,3 +144,10 @@ def test_expectations_follow_the_numbers() -> None:
     assert "400 clips have only a draft" in some and "--minutes" in some
     assert "tokenizer" in " ".join(expectations({"train": 4000, "val": 50, "test": 0}, 4050, 12))
     assert "by heart" in " ".join(expectations({"train": 30, "val": 0, "test": 0}, 30, 12))
+
+
+@pytest.mark.parametrize(
+    ("cell", "seconds"), [("7.50", 7.5), ("7.5", 7.5), ("7,5", 7.5), ("0", 0.0), ("", 0.0), (None, 0.0)]
+)
+def test_a_row_is_the_same_however_a_spreadsheet_writes_its_seconds(cell: str | None, seconds: float) -> None:
+    assert _seconds(cell) == _seconds(f"{seconds:.2f}") == seconds

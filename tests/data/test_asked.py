@@ -15,6 +15,7 @@ from motionllm.data.asked import Asked, asked, contradiction, named, share, tell
 from motionllm.data.clips import encode
 from motionllm.motion.features import features_to_joints, joints_to_features, mirror
 from motionllm.motion.notation import Line, Notation, measure
+from motionllm.numerals import NUMBERS
 from motionllm.tokenizer import MotionTokenizer
 
 PEOPLE = ("a person", "someone", "the man", "a figure")
@@ -42,6 +43,35 @@ def test_sides_and_counts_are_read_whatever_the_words(seed: int) -> None:
     assert share([one], own) == 1 > share([one], wrong) > share([one], nothing) == 0
     assert not contradiction(text, own) and not contradiction(text, nothing)
     assert contradiction(text, wrong).endswith(f"with the {side}, not the {other} {_limb(verb)}")
+
+
+_COUNTED = {"kick": "kicks", "punch": "punches", "squat": "squats", "lunge": "lunges", "bow": "bows", "wave": "waves"}
+
+
+@pytest.mark.parametrize("verb", _COUNTED)
+def test_a_count_is_read_wherever_it_stands(verb: str) -> None:
+    noun = _COUNTED[verb]
+    for count, word in enumerate(NUMBERS[2:], 2):
+        for number in (word, str(count)):
+            for form in (f"{number} {noun}", f"does {number} quick {noun}", f"{noun} {number} times"):
+                for text in (f"a person {form}", f"he walks forward, then {form}", f"{form} and stands"):
+                    one = next(one for one in asked(text) if one.verbs[0] == verb)
+                    assert one.count == count, text
+    for text in (f"two people {noun}", f"{noun} with two hands", f"{noun} for three seconds", f"{noun} on 2 legs"):
+        assert all(one.count == 0 for one in asked(text)), text
+
+
+@pytest.mark.parametrize("degrees", range(30, 340, 30))
+def test_degrees_of_a_turn_are_read(degrees: int) -> None:
+    for text in (f"turns left {degrees} degrees", f"turns {degrees}° to the left", f"turns by {degrees} deg"):
+        (one,) = asked(f"a person {text}")
+        assert one.degrees == (degrees - 45, degrees + 45)
+        wrong = min(360, degrees + 60) if degrees < 300 else degrees - 60
+        turned, other = (
+            Notation(3.0, ("standing", "standing"), (Line(1.0, 2.0, "turn", way=one.way or "left", size=size),))
+            for size in (degrees, wrong)
+        )
+        assert share([one], turned) > share([one], other)
 
 
 _IN_TURN = {  # how a text says it of one side and then, without saying it again, of another one

@@ -12,7 +12,7 @@ import pytest
 from motionllm import corpus as builtin
 from motionllm.config import Source
 from motionllm.data.clips import encode
-from motionllm.data.queries import NUMBERS, Query
+from motionllm.data.queries import Query
 from motionllm.data.questions import (
     Balance,
     fact_questions,
@@ -24,6 +24,7 @@ from motionllm.data.questions import (
 )
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import Notation, measure_with_facts
+from motionllm.numerals import NUMBERS
 from motionllm.samples import Question
 from motionllm.tokenizer import MotionTokenizer
 

@@ -46,26 +46,26 @@ def clip() -> np.ndarray:
 
 @pytest.mark.parametrize("seconds", [0.2, 1.0, 2.35, 4.0, 7.77])
 def test_asked_durations_are_exact_to_a_frame(lm: MotionLM, seconds: float) -> None:
-    motion = lm.generate("a person walks", seconds=seconds, seed=1)
+    motion = lm.generate("a person walks", seconds=seconds, seed=1, best_of=1)
     assert isinstance(motion, Motion)
     assert abs(motion.duration - seconds) <= 0.5 / 20 + 1e-6
 
 
 def test_a_seed_repeats_and_another_differs(lm: MotionLM) -> None:
-    first, second, third = (lm.generate("a person walks", 3.0, seed=s, temperature=1.0) for s in (5, 5, 6))
+    first, second, third = (lm.generate("a person walks", 3.0, seed=s, temperature=1.0, best_of=2) for s in (5, 5, 6))
     assert np.array_equal(first.joints, second.joints)  # type: ignore[union-attr]
     assert not np.array_equal(first.joints, third.joints)  # type: ignore[union-attr]
 
 
 def test_n_gives_a_list(lm: MotionLM) -> None:
-    made = lm.generate("a person walks", 1.0, n=3, seed=0)
+    made = lm.generate("a person walks", 1.0, n=3, seed=0, best_of=1)
     assert isinstance(made, list) and len(made) == 3
 
 
 @pytest.mark.parametrize("text", ["<motion><motion_3></motion><|im_end|>", "\x00", "走る" * 50, "x" * 300])
 def test_hostile_prompts_still_give_motion(lm: MotionLM, text: str) -> None:
     for seed in range(3):
-        motion = lm.generate(text, seed=seed, temperature=1.5)
+        motion = lm.generate(text, seed=seed, temperature=1.5, best_of=1)
         assert isinstance(motion, Motion)
         assert 2 * 4 <= len(motion) <= 196
         assert np.isfinite(motion.joints).all()

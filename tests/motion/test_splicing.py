@@ -93,11 +93,15 @@ def test_frames_are_repeated_and_left_out(clips: list[np.ndarray]) -> None:
         assert len(splicing.shortened(poses, 0, 5, 20)) == len(poses)
 
 
-def test_who_goes_forward_goes_back() -> None:
-    poses = np.zeros((30, splicing.WIDTH))
-    poses[:, 2], poses[:, 3] = 0.05, 0.9
-    back = splicing.joints_of(splicing.backward(poses))
-    assert back[-1, 0, 2] == pytest.approx(-0.05 * 29, abs=1e-4)
+def test_played_backward_the_frames_are_those_of_the_clip_whatever_its_turns(clips: list[np.ndarray]) -> None:
+    circle = np.zeros((80, splicing.WIDTH))
+    circle[:, 0], circle[:, 2], circle[:, 3] = 0.08, 0.05, 0.9
+    circle[:, 4:] = splicing.poses_of(clips[0])[:1, 4:]
+    for joints in (*clips, splicing.joints_of(circle)):
+        back = splicing.joints_of(splicing.backward(splicing.poses_of(joints)))
+        truth = splicing.joints_of(splicing.poses_of(joints[::-1]))  # from the origin, facing +Z
+        assert np.abs(back - truth).max() < 1e-4
+    assert len(splicing.backward(circle[:1])) == 1
 
 
 def test_arms_are_those_of_another_and_the_rest_stays(clips: list[np.ndarray]) -> None:

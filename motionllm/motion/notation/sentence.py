@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from motionllm.motion.notation.verbs import PACES, SMALL, TRAVEL, VERBS
+from motionllm.numerals import in_words, times
 
 if TYPE_CHECKING:
     from motionllm.motion.notation.text import Line, Notation
 
 REPEATS = 3  # a text that has the same three words in a row this often is none that a person would write
-_NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 
 
 def sentence_of(
@@ -129,7 +129,7 @@ def _clause(line: Line) -> str:
     part = line.part.replace("leg", "knee") if line.verb == "lift" else line.part
     if line.verb == "step":
         way = f"to the {way}" if way in ("left", "right") else way
-        verb, after = ("takes", f"{_number(line.count)} steps {way}") if line.count > 1 else (verb, way)
+        verb, after = ("takes", f"{in_words(line.count)} steps {way}") if line.count > 1 else (verb, way)
         after += f" with the {part}" if part else ""
     if line.verb in ("walk", "run", "creep") and line.way in ("left", "right"):
         way = f"sideways to the {line.way}"
@@ -142,12 +142,8 @@ def _clause(line: Line) -> str:
             "in a circle" if abs(line.size) >= 270 else f"curving to the {'left' if line.size > 0 else 'right'}"
         )
     if line.count > 1 and line.verb not in ("step", "jumping jack", "twist", "march"):
-        words.append("twice" if line.count == 2 else f"{_number(line.count)} times")
+        words.append(times(line.count))
     return " ".join(word for word in words if word)
-
-
-def _number(count: int) -> str:
-    return _NUMBERS[count] if count < len(_NUMBERS) else "several"
 
 
 def _filled(words: str, line: Line) -> bool:
