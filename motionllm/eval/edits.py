@@ -36,6 +36,7 @@ from motionllm.motion.splicing import LIMBS, limbs_of
 
 LONGEST = 10.0  # seconds; longer clips are not edited
 LARGER = 1.05  # least factor by which a gesture that is to be larger is
+BRIEF = 0.4  # seconds; a gesture that is left out may leave so long a rest in its place
 LONGER = 0.15  # seconds by which an edit changes the duration, which must then be nearer to the expected one
 # Attributes that a request may leave open for an act that it adds, and the words that state them.
 _FREE = {
@@ -89,7 +90,7 @@ def judged(edit: Edit, got: Notation, measured: bool = False, larger: bool = Tru
     differs = False
     # How often an act is done that is to last longer is the body's to say.
     soft = _SOFT | ({"count"} if edit.kind in ("act duration", "duration") else set())
-    longer = abs(edit.old.seconds - edit.new.seconds) > LONGER
+    longer = abs(edit.old.seconds - edit.new.seconds) > (BRIEF if edit.kind in ("remove", "keep") else LONGER)
     for i in main or range(number):
         before, after = _wrong(asked.rows[i]), _wrong(achieved.rows[i])
         late = {"time"} if _whenever(edit, asked.rows[i]) else set()
@@ -100,14 +101,16 @@ def judged(edit: Edit, got: Notation, measured: bool = False, larger: bool = Tru
             change &= not after - _free(edit, asked.rows[i])
         elif measured:
             then, now = asked.rows[i].agrees, achieved.rows[i].agrees
-            change &= not (before - soft) & after and ("missing" not in after or before <= soft)
+            often = _as_often(edit, asked.rows[i])
+            change &= not (before - soft - often) & after and ("missing" not in after or before <= soft)
             words = {"speed"} if longer and not edit.new.lines[i].speed else set()  # "quickly" changes by steps
             change &= not now or all(
-                now[name] > then[name] or (name in words and now[name] == then[name]) for name in before & soft - late
+                now[name] > then[name] or (name in words and now[name] == then[name])
+                for name in before & soft - late - often
             )
             both = (achieved.rows[i].planned, achieved.rows[i].found)
             travels = all(line and VERBS[line.verb].speed for line in both)
-            rest &= not after - before - _SOFT - ({"verb"} if travels else set()) - _as_often(edit, asked.rows[i])
+            rest &= not after - before - _SOFT - ({"verb"} if travels else set()) - often
         else:
             change &= not (before - late) & after and "missing" not in after
             rest &= not after - before
@@ -191,7 +194,7 @@ def _as_often(edit: Edit, row: Row) -> set[str]:
     how many steps that is, no plan tells.
     """
     lasts = [line.end - line.start for line in (row.planned, row.found) if line]
-    stretched = edit.kind in ("count", "act duration") and abs(lasts[0] - lasts[-1]) > LONGER
+    stretched = edit.kind in ("count", "act duration", "path") and abs(lasts[0] - lasts[-1]) > LONGER
     return {"count"} if stretched and row.planned and row.planned.verb not in edit.change else set()
 
 
@@ -205,8 +208,9 @@ def _whenever(edit: Edit, row: Row) -> bool:
 
 def _free(edit: Edit, row: Row) -> set[str]:
     """Which attributes of an added event the request leaves open."""
-    if not _lends(edit):  # of someone who lies and then gets up no plan tells how long each is
-        return {"time"} if edit.kind == "reversed" and row.planned and row.planned.verb in LEADS_TO else set()
+    if not _lends(edit):  # of someone who sits and then gets up no plan tells how long each takes
+        rises = row.planned and row.planned.verb in LEADS_TO
+        return {"time", "speed"} if edit.kind == "reversed" and rises else set()
     stated = {name for name, words in _FREE.items() if words.search(added(edit.change).lower())}
     free = {"time", "speed", "side", "way", "count", "size"} - stated
     if row.planned and row.planned.way == "forward" and VERBS[row.planned.verb].speed:  # who walks goes forward

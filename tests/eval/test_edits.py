@@ -114,6 +114,37 @@ def test_what_is_added_may_last_longer_and_what_follows_comes_later() -> None:
     assert not judged(edit, lost, measured=True).right and not judged(edit, fewer, measured=True).rest
 
 
+def test_what_else_is_done_while_an_act_lasts_longer_may_be_done_as_often_and_whenever() -> None:
+    old = Notation.parse("4.0 s, standing to standing\n0.2-3.8 walk forward 1.0 m/s\n0.8-2.6 wave right hand x3")
+    wanted = Notation.parse("7.6 s, standing to standing\n0.2-7.4 walk forward 1.0 m/s\n1.4-5.0 wave right hand x6")
+    edit = Edit("act duration", "for twice as long", old, "walk for longer", "walk twice as long", wanted)
+    once = replace(wanted, lines=(wanted.lines[0], old.lines[1]))
+    assert judged(edit, once, measured=True).right
+    assert not judged(edit, replace(once, lines=once.lines[:1]), measured=True).rest  # not at all is too little
+    assert not judged(edit, old, measured=True).change
+    named = Edit("act duration", "for twice as long", old, "wave for longer", "wave twice as long", wanted)
+    assert not judged(named, once, measured=True).right
+
+
+def test_a_brief_gesture_may_leave_a_rest() -> None:
+    old = Notation.parse("2.5 s, standing to standing\n0.5-0.8 clap\n1.0-2.3 squat")
+    edit = Edit(
+        "remove", "without", old, "no clap", "no clap", Notation.parse("2.2 s, standing to standing\n0.7-2.0 squat")
+    )
+    for seconds, right in ((2.5, True), (2.2, True), (3.2, False)):
+        made = Notation.parse(f"{seconds} s, standing to standing\n{seconds - 1.5:.1f}-{seconds - 0.2:.1f} squat")
+        assert judged(edit, made, measured=True).right == right
+
+
+def test_how_long_and_fast_one_sits_down_is_not_known_of_one_who_gets_up() -> None:
+    old = Notation.parse("2.4 s, standing to sitting\n0.5-2.4 sit quickly")
+    wanted = Notation.parse("2.4 s, sitting to standing\n0.0-1.9 stand up quickly")
+    edit = Edit("reversed", "reversed", old, "backwards", "reversed", wanted)
+    rises = Notation.parse("2.4 s, sitting to standing\n1.6-1.9 stand up")
+    assert judged(edit, rises, measured=True).right
+    assert not judged(edit, old, measured=True).change
+
+
 def test_a_motion_played_faster_need_not_be_called_quick() -> None:
     old = Notation.parse("3.0 s, standing to standing\n1.2-1.8 kick left leg")
     wanted = Notation.parse("2.0 s, standing to standing\n0.8-1.2 kick left leg quickly")
