@@ -97,7 +97,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     logging.getLogger("motionllm").setLevel(logging.INFO)
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # logs missing kernels at import
     if not sys.warnoptions:  # between libraries: peft uses a deprecated name of transformers
         warnings.simplefilter("ignore", FutureWarning)
     try:

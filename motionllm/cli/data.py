@@ -270,7 +270,7 @@ def gait(
     """Measure a walk: cadence, speed, steps, phases, symmetry, joint ranges. For research; not a medical device."""
     from motionllm.errors import about
     from motionllm.motion import Motion
-    from motionllm.motion.gait import LIMITS, NOT_A_DEVICE, table
+    from motionllm.motion.gait import LIMITS, NOT_A_DEVICE, summary, table
     from motionllm.motion.gait import gait as measure
     from motionllm.motion.show.gait_page import write_gait_page
 
@@ -288,6 +288,7 @@ def gait(
         f"{row[0]:<16}{row[1]:>8}{row[2]:>8}{row[3]:>8}  {row[4]:<10}{row[5]}"
         for row in (head, *table(result, age, sex))
     ]
+    lines += [f"{row[0]:<40}{row[1]}" for row in summary(result)]
     lines += [f"{len(result.strides)} strides, {result.left_out} left out", *LIMITS, NOT_A_DEVICE]
     emit(values, as_json, "\n".join(lines))
 

@@ -34,16 +34,41 @@ CIRCLE = 270.0  # degrees turned on the way
 SAME_TIME = 0.4  # seconds between the beginnings or ends of events that a question for the first or last does not part
 
 
-def reply(query: Query, notation: Notation, question: str = "", steps: Callable[[], int] = lambda: 0) -> str | None:
+def reply(
+    query: Query, notation: Notation, question: str = "", steps: Callable[[], Sequence[str]] = tuple
+) -> str | None:
     """The exact answer, or else what the notation says of what is asked; None for a query of `none`, or where the
     notation holds nothing on it. question: for what it says and its query has no place for: the side of what is
-    counted or timed, whether who goes goes straight or in a circle, and the unit of a number. steps: counts those that
-    are measured on the motion; a notation has but single ones.
+    counted or timed, whether who goes goes straight or in a circle, and the unit of a number. steps: the feet, "left"
+    or "right", of the steps that are measured on the motion; a notation has but single ones.
     """
-    if str(query) == "count step" and not of_verb(notation, "step") and (count := steps()):
-        return in_words(count)
+    if re.search(_GAIT, question.lower()):
+        return "that is not known from what is done; `motionllm data gait` measures it of a walk"
+    if not of_verb(notation, "step") and (stepped := _stepped(query, question.lower(), steps)):
+        return stepped
     answer = _reply(query, notation, question)
     return answer and _with_unit(query, question, answer)
+
+
+# What only `motionllm data gait` measures.
+_GAIT = (
+    r"\b(?:a?symmetr\w*|limp\w*|cadence|(?:step|stride) (?:length|width|time)s?|double support)\b"
+    r"|\b(?:swing|stance) phase\b|\bwhich (?:step|foot|leg|side) (?:takes|is|lasts) (?:longer|shorter|slower|faster)\b"
+    r"|\bhow (?:long|wide|far|big) (?:is|are|was|were) (?:\w+ ){0,2}(?:steps?|strides?)\b"
+)
+_FIRST_FOOT = r"\b(?:which|what) (?:foot|leg|side)\b.*\b(?:first|starts?|begins?|leads?)\b"
+
+
+def _stepped(query: Query, question: str, steps: Callable[[], Sequence[str]]) -> str:
+    """What is asked of the steps of a walk: how many, of which foot, and with which it begins; "" for any other."""
+    first = re.search(_FIRST_FOOT, question) and ("step" in query.words or str(query) == "none" or "step" in question)
+    if not first and str(query) != "count step":
+        return ""
+    feet = steps()
+    if first or not feet:
+        return feet[0] if feet else ""
+    sides = {*re.findall(r"\b(left|right)\b", question)}
+    return in_words(sum(foot in sides for foot in feet) if len(sides) == 1 else len(feet))
 
 
 # Form whose answer is a number → its unit, and the pattern of a question that names it.

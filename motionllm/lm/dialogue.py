@@ -152,9 +152,9 @@ class Dialogue(Editing, Description):
         """The motion of a part, or what its codes (n,) decode to."""
         return loaded(part) if "motion" in part else self.motion_tokenizer.decode(codes)
 
-    def _steps(self, part: dict[str, Any], codes: np.ndarray) -> int:
-        """The steps that are measured on a motion part; 0 where it holds a plan alone."""
-        return self.steps(self._moving(part, codes)) if len(codes) else 0
+    def _steps(self, part: dict[str, Any], codes: np.ndarray) -> list[str]:
+        """The feet of the steps that are measured on a motion part; none where it holds a plan alone."""
+        return self.steps(self._moving(part, codes)) if len(codes) else []
 
     def _held(self, part: dict[str, Any]) -> tuple[Notation, np.ndarray]:
         """The plan of a motion part, or else what is measured on it, and its codes (n,), empty if it has none."""

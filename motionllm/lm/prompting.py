@@ -111,10 +111,13 @@ class Prompting:
             raise MotionLLMError("Motion is measured on 22 joints, and this adapter's has KIT-ML's 21.")
         return measure(self.motion_tokenizer.representation.decode(features), self.motion_tokenizer.fps)
 
-    def steps(self, motion: Motion | np.ndarray) -> int:
-        """How many steps the feet take in a motion of 22 joints, in walks and singly, as `facts` measures them."""
+    def steps(self, motion: Motion | np.ndarray) -> list[str]:
+        """The feet, "left" or "right", of the steps in a motion of 22 joints, in walks and singly, in order, as `facts`
+        measures them.
+        """
         features = self.motion_tokenizer.features(motion)
-        return facts(self.motion_tokenizer.representation.decode(features), self.motion_tokenizer.fps).steps
+        measured = facts(self.motion_tokenizer.representation.decode(features), self.motion_tokenizer.fps)
+        return [event.side for event in measured.events if event.name == "step"]
 
     @property
     def _stop(self) -> int:

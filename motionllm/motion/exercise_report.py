@@ -13,6 +13,7 @@ from motionllm.motion.gait import NOT_A_DEVICE
 from motionllm.motion.signals import Signals
 
 UP_AND_GO = "timed up and go"
+SHORTEST = 1.0  # seconds
 
 
 def report(joints: np.ndarray, fps: float, kind: str | None = None, age: float | None = None) -> dict[str, Any]:
@@ -22,6 +23,8 @@ def report(joints: np.ndarray, fps: float, kind: str | None = None, age: float |
     MotionLLMError where there is none of it.
     """
     by_age(FIVE_RISES, age)  # a wrong age is refused before anything is measured
+    if len(joints) / fps < SHORTEST:
+        raise MotionLLMError(f"A clip of {len(joints) / fps:.2f} s holds no repetition; give {SHORTEST:g} s or more.")
     result: dict[str, Any] = {"note": NOT_A_DEVICE, "sets": [], "limits": list(LIMITS)}
     if kind in (None, UP_AND_GO):
         try:

@@ -28,6 +28,7 @@ SWING = 0.1  # m; least distance that a foot passes from behind the pelvis to in
 SHORTEST, LONGEST = 0.6, 2.5  # seconds; bounds of a stride
 SETTLED = 0.75  # share of the walking speed below which an ankle or toe belongs to a foot on the floor
 REFINED = 0.08  # seconds after the peak in which a strike is searched, and before the trough in which a toe-off is
+STEADY = 0.6  # share of the speed of the fastest stride; a slower one begins or ends the walk
 STRAIGHT = 30.0  # degrees; strides with a larger change of heading are not measured
 
 PELVIS, SPINE = 0, 9
@@ -82,13 +83,18 @@ class Stride:
     values: Mapping[str, float]
     curves: Mapping[str, np.ndarray]
 
+    @property
+    def speed(self) -> float:
+        """Metres per second."""
+        return self.values["stride_length"] / self.values["stride_time"]
+
 
 @dataclass(frozen=True)
 class Gait:
     """Events and strides of a walk.
 
     events: (seconds, side, "heel strike" or "toe-off") in order. left_out: number of strides found but not measured,
-    because of a turn or a missing event.
+    because of a turn, a missing event, or a start or stop.
     """
 
     events: tuple[tuple[float, str, str], ...]
@@ -211,13 +217,34 @@ def gait(joints: np.ndarray, fps: float) -> Gait:
                 continue
             strides.append(_stride(side, first, others[0], other[0], leaving[0], last, flat, way, angles))
     if not strides:
-        raise MotionLLMError(
-            "No stride of walking forward was found: two heel strikes of one foot with the other's between them, "
-            f"faster than {SLOWEST:g} m/s and not turning by more than {STRAIGHT:g} degrees. Give a straight walk."
-        )
+        raise MotionLLMError(f"No stride of walking forward was found: {_why(speed, ahead, way, strikes, left_out)}")
+    fastest = max(stride.speed for stride in strides)
+    steady = [stride for stride in strides if stride.speed >= STEADY * fastest]
+    left_out += len(strides) - len(steady)
+    strides = steady
     events = [(t / RATE, SIDES[side], "heel strike") for side in (0, 1) for t in strikes[side] if walks[t]]
     events += [(t / RATE, SIDES[side], "toe-off") for side in (0, 1) for t in offs[side] if walks[t]]
     return Gait(tuple(sorted(events)), tuple(sorted(strides, key=lambda s: s.start)), left_out)
+
+
+def _why(speed: np.ndarray, ahead: np.ndarray, way: np.ndarray, strikes: Sequence[Sequence[int]], left_out: int) -> str:
+    """Why no stride was measured, and what to do."""
+    if float(np.percentile(speed, 90)) <= SLOWEST:
+        return (
+            f"the pelvis moves at no more than {SLOWEST:g} m/s, as of one who stands or walks on a treadmill, which "
+            "is not measured. Give a walk over ground."
+        )
+    if np.median((ahead * way).sum(1)[speed > SLOWEST]) <= 0:
+        return "the body does not face where it goes. Give a walk forward."
+    lasting = [(last - first) / RATE for own in strikes for first, last in pairwise(own)]
+    if lasting and min(lasting) > LONGEST:
+        return (
+            f"strides last {min(lasting):.1f} s and more, and up to {LONGEST:g} s are measured. Give a faster walk, or "
+            "correct the frame rate."
+        )
+    if left_out:
+        return f"all {left_out} turn by more than {STRAIGHT:g} degrees or lack an event. Give a straight walk."
+    return "no foot strikes twice with the other in between. Give 3 s of straight walking or more."
 
 
 def _plain(value: float) -> float | None:
@@ -303,6 +330,12 @@ def _stride(
         **{f"{name}_range": float(np.ptp(curve)) for name, curve in curves.items()},
     }
     return Stride(SIDES[side], first / RATE, last / RATE, off / RATE, values, curves)
+
+
+def summary(result: Gait) -> list[Sequence[str]]:
+    """Rows of SUMMARY: name and value, "–" where there are too few strides."""
+    values = {"step_time_asymmetry": result.asymmetry, "stride_time_variability": result.variability}
+    return [(name.replace("_", " "), "–" if np.isnan(value) else f"{value:.1f} %") for name, value in values.items()]
 
 
 def table(result: Gait, age: float | None = None, sex: str | None = None) -> list[Sequence[str]]:

@@ -22,6 +22,7 @@ _FRAMES = 400  # frames sampled for what holds throughout a clip; speed is measu
 _LEG = (0.25, 1.6)  # metres of thigh and shin together: refused outside this range
 _PERSON = (0.45, 1.2)  # noted outside this range
 _SPEED = (30.0, 300.0)  # metres per second of the fastest joint: noted above the first, refused above the second
+_ACROSS = 1.0  # metres across a lying body, without rolling: it stands, and walks
 _FAR = 1e5  # metres from the origin, beyond which float32 resolves only centimetres
 _UNITS = (("centimetres", 0.01), ("millimetres", 0.001), ("inches", 0.0254))
 # Name, bones (pairs of joints, averaged), and the ranges of their length relative to the leg: noted outside the first,
@@ -249,12 +250,21 @@ def _lies(few: np.ndarray, stands: str, up: str) -> bool | None:
     moved, rose = (float(np.ptp(_along(few[:, 0], axis))) for axis in (up, stands))
     if max(moved, rose) > 0.5:  # walking keeps the hips at one height, and lying does not move up
         return rose > moved
+    (across,) = {*"xyz"} - {up[-1], stands[-1]}
+    if float(np.ptp(_along(few[:, 0], across))) > _ACROSS and _faces_one_way(few):
+        return False  # who lies and moves across the body rolls
     foot = abs(float(np.median(_along(few, stands).min(1))))
     other = _along(few, up)
     low = other.min(1)
     on_soles = foot < 0.05 and abs(float(np.median(low))) > foot + 0.1
     on_trunk = bool(np.median(other[:, [0, _AT["spine3"]]].max(1) - low) < 0.3)
     return None if on_soles == on_trunk else on_trunk
+
+
+def _faces_one_way(few: np.ndarray) -> bool:
+    """Whether the hips keep their direction, so that the body does not roll."""
+    hips = few[:, _AT["left_hip"]] - few[:, _AT["right_hip"]]
+    return bool(np.linalg.norm((hips / np.maximum(_norm(hips)[:, None], 1e-9)).mean(0)) > 0.8)
 
 
 def _sides(few: np.ndarray, notes: list[str]) -> bool:

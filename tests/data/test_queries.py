@@ -261,6 +261,14 @@ def test_a_reply_never_fails(form: str) -> None:
         ("degrees turned", "By how much does it turn?", "90 degrees"),
         ("degrees turned", "By how many degrees does it turn?", "90"),
         ("count step", "How many steps does she take?", "seven"),
+        ("count step", "How many steps with the right foot?", "three"),
+        ("none", "Which foot does she step with first?", "left"),
+        ("side step", "With which leg is the first step taken? Which foot first?", "left"),
+        (
+            "does walk",
+            "Is the walk symmetric?",
+            "that is not known from what is done; `motionllm data gait` measures it of a walk",
+        ),
         ("count twist", "How often does she twist?", "two"),
         ("side circle", "Which arm makes circles?", "left"),
     ],
@@ -270,7 +278,7 @@ def test_a_number_has_its_unit_and_steps_are_counted(query: str, question: str, 
         "4.0 s, standing to standing\n0.0-4.0 walk forward turning left 90 1.0 m/s\n"
         "1.0-2.0 circle left arm forward x2\n3.0-4.0 twist x2\n"
     )
-    assert reply(Query.parse(query), walk, question, lambda: 7) == answer
+    assert reply(Query.parse(query), walk, question, lambda: ["left", *["right", "left"] * 3]) == answer
 
 
 @pytest.mark.parametrize(

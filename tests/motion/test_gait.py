@@ -14,6 +14,7 @@ from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
 from motionllm.motion.gait import FIGURES, Gait, Stride, gait
 from motionllm.motion.gait_norms import band, norms
+from motionllm.motion.show.gait_page import write_gait_page
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 MARKS = json.loads(Path(__file__).with_name("gait_marks.json").read_text(encoding="utf-8"))
@@ -114,6 +115,28 @@ def test_what_is_no_walk_is_refused() -> None:
         gait(joints[:, :21], 50.0)
 
 
+def test_why_no_stride_is_measured_is_said() -> None:
+    joints, _ = walker()
+    treadmill = joints - joints[:, :1] * [1, 0, 1]
+    far = walker(seconds=12.0)[0]
+    for clip, fps, said in (
+        (treadmill, 50.0, "treadmill"),
+        (joints[::-1].copy(), 50.0, "does not face where it goes"),
+        (far, 20.0, "strides last 2.8 s and more, and up to 2.5 s are measured"),
+    ):
+        with pytest.raises(MotionLLMError, match=said):
+            gait(clip, fps)
+
+
+def test_a_step_that_ends_the_walk_is_no_stride() -> None:
+    joints, _ = walker(seconds=6.0)
+    stop = np.repeat(joints[-1:], 150, axis=0)
+    stop[:, :, 2] += 0.35 * (1 - np.exp(-np.arange(150) / 25))[:, None]  # the body comes to rest
+    walked, stopped = gait(joints, 50.0), gait(np.concatenate([joints, stop]), 50.0)
+    for name in ("speed", "stride_length", "cadence"):
+        assert stopped.mean(name) == pytest.approx(walked.mean(name), rel=0.05)
+
+
 def test_usual_speeds_go_by_age_and_sex() -> None:
     assert norms(75, "female")["speed"][0] < norms(25, "female")["speed"][0]
     for age, sex, said in ((75, None, "both"), (12, "male", "20 to 99"), (40, "other", "female and male")):
@@ -133,6 +156,22 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "not a medical device" in page and page.count("<figure>") == 3 and "<script" not in page
     assert cli.main([*words, "--age", "30"]) == 2
     assert "give both, or neither" in capsys.readouterr().err
+    assert cli.main(["data", "gait", str(tmp_path / "walk.npy"), "--report", str(tmp_path / "gait.pdf")]) == 2
+    assert "written as .html" in capsys.readouterr().err and not (tmp_path / "gait.pdf").exists()
+    assert cli.main(words[:3]) == 0
+    assert "step time asymmetry" in capsys.readouterr().out
+
+
+def test_each_side_is_marked_by_itself(tmp_path: Path) -> None:
+    """A figure may be out of its range on one side alone, or on both to opposite ends, whatever their mean is."""
+    curves = {name: np.zeros(101) for name in ("hip", "knee", "ankle")}
+    sides = {
+        side: dict.fromkeys(FIGURES, 1.0) | {"knee_range": knee} for side, knee in (("left", 40.0), ("right", 80.0))
+    }
+    walk = Gait((), tuple(Stride(side, 0.0, 1.1, 0.7, values, curves) for side, values in sides.items()), 0)
+    write_gait_page(walk, tmp_path / "gait.html", "walk")
+    row = next(line for line in (tmp_path / "gait.html").read_text().splitlines() if "knee range" in line)
+    assert row.count("outside the usual range") == 2 and ">60<" in row
 
 
 def test_the_usual_bands_are_those_of_the_source_and_tell_a_stiff_knee() -> None:

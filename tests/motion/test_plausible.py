@@ -65,7 +65,7 @@ def test_what_people_do_is_neither_altered_nor_noted(walk, tmp_path):
 
 
 @pytest.mark.parametrize("axis", [a for a in UPRIGHT if a != "y"])
-@pytest.mark.parametrize("heading", [0, 65, 180])
+@pytest.mark.parametrize("heading", [0, 65, 90, 180, 270])
 def test_another_axis_up_is_turned_up_and_left_stays_left(walk, tmp_path, axis, heading):
     angle = np.radians(heading)
     turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
@@ -167,3 +167,24 @@ def test_a_rig_of_its_own_in_npz_is_looked_at(walk, tmp_path):
     clip = Motion.load(tmp_path / "clip.npz")
     assert len(clip.notes) == 2
     np.testing.assert_allclose(clip.canonical().joints, Motion(walk).canonical().joints, atol=1e-4)
+
+
+def test_what_an_array_leaves_open_may_be_stated(walk, tmp_path):
+    """Of joints in an array: the unit, the axis that is up, and the frame rate; names there are none."""
+    raw = walk @ UPRIGHT["z"] * 100
+    np.save(tmp_path / "clip.npy", raw.astype(np.float32))
+    np.savez(tmp_path / "clip.npz", joints=raw.astype(np.float32), mocap_framerate=120)
+    rig = {"up": "z", "unit": 0.01}
+    for name, stated, fps in (("clip.npy", rig, 20), ("clip.npz", rig, 120), ("clip.npz", rig | {"fps": 60}, 60)):
+        clip = Motion.load(tmp_path / name, stated)
+        assert clip.fps == fps
+        np.testing.assert_allclose(clip.canonical().joints, Motion(walk).canonical().joints, atol=1e-3)
+    for wrong, said in (
+        ({"left_hip": "hip"}, "have no names"),
+        ({"fps": "fast"}, "frames per second"),
+        ({"fps": -1}, ""),
+    ):
+        with pytest.raises(MotionFileError, match=said):
+            Motion.load(tmp_path / "clip.npy", wrong)
+    np.savez(tmp_path / "silent.npz", joints=walk.astype(np.float32))
+    assert any("does not say its frame rate" in note for note in Motion.load(tmp_path / "silent.npz").notes)

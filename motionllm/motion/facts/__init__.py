@@ -82,7 +82,10 @@ def facts_of(s: Signals, events: list[Event], joints: np.ndarray) -> Facts:
     """`facts` of a clip whose signals and events are known."""
     fps = s.fps
     root = joints[:, 0][:, [0, 2]].astype(np.float64)
-    pace = np.linalg.norm(np.diff(running_mean(root, odd_frames(0.3 * fps)), axis=0), axis=1) * fps
+    smooth = running_mean(root, odd_frames(0.3 * fps))
+    pace = np.linalg.norm(np.diff(smooth, axis=0), axis=1) * fps
+    # The mean shortens the path at its ends.
+    distance = float(pace.sum() / fps) + float(np.linalg.norm(root[[0, -1]] - smooth[[0, -1]], axis=1).sum())
     net = root[-1] - root[0]
     away = float(np.hypot(*net))
     ends = np.linalg.norm(np.diff(s.local[:, [20, 21, 7, 8]], axis=0), axis=2).sum(0)
@@ -91,9 +94,9 @@ def facts_of(s: Signals, events: list[Event], joints: np.ndarray) -> Facts:
     begun, ended = postures(s)
     return Facts(
         duration=round(len(joints) / fps, 3),
-        distance=float(pace.sum() / fps),
+        distance=distance,
         displacement=away,
-        mean_speed=float(pace.mean()),
+        mean_speed=distance * fps / (len(joints) - 1),
         top_speed=float(pace.max()),
         direction=direction_of(*in_frame(net, s.yaw[0])) if away > GONE else "",
         turn=turn,

@@ -16,7 +16,7 @@ from motionllm.errors import MotionFileError, MotionLLMError, listed
 from motionllm.motion import budget, plausible
 from motionllm.motion.clip import Motion, joints_of
 from motionllm.motion.formats import rigs
-from motionllm.motion.formats.amass import AMASS, amass_joints, is_amass
+from motionllm.motion.formats.amass import AMASS, RATES, amass_joints, is_amass
 from motionllm.motion.formats.arrays import npz_keys, number, read_npy, read_npz
 from motionllm.motion.formats.bvh_reader import read_bvh
 from motionllm.motion.formats.c3d_file import read_c3d
@@ -58,16 +58,17 @@ def _seen(
     # As read, before float32: an array far from the origin keeps its bone lengths.
     seen = np.asarray(joints, np.float64) if skeleton is HUMANML3D else body
     findings = plausible.inspect(seen, clip.fps, units, up)
-    if not findings.notes:
+    if not findings.notes and not up:
         return clip
     return replace(clip, joints=findings.apply(np.asarray(joints, np.float64)), notes=findings.notes)
 
 
 def load_npy(path: Path, rig: Any) -> Motion:
     """Joints or features; the shape says which, and of which skeleton."""
+    unit, up, rate = rigs.about_array(rig)
     array = read_npy(path)
-    joints, skeleton, fps = _joints_from(array, None)
-    return _seen(joints, fps, skeleton, path.stem, units=array.ndim == 3 or array.shape[1] == 66)
+    joints, skeleton, fps = _joints_from(array, rate)
+    return _seen(joints * unit, fps, skeleton, path.stem, units=array.ndim == 3 or array.shape[1] == 66, up=up)
 
 
 def _joints_from(array: np.ndarray, fps: float | None) -> tuple[np.ndarray, Skeleton, float]:
@@ -113,6 +114,7 @@ def _metres(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
 def load_npz(path: Path, rig: Any) -> Motion:
     """Joints with their rate, names and hierarchy, or an AMASS file."""
     keys = npz_keys(path)
+    unit, up, rate = rigs.about_array(rig)
     if is_amass(keys):
         joints, rate = amass_joints(read_npz(path, AMASS))
         return _seen(joints, rate, HUMANML3D, path.stem)
@@ -122,17 +124,23 @@ def load_npz(path: Path, rig: Any) -> Motion:
             f"{path}: has no 'joints' array (nor AMASS's 'poses' and 'trans'), only {has:.300}; "
             "save the joints under that name."
         )
-    content = read_npz(path, ("joints", "fps", "names", "parents", "offsets"))
-    fps = number(content["fps"], "fps") if "fps" in content else None
+    content = read_npz(path, ("joints", "fps", *RATES, "names", "parents", "offsets"))
+    fps = rate or next((number(content[key], key) for key in ("fps", *RATES) if key in content), None)
     if fps is not None:
         budget.check_rate(fps)
+    stated = fps is not None
     joints, skeleton, fps = _skeleton_of(content, fps, path.stem)
     if fps is None:
         if isinstance(skeleton, Rig):
             raise MotionLLMError("has no 'fps', the frames per second; save it beside the joints.")
         fps = skeleton.fps
     budget.check_clip(len(joints), joints.shape[1], fps)
-    return _seen(joints, fps, skeleton, path.stem, units=True)
+    clip = _seen(joints * unit, fps, skeleton, path.stem, units=True, up=up)
+    if stated:
+        return clip
+    return replace(
+        clip, notes=(*clip.notes, f"{plausible.CHECK}it does not say its frame rate (fps), and is read at {fps:g}")
+    )
 
 
 def _skeleton_of(

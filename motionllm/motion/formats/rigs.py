@@ -19,9 +19,11 @@ import numpy as np
 
 from motionllm.errors import MotionFileError, MotionLLMError, listed, unknown
 from motionllm.files import read_yaml
+from motionllm.motion import budget
 from motionllm.motion.formats.bvh import UPRIGHT
 from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
 
+ABOUT_ARRAYS = ("unit", "up", "fps")  # what a rig description may state of an array of joints
 # Words for each place, most telling first. "leg", "arm", "foot", "hand" and "shoulder" mean different
 # joints in different rigs and are settled in `map_rig`.
 _WORDS = {
@@ -138,8 +140,8 @@ class RigMap:
 def load_rig(rig: Mapping[str, Any] | str | os.PathLike[str] | None) -> dict[str, Any]:
     """A rig description as a dict: HumanML3D joint name → joint name in the file, all optional.
 
-    The keys `unit` (metres per file unit) and `up` ("y", "z", "x", "-y" …) may be added. Given as a dict or as a
-    YAML file. Raises MotionFileError (file) or MotionLLMError (keys).
+    The keys `unit` (metres per file unit), `up` ("y", "z", "x", "-y" …) and, for arrays that do not say it, `fps` may
+    be added. Given as a dict or as a YAML file. Raises MotionFileError (file) or MotionLLMError (keys).
     """
     if rig is None:
         return {}
@@ -148,18 +150,37 @@ def load_rig(rig: Mapping[str, Any] | str | os.PathLike[str] | None) -> dict[str
         if not isinstance(loaded, dict):
             raise MotionFileError(f"{rig}: a rig description is a mapping like 'left_hip: LeftUpLeg'.")
         rig = loaded
-    known = {*HUMANML3D.joints, "unit", "up"}
+    known = {*HUMANML3D.joints, *ABOUT_ARRAYS}
     for key in rig:
         if key not in known:
             raise MotionLLMError(f"Rig description: {unknown('place', key, known)}")
-        if key != "unit" and not isinstance(rig[key], str):
+        if key not in ("unit", "fps") and not isinstance(rig[key], str):
             raise MotionLLMError(f"Rig description: {key} is a name in the file, not '{str(rig[key])[:40]}'.")
     if rig.get("up", "y") not in UPRIGHT:
         raise MotionLLMError(f"Rig description: up is one of {', '.join(UPRIGHT)}, not '{rig['up'][:40]}'.")
     unit = rig.get("unit", 1.0)
     if isinstance(unit, bool) or not isinstance(unit, int | float) or not 1e-6 <= unit <= 1e6:
         raise MotionLLMError(f"Rig description: unit is metres per file unit, above 0, not '{str(unit)[:40]}'.")
+    if "fps" in rig:
+        rate = rig["fps"]
+        if isinstance(rate, bool) or not isinstance(rate, int | float):
+            raise MotionLLMError(f"Rig description: fps is frames per second, not '{str(rate)[:40]}'.")
+        budget.check_rate(float(rate))
     return dict(rig)
+
+
+def about_array(rig: Mapping[str, Any] | str | os.PathLike[str] | None) -> tuple[float, str | None, float | None]:
+    """(metres per unit, the up axis, frames per second) that a rig description states of an array of joints; 1 and None
+    where it does not. Raises MotionLLMError for one that names joints, whose order in an array is fixed.
+    """
+    stated = load_rig(rig)
+    if named := [key for key in stated if key not in ABOUT_ARRAYS]:
+        raise MotionLLMError(
+            f"The rig description names {named[0]}, and joints of an array have no names; of an array it states "
+            f"{', '.join(ABOUT_ARRAYS)}."
+        )
+    rate = stated.get("fps")
+    return float(stated.get("unit", 1.0)), stated.get("up"), None if rate is None else float(rate)
 
 
 def side_and_part(name: str) -> tuple[str, str]:

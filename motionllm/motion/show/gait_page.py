@@ -11,7 +11,7 @@ import numpy as np
 from motionllm.files import write_file
 from motionllm.motion.gait import FIGURES, LIMITS, NOT_A_DEVICE, SIDES, SUMMARY, Gait, table
 from motionllm.motion.gait_norms import BAND_NOTE, band, norms
-from motionllm.motion.show.page import render
+from motionllm.motion.show.page import check_page, render
 
 JOINTS = ("hip", "knee", "ankle")
 LEFT, RIGHT, TOP, BOTTOM = 35, 290, 10, 160  # of a plot's frame, in the template's units
@@ -20,15 +20,19 @@ LEFT, RIGHT, TOP, BOTTOM = 35, 290, 10, 160  # of a plot's frame, in the templat
 def write_gait_page(
     gait: Gait, path: str | os.PathLike[str], title: str, age: float | None = None, sex: str | None = None
 ) -> None:
-    """Write the report. Raises MotionFileError where the folder cannot be written."""
+    """Write the report. Raises MotionFileError for another suffix than .html or a folder that cannot be written."""
+    check_page(path)
     usual = norms(age, sex)
     rows = []
     for name, cells in zip(FIGURES, table(gait, age, sex), strict=True):
         low, high = usual.get(name, (-np.inf, np.inf))
-        value = gait.mean(name)
+        values = {"both": gait.mean(name)} | {side: gait.mean(name, side) for side in SIDES}
         rows.append(
             dict(zip(("name", "both", "left", "right", "unit", "usual"), cells, strict=True))
-            | {"definition": FIGURES[name][1], "out": not low <= value <= high}
+            | {
+                "definition": FIGURES[name][1],
+                "out": [column for column, value in values.items() if value < low or value > high],
+            }
         )
     text = render(
         Path(__file__).with_name("gait_page.html"),

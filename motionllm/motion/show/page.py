@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import write_file
 
 if TYPE_CHECKING:
@@ -26,8 +26,10 @@ def write_page(motions: Sequence[Motion], path: str | os.PathLike[str], titles: 
     """Write clips, side by side under one clock, as a page.
 
     titles: the heading of each; by default the clip's name. Raises MotionLLMError for none or more than 4 clips or a
-    rig whose joints are not recognised, MotionFileError where the folder cannot be written.
+    rig whose joints are not recognised, MotionFileError for another suffix than .html, or where the folder cannot be
+    written.
     """
+    check_page(path)
     if not 1 <= len(motions) <= MOST:
         raise MotionLLMError(f"{len(motions)} clips were given; a page shows 1 to {MOST} side by side.")
     names = list(titles) if titles is not None else [m.name or "motion" for m in motions]
@@ -39,6 +41,12 @@ def write_page(motions: Sequence[Motion], path: str | os.PathLike[str], titles: 
         clips=[stored(body.joints, body.fps) for body in bodies],
     )
     write_file(path, text)
+
+
+def check_page(path: str | os.PathLike[str]) -> None:
+    """Raises MotionFileError for a file whose name does not say that it is a page."""
+    if Path(path).suffix.lower() not in (".html", ".htm"):
+        raise MotionFileError(f"{path}: a page is written as .html; give a name that ends so.")
 
 
 def stored(joints: np.ndarray, fps: float) -> dict[str, Any]:
