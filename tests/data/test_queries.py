@@ -264,11 +264,6 @@ def test_a_reply_never_fails(form: str) -> None:
         ("count step", "How many steps with the right foot?", "three"),
         ("none", "Which foot does she step with first?", "left"),
         ("side step", "With which leg is the first step taken? Which foot first?", "left"),
-        (
-            "does walk",
-            "Is the walk symmetric?",
-            "that is not known from what is done; `motionllm data gait` measures it of a walk",
-        ),
         ("count twist", "How often does she twist?", "two"),
         ("side circle", "Which arm makes circles?", "left"),
     ],
@@ -279,6 +274,12 @@ def test_a_number_has_its_unit_and_steps_are_counted(query: str, question: str, 
         "1.0-2.0 circle left arm forward x2\n3.0-4.0 twist x2\n"
     )
     assert reply(Query.parse(query), walk, question, lambda: ["left", *["right", "left"] * 3]) == answer
+
+
+@pytest.mark.parametrize("question", ["Is the walk symmetric?", "Does she limp?", "What is the cadence?"])
+def test_what_gait_analysis_measures_is_left_to_it(question: str) -> None:
+    walk = Notation.parse("4.0 s, standing to standing\n0.0-4.0 walk forward 1.0 m/s\n")
+    assert "`motionllm data gait` measures it" in str(reply(Query.parse("does walk"), walk, question))
 
 
 @pytest.mark.parametrize(

@@ -165,9 +165,8 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_each_side_is_marked_by_itself(tmp_path: Path) -> None:
     """A figure may be out of its range on one side alone, or on both to opposite ends, whatever their mean is."""
     curves = {name: np.zeros(101) for name in ("hip", "knee", "ankle")}
-    sides = {
-        side: dict.fromkeys(FIGURES, 1.0) | {"knee_range": knee} for side, knee in (("left", 40.0), ("right", 80.0))
-    }
+    knees = {"left": 40.0, "right": 80.0}
+    sides = {side: dict.fromkeys(FIGURES, 1.0) | {"knee_range": knee} for side, knee in knees.items()}
     walk = Gait((), tuple(Stride(side, 0.0, 1.1, 0.7, values, curves) for side, values in sides.items()), 0)
     write_gait_page(walk, tmp_path / "gait.html", "walk")
     row = next(line for line in (tmp_path / "gait.html").read_text().splitlines() if "knee range" in line)
