@@ -224,9 +224,9 @@ def _part(action: str, act: str, clause: str, returns: bool) -> Asked:
             way = "forward"
         if action in _TURNING and way in ("forward", "backward"):
             way = ""
-        if re.search(r"counter[ -]?clockwise|anti[ -]?clockwise", clause):
+        if re.search(r"(?:counter|anti)[ -]?clock[ -]?wise", clause):
             way = "left"
-        elif re.search(r"\bclockwise\b", clause):
+        elif re.search(r"\bclock[ -]?wise\b", clause):
             way = "right"
     slow, quick = re.search(r"\bslow(?:ly)?\b", clause), re.search(r"\b(?:quick(?:ly)?|fast|rapid(?:ly)?)\b", clause)
     number = _count(action, act, clause)

@@ -266,9 +266,13 @@ def applies(old: Notation, change: str) -> bool:
 
 def alternatives(old: Notation, change: str) -> list[str]:
     """All that can be made of this plan, to choose from in place of a change that cannot: where that one puts something
-    in an act's place or beside it, the same for each act; else every change that adds nothing, and OTHERWISE.
+    in an act's place or beside it, the same for each act; else every change that adds nothing, and OTHERWISE. Acts are
+    left out only where the change leaves some out. None of a change of an act that is there: it was understood, and is
+    to be refused.
     """
     verbs, one = list(dict.fromkeys(act.main.verb for act in acts(old))), parse(change)
+    if one.form == "act" and any(change.startswith(f"{verb} ") for verb in verbs):
+        return []
     if one.form == "becomes":
         tries = [f"{verb} becomes {one.text}" for verb in verbs]
     elif one.form in ("after", "before"):
@@ -276,7 +280,7 @@ def alternatives(old: Notation, change: str) -> list[str]:
     else:
         tries = [*PACED, *LASTING, "mirror", "reversed", "wait 1 s first", "wait 1 s at the end"]
         tries += [f"{verb} {how}" for verb in verbs for how in _HOWS]
-        tries += [f"{what} {verb}" for verb in verbs for what in ("no", "only")]
+        tries += [f"{one.form} {verb}" for verb in verbs if one.form in ("no", "only")]
         tries += [f"{a} before {b}" for a in verbs for b in verbs if a != b]
     return [one for one in tries if applies(old, one)] + list(OTHERWISE)
 

@@ -86,14 +86,19 @@ def import_folder(
     its split when others are added. longest: seconds; a longer take is cut into even pieces. A file that cannot be
     read, has no caption or is under half a second is refused with its reason, and the others go on.
 
-    Raises MotionLLMError where there is no motion file, no caption at all, shares that leave nothing to train on, or
-    another process is importing into `out`; MotionFileError where `out` cannot be written: what was done until then
-    is kept, and the same call goes on from there.
+    Raises MotionLLMError where the folder is a data set already, there is no motion file, no caption at all, shares
+    leave nothing to train on, or another process is importing into `out`; MotionFileError where `out` cannot be
+    written: what was done until then is kept, and the same call goes on from there.
     """
     if not folder.is_dir():
         raise MotionLLMError(f"{folder} is not a folder; give the folder that holds the motion files.")
     if out.exists() and (not out.is_dir() or out.samefile(folder)):
         raise MotionLLMError(f"The data set cannot be written to {out}; give another folder with --out.")
+    if (folder / "train.txt").is_file() and (folder / "texts").is_dir():  # its captions and split would be lost
+        raise MotionLLMError(
+            f"{folder} is a data set already, with train.txt and texts/; use it as it is: `motionllm train own "
+            f"data.sources.0.path={folder}`, or give new_joints/ in it and its captions as a table."
+        )
     if not (val >= 0 and test >= 0 and val + test < 1):
         raise MotionLLMError(f"val {val} and test {test} leave no clip to train on; give shares that add up below 1.")
     if not longest >= 1:

@@ -318,6 +318,12 @@ def files_of(folder: Path, split: str, shard: Shard = WHOLE) -> tuple[list[tuple
     notes = [f"{told} and {'is' if len(lost) == 1 else 'are'} left out: {shortened(lost)}."] if lost else []
     if repeated and shard.number == 1:
         notes.append(f"{listing}: {repeated} ids stand there more than once and are taken once.")
+    trained = split != "train" and (folder / "train.txt").is_file() and shard.number == 1
+    if both := sorted({*ids} & {*ids_of(folder, "train")[0]}) if trained else []:
+        notes.append(
+            f"{listing}: train.txt lists {len(both)} of its ids, too ({shortened(both)}): what is measured on clips that "
+            "were trained on says little."
+        )
     return files, notes
 
 

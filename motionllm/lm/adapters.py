@@ -36,6 +36,7 @@ _NAME = re.compile(r"base_model\.model\.([\w.]+)\.(lora_[AB]\.weight|lora_magnit
 # PEFT settings without effect when an adapter is loaded.
 _IDLE = {
     "task_type",
+    "fan_in_fan_out",  # PEFT sets it itself, for GPT-2's kind of layer
     "peft_version",
     "base_model_name_or_path",
     "revision",

@@ -28,6 +28,12 @@ LEAST = 0.5  # seconds; shorter unchanged parts are regenerated too
 PLANS = 4  # candidate plans per plan that is followed
 PLANNING = 1  # added to a motion's seed for its plan, so that the two draw different numbers
 
+# What is a question whatever a model takes it for.
+_ASKS = re.compile(
+    r"^(?:(?:and|so|but|ok|hm+),? )?(?:is|are|was|were|does|did|has) (?!it (?:possible|ok))"
+    r"(?:it|he|she|they|the|this|that|there|his|her|any)\b.*\?\s*$",
+    re.IGNORECASE,
+)
 # How a request is asked as if it were a question, which it is not unless something is to be told.
 _MODAL = re.compile(
     r"^(?!how|what|when|which|why|where|who)(?:\w+,? ){0,3}?(?:can|could|would|will) "
@@ -127,8 +133,8 @@ class Planning(Prompting):
     def changes(self, plans: Sequence[Notation], requests: Sequence[str]) -> list[str]:
         """Translate requests in a user's words ("the other hand", "then sit down") for motions with these plans: each
         to a change as `data.changes` defines them, or to one of its OTHERWISE. Where what the model writes cannot be
-        made of the plan, it is the likeliest of those that can; of an act that the request names and the plan lacks it
-        is left as it is, and refused where it is to be made. What a request says plainly goes before what the model
+        made of the plan, it is the likeliest of those that can; of an act that the plan shows, or that the request names
+        and the plan lacks, it is left as it is, and refused where it is to be made. What a request says plainly goes before what the model
         makes of it (`data.change_fit`).
 
         Raises MotionLLMError where the adapter was not trained to (`edits`), or a request is empty.
@@ -146,6 +152,9 @@ class Planning(Prompting):
             for plan, request in zip(plans, requests, strict=True)
         ]
         changes = writer.say(conversations)
+        for i, request in enumerate(requests):
+            if _ASKS.match(request.strip()):
+                changes[i] = "question"
         questions = {}  # "can he wave too?" wants no answer, and is understood like "wave too"
         for i, request in enumerate(requests):
             asked_for = _MODAL.match(request.strip()) if changes[i] == "question" else None
@@ -160,7 +169,8 @@ class Planning(Prompting):
             if named[i] != change:
                 changes[i] = named[i]
             elif not applies(plan, change) and not missing(change, requests[i], plan):
-                options = alternatives(plan, change)
+                if not (options := alternatives(plan, change)):
+                    continue
                 said = [[*writer.tokenizer.encode(one, add_special_tokens=False), writer._stop] for one in options]
                 nats = writer.backend.likelihoods([writer._prompt(conversations[i])] * len(options), said)
                 changes[i] = options[int(np.argmax(nats))]

@@ -33,6 +33,11 @@ log = logging.getLogger(__name__)
 FORMAT = 1  # version of a tokenizer's folder
 
 
+def _alone() -> torch.autocast:
+    """Keeps this network's own number types, also within the autocast of a language model that is being trained."""
+    return torch.autocast("cpu", enabled=False)
+
+
 class MotionTokenizer:
     """Motion ↔ codes.
 
@@ -152,7 +157,8 @@ class MotionTokenizer:
                 f"The clip has {len(features)} feature frame(s); one step of motion needs {self.config.down}."
             )
         x = torch.from_numpy((features[:usable] - self.mean) / self.std)
-        codes = self.network.encode(x[None])
+        with _alone():
+            codes = self.network.encode(x[None])
         if search:
             tensors = torch.from_numpy(self.mean), torch.from_numpy(self.std)
             codes = Search(self.network, self.representation, x[None], *tensors)(codes, search)
@@ -165,7 +171,8 @@ class MotionTokenizer:
 
         Raises MotionLLMError for codes out of range, or not in the order of the parts.
         """
-        x = self.network.decode(torch.from_numpy(self.check(codes))[None], seed, first)[0].numpy()
+        with _alone():
+            x = self.network.decode(torch.from_numpy(self.check(codes))[None], seed, first)[0].numpy()
         return x * self.std + self.mean
 
     def check(self, codes: Sequence[int] | np.ndarray, whole: bool = True) -> np.ndarray:

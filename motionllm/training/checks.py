@@ -5,6 +5,7 @@ of what it names on the hub.
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 import torch
 
@@ -15,6 +16,7 @@ from motionllm.data.content import called
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
 from motionllm.lm.adapters import find_adapter
+from motionllm.lm.backend import longest
 from motionllm.lm.model import MotionLM
 from motionllm.runs import checkpoint
 from motionllm.training.learner import compiler
@@ -64,6 +66,15 @@ def check(recipe: Recipe) -> None:
                 find_adapter(name)
             except MotionLLMError as error:
                 raise MotionLLMError(f"adapter.{key}: {error}") from None
+
+
+def check_context(recipe: Recipe, config: Any) -> None:
+    """Raises MotionLLMError where examples may be longer than the base reads (its configuration)."""
+    if recipe.data.max_length > (most := longest(config)):
+        raise MotionLLMError(
+            f"data.max_length is {recipe.data.max_length}, and {recipe.model.base} reads {most} tokens; set "
+            f"data.max_length={most} or less."
+        )
 
 
 def made_of(recipe: Recipe, lm: MotionLM, clips: dict[str, list[Clips]]) -> dict[str, str]:

@@ -231,6 +231,7 @@ def _activations(config: Any, recipe: Recipe, tokens: float) -> float:
     size = 2 if precision == "bfloat16" else 4
     hidden, heads = text.hidden_size, text.num_attention_heads
     wide = heads * (getattr(text, "head_dim", None) or hidden // heads)
-    layer = tokens * (size * (2 * hidden + 4 * wide + 4 * text.intermediate_size) + 4 * 2 * hidden)
+    inner = getattr(text, "intermediate_size", None) or getattr(text, "n_inner", None) or 4 * hidden
+    layer = tokens * (size * (2 * hidden + 4 * wide + 4 * inner) + 4 * 2 * hidden)
     layers = text.num_hidden_layers
     return layers * tokens * size * hidden + layer if recipe.train.checkpointing else layers * layer

@@ -24,7 +24,7 @@ from motionllm.runs import checkpoint
 from motionllm.runs.precision import fast_dtype
 from motionllm.runs.run import Signals, Stopped, on_full_disk
 from motionllm.tokenizer import MotionTokenizer
-from motionllm.training.checks import check, pinned
+from motionllm.training.checks import check, check_context, pinned
 from motionllm.training.processes import check_launch, held, restarted
 from motionllm.training.trainer import Trainer, resuming
 
@@ -76,6 +76,8 @@ def _train(
         log.info("The launcher has started this run again: it goes on from its checkpoint.")
     if (run / checkpoint.FILE).is_file() and not resume:
         raise MotionLLMError(f"{run} holds an earlier run; go on with --resume, or choose another --out.")
+    if not resume and (run / "report.json").is_file():
+        raise MotionLLMError(f"{run} holds a motion tokenizer; choose another --out.")
     if accelerator.is_main_process:
         make_folder(run)
     begun = time.monotonic()
@@ -103,6 +105,7 @@ def _model(
     """The model to be trained, with the recipe that it is trained by: without packing where the base cannot."""
     needed = recipe.adapter.rows_init == "words" or recipe.model.bpe or recipe.adapter.start
     lm = MotionLM.create(recipe, motion_tokenizer, templates, list(islice(chain(*clips), TOLD)) if needed else [])
+    check_context(recipe, bare(lm.model).config)
     if recipe.data.packing and not packs(bare(lm.model)):
         log.info("%s takes no packed examples: each has a row of its own.", recipe.model.base)
         lm.recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"packing": False})})
