@@ -321,8 +321,8 @@ def files_of(folder: Path, split: str, shard: Shard = WHOLE) -> tuple[list[tuple
     trained = split != "train" and (folder / "train.txt").is_file() and shard.number == 1
     if both := sorted({*ids} & {*ids_of(folder, "train")[0]}) if trained else []:
         notes.append(
-            f"{listing}: train.txt lists {len(both)} of its ids, too ({shortened(both)}): what is measured on clips that "
-            "were trained on says little."
+            f"{listing}: train.txt lists {len(both)} of its ids, too ({shortened(both)}): what is measured on clips "
+            "that were trained on says little."
         )
     return files, notes
 

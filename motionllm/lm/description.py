@@ -114,12 +114,21 @@ class Description(Prompting):
         """The answer to a question about the motion. Raises MotionLLMError for an empty question."""
         return self.ask_batch([motion], [question])[0]
 
+    @property
+    def _knows_labels(self) -> bool:
+        """Whether it was trained on questions whose answers are not measured: of labels, or of people's own."""
+        measured = {"facts"}
+        return any(
+            source.kind not in ("builtin", "captions") and {*source.ask} - measured
+            for source in self.recipe.data.sources
+        )
+
     def ask_batch(self, motions: Sequence[Motion | np.ndarray], questions: Sequence[str]) -> list[str]:
         """One answer per pair of motion and question, decoded side by side.
 
         An adapter that writes queries (`queries`) answers with them from the measured notation, exactly, or, where that
-        has no single answer, with what it says (`data.replies`). Questions that no query expresses it answers in its
-        own words. Raises MotionLLMError for an empty question.
+        has no single answer, with what it says (`data.replies`). To a question that no query expresses it says so, and
+        what the motion shows; in its own words it answers it where it was trained on answers of people (labels). Raises MotionLLMError for an empty question.
         """
         if any(not q.strip() for q in questions):
             raise MotionLLMError("The question is empty; ask something about the motion.")
@@ -128,7 +137,10 @@ class Description(Prompting):
         measured = [i for i, (part, _) in enumerate(pairs) if part.get("notation")] if self.queries else []
         for i, query in zip(measured, self.queried([pairs[i][1] for i in measured]), strict=True):
             part, question = pairs[i]
-            answers[i] = reply(query, Notation.parse(part["notation"]), question, partial(self.steps, motions[i]))
+            notation = Notation.parse(part["notation"])
+            answers[i] = reply(query, notation, question, partial(self.steps, motions[i]))
+            if answers[i] is None and str(query) == "none" and not self._knows_labels:
+                answers[i] = f"the motion does not tell; {notation.sentence()}"
         rest = [
             self.asking("question", motion=part, question=q)
             for (part, q), answer in zip(pairs, answers, strict=True)

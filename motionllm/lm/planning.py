@@ -133,9 +133,9 @@ class Planning(Prompting):
     def changes(self, plans: Sequence[Notation], requests: Sequence[str]) -> list[str]:
         """Translate requests in a user's words ("the other hand", "then sit down") for motions with these plans: each
         to a change as `data.changes` defines them, or to one of its OTHERWISE. Where what the model writes cannot be
-        made of the plan, it is the likeliest of those that can; of an act that the plan shows, or that the request names
-        and the plan lacks, it is left as it is, and refused where it is to be made. What a request says plainly goes before what the model
-        makes of it (`data.change_fit`).
+        made of the plan, it is the likeliest of those that can; of an act that the plan shows, or that the request
+        names and the plan lacks, it is left as it is, and refused where it is to be made. What a request says plainly
+        goes before what the model makes of it (`data.change_fit`), and a question changes nothing.
 
         Raises MotionLLMError where the adapter was not trained to (`edits`), or a request is empty.
         """
