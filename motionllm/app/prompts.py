@@ -134,6 +134,7 @@ def generate_files(
                     motion = motion.lock_feet() if lock_feet else motion
                     motion.save(folder / f"{prompt.id}{suffix}")
                     row |= {"file": f"{prompt.id}{suffix}", "made": motion.duration}
+                    row |= {"notes": list(motion.notes)} if motion.notes else {}
                     seconds += motion.duration
                 except MotionLLMError as error:
                     failed[prompt.id] = row["error"] = str(error)

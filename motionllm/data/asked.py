@@ -77,6 +77,11 @@ _TIMES = (
 _EXACT_DEGREES = r"\b(\d{2,3}) ?(?:degrees?\b|deg\b|°)"
 _COUNTED = rf"\b(?:{'|'.join(COUNTS)}) {_OF}$"
 EXACTLY = 45.0  # degrees by which a turn of so many may be more or less
+_SPELLED = (  # how counts are written short
+    (r"\b(\d{1,2}) ?x\b", r"\1 times"),
+    (r"\bx ?(\d{1,2})\b", r"\1 times"),
+    (r"\ba couple (?:of )?(?=\w)", "two "),
+)
 _LIMB = r"(?:hands?|arms?|legs?|foot|feet|knees?|fists?|elbows?)\b(?! side)"
 _SIDE = rf"\b(left|right|both)(?: \w+)? {_LIMB}|\bwith (?:the|his|her|their|its) (left|right)\b(?! {_LIMB})"
 _TO = rf"\b(?:to|towards?) (?:the|his|her|their|its)? ?(left|right)\b|\b(left|right)(?:ward)?s?\b(?! {_LIMB})"
@@ -98,9 +103,13 @@ _OTHER = (
 _ONE_LEG = ("kick", "hop", "lunge", "step")
 # Where something else begins, known or not: "raises the left hand, then makes a cross with both hands".
 _APART = r"\b(?:and )?(?:then|before|afterwards|while|whilst)\b|[.;]"
-# Words that name no act: how someone was before, what others do to him, what he steps or sits on, a box not boxed.
+# Words that name no act: what is not done, how someone was before, what others do to him, what he steps or sits on, a
+# box not boxed.
 _NO_ACT = (
-    r"\bfrom (?:an?|the|his|her|their)? ?(?:\w+ )?(?:\w+ed|bent|crouch|(?:sitt|squatt?|kneel|crouch|ly|lay)ing)"
+    r"\b(?:(?:do|does|did|is|are|was|were)(?:n't| not)|without|never|instead of|not) (?:with )?"
+    r"(?:\w+ (?:left|right) \w+|\w+)"
+    r"|\bright (?:after|before|now|away|as|when|behind|next|there)\b|\bhip[ -]?hop\b|\bon (?:\w+ )?(?:tip[ -]?)?toes\b"
+    r"|\bfrom (?:an?|the|his|her|their)? ?(?:\w+ )?(?:\w+ed|bent|crouch|(?:sitt|squatt?|kneel|crouch|ly|lay)ing)"
     r"(?: down| over)?(?: position| pose| posture| stance)?\b"
     r"|\b(?:is|are|was|were|be|been|being|gets?|got|getting) (?:\w+ly )?(?:pushed|pulled|grabbed|kicked|hit|punched)\b"
     r"|\b(?:on|onto|off|from|over) (?:an?|the|some|his|her|their) (?:\w+ )?steps?\b"
@@ -118,7 +127,10 @@ _DEGREES = (
     ),
     (r"\baround\b|\bthe other way\b|\bopposite\b|\babout[ -]face\b|\b180\b", (135.0, 225.0)),
 )
-_BACK = r"\bwalk\w* back\b(?! (?:and|to|toward\w*|the|where|home|again|around|in|into|across)\b)"
+_BACK = (
+    r"\b(?:walk|step|stagger|jump|leap|hop|stumbl|shuffl)\w*(?: \w+ steps?)? back\b"
+    r"(?! (?:and|to|toward\w*|the|where|home|again|around|in|into|across)\b)"
+)
 _TURNING = ("turn", "turn_around", "spin")
 _DIRECTED = ("lean", *(name for name, action in ACTIONS.items() if action.direction))
 
@@ -143,6 +155,8 @@ class Asked:
 def asked(text: str) -> list[Asked]:
     """What a text asks for, in the order in which it should happen. Empty where nothing is recognized."""
     whole = " " + re.sub(r"\s+", " ", text.lower().strip()) + " "
+    for pattern, words in _SPELLED:
+        whole = re.sub(pattern, words, whole)
     while (named_before := re.sub(_IT, r"\1\2\1", whole)) != whole:
         whole = named_before
     whole = re.sub(_SHARED, r"\1 \4\2\3 \4", whole)

@@ -16,6 +16,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from motionllm.data.queries import (
+    CLEARLY,
     CURVED,
     FORMS,
     NAMED,
@@ -136,6 +137,11 @@ _THING = re.compile(rf"\b({'|'.join(_ORDINALS[1:])}) (?:thing|action|act|move|mo
 _BETWEEN = re.compile(
     r"\b(?:between|from) (?:second |seconds )?(\d+(?:\.\d+)?)(?: ?s| seconds?)? (?:and|to) (?:second )?(\d+(?:\.\d+)?)"
 )
+_WHILE = re.compile(r"\bwhat\b.*\b(?:while|during)\b(.+)")
+_SEEN = re.compile(
+    r"(?:is there (?:any|an?)|(?:do|can) you see (?:the person|him|her|them)"
+    r"|(?:does|did|is|was) (?:the (?:person|man|woman|figure)|he|she|it)) (.+)"
+)
 _EITHER = re.compile(r"(?:does|do|did|is|are|was|were) (.+) or (.+)")
 _LIMB_USED = re.compile(
     r"\b(?:which|what) (hand|arm|leg|foot)\b.*\b(?:us(?:e|es|ed|ing)|is it|is that)\b"
@@ -157,10 +163,21 @@ def _which_thing(query: Query, notation: Notation, question: str) -> str | None:
     if span and re.search(r"\b(?:what|which)\b", question) and float(span[1]) < float(span[2]):
         first, last = float(span[1]), float(span[2])
         return _listed([line for line in main_events(notation) if line.start < last and line.end > first])
+    if (meanwhile := _WHILE.search(question)) and (verbs := named_verbs(meanwhile[1])):
+        during = [line for line in notation.lines if line.verb in verbs]
+        others = [line for line in main_events(notation) if line.verb not in verbs]
+        beside = [x for x in others if any(min(x.end, y.end) - max(x.start, y.start) > CLEARLY for y in during)]
+        if during:
+            return _listed(beside) if beside else "nothing else"
     if either := _EITHER.match(question):
         a, b = (named_verbs(side) for side in either.groups())
         if len(a) == len(b) == 1 and a != b and not re.search(r"\b(?:first|last|before|after)\b", question):
             return FORMS["which {label} or {label}"](notation, *a, *b) or _which(notation, *a, *b)
+    seen = _SEEN.match(question)
+    if seen and not re.search(r"\b(?:not|no|neither|never|more|less|fewer|or|first|last|before|after)\b|n't", question):
+        there = [bool(of_verb(notation, verb)) for verb in named_verbs(seen[1])]
+        if there and len(seen[1].split()) <= 5:
+            return "yes" if all(there) else "no"
     limb = _LIMB_USED.search(question)
     if limb and not named_verbs(question):
         lines = [line for line in notation.lines if line.part and line.part.split()[-1].rstrip("s") in _LIMBS[limb[1]]]

@@ -128,7 +128,8 @@ class Description(Prompting):
 
         An adapter that writes queries (`queries`) answers with them from the measured notation, exactly, or, where that
         has no single answer, with what it says (`data.replies`). To a question that no query expresses it says so, and
-        what the motion shows; in its own words it answers it where it was trained on answers of people (labels). Raises MotionLLMError for an empty question.
+        what the motion shows; in its own words it answers that where it was trained on people's answers (labels).
+        Raises MotionLLMError for an empty question.
         """
         if any(not q.strip() for q in questions):
             raise MotionLLMError("The question is empty; ask something about the motion.")

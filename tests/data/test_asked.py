@@ -319,3 +319,27 @@ def test_who_is_down_throughout_shows_it(text: str, posture: str) -> None:
         assert share(asked(words), throughout) == 1
     for ends in (("standing", posture), ("standing", "standing")):
         assert share(asked(f"a person {text}"), replace(throughout, postures=ends)) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "verbs"),
+    [
+        ("a person kicks, but not with the left leg", [("kick", "", "")]),
+        ("a person doesn't jump but squats", [("squat", "", "")]),
+        ("a person walks without waving", [("walk", "", "")]),
+        ("a person never stops clapping", [("clap", "", "")]),
+        ("right after that the person jumps", [("jump", "", "")]),
+        ("a person does a hip hop dance", [("dance", "", "")]),
+        ("a person walks on tiptoes", [("walk", "", "")]),
+        ("a person tiptoes forward", [("walk", "", "forward")]),
+        ("a person steps back", [("step", "", "backward")]),
+        ("a person takes 2 steps back", [("step", "", "backward")]),
+    ],
+)
+def test_what_is_not_to_be_done_and_words_that_only_look_like_an_act(text: str, verbs: list[tuple[str, ...]]) -> None:
+    assert [(one.verbs[0], one.side, one.way) for one in asked(text)] == verbs
+
+
+def test_short_counts_are_counts() -> None:
+    assert [asked(f"a person jumps {count}")[0].count for count in ("3x", "x3", "3 times")] == [3, 3, 3]
+    assert asked("a person does a couple of squats")[0].count == 2

@@ -20,7 +20,7 @@ import torch
 import yaml
 
 from motionllm import corpus as builtin
-from motionllm.config import Notes, Recipe, check_recipe
+from motionllm.config import Notes, Recipe, Source, check_recipe
 from motionllm.errors import MotionLLMError
 from motionllm.language.conversations import Renderer
 from motionllm.lm import continuous, decoding
@@ -700,9 +700,13 @@ def test_answers_are_looked_up_where_queries_were_learned(
     assert len(asked) == 5 and all(x.startswith("<motion>") for x in asked)  # as ever
     reader.recipe.data.tasks["query"] = 1.0
     assert reader.queries
-    assert reader.ask_batch([clip] * 5, list(written)) == ["3.1 s", "free", "free", "free", "free"]
-    assert len(asked) == 5 + 5 + 4
-    assert reader.ask(clip, "How long?") == "3.1 s" and len(asked) == 15  # nothing is left to say
+    untold = "the motion does not tell; a person lies still"
+    assert reader.ask_batch([clip] * 5, list(written)) == ["3.1 s", untold, untold, untold, "no"]
+    assert len(asked) == 5 + 5
+    answers = Source(kind="humanml3d", path="x", ask=["facts", "labels"])  # of people's own
+    reader.recipe.data.sources = [answers]
+    assert reader.ask_batch([clip] * 2, list(written)[:2]) == ["3.1 s", "free"]
+    assert reader.ask(clip, "How long?") == "3.1 s" and len(asked) == 14  # nothing is left to say
     reader.shown = "codes"
     assert not reader.queries and reader.ask(clip, "How long?") == "free"
 

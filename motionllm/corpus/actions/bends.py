@@ -185,7 +185,7 @@ BENDS = (
         },
         alike=("low",),
         travels=False,
-        patterns=(DOWN + rf"(?:to )?(?:touch(?:es|ed|ing)? |to )?{OWN}?(?:\w+ )?toes\b",),
+        patterns=(DOWN + rf"(?:to )?(?:touch(?:es|ed|ing)? |to )?{OWN}?(?:\w+ )?\btoes\b",),
         reading=40,
         shown=("bend down", "bow", "squat"),
         events=("reach down",),

@@ -118,6 +118,19 @@ class Solved:
     local: list[np.ndarray]
 
 
+LOOSE = 0.3  # metres within which a bone's length stays in nine frames of ten
+
+
+def _loose(joints: np.ndarray, parents: Sequence[int]) -> list[int]:
+    """The joints whose distance from their parent is no bone's: it changes by more than LOOSE."""
+    found = []
+    for j, parent in enumerate(parents):
+        if parent >= 0:
+            low, high = np.percentile(np.linalg.norm(joints[:, j] - joints[:, parent], axis=-1), [5, 95])
+            found += [j] * bool(high - low > LOOSE)
+    return found
+
+
 def solve_bvh(
     joints: np.ndarray,
     names: Sequence[str],
@@ -127,7 +140,24 @@ def solve_bvh(
     exact: float = 1e-4,
     hinges: Collection[int] = (),
 ) -> BVH:
-    """A BVH, in centimetres, whose joints move as `joints` (T, J, 3) metres, Y up, do: see `solve`."""
+    """A BVH, in centimetres, whose joints move as `joints` (T, J, 3) metres, Y up, do: see `solve`. A root that stands
+    somewhere while the body below it goes is left out. Raises MotionLLMError for other bones that change so much.
+    """
+    while (loose := _loose(joints, parents)) and [parents[j] for j in loose] == [list(parents).index(-1)]:
+        ((root, below),) = [(parents[j], j) for j in loose]
+        if list(parents).count(root) > 1:
+            break
+        kept = [j for j in range(len(names)) if j != root]
+        now = {j: n for n, j in enumerate(kept)}
+        parents = [-1 if j == below else now[parents[j]] for j in kept]
+        joints, names, rest = np.asarray(joints)[:, kept], [names[j] for j in kept], np.asarray(rest)[kept]
+        hinges = [now[j] for j in hinges if j in now]
+    if loose:
+        bone = f"{names[parents[loose[0]]]} to {names[loose[0]]}"
+        raise MotionLLMError(
+            f"{bone} changes its length by more than {LOOSE:g} m, and the bones of a BVH have one length; save .npz or "
+            ".glb, which hold places."
+        )
     solved = solve(joints, names, parents, rest, fps, exact, hinges)
     place = np.asarray(joints, np.float64)[:, list(parents).index(-1)]
     return bvh_of(solved.names, solved.parents, np.array(solved.offsets), solved.ends, place, solved.local, fps)

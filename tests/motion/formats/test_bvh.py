@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from motionllm.errors import MotionFileError
+from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.motion.formats.bvh import BVH, euler, sample_times
 from motionllm.motion.formats.bvh_reader import read_bvh
 from motionllm.motion.formats.bvh_writer import solve_bvh, swing, write_bvh
@@ -352,3 +352,21 @@ def test_two_thousand_frames_of_31_joints_take_less_than_a_second(tmp_path):
     start = time.process_time()
     positions, _ = read_bvh(tmp_path / "long.bvh").world()
     assert positions.shape == (2000, 31, 3) and time.process_time() - start < 1.0
+
+
+def test_a_root_that_stands_while_the_body_goes_is_left_out_and_other_loose_bones_are_refused(tmp_path: Path) -> None:
+    joints, names, parents, rest = chain()
+    going = joints + np.linspace(0, 4, len(joints))[:, None, None] * [1, 0, 0]
+    still = np.concatenate([np.zeros((len(going), 1, 3)), going], axis=1)
+    more = ["ground", *names], [-1, *(p + 1 for p in parents)], np.concatenate([np.zeros((1, 3)), rest])
+    bvh = solve_bvh(still, *more, 20.0)
+    assert "ground" not in bvh.joints
+    path = tmp_path / "clip.bvh"
+    write_bvh(bvh, path)
+    read = read_bvh(path)
+    places = read.positions()[:, [read.joints.index(name) for name in names]] / 100
+    assert np.abs(places - going).max() < 2e-3
+    loose = going.copy()
+    loose[:, 5] += np.linspace(0, 2, len(joints))[:, None]
+    with pytest.raises(MotionLLMError, match="bones of a BVH have one length"):
+        solve_bvh(loose, names, parents, rest, 20.0)
