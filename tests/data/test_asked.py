@@ -331,7 +331,7 @@ def test_who_is_down_throughout_shows_it(text: str, posture: str) -> None:
         ("right after that the person jumps", [("jump", "", "")]),
         ("a person does a hip hop dance", [("dance", "", "")]),
         ("a person walks on tiptoes", [("walk", "", "")]),
-        ("a person tiptoes forward", [("walk", "", "forward")]),
+        ("a person tiptoes forward", [("creep", "", "forward")]),
         ("a person steps back", [("step", "", "backward")]),
         ("a person takes 2 steps back", [("step", "", "backward")]),
     ],
