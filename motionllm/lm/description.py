@@ -115,13 +115,10 @@ class Description(Prompting):
         return self.ask_batch([motion], [question])[0]
 
     @property
-    def _knows_labels(self) -> bool:
-        """Whether it was trained on questions whose answers are not measured: of labels, or of people's own."""
-        measured = {"facts"}
-        return any(
-            source.kind not in ("builtin", "captions") and {*source.ask} - measured
-            for source in self.recipe.data.sources
-        )
+    def _taught_answers(self) -> bool:
+        """Whether it was trained on answers that are not measured: on labels, or on conversations of people's own."""
+        measured = ("builtin", "captions", "humanml3d")
+        return any(source.kind not in measured or "labels" in source.ask for source in self.recipe.data.sources)
 
     def ask_batch(self, motions: Sequence[Motion | np.ndarray], questions: Sequence[str]) -> list[str]:
         """One answer per pair of motion and question, decoded side by side.
@@ -140,7 +137,7 @@ class Description(Prompting):
             part, question = pairs[i]
             notation = Notation.parse(part["notation"])
             answers[i] = reply(query, notation, question, partial(self.steps, motions[i]))
-            if answers[i] is None and str(query) == "none" and not self._knows_labels:
+            if answers[i] is None and str(query) == "none" and not self._taught_answers:
                 answers[i] = f"the motion does not tell; {notation.sentence()}"
         rest = [
             self.asking("question", motion=part, question=q)
