@@ -202,7 +202,7 @@ def nested(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_first_levels_of_nested_codes_are_a_tokenizer(nested: Path, clip: np.ndarray, tmp_path: Path) -> None:
     whole = MotionTokenizer.load(nested)
     levels = whole.encode(clip).reshape(-1, 2, 3) - 32 * np.arange(6).reshape(2, 3)  # steps, halves, levels
-    errors = []
+    errors, left = [], []
     for first in (1, 2, 3):
         some = MotionTokenizer.load(f"{nested}:{first}")
         assert some.config.levels == first and some.parts == 2 * first and some.size == 64 * first
@@ -211,12 +211,16 @@ def test_the_first_levels_of_nested_codes_are_a_tokenizer(nested: Path, clip: np
         assert (own == levels[..., :first]).all()
         flat = torch.from_numpy(whole.encode(clip))[None]
         with torch.inference_mode():
-            wanted = whole.network.decoder(whole.network.vectors(flat, first))[0].numpy()
+            vectors = whole.network.vectors(flat, first)
+            wanted = whole.network.decoder(vectors)[0].numpy()
+            halves = whole.network.encodings(torch.from_numpy((clip - whole.mean) / whole.std)[None])
+            encoding = torch.cat([*halves], dim=-1)[:, : vectors.shape[1]]
+            left.append(float((vectors - encoding).pow(2).mean()))
         assert np.allclose(some.decode_features(codes), wanted * whole.std + whole.mean, atol=1e-4)
         some.save(tmp_path / str(first))
         assert MotionTokenizer.load(tmp_path / str(first)).hash == some.hash
         errors.append(report(some, [builtin.sample(i, split="val").load() for i in range(6)])["mpjpe_root_mm"])
-    assert errors[0] > errors[2]
+    assert left[0] > left[1] > left[2]  # of what each level leaves over
     assert errors[0] < 2 * errors[2]  # trained to decode by itself
     assert len({MotionTokenizer.load(f"{nested}:{first}").hash for first in (1, 2, 3)}) == 3
     assert MotionTokenizer.load(f"{nested}:3").hash == whole.hash
