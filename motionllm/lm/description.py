@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -120,6 +120,15 @@ class Description(Prompting):
         measured = ("builtin", "captions", "humanml3d")
         return any(source.kind not in measured or "labels" in source.ask for source in self.recipe.data.sources)
 
+    def told(self, query: Query, notation: Notation, question: str, steps: Callable[[], Sequence[str]]) -> str | None:
+        """What a notation answers to a question of this query (`data.replies`), or that the motion does not tell. None
+        where that is left to the model.
+        """
+        answer = reply(query, notation, question, steps)
+        if answer is None and str(query) == "none" and not self._taught_answers:
+            return f"the motion does not tell; {notation.sentence()}"
+        return answer
+
     def ask_batch(self, motions: Sequence[Motion | np.ndarray], questions: Sequence[str]) -> list[str]:
         """One answer per pair of motion and question, decoded side by side.
 
@@ -135,10 +144,7 @@ class Description(Prompting):
         measured = [i for i, (part, _) in enumerate(pairs) if part.get("notation")] if self.queries else []
         for i, query in zip(measured, self.queried([pairs[i][1] for i in measured]), strict=True):
             part, question = pairs[i]
-            notation = Notation.parse(part["notation"])
-            answers[i] = reply(query, notation, question, partial(self.steps, motions[i]))
-            if answers[i] is None and str(query) == "none" and not self._taught_answers:
-                answers[i] = f"the motion does not tell; {notation.sentence()}"
+            answers[i] = self.told(query, Notation.parse(part["notation"]), question, partial(self.steps, motions[i]))
         rest = [
             self.asking("question", motion=part, question=q)
             for (part, q), answer in zip(pairs, answers, strict=True)

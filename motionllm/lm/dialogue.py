@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from motionllm.data.changes import CANNOT, OTHERWISE
-from motionllm.data.replies import reply
 from motionllm.language.conversations import Message, Renderer
 from motionllm.lm.description import Description
 from motionllm.lm.editing import Editing
@@ -75,7 +74,7 @@ class Dialogue(Editing, Description):
             if self.queries and (motion_and_line := _shown(messages)):
                 part, line = motion_and_line
                 held, codes = self._held(part)
-                if answer := reply(self.queried([line])[0], held, line, partial(self._steps, part, codes)):
+                if answer := self.told(self.queried([line])[0], held, line, partial(self._steps, part, codes)):
                     return _said(answer)
             return _said(self.say([[self._encoded(m) for m in messages]], sampling, seed=seed, max_tokens=256)[0])
         prompt = self._prompt([self._encoded(m) for m in messages], self._window)
