@@ -42,7 +42,7 @@ from motionllm.motion.notation.verbs import TRAVEL
 FPS = splicing.FPS
 LEAST = 4  # frames that must be left
 _MARGIN = 0.2  # seconds before and after an act in which it begins and fades
-_BRIEF = 8  # frames; arms rest rather than so few be cut out
+BRIEF = 8  # frames; arms rest rather than so few be cut out
 _ALTERNATING = ("march",)  # each of whose strokes is the other side's
 _MOVED = ((0.0, 0.0), (0.15, 0.15), (-0.1, -0.1), (0.15, -0.1), (-0.1, 0.15), (0.3, 0.3), (0.6, 0.3))  # seconds
 HIGHER = 1.15  # times as far from rest
@@ -216,7 +216,7 @@ def _without(poses: np.ndarray, old: Notation, act: Act) -> np.ndarray | None:
     gap, after = gaps(poses, old, act)
     new = without(old, act)
     frames = round((old.seconds - new.seconds) * FPS)
-    if _of_arms(act) and (frames < _BRIEF or not alone(act, every)):
+    if _of_arms(act) and (frames < BRIEF or not alone(act, every)):
         return _at_rest(poses, old, act)
     if not alone(act, every):
         beside = _arms_beside(old, act)
@@ -318,14 +318,10 @@ def _by_itself(poses: np.ndarray, old: Notation, act: Act) -> tuple[int, int]:
     """(first, last) frame of the longest stretch of an act in which no other is done, so that it can be repeated
     without that; of the whole act where there is no second of it.
     """
-    main = act.main
-    at = [t for o in acts(old) if o != act for t in (o.start, o.end) if main.start < t < main.end]
-    edges = sorted({main.start, *at, main.end})
-    free = [
-        (b - a, a, b)
-        for a, b in pairwise(edges)
-        if b - a >= 1 and not any(o.start < b and o.end > a for o in acts(old) if o != act)
-    ]
+    main, others = act.main, [o for o in acts(old) if o != act]
+    at = [t for o in others for t in (o.start, o.end) if main.start < t < main.end]
+    edges = pairwise(sorted({main.start, *at, main.end}))
+    free = [(b - a, a, b) for a, b in edges if b - a >= 1 and not any(o.start < b and o.end > a for o in others)]
     _, start, end = max(free, default=(0.0, main.start, main.end))
     return _frame(poses, start), _frame(poses, end)
 

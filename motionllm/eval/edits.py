@@ -22,6 +22,7 @@ from motionllm.data.asked import asked as asked_in
 from motionllm.data.changes import act_of, added
 from motionllm.data.edit_kinds import CHANGING, Donors
 from motionllm.data.edits import Edit, edited
+from motionllm.data.remaking import BRIEF, FPS
 from motionllm.data.sources import loaded, read
 from motionllm.errors import MotionLLMError
 from motionllm.lm.model import MotionLM
@@ -36,7 +37,6 @@ from motionllm.motion.splicing import LIMBS, limbs_of
 
 LONGEST = 10.0  # seconds; longer clips are not edited
 LARGER = 1.05  # least factor by which a gesture that is to be larger is
-BRIEF = 0.4  # seconds; a gesture that is left out may leave so long a rest in its place
 LONGER = 0.15  # seconds by which an edit changes the duration, which must then be nearer to the expected one
 # Attributes that a request may leave open for an act that it adds, and the words that state them.
 _FREE = {
@@ -90,7 +90,8 @@ def judged(edit: Edit, got: Notation, measured: bool = False, larger: bool = Tru
     differs = False
     # How often an act is done that is to last longer is the body's to say.
     soft = _SOFT | ({"count"} if edit.kind in ("act duration", "duration") else set())
-    longer = abs(edit.old.seconds - edit.new.seconds) > (BRIEF if edit.kind in ("remove", "keep") else LONGER)
+    # In the place of a brief gesture that is left out the arms may rest.
+    longer = abs(edit.old.seconds - edit.new.seconds) > (BRIEF / FPS if edit.kind in ("remove", "keep") else LONGER)
     for i in main or range(number):
         before, after = _wrong(asked.rows[i]), _wrong(achieved.rows[i])
         late = {"time"} if _whenever(edit, asked.rows[i]) else set()

@@ -143,9 +143,9 @@ def solve_bvh(
     """A BVH, in centimetres, whose joints move as `joints` (T, J, 3) metres, Y up, do: see `solve`. A root that stands
     somewhere while the body below it goes is left out. Raises MotionLLMError for other bones that change so much.
     """
-    while (loose := _loose(joints, parents)) and [parents[j] for j in loose] == [list(parents).index(-1)]:
-        ((root, below),) = [(parents[j], j) for j in loose]
-        if list(parents).count(root) > 1:
+    while len(loose := _loose(joints, parents)) == 1:
+        root, below = parents[loose[0]], loose[0]
+        if parents[root] != -1 or list(parents).count(root) > 1:
             break
         kept = [j for j in range(len(names)) if j != root]
         now = {j: n for n, j in enumerate(kept)}

@@ -68,7 +68,11 @@ def load_npy(path: Path, rig: Any) -> Motion:
     unit, up, rate = rigs.about_array(rig)
     array = read_npy(path)
     joints, skeleton, fps = _joints_from(array, rate)
-    return _seen(joints * unit, fps, skeleton, path.stem, units=array.ndim == 3 or array.shape[1] == 66, up=up)
+    return _seen(_scaled(joints, unit), fps, skeleton, path.stem, units=array.ndim == 3 or array.shape[1] == 66, up=up)
+
+
+def _scaled(joints: np.ndarray, unit: float) -> np.ndarray:
+    return joints if unit == 1 else joints * unit
 
 
 def _joints_from(array: np.ndarray, fps: float | None) -> tuple[np.ndarray, Skeleton, float]:
@@ -135,7 +139,7 @@ def load_npz(path: Path, rig: Any) -> Motion:
             raise MotionLLMError("has no 'fps', the frames per second; save it beside the joints.")
         fps = skeleton.fps
     budget.check_clip(len(joints), joints.shape[1], fps)
-    clip = _seen(joints * unit, fps, skeleton, path.stem, units=True, up=up)
+    clip = _seen(_scaled(joints, unit), fps, skeleton, path.stem, units=True, up=up)
     if stated:
         return clip
     return replace(
