@@ -89,7 +89,8 @@ class Desk:
         """Change a motion file by a short request in words and write the result to a new file: "slower", "the other
         hand", "kick three times", "without the turn", "then sit down", "after the jump, bow", "mirror it", "5 seconds".
 
-        One change a call; what is not to change stays as it is. The result has 22 joints at 20 frames per second.
+        Several changes may be asked for in one call; what is not to change stays as it is. `notes` says what was asked
+        for and is not measured on the result. The result has 22 joints at 20 frames per second.
         seed: of what is added; the one used is returned. Returns the file, seconds, seed, and the notation and sentence
         measured on the motion.
         """
@@ -99,7 +100,8 @@ class Desk:
         with self._busy, about(file):
             motion = self._model().edit(motion, request, seed)
         self._save(motion, out)
-        return {"file": self._name(out), "seconds": round(motion.duration, 2), "seed": seed, **_measured(motion)}
+        told = {"file": self._name(out), "seconds": round(motion.duration, 2), "seed": seed, **_measured(motion)}
+        return told | ({"notes": list(motion.notes)} if motion.notes else {})
 
     def caption(self, file: str) -> dict[str, Any]:
         """Describe in a sentence what the person in a motion file does, in the model's words."""

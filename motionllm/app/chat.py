@@ -193,49 +193,37 @@ class Chat:
             yield self._say(line)
 
     def _change(self, old: Notation, change: str) -> Iterator[np.ndarray | Notation | Reply | None]:
-        """Change the motion itself where that can be done; else generate that of the changed plan, with the codes of
-        the parts that did not change.
+        """Change the motion itself where that can be done; else what is generated from the changed plan, with the codes
+        of the parts that did not change.
         """
         assert self.motion is not None
-        direct = yield from self.lm.remaking(self.motion, old, change, self.seed, sampling=self.sampling)
-        if direct is not None:
-            motion, codes, plan = direct
-            self._take(motion, plan, codes, made=True)
-            yield plan
-            yield Reply(f"{plan.sentence()} ({motion.duration:.1f} s)", motion)
-            return
-        new = yield from self.lm.replanning(old, change, self.seed, sampling=self.sampling)
-        if self.codes is None:
-            self.codes = self.lm.motion_tokenizer.encode(self.motion)
-        yield from self._make(new.sentence(), None, new, *self.lm.kept(old, new, self.codes))
+        motion, codes, plan = yield from self.lm.editing(
+            self.motion, old, change, self.seed, sampling=self.sampling, codes=self.codes
+        )
+        self._take(motion, plan, codes, made=True)
+        yield plan
+        told = [f"{motion.duration:.1f} s", *motion.notes]
+        yield Reply(f"{plan.sentence()} ({'; '.join(told)})", motion)
 
     def _make(
         self,
         text: str,
         seconds: Seconds,
         plan: Notation | None = None,
-        start: np.ndarray | None = None,
-        end: np.ndarray | None = None,
         anew: bool = False,
     ) -> Iterator[np.ndarray | Notation | Reply | None]:
-        """Generate the motion of a text or a plan. start, end: codes (n,) that it begins and ends with. anew: mention
-        in the reply that it is not a change of the old motion.
-        """
+        """Generate the motion of a text or a plan. anew: the reply is to say that it is no change of the old motion."""
         if plan is None and self.lm.plans_first:
             plan = yield from self.lm.planning(text, seconds, self.seed, sampling=self.sampling)
         if plan is not None:
             yield plan
-        if end is not None and plan is not None:
-            seconds = plan.seconds
-        if (self.sampling.best_of or BEST_OF) > 1 or end is not None:
-            motion, codes = yield from self.lm.generating(
-                text, seconds, self.seed, sampling=self.sampling, start=start, end=end, plan=plan
-            )
+        if (self.sampling.best_of or BEST_OF) > 1:
+            motion, codes = yield from self.lm.generating(text, seconds, self.seed, sampling=self.sampling, plan=plan)
         else:
             pieces: list[np.ndarray] = []
             drawn_codes: list[int] = []
             for joints in self.lm.stream(
-                text, seconds, self.seed, sampling=self.sampling, start=start, plan=plan, codes=drawn_codes
+                text, seconds, self.seed, sampling=self.sampling, plan=plan, codes=drawn_codes
             ):
                 pieces.append(joints)
                 yield joints

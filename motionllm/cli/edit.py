@@ -34,9 +34,14 @@ def edit(
     motion = Motion.load(clip)
     tell(clip, motion.notes)
     lm = MotionLM.load(model)
+    notes = []
     with about(clip):
         for request in requests:
             motion = lm.edit(motion, request, seed, best_of=best_of)
+            notes += [f"{request}: {note}" for note in motion.notes]
     motion.save(out)
     told = str(lm.notation(motion))
-    emit({"file": str(out), "seconds": round(motion.duration, 2), "notation": told}, as_json, text=f"{told}\n{out}")
+    result: dict[str, object] = {"file": str(out), "seconds": round(motion.duration, 2), "notation": told}
+    if notes:
+        result["notes"] = notes
+    emit(result, as_json, text="\n".join([told, *notes, str(out)]))

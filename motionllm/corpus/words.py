@@ -15,6 +15,7 @@ import numpy as np
 from motionllm.corpus.action import Part
 from motionllm.corpus.actions import ACTIONS
 from motionllm.corpus.spec import Spec
+from motionllm.inflection import gerund, third
 from motionllm.numerals import NUMBERS
 
 T = TypeVar("T")
@@ -43,33 +44,11 @@ _SAID_AS = {
     "counterclockwise": "clockwise",
     "backward": "forward",
 }  # both share the phrases of the latter
-_GERUND = {
-    "sit": "sitting",
-    "put": "putting",
-    "run": "running",
-    "spin": "spinning",
-    "hop": "hopping",
-    "squat": "squatting",
-    "clap": "clapping",
-    "lie": "lying",
-    "get": "getting",
-    "jog": "jogging",
-    "side step": "side stepping",
-    "drop": "dropping",
-    "step": "stepping",
-    "sidestep": "sidestepping",
-}
 
 
 def _inflect(verb: str, form: str) -> str:
     """A verb in the third person ("s"), as a gerund ("ing") or bare ("")."""
-    if form == "ing":
-        return _GERUND.get(verb) or (verb[:-1] if verb.endswith("e") else verb) + "ing"
-    if form == "s":
-        if verb.endswith(("ch", "sh", "s", "x", "o")):
-            return verb + "es"
-        return verb[:-1] + "ies" if re.search("[^aeiou]y$", verb) else verb + "s"
-    return verb
+    return third(verb) if form == "s" else gerund(verb) if form == "ing" else verb
 
 
 def choice(rng: np.random.Generator, options: Sequence[T]) -> T:

@@ -7,18 +7,34 @@ change of another act in their place would be made without a word.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import combinations
 
 from motionllm.corpus.actions import ACTIONS
 from motionllm.data.asked import asked
-from motionllm.data.changes import COUNTED, LASTING, ORDINALS, PACED, acts, added, applies
+from motionllm.data.changes import (
+    BETWEEN,
+    COUNTED,
+    LASTING,
+    ORDINALS,
+    OTHERWISE,
+    PACED,
+    acts,
+    added,
+    applies,
+    changed,
+    parts,
+)
 from motionllm.data.queries import SIDED
 from motionllm.data.query_fit import named_verbs
+from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import VERBS, Line, Notation
 from motionllm.motion.notation.verbs import BY_LENGTH
 from motionllm.numerals import NUMBERS
 
-_NUMBER = rf"(\d{{1,2}}(?:\.\d)?|{'|'.join(NUMBERS[1:])}|a|half a)"
-_SECONDS = rf"{_NUMBER} ?(?:s|secs?|seconds?)\b"
+_NUMBER = rf"(\d{{1,2}}(?:\.\d)?|{'|'.join(NUMBERS[1:])}|a|half a|half)"
+_SECONDS = rf"(?:{_NUMBER} ?(?:s|secs?|seconds?)|second)\b"
 _KEEP, _CUT = r"\b(?:keep|only|just|nothing but)\b", r"\b(?:cut|remove|drop|delete|trim|skip|lose|without|leave out)\b"
 # Which seconds are kept of a clip: a pattern, and from it and the clip's seconds the first and the last of them.
 _PARTS = (
@@ -30,7 +46,7 @@ _PARTS = (
     (rf"^(?:\w+ ){{0,2}}(?:start|begin)(?: it)? (?:at|from) {_SECONDS}$", lambda n, last: (n, last)),
 )
 _STOP = rf"^(?:\w+ ){{0,2}}(?:stop|end|finish)(?: it)? (?:right |just |directly )?after (?!.*{_SECONDS})(?P<act>.+)"
-_OF_ACT = re.compile(rf"(no |only |)(?:(?:{'|'.join(ORDINALS)}) )?({'|'.join(BY_LENGTH)})( .+|)")
+_OF_ACT = re.compile(rf"(no |only |)(?:(?:{'|'.join(ORDINALS)}|every) )?({'|'.join(BY_LENGTH)})( .+|)")
 _A_BIT = r"\b(?:a (?:tiny |little )?(?:bit|little|touch|tad|shade|fraction)|slightly|somewhat)\b"
 _REST = (
     r"\b(?:wait|rest|paus|still|stand|idl|hold|stay|freez|gap|break|quiet|nothing|motionless|remain|linger|stop|go by"
@@ -70,6 +86,51 @@ def fitted(change: str, request: str, plan: Notation) -> str:
     return _of_what(_to_do(change, said, plan), said, plan)
 
 
+# Where a request may go on to another change.
+_AND_ALSO = re.compile(r"(?:\s*[,;.+&\n]\s*|\s*\b(?:and|then|but|plus|also|besides)\b\s*)+")
+_MOST_CLAUSES = 8  # of a longer request no clause is looked for
+
+
+def all_fitted(change: str, request: str, plan: Notation) -> str:
+    """Several changes that a model wrote, each as its own part of the request says plainly (`fitted`), where the
+    request falls into as many parts.
+    """
+    wanted = parts(change)
+    if any(one in OTHERWISE for one in wanted):
+        return next(one for one in ("cannot", *OTHERWISE) if one in wanted)
+    for i, (one, said) in enumerate(zip(wanted, _clauses(request, wanted), strict=False)):
+        wanted[i] = fitted(one, said, plan)
+        with suppress(MotionLLMError):  # refused when it is to be made
+            plan = changed(plan, wanted[i], outline)
+    return BETWEEN.join(wanted)
+
+
+def outline(text: str) -> Notation:
+    """A plan with the acts of a text at no times of their own, for later changes to find them."""
+    verbs = [one.verbs[0] for one in asked(text)]
+    lines = tuple(Line(2.0 * i, 2.0 * i + 1.5, verb) for i, verb in enumerate(verbs))
+    return Notation(2.0 * max(1, len(verbs)), ("standing", "standing"), lines)
+
+
+def _clauses(request: str, wanted: Sequence[str]) -> list[str]:
+    """The parts of a request that ask for each of the changes: those whose words are most like theirs; none where it
+    does not fall into so many.
+    """
+    found = [match for match in _AND_ALSO.finditer(request) if match.start() > 0 and match.end() < len(request)]
+    if not len(wanted) - 1 <= len(found) < _MOST_CLAUSES:
+        return []
+
+    def divided(at: Sequence[re.Match[str]]) -> list[str]:
+        starts, ends = [0, *(match.end() for match in at)], [*(match.start() for match in at), len(request)]
+        return [request[start:end] for start, end in zip(starts, ends, strict=True)]
+
+    def likeness(clauses: Sequence[str]) -> int:
+        named = [(named_verbs(one), named_verbs(clause)) for one, clause in zip(wanted, clauses, strict=True)]
+        return sum(len(one & clause) - len(one ^ clause) for one, clause in named)
+
+    return max((divided(at) for at in combinations(found, len(wanted) - 1)), key=likeness)
+
+
 def _to_do(change: str, said: str, plan: Notation) -> str:
     """The change, with what the request names in place of something else that a model would have done: it knows few
     acts, and "let him crawl" becomes a crouched walk, or nothing that it can do.
@@ -100,9 +161,10 @@ def missing(change: str, request: str, plan: Notation) -> bool:
     return match[2] in named_verbs(re.sub(_IDIOMS, "", request.lower()))
 
 
-def _number(word: str) -> float:
-    if word in ("a", "half a"):
-        return 1.0 if word == "a" else 0.5
+def _number(word: str | None) -> float:
+    """ "the first second" has no number."""
+    if word in (None, "a", "half a", "half"):
+        return 1.0 if word in (None, "a") else 0.5
     return float(NUMBERS.index(word)) if word in NUMBERS else float(word)
 
 

@@ -3,7 +3,9 @@
     4.2 s: walk forward; wave right hand x3         the motion, as `summary` writes it
     wave other side                                 a change of it; others: wave x5, no wave, slower, mirror, 6.0 s,
     then a person sits down                         walk faster, wave before walk, wait 2 s before wave, only wave,
-                                                    after wave a person bows, no 2nd jump, walk 3.0 m, reversed …
+                                                    after wave a person bows, no 2nd jump, walk 3.0 m, reversed,
+                                                    every jump more, repeat x2 …
+    wave other side; slower                         several changes, one after the other
 
 A model that is asked for a change in a user's words translates it to this language, and `changed` applies it to the
 plan. Times stay consistent: later events move along, and the clip grows or shrinks. What is added has its own plan,
@@ -98,7 +100,9 @@ FREE_HANDS = ("wave", "clap", "hands on hips", "hand to head", "reach up", "stre
 _OF_HANDS = (*FREE_HANDS, "throw", "bend down", "jumping jack")
 # Acts of limbs that may be made larger or smaller: a kick higher, a wave wider.
 AMPLE = ("wave", "kick", "lift", "raise", "swing", "circle", "stretch", "march")
-ORDINALS = ("1st", "2nd", "3rd", "last")  # which of several acts of a verb
+ORDINALS = ("1st", "2nd", "3rd", "4th", "5th", "6th", "last")  # which of several acts of a verb
+EVERY = "every "  # before a verb: each of its acts
+BETWEEN = "; "  # several changes of one request
 PATHS = {"straight": 0.0, "circle left": 360.0, "circle right": -360.0}  # degrees turned on the way, + to the left
 TIGHTEST = 0.6  # metres; radius of the smallest circle that a body is made to go in
 
@@ -114,6 +118,7 @@ _FORMS = {
     "meanwhile": re.compile(r"meanwhile (?P<text>.+)"),
     "after": re.compile(f"after (?P<act>{_ACT}) (?P<text>.+)"),
     "before": re.compile(f"before (?P<act>{_ACT}) (?P<text>.+)"),
+    "repeat": re.compile(r"repeat x(?P<value>[2-9])"),  # the whole motion, so often in all
     "wait": re.compile(r"wait (?P<value>\d) s (?P<where>at the end|first|before (?P<act>.+))"),
     "becomes": re.compile(r"(?P<act>.+?) becomes (?P<text>.+)"),
     "order": re.compile(r"(?P<act>.+) before (?P<other>.+)"),
@@ -193,16 +198,78 @@ def summary(notation: Notation) -> str:
     longest = sorted(every, key=lambda act: act.main.end - act.main.start, reverse=True)[:ACTS]
     lines = []
     for act in sorted(longest, key=lambda act: (act.main.start, act.main.end)):
-        line = replace(act.main, start=0.0, end=0.0, speed=0.0, pace="")
-        lines.append(str(line).removeprefix("0.0-0.0 "))
+        lines.append(replace(act.main, speed=0.0, pace="").words)
     return f"{notation.seconds:.1f} s: {'; '.join(lines) or notation.postures[0]}"
 
 
+def parts(change: str) -> list[str]:
+    """The changes that are to be made one after the other."""
+    return [one for part in change.split(BETWEEN) if (one := " ".join(part.split()))]
+
+
+def each(old: Notation, change: str) -> list[str]:
+    """The changes of single acts that make one of `every` act of a verb, for the acts that this plan has."""
+    match = re.fullmatch(f"(no |){EVERY}(.+)", change)
+    if not match:
+        return [change]
+    verb = next((verb for verb in BY_LENGTH if f"{match[2]} ".startswith(f"{verb} ")), "")
+    number = sum(act.main.verb == verb for act in acts(old))
+    if number < 2:
+        return [match[1] + match[2]]
+    if match[1]:
+        return [f"no last {match[2]}"] * (number - 1) + [f"no {match[2]}"]
+    return [f"{ORDINALS[i]} {match[2]}" for i in range(min(number, len(ORDINALS)))]
+
+
+def unrolled(old: Notation, change: str) -> Notation:
+    """The plan as a change addresses it: an event that is done several times, of which it names one by its number, as
+    so many events of equal length.
+    """
+    for name in re.findall(rf"(?:^|\b)((?:{'|'.join(ORDINALS)}) (?:{'|'.join(BY_LENGTH)}))\b", change):
+        number, verb = _numbered(name)
+        same = [act for act in acts(old) if act.main.verb == verb]
+        line = same[0].main if len(same) == 1 else None
+        last = number is not None and ORDINALS[number] == "last"
+        if line is None or number is None or line.count < 2 or (number >= line.count and not last):
+            continue
+        lasts = (line.end - line.start) / line.count
+        times = [
+            replace(line, start=line.start + i * lasts, end=line.start + (i + 1) * lasts, count=1)
+            for i in range(line.count)
+        ]
+        lines = [one for other in old.lines for one in (times if other == line else [other])]
+        old = made(old.seconds, old.postures, lines)
+    return old
+
+
 def changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> Notation:
-    """The notation after a change. planned: returns the plan of a text that is to be added.
+    """The notation after a change, or several. planned: returns the plan of a text that is to be added.
 
     Raises MotionLLMError, naming the change, where it is not valid or cannot be applied to this motion.
     """
+    for part in parts(change) or [change]:
+        for one in each(old, part):
+            apart = unrolled(old, one)
+            new = _changed(apart, one, planned)
+            old = new if apart == old else _rolled(new)
+    return old
+
+
+def _rolled(new: Notation) -> Notation:
+    """The plan with repetitions that follow each other and are alike as one event, as they are measured."""
+    lines: list[Line] = []
+    for line in new.lines:
+        for i, before in enumerate(lines):
+            alike = replace(line, start=before.start, end=before.end, count=before.count) == before
+            if alike and abs(line.start - before.end) < 0.11:
+                lines[i] = replace(before, end=line.end, count=before.count + line.count)
+                break
+        else:
+            lines.append(line)
+    return replace(new, lines=tuple(lines))
+
+
+def _changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> Notation:
     one = parse(change)
     match one.form:
         case "pace":
@@ -221,6 +288,8 @@ def changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> N
             return {"then": _then, "first": _first, "meanwhile": _meanwhile}[one.form](old, planned(one.text))
         case "after" | "before":
             return _inserted(old, act_of(old, one.act), one.form, planned(one.text))
+        case "repeat":
+            return _repeated(old, round(one.value))
         case "wait":
             return _waiting(old, one)
         case "becomes":
@@ -466,6 +535,18 @@ def _numbered(name: str) -> tuple[int | None, str]:
 def _then(old: Notation, more: Notation) -> Notation:
     lines = [*old.lines, *shifted(more.lines, old.seconds)]
     return made(old.seconds + more.seconds, (old.postures[0], more.postures[1]), lines)
+
+
+def _repeated(old: Notation, times: int) -> Notation:
+    if old.postures[0] != old.postures[1]:
+        raise MotionLLMError(
+            f"The motion ends {old.postures[1]} and begins {old.postures[0]}, so it cannot be repeated as it is; say "
+            "what is to be done in between."
+        )
+    whole = old
+    for _ in range(times - 1):
+        whole = _then(whole, old)
+    return whole
 
 
 def _first(old: Notation, more: Notation) -> Notation:

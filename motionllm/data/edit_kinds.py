@@ -19,6 +19,7 @@ from motionllm.data.changes import (
     CHANGES_POSTURE,
     COUNTED,
     FREE_HANDS,
+    LONGEST,
     ORDINALS,
     PACED,
     Act,
@@ -47,6 +48,7 @@ SELDOM = (
     "act duration",
     "path",
     "gesture",
+    "repeat",
 )  # kinds that seldom apply
 
 
@@ -96,11 +98,14 @@ Kind = Callable[[Notation, np.random.Generator, Donors], Asked]
 
 @dataclass(frozen=True)
 class Picked:
-    """An act that a request names. name: its verb, and which of several; words: of its verb in the request."""
+    """An act that a request names. name: its verb, and which of several; words: of its verb in the request. repetition:
+    it is one of an act that is done several times.
+    """
 
     act: Act
     name: str
     words: Words
+    repetition: bool = False
 
     @property
     def verb(self) -> str:
@@ -111,9 +116,11 @@ class Picked:
         return {f"{key}2": word for key, word in self.words.items() if key in ("verb", "which")}
 
 
-def _pick(candidates: Sequence[Act], every: Sequence[Act], random: np.random.Generator) -> Picked | None:
+def _pick(
+    candidates: Sequence[Act], every: Sequence[Act], random: np.random.Generator, counted: bool = False
+) -> Picked | None:
     """One of several acts of a clip, of which `every` is one: by its verb, and where others have the same verb by which
-    of these it is; None where there is none.
+    of these it is, or all of them; None where there is none. counted: also one of an act's repetitions, or all of them.
     """
     if len(every) > ACTS:  # whose summary leaves some out
         verbs = [act.main.verb for act in every]
@@ -122,13 +129,20 @@ def _pick(candidates: Sequence[Act], every: Sequence[Act], random: np.random.Gen
         return None
     act = candidates[int(random.integers(len(candidates)))]
     same = [one for one in every if one.main.verb == act.main.verb]
-    number, which = same.index(act), ""
-    if len(same) > 1:
-        last = act == same[-1] and (number > 2 or random.random() < 0.6)
-        which = ORDINALS[-1] if last else ORDINALS[number] if number < 3 else ""
+    number, which, of = same.index(act), "", len(same)
+    if of == 1 and counted and 1 < act.main.count <= 6 and act.main.verb in COUNTED and random.random() < 0.4:
+        of = act.main.count
+        number = int(random.integers(of))
+        if random.random() < 0.5:
+            return Picked(act, act.main.verb, act_words(act, "every", of))
+    if of > 1:
+        if counted and of == len(same) and all(one in candidates for one in same) and random.random() < 0.35:
+            return Picked(act, f"every {act.main.verb}", act_words(act, "every", of))
+        last = number == of - 1 and (number > 5 or random.random() < 0.6)
+        which = ORDINALS[-1] if last else ORDINALS[number] if number < 6 else ""
         if not which:
             return None
-    return Picked(act, f"{which} {act.main.verb}".strip(), act_words(act, which))
+    return Picked(act, f"{which} {act.main.verb}".strip(), act_words(act, which), of > len(same))
 
 
 def _whole_pace(key: str) -> Kind:
@@ -148,10 +162,12 @@ def _mirror(old: Notation, random: np.random.Generator, donors: Donors) -> Asked
 def _side(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """An act with the other hand, arm, leg or foot, or with both."""
     sided = [act for act in acts(old) if act.main.part]
-    picked = _pick(sided, acts(old), random)
+    picked = _pick(sided, acts(old), random, counted=True)
     if picked is None:
         return None
     act, verb = picked.act, picked.name
+    if verb.startswith("every ") and len({a.main.part for a in sided if a.main.verb == picked.verb}) > 1:
+        return None  # "the other hand" of both hands
     side, _, limb = act.main.part.partition(" ")
     limb = limb.rstrip("s")
     words = picked.words | {"limb": limb}
@@ -192,10 +208,11 @@ def _count(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     key = ("count", "count", "once more", "once less", "twice as often")[random.integers(5)]
     change = f"{picked.name} {key}"
     if key == "count":
-        now = int(random.integers(1, 7))
+        now = int(random.integers(1, 7 if random.random() < 0.8 else 13))
         if now == was:
             return None
         change, words["times"] = f"{picked.name} x{now}", times_words(now, random)
+        words["number"] = _spoken_number(now, random)
         key = "only once" if now == 1 else key
     elif was > 6 or (key == "once less" and was < 2):
         return None
@@ -233,11 +250,18 @@ def _while(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
 def _remove(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """One of several acts removed, by its name or as the first or last."""
     every = acts(old)
-    picked = _pick(every, every, random)
+    picked = _pick(every, every, random, counted=True)
     if picked is None or len(every) < 2:
         return None
     act, name = picked.act, picked.name
-    if random.random() > 0.3 or act not in (every[0], every[-1]) or not all(alone(other, every) for other in every):
+    if picked.repetition:  # "not the second jump" of three is two jumps
+        return "without", picked.words, f"{picked.verb} once less"
+    if (
+        name.startswith("every")
+        or random.random() > 0.3
+        or act not in (every[0], every[-1])
+        or not all(alone(other, every) for other in every)
+    ):
         return "without", picked.words, f"no {name}"
     first = act == every[0]
     if name != picked.verb:
@@ -353,11 +377,23 @@ def _reversed(old: Notation, random: np.random.Generator, donors: Donors) -> Ask
     return "reversed", {}, "reversed"
 
 
+def _repeat(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
+    """The whole motion again, or several times."""
+    most = int(LONGEST / max(old.seconds, 0.5))
+    if old.postures[0] != old.postures[1] or most < 2:
+        return None
+    number = int(random.integers(2, min(most, 5) + 1))
+    if number == 2 and random.random() < 0.7:
+        return "all again", {}, "repeat x2"
+    return "all times", {"times": times_words(number, random)}, f"repeat x{number}"
+
+
 def _act_pace(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """One act faster or slower."""
     every = acts(old)
-    picked = _pick([a for a in every if alone(a, every) and a.main.end - a.main.start > 0.6], every, random)
-    if picked is None or (len(every) < 2 and not picked.act.main.speed):
+    candidates = [a for a in every if alone(a, every) and a.main.end - a.main.start > 0.6]
+    picked = _pick(candidates, every, random, counted=True)
+    if picked is None or (len(every) < 2 and picked.name == picked.verb and not picked.act.main.speed):
         return None
     how = ("faster", "slower")[random.integers(2)]
     return f"act {how}", picked.words, f"{picked.name} {how}"
@@ -366,7 +402,7 @@ def _act_pace(old: Notation, random: np.random.Generator, donors: Donors) -> Ask
 def _size(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """A jump, bow, lean, climb or turn larger or smaller."""
     sized, every = ("turn", "jump", "bow", "lean", "climb"), acts(old)
-    picked = _pick([a for a in every if a.main.verb in sized and a.main.size], every, random)
+    picked = _pick([a for a in every if a.main.verb in sized and a.main.size], every, random, counted=True)
     if picked is None:
         return None
     verb, words = picked.verb, picked.words
@@ -387,7 +423,7 @@ def _size(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
 def _gesture(old: Notation, random: np.random.Generator, donors: Donors) -> Asked:
     """A gesture wider or narrower, a leg or an arm higher or lower: the notation stays."""
     every = acts(old)
-    picked = _pick([a for a in every if a.main.verb in AMPLE], every, random)
+    picked = _pick([a for a in every if a.main.verb in AMPLE], every, random, counted=True)
     if picked is None:
         return None
     limb = "leg" if picked.verb in ("kick", "lift", "march") else "arm"
@@ -536,6 +572,7 @@ KINDS: dict[str, Kind] = {
     "pause": _pause,
     "path": _path,
     "reversed": _reversed,
+    "repeat": _repeat,
     "anew": _anew,
     "question": _ask,
     "undo": _undo,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from motionllm.data.changes import Act
+from motionllm.inflection import plural
 from motionllm.numerals import in_words, times
 
 Words = dict[str, str]  # placeholder of a request → its value
@@ -294,12 +295,23 @@ _LIMBS["hold"] = "hold the {} still"
 
 
 # Which of several acts (`changes.ORDINALS`) → how a user says it.
-_WHICH = {"1st": ("first", "1st"), "2nd": ("second", "2nd"), "3rd": ("third", "3rd"), "last": ("last", "final")}
+_WHICH = {
+    "1st": ("first", "1st"),
+    "2nd": ("second", "2nd"),
+    "3rd": ("third", "3rd"),
+    "4th": ("fourth", "4th"),
+    "5th": ("fifth", "5th"),
+    "6th": ("sixth", "6th"),
+    "last": ("last", "final"),
+}
+_EACH = ("every", "each", "all", "all the", "all of the")
 
 
-def act_words(act: Act, which: str = "") -> Words:
-    """The verb of an act, {do} with the limb where one does it, and "which" of several it is (`changes.ORDINALS`)."""
-    words = {"verb": act.main.verb, "which": which}
+def act_words(act: Act, which: str = "", number: int = 1) -> Words:
+    """The verb of an act, {do} with the limb where one does it, and "which" of several it is (`changes.ORDINALS`), or
+    "every" of a number of them.
+    """
+    words = {"verb": act.main.verb, "which": f"{which} {number}" if which == "every" else which}
     if act.main.part and act.main.verb in _LIMBS:
         words["do"] = _LIMBS[act.main.verb].format(act.main.part).replace("the both", "both")
     return words
@@ -331,24 +343,34 @@ def worded(words: Words, random: np.random.Generator, held_out: bool) -> Words:
             which = _which(words.get(f"which{n}", ""), random)
             # Half of the time by its own names, else by one of the many others.
             nouns = more if more and random.random() < 0.5 else nouns
-            noun = f"the {which}{nouns[random.integers(len(nouns))]}"
-            if which:  # "jumping the second time"
-                do, doing = (f"{text} the {which}time" for text in (do, doing))
+            noun = nouns[random.integers(len(nouns))]
+            if which.startswith("the "):  # "jumping the second time"
+                do, doing = (f"{text} {which}time" for text in (do, doing))
+            elif which:  # "jumping every time"
+                time = f"{which}time" if which in ("every ", "each ") else "all the time"
+                noun = noun if which in ("every ", "each ") else plural(noun)
+                do, doing = (f"{text} {time}" for text in (do, doing))
+            if which:
                 words = {name: word for name, word in words.items() if name not in (f"do{n}", f"doing{n}")}
+            noun = f"{which or 'the '}{noun}"
             it = doing if random.random() < 0.4 and not held_out else noun
             words = {
                 f"do{n}": do,
                 f"doing{n}": doing,
                 f"noun{n}": noun,
                 f"it{n}": it,
-                f"bare{n}": noun.removeprefix("the "),
+                f"bare{n}": noun.removeprefix("the ") if not which or which.startswith("the ") else "",
+                f"nouns{n}": "" if which else plural(noun.removeprefix("the ")),
             } | words
     return words
 
 
 def _which(which: str, random: np.random.Generator) -> str:
-    """ "2nd" → "second ", as a user may say it."""
-    return f"{_WHICH[which][int(random.random() < 0.25)]} " if which else ""
+    """ "2nd" → "the second ", "every 2" → "both ", as a user may say it."""
+    if number := which.partition(" ")[2]:
+        words = (*_EACH, "both", "both") if number == "2" else _EACH
+        return f"{words[random.integers(len(words))]} "
+    return f"the {_WHICH[which][int(random.random() < 0.25)]} " if which else ""
 
 
 def times_words(count: int, random: np.random.Generator) -> str:

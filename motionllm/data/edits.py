@@ -8,22 +8,29 @@ The kinds of edits (`edit_kinds`) find what can be asked for; phrasings (`edit_r
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import pairwise
 
 import numpy as np
 
-from motionllm.data.changes import LONGEST, OTHERWISE, changed
-from motionllm.data.edit_kinds import KINDS, NO_DONORS, SELDOM, Donors
+from motionllm.data.changes import BETWEEN, LONGEST, OTHERWISE, changed
+from motionllm.data.edit_kinds import CHANGING, KINDS, NO_DONORS, SELDOM, Donors
 from motionllm.data.edit_requests import one_of, places, requests
 from motionllm.data.edit_words import worded
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import Notation
 
+SEVERAL = "several"  # the kind of an edit that asks for several changes
+_TOGETHER = 0.2  # share of the edits that are drawn
+
 
 @dataclass(frozen=True)
 class Edit:
-    """kind: of KINDS. key: of `requests`. request: in a user's words. change: the same in the language of `changes`."""
+    """kind: of KINDS, or SEVERAL. key: of `requests`. request: in a user's words. change: the same in the language of
+    `changes`. several: the kinds of its changes, if SEVERAL.
+    """
 
     kind: str
     key: str
@@ -31,6 +38,23 @@ class Edit:
     request: str
     change: str
     new: Notation
+    several: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A single change that is asked for. request: as it is worded, without what people say before and after. more: the
+    plan of what is added.
+    """
+
+    kind: str
+    key: str
+    request: str
+    change: str
+    more: Notation | None
+
+    def made_of(self, old: Notation) -> Notation:
+        return old if self.change in OTHERWISE else changed(old, self.change, lambda _: self.more or old)
 
 
 def edited(
@@ -40,26 +64,83 @@ def edited(
 
     held_out: use a phrasing that training never sees. donors: clips to take acts from.
     """
+    if kind == SEVERAL:
+        return _together(old, random, donors, held_out)
+    one = _asked(kind, old, random, donors, held_out)
+    if one is None:
+        return None
+    new = _made([one], old)
+    if new is None or (new == old and one.change not in OTHERWISE and kind != "gesture"):
+        return None
+    request = one.request if one.change in OTHERWISE else _said(one.request, random, held_out)
+    return Edit(kind, one.key, old, request, one.change, new)
+
+
+def _asked(kind: str, old: Notation, random: np.random.Generator, donors: Donors, held_out: bool) -> _Asked | None:
     asked = KINDS[kind](old, random, donors)
     if asked is None:
         return None
     key, own, change, *lent = asked
-    new = old
-    if change not in OTHERWISE:
-        try:
-            new = changed(old, change, lambda _: lent[0].notation)
-        except MotionLLMError:
-            return None
-        if (new == old and kind != "gesture") or not 0.5 <= new.seconds <= LONGEST or not _is_written_exactly(new):
-            return None
     words = worded(own, random, held_out)
-    phrasings = _phrasings(key, held_out, frozenset(place for place, word in words.items() if word))
+    given = frozenset(place for place, word in words.items() if word)
+    phrasings = [p for p in _phrasings(key, held_out, given) if not words.get("which") or _names(p)]
     if not phrasings:
         return None
     request = one_of(phrasings[random.integers(len(phrasings))], random).format(**words)
     if words.get("tail", "") not in request:
         change = words["plain"]
-    return Edit(kind, key, old, request if change in OTHERWISE else _said(request, random), change, new)
+    return _Asked(kind, key, request, change, lent[0].notation if lent else None)
+
+
+def _made(asked: Iterable[_Asked], old: Notation) -> Notation | None:
+    """The notation after these changes; None where one cannot be made, or what comes out cannot be a plan."""
+    new = old
+    try:
+        for one in asked:
+            new = one.made_of(new)
+    except MotionLLMError:
+        return None
+    return new if new == old or (0.5 <= new.seconds <= LONGEST and _is_written_exactly(new)) else None
+
+
+# Between two changes of one request: for training, and for tests.
+_AND = (
+    *(" and ", " and ", ", and ", ", ", "; ", ". ", ", then ", " and then ", " and also ", ", also ", ", plus "),
+    *(" but ", ", but also ", ", and also ", " and besides ", "\n", ". also, ", ". and ", ". then "),
+)
+_AND_HELD_OUT = (" & ", ", and on top of that ", ", while you're at it ", ". oh, and ", ". besides, ", " + ")
+_GOING_ON = ("then", "and", "now", "plus", "also", "but")
+_OF_ALL = ({"slower", "faster", "duration"}, {"reversed"}, {"repeat"}, {"mirror", "side"}, {"keep", "remove"})
+
+
+def _together(old: Notation, random: np.random.Generator, donors: Donors, held_out: bool) -> Edit | None:
+    """Two or three changes in one request, each of the motion as it is; None where they do not go together."""
+    number, asked = 2 if random.random() < 0.85 else 3, list[_Asked]()
+    for i in random.permutation(len(CHANGING)).tolist():
+        kind = CHANGING[i]
+        at_once = any(kind in group and one.kind in group for group in _OF_ALL for one in asked)
+        if at_once or (held_out and kind == "gesture"):  # of whose size no notation tells
+            continue
+        if one := _asked(kind, old, random, donors, held_out):
+            asked.append(one)
+        if len(asked) == number:
+            break
+    new = _made(asked, old)
+    if len(asked) < 2 or new is None or BETWEEN.strip() in "".join(one.change for one in asked):
+        return None
+    # Each of them must change something, whatever the others do.
+    if any(_made(asked[:i] + asked[i + 1 :], old) == new and asked[i].kind != "gesture" for i in range(len(asked))):
+        return None
+    joined = _AND_HELD_OUT if held_out else _AND
+    request = asked[0].request.rstrip(" .!")
+    for _, one in pairwise(asked):
+        text = one.request.rstrip(" .!")
+        link = joined[random.integers(len(joined))]
+        if text.split(" ")[0].strip(",") in _GOING_ON or request.endswith("?"):
+            link = (", ", " ", "; ", ". ")[random.integers(4)] if not request.endswith("?") else " "
+        request = f"{request}{link}{text}"
+    change = BETWEEN.join(one.change for one in asked)
+    return Edit(SEVERAL, SEVERAL, old, _said(request, random, held_out), change, new, tuple(one.kind for one in asked))
 
 
 _KINDS = tuple(KINDS)
@@ -67,7 +148,11 @@ _WEIGHTS = np.array([2.0 if kind in SELDOM else 1.0 for kind in _KINDS])
 
 
 def draw(old: Notation, random: np.random.Generator, donors: Donors = NO_DONORS, held_out: bool = False) -> Edit | None:
-    """An edit of any kind that applies, with twice the chance for kinds that seldom do; None where none applies."""
+    """An edit of any kind that applies, with twice the chance for kinds that seldom do, or several at once; None where
+    none applies.
+    """
+    if random.random() < _TOGETHER and (edit := edited(SEVERAL, old, random, donors, held_out)):
+        return edit
     # Exponential waiting times sort the kinds by weight, without replacement, ten times as fast as `random.choice`.
     for i in np.argsort(random.standard_exponential(len(_KINDS)) / _WEIGHTS).tolist():
         if edit := edited(_KINDS[i], old, random, donors, held_out):
@@ -85,6 +170,12 @@ def editable(text: str) -> bool:
 def _phrasings(key: str, held_out: bool, words: frozenset[str]) -> list[str]:
     """The phrasings of a request that these words fill."""
     return [p for p in requests()[key][held_out] if words.issuperset(places(p))]
+
+
+@cache
+def _names(phrasing: str) -> bool:
+    """Whether a phrasing names the act, and can say which of several."""
+    return bool({"do", "doing", "noun", "it", "bare"}.intersection(places(phrasing)))
 
 
 def _is_written_exactly(notation: Notation) -> bool:
@@ -110,11 +201,26 @@ _BEFORE = ("", "", "", "", "", "", "now ", "ok, ", "please ", "and now ", "good,
 _AFTER = ("", "", "", "", ".", ".", " please", ", please", "!")
 
 
-def _said(request: str, random: np.random.Generator) -> str:
-    """The request, sometimes with a word before or after it, or with a capital."""
+def _said(request: str, random: np.random.Generator, held_out: bool) -> str:
+    """The request, sometimes with a word before or after it, with a capital or, in training, mistyped."""
     first = request.split(" ")[0].strip(",")
     plain = first not in ("now", "then", "and", "ok", "please", "but", "again", "also", "this", "that", "it", "could")
     before = _BEFORE[random.integers(len(_BEFORE))] if plain else ""
     after = _AFTER[random.integers(len(_AFTER))] if not request.endswith(("?", "!", "please")) else ""
     text = f"{before}{request}{after}"
+    if not held_out and random.random() < 0.06:
+        text = _mistyped(text, random)
     return text[0].upper() + text[1:] if random.random() < 0.4 else text
+
+
+def _mistyped(text: str, random: np.random.Generator) -> str:
+    """The text with a letter of one of its longer words left out, doubled, or exchanged with the next."""
+    words = text.split(" ")
+    long = [i for i, word in enumerate(words) if len(word) > 4 and word.isalpha()]
+    if not long:
+        return text
+    i = long[random.integers(len(long))]
+    word, at = words[i], int(random.integers(1, len(words[i]) - 1))
+    letters = ("", word[at] * 2, word[at : at + 2][::-1])[random.integers(3)]
+    words[i] = word[:at] + letters + word[at + (2 if len(letters) == 2 and letters[0] != letters[1] else 1) :]
+    return " ".join(words)

@@ -20,6 +20,7 @@ from motionllm.data.edit_words import WORDINGS
 from motionllm.data.inquiry_texts import NEVER, PHRASINGS, SYNONYMS
 from motionllm.data.queries import NAMED, labelled
 from motionllm.data.questions import CLASSES, LIMBS, TEXTS, side_key
+from motionllm.inflection import gerund, plural, third
 from motionllm.motion.notation import POSTURES, VERBS
 from motionllm.numerals import times
 
@@ -193,7 +194,7 @@ def draw(random: np.random.Generator, held_out: bool = False, kind: str | None =
     words = _words(asked, random, held_out)
     if never:
         do = _one(_both(NEVER)[held_out], random)
-        words |= {"do": do, "does": _third(do), "doing": _gerund(do)}
+        words |= {"do": do, "does": third(do), "doing": gerund(do)}
     texts = [text for text in (asked.held if held_out else asked.known) if not (never and "noun" in text)]
     text = _said(_one(texts, random).format(**words), random, held_out)
     return Inquiry("none" if never else kind, text, "none" if never else asked.query.format(**words))
@@ -218,7 +219,7 @@ def _words(asked: Kind, random: np.random.Generator, held_out: bool) -> dict[str
         words |= {f"verb{n}": verb} | {f"{k}{n}": v for k, v in _called(verb, random, held_out).items()}
     verb, other = words["verb"], words["verb2"]
     same = verb if VERBS[verb].parts and random.random() < 0.3 else other
-    words |= {"x": words["doing"], "y": words["doing2"], "verbs": _third(verb), "verbing": _gerund(verb)}
+    words |= {"x": words["doing"], "y": words["doing2"], "verbs": third(verb), "verbing": gerund(verb)}
     words |= {"a": _label(verb, random), "b": _label(same, random), "limb": _limb(verb, random)}
     if words["a"] == words["b"]:
         words["b"] = _label(other, random)
@@ -252,21 +253,21 @@ def _called(verb: str, random: np.random.Generator, held_out: bool) -> dict[str,
     infinitives, gerunds, _ = NAMED[verb]
     synonyms = _both(SYNONYMS[verb])[held_out]
     do = _one((*infinitives, *infinitives, *synonyms), random)
-    doing = _one(gerunds, random) if do in infinitives else _gerund(do)
+    doing = _one(gerunds, random) if do in infinitives else gerund(do)
     nouns = WORDINGS[verb].nouns
     noun = _one(nouns if len(nouns) < 3 else nouns[-1:] if held_out else nouns[:-1], random)
     bare = "hop" if verb == "hop" else _one(("stand", "balance"), random)
     several = noun.endswith(("ing", "s")) or "hand" in noun
     return {
         "do": do,
-        "does": _third(do),
+        "does": third(do),
         "doing": doing,
         "noun": noun,
-        "nouns": _plural(noun),
+        "nouns": plural(noun),
         "a noun": noun if several else f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}",
         "bare": bare,
-        "bares": _third(bare),
-        "baring": _gerund(bare),
+        "bares": third(bare),
+        "baring": gerund(bare),
     }
 
 
@@ -300,41 +301,3 @@ def _said(text: str, random: np.random.Generator, held_out: bool) -> str:
 def _with_they(match: re.Match[str]) -> str:
     plural = {"does": "do", "is": "are", "has": "have", "was": "were"}
     return f"{plural[match[1].lower()]} they"
-
-
-_DOUBLED = _split(
-    """run | jog | hop | step | clap | sit | put | get | hit | spin | squat | nod | hug | jab | dig | swim | drum
-    | shrug | bob | knit"""
-)
-
-
-@cache
-def _gerund(do: str) -> str:
-    """ "wave hello" → "waving hello"."""
-    first, space, rest = do.partition(" ")
-    if first in _DOUBLED:
-        first += first[-1]
-    elif first.endswith("ie"):
-        first = first[:-2] + "y"
-    elif first.endswith("e") and not first.endswith(("ee", "oe")) and first != "be":
-        first = first[:-1]
-    return f"{first}ing{space}{rest}"
-
-
-@cache
-def _third(do: str) -> str:
-    """ "wave hello" → "waves hello"."""
-    first, space, rest = do.partition(" ")
-    own = {"have": "has", "be": "is"}
-    return f"{own.get(first) or _plural(first)}{space}{rest}"
-
-
-@cache
-def _plural(noun: str) -> str:
-    """ "kick" → "kicks", "punch" → "punches"; of several words the first, and one in -ing as it is."""
-    first, space, rest = noun.partition(" ")
-    if (first.endswith("ing") and len(first) > 5) or (not rest and first.endswith("s") and not first.endswith("ss")):
-        return noun
-    if first.endswith("y") and first[-2:-1] not in tuple("aeiou"):
-        first = first[:-1] + "ie"
-    return f"{first}{'es' if first.endswith(('s', 'sh', 'ch', 'x', 'z', 'o')) else 's'}{space}{rest}"

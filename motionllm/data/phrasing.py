@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from motionllm.inflection import third
+
 # Base forms of what people do: a word of these may begin a clause.
 _VERBS_TEXT = """
     walk run jog step sidestep march stride stroll creep crawl sneak tiptoe limp stagger stumble skip hop jump leap
@@ -236,11 +238,7 @@ def _plural(word: str) -> bool:
 
 
 def _third(verb: str) -> str:
-    if verb not in _VERBS:
-        return verb
-    if verb.endswith(("s", "sh", "ch", "x", "z", "o")):
-        return f"{verb}es"
-    return f"{verb[:-1]}ies" if verb.endswith("y") and verb[-2] not in "aeiou" else f"{verb}s"
+    return third(verb) if verb in _VERBS else verb
 
 
 def _joined(clauses: list[str], between: str, last: str) -> str:

@@ -29,6 +29,7 @@ from motionllm.data.changes import (
     longer_for,
     parse,
     size_after,
+    unrolled,
     without,
 )
 from motionllm.data.queries import CURVED
@@ -53,10 +54,11 @@ _LEAVING = 10  # frames before and after an act of the arms in which they leave 
 def remade(poses: np.ndarray, old: Notation, change: str, more: np.ndarray | None = None) -> np.ndarray | None:
     """Poses (T, 67) of a motion that `old` was measured on → those after a change; None where it cannot be made so.
 
-    more: poses of what the change adds (`changes.added`). The change must be one that `changed` can make of `old`.
+    change: a single one (`changes.parts`), of at most one act (`changes.each`), that `changed` can make of `old`. more:
+    poses of what it adds (`changes.added`).
     """
     change = " ".join(change.split())
-    result = _remade(poses, old, change, more)
+    result = _remade(poses, unrolled(old, change), change, more)
     return result if result is not None and len(result) >= LEAST and np.isfinite(result).all() else None
 
 
@@ -64,6 +66,7 @@ def ways(poses: np.ndarray, old: Notation, change: str, more: np.ndarray | None 
     """The ways in which a change can be made (`remade`), the plain one first: with the acts that it names beginning and
     ending some tenths of a second from where they are measured, because where an act begins is no matter of one frame.
     """
+    old = unrolled(old, change)
     named = [line for line in old.lines if f" {line.verb} " in f" {change} "]
     for before, after in _MOVED if named else _MOVED[:1]:
         moved = {
@@ -106,6 +109,8 @@ def _remade(poses: np.ndarray, old: Notation, change: str, more: np.ndarray | No
             return splicing.paced(poses, len(poses) / FPS / one.value)
         case "part":
             return poses[_frame(poses, one.span[0]) : _frame(poses, one.span[1])]
+        case "repeat":
+            return splicing.joined([poses] * round(one.value))
         case "wait":
             return _waiting(poses, old, one)
         case "then" | "first" | "meanwhile":

@@ -19,9 +19,9 @@ import numpy as np
 from motionllm import corpus as builtin
 from motionllm.config import Source
 from motionllm.data.asked import asked as asked_in
-from motionllm.data.changes import act_of, added
+from motionllm.data.changes import act_of, added, parts
 from motionllm.data.edit_kinds import CHANGING, Donors
-from motionllm.data.edits import Edit, edited
+from motionllm.data.edits import SEVERAL, Edit, edited
 from motionllm.data.remaking import BRIEF, FPS
 from motionllm.data.sources import loaded, read
 from motionllm.errors import MotionLLMError
@@ -89,9 +89,9 @@ def judged(edit: Edit, got: Notation, measured: bool = False, larger: bool = Tru
     change = rest = True
     differs = False
     # How often an act is done that is to last longer is the body's to say.
-    soft = _SOFT | ({"count"} if edit.kind in ("act duration", "duration") else set())
+    soft = _SOFT | ({"count"} if _does(edit, "act duration", "duration") else set())
     # In the place of a brief gesture that is left out the arms may rest.
-    longer = abs(edit.old.seconds - edit.new.seconds) > (BRIEF / FPS if edit.kind in ("remove", "keep") else LONGER)
+    longer = abs(edit.old.seconds - edit.new.seconds) > (BRIEF / FPS if _does(edit, "remove", "keep") else LONGER)
     for i in main or range(number):
         before, after = _wrong(asked.rows[i]), _wrong(achieved.rows[i])
         late = {"time"} if _whenever(edit, asked.rows[i]) else set()
@@ -122,7 +122,7 @@ def judged(edit: Edit, got: Notation, measured: bool = False, larger: bool = Tru
     rest &= measured or not _extra(achieved) - gone  # a motion has more events than its plan
     # The duration must be nearer to the expected one, and within a tenth of it; how long what is added lasts is open.
     apart, was = abs(got.seconds - edit.new.seconds), abs(edit.old.seconds - edit.new.seconds)
-    counts = edit.kind == "count"  # how long each execution lasts is the body's to say
+    counts = _does(edit, "count", "repeat")  # how long each execution lasts is the body's to say
     near = apart <= max(0.3, 0.1 * edit.new.seconds)
     if longer:
         differs = True
@@ -165,13 +165,22 @@ def enlarged(edit: Edit, before: np.ndarray, after: np.ndarray) -> bool:
     return ratio > LARGER if how == "more" else ratio < 1 / LARGER
 
 
+def _does(edit: Edit, *kinds: str) -> bool:
+    return any(kind in kinds for kind in edit.several or (edit.kind,))
+
+
+def _text(edit: Edit) -> str:
+    """What an edit adds."""
+    return " and ".join(text for part in parts(edit.change) if (text := added(part)))
+
+
 def _lends(edit: Edit) -> bool:
-    return edit.kind in ("append", "prepend", "insert", "replace", "while")
+    return _does(edit, "append", "prepend", "insert", "replace", "while")
 
 
 def _named(edit: Edit, row: Row) -> bool:
     """Whether the request names an event of what is added, which happens to be a clip of it with more in it."""
-    verbs = {verb for one in asked_in(added(edit.change)) for verb in one.verbs}
+    verbs = {verb for one in asked_in(_text(edit)) for verb in one.verbs}
     return not _lends(edit) or not verbs or bool(row.planned and row.planned.verb in verbs)
 
 
@@ -181,7 +190,7 @@ def _lasts(edit: Edit, seconds: float) -> bool:
     """
     if edit.kind == "count":
         return (seconds > edit.old.seconds) == (edit.new.seconds > edit.old.seconds)
-    return edit.kind not in ("append", "prepend", "insert") or seconds > edit.old.seconds
+    return not _does(edit, "append", "prepend", "insert") or edit.kind == SEVERAL or seconds > edit.old.seconds
 
 
 def _wrong(row: Row) -> set[str]:
@@ -195,7 +204,7 @@ def _as_often(edit: Edit, row: Row) -> set[str]:
     how many steps that is, no plan tells.
     """
     lasts = [line.end - line.start for line in (row.planned, row.found) if line]
-    stretched = edit.kind in ("count", "act duration", "path") and abs(lasts[0] - lasts[-1]) > LONGER
+    stretched = _does(edit, "count", "act duration", "path") and abs(lasts[0] - lasts[-1]) > LONGER
     return {"count"} if stretched and row.planned and row.planned.verb not in edit.change else set()
 
 
@@ -203,7 +212,7 @@ def _whenever(edit: Edit, row: Row) -> bool:
     """Whether it is open when an event of the plan is done: what follows something that is added comes as late as that
     lasts, and what is done during an act that is to last longer or shorter may be done at any time of it.
     """
-    stretched = edit.kind in ("act duration", "path")
+    stretched = _does(edit, "act duration", "path")
     return _lends(edit) or bool(stretched and row.planned and row.planned.verb not in edit.change)
 
 
@@ -211,8 +220,8 @@ def _free(edit: Edit, row: Row) -> set[str]:
     """Which attributes of an added event the request leaves open."""
     if not _lends(edit):  # of someone who sits and then gets up no plan tells how long each takes
         rises = row.planned and row.planned.verb in LEADS_TO
-        return {"time", "speed"} if edit.kind == "reversed" and rises else set()
-    stated = {name for name, words in _FREE.items() if words.search(added(edit.change).lower())}
+        return {"time", "speed"} if _does(edit, "reversed") and rises else set()
+    stated = {name for name, words in _FREE.items() if words.search(_text(edit).lower())}
     free = {"time", "speed", "side", "way", "count", "size"} - stated
     if row.planned and row.planned.way == "forward" and VERBS[row.planned.verb].speed:  # who walks goes forward
         free.discard("way")
@@ -223,7 +232,9 @@ def _extra(one: Agreement) -> set[str]:
     return {row.found.verb for row in one.rows if row.found and not row.planned and row.found.verb not in SMALL}
 
 
-def requests(clips: Sequence[Clip], count: int, seed: int = 0, kinds: Sequence[str] = CHANGING) -> list[Request]:
+def requests(
+    clips: Sequence[Clip], count: int, seed: int = 0, kinds: Sequence[str] = (*CHANGING, SEVERAL)
+) -> list[Request]:
     """`count` edits of the kinds in turn, each on a clip that it applies to, in phrasings held out of training.
 
     Raises MotionLLMError where none of the clips can be edited.

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from motionllm.data.asked import asked, share, tells
-from motionllm.data.changes import CANNOT, OTHERWISE, acts, added, changed
+from motionllm.data.change_fit import outline
+from motionllm.data.changes import CANNOT, OTHERWISE, acts, added, changed, each, parts
 from motionllm.data.remaking import rightness, ways
 from motionllm.errors import MotionLLMError
 from motionllm.lm.generation import TAKEN, Generation
@@ -16,10 +17,11 @@ from motionllm.lm.prompting import drained
 from motionllm.lm.sampling import Sampling
 from motionllm.motion import Motion, splicing
 from motionllm.motion.agreement import agreement
-from motionllm.motion.notation import Notation, measure
+from motionllm.motion.notation import SMALL, Notation, measure
 from motionllm.motion.representation import HUMANML3D_263
 
 TRIES = 3  # motions made of what is added, as long as something is not measured on them
+_OPEN = {"time", "size", "speed", "order"}  # attributes that may come out a little otherwise
 PLAINLY = 0.1  # how much more of each other the model's motion and its text must tell than a clip of the library and it
 
 
@@ -68,9 +70,30 @@ class Editing(Generation):
 
         old: the plan of the motion, or what is measured on it. codes: of the motion, if known. The change is made to
         the frames where that can be done (`data.remaking`); else the new plan is generated between the codes that it
-        leaves alone (`kept`). Raises MotionLLMError for a change that is none, or cannot be made of this plan.
+        leaves alone (`kept`). Several changes are made one after the other. `notes` of the motion say what was asked
+        for and is not measured on it. Raises MotionLLMError for a change that is none, or cannot be made of this plan;
+        then none is made.
         """
-        sampling = sampling or self.sampling
+        changed(old, change, outline)  # refused as a whole before the first is made
+        plan = old
+        for part in parts(change):
+            for one in each(plan, part):
+                motion, codes, plan = yield from self._edited(motion, plan, one, seed, sampling or self.sampling, codes)
+        if not isinstance(motion, Motion) or codes is None:
+            raise MotionLLMError("The change is empty; say what is to be changed.")
+        notes = (*motion.notes, *_unreached(old, plan, self.notation(motion), change))
+        return replace(motion, notes=notes), codes, plan
+
+    def _edited(
+        self,
+        motion: Motion | np.ndarray,
+        old: Notation,
+        change: str,
+        seed: int | None,
+        sampling: Sampling,
+        codes: np.ndarray | None,
+    ) -> Generator[None, None, tuple[Motion, np.ndarray, Notation]]:
+        """`editing` of a single change of at most one act."""
         direct = yield from self.remaking(motion, old, change, seed, sampling=sampling)
         if direct is not None:
             return direct
@@ -93,7 +116,7 @@ class Editing(Generation):
         *,
         sampling: Sampling | None = None,
     ) -> Generator[None, None, tuple[Motion, np.ndarray, Notation] | None]:
-        """`editing` as far as the change can be made to the frames themselves; None where it cannot."""
+        """`editing` of a single change as far as it can be made to the frames themselves; None where it cannot."""
         tokenizer, text = self.motion_tokenizer, added(change)
         nothing = Notation(0.2, ("standing", "standing"))
         changed(old, change, lambda _: old)  # what is no change is refused before anything is generated
@@ -142,6 +165,26 @@ class Editing(Generation):
         own, _ = yield from self.generating(text, None, seed, sampling=alone)
         better = tells(text, self.notation(own)) - tells(text, self.notation(clip))
         return own if better > PLAINLY else clip
+
+
+def _unreached(old: Notation, plan: Notation, measured: Notation, change: str) -> list[str]:
+    """What a change was to make of a motion and is not measured on it, and what it left as it was, as notes."""
+    if plan == old and not any(one.endswith((" more", " less")) for one in parts(change)):
+        return ["that is how the motion was"]
+    named = {verb for part in parts(change) for one in asked(added(part)) for verb in one.verbs}
+    lacking = []
+    for was, row in zip(agreement(plan, old).rows, agreement(plan, measured).rows, strict=False):
+        if row.planned is None or row.planned.verb in SMALL:
+            continue
+        new = {"missing", "verb"} & {*was.wrong}
+        wrong = {*row.wrong} - _OPEN if new else {*row.wrong} & {*was.wrong} - _OPEN
+        if wrong and not (new and named and row.planned.verb not in named):
+            lacking.append(row.planned.words)
+    gone = {line.verb for line in old.lines} - {line.verb for line in plan.lines} - {*SMALL}
+    left = [verb for verb in sorted(gone) if any(line.verb == verb for line in measured.lines)]
+    return [f"asked for and not measured on it: {', '.join(lacking)}"] * bool(lacking) + [
+        f"still measured on it: {', '.join(left)}"
+    ] * bool(left)
 
 
 def _with(old: Notation, change: str, more: Notation) -> Notation:

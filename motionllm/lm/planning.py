@@ -10,8 +10,16 @@ from typing import Any
 import numpy as np
 
 from motionllm.data.asked import asked, share, tells
-from motionllm.data.change_fit import fitted, missing
-from motionllm.data.changes import added, alternatives, applies, changed, heeding, summary
+from motionllm.data.change_fit import all_fitted, fitted, missing
+from motionllm.data.changes import (
+    added,
+    alternatives,
+    applies,
+    changed,
+    heeding,
+    parts,
+    summary,
+)
 from motionllm.data.templates import conversation
 from motionllm.data.timeline import shared
 from motionllm.errors import MotionLLMError
@@ -132,10 +140,11 @@ class Planning(Prompting):
 
     def changes(self, plans: Sequence[Notation], requests: Sequence[str]) -> list[str]:
         """Translate requests in a user's words ("the other hand", "then sit down") for motions with these plans: each
-        to a change as `data.changes` defines them, or to one of its OTHERWISE. Where what the model writes cannot be
-        made of the plan, it is the likeliest of those that can; of an act that the plan shows, or that the request
-        names and the plan lacks, it is left as it is, and refused where it is to be made. What a request says plainly
-        goes before what the model makes of it (`data.change_fit`), and a question changes nothing.
+        to a change as `data.changes` defines them, several of them one after the other, or to one of its OTHERWISE.
+        Where what the model writes cannot be made of the plan, it is the likeliest of those that can; of an act that
+        the plan shows, or that the request names and the plan lacks, or beside other changes, it is left as it is, and
+        refused where it is to be made. What a request says plainly goes before what the model makes of it
+        (`data.change_fit`), and a question changes nothing.
 
         Raises MotionLLMError where the adapter was not trained to (`edits`), or a request is empty.
         """
@@ -164,10 +173,11 @@ class Planning(Prompting):
             again = [writer.asking("edit", plan=summary(plans[i]), request=words) for i, words in questions.items()]
             for i, change in zip(questions, writer.say(again), strict=True):
                 changes[i] = change
-        named = [fitted(*one) for one in zip(changes, requests, plans, strict=True)]
         for i, (plan, change) in enumerate(zip(plans, changes, strict=True)):
-            if named[i] != change:
-                changes[i] = named[i]
+            if len(parts(change)) > 1:
+                changes[i] = all_fitted(change, requests[i], plan)
+            elif (named := fitted(change, requests[i], plan)) != change:
+                changes[i] = named
             elif not applies(plan, change) and not missing(change, requests[i], plan):
                 if not (options := alternatives(plan, change)):
                     continue
@@ -189,10 +199,12 @@ class Planning(Prompting):
         self, plan: Notation, change: str, seed: int | None = None, *, sampling: Sampling | None = None
     ) -> Generator[None, None, Notation]:
         """Interruptible `replan`: yields after each token. Closing the generator cancels it."""
-        text, more = added(change), Notation(0.2, ("standing", "standing"))
-        if text:
-            more = yield from self.planning(text, None, seed, sampling=sampling)
-        return changed(plan, change, lambda _: more)
+        for part in parts(change):
+            text, more = added(part), Notation(0.2, ("standing", "standing"))
+            if text:
+                more = yield from self.planning(text, None, seed, sampling=sampling)
+            plan = changed(plan, part, {text: more}.__getitem__)
+        return plan
 
     def kept(self, old: Notation, new: Notation, codes: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
         """The codes at the beginning and at the end of a motion (n,) that its old and new plan share, up to MARGIN

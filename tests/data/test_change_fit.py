@@ -7,7 +7,7 @@ import pytest
 
 from motionllm import corpus as builtin
 from motionllm.data import edits
-from motionllm.data.change_fit import fitted, missing
+from motionllm.data.change_fit import all_fitted, fitted, missing
 from motionllm.data.changes import COUNTED, acts, applies, changed
 from motionllm.data.edit_kinds import CHANGING, Donors
 from motionllm.data.edit_requests import one_of, requests
@@ -24,6 +24,8 @@ HOPS = Notation.parse("8.0 s, standing to standing\n0.5-2.0 hop left leg x3\n3.0
         ("keep only the first 5 seconds", (0, 5)),
         ("just the last two seconds please", (6, 8)),
         ("Cut the first 1.5 s!", (1.5, 8)),
+        ("cut the first second", (1, 8)),
+        ("drop the last half second please", (0, 7.5)),
         ("can you remove the last three seconds", (0, 5)),
         ("please stop after three seconds", (0, 3)),
         ("begin at 2 s", (2, 8)),
@@ -35,6 +37,22 @@ def test_seconds_are_kept_or_cut(said: str, seconds: tuple[float, float]) -> Non
         assert change == f"{seconds[0]:.1f}-{seconds[1]:.1f} s"
     new = changed(HOPS, change, lambda _: HOPS)
     assert new == HOPS.between(*seconds)
+
+
+@pytest.mark.parametrize(
+    ("written", "said", "change"),
+    [
+        ("faster; shorter", "faster, and keep only the first 3 seconds", "faster; 0.0-3.0 s"),
+        ("clap becomes a person walks crouched; slower", "let her crawl instead. and slower", None),
+        ("no clap; cannot", "without the clapping and sadder", "cannot"),
+        ("no 2nd hop; no clap", "remove the second hop and the clapping", "no 2nd hop; no clap"),
+        ("longer; mirror", "mirrored", "longer; mirror"),  # into so many parts it does not fall
+    ],
+)
+def test_each_of_several_changes_is_as_its_part_of_the_request_says(
+    written: str, said: str, change: str | None
+) -> None:
+    assert all_fitted(written, said, HOPS) == (change or "clap becomes a person crawls; slower")
 
 
 def test_it_stops_after_an_act() -> None:

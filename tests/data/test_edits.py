@@ -12,6 +12,7 @@ from motionllm import corpus as builtin
 from motionllm.data.change_fit import fitted
 from motionllm.data.changes import (
     LONGEST,
+    ORDINALS,
     OTHERWISE,
     PACE,
     act_of,
@@ -20,12 +21,13 @@ from motionllm.data.changes import (
     alternatives,
     applies,
     changed,
+    parts,
     summary,
 )
 from motionllm.data.edit_kinds import CHANGING, KINDS, Donors
 from motionllm.data.edit_requests import one_of, requests
 from motionllm.data.edit_words import WORDINGS
-from motionllm.data.edits import Edit, draw, edited
+from motionllm.data.edits import SEVERAL, Edit, draw, edited
 from motionllm.data.timeline import mirrored, paced, shared
 from motionllm.errors import MotionLLMError
 from motionllm.motion.features import features_to_joints
@@ -79,8 +81,73 @@ def test_every_kind_applies_and_gives_a_notation(kind: str, notations: list[Nota
 def test_drawn_are_all_kinds(notations: list[Notation], donors: Donors) -> None:
     random = np.random.default_rng(0)
     drawn = [draw(n, random, donors) for n in notations * 4]
-    assert {e.kind for e in drawn if e} == set(KINDS)
+    assert {e.kind for e in drawn if e} == {*KINDS, SEVERAL}
     assert sum(e is None for e in drawn) == 0
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_several_changes_in_one_request_are_each_asked_for(
+    notations: list[Notation], donors: Donors, held_out: bool
+) -> None:
+    found = made(SEVERAL, notations, donors, held_out=held_out)
+    assert len(found) > 60 and {len(parts(edit.change)) for edit in found} == {2, 3}
+    assert {kind for edit in found for kind in edit.several} >= {
+        "side",
+        "slower",
+        "append",
+        "mirror",
+        "repeat",
+        "duration",
+    }
+    for edit in found:
+        assert len(parts(edit.change)) == len(edit.several) and edit.new != edit.old
+        if not any(added(part) for part in parts(edit.change)):
+            assert changed(edit.old, edit.change, Notation.parse) == edit.new
+
+
+def test_a_request_says_which_of_several_acts(notations: list[Notation], donors: Donors) -> None:
+    said = {
+        "1st": "first|1st|opening|initial|begin",
+        "2nd": "second|2nd",
+        "3rd": "third|3rd",
+        "last": r"\blast|final",
+        "every": r"every|each|\ball\b|both",
+    }
+    random, seen, missing = np.random.default_rng(3), dict.fromkeys(said, 0), 0
+    for edit in (e for n in notations * 12 if (e := draw(n, random, donors)) and e.kind != SEVERAL):
+        for name, words in said.items():
+            if f" {name} " in f" {edit.change.removesuffix(added(edit.change))} ":
+                seen[name] += 1
+                missing += not re.search(words, edit.request.lower())
+    assert min(seen.values()) >= 2 and missing <= 0.06 * sum(seen.values()), (seen, missing)  # some are mistyped
+
+
+def test_every_act_of_a_verb_and_one_repetition_of_an_act() -> None:
+    old = Notation.parse(
+        "6.0 s, standing to standing\n0.5-2.0 kick right leg x3\n3.0-4.0 kick left leg\n4.2-5.0 bow 40"
+    )
+
+    def lines(change: str) -> list[str]:
+        return [line.words for line in changed(old, change, Notation.parse).lines]
+
+    assert lines("no every kick") == ["bow 40"] and lines("every kick x2")[:2] == [
+        "kick right leg x2",
+        "kick left leg x2",
+    ]
+    assert lines("every bow more") == ["kick right leg x3", "kick left leg", "bow 60"]  # of one
+    once = replace(old, lines=(old.lines[0],))
+    assert [line.words for line in changed(once, "2nd kick other side", Notation.parse).lines] == [
+        "kick right leg",
+        "kick left leg",
+        "kick right leg",
+    ]
+    for missing in ("4th kick other side", "3rd bow more", "every jump more"):
+        with pytest.raises(MotionLLMError, match=missing.split(" ")[1]):
+            changed(once, missing, Notation.parse)
+    twice = changed(old, "repeat x2", Notation.parse)
+    assert twice.seconds == 12 and [x.words for x in twice.lines] == 2 * [x.words for x in old.lines]
+    with pytest.raises(MotionLLMError, match="ends sitting and begins standing"):
+        changed(replace(old, postures=("standing", "sitting")), "repeat x2", Notation.parse)
 
 
 @pytest.mark.parametrize("kind", OTHERWISE)
@@ -169,6 +236,9 @@ def test_a_pace_takes_its_time(notations: list[Notation]) -> None:
 
 def test_a_side_is_the_other_and_all_else_stays(notations: list[Notation], donors: Donors) -> None:
     for edit in made("side", notations, donors):
+        if len(edit.new.lines) != len(edit.old.lines):  # of one repetition
+            assert edit.change.split(" ")[0] in ORDINALS and edit.new.seconds == edit.old.seconds
+            continue
         changed = [(a, b) for a, b in zip(edit.old.lines, edit.new.lines, strict=True) if a != b]
         assert changed and all(replace(b, part=a.part, way=a.way, size=a.size) == a for a, b in changed)
         assert edit.new.seconds == edit.old.seconds
@@ -186,8 +256,9 @@ def test_a_count_changes_one_act(notations: list[Notation], donors: Donors) -> N
 def test_what_is_removed_is_gone(notations: list[Notation], donors: Donors) -> None:
     for edit in made("remove", notations, donors):
         old, new = (sorted(a.main.verb for a in acts(n)) for n in (edit.old, edit.new))
-        gone = [v for v in old if v not in new]
-        assert len(gone) <= 1 and len(edit.new.lines) < len(edit.old.lines)
+        gone = {v for v in old if v not in new}
+        often = [sum(a.main.count for a in acts(n)) for n in (edit.old, edit.new)]  # "not the second jump" of two
+        assert len(gone) <= 1 and (len(edit.new.lines) < len(edit.old.lines) or often[1] < often[0])
         assert edit.new.seconds <= edit.old.seconds
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,58 @@ def test_of_the_ways_to_make_a_change_the_one_that_measures_best_is_taken(
     monkeypatch.setattr("motionllm.lm.editing.ways", lambda *_: [poses, other, poses])
     new = understood("wave other side").edit(wave, "the other hand")
     assert [line.part for line in measure(new.joints).lines if line.verb == "wave"] == ["right hand"]
+
+
+def test_several_changes_are_made_one_after_the_other(understood: Understood, wave: Motion) -> None:
+    lm = understood("wave other side; much slower; wait 1 s first")
+    old, edited = lm.notation(wave), lm.edit(wave, "with the other hand, at half the speed, and wait a second")
+    new = lm.notation(edited)
+    assert [line.part for line in new.lines if line.verb == "wave"] == ["right hand"]
+    assert edited.duration == pytest.approx(2 * wave.duration + 1, abs=0.3) and not edited.notes
+    assert new.lines[0].start > 2 * old.lines[0].start
+    with pytest.raises(MotionLLMError, match="kick"):  # none is made where one cannot
+        understood("wave other side; kick x3").edit(wave, "the other hand, and three kicks")
+    with pytest.raises(MotionLLMError, match="understood as"):
+        understood("; ").edit(wave, "nothing")
+
+
+@pytest.mark.parametrize(
+    "change", ["every kick other side", "no every kick", "2nd kick other side", "last kick other side"]
+)
+def test_each_of_several_acts_or_of_an_acts_repetitions(understood: Understood, change: str) -> None:
+    kick = builtin.Part("kick", side="left")
+    several = (replace(kick, count=3),) if change[0] in "2l" else (kick, builtin.Part("bow"), replace(kick, count=2))
+    poses = [splicing.poses_of(builtin.joints(builtin.Spec((part,)), 1)) for part in several]
+    kicks = Motion(splicing.joints_of(splicing.joined(poses)))
+    lm = understood(change)
+    new = [line for line in lm.notation(lm.edit(kicks, "as it says")).lines if line.verb in ("kick", "bow")]
+    sides = "".join(line.part[:1] * line.count or "-" for line in new)
+    assert sides == {"every": "r-rr", "no": "-", "2nd": "lrl", "last": "llr"}[change.split(" ")[0]]
+
+
+def test_what_was_asked_for_and_is_not_there_is_said(
+    understood: Understood,
+    wave: Motion,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert not understood("wave other side").edit(wave, "the other hand").notes
+    assert understood("wave left hand").edit(wave, "the left hand").notes == ("that is how the motion was",)
+    assert not understood("wave more").edit(wave, "wave more").notes  # of which no notation tells
+    poses = splicing.poses_of(wave.joints)
+    monkeypatch.setattr("motionllm.lm.editing.ways", lambda *_: [poses])  # as it was
+    (note,) = understood("wave other side").edit(wave, "the other hand").notes
+    assert note.startswith("asked for and not measured on it: wave right hand")
+    (note,) = understood("wave becomes a person claps").edit(wave, "clap instead").notes[-1:]
+    assert "still measured on it: wave" in note
+    lm = understood("wave other side")
+    monkeypatch.setattr(MotionLM, "load", lambda *_, **__: lm)
+    wave.save(tmp_path / "wave.npy")
+    assert main(["edit", str(tmp_path / "wave.npy"), "the other hand", "--out", str(tmp_path / "n.npy"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["notes"][0].startswith(
+        "the other hand: asked for and not measured on it"
+    )
 
 
 def test_what_cannot_be_made_of_the_frames_is_generated(

@@ -361,7 +361,7 @@ GAITS = (
                 "[sidestep] to the {way}{n}{slow}",
                 "[take] {noun} to the {way}{slow}",
                 "[step] sideways to {their} {way}{n}{slow}",
-                "[side step] to the {way}{n}{slow}",
+                "side [step] to the {way}{n}{slow}",
             ),
         },
         noun=("side step", "a side step"),

@@ -41,9 +41,11 @@ class Line:
         first = {"lift": 3, "raise": 2, "step": 2, "look": 1}.get(self.verb, 0)
         return self.verb not in SMALL, (self.end - self.start) + 0.5 * self.count + first
 
-    def __str__(self) -> str:
+    @property
+    def words(self) -> str:
+        """The line without its times."""
         spec = VERBS[self.verb]
-        words = [f"{self.start:.1f}-{self.end:.1f}", self.verb, self.part, self.way]
+        words = [self.verb, self.part, self.way]
         if spec.speed and self.size:
             words.append(f"turning {'left' if self.size > 0 else 'right'} {abs(self.size):.0f}")
         elif self.size:
@@ -54,6 +56,9 @@ class Line:
             words.append(f"x{self.count}")
         words.append(self.pace)
         return " ".join(word for word in words if word)
+
+    def __str__(self) -> str:
+        return f"{self.start:.1f}-{self.end:.1f} {self.words}"
 
 
 @dataclass(frozen=True)
