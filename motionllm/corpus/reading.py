@@ -22,7 +22,7 @@ PATTERNS = tuple(
     for pattern in action.patterns
 )
 CONNECTOR = (
-    r"\b(?:and )?(?:then|before|after(?:wards?)?|while|and|as|at the same time)\b|[.;]"
+    r"\b(?:and )?(?:then|before|after(?:wards?)?|while|and|as|at the same time)\b|\.(?!\d)|;"
     r"|,(?= (?:(?:a|an|the|this) (?:person|man|woman|figure|guy)|person|someone|somebody|he|she|they|it)\b)"
 )
 _COUNTS = {"once": 1, "one time": 1, "twice": 2, "two": 2, "three": 3, "four": 4, "five": 5, "2": 2, "3": 3, "4": 4}

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
 from motionllm.corpus.actions import ACTIONS
 from motionllm.corpus.reading import CONNECTOR, PATTERNS
+from motionllm.data.timeline import LONG
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation, measure
 from motionllm.motion.notation.verbs import LEADS_TO
@@ -76,6 +77,13 @@ _TIMES = (
 )
 _EXACT_DEGREES = r"\b(\d{2,3}) ?(?:degrees?\b|deg\b|°)"
 _COUNTED = rf"\b(?:{'|'.join(COUNTS)}) {_OF}$"
+# How long an act is to last, and how far to go; the metres of each unit.
+_NUMBER = rf"(?P<number>\d{{1,2}}(?:\.\d+)?|{'|'.join(COUNTS)})"
+_SECONDS = rf"\bfor (?:about |around |roughly |exactly |another )?{_NUMBER} (?:more |full )?(?:seconds?|secs?|s)\b"
+_METRES = rf"\b{_NUMBER} ?(?P<unit>m|met(?:er|re)s?|yards?|ft|feet|foot)\b(?! (?:tall|high|away|from|apart))"
+_UNITS = {"m": 1.0, "y": 0.9144, "f": 0.3048}
+LONGER = (0.4, 0.25)  # seconds or metres, and the share of what is asked for, by which there may be more or less
+_AT_ONCE = r"\b(?:while|whilst|meanwhile|simultaneously|at the same time|as (?:s?he|they|it|the \w+)\b)"
 EXACTLY = 45.0  # degrees by which a turn of so many may be more or less
 _SPELLED = (  # how counts are written short
     (r"\b(\d{1,2}) ?x\b", r"\1 times"),
@@ -102,7 +110,7 @@ _OTHER = (
 )
 _ONE_LEG = ("kick", "hop", "lunge", "step")
 # Where something else begins, known or not: "raises the left hand, then makes a cross with both hands".
-_APART = r"\b(?:and )?(?:then|before|afterwards|while|whilst)\b|[.;]"
+_APART = r"\b(?:and )?(?:then|before|afterwards|while|whilst)\b|\.(?!\d)|;"
 # Words that name no act: what is not done, how someone was before, what others do to him, what he steps or sits on, a
 # box not boxed.
 _NO_ACT = (
@@ -118,7 +126,9 @@ _NO_ACT = (
     r"|\b(?:put|plac|set)\w* (?:\w+ ){0,2}(?:feet|foot|legs?|knees?)\b"
     r"|\b(?:put|plac|hold)\w* (?:\w+ )?(?:left |right )?hand on (?:\w+ )?(?:hip|waist)\b"
     r"|\b(?:an?|the|his|her|their|on|onto|off|over) (?:\w+ )?box\b|\b(?:the|some|on|onto|off|over) boxes\b"
+    r"|\b(?:push|pull|sit|press|chin)[ -]?ups?\b"
 )
+_ARCHERY, _BOW = r"\b(?:arrow|archer)\w*", r"\bbows?\b"
 # {how a turn is named: (least, most) degrees}; the first that is found holds.
 _DEGREES = (
     (
@@ -140,7 +150,8 @@ class Asked:
     """One thing that a text asks for: verbs of the notation that would show it, the best first. "" and 0: not stated.
 
     side: of the limb, "left", "right" or "both". way: "forward", "backward", "left" or "right". pace: of PACES.
-    degrees: the least and the most of a turn; (0, 0) if not stated.
+    degrees: the least and the most of a turn; (0, 0) if not stated. seconds: it is to last. metres: to go. meanwhile:
+    at the same time as what is asked for before it.
     """
 
     action: str
@@ -150,6 +161,9 @@ class Asked:
     count: int = 0
     pace: str = ""
     degrees: tuple[float, float] = (0.0, 0.0)
+    seconds: float = 0.0
+    metres: float = 0.0
+    meanwhile: bool = False
 
 
 def asked(text: str) -> list[Asked]:
@@ -161,6 +175,8 @@ def asked(text: str) -> list[Asked]:
         whole = named_before
     whole = re.sub(_SHARED, r"\1 \4\2\3 \4", whole)
     whole = re.sub(_NO_ACT, lambda m: "#" * len(m[0]), whole)
+    if re.search(_ARCHERY, whole):
+        whole = re.sub(_BOW, lambda m: "#" * len(m[0]), whole)
     left, hits = whole, []
     for action, pattern in (*_MORE, *PATTERNS, *_LAST):
         # "down and then back up" describes a hand, not a walk
@@ -175,18 +191,27 @@ def asked(text: str) -> list[Asked]:
         bounds.append(end + (between[-1].start() if between else counted.start() if counted else start - end))
     bounds.append(len(whole))
     parts: list[Asked] = []
-    reverse = False
+    reverse = meanwhile = False
     for k, (start, end, action) in enumerate(hits):
         reverse |= bool(k and re.search(r"\bafter\b(?!wards)", whole[bounds[k] : start]))
         returns = any(part.action in _TURNING for part in parts)
+        at_once = bool(re.search(_AT_ONCE, whole[hits[k - 1][1] if k else 0 : start]))
+        meanwhile |= at_once and not k  # "while walking, …"
         for clause in _one_by_one(action, whole[bounds[k] : bounds[k + 1]]):
-            parts.append(_part(action, whole[start:end], _own(clause, start - bounds[k]), returns))
+            part = _part(action, whole[start:end], _own(clause, start - bounds[k]), returns)
+            parts.append(replace(part, meanwhile=bool(parts) and (at_once or meanwhile)))
+            meanwhile, at_once = meanwhile and len(parts) < 2, False
     things: list[Asked] = []
     for part in reversed(parts) if reverse else parts:
         rises = part.action == "stand_up" and things and things[-1].verbs[0] in _RISES
         if not rises and (not things or things[-1] != part):
             things.append(part)
-    return things
+    # What is named by itself shows no other thing that it might be measured as: "runs, then walks".
+    own = {thing.verbs[0] for thing in things}
+    return [
+        replace(one, verbs=tuple(verb for verb in one.verbs if verb == one.verbs[0] or verb not in own))
+        for one in things
+    ]
 
 
 def _one_by_one(action: str, clause: str) -> list[str]:
@@ -250,7 +275,23 @@ def _part(action: str, act: str, clause: str, returns: bool) -> Asked:
         around = float(exact[1])
         far = around - EXACTLY, around + EXACTLY if around < 360 else math.inf
     far = far if action in _TURNING else (0.0, 0.0)
-    return Asked(action, _SHOWN[action], side, way, number, pace, far)
+    verb = VERBS[_SHOWN[action][0]]
+    lasts, goes = re.search(_SECONDS, clause), re.search(_METRES, clause) if verb.speed else None
+    return Asked(
+        action,
+        _SHOWN[action],
+        side,
+        way,
+        number,
+        pace,
+        far,
+        seconds=_said(lasts) if lasts and _SHOWN[action][0] in LONG else 0.0,
+        metres=_said(goes) * _UNITS[goes["unit"][0]] if goes else 0.0,
+    )
+
+
+def _said(number: re.Match[str]) -> float:
+    return float(COUNTS.get(number["number"]) or number["number"])
 
 
 def _count(action: str, act: str, clause: str) -> int:
@@ -267,22 +308,26 @@ def share(wanted: list[Asked], notation: Notation) -> float:
     1 where nothing is asked.
     """
     points = total = 0.0
-    firsts: list[float] = []
+    done: list[tuple[Asked, list[Line]]] = []
     for one in wanted:
         lines = _lines(one, notation)
         total += 2
         if not lines:
-            total += sum(bool(x) for x in (one.side, one.way, one.count, one.pace, one.degrees[1]))
+            stated = (one.side, one.way, one.count, one.pace, one.degrees[1], one.seconds, one.metres)
+            total += sum(map(bool, stated))
             continue
         own = any(x.verb == one.verbs[0] or (one.verbs[0] == "turn" and VERBS[x.verb].speed) for x in lines)
         points += 2 if own else 1.5  # a curve is a turn
-        firsts.append(lines[0].start)
-        for stated, right in _details(one, lines):
-            total += bool(stated)
-            points += bool(stated) and right
-    if len(firsts) > 1:
+        done.append((one, lines))
+        for detail, right in _details(one, lines):
+            total += bool(detail)
+            points += bool(detail) and right
+    if len(done) > 1:
         total += 1
-        points += all(a <= b + 0.3 for a, b in pairwise(firsts))
+        points += all(
+            _overlap(before, lines, notation) if one.meanwhile else before[0].start <= lines[0].start + 0.3
+            for (_, before), (one, lines) in pairwise(done)
+        )
     return points / total if total else 1.0
 
 
@@ -296,6 +341,24 @@ def as_asked(one: Asked, notation: Notation) -> bool:
     """Whether a notation has one thing that is asked for with all that is stated of it."""
     lines = _lines(one, notation)
     return shown(one, notation) and all(right for stated, right in _details(one, lines) if stated)
+
+
+def at_once(one: Asked, other: Asked, notation: Notation) -> bool:
+    """Whether a notation has two things that are asked for at the same time."""
+    return _overlap(_lines(one, notation), _lines(other, notation), notation)
+
+
+def _overlap(some: list[Line], others: list[Line], notation: Notation) -> bool:
+    """Whether some lines are at the time of others; who has sat down sits until standing up."""
+
+    def end(line: Line) -> float:
+        if line.verb not in LEADS_TO or line.verb == "stand up":
+            return line.end
+        return min(
+            [notation.seconds, *(x.start for x in notation.lines if x.verb == "stand up" and x.start > line.end)]
+        )
+
+    return any(min(end(a), end(b)) - max(a.start, b.start) > 0.3 for a in some for b in others)
 
 
 def share_of(wanted: list[Asked], joints: np.ndarray, fps: float = 20.0) -> float:
@@ -358,8 +421,10 @@ def contradiction(text: str, notation: Notation) -> str:
 
 
 def _details(one: Asked, lines: list[Line]) -> tuple[tuple[object, bool], ...]:
-    """(what is stated, whether the lines that show the thing have it): side, way, count, pace, degrees. Counted is the
-    likest of the verbs that are there: of a kick its kicks, not the lifted leg that begins before it.
+    """(what is stated, whether the lines that show the thing have it): side, way, count, pace, degrees, seconds and
+    metres.
+
+    Counted is the likest of the verbs that are there: of a kick its kicks, not the lifted leg that begins before it.
     """
     likest = min((x.verb for x in lines), key=one.verbs.index)
     return (
@@ -368,7 +433,14 @@ def _details(one: Asked, lines: list[Line]) -> tuple[tuple[object, bool], ...]:
         (one.count, one.count == sum(x.count for x in lines if x.verb == likest)),
         (one.pace, any(pace_of(x) == one.pace for x in lines)),
         (one.degrees[1], any(one.degrees[0] <= abs(x.size) <= one.degrees[1] for x in lines)),
+        (one.seconds, any(near(x.end - x.start, one.seconds) for x in lines)),
+        (one.metres, any(near((x.end - x.start) * x.speed, one.metres) for x in lines)),
     )
+
+
+def near(has: float, wanted: float) -> bool:
+    """Whether seconds or metres are about as many as are asked for."""
+    return abs(has - wanted) <= max(LONGER[0], LONGER[1] * wanted)
 
 
 def _lines(one: Asked, notation: Notation) -> list[Line]:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from motionllm.data.asked import Asked
+from motionllm.data.asked import Asked, near
 from motionllm.data.timeline import (
     GAITS,
     heading,
@@ -387,6 +387,11 @@ def unheeded(plan: Notation, one: Asked) -> list[str]:
         found.append(f"{verb} x{one.count}")
     if verb == "turn" and one.degrees[1] and not one.degrees[0] <= far <= one.degrees[1]:
         found.append(f"turn {180 if one.degrees[0] < 180 else 360}")
+    lasts = main.end - main.start
+    if one.seconds and not near(lasts, one.seconds):
+        found.append(f"{verb} {one.seconds:.1f} s")
+    if one.metres and main.speed and not near(lasts * main.speed, one.metres):
+        found.append(f"{verb} {one.metres:.1f} m")
     if verb != one.verbs[0] and {verb, one.verbs[0]} <= {*GAITS}:
         found.append(f"{verb} becomes {one.verbs[0]}")
     return found

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from motionllm.data.asked import Asked, as_asked, pace_of, shown
+from motionllm.data.asked import Asked, as_asked, at_once, pace_of, shown
 from motionllm.data.asked import share as share_in
 from motionllm.data.changes import acts, alone, changed, unheeded
 from motionllm.data.remaking import reach, remade
@@ -80,19 +80,39 @@ def missing(poses: np.ndarray, wanted: Sequence[Asked]) -> list[int]:
     notation = _measured(poses)
     if notation is None:
         return []
-    return [i for i, one in enumerate(wanted) if plain(one) and not as_asked(one, notation)]
+    return [
+        i
+        for i, one in enumerate(wanted)
+        if plain(one) and not (as_asked(one, notation) and _when_asked(notation, wanted, i))
+    ]
+
+
+def _when_asked(notation: Notation, wanted: Sequence[Asked], index: int) -> bool:
+    """Whether a thing is done at the same time as the one before it, where that is asked for."""
+    one, before = wanted[index], wanted[max(0, index - 1)]
+    return not one.meanwhile or not shown(before, notation) or at_once(before, one, notation)
 
 
 def lacking(poses: np.ndarray, wanted: Sequence[Asked]) -> list[str]:
     """Sentences of what is asked for and not measured so on a motion, of those things that are asked for plainly."""
     notation = _measured(poses)
-    return [] if notation is None else [sentence(one) for one in wanted if plain(one) and not as_asked(one, notation)]
+    if notation is None:
+        return []
+    asked_for = [_in_full(one) for one in wanted if plain(one) and not as_asked(one, notation)]
+    apart = [i for i in range(len(wanted)) if shown(wanted[i], notation) and not _when_asked(notation, wanted, i)]
+    return asked_for + [f"{sentence(wanted[i])} at the same time" for i in apart]
 
 
 def sentence(one: Asked) -> str:
     """One thing that is asked for, as a text of its own: "a person waves with the right hand three times"."""
     verb = one.verbs[0]
     return Notation(1.0, ("standing", "standing"), (_line(one, verb),)).sentence()
+
+
+def _in_full(one: Asked) -> str:
+    """`sentence` with how long and how far, which a model's captions do not say."""
+    lasts, far = f" for {one.seconds:g} seconds" * bool(one.seconds), f" {one.metres:.2g} metres" * bool(one.metres)
+    return f"{sentence(one)}{far}{lasts}"
 
 
 def put_in(
@@ -110,6 +130,11 @@ def put_in(
     whole, frames, taken = poses, len(poses) if fixed else 0, None
     best = (share_in(wanted, notation), -np.inf)
     for number, more in enumerate(options):
+        for laid in _at_the_same_time(whole, notation, wanted, index, more):
+            made = _fitted(laid, frames)
+            score = (share_in(wanted, made[1]), 0.0) if made else (0.0, 0.0)
+            if made and score[0] > best[0]:
+                poses, best, taken = made[0], score, number
         for first, last in _places(whole, notation, wanted, index):
             joined, apart = _led_to(whole[:first], more, whole[last:])
             made = _fitted(joined, frames) if apart <= FARTHEST else None
@@ -117,6 +142,26 @@ def put_in(
             if made and (score[0] > best[0] or (taken is not None and score > best)):
                 poses, best, taken = made[0], score, number
     return poses, taken
+
+
+def _at_the_same_time(
+    poses: np.ndarray, notation: Notation, wanted: Sequence[Asked], index: int, more: np.ndarray
+) -> list[np.ndarray]:
+    """The motion with what it lacks done at the same time as something else, where that is asked for: the arms of one
+    on the legs of the other.
+    """
+    if not any(one.meanwhile for one in wanted[index : index + 2]):
+        return []
+    going = VERBS[wanted[index].verbs[0]].speed
+    if going:
+        legs, arms = more, poses
+    else:
+        without = [act.main.verb for act in acts(notation) if act.main.verb in wanted[index].verbs][:1]
+        cut = remade(poses, notation, f"no {without[0]}") if without and len(acts(notation)) > 1 else None
+        legs, arms = poses if cut is None else cut, more
+    below = _measured(legs)
+    laid = remade(legs, below, "meanwhile a person moves", arms) if below else None
+    return [] if laid is None else [laid]
 
 
 def _led_to(*pieces: np.ndarray) -> tuple[np.ndarray, float]:

@@ -333,11 +333,50 @@ def test_who_is_down_throughout_shows_it(text: str, posture: str) -> None:
         ("a person walks on tiptoes", [("walk", "", "")]),
         ("a person tiptoes forward", [("creep", "", "forward")]),
         ("a person steps back", [("step", "", "backward")]),
+        ("a person does ten push-ups and three sit ups", []),
+        ("an archer shoots an arrow with his bow", []),
+        ("an actor takes a bow", [("bow", "", "")]),
         ("a person takes 2 steps back", [("step", "", "backward")]),
     ],
 )
 def test_what_is_not_to_be_done_and_words_that_only_look_like_an_act(text: str, verbs: list[tuple[str, ...]]) -> None:
     assert [(one.verbs[0], one.side, one.way) for one in asked(text)] == verbs
+
+
+@pytest.mark.parametrize("number", ["3", "three", "2.5", "10"])
+def test_how_long_and_how_far_an_act_is_to_be(number: str) -> None:
+    value = {"three": 3.0}.get(number) or float(number)
+    wave, walk = asked(f"he waves for about {number} seconds and then walks {number} meters, 6 feet apart")
+    assert (wave.seconds, wave.metres, wave.count) == (value, 0, 0) and (walk.seconds, walk.metres) == (0, value)
+    (run,) = asked(f"someone runs {number} feet for {number} s")
+    assert run.metres == pytest.approx(0.3048 * value) and run.seconds == value
+    (jump,) = asked(f"a person jumps, waits for {number} seconds and is {number} m tall")
+    assert (jump.seconds, jump.metres) == (0, 0)
+    lasts, apart = value, asked("a person waves for 2 seconds")[0]
+    notation = Notation.parse(f"30.0 s, standing to standing\n1.0-{1 + lasts} wave left hand x3")
+    assert share([wave], notation) == 1 and (share([apart], notation) == 1) == (abs(lasts - 2) <= 0.5)
+
+
+def test_what_is_done_at_the_same_time() -> None:
+    together = ("a person claps while walking", "while walking, a person claps", "she walks as she claps")
+    one_by_one = ("a person claps and walks", "a person walks, then claps", "he claps twice before walking")
+    both, apart = (
+        Notation.parse(f"8.0 s, standing to standing\n0.5-4.0 walk forward 1.0 m/s\n{times} clap x4")
+        for times in ("1.0-3.0", "5.0-7.0")
+    )
+    for text in (*together, *one_by_one):
+        one, two = asked(text)
+        assert two.meanwhile == (text in together) and not one.meanwhile
+        if two.meanwhile:
+            assert share([one, two], both) == 1 > share([one, two], apart)
+    assert share(asked("a person walks, then claps"), apart) == 1
+    seated = Notation.parse("8.0 s, standing to sitting\n0.5-2.0 sit\n4.0-6.0 clap x4")
+    assert share(asked("a person sits while clapping"), seated) == 1  # who has sat down sits
+
+
+def test_what_is_named_by_itself_shows_nothing_else() -> None:
+    walk = Notation.parse("4.0 s, standing to standing\n0.5-3.5 walk forward 1.8 m/s")
+    assert share(asked("a person runs"), walk) > 0.5 and share(asked("a person runs and then walks"), walk) <= 0.5
 
 
 def test_short_counts_are_counts() -> None:

@@ -31,6 +31,9 @@ def measured(motion: np.ndarray) -> Notation:
         ("the person claps six times", poses("clap", count=3)),
         ("a man walks backward", poses("walk", direction="forward")),
         ("a woman turns to the right", poses("turn", direction="left")),
+        ("a man walks for 8 seconds", poses("walk", direction="forward")),
+        ("a man walks 8 meters", poses("walk", direction="forward")),
+        ("a person waves for six seconds", poses("wave", side="left", count=3)),
     ],
 )
 def test_what_a_text_states_is_set_right(text: str, motion: np.ndarray) -> None:
@@ -93,6 +96,18 @@ def test_what_is_missing_is_put_in_where_it_belongs() -> None:
     assert put_in(motion, wanted, 2, [clap]) == (motion, None)
 
 
+@pytest.mark.parametrize("text", ["a person walks while waving", "while waving the left hand, he walks"])
+def test_what_is_to_be_done_at_the_same_time_is(text: str) -> None:
+    wanted = asked(text)
+    wave, walk = poses("wave", side="left", count=4), poses("walk", direction="forward")
+    for motion, more in ((walk, wave), (splicing.joined([wave, walk]), wave), (wave, walk)):
+        index = next(i for i, one in enumerate(wanted) if one.verbs[0] == ("wave" if more is wave else "walk"))
+        new, taken = put_in(motion, wanted, index, [more])
+        assert taken == 0 and share(wanted, measured(new)) == 1, measured(new)
+    apart = splicing.joined([wave, walk])
+    assert missing(apart, wanted) == [1] and lacking(apart, wanted) == [f"{sentence(wanted[1])} at the same time"]
+
+
 @pytest.mark.parametrize("text", ["a person waves with the right hand three times", "he turns around to the left"])
 def test_a_thing_has_a_sentence_of_its_own(text: str) -> None:
     (one,) = asked(text)
@@ -107,6 +122,8 @@ def test_a_thing_has_a_sentence_of_its_own(text: str) -> None:
         ("a person waves with the left hand", []),
         ("a person waves with the right hand", ["a person waves with the right hand"]),
         ("a person waves, then kicks with the right leg", ["a person kicks with the right leg"]),
+        ("a person waves for 9 seconds", ["a person waves for 9 seconds"]),
+        ("a person waves and walks 3 m", ["a person walks 3 metres"]),
         ("a person moves", []),
         ("a person does something unheard of", []),
     ],

@@ -361,6 +361,28 @@ def test_people_walk_fast_and_run_slowly() -> None:
         assert {e.name for e in events} & {"walk", "run"} == {gait}, name
 
 
+@pytest.mark.parametrize("order", [("walk", "run"), ("run", "walk"), ("walk", "walk"), ("run", "run")])
+def test_a_walk_that_becomes_a_run_is_both(order: tuple[str, str]) -> None:
+    parts = [builtin.Part(name, direction="forward", speed="slowly" if name == "walk" else "quickly") for name in order]
+    poses = [splicing.poses_of(builtin.joints(builtin.Spec((part,)), seed)) for seed, part in enumerate(parts)]
+    going = [whole[len(whole) // 4 : -len(whole) // 4] for whole in poses]  # neither starts nor stops
+    found = [e for e in facts(splicing.joints_of(splicing.joined(going))).events if e.name in ("walk", "run")]
+    assert [e.name for e in found] == list(order[: 1 + (order[0] != order[1])])
+    if len(found) > 1:
+        assert found[0].end == pytest.approx(len(going[0]) / FPS, abs=0.35) and found[0].end == found[1].start
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
+def test_people_who_get_going_do_not_walk_first() -> None:
+    for place, name, gaits in (
+        ("cmu_trials", "127_04", ["walk", "run"]),  # "walk to run"
+        ("cmu_trials", "127_03", ["run"]),  # "run"
+        ("hdm05", "HDM_tr_jogLeftCircle4StepsRstart_015_120", ["run"]),
+    ):
+        events = facts(np.load(DATA / place / "new_joints" / f"{name}.npy")).events
+        assert [e.name for e in events if e.name in ("walk", "run")] == gaits, name
+
+
 def test_who_stays_down_does_not_squat() -> None:
     squats = builtin.joints(builtin.Spec((builtin.Part("squat"),)), 0)
     lowest = squats[[int(squats[:, 0, 1].argmin())]].repeat(40, 0)

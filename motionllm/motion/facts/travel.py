@@ -99,6 +99,8 @@ ALOFT, ALOFT_SHARE = 0.025, 0.05  # m of both feet, in this share of the frames
 SHUFFLE_BENT, SHUFFLE_SPEED = 42.0, 1.3  # degrees of both knees in most frames, m/s: a run of tired or old people
 STRIDE_SECONDS = 0.6  # about one step: what changes more slowly is no bounce
 BOUNCE, VAULT = 0.3, -0.5  # `_bounce` of runs, and of walks
+# Of a walk and a run in one travel: the least seconds and metres of each, and how many times as fast the run is.
+GAIT_SECONDS, GAIT_WAY, GAIT_SPEEDS = 0.8, 0.9, 2.0
 CREEP_SPEED, CREEP_PELVIS = 1.7, 0.885  # m/s and share of standing: crouched walks stay below
 
 
@@ -117,20 +119,41 @@ def _cut(s: Signals, a: int, b: int) -> list[Span]:
     return [(c, d) for c, d in pairwise(edges) if d - c >= s.frames(0.3)]
 
 
+def _at_gaits(s: Signals, a: int, b: int) -> list[Span]:
+    """Travel cut where a walk becomes a run, or a run a walk: into the two parts that are most alike in speed in
+    themselves, where one is at least twice as fast. Who only gets going, or slows down, goes less far meanwhile.
+    """
+    least = s.frames(GAIT_SECONDS)
+    if b - a < 2 * least:
+        return [(a, b)]
+    speed = running_mean(s.root_speed, odd_frames(0.5 * s.fps))[a:b]
+    n, total, squares = np.arange(1, b - a), speed.cumsum(), (speed**2).cumsum()
+    before, after = total[:-1] / n, (total[-1] - total[:-1]) / n[::-1]
+    spread = squares[-1] - n * before**2 - n[::-1] * after**2
+    at = least + int(np.argmin(spread[least - 1 : b - a - least])) if b - a > 2 * least else least
+    slow, fast = sorted((before[at - 1], after[at - 1]))
+    way = min(before[at - 1] * at, after[at - 1] * (b - a - at)) / s.fps
+    gaits = {_gait_of(s, a, a + at), _gait_of(s, a + at, b)}
+    if gaits != {"walk", "run"} or fast < max(JOG_SPEED, GAIT_SPEEDS * slow) or way < GAIT_WAY:
+        return [(a, b)]
+    return [*_at_gaits(s, a, a + at), *_at_gaits(s, a + at, b)]
+
+
 def travels(s: Signals, flights: list[Event]) -> tuple[list[Event], list[Span]]:
     """Walks, runs and crouched walks, and their frames.
 
-    Pelvis and both feet move away; cut where the body nearly stops or changes direction. run: fast; or bouncing; or,
-    where it does not vault over its legs, less fast with both knees bent at once and the ankles high, or slow like that
-    with both feet in the air at times, or with both knees bent in most frames. crouch walk: the pelvis low and both
-    knees bent in most frames. direction: of the mean velocity in the body's frame; size: degrees turned meanwhile, + to
-    the left; speed: m/s, mean of the middle half.
+    Pelvis and both feet move away; cut where the body nearly stops or changes direction or gait. run: fast; or
+    bouncing; or, where it does not vault over its legs, less fast with both knees bent at once and the ankles high, or
+    slow like that with both feet in the air at times, or with both knees bent in most frames. crouch walk: the pelvis
+    low and both knees bent in most frames. direction: of the mean velocity in the body's frame; size: degrees turned
+    meanwhile, + to the left; speed: m/s, mean of the middle half.
     """
     jumping = np.zeros(len(s.p), bool)
     for e in flights:
         jumping[max(0, int((e.start - 0.25) * s.fps)) : int((e.end + 0.25) * s.fps)] = True
     moving = (s.root_speed > TRAVEL_SPEED) & ~jumping
-    pieces = [piece for a, b in stretches_where(moving, s.frames(0.3), s.frames(0.25)) for piece in _cut(s, a, b)]
+    moved = stretches_where(moving, s.frames(0.3), s.frames(0.25))
+    pieces = [piece for a, b in moved for c, d in _cut(s, a, b) for piece in _at_gaits(s, c, d)]
     events, spans = [], []
     for a, b in pieces:
         own = (s.foot_speed[a:b].sum(0) / s.fps).min()
@@ -140,12 +163,9 @@ def travels(s: Signals, flights: list[Event]) -> tuple[list[Event], list[Span]]:
         turn = float(np.degrees(s.yaw[b - 1] - s.yaw[a]))
         if net < TRAVEL_NET and abs(turn) < TRAVEL_TURN:
             continue
-        core = slice(a + (b - a) // 4, b - (b - a) // 4)
-        speed = float(s.root_speed[core].mean())
+        speed = float(s.root_speed[_core(a, b)].mean())
         direction = direction_of(*s.root_velocity[a:b].mean(0))
-        events.append(
-            event(s, _gait(s, core, speed, _bounce(s, a, b)), a, b, direction=direction, size=turn, speed=speed)
-        )
+        events.append(event(s, _gait_of(s, a, b), a, b, direction=direction, size=turn, speed=speed))
         spans.append((a, b))
     return events, spans
 
@@ -161,8 +181,15 @@ def _bounce(s: Signals, a: int, b: int) -> float:
     return float((x * y).sum() / max(np.sqrt((x**2).sum() * (y**2).sum()), 1e-9))
 
 
-def _gait(s: Signals, core: slice, speed: float, bounce: float) -> str:
-    """The kind of gait at a speed, from the frames of its middle half."""
+def _core(a: int, b: int) -> slice:
+    """The middle half."""
+    return slice(a + (b - a) // 4, b - (b - a) // 4)
+
+
+def _gait_of(s: Signals, a: int, b: int) -> str:
+    """The kind of gait over [a, b), from the frames of its middle half."""
+    core, bounce = _core(a, b), _bounce(s, a, b)
+    speed = float(s.root_speed[core].mean())
     high = float(np.percentile(s.lift[core].max(1), 75)) > RUN_LIFT
     springy = float(s.flex[core].min(1).max()) > SPRINGY
     aloft = (s.foot[core].min(1) > ALOFT).mean() > ALOFT_SHARE
