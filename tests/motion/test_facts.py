@@ -361,6 +361,44 @@ def test_people_walk_fast_and_run_slowly() -> None:
         assert {e.name for e in events} & {"walk", "run"} == {gait}, name
 
 
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
+def test_a_leap_from_one_foot_to_the_other_is_a_jump() -> None:
+    leaps = [("49_04", ""), ("49_05", ""), ("127_21", "left"), ("127_28", ""), ("05_20", "")]
+    for take, foot in leaps:  # "run, leap", "leaps off of their left foot", "jete"
+        jumps = [
+            e for e in facts(np.load(DATA / "cmu_trials" / "new_joints" / f"{take}.npy")).events if e.name == "jump"
+        ]
+        assert len(jumps) == 1 and jumps[0].side and foot in ("", jumps[0].side) and jumps[0].size > 0.2, take
+    for take in (
+        "03_03",
+        "13_36",
+        "14_34",
+        "01_14",
+        "127_33",
+        "127_03",
+        "16_35",
+    ):  # stairs, a ladder, a run over a hump, runs
+        events = facts(np.load(DATA / "cmu_trials" / "new_joints" / f"{take}.npy")).events
+        assert not any(e.name == "jump" and e.side for e in events), take
+
+
+def test_who_leaps_falls_freely() -> None:
+    """A body that is lifted as high and as long from one foot to the other, at another pace than gravity's, climbs."""
+    run = builtin.joints(builtin.Spec((builtin.Part("run", direction="forward"),)), 0)
+    middle, frames = len(run) // 2, 10
+    for seconds, leaps in ((0.45, True), (1.4, False)):
+        n = round(seconds * FPS) + 1
+        t = np.linspace(0, seconds, n)
+        arc = (9.81 * 0.45**2 / 2) * (t / seconds) * (1 - t / seconds)  # as high, whatever it lasts
+        before, after = run[middle - frames : middle], run[middle : middle + frames]
+        aloft = run[[middle]].repeat(n, 0) + np.stack([0 * t, 0.02 + arc, 3.0 * t], 1)[:, None]
+        after = after + (aloft[-1, 0] - run[middle, 0]) * [1, 0, 1]
+        aloft[:, [7, 10], 1] += 0.15  # one foot behind is higher, and lands first
+        whole = np.concatenate([before, aloft, after])
+        names = [e.name for e in facts(whole).events]
+        assert ("jump" in names) == leaps, (seconds, names)
+
+
 @pytest.mark.parametrize("order", [("walk", "run"), ("run", "walk"), ("walk", "walk"), ("run", "run")])
 def test_a_walk_that_becomes_a_run_is_both(order: tuple[str, str]) -> None:
     parts = [builtin.Part(name, direction="forward", speed="slowly" if name == "walk" else "quickly") for name in order]

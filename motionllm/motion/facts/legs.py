@@ -90,7 +90,7 @@ def jumping_jacks(s: Signals, events: list[Event]) -> list[Event]:
     """
     apart = np.abs(s.local[:, ANKLE[0], 0] - s.local[:, ANKLE[1], 0]) > JACK_FEET
     high = s.hand[..., 1].min(1) > JACK_HANDS
-    jumps = [e for e in events if e.name == "jump"]
+    jumps = [e for e in events if e.name == "jump" and not e.side]  # of both feet
     places = stretches_where(high & apart, 1, s.frames(0.15))
     closed = ~apart & ~(s.hand[..., 1].max(1) > JACK_HANDS)
     follows = [

@@ -15,6 +15,9 @@ JUMP_HEIGHT = 0.05  # m, of the lower foot
 TAKE_OFF = 0.4  # m/s, the pelvis goes up
 LEAVE_APART, LAND_APART = 0.16, 0.2  # s, between the two feet of a jump
 JUMP_WAY = 0.2  # m: a jump that has a direction
+# A leap from one foot to the other: s aloft and m of the lower foot, more than in a run, and m/s² of the body, which
+# falls freely where one who climbs does not.
+LEAP_SECONDS, LEAP_HEIGHT, LEAP_FALL = (0.28, 0.9), 0.12, (-14.0, -6.0)
 HOP_SECONDS = 0.7  # the longest
 HOP_BEFORE, HOP_AFTER = 0.2, 0.05  # s that the other foot is in the air before and after a hop
 
@@ -22,8 +25,9 @@ HOP_BEFORE, HOP_AFTER = 0.2, 0.05  # s that the other foot is in the air before 
 def flights(s: Signals) -> list[Event]:
     """Jumps and hops: flights that the pelvis rises into.
 
-    jump: both feet leave and land together; size: rise of the lower foot, m; direction: where it goes somewhere;
-    speed: metres flown. hop: one foot does so, while the other is in the air before and after.
+    jump: both feet leave and land together, or one leaves and the other lands after a leap longer and higher than a
+    runner's (side: of the one that leaves); size: rise of the lower foot, m; direction: where it goes somewhere; speed:
+    metres flown. hop: one foot does so, while the other is in the air before and after.
     """
     up = s.foot > UP
     runs = [stretches_where(up[:, k], s.frames(0.08), 2) for k in (0, 1)]
@@ -36,12 +40,16 @@ def flights(s: Signals) -> list[Event]:
         if vault < TAKE_OFF or height < JUMP_HEIGHT:
             continue
         starts, ends = abs(own[0][0] - own[1][0]), abs(own[0][1] - own[1][1])
-        if starts <= s.frames(LEAVE_APART) and ends <= s.frames(LAND_APART):
+        together = starts <= s.frames(LEAVE_APART) and ends <= s.frames(LAND_APART)
+        from_foot_to_foot = (own[0][0] < own[1][0]) == (own[0][1] < own[1][1])
+        leaps = not together and from_foot_to_foot and height > LEAP_HEIGHT and _falls_freely(s, a, b)
+        if leaps or together:
             c, d = max(0, a - s.frames(0.1)), min(len(s.p) - 1, b + s.frames(0.1))
             left, forward = in_frame(s.feet[d].mean(0) - s.feet[c].mean(0), s.yaw[c])
             far = np.hypot(left, forward)
             direction = direction_of(left, forward) if far > JUMP_WAY else ""
-            events.append(event(s, "jump", a, b, direction=direction, size=height, speed=far))
+            side = SIDES[int(own[0][0] < own[1][0])] if leaps else ""  # it leaves last
+            events.append(event(s, "jump", a, b, side=side, direction=direction, size=height, speed=far))
             continue
         for k in (0, 1):
             (a0, b0), (a1, b1) = own[k], own[1 - k]
@@ -49,6 +57,15 @@ def flights(s: Signals) -> list[Event]:
             if short and a0 - a1 >= s.frames(HOP_BEFORE) and b1 - b0 >= s.frames(HOP_AFTER):
                 events.append(event(s, "hop", a, b, side=SIDES[k], size=height))
     return events
+
+
+def _falls_freely(s: Signals, a: int, b: int) -> bool:
+    """Whether the body is in free fall over [a, b) for as long as a leap takes."""
+    if not s.frames(LEAP_SECONDS[0]) <= b - a <= s.frames(LEAP_SECONDS[1]):
+        return False
+    height = s.p[a:b, :, 1].mean(1)
+    fall = 2 * s.scale * float(np.polyfit(np.arange(b - a) / s.fps, height, 2)[0])
+    return LEAP_FALL[0] < fall < LEAP_FALL[1]
 
 
 FOOT_SPEED = 0.45  # m/s, of a foot that moves
