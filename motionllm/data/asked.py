@@ -206,10 +206,13 @@ def asked(text: str) -> list[Asked]:
         rises = part.action == "stand_up" and things and things[-1].verbs[0] in _RISES
         if not rises and (not things or things[-1] != part):
             things.append(part)
-    # What is named by itself shows no other thing that it might be measured as: "runs, then walks".
+    # What is named by itself shows no other thing that it might be measured as: "runs, then walks". But a turn on the
+    # way of a walk is a turn.
     own = {thing.verbs[0] for thing in things}
     return [
-        replace(one, verbs=tuple(verb for verb in one.verbs if verb == one.verbs[0] or verb not in own))
+        one
+        if one.action in _TURNING
+        else replace(one, verbs=tuple(verb for verb in one.verbs if verb == one.verbs[0] or verb not in own))
         for one in things
     ]
 

@@ -28,7 +28,7 @@ from motionllm.eval.embedder import Embedder
 from motionllm.eval.evaluator import StandardEvaluator
 from motionllm.eval.passes import Case, Progress, Run, hash_of
 from motionllm.eval.suite_tasks import captions_of, task_of
-from motionllm.files import lock, make_folder, tidy, write_json
+from motionllm.files import lock, make_folder, read_json, tidy, write_json
 from motionllm.runs.run import on_full_disk
 from motionllm.samples import Sample
 
@@ -48,7 +48,7 @@ def run_suite(
     task also a motion tokenizer; or a loaded contestant. progress(done, **numbers) is called after each batch. engine:
     addresses of engines that serve the model, which is then the folder of `motionllm merge`. Raises
     MotionLLMError where the task is unknown, data, embedder or model cannot be loaded, real data fails the self-check,
-    another process uses the folder, or the disk is full.
+    the folder has the result of another model or suite or is used by another process, or the disk is full.
     """
     with lock(out), on_full_disk(lambda: "Make room and run it again: what was made until then is kept."):
         return _measure(suite, model, out, progress, engine)
@@ -58,6 +58,8 @@ def _measure(
     suite: Suite, model: str | Contestant, out: Path, progress: Progress | None, engine: Sequence[str]
 ) -> dict[str, Any]:
     begun = time.monotonic()
+    if isinstance(model, str):
+        _check_free(out / "result.json", suite, model)
     task = task_of(suite)
     cases = _cases(suite)
     embedder = embedder_of(suite) if task.embeds else None
@@ -105,6 +107,19 @@ def _measure(
         {"seconds": round(time.monotonic() - begun, 1), "making_seconds": round(run.seconds, 1), "made": run.made},
     )
     return content
+
+
+def _check_free(result: Path, suite: Suite, model: str) -> None:
+    """Refuse a result that is of another suite or model; one of the same is made anew."""
+    if not result.is_file():
+        return
+    was = read_json(result)
+    protocol = was.get("protocol", {})
+    other = was.get("model"), protocol.get("suite")
+    if other != (model, suite.name) or protocol.get("task") != suite.task:
+        raise MotionLLMError(
+            f"{result} is of the model {other[0]} in the suite {other[1]}; give another --out, or move it."
+        )
 
 
 def self_check(

@@ -137,8 +137,8 @@ class Description(Prompting):
         what the motion shows; in its own words it answers that where it was trained on people's answers (labels).
         Raises MotionLLMError for an empty question.
         """
-        if any(not q.strip() for q in questions):
-            raise MotionLLMError("The question is empty; ask something about the motion.")
+        if any(not isinstance(q, str) or not q.strip() for q in questions):
+            raise MotionLLMError("The question is empty; ask in words something about the motion.")
         pairs = [(self.motion_part(m), q.strip()) for m, q in zip(motions, questions, strict=True)]
         answers: list[str | None] = [None] * len(pairs)
         measured = [i for i, (part, _) in enumerate(pairs) if part.get("notation")] if self.queries else []

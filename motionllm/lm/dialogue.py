@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from motionllm.data.changes import CANNOT, OTHERWISE
+from motionllm.errors import MotionLLMError
 from motionllm.language.conversations import Message, Renderer
 from motionllm.lm.description import Description
 from motionllm.lm.editing import Editing
@@ -48,6 +49,8 @@ class Dialogue(Editing, Description):
         seconds: reply with a motion of that duration. plan: as in `generate`; giving one asks for a motion. Without a
         motion in the conversation, text replies are the base model's own (`talk`). Raises what `generate` raises.
         """
+        if isinstance(messages, str) or not all(isinstance(m, Mapping) and "content" in m for m in messages):
+            raise MotionLLMError('Messages are a list, each {"role": "user", "content": "a person waves"}.')
         sampling = (sampling or self.sampling).but(temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance)
         self._check_guidance(sampling)
         wanted = self._wanted(plan, 1)

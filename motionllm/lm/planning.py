@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -153,8 +154,9 @@ class Planning(Prompting):
                 "This adapter cannot change a plan: it was not trained with `data.notation` and the task `edit`, or an "
                 "engine serves it. Say all that is to be done."
             )
-        if any(not request.strip() for request in requests):
-            raise MotionLLMError("The request is empty; say what is to be changed.")
+        for request in requests:
+            if not isinstance(request, str) or not request.strip():
+                raise MotionLLMError("The request is empty; say in words what is to be changed.")
         writer = self.doing("edit")
         conversations = [
             writer.asking("edit", plan=summary(plan), request=request.strip())
@@ -224,7 +226,7 @@ class Planning(Prompting):
             return [[]] * rows
         return (
             [self._codes(one, tokenizer=tokenizer).tolist() for one in clip]
-            if isinstance(clip, Sequence)
+            if isinstance(clip, Sequence) and not isinstance(clip, str)
             else [self._codes(clip, tokenizer=tokenizer).tolist()] * rows
         )
 
@@ -232,6 +234,8 @@ class Planning(Prompting):
         """The request for a text, between the codes that the motion begins with (`given`) and ends with (`rest`).
         Raises what `generate` does.
         """
+        if not isinstance(text, str):
+            raise MotionLLMError(f"A text is a string, not a {type(text).__name__}; `generate_batch` takes several.")
         if not text.strip():
             raise MotionLLMError("The text is empty; say what the person does.")
         low, high = _bounds(seconds)
@@ -399,4 +403,7 @@ class Planning(Prompting):
 
 
 def _bounds(seconds: Seconds) -> tuple[float | None, float | None]:
-    return tuple(seconds) if isinstance(seconds, Sequence) else (seconds, seconds)  # type: ignore[return-value]
+    bounds = tuple(seconds) if isinstance(seconds, Sequence) else (seconds, seconds)
+    if len(bounds) != 2 or not all(isinstance(one, Real | None) for one in bounds):
+        raise MotionLLMError(f"Seconds are a number, or the least and the most of two, not {seconds!r}.")
+    return bounds  # type: ignore[return-value]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -124,10 +125,12 @@ class MotionTokenizer:
         """Features (T, dim) of a Motion, of joints (T, J, 3) in metres at `fps`, or of features in any representation
         of the skeleton.
 
-        Raises MotionLLMError for another skeleton, too short a clip, NaN or infinity.
+        Raises MotionLLMError for another skeleton, too short a clip, NaN or infinity, and a path.
         """
         if isinstance(motion, Motion):
             return self.representation.encode(motion)
+        if isinstance(motion, str | os.PathLike):
+            raise MotionLLMError(f"A motion is wanted, not the path of one; give Motion.load({os.fspath(motion)!r}).")
         array = np.asarray(motion)
         if array.ndim == 3:
             return self.representation.encode(array)

@@ -376,6 +376,8 @@ def test_what_is_done_at_the_same_time() -> None:
 
 def test_what_is_named_by_itself_shows_nothing_else() -> None:
     walk = Notation.parse("4.0 s, standing to standing\n0.5-3.5 walk forward 1.8 m/s")
+    curve = Notation.parse("4.0 s, standing to standing\n0.5-3.5 walk forward turning left 165 1.2 m/s")
+    assert share(asked("a person walks, then turns around and walks back"), curve) > 0.8  # a turn on the way is one
     assert share(asked("a person runs"), walk) > 0.5 and share(asked("a person runs and then walks"), walk) <= 0.5
 
 

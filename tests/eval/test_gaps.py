@@ -174,6 +174,17 @@ def test_one_seed_one_file_and_a_killed_run_goes_on_to_it(tiny_embedder: Path, e
     assert files[0] == files[1] == (tmp_path / "c" / "result.json").read_bytes()
 
 
+def test_a_result_of_another_model_or_suite_is_not_replaced(tiny_embedder: Path, enters: Any, tmp_path: Path) -> None:
+    enters(Knowing())
+    run_suite(suite(tiny_embedder, "in_between"), "knowing", tmp_path)
+    was = (tmp_path / "result.json").read_bytes()
+    for task, model in (("in_between", "another"), ("prediction", "knowing")):
+        with pytest.raises(MotionLLMError, match=r"is of the model knowing in the suite .+; give another --out"):
+            run_suite(suite(tiny_embedder, task), model, tmp_path)
+    assert (tmp_path / "result.json").read_bytes() == was
+    run_suite(suite(tiny_embedder, "in_between"), "knowing", tmp_path)  # made anew
+
+
 def test_a_clip_of_another_length_is_a_failure(tiny_embedder: Path, enters: Any, tmp_path: Path) -> None:
     enters(Knowing(short=[0, 5]))
     result = run_suite(suite(tiny_embedder, "prediction"), "knowing", tmp_path / "a")

@@ -410,12 +410,29 @@ def test_text_alone_is_answered_by_the_base(
         ({"text": "x", "seconds": (3.0, 2.0)}, "3 to 2"),
         ({"text": "x", "seconds": (1.01, 1.02)}, "1.01 to 1.02"),
         ({"text": "walk " * 4000}, "tokens long"),
+        ({"text": ["x", "y"]}, "not a list"),
+        ({"text": "x", "seconds": "4"}, "'4'"),
+        ({"text": "x", "seconds": (1.0, 2.0, 3.0)}, "least and the most"),
+        ({"text": "x", "start": "clip.bvh"}, "Motion.load('clip.bvh')"),
     ],
 )
 def test_wrong_requests_are_refused(lm: MotionLM, arguments: dict[str, object], words: str) -> None:
     with pytest.raises(MotionLLMError) as caught:
         lm.generate(**arguments)  # type: ignore[arg-type]
     assert words in str(caught.value)
+
+
+def test_what_is_no_motion_question_or_conversation_is_refused(lm: MotionLM) -> None:
+    clip = Motion(clip_joints(0)[:41])
+    for wrong in (Path("clip.bvh"), "clip.bvh"):
+        with pytest.raises(MotionLLMError, match="not the path of one"):
+            lm.caption(wrong)  # type: ignore[arg-type]
+    for question in ("", 5):
+        with pytest.raises(MotionLLMError, match="question is empty"):
+            lm.ask(clip, question)  # type: ignore[arg-type]
+    for messages in ("hello", [{"role": "user"}], ["hello"]):
+        with pytest.raises(MotionLLMError, match="Messages are a list"):
+            lm.chat(messages)  # type: ignore[arg-type]
 
 
 def test_wrong_clips_around_a_motion_are_refused(lm: MotionLM) -> None:

@@ -61,6 +61,11 @@ def test_joint_centres_are_read_by_name(kind: str, tmp_path: Path) -> None:
     assert motion.canonical().joints[..., 1].min() == pytest.approx(0, abs=1e-6)
 
 
+def test_a_rig_description_is_refused_where_the_file_says_it(tmp_path: Path) -> None:
+    with pytest.raises(MotionFileError, match="has its own unit"):
+        Motion.load(write(tmp_path / "take.c3d", kick()), rig={"up": "z"})
+
+
 def test_short_gaps_are_bridged_and_long_ones_refused(tmp_path: Path) -> None:
     joints = kick()
     motion = Motion.load(write(tmp_path / "take.c3d", joints, hidden=slice(10, 14)))

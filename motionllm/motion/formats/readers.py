@@ -31,7 +31,10 @@ def load_bvh(path: Path, rig: Any) -> Motion:
 
     rig: HumanML3D joint → joint in the file, or a file that holds this, for a rig that is not recognised.
     """
-    bvh, places, notes = calibrate(read_bvh(path), rigs.load_rig(rig))
+    stated = rigs.load_rig(rig)
+    if "fps" in stated:
+        raise MotionLLMError("The rig description states fps, and a BVH has its own frame time; leave fps out.")
+    bvh, places, notes = calibrate(read_bvh(path), stated)
     skeleton: Skeleton | Rig | None = rigs.saved_skeleton(bvh.joints)
     if skeleton is None:
         skeleton = Rig(path.stem, bvh.joints, bvh.parents, bvh.rest())
@@ -42,8 +45,15 @@ def load_bvh(path: Path, rig: Any) -> Motion:
 
 def load_c3d(path: Path, rig: Any) -> Motion:
     """Joint centres, by their names."""
+    _states_itself(rig, "A C3D file")
     joints, rate = read_c3d(path)
     return _seen(joints, rate, HUMANML3D, path.stem)
+
+
+def _states_itself(rig: Any, file: str) -> None:
+    """Refuse a rig description where it would be passed over."""
+    if rigs.load_rig(rig):
+        raise MotionLLMError(f"{file} has its own unit, axes and rate; leave the rig description out.")
 
 
 def _seen(
@@ -118,10 +128,10 @@ def _metres(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
 def load_npz(path: Path, rig: Any) -> Motion:
     """Joints with their rate, names and hierarchy, or an AMASS file."""
     keys = npz_keys(path)
-    unit, up, rate = rigs.about_array(rig)
     if is_amass(keys):
-        joints, rate = amass_joints(read_npz(path, AMASS))
-        return _seen(joints, rate, HUMANML3D, path.stem)
+        _states_itself(rig, "An AMASS file")
+        return _seen(*amass_joints(read_npz(path, AMASS)), HUMANML3D, path.stem)
+    unit, up, rate = rigs.about_array(rig)
     if "joints" not in keys:
         has = listed(keys, 20) or "nothing"
         raise MotionFileError(

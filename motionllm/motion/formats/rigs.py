@@ -176,7 +176,7 @@ def about_array(rig: Mapping[str, Any] | str | os.PathLike[str] | None) -> tuple
     stated = load_rig(rig)
     if named := [key for key in stated if key not in ABOUT_ARRAYS]:
         raise MotionLLMError(
-            f"The rig description names {named[0]}, and joints of an array have no names; of an array it states "
+            f"The rig description names {named[0]}, and these joints have no names to choose from; of them it states "
             f"{', '.join(ABOUT_ARRAYS)}."
         )
     rate = stated.get("fps")
