@@ -95,7 +95,7 @@ COUNTED = (
     "swing",
     "reach up",
 )
-_CLOSE = ("wave", "clap", "jumping jack", "hop", "punch", "twist", "circle", "swing")  # repeated without a rest
+REPEATED = ("wave", "clap", "jumping jack", "hop", "punch", "twist", "circle", "swing")  # without a rest in between
 FREE_HANDS = ("wave", "clap", "hands on hips", "hand to head", "reach up", "stretch", "punch")  # while the legs go
 _OF_HANDS = (*FREE_HANDS, "throw", "bend down", "jumping jack")
 # Acts of limbs that may be made larger or smaller: a kick higher, a wave wider.
@@ -440,7 +440,7 @@ def _of_act(old: Notation, act: Act, how: str) -> Notation:
                 lines[i] = replace(main, count=count)
             elif lines[i].verb in ("swing", "step", "raise", "lower", "lift"):
                 lines[i] = replace(lines[i], count=max(1, round(lines[i].count * count / main.count)))
-        rest = 0.1 if main.verb in _CLOSE else 0.5
+        rest = 0.1 if main.verb in REPEATED else 0.5
         each = last / main.count if main.count > 1 else last + rest
         return stretched(replace(old, lines=tuple(lines)), main.start, main.end, each * (count - main.count))
     factor = lasting_after(main, how)

@@ -20,7 +20,8 @@ import numpy as np
 import snowballstemmer
 
 from motionllm import shipped
-from motionllm.data.asked import asked
+from motionllm.data.asked import Asked, asked
+from motionllm.data.changes import REPEATED
 from motionllm.data.sources import loaded
 from motionllm.errors import MotionLLMError, hint
 from motionllm.files import check_format, stream_jsonl, write_jsonl
@@ -186,8 +187,8 @@ class Library:
     def fitting(self, text: str) -> list[Entry]:
         """The clips whose captions say what the text does, the nearest first: of cosine ALIKE at least over words in
         base form, weighed by how rare they are in the library (TF-IDF), or COVERED where the caption has all the text's
-        words; of the same acts (`data.asked`), and of no other side or way than the text's. A word that no caption has
-        counts as the rarest. The caption that fits is each clip's first here.
+        words; of the same acts (`data.asked`), as often as the text says, and of no other side or way than its. A word
+        that no caption has counts as the rarest. The caption that fits is each clip's first here.
         """
         words = Counter(_words(text))
         norm = math.sqrt(sum((n * self._weight(word)) ** 2 for word, n in words.items()))
@@ -203,6 +204,10 @@ class Library:
         for row in np.flatnonzero(similar):
             own = self._bags[row]
             if _acts(own) != acts or (ways and not _WAYS & own.keys() <= ways):
+                similar[row] = 0
+        wanted = asked(text)
+        for row in np.flatnonzero(similar):
+            if _too_often(self._captions[row][0], wanted):
                 similar[row] = 0
         near = np.flatnonzero(similar > max(0.0, similar.max() - NEAR))
         order = near[np.argsort(-similar[near], kind="stable")]
@@ -278,6 +283,18 @@ def says_nothing(text: str) -> bool:
 def says_no_more(caption: str, text: str) -> bool:
     """Whether a caption has no words but those of a text, and what every caption may have."""
     return set(_words(caption)) <= set(_words(text))
+
+
+def _too_often(caption: str, wanted: Sequence[Asked]) -> bool:
+    """Whether a caption says of an act another count than a text, or several times what a text asks for without one:
+    who is to kick kicks once. What is repeated by its nature, as waving, may be so often.
+    """
+    counts = {one.verbs[0]: one.count for one in asked(caption) if one.count}
+    return any(
+        (one.count or 1) != counts.get(one.verbs[0], one.count or 1)
+        for one in wanted
+        if one.count or one.verbs[0] not in REPEATED
+    )
 
 
 def _acts(words: Iterable[str]) -> set[str]:

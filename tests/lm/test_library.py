@@ -97,6 +97,15 @@ def test_a_caption_with_every_word_of_a_text_may_say_more_where_none_is_nearer()
     assert found(["a tall robot pose with a hat, a stick and a very long scarf"], "a stick") == []
 
 
+@pytest.mark.parametrize("verb", ["kick", "jump", "squat", "bow"])
+def test_who_is_to_do_something_once_does_not_do_it_again_and_again(verb: str) -> None:
+    captions = [f"a person {verb}s", f"a person {verb}s three times"]
+    assert found(captions, f"someone {verb}s")[0] == captions[0] and captions[1] not in found(captions, f"he {verb}s")
+    assert found(captions, f"she {verb}s three times")[:1] == captions[1:]
+    assert captions[1] not in found(captions, f"she {verb}s five times")
+    assert len(found(["a man waves three times"], "a man waves")) == 1  # a wave is of several strokes
+
+
 def test_a_library_keeps_captions_that_differ_and_codes_that_decode_best(lm: MotionLM) -> None:
     (clip,) = builtin.corpus(1, 3)
     sample = replace(clip, captions=["a man moonwalks", "someone is moonwalking", "moonwalk, robot pose"])
