@@ -100,7 +100,8 @@ def lacking(poses: np.ndarray, wanted: Sequence[Asked]) -> list[str]:
         return []
     asked_for = [_in_full(one) for one in wanted if plain(one) and not as_asked(one, notation)]
     apart = [i for i in range(len(wanted)) if shown(wanted[i], notation) and not _when_asked(notation, wanted, i)]
-    return asked_for + [f"{sentence(wanted[i])} at the same time" for i in apart]
+    asked_for += [f"{sentence(wanted[i])} at the same time" for i in apart]
+    return asked_for + _reordered(notation, wanted)
 
 
 def sentence(one: Asked) -> str:
@@ -227,8 +228,12 @@ def _at_its_pace(poses: np.ndarray, notation: Notation, one: Asked) -> list[np.n
 
 def _reordered(notation: Notation, wanted: Sequence[Asked]) -> list[str]:
     """The changes of order by which things are done in that of the text."""
-    done = [[act.main for act in acts(notation) if act.main.verb in one.verbs] for one in wanted]
-    return [f"{a[0].verb} before {b[0].verb}" for a, b in pairwise(done) if a and b and a[0].start > b[0].start + 0.3]
+    done = [(one, [act.main for act in acts(notation) if act.main.verb in one.verbs]) for one in wanted]
+    return [
+        f"{a[0].verb} before {b[0].verb}"
+        for (_, a), (then, b) in pairwise(done)
+        if a and b and not then.meanwhile and a[0].start > b[0].start + 0.3
+    ]
 
 
 def _can_be_made(notation: Notation, change: str) -> bool:
