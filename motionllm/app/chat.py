@@ -7,8 +7,8 @@ by rules that a user can predict:
 1. `/…` is a command.
 2. With a current motion, an adapter trained on the task `edit` (`MotionLM.edits`) reads what the motion does and the
    line, and classifies the line: a new motion, a question, talk, going back, what no change can do, or a change in a
-   few words (`data.changes`). A change is made to the frames where that can be done; else it turns the old plan into a
-   new one, and the motion is generated from that, keeping the old codes where both plans agree.
+   few words (`data.change_language`). A change is made to the frames where that can be done; else it turns the old
+   plan into a new one, and the motion is generated from that, keeping the old codes where both plans agree.
 3. Otherwise, a line that the model itself would answer with a motion, and that could be a caption (`MotionLM.moves`),
    generates one.
 4. Any other line is a question: about the current clip or, if there is none, to the base model.
@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from motionllm.data.changes import CANNOT
+from motionllm.data.change_language import CANNOT
 from motionllm.errors import MotionLLMError, about, check_text, unknown
 from motionllm.files import read_text
 from motionllm.lm.model import MotionLM

@@ -1,4 +1,4 @@
-"""What a request says plainly and a model that rewords it as a change (`changes`) may lose.
+"""What a request says plainly and a model that rewords it as a change (`change_language`) may lose.
 
 Seconds that are to be kept or cut, "a bit", which of several acts of a kind, and acts that the motion does not show: a
 change of another act in their place would be made without a word.
@@ -12,20 +12,10 @@ from contextlib import suppress
 from itertools import combinations
 
 from motionllm.corpus.actions import ACTIONS
+from motionllm.data.acts import COUNTED, ORDINALS, acts
 from motionllm.data.asked import asked
-from motionllm.data.changes import (
-    BETWEEN,
-    COUNTED,
-    LASTING,
-    ORDINALS,
-    OTHERWISE,
-    PACED,
-    acts,
-    added,
-    applies,
-    changed,
-    parts,
-)
+from motionllm.data.change_language import BETWEEN, LASTING, OTHERWISE, PACED, added, parts
+from motionllm.data.changes import applies, changed
 from motionllm.data.queries import SIDED
 from motionllm.data.query_fit import named_verbs
 from motionllm.errors import MotionLLMError

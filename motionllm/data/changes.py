@@ -1,30 +1,30 @@
-"""Changes of a motion's plan: a small language of edits, and the plan that results from one.
+"""Changes of a motion's plan (`change_language`), applied to it.
 
-    4.2 s: walk forward; wave right hand x3         the motion, as `summary` writes it
-    wave other side                                 a change of it; others: wave x5, no wave, slower, mirror, 6.0 s,
-    then a person sits down                         walk faster, wave before walk, wait 2 s before wave, only wave,
-                                                    after wave a person bows, no 2nd jump, walk 3.0 m, reversed,
-                                                    every jump more, repeat x2 …
-    wave other side; slower                         several changes, one after the other
-
-A model that is asked for a change in a user's words translates it to this language, and `changed` applies it to the
-plan. Times stay consistent: later events move along, and the clip grows or shrinks. What is added has its own plan,
-that of the text after `then`, `first`, `meanwhile`, `becomes`, or `after` and `before` with a verb.
-
-A notation consists of *acts*: an event that has a name, and the smaller lines (swinging arms, stepping feet) that
-belong to it. Changes address acts by their verb.
+Times stay consistent: later events move along, and the clip grows or shrinks. What is added has its own plan.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Callable
+from dataclasses import replace
 
-from motionllm.data.asked import Asked, near
+from motionllm.data.acts import (
+    AMPLE,
+    CHANGES_POSTURE,
+    REPEATED,
+    Act,
+    act_of,
+    acts,
+    alone,
+    besides,
+    numbered,
+    rolled,
+    summary,
+    unrolled,
+)
+from motionllm.data.change_language import LASTING, OTHERWISE, PACED, PATHS, Change, each, parse, parts
 from motionllm.data.timeline import (
     GAITS,
     heading,
@@ -40,206 +40,17 @@ from motionllm.data.timeline import (
     turned_back,
 )
 from motionllm.errors import MotionLLMError
-from motionllm.motion.notation import SMALL, VERBS, Line, Notation
+from motionllm.motion.notation import VERBS, Line, Notation
 from motionllm.motion.notation.verbs import BY_LENGTH, TRAVEL
 
 LONGEST = 16.0  # seconds; a change may not make a plan longer
-PACE = 1.5  # factor of slower and faster without a number
-ACTS = 8  # most acts in a summary; the longest are kept
-PACED = {
-    "slower": 1 / PACE,
-    "much slower": 0.5,
-    "a bit slower": 0.8,
-    "faster": PACE,
-    "much faster": 2.0,
-    "a bit faster": 1.25,
-}
-LASTING = {
-    "longer": 1.5,
-    "shorter": 1 / 1.5,
-    "a bit longer": 1.2,
-    "a bit shorter": 1 / 1.2,
-    "twice as long": 2.0,
-    "half as long": 0.5,
-}
-# Lines that are no change: another motion, a question about it, the motion before the last change, what no change can
-# do (a mood, a camera, things and other people), anything else.
-OTHERWISE = ("new", "question", "undo", "cannot", "talk")
-CANNOT = (
-    "No change of a motion does that: what can be changed is what is done, with which limb and which way, how often, "
-    "how fast, how far, how large, how long and in which order."
-)
 _HOWS = (
     *("other side", "other way", "left", "right", "forward", "backward", "both hands", "both arms"),
     *("once more", "once less", "twice as often", "x1", "x2", "x3", "x4", "x5"),
     *("longer", "shorter", "twice as long", "half as long", "faster", "slower", "more", "less"),
     *("straight", "circle left", "circle right", "45", "90", "180", "270", "360"),
 )
-CHANGES_POSTURE = ("sit", "lie", "kneel", "stand up")
-COUNTED = (
-    "jump",
-    "hop",
-    "jumping jack",
-    "squat",
-    "lunge",
-    "bow",
-    "wave",
-    "throw",
-    "punch",
-    "clap",
-    "kick",
-    "twist",
-    "bend down",
-    "cartwheel",
-    "circle",
-    "swing",
-    "reach up",
-)
-REPEATED = ("wave", "clap", "jumping jack", "hop", "punch", "twist", "circle", "swing")  # without a rest in between
-FREE_HANDS = ("wave", "clap", "hands on hips", "hand to head", "reach up", "stretch", "punch")  # while the legs go
-_OF_HANDS = (*FREE_HANDS, "throw", "bend down", "jumping jack")
-# Acts of limbs that may be made larger or smaller: a kick higher, a wave wider.
-AMPLE = ("wave", "kick", "lift", "raise", "swing", "circle", "stretch", "march")
-ORDINALS = ("1st", "2nd", "3rd", "4th", "5th", "6th", "last")  # which of several acts of a verb
-EVERY = "every "  # before a verb: each of its acts
-BETWEEN = "; "  # several changes of one request
-PATHS = {"straight": 0.0, "circle left": 360.0, "circle right": -360.0}  # degrees turned on the way, + to the left
 TIGHTEST = 0.6  # metres; radius of the smallest circle that a body is made to go in
-
-
-# The forms of the language but for the words of PACED and LASTING, "mirror", "reversed" and what is done with one act
-# (`addressed`): name → pattern.
-_ACT = f"(?:(?:{'|'.join(ORDINALS)}) )?(?:{'|'.join(BY_LENGTH)})"
-_FORMS = {
-    "seconds": re.compile(r"(?P<value>\d{1,2}\.\d) s"),
-    "part": re.compile(r"(?P<start>\d{1,3}\.\d)-(?P<end>\d{1,3}\.\d) s"),  # what is kept
-    "then": re.compile(r"then (?P<text>.+)"),
-    "first": re.compile(r"first (?P<text>.+)"),
-    "meanwhile": re.compile(r"meanwhile (?P<text>.+)"),
-    "after": re.compile(f"after (?P<act>{_ACT}) (?P<text>.+)"),
-    "before": re.compile(f"before (?P<act>{_ACT}) (?P<text>.+)"),
-    "repeat": re.compile(r"repeat x(?P<value>[2-9])"),  # the whole motion, so often in all
-    "wait": re.compile(r"wait (?P<value>\d) s (?P<where>at the end|first|before (?P<act>.+))"),
-    "becomes": re.compile(r"(?P<act>.+?) becomes (?P<text>.+)"),
-    "order": re.compile(r"(?P<act>.+) before (?P<other>.+)"),
-    "no": re.compile(r"no (?P<act>.+)"),
-    "only": re.compile(r"only (?P<act>.+)"),
-}
-
-
-@dataclass(frozen=True)
-class Change:
-    """A change that was read. form: "pace", "mirror", "reversed", "lasting", a key of _FORMS, or "act" for what is done
-    with one act. act, other: names of acts (`act_of`). text: what is added, "" if nothing. where: of a rest, "at the
-    end", "first" or "before …". value: a factor, or seconds. span: seconds from and to.
-    """
-
-    form: str
-    act: str = ""
-    other: str = ""
-    text: str = ""
-    where: str = ""
-    value: float = 0.0
-    span: tuple[float, float] = (0.0, 0.0)
-
-
-def parse(change: str) -> Change:
-    """Read a change; one of no other form is of one act."""
-    change = " ".join(change.split())
-    if change in PACED:
-        return Change("pace", value=PACED[change])
-    if change in LASTING:
-        return Change("lasting", value=LASTING[change])
-    if change in ("mirror", "reversed"):
-        return Change(change)
-    for form, pattern in _FORMS.items():
-        if match := pattern.fullmatch(change):
-            words = defaultdict(str, {name: said for name, said in match.groupdict().items() if said})
-            value = max(float(words["value"] or 0), 0.2 if form == "seconds" else 0.0)
-            span = float(words["start"] or 0), float(words["end"] or 0)
-            return Change(form, words["act"], words["other"], words["text"], words["where"], value, span)
-    return Change("act")
-
-
-@dataclass(frozen=True)
-class Act:
-    """An event and the lines that belong to it: line numbers, the event's own first, and the time span in seconds."""
-
-    rows: tuple[int, ...]
-    main: Line
-    start: float
-    end: float
-
-
-@lru_cache(256)  # each of a clip's edits looks at the same acts
-def acts(notation: Notation) -> tuple[Act, ...]:
-    """The acts of a notation in order of time. Where no event has a name, every line is an act."""
-    lines = notation.lines
-    mains = [i for i, line in enumerate(lines) if line.verb not in SMALL] or list(range(len(lines)))
-    members: dict[int, list[int]] = {i: [i] for i in mains}
-    for i, line in enumerate(lines):
-        if i in members:
-            continue
-        apart = {m: max(line.start, lines[m].start) - min(line.end, lines[m].end) for m in mains}
-        near = [m for m in mains if apart[m] < 0.8]
-        if near:  # arms belong to gestures rather than to walking, legs the other way round
-            arm = "arm" in line.part or "hand" in line.part
-            away = {m: max(apart[m], -0.6) + ((lines[m].verb in _OF_HANDS) != arm) for m in near}
-            members[min(near, key=lambda m: away[m])].append(i)
-    return tuple(
-        Act(tuple(rows), lines[m], min(lines[i].start for i in rows), max(lines[i].end for i in rows))
-        for m, rows in members.items()
-    )
-
-
-def summary(notation: Notation) -> str:
-    """The duration of a notation and its acts without their times: the input of a model that translates requests."""
-    every = acts(notation)
-    longest = sorted(every, key=lambda act: act.main.end - act.main.start, reverse=True)[:ACTS]
-    lines = []
-    for act in sorted(longest, key=lambda act: (act.main.start, act.main.end)):
-        lines.append(replace(act.main, speed=0.0, pace="").words)
-    return f"{notation.seconds:.1f} s: {'; '.join(lines) or notation.postures[0]}"
-
-
-def parts(change: str) -> list[str]:
-    """The changes that are to be made one after the other."""
-    return [one for part in change.split(BETWEEN) if (one := " ".join(part.split()))]
-
-
-def each(old: Notation, change: str) -> list[str]:
-    """The changes of single acts that make one of `every` act of a verb, for the acts that this plan has."""
-    match = re.fullmatch(f"(no |){EVERY}(.+)", change)
-    if not match:
-        return [change]
-    verb = next((verb for verb in BY_LENGTH if f"{match[2]} ".startswith(f"{verb} ")), "")
-    number = sum(act.main.verb == verb for act in acts(old))
-    if number < 2:
-        return [match[1] + match[2]]
-    if match[1]:
-        return [f"no last {match[2]}"] * (number - 1) + [f"no {match[2]}"]
-    return [f"{ORDINALS[i]} {match[2]}" for i in range(min(number, len(ORDINALS)))]
-
-
-def unrolled(old: Notation, change: str) -> Notation:
-    """The plan as a change addresses it: an event that is done several times, of which it names one by its number, as
-    so many events of equal length.
-    """
-    for name in re.findall(rf"(?:^|\b)((?:{'|'.join(ORDINALS)}) (?:{'|'.join(BY_LENGTH)}))\b", change):
-        number, verb = _numbered(name)
-        same = [act for act in acts(old) if act.main.verb == verb]
-        line = same[0].main if len(same) == 1 else None
-        last = number is not None and ORDINALS[number] == "last"
-        if line is None or number is None or line.count < 2 or (number >= line.count and not last):
-            continue
-        lasts = (line.end - line.start) / line.count
-        times = [
-            replace(line, start=line.start + i * lasts, end=line.start + (i + 1) * lasts, count=1)
-            for i in range(line.count)
-        ]
-        lines = [one for other in old.lines for one in (times if other == line else [other])]
-        old = made(old.seconds, old.postures, lines)
-    return old
 
 
 def changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> Notation:
@@ -251,22 +62,8 @@ def changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> N
         for one in each(old, part):
             apart = unrolled(old, one)
             new = _changed(apart, one, planned)
-            old = new if apart == old else _rolled(new)
+            old = new if apart == old else rolled(new)
     return old
-
-
-def _rolled(new: Notation) -> Notation:
-    """The plan with repetitions that follow each other and are alike as one event, as they are measured."""
-    lines: list[Line] = []
-    for line in new.lines:
-        for i, before in enumerate(lines):
-            alike = replace(line, start=before.start, end=before.end, count=before.count) == before
-            if alike and abs(line.start - before.end) < 0.11:
-                lines[i] = replace(before, end=line.end, count=before.count + line.count)
-                break
-        else:
-            lines.append(line)
-    return replace(new, lines=tuple(lines))
 
 
 def _changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> Notation:
@@ -313,7 +110,7 @@ def addressed(old: Notation, change: str) -> tuple[Act | None, str]:
     """The act that a change addresses by its verb, or by verb and limb ("hop right leg faster"), or as one of several
     ("2nd hop faster"), and how it is to be; None without one. Raises MotionLLMError where the motion does not show it.
     """
-    begin = len(change) - len(_numbered(change)[1])
+    begin = len(change) - len(numbered(change)[1])
     verb = next((v for v in BY_LENGTH if change.startswith(f"{v} ", begin)), None)
     if verb is None:
         return None, ""
@@ -352,60 +149,6 @@ def alternatives(old: Notation, change: str) -> list[str]:
         tries += [f"{one.form} {verb}" for verb in verbs if one.form in ("no", "only")]
         tries += [f"{a} before {b}" for a in verbs for b in verbs if a != b]
     return [one for one in tries if applies(old, one)] + list(OTHERWISE)
-
-
-def heeding(plan: Notation, wanted: Sequence[Asked], fixed: bool = False) -> Notation:
-    """The plan with what a text says plainly in place of what the plan says otherwise: the side, way, count and degrees
-    of its acts, and whether they walk or run. fixed: it keeps its duration.
-    """
-    for one in wanted:
-        for change in unheeded(plan, one):
-            try:
-                new = changed(plan, change, _gait)
-            except MotionLLMError:
-                continue
-            if not fixed or new.seconds == plan.seconds:
-                plan = new
-    return plan
-
-
-def unheeded(plan: Notation, one: Asked) -> list[str]:
-    """The changes by which the act of a plan that shows what is asked would do it as asked."""
-    shown = [act.main for act in acts(plan) if act.main.verb in one.verbs]
-    if not shown:
-        return []
-    main = min(shown, key=lambda line: one.verbs.index(line.verb))
-    verb, far = main.verb, abs(main.size)
-    curved, along = bool(VERBS[verb].speed) and far >= 45, ("forward", "backward")
-    found = []
-    if one.side and main.part and one.side not in main.part:
-        limb = main.part.split()[-1].rstrip("s")
-        found.append(f"{verb} {one.side} {limb}{'s' if one.side == 'both' else ''}")
-    if one.way and heading(main) != one.way and (verb == "turn" or curved or {one.way, main.way} <= set(along)):
-        found.append(f"{verb} {one.way}")
-    if one.count and one.count != main.count and verb in COUNTED:
-        found.append(f"{verb} x{one.count}")
-    if verb == "turn" and one.degrees[1] and not one.degrees[0] <= far <= one.degrees[1]:
-        found.append(f"turn {180 if one.degrees[0] < 180 else 360}")
-    lasts = main.end - main.start
-    if one.seconds and not near(lasts, one.seconds):
-        found.append(f"{verb} {one.seconds:.1f} s")
-    if one.metres and main.speed and not near(lasts * main.speed, one.metres):
-        found.append(f"{verb} {one.metres:.1f} m")
-    if verb != one.verbs[0] and {verb, one.verbs[0]} <= {*GAITS}:
-        found.append(f"{verb} becomes {one.verbs[0]}")
-    return found
-
-
-def _gait(verb: str) -> Notation:
-    """A plan of walking, running or creeping at a usual speed."""
-    line = Line(0.0, 1.0, verb, way="forward", speed={"walk": 1.2, "run": 2.5}.get(verb, 0.6))
-    return Notation(1.0, ("standing", "standing"), (line,))
-
-
-def added(change: str) -> str:
-    """The text that a change adds, which needs a plan; "" if it adds none."""
-    return parse(change).text
 
 
 def _of_act(old: Notation, act: Act, how: str) -> Notation:
@@ -518,25 +261,6 @@ def size_after(main: Line, how: str) -> float:
     return 15.0 * max(1, round(min(360, main.size * factor[how]) / 15)) if how in factor else 0.0
 
 
-def act_of(old: Notation, name: str) -> Act:
-    """The act with a verb, or with a verb and a limb ("hop right leg"); the longest of several, or which of them a name
-    says ("2nd hop").
-    """
-    every, (number, what) = acts(old), _numbered(name)
-    same = [a for a in every if a.main.verb == what] or [a for a in every if f"{a.main.verb} {a.main.part}" == what]
-    if number is not None:
-        same = same[-1:] if ORDINALS[number] == "last" else same[number : number + 1]
-    if not same:
-        raise MotionLLMError(f"That was understood as a change of {name[:40]!r}, but the motion is {summary(old)!r}.")
-    return max(same, key=lambda act: act.main.end - act.main.start)
-
-
-def _numbered(name: str) -> tuple[int | None, str]:
-    """Which of several acts a name means, an index of ORDINALS or None, and the name without: "2nd hop" → 1, "hop"."""
-    which, _, what = name.partition(" ")
-    return (ORDINALS.index(which), what) if which in ORDINALS else (None, name)
-
-
 def _then(old: Notation, more: Notation) -> Notation:
     lines = [*old.lines, *shifted(more.lines, old.seconds)]
     return made(old.seconds + more.seconds, (old.postures[0], more.postures[1]), lines)
@@ -620,24 +344,6 @@ def _part(old: Notation, start: float, end: float) -> Notation:
     return old.between(start, min(end, old.seconds))
 
 
-def besides(old: Notation, name: str) -> tuple[Act | None, str]:
-    """The last of the acts that are not what a verb, or a verb and a limb, or which of several names (None: no other is
-    left), and what names that one without it.
-    """
-    act, every, (number, what) = act_of(old, name), acts(old), _numbered(name)
-    kept = [act]
-    if number is None:
-        kept = [one for one in every if one.main.verb == act.main.verb]
-        kept = kept if name == act.main.verb else [one for one in kept if one.main.part == act.main.part]
-    others = [one for one in every if one not in kept]
-    if not others:
-        return None, name
-    earlier = others[-1].main.verb == act.main.verb and others[-1].start <= act.start
-    if number and ORDINALS[number] != "last" and earlier:
-        name = f"{ORDINALS[number - 1]} {what}"
-    return others[-1], name
-
-
 def _only(old: Notation, name: str) -> Notation:
     """The notation without any other act."""
     other, name = besides(old, name)
@@ -666,11 +372,6 @@ def _waiting(old: Notation, one: Change) -> Notation:
     after = old.seconds if one.where == "at the end" else act_of(old, one.act).start if one.act else 0.0
     lines = [x if x.start < after else replace(x, start=x.start + longer, end=x.end + longer) for x in old.lines]
     return made(old.seconds + longer, old.postures, lines)
-
-
-def alone(act: Act, others: Sequence[Act]) -> bool:
-    """Whether no other named event happens at the same time."""
-    return all(o == act or min(o.end, act.end) - max(o.start, act.start) < 0.25 for o in others)
 
 
 def without(old: Notation, act: Act) -> Notation:

@@ -1,7 +1,7 @@
 """The kinds of edits: each looks for something in a notation that it can change, and how a user may ask for it.
 
-A kind returns the key of its phrasings (`edit_requests`), the values of their placeholders, and the change in the
-language of `changes`; None where it does not apply: a clip without a turn has none to turn the other way. Acts to be
+A kind returns the key of its phrasings (`edit_requests`), the values of their placeholders, and the change
+(`change_language`); None where it does not apply: a clip without a turn has none to turn the other way. Acts to be
 added were measured on another clip, the donor. A new kind is a function here, its row in KINDS, and its phrasings.
 """
 
@@ -13,19 +13,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from motionllm.data.changes import (
-    ACTS,
-    AMPLE,
-    CHANGES_POSTURE,
-    COUNTED,
-    FREE_HANDS,
-    LONGEST,
-    ORDINALS,
-    PACED,
-    Act,
-    acts,
-    alone,
-)
+from motionllm.data.acts import ACTS, AMPLE, CHANGES_POSTURE, COUNTED, FREE_HANDS, ORDINALS, Act, acts, alone
+from motionllm.data.change_language import PACED
+from motionllm.data.changes import LONGEST
 from motionllm.data.edit_requests import requests
 from motionllm.data.edit_words import WORDINGS, Words, act_words, times_words
 from motionllm.data.timeline import GAITS, LONG, heading

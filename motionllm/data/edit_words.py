@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from motionllm.data.changes import Act
+from motionllm.data.acts import Act
 from motionllm.inflection import plural
 from motionllm.numerals import in_words, times
 

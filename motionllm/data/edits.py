@@ -1,4 +1,4 @@
-"""Pairs to learn from: a request as a user may word it, and the change that it asks for (`changes`).
+"""Pairs to learn from: a request as a user may word it, and the change that it asks for (`change_language`).
 
     4.2 s: walk forward; wave right hand x3      "use the other hand for the greeting, please"      wave other side
 
@@ -15,7 +15,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from motionllm.data.changes import BETWEEN, LONGEST, OTHERWISE, changed
+from motionllm.data.change_language import BETWEEN, OTHERWISE
+from motionllm.data.changes import LONGEST, changed
 from motionllm.data.edit_kinds import CHANGING, KINDS, NO_DONORS, SELDOM, Donors
 from motionllm.data.edit_requests import one_of, places, requests
 from motionllm.data.edit_words import worded
@@ -29,7 +30,7 @@ _TOGETHER = 0.2  # share of the edits that are drawn
 @dataclass(frozen=True)
 class Edit:
     """kind: of KINDS, or SEVERAL. key: of `requests`. request: in a user's words. change: the same in the language of
-    `changes`. several: the kinds of its changes, if SEVERAL.
+    `change_language`. several: the kinds of its changes, if SEVERAL.
     """
 
     kind: str

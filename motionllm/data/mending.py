@@ -13,9 +13,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from motionllm.data.acts import acts, alone
 from motionllm.data.asked import Asked, as_asked, at_once, pace_of, shown
 from motionllm.data.asked import share as share_in
-from motionllm.data.changes import acts, alone, changed, unheeded
+from motionllm.data.changes import changed
+from motionllm.data.heeding import unheeded
 from motionllm.data.remaking import reach, remade
 from motionllm.errors import MotionLLMError
 from motionllm.motion import splicing

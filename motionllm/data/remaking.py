@@ -12,26 +12,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from motionllm.data.changes import (
-    AMPLE,
-    CHANGES_POSTURE,
-    PACED,
-    PATHS,
-    Act,
-    Change,
-    act_of,
-    acts,
-    addressed,
-    alone,
-    besides,
-    count_after,
-    lasting_after,
-    longer_for,
-    parse,
-    size_after,
-    unrolled,
-    without,
-)
+from motionllm.data.acts import AMPLE, CHANGES_POSTURE, Act, act_of, acts, alone, besides, unrolled
+from motionllm.data.change_language import PACED, PATHS, Change, parse
+from motionllm.data.changes import addressed, count_after, lasting_after, longer_for, size_after, without
 from motionllm.data.queries import CURVED
 from motionllm.data.timeline import BACKWARD, heading
 from motionllm.errors import MotionLLMError

@@ -15,7 +15,8 @@ import numpy as np
 
 from motionllm.config import Notes
 from motionllm.data import edits, inquiries
-from motionllm.data.changes import PACE, summary
+from motionllm.data.acts import summary
+from motionllm.data.change_language import PACE
 from motionllm.data.edit_kinds import Donors
 from motionllm.data.sources import at_pace, mirrored
 from motionllm.motion.notation import Notation

@@ -18,8 +18,9 @@ import numpy as np
 
 from motionllm import corpus as builtin
 from motionllm.config import Source
+from motionllm.data.acts import act_of
 from motionllm.data.asked import asked as asked_in
-from motionllm.data.changes import act_of, added, parts
+from motionllm.data.change_language import added, parts
 from motionllm.data.edit_kinds import CHANGING, Donors
 from motionllm.data.edits import SEVERAL, Edit, edited
 from motionllm.data.remaking import BRIEF, FPS

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from motionllm.data.changes import CANNOT, OTHERWISE
+from motionllm.data.change_language import CANNOT, OTHERWISE
 from motionllm.errors import MotionLLMError
 from motionllm.language.conversations import Message, Renderer
 from motionllm.lm.description import Description

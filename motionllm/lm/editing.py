@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from motionllm.data.acts import acts
 from motionllm.data.asked import asked, share, tells
 from motionllm.data.change_fit import outline
-from motionllm.data.changes import CANNOT, OTHERWISE, acts, added, changed, each, parts
+from motionllm.data.change_language import CANNOT, OTHERWISE, added, each, parts
+from motionllm.data.changes import changed
 from motionllm.data.remaking import rightness, ways
 from motionllm.errors import MotionLLMError
 from motionllm.lm.generation import TAKEN, Generation
@@ -65,8 +67,8 @@ class Editing(Generation):
         sampling: Sampling | None = None,
         codes: np.ndarray | None = None,
     ) -> Generator[None, None, tuple[Motion, np.ndarray, Notation]]:
-        """Interruptible: the motion after a change (`data.changes`), its codes (n,) and its plan. Yields after each
-        step of decoding; closing the generator cancels it.
+        """Interruptible: the motion after a change (`data.change_language`), its codes (n,) and its plan. Yields after
+        each step of decoding; closing the generator cancels it.
 
         old: the plan of the motion, or what is measured on it. codes: of the motion, if known. The change is made to
         the frames where that can be done (`data.remaking`); else the new plan is generated between the codes that it

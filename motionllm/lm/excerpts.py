@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from motionllm.corpus import body
+from motionllm.data.acts import Act, acts, alone
 from motionllm.data.asked import Asked, as_asked, asked
-from motionllm.data.changes import Act, acts, alone
 from motionllm.data.remaking import gaps
 from motionllm.errors import MotionLLMError
 from motionllm.lm.library import Entry, Library

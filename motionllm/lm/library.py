@@ -20,8 +20,8 @@ import numpy as np
 import snowballstemmer
 
 from motionllm import shipped
+from motionllm.data.acts import REPEATED
 from motionllm.data.asked import Asked, asked
-from motionllm.data.changes import REPEATED
 from motionllm.data.sources import loaded
 from motionllm.errors import MotionLLMError, hint
 from motionllm.files import check_format, stream_jsonl, write_jsonl

@@ -10,17 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from motionllm.data.acts import summary
 from motionllm.data.asked import asked, share, tells
 from motionllm.data.change_fit import all_fitted, fitted, missing
-from motionllm.data.changes import (
-    added,
-    alternatives,
-    applies,
-    changed,
-    heeding,
-    parts,
-    summary,
-)
+from motionllm.data.change_language import added, parts
+from motionllm.data.changes import alternatives, applies, changed
+from motionllm.data.heeding import heeding
 from motionllm.data.templates import conversation
 from motionllm.data.timeline import shared
 from motionllm.errors import MotionLLMError
@@ -141,11 +136,11 @@ class Planning(Prompting):
 
     def changes(self, plans: Sequence[Notation], requests: Sequence[str]) -> list[str]:
         """Translate requests in a user's words ("the other hand", "then sit down") for motions with these plans: each
-        to a change as `data.changes` defines them, several of them one after the other, or to one of its OTHERWISE.
-        Where what the model writes cannot be made of the plan, it is the likeliest of those that can; of an act that
-        the plan shows, or that the request names and the plan lacks, or beside other changes, it is left as it is, and
-        refused where it is to be made. What a request says plainly goes before what the model makes of it
-        (`data.change_fit`), and a question changes nothing.
+        to a change (`data.change_language`), several of them one after the other, or to one of its OTHERWISE. Where
+        what the model writes cannot be made of the plan, it is the likeliest of those that can; of an act that the plan
+        shows, or that the request names and the plan lacks, or beside other changes, it is left as it is, and refused
+        where it is to be made. What a request says plainly goes before what the model makes of it (`data.change_fit`),
+        and a question changes nothing.
 
         Raises MotionLLMError where the adapter was not trained to (`edits`), or a request is empty.
         """

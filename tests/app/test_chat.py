@@ -18,7 +18,8 @@ from motionllm import corpus as builtin
 from motionllm.app.chat import ANEW, REMEMBERED, Chat, Reply
 from motionllm.cli import main
 from motionllm.config import Notes
-from motionllm.data.changes import CANNOT, alternatives
+from motionllm.data.change_language import CANNOT
+from motionllm.data.changes import alternatives
 from motionllm.data.queries import Query
 from motionllm.errors import MotionLLMError
 from motionllm.lm import continuous, decoding

@@ -7,8 +7,9 @@ import pytest
 
 from motionllm import corpus as builtin
 from motionllm.data import edits
+from motionllm.data.acts import COUNTED, acts
 from motionllm.data.change_fit import all_fitted, fitted, missing
-from motionllm.data.changes import COUNTED, acts, applies, changed
+from motionllm.data.changes import applies, changed
 from motionllm.data.edit_kinds import CHANGING, Donors
 from motionllm.data.edit_requests import one_of, requests
 from motionllm.data.edit_words import WORDINGS

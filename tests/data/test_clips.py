@@ -9,7 +9,9 @@ import pytest
 
 from motionllm import corpus as builtin
 from motionllm.config import Data, Notes, Source
-from motionllm.data.changes import OTHERWISE, added, changed, parts, summary
+from motionllm.data.acts import summary
+from motionllm.data.change_language import OTHERWISE, added, parts
+from motionllm.data.changes import changed
 from motionllm.data.clips import Clips, encode
 from motionllm.data.examples import Examples, Order, collate, pack
 from motionllm.data.queries import Query

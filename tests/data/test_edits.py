@@ -9,21 +9,10 @@ import numpy as np
 import pytest
 
 from motionllm import corpus as builtin
+from motionllm.data.acts import ORDINALS, act_of, acts, summary
 from motionllm.data.change_fit import fitted
-from motionllm.data.changes import (
-    LONGEST,
-    ORDINALS,
-    OTHERWISE,
-    PACE,
-    act_of,
-    acts,
-    added,
-    alternatives,
-    applies,
-    changed,
-    parts,
-    summary,
-)
+from motionllm.data.change_language import OTHERWISE, PACE, added, parts
+from motionllm.data.changes import LONGEST, alternatives, applies, changed
 from motionllm.data.edit_kinds import CHANGING, KINDS, Donors
 from motionllm.data.edit_requests import one_of, requests
 from motionllm.data.edit_words import WORDINGS

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from motionllm.data.asked import asked, share
-from motionllm.data.changes import heeding
+from motionllm.data.heeding import heeding
 from motionllm.motion.notation import VERBS, Line, Notation
 
 TEXTS = {  # with {side}, {n}, {way}, {gait} → verb, and its limb

@@ -10,7 +10,9 @@ import pytest
 
 from motionllm import corpus as builtin
 from motionllm.data import edits
-from motionllm.data.changes import acts, added, changed, each, parts
+from motionllm.data.acts import acts
+from motionllm.data.change_language import added, each, parts
+from motionllm.data.changes import changed
 from motionllm.data.edit_kinds import CHANGING, Donors
 from motionllm.data.remaking import remade, rightness, ways
 from motionllm.errors import MotionLLMError

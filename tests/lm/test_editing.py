@@ -14,7 +14,7 @@ import pytest
 from motionllm import corpus as builtin
 from motionllm.cli import main
 from motionllm.config import Notes
-from motionllm.data.changes import added
+from motionllm.data.change_language import added
 from motionllm.data.remaking import ways
 from motionllm.errors import MotionLLMError
 from motionllm.lm.editing import TRIES
