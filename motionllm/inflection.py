@@ -10,7 +10,7 @@ _DOUBLED = {
     *("jab", "dig", "swim", "drum", "shrug", "bob", "knit", "drop"),
 }
 _OWN = {"have": "has", "be": "is"}
-_PREPOSITION = re.compile(r" (?:of|to|with|on|in|at|from|for|up|down) ")
+_PREPOSITION = re.compile(r" (?:of|to|with|on|in|at|from|for|up|down|forward|back|over|off|out)\b")
 
 
 @cache
@@ -35,11 +35,14 @@ def third(do: str) -> str:
 
 @cache
 def plural(noun: str) -> str:
-    """ "high kick" → "high kicks", "raise of the hand" → "raises of the hand"; one in -s or -ing stays."""
+    """ "high kick" → "high kicks", "raise of the hand" → "raises of the hand", "reach up" → "reaches up"; one in -s, or
+    that begins in -ing, stays.
+    """
     preposition = _PREPOSITION.search(noun)
     end = preposition.start() if preposition else len(noun)
     before, space, head = noun[:end].rpartition(" ")
-    if (head.endswith("ing") and len(head) > 5) or (head.endswith("s") and not head.endswith("ss")):
+    first = noun.partition(" ")[0]
+    if (first.endswith("ing") and len(first) > 5) or (head.endswith("s") and not head.endswith("ss")):
         return noun
     return f"{before}{space}{_with_s(head)}{noun[end:]}"
 

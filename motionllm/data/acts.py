@@ -40,7 +40,7 @@ FREE_HANDS = ("wave", "clap", "hands on hips", "hand to head", "reach up", "stre
 _OF_HANDS = (*FREE_HANDS, "throw", "bend down", "jumping jack")
 # Acts of limbs that may be made larger or smaller: a kick higher, a wave wider.
 AMPLE = ("wave", "kick", "lift", "raise", "swing", "circle", "stretch", "march")
-ORDINALS = ("1st", "2nd", "3rd", "4th", "5th", "6th", "last")  # which of several acts of a verb
+ORDINALS = ("1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th", "last")  # which of several acts of a verb
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""What a free text asks of a motion: verbs of the notation with side, way, count and pace, in the order named.
+"""What a free text asks of a motion: verbs of the notation with side, way, count, pace, seconds and metres, in the
+order named or at the same time.
 
 `asked` reads a text, `share` measures how much of it a notation has, `named` how much of the notation it asks for, and
 `contradiction` whether the two name opposite sides. It covers the words that people use, not only those of the built-in
@@ -78,11 +79,17 @@ _TIMES = (
 _EXACT_DEGREES = r"\b(\d{2,3}) ?(?:degrees?\b|deg\b|°)"
 _COUNTED = rf"\b(?:{'|'.join(COUNTS)}) {_OF}$"
 # How long an act is to last, and how far to go; the metres of each unit.
-_NUMBER = rf"(?P<number>\d{{1,2}}(?:\.\d+)?|{'|'.join(COUNTS)})"
-_SECONDS = rf"\bfor (?:about |around |roughly |exactly |another )?{_NUMBER} (?:more |full )?(?:seconds?|secs?|s)\b"
-_METRES = rf"\b{_NUMBER} ?(?P<unit>m|met(?:er|re)s?|yards?|ft|feet|foot)\b(?! (?:tall|high|away|from|apart))"
+_NUMBER = rf"(?<![\d.-])(?P<number>\d{{1,2}}(?:\.\d+)?|{'|'.join(COUNTS)})"
+_SECONDS = rf"\bfor (?:about |around |roughly |exactly |another )?{_NUMBER} ?(?:more |full )?(?:seconds?|secs?|s)\b"
+_METRES = (  # not "on two feet", "one foot after the other", nor metres a second
+    rf"(?<!\bon )(?<!\bwith )(?<!\bat )(?<!\bboth )\b{_NUMBER} ?(?P<unit>m|met(?:er|re)s?|yards?|ft|feet)\b"
+    r"(?!/| ?per| (?:an? second|tall|high|away|from|apart|together))"
+)
+_RESTING = r"\b(?:paus|wait|stand|still|stay|rest|stop|hold|freez|remain|linger)"  # whose the seconds then are
 _UNITS = {"m": 1.0, "y": 0.9144, "f": 0.3048}
 LONGER = (0.4, 0.25)  # seconds or metres, and the share of what is asked for, by which there may be more or less
+_NEXT = r"\bthen\b|\bbefore\b|\bafter(?:wards?)?\b|\.(?!\d)|;"
+_TOGETHER = r"\b(?:simultaneously|at the same time|at once)\b"
 _AT_ONCE = r"\b(?:while|whilst|meanwhile|simultaneously|at the same time|as (?:s?he|they|it|the \w+)\b)"
 EXACTLY = 45.0  # degrees by which a turn of so many may be more or less
 _SPELLED = (  # how counts are written short
@@ -126,7 +133,7 @@ _NO_ACT = (
     r"|\b(?:put|plac|set)\w* (?:\w+ ){0,2}(?:feet|foot|legs?|knees?)\b"
     r"|\b(?:put|plac|hold)\w* (?:\w+ )?(?:left |right )?hand on (?:\w+ )?(?:hip|waist)\b"
     r"|\b(?:an?|the|his|her|their|on|onto|off|over) (?:\w+ )?box\b|\b(?:the|some|on|onto|off|over) boxes\b"
-    r"|\b(?:push|pull|sit|press|chin)[ -]?ups?\b"
+    r"|\b(?:push|pull|sit|press|chin)[ -]?ups\b|\b(?:an?|one) (?:push|pull|sit|press|chin)[ -]?up\b"
 )
 _ARCHERY, _BOW = r"\b(?:arrow|archer)\w*", r"\bbows?\b"
 # {how a turn is named: (least, most) degrees}; the first that is found holds.
@@ -195,8 +202,10 @@ def asked(text: str) -> list[Asked]:
     for k, (start, end, action) in enumerate(hits):
         reverse |= bool(k and re.search(r"\bafter\b(?!wards)", whole[bounds[k] : start]))
         returns = any(part.action in _TURNING for part in parts)
-        at_once = bool(re.search(_AT_ONCE, whole[hits[k - 1][1] if k else 0 : start]))
-        meanwhile |= at_once and not k  # "while walking, …"
+        link, rest = whole[hits[k - 1][1] if k else 0 : start], whole[end : bounds[k + 1]]
+        link = re.split(_NEXT, link)[-1]
+        at_once = bool(re.search(_AT_ONCE, link) or (k and re.search(_TOGETHER, rest)))
+        meanwhile = (meanwhile and not (k and re.search(_NEXT, whole[hits[k - 1][1] : start]))) or (at_once and not k)
         for clause in _one_by_one(action, whole[bounds[k] : bounds[k + 1]]):
             part = _part(action, whole[start:end], _own(clause, start - bounds[k]), returns)
             parts.append(replace(part, meanwhile=bool(parts) and (at_once or meanwhile)))
@@ -280,6 +289,8 @@ def _part(action: str, act: str, clause: str, returns: bool) -> Asked:
     far = far if action in _TURNING else (0.0, 0.0)
     verb = VERBS[_SHOWN[action][0]]
     lasts, goes = re.search(_SECONDS, clause), re.search(_METRES, clause) if verb.speed else None
+    if lasts and re.search(_RESTING, clause[clause.find(act) + len(act) : lasts.start()]):
+        lasts = None
     return Asked(
         action,
         _SHOWN[action],
@@ -291,6 +302,19 @@ def _part(action: str, act: str, clause: str, returns: bool) -> Asked:
         seconds=_said(lasts) if lasts and _SHOWN[action][0] in LONG else 0.0,
         metres=_said(goes) * _UNITS[goes["unit"][0]] if goes else 0.0,
     )
+
+
+def line_of(one: Asked, usual: bool = False) -> Line:
+    """The event that shows a thing as it is asked for. usual: with a limb, size, way and speed where none is stated."""
+    verb, spec = one.verbs[0], VERBS[one.verbs[0]]
+    part = next((p for p in spec.parts if one.side and one.side in p), spec.parts[0] if usual and spec.parts else "")
+    way = one.way if one.way in spec.ways else ""
+    size = float(np.clip(sum(one.degrees) / 2, 90, 360)) if verb == "turn" and one.degrees[1] else 0.0
+    if usual:
+        size = size or {"turn": 90.0, "jump": 0.3, "climb": 0.3, "bow": 45.0, "lean": 30.0}.get(verb, 0.0)
+        way = way or ("forward" if spec.speed else spec.ways[0] if spec.ways and verb != "jump" else "")
+    speed = {"walk": 1.2, "run": 2.5}.get(verb, 0.6) if usual and spec.speed else 0.0
+    return Line(0.0, 1.0, verb, part, way, size, speed, one.count or 1, one.pace if spec.usual else "")
 
 
 def _said(number: re.Match[str]) -> float:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import combinations
 
 from motionllm.corpus.actions import ACTIONS
 from motionllm.data.acts import COUNTED, ORDINALS, acts
-from motionllm.data.asked import asked
+from motionllm.data.asked import asked, line_of
 from motionllm.data.change_language import BETWEEN, LASTING, OTHERWISE, PACED, added, parts
 from motionllm.data.changes import applies, changed
 from motionllm.data.queries import SIDED
@@ -24,7 +25,7 @@ from motionllm.motion.notation.verbs import BY_LENGTH
 from motionllm.numerals import NUMBERS
 
 _NUMBER = rf"(\d{{1,2}}(?:\.\d)?|{'|'.join(NUMBERS[1:])}|a|half a|half)"
-_SECONDS = rf"(?:{_NUMBER} ?(?:s|secs?|seconds?)|second)\b"
+_SECONDS = rf"(?:{_NUMBER} ?(?:s|secs?|seconds?)|second(?= *(?:$|of|please|and|,)))\b"
 _KEEP, _CUT = r"\b(?:keep|only|just|nothing but)\b", r"\b(?:cut|remove|drop|delete|trim|skip|lose|without|leave out)\b"
 # Which seconds are kept of a clip: a pattern, and from it and the clip's seconds the first and the last of them.
 _PARTS = (
@@ -35,8 +36,10 @@ _PARTS = (
     (rf"^(?:\w+ ){{0,2}}(?:stop|end|cut it)(?: it)? (?:after|at) {_SECONDS}$", lambda n, last: (0.0, n)),
     (rf"^(?:\w+ ){{0,2}}(?:start|begin)(?: it)? (?:at|from) {_SECONDS}$", lambda n, last: (n, last)),
 )
+_OF_A_PART = r"\b(?:faster|slower|higher|lower|bigger|smaller|repeat|again)\b"  # "make the last second faster"
 _STOP = rf"^(?:\w+ ){{0,2}}(?:stop|end|finish)(?: it)? (?:right |just |directly )?after (?!.*{_SECONDS})(?P<act>.+)"
-_OF_ACT = re.compile(rf"(no |only |)(?:(?:{'|'.join(ORDINALS)}|every) )?({'|'.join(BY_LENGTH)})( .+|)")
+_WHICH = rf"(?:{'|'.join(ORDINALS)}|every) "
+_OF_ACT = re.compile(rf"(no |only |)(?:{_WHICH})?({'|'.join(BY_LENGTH)})( .+|)")
 _A_BIT = r"\b(?:a (?:tiny |little )?(?:bit|little|touch|tad|shade|fraction)|slightly|somewhat)\b"
 _REST = (
     r"\b(?:wait|rest|paus|still|stand|idl|hold|stay|freez|gap|break|quiet|nothing|motionless|remain|linger|stop|go by"
@@ -53,7 +56,7 @@ def fitted(change: str, request: str, plan: Notation) -> str:
     request names that and not the act of the change, so that making it is refused.
     """
     said = request.lower().strip(" .!?")
-    for pattern, part in _PARTS:
+    for pattern, part in () if re.search(_OF_A_PART, said) else _PARTS:
         if match := re.search(pattern, said):
             first, last = (round(max(0.0, at), 1) for at in part(_number(match[1]), plan.seconds))
             return f"{first:.1f}-{last:.1f} s"
@@ -77,7 +80,7 @@ def fitted(change: str, request: str, plan: Notation) -> str:
 
 
 # Where a request may go on to another change.
-_AND_ALSO = re.compile(r"(?:\s*[,;.+&\n]\s*|\s*\b(?:and|then|but|plus|also|besides)\b\s*)+")
+_AND_ALSO = re.compile(r"(?:\s*(?:[,;+&\n]|\.(?!\d))\s*|\s*\b(?:and|then|but|plus|also|besides)\b\s*)+")
 _MOST_CLAUSES = 8  # of a longer request no clause is looked for
 
 
@@ -97,9 +100,9 @@ def all_fitted(change: str, request: str, plan: Notation) -> str:
 
 def outline(text: str) -> Notation:
     """A plan with the acts of a text at no times of their own, for later changes to find them."""
-    verbs = [one.verbs[0] for one in asked(text)]
-    lines = tuple(Line(2.0 * i, 2.0 * i + 1.5, verb) for i, verb in enumerate(verbs))
-    return Notation(2.0 * max(1, len(verbs)), ("standing", "standing"), lines)
+    wanted = asked(text)
+    lines = tuple(replace(line_of(one, usual=True), start=2.0 * i, end=2.0 * i + 1.5) for i, one in enumerate(wanted))
+    return Notation(2.0 * max(1, len(wanted)), ("standing", "standing"), lines)
 
 
 def _clauses(request: str, wanted: Sequence[str]) -> list[str]:
@@ -161,6 +164,8 @@ def _number(word: str | None) -> float:
 def _of_what(change: str, said: str, plan: Notation) -> str:
     """The change, of the act that is named: by its side, where several acts of the verb have different ones."""
     match = _OF_ACT.fullmatch(change)
+    if re.search(rf"^(?:no |only )?{_WHICH}", change):
+        return change
     if not match or (not match[1] and not match[3]) or " before " in match[3] or " becomes " in match[3]:
         return change
     own = [act.main for act in acts(plan)]

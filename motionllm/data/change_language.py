@@ -17,7 +17,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from motionllm.data.acts import ORDINALS, acts
-from motionllm.motion.notation import Notation
+from motionllm.errors import MotionLLMError
+from motionllm.motion.notation import VERBS, Notation
 from motionllm.motion.notation.verbs import BY_LENGTH
 
 PACE = 1.5  # factor of slower and faster without a number
@@ -108,17 +109,27 @@ def parts(change: str) -> list[str]:
 
 
 def each(old: Notation, change: str) -> list[str]:
-    """The changes of single acts that make one of `every` act of a verb, for the acts that this plan has."""
+    """The changes of single acts that make one of `every` act of a verb, or of a verb and a limb, for the acts that
+    this plan has; the last one first, so that the numbers of those before hold.
+
+    Raises MotionLLMError for more acts than have a number.
+    """
     match = re.fullmatch(f"(no |){EVERY}(.+)", change)
     if not match:
         return [change]
     verb = next((verb for verb in BY_LENGTH if f"{match[2]} ".startswith(f"{verb} ")), "")
-    number = sum(act.main.verb == verb for act in acts(old))
+    parts_of = VERBS[verb].parts if verb else ()
+    part = next((part for part in parts_of if f"{match[2]} ".startswith(f"{verb} {part} ")), "")
+    of_part = [act for act in acts(old) if act.main.verb == verb and act.main.part == part and part]
+    number = len(of_part) or sum(act.main.verb == verb for act in acts(old))
     if number < 2:
         return [match[1] + match[2]]
     if match[1]:
         return [f"no last {match[2]}"] * (number - 1) + [f"no {match[2]}"]
-    return [f"{ORDINALS[i]} {match[2]}" for i in range(min(number, len(ORDINALS)))]
+    if number > len(ORDINALS):
+        raise MotionLLMError(f"{verb!r} is done at {number} times; up to {len(ORDINALS)} can be changed at once.")
+    left = "" if " becomes " in match[2] else f"{ORDINALS[0]} "  # of acts that go, the last one has no number
+    return [*(f"{ORDINALS[i]} {match[2]}" for i in reversed(range(1, number))), left + match[2]]
 
 
 def added(change: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from motionllm.data.acts import (
     AMPLE,
     CHANGES_POSTURE,
+    ORDINALS,
     REPEATED,
     Act,
     act_of,
@@ -24,7 +25,7 @@ from motionllm.data.acts import (
     summary,
     unrolled,
 )
-from motionllm.data.change_language import LASTING, OTHERWISE, PACED, PATHS, Change, each, parse, parts
+from motionllm.data.change_language import EVERY, LASTING, OTHERWISE, PACED, PATHS, Change, each, parse, parts
 from motionllm.data.timeline import (
     GAITS,
     heading,
@@ -44,6 +45,7 @@ from motionllm.motion.notation import VERBS, Line, Notation
 from motionllm.motion.notation.verbs import BY_LENGTH, TRAVEL
 
 LONGEST = 16.0  # seconds; a change may not make a plan longer
+LONGEST_REPEATED = 60.0  # seconds
 _HOWS = (
     *("other side", "other way", "left", "right", "forward", "backward", "both hands", "both arms"),
     *("once more", "once less", "twice as often", "x1", "x2", "x3", "x4", "x5"),
@@ -137,7 +139,8 @@ def alternatives(old: Notation, change: str) -> list[str]:
     to be refused.
     """
     verbs, one = list(dict.fromkeys(act.main.verb for act in acts(old))), parse(change)
-    if one.form == "act" and any(change.startswith(f"{verb} ") for verb in verbs):
+    of = re.sub(rf"^(?:{EVERY}|(?:{'|'.join(ORDINALS)}) )", "", change)
+    if one.form == "repeat" or (one.form == "act" and any(of.startswith(f"{verb} ") for verb in verbs)):
         return []
     if one.form == "becomes":
         tries = [f"{verb} becomes {one.text}" for verb in verbs]
@@ -271,6 +274,10 @@ def _repeated(old: Notation, times: int) -> Notation:
         raise MotionLLMError(
             f"The motion ends {old.postures[1]} and begins {old.postures[0]}, so it cannot be repeated as it is; say "
             "what is to be done in between."
+        )
+    if times * old.seconds > LONGEST_REPEATED:
+        raise MotionLLMError(
+            f"{times} times {old.seconds:g} s are more than {LONGEST_REPEATED:g} s; repeat it less often."
         )
     whole = old
     for _ in range(times - 1):

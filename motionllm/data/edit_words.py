@@ -294,7 +294,7 @@ _LIMBS = {verb: f"{verb} the {{}}" for verb in ("raise", "lower", "lift", "stret
 _LIMBS["hold"] = "hold the {} still"
 
 
-# Which of several acts (`changes.ORDINALS`) → how a user says it.
+# Which of several acts (`acts.ORDINALS`) → how a user says it.
 _WHICH = {
     "1st": ("first", "1st"),
     "2nd": ("second", "2nd"),
@@ -308,7 +308,7 @@ _EACH = ("every", "each", "all", "all the", "all of the")
 
 
 def act_words(act: Act, which: str = "", number: int = 1) -> Words:
-    """The verb of an act, {do} with the limb where one does it, and "which" of several it is (`changes.ORDINALS`), or
+    """The verb of an act, {do} with the limb where one does it, and "which" of several it is (`acts.ORDINALS`), or
     "every" of a number of them.
     """
     words = {"verb": act.main.verb, "which": f"{which} {number}" if which == "every" else which}

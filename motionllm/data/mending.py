@@ -1,5 +1,5 @@
-"""Motions mended by what their text says plainly: the side, way, count, degrees and pace of what they show, and what is
-missing put in.
+"""Motions mended by what their text says plainly: the side, way, count, degrees, pace, seconds and metres of what they
+show, what is to be done at the same time, and what is missing put in.
 
 A generated motion is measured, compared with what its text asks for (`asked`), and changed as a person would ask for it
 (`remaking`). A change is kept only where the motion, measured again, has more of what is asked than before.
@@ -14,14 +14,14 @@ from itertools import pairwise
 import numpy as np
 
 from motionllm.data.acts import acts, alone
-from motionllm.data.asked import Asked, as_asked, at_once, pace_of, shown
+from motionllm.data.asked import Asked, as_asked, at_once, line_of, pace_of, shown
 from motionllm.data.asked import share as share_in
 from motionllm.data.changes import changed
-from motionllm.data.heeding import unheeded
+from motionllm.data.heeding import number_of, unheeded
 from motionllm.data.remaking import reach, remade
 from motionllm.errors import MotionLLMError
 from motionllm.motion import splicing
-from motionllm.motion.notation import PACES, VERBS, Line, Notation, measure
+from motionllm.motion.notation import PACES, VERBS, Notation, measure
 
 ROUNDS = 6  # most changes of one motion
 PACES_TRIED = ((0.8, 0.65, 0.5, 0.4), (1.25, 1.5, 2.0, 2.5))  # of an act that is to be slow, and quick
@@ -46,7 +46,8 @@ def mended(poses: np.ndarray, wanted: Sequence[Asked], fixed: bool = False) -> n
     for _ in range(ROUNDS):
         if best >= 1 or notation is None:
             break
-        changes = [change for one in wanted for change in _changes(notation, one)] + _reordered(notation, wanted)
+        changes = [change for i in range(len(wanted)) for change in _changes(notation, wanted, i)]
+        changes += _reordered(notation, wanted)
         made = [remade(poses, notation, change) for change in changes if _can_be_made(notation, change)]
         made += [one for thing in wanted for one in _at_its_pace(poses, notation, thing)]
         tries = [_fitted(one, frames if fixed else 0) for one in made if one is not None]
@@ -108,8 +109,7 @@ def lacking(poses: np.ndarray, wanted: Sequence[Asked]) -> list[str]:
 
 def sentence(one: Asked) -> str:
     """One thing that is asked for, as a text of its own: "a person waves with the right hand three times"."""
-    verb = one.verbs[0]
-    return Notation(1.0, ("standing", "standing"), (_line(one, verb),)).sentence()
+    return Notation(1.0, ("standing", "standing"), (line_of(one),)).sentence()
 
 
 def _in_full(one: Asked) -> str:
@@ -203,17 +203,9 @@ def plain(one: Asked) -> bool:
     return one.verbs[0] not in VAGUE and one.action != "move"
 
 
-def _line(one: Asked, verb: str) -> Line:
-    spec = VERBS[verb]
-    part = next((p for p in spec.parts if one.side and one.side in p), "")
-    way = one.way if one.way in spec.ways else ""
-    size = float(np.clip(sum(one.degrees) / 2, 90, 360)) if verb == "turn" and one.degrees[1] else 0.0
-    return Line(0.0, 1.0, verb, part, way, size, 0.0, one.count or 1, one.pace if spec.usual else "")
-
-
-def _changes(notation: Notation, one: Asked) -> list[str]:
+def _changes(notation: Notation, wanted: Sequence[Asked], index: int) -> list[str]:
     """The changes by which a motion may have more of one thing that is asked for."""
-    changes = unheeded(notation, one)
+    changes = unheeded(notation, wanted[index], number_of(wanted, index))
     # Repeated, quick strokes may melt into one: the count that is then measured decides.
     counts = [re.fullmatch(r"(.+ x)(\d+)", change) for change in changes]
     return changes + [f"{m[1]}{int(m[2]) + more}" for m in counts if m for more in (1, -1) if int(m[2]) + more > 0]

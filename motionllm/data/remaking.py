@@ -37,8 +37,8 @@ _LEAVING = 10  # frames before and after an act of the arms in which they leave 
 def remade(poses: np.ndarray, old: Notation, change: str, more: np.ndarray | None = None) -> np.ndarray | None:
     """Poses (T, 67) of a motion that `old` was measured on → those after a change; None where it cannot be made so.
 
-    change: a single one (`changes.parts`), of at most one act (`changes.each`), that `changed` can make of `old`. more:
-    poses of what it adds (`changes.added`).
+    change: a single one (`change_language.parts`), of at most one act (`each`), that `changed` can make of `old`. more:
+    poses of what it adds (`added`).
     """
     change = " ".join(change.split())
     result = _remade(poses, unrolled(old, change), change, more)

@@ -207,7 +207,7 @@ class Library:
                 similar[row] = 0
         wanted = asked(text)
         for row in np.flatnonzero(similar):
-            if _too_often(self._captions[row][0], wanted):
+            if _counts_otherwise(self._captions[row][0], wanted):
                 similar[row] = 0
         near = np.flatnonzero(similar > max(0.0, similar.max() - NEAR))
         order = near[np.argsort(-similar[near], kind="stable")]
@@ -285,13 +285,15 @@ def says_no_more(caption: str, text: str) -> bool:
     return set(_words(caption)) <= set(_words(text))
 
 
-def _too_often(caption: str, wanted: Sequence[Asked]) -> bool:
+def _counts_otherwise(caption: str, wanted: Sequence[Asked]) -> bool:
     """Whether a caption says of an act another count than a text, or several times what a text asks for without one:
     who is to kick kicks once. What is repeated by its nature, as waving, may be so often.
     """
-    counts = {one.verbs[0]: one.count for one in asked(caption) if one.count}
+    said: dict[str, set[int]] = {}
+    for one in asked(caption):
+        said.setdefault(one.verbs[0], set()).add(one.count)
     return any(
-        (one.count or 1) != counts.get(one.verbs[0], one.count or 1)
+        not said.get(one.verbs[0], {0}) & {0, one.count or 1}
         for one in wanted
         if one.count or one.verbs[0] not in REPEATED
     )

@@ -308,7 +308,7 @@ class Planning(Prompting):
     ) -> Generator[None, None, list[Order]]:
         """The orders, each with its plan; yields after each token. Where the model writes the plan, up to `tries` are
         drawn, and that is taken which covers most of what the text asks for (`data.asked`), and of those that which has
-        least besides. What the text says plainly of sides, ways, counts and degrees is written into it.
+        least besides. What the text says plainly (`data.heeding`) is written into it.
         """
         plans: list[Notation | None] = [one if isinstance(one, Notation) else None for one in wanted]
         own = [i for i, one in enumerate(wanted) if one is True]

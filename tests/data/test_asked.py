@@ -336,6 +336,7 @@ def test_who_is_down_throughout_shows_it(text: str, posture: str) -> None:
         ("a person does ten push-ups and three sit ups", []),
         ("an archer shoots an arrow with his bow", []),
         ("an actor takes a bow", [("bow", "", "")]),
+        ("a person lies down and then sits up", [("lie", "", ""), ("sit", "", "")]),
         ("a person takes 2 steps back", [("step", "", "backward")]),
     ],
 )
@@ -350,16 +351,35 @@ def test_how_long_and_how_far_an_act_is_to_be(number: str) -> None:
     assert (wave.seconds, wave.metres, wave.count) == (value, 0, 0) and (walk.seconds, walk.metres) == (0, value)
     (run,) = asked(f"someone runs {number} feet for {number} s")
     assert run.metres == pytest.approx(0.3048 * value) and run.seconds == value
-    (jump,) = asked(f"a person jumps, waits for {number} seconds and is {number} m tall")
-    assert (jump.seconds, jump.metres) == (0, 0)
+    for rests in ("pauses", "stands still", "waits there", "stops"):  # whose the seconds are
+        first, *_ = asked(f"a person walks forward, {rests} for {number} seconds, and claps")
+        assert (first.verbs[0], first.seconds) == ("walk", 0)
+    for words in ("is {} m tall", "goes on {} feet", "with {} feet dragging", "at {} m/s", "at {} meters per second"):
+        assert asked(f"a person walks {words.format(number)}")[0].metres == 0, words
+    if number.isdigit():
+        (short,) = asked(f"a person walks {number}m for {number}s")
+        assert short.metres == short.seconds == value
     lasts, apart = value, asked("a person waves for 2 seconds")[0]
     notation = Notation.parse(f"30.0 s, standing to standing\n1.0-{1 + lasts} wave left hand x3")
     assert share([wave], notation) == 1 and (share([apart], notation) == 1) == (abs(lasts - 2) <= 0.5)
 
 
 def test_what_is_done_at_the_same_time() -> None:
-    together = ("a person claps while walking", "while walking, a person claps", "she walks as she claps")
-    one_by_one = ("a person claps and walks", "a person walks, then claps", "he claps twice before walking")
+    together = (
+        "a person claps and walks at the same time",
+        "a person walks and claps simultaneously",
+        "a person claps while walking",
+        "while walking, a person claps",
+        "she walks as she claps",
+    )
+    one_by_one = (
+        "a person claps while standing still, then walks",
+        "while standing still, a person claps, then walks",
+        "a person claps as the sun rises, then walks",
+        "a person claps and walks",
+        "a person walks, then claps",
+        "he claps twice before walking",
+    )
     both, apart = (
         Notation.parse(f"8.0 s, standing to standing\n0.5-4.0 walk forward 1.0 m/s\n{times} clap x4")
         for times in ("1.0-3.0", "5.0-7.0")

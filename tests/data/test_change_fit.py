@@ -8,7 +8,7 @@ import pytest
 from motionllm import corpus as builtin
 from motionllm.data import edits
 from motionllm.data.acts import COUNTED, acts
-from motionllm.data.change_fit import all_fitted, fitted, missing
+from motionllm.data.change_fit import all_fitted, fitted, missing, outline
 from motionllm.data.changes import applies, changed
 from motionllm.data.edit_kinds import CHANGING, Donors
 from motionllm.data.edit_requests import one_of, requests
@@ -47,6 +47,8 @@ def test_seconds_are_kept_or_cut(said: str, seconds: tuple[float, float]) -> Non
         ("clap becomes a person walks crouched; slower", "let her crawl instead. and slower", None),
         ("no clap; cannot", "without the clapping and sadder", "cannot"),
         ("no 2nd hop; no clap", "remove the second hop and the clapping", "no 2nd hop; no clap"),
+        ("longer; mirror", "make it 12.5 seconds and mirror it", "12.5 s; mirror"),
+        ("mirror; faster", "mirror it. and faster, cut the first second", "mirror; faster"),
         ("longer; mirror", "mirrored", "longer; mirror"),  # into so many parts it does not fall
     ],
 )
@@ -54,6 +56,31 @@ def test_each_of_several_changes_is_as_its_part_of_the_request_says(
     written: str, said: str, change: str | None
 ) -> None:
     assert all_fitted(written, said, HOPS) == (change or "clap becomes a person crawls; slower")
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("no clap", "cut the first second clap"),
+        ("hop faster", "just make the last second faster"),
+        ("every hop faster", "make every hop on the left leg faster"),
+        ("no every hop", "remove every hop with the left leg"),
+        ("2nd hop faster", "the second hop, on the right leg, faster"),
+    ],
+)
+def test_what_names_one_of_several_or_each_is_left_as_it_is(written: str, said: str) -> None:
+    assert fitted(written, said, HOPS) == written
+
+
+def test_what_is_added_can_be_changed_in_the_same_request() -> None:
+    for change in (
+        "then a person jumps; jump more",
+        "then a person turns left; turn other way",
+        "then a person kicks with the left leg; kick other side",
+        "clap becomes a person runs; run 5.0 m",
+        "first a person bows; bow more",
+    ):
+        assert changed(HOPS, change, outline) != HOPS, change
 
 
 def test_it_stops_after_an_act() -> None:

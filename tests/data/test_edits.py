@@ -17,6 +17,7 @@ from motionllm.data.edit_kinds import CHANGING, KINDS, Donors
 from motionllm.data.edit_requests import one_of, requests
 from motionllm.data.edit_words import WORDINGS
 from motionllm.data.edits import SEVERAL, Edit, draw, edited
+from motionllm.data.timeline import made as built
 from motionllm.data.timeline import mirrored, paced, shared
 from motionllm.errors import MotionLLMError
 from motionllm.motion.features import features_to_joints
@@ -130,9 +131,24 @@ def test_every_act_of_a_verb_and_one_repetition_of_an_act() -> None:
         "kick left leg",
         "kick right leg",
     ]
-    for missing in ("4th kick other side", "3rd bow more", "every jump more"):
-        with pytest.raises(MotionLLMError, match=missing.split(" ")[1]):
+    for missing, named in (
+        ("4th kick other side", "4th kick"),
+        ("3rd bow more", "3rd bow"),
+        ("every jump more", "jump"),
+    ):
+        with pytest.raises(MotionLLMError, match=f"a change of '{named}'"):
             changed(once, missing, Notation.parse)
+    # Each is named by its own number, whatever becomes of the others.
+    bowing = changed(
+        old, "every kick becomes a person bows", lambda _: Notation.parse("2.0 s, standing to standing\n0.5-1.5 bow 40")
+    )
+    assert [line.verb for line in bowing.lines] == ["bow", "bow", "bow"]
+    many = built(30.0, old.postures, [Line(2.0 * i, 2.0 * i + 1, "kick", "right leg") for i in range(9)])
+    assert {line.part for line in changed(many, "every kick left leg", Notation.parse).lines} == {"left leg"}
+    several = built(40.0, old.postures, [Line(2.0 * i, 2.0 * i + 1, "kick", "right leg") for i in range(12)])
+    with pytest.raises(MotionLLMError, match="12 times"):
+        changed(several, "every kick left leg", Notation.parse)
+    assert not alternatives(old, "3rd kick x2") and not alternatives(old, "repeat x2")
     twice = changed(old, "repeat x2", Notation.parse)
     assert twice.seconds == 12 and [x.words for x in twice.lines] == 2 * [x.words for x in old.lines]
     with pytest.raises(MotionLLMError, match="ends sitting and begins standing"):

@@ -42,6 +42,29 @@ def test_what_a_text_says_plainly_stands_in_its_plan(seed: int) -> None:
     assert heeding(plan, wanted, fixed=True).seconds == 4.0
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("a person walks 5.5 meters, turns around, and walks 3 meters back", ["walk 5.5", "turn", "walk 3.0"]),
+        ("a person walks for 3 seconds, turns around and walks for 5 seconds", ["walk 3.6", "turn", "walk 6.0"]),
+        ("a person runs 10 meters", ["run 10.0"]),
+        ("a person runs 4 meters", ["run 4.0"]),
+        ("a person walks 99 meters", ["walk 6.0"]),  # more than a plan may last
+    ],
+)
+def test_each_act_of_a_verb_goes_as_far_as_is_said_of_it(text: str, wanted: list[str]) -> None:
+    lines = [Line(0.0, 5.0, "walk", way="forward", speed=1.2)]
+    if "turn" in text:
+        lines += [Line(5.2, 6.0, "turn", way="left", size=180.0), Line(6.2, 7.4, "walk", way="forward", speed=1.2)]
+    plan = Notation(8.0, ("standing", "standing"), tuple(lines))
+    new = heeding(plan, asked(text))
+    far = [f"{line.verb} {(line.end - line.start) * line.speed:.1f}" for line in new.lines]
+    for has, said in zip(far, wanted, strict=True):
+        assert has.split(" ")[0] == said.split(" ")[0], far
+        if "turn" not in said:
+            assert float(has.split(" ")[1]) == pytest.approx(float(said.split(" ")[1]), rel=0.25), far
+
+
 def test_what_a_text_leaves_open_stays() -> None:
     plan = Notation.parse("4.0 s, standing to standing\n0.2-2.4 walk forward 1.0 m/s\n2.6-3.8 wave left hand x3")
     for text in (

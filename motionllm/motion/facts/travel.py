@@ -147,7 +147,7 @@ def _at_gaits(s: Signals, a: int, b: int) -> list[Span]:
     n, total, squares = np.arange(1, b - a), speed.cumsum(), (speed**2).cumsum()
     before, after = total[:-1] / n, (total[-1] - total[:-1]) / n[::-1]
     spread = squares[-1] - n * before**2 - n[::-1] * after**2
-    at = least + int(np.argmin(spread[least - 1 : b - a - least])) if b - a > 2 * least else least
+    at = least + int(np.argmin(spread[least - 1 : b - a - least]))
     slow, fast = sorted((before[at - 1], after[at - 1]))
     way = min(before[at - 1] * at, after[at - 1] * (b - a - at)) / s.fps
     gaits = {_gait_of(s, a, a + at), _gait_of(s, a + at, b)}
