@@ -81,21 +81,26 @@ def fitted(change: str, request: str, plan: Notation) -> str:
 
 # Where a request may go on to another change.
 _AND_ALSO = re.compile(r"(?:\s*(?:[,;+&\n]|\.(?!\d))\s*|\s*\b(?:and|then|but|plus|also|besides)\b\s*)+")
+_BEFORE_ALL = re.compile(r"^\W*(?:(?:again|hmm+|ok(?:ay)?|good|now|and|but|so|well|please|no)\b[\s,]*)+", re.IGNORECASE)
 _MOST_CLAUSES = 8  # of a longer request no clause is looked for
 
 
-def all_fitted(change: str, request: str, plan: Notation) -> str:
-    """Several changes that a model wrote, each as its own part of the request says plainly (`fitted`), where the
-    request falls into as many parts.
+def all_fitted(change: str, clauses: Sequence[str], alone: Sequence[str], plan: Notation) -> str:
+    """Several changes that a model wrote, each as its own part of the request says plainly (`fitted`).
+
+    clauses: these parts (`clauses_of`). alone: what the model made of each by itself, which is right more often, and
+    holds where it is a change that can be made.
     """
     wanted = parts(change)
     if any(one in OTHERWISE for one in wanted):
         return next(one for one in ("cannot", *OTHERWISE) if one in wanted)
-    for i, (one, said) in enumerate(zip(wanted, _clauses(request, wanted), strict=False)):
-        wanted[i] = fitted(one, said, plan)
+    for i, (one, said, own) in enumerate(zip(wanted, clauses, alone, strict=False)):
+        single = own not in OTHERWISE and len(parts(own)) == 1 and applies(plan, own)
+        wanted[i] = fitted(own if single else one, said, plan)
         with suppress(MotionLLMError):  # refused when it is to be made
             plan = changed(plan, wanted[i], outline)
-    return BETWEEN.join(wanted)
+    # Of changes that follow each other the same is said once.
+    return BETWEEN.join(one for i, one in enumerate(wanted) if not i or one != wanted[i - 1])
 
 
 def outline(text: str) -> Notation:
@@ -105,10 +110,12 @@ def outline(text: str) -> Notation:
     return Notation(2.0 * max(1, len(wanted)), ("standing", "standing"), lines)
 
 
-def _clauses(request: str, wanted: Sequence[str]) -> list[str]:
-    """The parts of a request that ask for each of the changes: those whose words are most like theirs; none where it
-    does not fall into so many.
+def clauses_of(request: str, change: str) -> list[str]:
+    """The parts of a request that ask for each of several changes: those whose words are most like theirs; none where
+    it does not fall into so many.
     """
+    wanted = parts(change)
+    request = _BEFORE_ALL.sub("", request)
     found = [match for match in _AND_ALSO.finditer(request) if match.start() > 0 and match.end() < len(request)]
     if not len(wanted) - 1 <= len(found) < _MOST_CLAUSES:
         return []

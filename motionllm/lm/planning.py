@@ -12,7 +12,7 @@ import numpy as np
 
 from motionllm.data.acts import summary
 from motionllm.data.asked import asked, share, tells
-from motionllm.data.change_fit import all_fitted, fitted, missing
+from motionllm.data.change_fit import all_fitted, clauses_of, fitted, missing
 from motionllm.data.change_language import added, parts
 from motionllm.data.changes import alternatives, applies, changed
 from motionllm.data.heeding import heeding
@@ -170,9 +170,14 @@ class Planning(Prompting):
             again = [writer.asking("edit", plan=summary(plans[i]), request=words) for i, words in questions.items()]
             for i, change in zip(questions, writer.say(again), strict=True):
                 changes[i] = change
+        several = {i: clauses_of(requests[i], one) for i, one in enumerate(changes) if len(parts(one)) > 1}
+        rows = [(i, clause) for i, clauses in several.items() for clause in clauses]
+        asking = [writer.asking("edit", plan=summary(plans[i]), request=clause) for i, clause in rows]
+        alone = writer.say(asking) if rows else []
         for i, (plan, change) in enumerate(zip(plans, changes, strict=True)):
-            if len(parts(change)) > 1:
-                changes[i] = all_fitted(change, requests[i], plan)
+            if i in several:
+                own = [one for (row, _), one in zip(rows, alone, strict=True) if row == i]
+                changes[i] = all_fitted(change, several[i], own, plan)
             elif (named := fitted(change, requests[i], plan)) != change:
                 changes[i] = named
             elif not applies(plan, change) and not missing(change, requests[i], plan):

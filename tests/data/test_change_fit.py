@@ -8,7 +8,8 @@ import pytest
 from motionllm import corpus as builtin
 from motionllm.data import edits
 from motionllm.data.acts import COUNTED, acts
-from motionllm.data.change_fit import all_fitted, fitted, missing, outline
+from motionllm.data.change_fit import all_fitted, clauses_of, fitted, missing, outline
+from motionllm.data.change_language import parts
 from motionllm.data.changes import applies, changed
 from motionllm.data.edit_kinds import CHANGING, Donors
 from motionllm.data.edit_requests import one_of, requests
@@ -55,7 +56,9 @@ def test_seconds_are_kept_or_cut(said: str, seconds: tuple[float, float]) -> Non
 def test_each_of_several_changes_is_as_its_part_of_the_request_says(
     written: str, said: str, change: str | None
 ) -> None:
-    assert all_fitted(written, said, HOPS) == (change or "clap becomes a person crawls; slower")
+    clauses, wanted = clauses_of(said, written), change or "clap becomes a person crawls; slower"
+    for alone in (parts(written), ["talk"] * len(clauses)):
+        assert all_fitted(written, clauses, alone, HOPS) == wanted
 
 
 @pytest.mark.parametrize(
@@ -70,6 +73,17 @@ def test_each_of_several_changes_is_as_its_part_of_the_request_says(
 )
 def test_what_names_one_of_several_or_each_is_left_as_it_is(written: str, said: str) -> None:
     assert fitted(written, said, HOPS) == written
+
+
+def test_what_a_part_of_a_request_says_by_itself_holds_where_it_can_be_made() -> None:
+    clauses = clauses_of("mirror it and wait two seconds before it starts", "mirror; wait 2 s at the end")
+    assert clauses == ["mirror it", "wait two seconds before it starts"]
+    assert clauses_of("Again, good, but mirror it and wait", "mirror; wait 2 s first") == ["mirror it", "wait"]
+    first = "mirror; wait 2 s first"
+    assert all_fitted("mirror; wait 2 s at the end", clauses, parts(first), HOPS) == first
+    for own in (["mirror", "cannot"], ["mirror", "kick x2"], ["mirror", "mirror; slower"]):
+        assert all_fitted(first, clauses, own, HOPS) == first
+    assert all_fitted("mirror; mirror", clauses, ["mirror", "talk"], HOPS) == "mirror"
 
 
 def test_what_is_added_can_be_changed_in_the_same_request() -> None:
