@@ -133,6 +133,7 @@ _NO_ACT = (
     r"|\b(?:put|plac|set)\w* (?:\w+ ){0,2}(?:feet|foot|legs?|knees?)\b"
     r"|\b(?:put|plac|hold)\w* (?:\w+ )?(?:left |right )?hand on (?:\w+ )?(?:hip|waist)\b"
     r"|\b(?:an?|the|his|her|their|on|onto|off|over) (?:\w+ )?box\b|\b(?:the|some|on|onto|off|over) boxes\b"
+    r"|, all that (?:twice|\w+ times)\b"
     r"|\b(?:push|pull|sit|press|chin)[ -]?ups\b|\b(?:an?|one) (?:push|pull|sit|press|chin)[ -]?up\b"
 )
 _ARCHERY, _BOW = r"\b(?:arrow|archer)\w*", r"\bbows?\b"

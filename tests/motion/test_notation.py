@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from motionllm import Motion
 from motionllm.cli import main
 from motionllm.corpus import Part, Spec, corpus, joints
+from motionllm.data.asked import asked
 from motionllm.errors import MotionLLMError
 from motionllm.motion.features import features_to_joints, mirror
 from motionllm.motion.notation import PACES, POSTURES, VERBS, Line, Notation, measure
@@ -49,6 +51,22 @@ def drawn(seed: int, verbs: Sequence[str] = tuple(VERBS)) -> Notation:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("rounds", [2, 3])
+def test_what_is_done_as_a_whole_several_times_is_said_once(rounds: int) -> None:
+    once = ((0.3, 5.0, "wave", "left hand", 8), (6.0, 8.0, "kick", "left leg", 2), (8.5, 9.5, "bow", "", 1))
+    lines = [
+        Line(10.0 * n + a, 10.0 * n + b, verb, part, count=count)
+        for n in range(rounds)
+        for a, b, verb, part, count in once
+    ]
+    whole = Notation(10.0 * rounds, ("standing", "standing"), tuple(lines))
+    first = Notation(10.0, whole.postures, tuple(lines[:3]))
+    assert whole.sentence() == f"{first.sentence()}, all that {'twice' if rounds == 2 else 'three times'}"
+    assert [one.count for one in asked(whole.sentence())] == [one.count for one in asked(first.sentence())]
+    other = replace(whole, lines=(*lines[:-1], replace(lines[-1], verb="jump")))
+    assert "all that" not in other.sentence()
+
+
 def test_what_is_written_is_read_back(seed: int) -> None:
     notation = drawn(seed)
     assert Notation.parse(str(notation)) == notation

@@ -24,7 +24,9 @@ def sentence_of(
     between: str = ", ",
     last: str = ", and ",
 ) -> str:
-    """A sentence of at most `clauses` clauses, fewer where it would say the same again and again."""
+    """A sentence of at most `clauses` clauses, fewer where it would say the same again and again. What is done as a
+    whole several times is said once, if all of it cannot be said.
+    """
     lines = _told(notation)
     start, end = notation.postures
     verb = {"standing": "stands", "sitting": "sits", "kneeling": "kneels", "lying": "lies", "crouching": "crouches"}
@@ -45,9 +47,27 @@ def sentence_of(
             return f"{subject} {between.join(phrases[:-1])}{' and then ' if len(phrases) == 2 else last}{phrases[-1]}"
 
         text = whole(_clauses(told, whole))
-        if repeats(text) < REPEATS:
+        said = repeats(text) < REPEATS
+        if most == clauses and not (said and len(lines) <= most) and (rounds := _rounds(lines)) > 1:
+            first = sorted(lines, key=lambda line: line.start)[: len(lines) // rounds]
+            once = sentence_of(replace(notation, lines=tuple(first)), clauses, subject, between, last)
+            return f"{once}, all that {times(rounds)}"
+        if said:
             break
     return text
+
+
+def _rounds(lines: Sequence[Line]) -> int:
+    """How often the same two or more events follow each other; 1 if they do not."""
+    said = [_clause(line) for line in sorted(lines, key=lambda line: line.start)]
+    return next(
+        (
+            len(said) // length
+            for length in range(2, len(said) // 2 + 1)
+            if len(said) % length == 0 and said == said[:length] * (len(said) // length)
+        ),
+        1,
+    )
 
 
 _MOVES = ("sit", "kneel", "lie", "stand up", "walk", "run", "crawl", "roll", "squat", "bend down")  # out of a posture
