@@ -22,7 +22,7 @@ from motionllm.data.query_fit import named_verbs
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import VERBS, Line, Notation
 from motionllm.motion.notation.verbs import BY_LENGTH
-from motionllm.numerals import NUMBERS
+from motionllm.numerals import NUMBERS, times
 
 _NUMBER = rf"(\d{{1,2}}(?:\.\d)?|{'|'.join(NUMBERS[1:])}|a|half a|half)"
 _SECONDS = rf"(?:{_NUMBER} ?(?:s|secs?|seconds?)|second(?= *(?:$|of|please|and|,)))\b"
@@ -76,7 +76,16 @@ def fitted(change: str, request: str, plan: Notation) -> str:
         return f"{mains[0].verb} once less"
     if change in LASTING and re.search(_A_BIT, said):
         return f"a bit {'longer' if LASTING[change] > 1 else 'shorter'}"
-    return _of_what(_to_do(change, said, plan), said, plan)
+    return _counted(_of_what(_to_do(change, said, plan), said, plan), said)
+
+
+def _counted(change: str, said: str) -> str:
+    """The change with the count that the request states of what it adds: "ten squats at the end"."""
+    wanted = asked(added(change)) if added(change) else []
+    if len(wanted) != 1 or wanted[0].count:
+        return change
+    counts = [one.count for one in asked(said) if one.verbs[0] == wanted[0].verbs[0] and one.count > 1]
+    return f"{change} {times(counts[0])}" if len(counts) == 1 else change
 
 
 # Where a request may go on to another change.
