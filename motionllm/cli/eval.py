@@ -10,7 +10,7 @@ import typer
 import typer.core
 
 from motionllm.cli import CONTEXT, Engine, emit
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionLLMError, unknown
 
 
 class _Suites(typer.core.TyperGroup):
@@ -239,6 +239,9 @@ def edits(
     best_of: Annotated[
         int | None, typer.Option(min=1, max=1000, help="Motions made of what is generated, of which one is kept.")
     ] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="Only changes of this kind, as a result names it; again for another.")
+    ] = None,
     plans: Annotated[bool, typer.Option("--plans", help="The plans alone: no motion is made.")] = False,
     out: Annotated[Path | None, typer.Option(help="JSON file to write the whole result to, each case with it.")] = None,
     as_json: Json = False,
@@ -254,7 +257,11 @@ def edits(
     if out and out.is_dir():
         raise MotionLLMError(f"--out {out} is a folder; name the file to write.")
     source = Source(kind="humanml3d", path=str(data)) if data else Source(kind="builtin", clips=20 * max(cases, 100))
-    asked = editing.requests(editing.clips_of(source, split if data else "test"), cases, seed)
+    for one in kind or ():
+        if one not in editing.JUDGED:
+            raise MotionLLMError(unknown("kind of change", one, editing.JUDGED))
+    clips = editing.clips_of(source, split if data else "test")
+    asked = editing.requests(clips, cases, seed, kind or editing.JUDGED)
     lm = MotionLM.load(model)
     with Bar("eval edits") as bar:
         measured = editing.evaluate(lm, asked, seed, not plans, lm.sampling.but(best_of=best_of), progress=bar.update)

@@ -36,6 +36,7 @@ from motionllm.motion.notation.verbs import LEADS_TO
 from motionllm.motion.representation import HUMANML3D_263
 from motionllm.motion.splicing import LIMBS, limbs_of
 
+JUDGED = (*CHANGING, SEVERAL)
 LONGEST = 10.0  # seconds; longer clips are not edited
 LARGER = 1.05  # least factor by which a gesture that is to be larger is
 LONGER = 0.15  # seconds by which an edit changes the duration, which must then be nearer to the expected one
@@ -233,9 +234,7 @@ def _extra(one: Agreement) -> set[str]:
     return {row.found.verb for row in one.rows if row.found and not row.planned and row.found.verb not in SMALL}
 
 
-def requests(
-    clips: Sequence[Clip], count: int, seed: int = 0, kinds: Sequence[str] = (*CHANGING, SEVERAL)
-) -> list[Request]:
+def requests(clips: Sequence[Clip], count: int, seed: int = 0, kinds: Sequence[str] = JUDGED) -> list[Request]:
     """`count` edits of the kinds in turn, each on a clip that it applies to, in phrasings held out of training.
 
     Raises MotionLLMError where none of the clips can be edited.

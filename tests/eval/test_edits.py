@@ -218,3 +218,7 @@ def test_a_model_is_measured(
     assert [c["plan_right"]["change"] for c in cases] == [False, True, True, True]
     assert all(Notation.parse(c["motion"]) for c in cases)
     assert main([*words[:-3], "--plans"]) == 0 and "motion" not in capsys.readouterr().out
+    monkeypatch.setattr(lm, "changes", lambda plans, _: ["mirror"] * len(plans))
+    assert main([*words[:-3], "--json", "--plans", "--kind", "mirror", "--kind", "slower"]) == 0
+    assert {*json.loads(capsys.readouterr().out)["kinds"]} == {"mirror", "slower"}
+    assert main([*words[:-3], "--kind", "mirorr"]) == 2 and "did you mean 'mirror'?" in capsys.readouterr().err
