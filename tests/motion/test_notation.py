@@ -50,7 +50,6 @@ def drawn(seed: int, verbs: Sequence[str] = tuple(VERBS)) -> Notation:
     return Notation(10.0, (start, end), tuple(lines))
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("rounds", [2, 3])
 def test_what_is_done_as_a_whole_several_times_is_said_once(rounds: int) -> None:
     once = ((0.3, 5.0, "wave", "left hand", 8), (6.0, 8.0, "kick", "left leg", 2), (8.5, 9.5, "bow", "", 1))
@@ -67,6 +66,7 @@ def test_what_is_done_as_a_whole_several_times_is_said_once(rounds: int) -> None
     assert "all that" not in other.sentence()
 
 
+@pytest.mark.parametrize("seed", SEEDS)
 def test_what_is_written_is_read_back(seed: int) -> None:
     notation = drawn(seed)
     assert Notation.parse(str(notation)) == notation
