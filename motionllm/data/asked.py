@@ -90,7 +90,7 @@ _UNITS = {"m": 1.0, "y": 0.9144, "f": 0.3048}
 LONGER = (0.4, 0.25)  # seconds or metres, and the share of what is asked for, by which there may be more or less
 _NEXT = r"\bthen\b|\bbefore\b|\bafter(?:wards?)?\b|\.(?!\d)|;"
 _TOGETHER = r"\b(?:simultaneously|at the same time|at once)\b"
-_AT_ONCE = r"\b(?:while|whilst|meanwhile|simultaneously|at the same time|as (?:s?he|they|it|the \w+)\b)"
+_AT_ONCE = rf"\b(?:while|whilst|meanwhile|as (?:s?he|they|it|the \w+)\b)|{_TOGETHER}"
 EXACTLY = 45.0  # degrees by which a turn of so many may be more or less
 _SPELLED = (  # how counts are written short
     (r"\b(\d{1,2}) ?x\b", r"\1 times"),

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import pairwise
 
 import numpy as np
 
@@ -84,7 +83,7 @@ def _asked(kind: str, old: Notation, random: np.random.Generator, donors: Donors
     key, own, change, *lent = asked
     words = worded(own, random, held_out)
     given = frozenset(place for place, word in words.items() if word)
-    phrasings = [p for p in _phrasings(key, held_out, given) if not words.get("which") or _names(p)]
+    phrasings = _phrasings(key, held_out, given, bool(words.get("which")))
     if not phrasings:
         return None
     request = one_of(phrasings[random.integers(len(phrasings))], random).format(**words)
@@ -134,11 +133,13 @@ def _together(old: Notation, random: np.random.Generator, donors: Donors, held_o
         return None
     joined = _AND_HELD_OUT if held_out else _AND
     request = asked[0].request.rstrip(" .!")
-    for _, one in pairwise(asked):
+    for one in asked[1:]:
         text = one.request.rstrip(" .!")
         link = joined[random.integers(len(joined))]
-        if text.split(" ")[0].strip(",") in _GOING_ON or request.endswith("?"):
-            link = (", ", " ", "; ", ". ")[random.integers(4)] if not request.endswith("?") else " "
+        if request.endswith("?"):
+            link = " "
+        elif text.split(" ")[0].strip(",") in _GOING_ON:
+            link = (", ", " ", "; ", ". ")[random.integers(4)]
         request = f"{request}{link}{text}"
     change = BETWEEN.join(one.change for one in asked)
     return Edit(SEVERAL, SEVERAL, old, _said(request, random, held_out), change, new, tuple(one.kind for one in asked))
@@ -168,15 +169,13 @@ def editable(text: str) -> bool:
 
 
 @cache
-def _phrasings(key: str, held_out: bool, words: frozenset[str]) -> list[str]:
-    """The phrasings of a request that these words fill."""
-    return [p for p in requests()[key][held_out] if words.issuperset(places(p))]
+def _phrasings(key: str, held_out: bool, words: frozenset[str], which: bool) -> list[str]:
+    """The phrasings of a request that these words fill. which: those that name the act, and so say which of several."""
+    filled = [p for p in requests()[key][held_out] if words.issuperset(places(p))]
+    return [p for p in filled if not which or _NAMING.intersection(places(p))]
 
 
-@cache
-def _names(phrasing: str) -> bool:
-    """Whether a phrasing names the act, and can say which of several."""
-    return bool({"do", "doing", "noun", "it", "bare"}.intersection(places(phrasing)))
+_NAMING = {"do", "doing", "noun", "it", "bare"}
 
 
 def _is_written_exactly(notation: Notation) -> bool:

@@ -133,11 +133,10 @@ def put_in(
     whole, frames, taken = poses, len(poses) if fixed else 0, None
     best = (share_in(wanted, notation), -np.inf)
     for number, more in enumerate(options):
-        for laid in _at_the_same_time(whole, notation, wanted, index, more):
-            made = _fitted(laid, frames)
-            score = (share_in(wanted, made[1]), 0.0) if made else (0.0, 0.0)
-            if made and score[0] > best[0]:
-                poses, best, taken = made[0], score, number
+        laid = _at_the_same_time(whole, notation, wanted, index, more)
+        made = None if laid is None else _fitted(laid, frames)
+        if made and (share := share_in(wanted, made[1])) > best[0]:
+            poses, best, taken = made[0], (share, 0.0), number
         for first, last in _places(whole, notation, wanted, index):
             joined, apart = _led_to(whole[:first], more, whole[last:])
             made = _fitted(joined, frames) if apart <= FARTHEST else None
@@ -149,22 +148,20 @@ def put_in(
 
 def _at_the_same_time(
     poses: np.ndarray, notation: Notation, wanted: Sequence[Asked], index: int, more: np.ndarray
-) -> list[np.ndarray]:
-    """The motion with what it lacks done at the same time as something else, where that is asked for: the arms of one
-    on the legs of the other.
+) -> np.ndarray | None:
+    """The motion with what it lacks done at the same time as something else, the arms of one on the legs of the other;
+    None where that is not asked for, or cannot be made.
     """
     if not any(one.meanwhile for one in wanted[index : index + 2]):
-        return []
-    going = VERBS[wanted[index].verbs[0]].speed
-    if going:
+        return None
+    if VERBS[wanted[index].verbs[0]].speed:
         legs, arms = more, poses
     else:
         without = [act.main.verb for act in acts(notation) if act.main.verb in wanted[index].verbs][:1]
         cut = remade(poses, notation, f"no {without[0]}") if without and len(acts(notation)) > 1 else None
         legs, arms = poses if cut is None else cut, more
     below = _measured(legs)
-    laid = remade(legs, below, "meanwhile a person moves", arms) if below else None
-    return [] if laid is None else [laid]
+    return remade(legs, below, "meanwhile a person moves", arms) if below else None
 
 
 def _led_to(*pieces: np.ndarray) -> tuple[np.ndarray, float]:

@@ -136,14 +136,15 @@ def _cut(s: Signals, a: int, b: int) -> list[Span]:
     return [(c, d) for c, d in pairwise(edges) if d - c >= s.frames(0.3)]
 
 
-def _at_gaits(s: Signals, a: int, b: int) -> list[Span]:
+def _at_gaits(s: Signals, speeds: np.ndarray, a: int, b: int) -> list[Span]:
     """Travel cut where a walk becomes a run, or a run a walk: into the two parts that are most alike in speed in
     themselves, where one is at least twice as fast. Who only gets going, or slows down, goes less far meanwhile.
+    speeds: (T,) m/s, smoothed.
     """
     least = s.frames(GAIT_SECONDS)
     if b - a < 2 * least:
         return [(a, b)]
-    speed = running_mean(s.root_speed, odd_frames(0.5 * s.fps))[a:b]
+    speed = speeds[a:b]
     n, total, squares = np.arange(1, b - a), speed.cumsum(), (speed**2).cumsum()
     before, after = total[:-1] / n, (total[-1] - total[:-1]) / n[::-1]
     spread = squares[-1] - n * before**2 - n[::-1] * after**2
@@ -153,7 +154,7 @@ def _at_gaits(s: Signals, a: int, b: int) -> list[Span]:
     gaits = {_gait_of(s, a, a + at), _gait_of(s, a + at, b)}
     if gaits != {"walk", "run"} or fast < max(JOG_SPEED, GAIT_SPEEDS * slow) or way < GAIT_WAY:
         return [(a, b)]
-    return [*_at_gaits(s, a, a + at), *_at_gaits(s, a + at, b)]
+    return [*_at_gaits(s, speeds, a, a + at), *_at_gaits(s, speeds, a + at, b)]
 
 
 def travels(s: Signals, flights: list[Event]) -> tuple[list[Event], list[Span]]:
@@ -170,7 +171,8 @@ def travels(s: Signals, flights: list[Event]) -> tuple[list[Event], list[Span]]:
         jumping[max(0, int((e.start - 0.25) * s.fps)) : int((e.end + 0.25) * s.fps)] = True
     moving = (s.root_speed > TRAVEL_SPEED) & ~jumping
     moved = stretches_where(moving, s.frames(0.3), s.frames(0.25))
-    pieces = [piece for a, b in moved for c, d in _cut(s, a, b) for piece in _at_gaits(s, c, d)]
+    speeds = running_mean(s.root_speed, odd_frames(0.5 * s.fps))
+    pieces = [piece for a, b in moved for c, d in _cut(s, a, b) for piece in _at_gaits(s, speeds, c, d)]
     events, spans = [], []
     for a, b in pieces:
         own = (s.foot_speed[a:b].sum(0) / s.fps).min()
