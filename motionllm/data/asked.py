@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -17,6 +19,7 @@ import numpy as np
 
 from motionllm.corpus.actions import ACTIONS
 from motionllm.corpus.reading import CONNECTOR, PATTERNS
+from motionllm.data.acts import COUNTED, REPEATED
 from motionllm.data.timeline import LONG
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation, measure
@@ -39,6 +42,7 @@ _MORE: tuple[tuple[str, str], ...] = (
     ("pick", r"\b(?:put|plac|set|deposit)\w*(?: \w+){0,4}? (?:down|(?:on|to) (?:the )?(?:floor|ground))\b"),
     ("pick", r"\blay(?!\w* (?:back )?down)\w*(?: \w+){1,4}? (?:down|(?:on|to) (?:the )?(?:floor|ground))\b"),
     ("run", r"\bdash(?:es|ed|ing)?\b"),
+    ("punch", r"\buppercuts?\b"),
     ("wave", r"\bwav\w* (?:\w+ )?(?:good ?)?bye\b|\bsay\w* (?:good ?)?bye\b"),
     ("squat", r"\bcrouch(?:es|ed|ing)?\b(?! and walk)|\bduck(?:s|ed|ing)?\b"),
     ("raise", r"\b(?:rais|reach)(?:e|es|ed|ing)\b(?=(?: up)?[ .!]*$)"),  # an arm, if nothing else is named
@@ -78,6 +82,24 @@ _TIMES = (
 )
 _EXACT_DEGREES = r"\b(\d{2,3}) ?(?:degrees?\b|deg\b|°)"
 _COUNTED = rf"\b(?:{'|'.join(COUNTS)}) {_OF}$"
+# More than once, however often: of times, of the act, whose words are put in, or of all that is said.
+_MANY = r"(?:several|few|many|multiple|various|numerous|countless|some|(?:series|bunch|number|lot|set)s? of)"
+_SEVERAL = (
+    rf"\b{_MANY} (?:more )?{_OF}(?:times\b|(?:%s)s?\b)"
+    r"|\b(?:repeated(?:ly)?|repetitively|over and over|again and again)\b"
+    r"|\b(?:keeps?|kept|keeping)(?: on)? (?:%s)\b"
+    r"|\b(?:do|perform|practic|practis|throw|mak|execut)\w* (?:\w+ )?(?:%s)(?<=[a-z]{2}s)(?<!ss)\b"
+)
+_STROKES = r"(?:kick|jump|leap|hop|squat|lunge|bow|throw|toss|punch|clap|cart[ -]?wheel|jumping jack)"
+_SINGLE = (  # not "in a squat"
+    rf"(?<!\bin )(?<!\binto )(?<!\bfrom )\b(?:an?|one|single|another) (?:(?!few|single)\w+ )?{_STROKES}\b"
+    r"(?! (?:position|pose|stance|rope|shot|exercise))"
+)
+# What is named without a count and may well be done more than once: "is kicking", "jumps up and down".
+_OPEN = (
+    r"\bup and down\b|\bback and forth\b|\bside to side\b|\b(?:around|about|along|rope|everywhere|balls)\b"
+    rf"|\b{_MANY}\b|\b(?:{'|'.join(word for word, number in COUNTS.items() if number > 1)})\b"
+)
 # How long an act is to last, and how far to go; the metres of each unit.
 _NUMBER = rf"(?<![\d.-])(?P<number>\d{{1,2}}(?:\.\d+)?|{'|'.join(COUNTS)})"
 _SECONDS = rf"\bfor (?:about |around |roughly |exactly |another )?{_NUMBER} ?(?:more |full )?(?:seconds?|secs?|s)\b"
@@ -92,10 +114,20 @@ _NEXT = r"\bthen\b|\bbefore\b|\bafter(?:wards?)?\b|\.(?!\d)|;"
 _TOGETHER = r"\b(?:simultaneously|at the same time|at once)\b"
 _AT_ONCE = rf"\b(?:while|whilst|meanwhile|as (?:s?he|they|it|the \w+)\b)|{_TOGETHER}"
 EXACTLY = 45.0  # degrees by which a turn of so many may be more or less
-_SPELLED = (  # how counts are written short
+# Blows that are thrown, and their sides: "a left hook" is a punch with the left hand, "steps left, kicks" no left kick.
+_BLOWS, _BLOW_BEFORE = r"(?:punch|jab|hook|uppercut|cross)", rf"((?:{'|'.join(COUNTS)}|several|some|does|throws|of) )"
+_SPELLED = (  # how counts are written short, and blows
     (r"\b(\d{1,2}) ?x\b", r"\1 times"),
     (r"\bx ?(\d{1,2})\b", r"\1 times"),
     (r"\ba couple (?:of )?(?=\w)", "two "),
+    (rf"\b(left|right)(?:[ -]handed)? ((?:(?!and|then)\w+ )?){_BLOWS}\b", r"\2punch with the \1 hand"),
+    (r"\b(left|right)(?:[ -]legged)? ((?:(?!and|then|leg\b)\w+ )?)kick\b", r"\2kick with the \1 leg"),
+    (rf"\b{_BLOW_BEFORE}(left|right) {_BLOWS}e?s\b", r"\1punches with the \2 hand"),
+    (rf"\b{_BLOW_BEFORE}(left|right) kicks\b", r"\1kicks with the \2 leg"),
+    (
+        rf"\bthrow(\w*)(?= (?:left and right |(?!and\b|then\b)\w+ ){{0,4}}?(?:{_BLOWS}|kick)(?:e?s)?\b)",
+        r"perform\1",
+    ),
 )
 _LIMB = r"(?:hands?|arms?|legs?|foot|feet|knees?|fists?|elbows?)\b(?! side)"
 _SIDE = rf"\b(left|right|both)(?: \w+)? {_LIMB}|\bwith (?:the|his|her|their|its) (left|right)\b(?! {_LIMB})"
@@ -115,6 +147,7 @@ _OTHER = (
     r"(?P<join>,? (?:and )?then|,? followed by|, and|,| and)(?: with| on| to| using| towards?)?"
     rf"(?: the| his| her| their| its)?(?: other)? (?P<other>{_WAYS})\b(?P<limb2> {_LIMB})?(?! side)"
 )
+_ONCE = tuple(verb for verb in COUNTED if verb not in REPEATED)  # that are meant once without a count
 _ONE_LEG = ("kick", "hop", "lunge", "step")
 # Where something else begins, known or not: "raises the left hand, then makes a cross with both hands".
 _APART = r"\b(?:and )?(?:then|before|afterwards|while|whilst)\b|\.(?!\d)|;"
@@ -132,7 +165,9 @@ _NO_ACT = (
     r"|\breach\w* (?:the|their|his|her|its|an?) (?:\w+ )?(?:destination|end|sides?|edge|point|spot|place|start)\b"
     r"|\b(?:put|plac|set)\w* (?:\w+ ){0,2}(?:feet|foot|legs?|knees?)\b"
     r"|\b(?:put|plac|hold)\w* (?:\w+ )?(?:left |right )?hand on (?:\w+ )?(?:hip|waist)\b"
-    r"|\b(?:an?|the|his|her|their|on|onto|off|over) (?:\w+ )?box\b|\b(?:the|some|on|onto|off|over) boxes\b"
+    r"|\b(?:an?|the|his|her|their|on|onto|off|over) (?:\w+ )?box\b"
+    r"|\b(?!(?:s?he|they|who|person|people|m[ae]n|wom[ae]n|\w+body|someone|figure|boxer|boy|girl|guy|and|then)\b)"
+    r"\w+ boxes\b"
     r"|, all that (?:twice|\w+ times)\b"
     r"|\b(?:push|pull|sit|press|chin)[ -]?ups\b|\b(?:an?|one) (?:push|pull|sit|press|chin)[ -]?up\b"
 )
@@ -159,7 +194,8 @@ class Asked:
 
     side: of the limb, "left", "right" or "both". way: "forward", "backward", "left" or "right". pace: of PACES.
     degrees: the least and the most of a turn; (0, 0) if not stated. seconds: it is to last. metres: to go. meanwhile:
-    at the same time as what is asked for before it.
+    at the same time as what is asked for before it. several: more than once, however often. single: no count is
+    stated, and who says it means once, as "a person kicks".
     """
 
     action: str
@@ -172,6 +208,8 @@ class Asked:
     seconds: float = 0.0
     metres: float = 0.0
     meanwhile: bool = False
+    several: bool = False
+    single: bool = False
 
 
 def asked(text: str) -> list[Asked]:
@@ -214,15 +252,23 @@ def asked(text: str) -> list[Asked]:
     things: list[Asked] = []
     for part in reversed(parts) if reverse else parts:
         rises = part.action == "stand_up" and things and things[-1].verbs[0] in _RISES
-        if not rises and (not things or things[-1] != part):
+        if things and replace(part, single=things[-1].single) == things[-1]:  # "squats …, squatting"
+            both = part.single and things[-1].single
+            again = re.search(rf"\b{part.verbs[0]}\w*(?: \w+)? again\b", whole)
+            things[-1] = replace(part, single=both and not again, several=bool(again))
+        elif not rises:
             things.append(part)
     # What is named by itself shows no other thing that it might be measured as: "runs, then walks". But a turn on the
     # way of a walk is a turn.
-    own = {thing.verbs[0] for thing in things}
+    own = Counter(thing.verbs[0] for thing in things)
     return [
         one
         if one.action in _TURNING
-        else replace(one, verbs=tuple(verb for verb in one.verbs if verb == one.verbs[0] or verb not in own))
+        else replace(
+            one,
+            verbs=tuple(verb for verb in one.verbs if verb == one.verbs[0] or verb not in own),
+            single=one.single and own[one.verbs[0]] == 1,
+        )
         for one in things
     ]
 
@@ -281,7 +327,7 @@ def _part(action: str, act: str, clause: str, returns: bool) -> Asked:
         elif re.search(r"\bclock[ -]?wise\b", clause):
             way = "right"
     slow, quick = re.search(r"\bslow(?:ly)?\b", clause), re.search(r"\b(?:quick(?:ly)?|fast|rapid(?:ly)?)\b", clause)
-    number = _count(action, act, clause)
+    number, several = _count(action, act, clause)
     pace = PACES[0] if slow else PACES[1] if quick else ""
     far = next((d for pattern, d in _DEGREES if re.search(pattern, clause)), (0.0, 0.0))
     if exact := re.search(_EXACT_DEGREES, clause):
@@ -302,6 +348,9 @@ def _part(action: str, act: str, clause: str, returns: bool) -> Asked:
         far,
         seconds=_said(lasts) if lasts and _SHOWN[action][0] in LONG else 0.0,
         metres=_said(goes) * _UNITS[goes["unit"][0]] if goes else 0.0,
+        several=several,
+        single=_SHOWN[action][0] in _ONCE
+        and not (number or several or act.split()[0].endswith("ing") or re.search(_OPEN, clause)),
     )
 
 
@@ -322,15 +371,22 @@ def _said(number: re.Match[str]) -> float:
     return float(COUNTS.get(number["number"]) or number["number"])
 
 
-def _count(action: str, act: str, clause: str) -> int:
-    """How often an act is to be done; 0 if not stated."""
+def _count(action: str, act: str, clause: str) -> tuple[int, bool]:
+    """How often an act is to be done, 0 if not stated; and whether it is more than once, however often."""
+    verb, words = VERBS[_SHOWN[action][0]], re.escape(act.split()[-1])  # "throws a punch" is a punch
     count = re.search(_TIMES % re.escape(act), clause)
-    if count is None or (VERBS[_SHOWN[action][0]].speed and not count["steps"]):  # rounds of a walk
-        return 1 if re.search(r"\ba single time\b", clause) else 0
-    return OFTEN[count["often"]] if count["often"] else COUNTS[count["count"]]
+    if count and (not verb.speed or count["steps"]):  # not rounds of a walk
+        return (OFTEN[count["often"]] if count["often"] else COUNTS[count["count"]]), False
+    if re.search(r"\ba single time\b", clause):
+        return 1, False
+    if _SHOWN[action][0] not in COUNTED or action == "move":
+        return 0, False
+    if re.search(_SEVERAL.replace("%s", words), clause):
+        return 0, True
+    return int(bool(re.search(_SINGLE, clause) and re.search(_STROKES, act))), False
 
 
-def share(wanted: list[Asked], notation: Notation) -> float:
+def share(wanted: Sequence[Asked], notation: Notation) -> float:
     """How much of what is asked a notation has, in [0, 1]: each thing, its side, way, count and pace, and their order.
 
     1 where nothing is asked.
@@ -341,7 +397,7 @@ def share(wanted: list[Asked], notation: Notation) -> float:
         lines = _lines(one, notation)
         total += 2
         if not lines:
-            stated = (one.side, one.way, one.count, one.pace, one.degrees[1], one.seconds, one.metres)
+            stated = (one.side, one.way, one.count, one.several, one.pace, one.degrees[1], one.seconds, one.metres)
             total += sum(map(bool, stated))
             continue
         own = any(x.verb == one.verbs[0] or (one.verbs[0] == "turn" and VERBS[x.verb].speed) for x in lines)
@@ -389,12 +445,7 @@ def _overlap(some: list[Line], others: list[Line], notation: Notation) -> bool:
     return any(min(end(a), end(b)) - max(a.start, b.start) > 0.3 for a in some for b in others)
 
 
-def share_of(wanted: list[Asked], joints: np.ndarray, fps: float = 20.0) -> float:
-    """`share` of a motion, joints (T, 22, 3) in metres. One that cannot be measured shows nothing."""
-    return shares_of(wanted, joints, fps)[0]
-
-
-def shares_of(wanted: list[Asked], joints: np.ndarray, fps: float = 20.0) -> tuple[float, float]:
+def shares_of(wanted: Sequence[Asked], joints: np.ndarray, fps: float = 20.0) -> tuple[float, float]:
     """`share` and `named` of a motion, joints (T, 22, 3) in metres; 0 of one that cannot be measured."""
     try:
         notation = measure(joints, fps)
@@ -403,15 +454,24 @@ def shares_of(wanted: list[Asked], joints: np.ndarray, fps: float = 20.0) -> tup
     return share(wanted, notation), named(wanted, notation)
 
 
-def named(wanted: list[Asked], notation: Notation) -> float:
-    """How much of what a notation has is asked for, in [0, 1], by time; small limb movements count a third. 1 where
-    nothing is done.
+def named(wanted: Sequence[Asked], notation: Notation) -> float:
+    """How much of what a notation has is asked for, in [0, 1], by time; small limb movements count a third, and of what
+    is meant once and done k times 1 / k is asked for. 1 where nothing is done.
     """
-    verbs = {verb for one in wanted for verb in one.verbs}
+    often = Counter[str]()
+    for x in notation.lines:
+        often[x.verb] += x.count
+    shares = dict.fromkeys((verb for one in wanted for verb in one.verbs), 1.0)
+    shares |= {one.verbs[0]: 1 / max(1, often[one.verbs[0]]) for one in wanted if one.single}
     weights = [(x.end - x.start + 0.5) * (1 / 3 if x.verb in SMALL else 1.0) for x in notation.lines]
     if not weights:
         return 1.0
-    return sum(w for w, x in zip(weights, notation.lines, strict=True) if x.verb in verbs) / sum(weights)
+    return sum(w * shares.get(x.verb, 0.0) for w, x in zip(weights, notation.lines, strict=True)) / sum(weights)
+
+
+def once(wanted: Sequence[Asked]) -> list[Asked]:
+    """What is asked for, with a count of one for what is meant once."""
+    return [replace(one, count=1) if one.single else one for one in wanted]
 
 
 def tells(text: str, notation: Notation) -> float:
@@ -455,10 +515,12 @@ def _details(one: Asked, lines: list[Line]) -> tuple[tuple[object, bool], ...]:
     Counted is the likest of the verbs that are there: of a kick its kicks, not the lifted leg that begins before it.
     """
     likest = min((x.verb for x in lines), key=one.verbs.index)
+    often = sum(x.count for x in lines if x.verb == likest)
     return (
         (one.side, any(one.side in x.part for x in lines)),
         (one.way, any(_way(x) == one.way or x.way == one.way for x in lines)),
-        (one.count, one.count == sum(x.count for x in lines if x.verb == likest)),
+        (one.count, one.count == often),
+        (one.several, often > 1),
         (one.pace, any(pace_of(x) == one.pace for x in lines)),
         (one.degrees[1], any(one.degrees[0] <= abs(x.size) <= one.degrees[1] for x in lines)),
         (one.seconds, any(near(x.end - x.start, one.seconds) for x in lines)),

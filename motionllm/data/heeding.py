@@ -11,6 +11,7 @@ from motionllm.data.timeline import GAITS, heading
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import VERBS, Line, Notation
 
+SEVERAL = 3  # how often something is done that is to be done "several times", and is done once
 LONGEST_PLAN = 60.0  # seconds; of "a person walks 99 metres" no plan is made
 
 
@@ -65,6 +66,8 @@ def unheeded(plan: Notation, one: Asked, number: int | None = None) -> list[str]
         found.append(f"{name} {one.way}")
     if one.count and one.count != main.count and verb in COUNTED:
         found.append(f"{name} x{one.count}")
+    if one.several and verb in COUNTED and sum(other.main.count for other in same) < 2:
+        found.append(f"{name} x{SEVERAL}")
     if verb == "turn" and one.degrees[1] and not one.degrees[0] <= far <= one.degrees[1]:
         found.append(f"{name} {180 if one.degrees[0] < 180 else 360}")
     lasts = main.end - main.start

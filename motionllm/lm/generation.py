@@ -12,7 +12,7 @@ import numpy as np
 
 from motionllm.corpus.actions import ACTIONS
 from motionllm.data import mending
-from motionllm.data.asked import Asked, asked, shares_of
+from motionllm.data.asked import Asked, asked, once, shares_of
 from motionllm.data.manner import manners
 from motionllm.errors import MotionLLMError
 from motionllm.lm.decoding import Seed
@@ -248,7 +248,7 @@ class Generation(Lookup):
         wanted = [asked(text) for text in texts]
         drawn = [splicing.poses_of(motion.joints) for motion in motions]
         fixed = [length is not None for length in seconds]
-        poses = [mending.mended(*row) for row in zip(drawn, wanted, fixed, strict=True)]
+        poses = [mending.mended(*row) for row in zip(drawn, map(once, wanted), fixed, strict=True)]
         taken = [list[str]() for _ in motions]
         made = [i for i, one in enumerate(recorded) if not one]
         if use_library := self.library is not None and sampling.library:
@@ -267,7 +267,7 @@ class Generation(Lookup):
             rows = yield from self._drawn(sentences, None, seed, sampling)
             for (i, n), row in zip(lacking, rows, strict=True):
                 act = self._made(row)
-                more = mending.mended(splicing.poses_of(act.joints), [wanted[i][n]])
+                more = mending.mended(splicing.poses_of(act.joints), once([wanted[i][n]]))
                 poses[i], which = mending.put_in(poses[i], wanted[i], n, [more])
                 taken[i] += [] if which is None else act.notes
         for i in made:

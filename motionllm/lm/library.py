@@ -289,14 +289,20 @@ def _counts_otherwise(caption: str, wanted: Sequence[Asked]) -> bool:
     """Whether a caption says of an act another count than a text, or several times what a text asks for without one:
     who is to kick kicks once. What is repeated by its nature, as waving, may be so often.
     """
-    said: dict[str, set[int]] = {}
+    said: dict[str, list[Asked]] = {}
     for one in asked(caption):
-        said.setdefault(one.verbs[0], set()).add(one.count)
-    return any(
-        not said.get(one.verbs[0], {0}) & {0, one.count or 1}
-        for one in wanted
-        if one.count or one.verbs[0] not in REPEATED
-    )
+        said.setdefault(one.verbs[0], []).append(one)
+    return not all(_counts_alike(one, said.get(one.verbs[0], [])) for one in wanted)
+
+
+def _counts_alike(one: Asked, said: Sequence[Asked]) -> bool:
+    """Whether something of what is said of a thing is as often done as it is asked for; where neither says, it is."""
+    if not said or not (one.count or one.several or one.verbs[0] not in REPEATED):
+        return True
+    if one.several:
+        return any(other.count != 1 for other in said)
+    alike = (0, one.count or 1)
+    return any(other.count in alike and not (other.several and (one.count == 1 or one.single)) for other in said)
 
 
 def _acts(words: Iterable[str]) -> set[str]:

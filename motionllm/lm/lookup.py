@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 
 from motionllm.corpus.actions import ACTIONS
-from motionllm.data.asked import asked, share, share_of
+from motionllm.data.asked import Asked, asked, named, share, shares_of
 from motionllm.lm.decoding import generators
 from motionllm.lm.excerpts import Excerpts
 from motionllm.lm.library import Entry, Library, says_no_more, says_nothing
@@ -26,8 +26,10 @@ from motionllm.tokenizer import MotionTokenizer
 # built-in corpus, 2 to 20 keep the same share with all that is asked (.48; 0: .42, any of the eight: .52).
 ASKED = 10.0
 
+ONCE = 5.0  # nats that a clip shows nothing but what is asked for once is worth
+MOSTLY, PARTLY = 0.75, 0.4  # least share of what a clip shows that is asked for, of an act that the model makes itself
 CLIPS = 8  # most clips that are looked at for a text
-SHOWN = 0.5  # least share of what a text asks for that is measured on a clip; see `_else`
+SHOWN = 0.5  # least share of what a text asks for that is measured on a clip
 LONG = 0.5  # least share of the duration asked for that a clip has; the model continues it
 ABOUT = 2.0  # nats below the best clip's at which another is drawn as well: of one text come several motions
 MATCHED = 4  # steps of a clip given that a place in the library is compared with
@@ -91,14 +93,14 @@ class Lookup(Planning):
         taken: list[Found | None] = [None] * len(orders)
         if self.library is None or not sampling.library:
             return taken
-        rows: list[tuple[int, Found]] = []
+        rows: list[tuple[int, Found, float]] = []
         heard = [self._clips(clip, len(orders), self._spoken) for clip in (start, end)] if self._finer else None
         for i, order in enumerate(orders):
             if free[i] and (order.given or ends[i]):
                 before, after = (heard[0][i], heard[1][i]) if heard else (order.given, ends[i])
                 taken[i] = self._between(order, before, after, self._draw(seed, i, 0), sampling)
                 continue
-            fitting = self.library.fitting(order.text) if free[i] else []
+            fitting, wanted = self.library.fitting(order.text) if free[i] else [], asked(order.text)
             if len(fitting) > CLIPS:
                 chosen = np.sort(self._draw(seed, i, 0).choice(len(fitting), CLIPS, replace=False))
                 fitting = [fitting[k] for k in chosen]
@@ -109,18 +111,19 @@ class Lookup(Planning):
                     continue
                 clip = Found(entry, codes)
                 if entry.notation and len(codes) == len(spelled):
-                    shows = share(asked(order.text), Notation.parse(entry.notation))
+                    notation = Notation.parse(entry.notation)
+                    shows, only = share(wanted, notation), named(wanted, notation)
                 else:
                     clip = self._shown(clip)
-                    shows = self._shows(order.text, self._looked_up(clip, None))
-                if shows >= (1.0 if _else(order.text, entry) else SHOWN):
-                    rows.append((i, replace(clip, shows=shows)))
+                    shows, only = self._shows(wanted, self._looked_up(clip, None))
+                if _enough(wanted, order.text, entry, shows, only):
+                    rows.append((i, replace(clip, shows=shows), ASKED * shows + ONCE * only * _single(wanted)))
         if not rows:
             return taken
-        nats = self._says([orders[i] for i, _ in rows], [clip.codes for _, clip in rows])
+        nats = self._says([orders[i] for i, _, _ in rows], [clip.codes for _, clip, _ in rows])
         scored: dict[int, list[tuple[float, Found]]] = {}
-        for (i, clip), one in zip(rows, nats, strict=True):
-            scored.setdefault(i, []).append((ASKED * clip.shows + one, clip))
+        for (i, clip, worth), one in zip(rows, nats, strict=True):
+            scored.setdefault(i, []).append((worth + one, clip))
         used: set[tuple[str, tuple[int, ...]]] = set()
         for i, clips in scored.items():
             text = orders[i].text
@@ -154,7 +157,7 @@ class Lookup(Planning):
             if way.place.apart > limit or len(near) == PLACES:
                 break
             motion = self._spoken.representation.motion(self._spoken.decode_features(way.codes))
-            if says_nothing(order.text) or self._shows(order.text, motion.cut(begun)) >= SHOWN:
+            if says_nothing(order.text) or self._shows(asked(order.text), motion.cut(begun))[0] >= SHOWN:
                 limit = min(limit, way.place.apart * NEARLY[bool(len(after))])
                 near.append((way, motion.joints))
         if not near:
@@ -264,12 +267,13 @@ class Lookup(Planning):
             known[entry.codes] = tuple(self.motion_tokenizer.encode(library.features(entry)).tolist())
         return known[entry.codes]
 
-    def _shows(self, text: str, motion: Motion) -> float:
-        """The share of what a text asks for that is measured on a motion; 1 where it asks for nothing known."""
-        wanted = asked(text)
+    def _shows(self, wanted: Sequence[Asked], motion: Motion) -> tuple[float, float]:
+        """The share of what is asked for that is measured on a motion, and of what is measured that is asked for; 1
+        where nothing known is asked for.
+        """
         if not wanted or self.motion_tokenizer.skeleton is not HUMANML3D:
-            return 1.0
-        return share_of(wanted, motion.joints, motion.fps)
+            return 1.0, 1.0
+        return shares_of(wanted, motion.joints, motion.fps)
 
     def _shown(self, clip: Found) -> Found:
         """A clip of the library with what it shows in the time of its codes, where that is more than they decode to."""
@@ -306,9 +310,17 @@ class Lookup(Planning):
         return generators([(*own, DRAWING, number)], 1)[0]
 
 
-def _else(text: str, entry: Entry) -> bool:
-    """Whether a clip's caption says more than a text whose every act is one of the built-in corpus, which the model
-    makes by itself: "a person starts, hops and stops" of "a person hops".
+def _enough(wanted: Sequence[Asked], text: str, entry: Entry, shows: float, only: float) -> bool:
+    """Whether a clip that fits a text shows enough of it, and of an act that the model makes by itself little else:
+    "a person starts, hops and stops" is more than "a person hops", and four jumps more than "a person jumps".
     """
-    wanted = asked(text)
-    return bool(wanted) and all(one.action in ACTIONS for one in wanted) and not says_no_more(entry.captions[0], text)
+    if not wanted or any(one.action not in ACTIONS for one in wanted):
+        return shows >= SHOWN
+    if not says_no_more(entry.captions[0], text):
+        return shows == 1 and only >= MOSTLY
+    return shows >= SHOWN and (only >= PARTLY or not _single(wanted))
+
+
+def _single(wanted: Sequence[Asked]) -> bool:
+    """Whether one thing is asked for, and once."""
+    return len(wanted) == 1 and (wanted[0].single or wanted[0].count == 1)

@@ -14,7 +14,7 @@ from motionllm.corpus.actions import ACTIONS
 from motionllm.data.asked import Asked, asked, contradiction, named, share, tells
 from motionllm.data.clips import encode
 from motionllm.motion.features import features_to_joints, joints_to_features, mirror
-from motionllm.motion.notation import Line, Notation, measure
+from motionllm.motion.notation import VERBS, Line, Notation, measure
 from motionllm.numerals import NUMBERS
 from motionllm.tokenizer import MotionTokenizer
 
@@ -404,3 +404,55 @@ def test_what_is_named_by_itself_shows_nothing_else() -> None:
 def test_short_counts_are_counts() -> None:
     assert [asked(f"a person jumps {count}")[0].count for count in ("3x", "x3", "3 times")] == [3, 3, 3]
     assert asked("a person does a couple of squats")[0].count == 2
+
+
+@pytest.mark.parametrize("verb", ["kick", "jump", "squat", "bow", "lunge"])
+def test_what_is_said_without_a_number_is_done_once_or_several_times(verb: str) -> None:
+    def read(*texts: str) -> set[tuple[int, bool, bool]]:
+        return {(one.count, one.several, one.single) for text in texts for one in asked(text)}
+
+    ing = f"{verb}{'t' * (verb == 'squat')}ing".replace("lungei", "lungi")
+    plural = f"{verb}s"
+    assert read(f"a person {plural}", f"he walks, then {plural}") == {(0, False, True)} | read("he walks")
+    assert read(f"does a {verb}", f"a man makes a quick {verb}", f"another {verb}") == {(1, False, False)}
+    for text in (
+        f"{plural} several times",
+        f"does {plural}",
+        f"a few {plural}",
+        f"keeps {ing}",
+        f"is {ing} repeatedly",
+    ):
+        assert read(f"a person {text}") == {(0, True, False)}, text
+    assert read(f"a person {plural}, then {plural} again") == {(0, True, False)}
+    assert read(f"a person is {ing}", f"someone {plural} back and forth") == {
+        (0, False, False)
+    }  # as often as they like
+    (one,), (many,) = asked(f"a person {plural}"), asked(f"a person does several {plural}")
+    once, thrice = (
+        Notation(4.0, ("standing", "standing"), (Line(1.0, 2.0, verb, _part(verb), count=count),)) for count in (1, 3)
+    )
+    assert share([one], once) == share([one], thrice) == share([many], thrice) == 1 > share([many], once)
+    assert named([one], once) == 1 and named([one], thrice) == pytest.approx(1 / 3)
+
+
+def _part(verb: str) -> str:
+    return VERBS[verb].parts[0] if VERBS[verb].parts else ""
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("blow", ["punch", "jab", "hook", "uppercut", "kick"])
+def test_a_blow_has_the_side_before_it(side: str, blow: str) -> None:
+    verb = "kick" if blow == "kick" else "punch"
+    for text in (f"throws a {side} {blow}", f"a quick {side} {blow}", f"does a {side} low {blow}"):
+        assert [(one.verbs[0], one.side, one.count) for one in asked(f"a person {text}")] == [(verb, side, 1)], text
+    plural = f"{blow}{'es' * (blow == 'punch') or 's'}"
+    ((act, limb, count),) = ((one.verbs[0], one.side, one.count) for one in asked(f"he throws three {side} {plural}"))
+    assert (act, limb, count) == (verb, side, 3)
+    steps = asked(f"a person steps {side}, kicks")  # no left kick
+    assert [(one.verbs[0], one.side) for one in steps] == [("step", ""), ("kick", "")]
+
+
+@pytest.mark.parametrize("word", ["two", "heavy", "some", "the", "his", "cardboard"])
+def test_boxes_are_carried_and_not_thrown(word: str) -> None:
+    assert not any(one.action == "punch" for one in asked(f"a person lifts {word} boxes"))
+    assert asked("he boxes")[0].action == asked("the boxer boxes")[0].action == "punch"
