@@ -45,6 +45,7 @@ _REST = (
     r"\b(?:wait|rest|paus|still|stand|idl|hold|stay|freez|gap|break|quiet|nothing|motionless|remain|linger|stop|go by"
     r"|pass|mov|delay|hesitat|later|postpon|leave|begin after|start after|do not|don't)"
 )
+_AT_FIRST = r"\b(?:first|start\w*|begin\w*|before\w*|initial\w*|open\w*|prior|lead\w*|front|intro\w*|prepend|earlier)\b"
 _TAUGHT = {verb for action in ACTIONS.values() for verb in action.shown[:1]}  # what is ever added in training
 _HAVE = r"\b(?:make|have|let|want|get)s? (?:him|her|them|it|(?:the|this|that) \w+)\b"
 # "Throw in an extra rep" asks for no throw.
@@ -74,6 +75,8 @@ def fitted(change: str, request: str, plan: Notation) -> str:
     mains = [act.main for act in acts(plan) if one and act.main.verb == one[1]]
     if len(mains) == 1 and mains[0].count > 1:  # "the last jump" of two, which are one act
         return f"{mains[0].verb} once less"
+    if change.startswith("first ") and not re.search(_AT_FIRST, said):
+        return f"then {change.removeprefix('first ')}"
     if change in LASTING and re.search(_A_BIT, said):
         return f"a bit {'longer' if LASTING[change] > 1 else 'shorter'}"
     return _counted(_of_what(_to_do(change, said, plan), said, plan), said)
@@ -91,6 +94,7 @@ def _counted(change: str, said: str) -> str:
 # Where a request may go on to another change.
 _AND_ALSO = re.compile(r"(?:\s*(?:[,;+&\n]|\.(?!\d))\s*|\s*\b(?:and|then|but|plus|also|besides)\b\s*)+")
 _BEFORE_ALL = re.compile(r"^\W*(?:(?:again|hmm+|ok(?:ay)?|good|now|and|but|so|well|please|no)\b[\s,]*)+", re.IGNORECASE)
+MOST_PIECES = 4  # of a request of more, none that was dropped is looked for
 _MOST_CLAUSES = 8  # of a longer request no clause is looked for
 
 
@@ -110,6 +114,22 @@ def all_fitted(change: str, clauses: Sequence[str], alone: Sequence[str], plan: 
             plan = changed(plan, wanted[i], outline)
     # Of changes that follow each other the same is said once.
     return BETWEEN.join(one for i, one in enumerate(wanted) if not i or one != wanted[i - 1])
+
+
+def pieces_of(request: str, change: str) -> list[str]:
+    """All the parts of a request, where it falls into more than the changes that a model wrote for it; else none."""
+    pieces = [one for one in _AND_ALSO.split(_BEFORE_ALL.sub("", request)) if one.strip(" .!?")]
+    return pieces if len(parts(change)) < len(pieces) <= MOST_PIECES else []
+
+
+def completed(change: str, alone: Sequence[str], plan: Notation) -> str:
+    """The changes that a model wrote, with those that it dropped: where each that it wrote is what it makes of one part
+    of the request by itself (`alone`, of `pieces_of`), the changes that it makes of the other parts.
+    """
+    wanted = parts(change)
+    left = [one for one in alone if one in wanted]
+    single = all(one not in OTHERWISE and len(parts(one)) == 1 and applies(plan, one) for one in alone)
+    return BETWEEN.join(dict.fromkeys(alone)) if single and sorted(left) == sorted(wanted) else change
 
 
 def outline(text: str) -> Notation:

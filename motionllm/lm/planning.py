@@ -12,8 +12,8 @@ import numpy as np
 
 from motionllm.data.acts import summary
 from motionllm.data.asked import asked, share, tells
-from motionllm.data.change_fit import all_fitted, clauses_of, fitted, missing
-from motionllm.data.change_language import added, parts
+from motionllm.data.change_fit import all_fitted, clauses_of, completed, fitted, missing, pieces_of
+from motionllm.data.change_language import OTHERWISE, added, parts
 from motionllm.data.changes import alternatives, applies, changed
 from motionllm.data.heeding import heeding
 from motionllm.data.templates import conversation
@@ -170,6 +170,12 @@ class Planning(Prompting):
             again = [writer.asking("edit", plan=summary(plans[i]), request=words) for i, words in questions.items()]
             for i, change in zip(questions, writer.say(again), strict=True):
                 changes[i] = change
+        pieces = {i: pieces_of(requests[i], one) for i, one in enumerate(changes) if one not in OTHERWISE}
+        rows = [(i, piece) for i, said in pieces.items() for piece in said]
+        asking = [writer.asking("edit", plan=summary(plans[i]), request=one) for i, one in rows]
+        read = iter(writer.say(asking) if rows else [])
+        for i, said in pieces.items():
+            changes[i] = completed(changes[i], [next(read) for _ in said], plans[i])
         several = {i: clauses_of(requests[i], one) for i, one in enumerate(changes) if len(parts(one)) > 1}
         rows = [(i, clause) for i, clauses in several.items() for clause in clauses]
         asking = [writer.asking("edit", plan=summary(plans[i]), request=clause) for i, clause in rows]
