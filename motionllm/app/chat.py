@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from motionllm.data.change_language import CANNOT
+from motionllm.data.beyond import why_not
 from motionllm.errors import MotionLLMError, about, check_text, unknown
 from motionllm.files import read_text
 from motionllm.lm.model import MotionLM
@@ -180,7 +180,7 @@ class Chat:
             elif change == "undo":
                 yield self._undo("")
             elif change == "cannot":
-                yield Reply(CANNOT)
+                yield Reply(why_not(line))
             elif change == "talk":
                 yield self._say(line)
             else:

@@ -15,6 +15,7 @@ from itertools import combinations
 from motionllm.corpus.actions import ACTIONS
 from motionllm.data.acts import COUNTED, ORDINALS, acts
 from motionllm.data.asked import asked, line_of
+from motionllm.data.beyond import beyond
 from motionllm.data.change_language import BETWEEN, LASTING, OTHERWISE, PACED, added, parts
 from motionllm.data.changes import applies, changed
 from motionllm.data.queries import SIDED
@@ -36,6 +37,16 @@ _PARTS = (
     (rf"^(?:\w+ ){{0,2}}(?:stop|end|cut it)(?: it)? (?:after|at) {_SECONDS}$", lambda n, last: (0.0, n)),
     (rf"^(?:\w+ ){{0,2}}(?:start|begin)(?: it)? (?:at|from) {_SECONDS}$", lambda n, last: (n, last)),
 )
+# All that is done before or after an act, and what is still at the ends.
+_TRIM = r"\b(?:trim|crop|cut|remove|drop|delete|lose|get rid of|without)\b"
+_FROM_ACT = re.compile(
+    r"\b(?:everything|all|anything|the rest|whatever|what)(?: that| which)?(?: comes?| happens?| is| s?he does)?"
+    r" (?P<when>after|before|until|till|up to|from) (?P<act>.+)"
+)
+_IDLE = rf"{_TRIM}.*\b(?:idl\w*|still(?:ness)?|dead|waiting|stand\w*|static|pauses?|rests?|nothing|motionless)\b"
+_ENDS = r"\btrim(?: off)? (?:(?:the|both|its) )*(?:starts?|beginning|front|ends?|ending|tail)\b"
+_AT_START, _AT_END = r"\b(?:start|begin|front|open|both|ends\b)", r"\b(?:end|tail|finish|last|both)"
+LEFT = 0.2  # seconds that are left before and after what is done
 _OF_A_PART = r"\b(?:faster|slower|higher|lower|bigger|smaller|repeat|again)\b"  # "make the last second faster"
 _STOP = rf"^(?:\w+ ){{0,2}}(?:stop|end|finish)(?: it)? (?:right |just |directly )?after (?!.*{_SECONDS})(?P<act>.+)"
 _WHICH = rf"(?:{'|'.join(ORDINALS)}|every) "
@@ -65,6 +76,10 @@ def fitted(change: str, request: str, plan: Notation) -> str:
         last = [act.end for act in acts(plan) if act.main.verb in named_verbs(match["act"])]
         if last and min(last) < plan.seconds - 0.3:
             return f"0.0-{min(last) + 0.2:.1f} s"
+    if beyond(said):
+        return "cannot"
+    if span := _stretch(said, plan):
+        return f"{span[0]:.1f}-{span[1]:.1f} s"
     seconds = re.search(r"(?<![\d.])(\d{1,2}(?:\.\d)?) ?(?:s|secs?|seconds?)\b", said)
     by = re.search(r"\b(?:longer|shorter|more|less|by|faster|slower|after|before)\b", said)
     if seconds and not by and change in (*LASTING, *PACED):
@@ -75,11 +90,36 @@ def fitted(change: str, request: str, plan: Notation) -> str:
     mains = [act.main for act in acts(plan) if one and act.main.verb == one[1]]
     if len(mains) == 1 and mains[0].count > 1:  # "the last jump" of two, which are one act
         return f"{mains[0].verb} once less"
+    during = re.search(r"\b(?:while|whilst|during|as s?he) (.+)", said)
+    if during and " becomes " in change and any(act.main.verb in named_verbs(during[1]) for act in acts(plan)):
+        return f"meanwhile {added(change)}"
     if change.startswith("first ") and not re.search(_AT_FIRST, said):
         return f"then {change.removeprefix('first ')}"
     if change in LASTING and re.search(_A_BIT, said):
         return f"a bit {'longer' if LASTING[change] > 1 else 'shorter'}"
     return _counted(_of_what(_to_do(change, said, plan), said, plan), said)
+
+
+def _stretch(said: str, plan: Notation) -> tuple[float, float] | None:
+    """The seconds that are kept where all before or after an act is to go or to stay, or what is still at the ends."""
+    every, last = acts(plan), plan.seconds
+    if match := _FROM_ACT.search(said):
+        there = [act for act in every if act.main.verb in named_verbs(match["act"])]
+        goes, stays = (re.search(pattern, said[: match.start()]) for pattern in (_TRIM, _KEEP))
+        if len(there) != 1 or bool(goes) == bool(stays):
+            return None
+        start, end = max(0.0, there[0].start - LEFT), min(last, there[0].end + LEFT)
+        if match["when"] in ("after", "from"):
+            at = end if match["when"] == "after" else start
+            return (0.0, at) if goes else (at, last)
+        return (start, last) if goes else (0.0, start)
+    if not every or not (re.search(_IDLE, said) or re.search(_ENDS, said)):
+        return None
+    at_start, at_end = re.search(_AT_START, said), re.search(_AT_END, said)
+    if not at_start and not at_end:
+        return None
+    first = max(0.0, min(act.start for act in every) - LEFT) if at_start else 0.0
+    return first, min(last, max(act.end for act in every) + LEFT) if at_end else last
 
 
 def _counted(change: str, said: str) -> str:
@@ -122,14 +162,27 @@ def pieces_of(request: str, change: str) -> list[str]:
     return pieces if len(parts(change)) < len(pieces) <= MOST_PIECES else []
 
 
-def completed(change: str, alone: Sequence[str], plan: Notation) -> str:
+def completed(change: str, pieces: Sequence[str], alone: Sequence[str], plan: Notation) -> str:
     """The changes that a model wrote, with those that it dropped: where each that it wrote is what it makes of one part
     of the request by itself (`alone`, of `pieces_of`), the changes that it makes of the other parts.
     """
-    wanted = parts(change)
-    left = [one for one in alone if one in wanted]
-    single = all(one not in OTHERWISE and len(parts(one)) == 1 and applies(plan, one) for one in alone)
-    return BETWEEN.join(dict.fromkeys(alone)) if single and sorted(left) == sorted(wanted) else change
+    wanted = [_anywhere(one) for one in parts(change)]
+    usable = [
+        one
+        for piece, one in zip(pieces, alone, strict=True)
+        if one not in OTHERWISE and len(parts(one)) == 1 and applies(plan, one)
+        if not (
+            one.startswith("repeat ") and re.search(r"\b(?:again|once more)\b", piece.lower())
+        )  # "again, but slower"
+    ]
+    known = [_anywhere(one) for one in usable]
+    covers = len(usable) > len(wanted) and all(known.count(one) == 1 for one in wanted)
+    return BETWEEN.join(dict.fromkeys(usable)) if covers else change
+
+
+def _anywhere(change: str) -> str:
+    """A change without whether what it adds comes first or then."""
+    return re.sub(r"^(?:first|then) ", "", change)
 
 
 def outline(text: str) -> Notation:

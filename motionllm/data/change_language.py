@@ -41,10 +41,6 @@ LASTING = {
 # Lines that are no change: another motion, a question about it, the motion before the last change, what no change can
 # do (a mood, a camera, things and other people), anything else.
 OTHERWISE = ("new", "question", "undo", "cannot", "talk")
-CANNOT = (
-    "No change of a motion does that: what can be changed is what is done, with which limb and which way, how often, "
-    "how fast, how far, how large, how long and in which order."
-)
 EVERY = "every "  # before a verb: each of its acts
 BETWEEN = "; "  # several changes of one request
 PATHS = {"straight": 0.0, "circle left": 360.0, "circle right": -360.0}  # degrees turned on the way, + to the left

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from motionllm.data.change_language import CANNOT, OTHERWISE
+from motionllm.data.beyond import why_not
+from motionllm.data.change_language import OTHERWISE
 from motionllm.errors import MotionLLMError
 from motionllm.language.conversations import Message, Renderer
 from motionllm.lm.description import Description
@@ -60,7 +61,7 @@ class Dialogue(Editing, Description):
             old, codes = self._held(part)
             change = self.changes([old], [line])[0]
             if change == "cannot":
-                return _said(CANNOT)
+                return _said(why_not(line))
             if change == "undo":
                 return self._undone(messages)
             if change not in OTHERWISE:

@@ -9,8 +9,9 @@ import numpy as np
 
 from motionllm.data.acts import acts
 from motionllm.data.asked import asked, share, tells
+from motionllm.data.beyond import why_not
 from motionllm.data.change_fit import outline
-from motionllm.data.change_language import CANNOT, OTHERWISE, added, each, parts
+from motionllm.data.change_language import OTHERWISE, added, each, parts
 from motionllm.data.changes import changed
 from motionllm.data.remaking import rightness, ways
 from motionllm.errors import MotionLLMError
@@ -49,7 +50,7 @@ class Editing(Generation):
         plan = self.notation(motion)
         change = self.changes([plan], [request])[0]
         if change == "cannot":
-            raise MotionLLMError(f"{request.strip()[:60]!r} cannot be done. {CANNOT}")
+            raise MotionLLMError(f"{request.strip()[:60]!r} cannot be done. {why_not(request)}")
         if change in OTHERWISE:
             raise MotionLLMError(
                 f"{request.strip()[:60]!r} was understood as no change of the motion; say it in other words."

@@ -170,20 +170,22 @@ class Planning(Prompting):
             again = [writer.asking("edit", plan=summary(plans[i]), request=words) for i, words in questions.items()]
             for i, change in zip(questions, writer.say(again), strict=True):
                 changes[i] = change
+
+        def by_themselves(pieces: dict[int, list[str]]) -> dict[int, list[str]]:
+            """What the model makes of each part of a request by itself."""
+            rows = [(i, piece) for i, said in pieces.items() for piece in said]
+            asking = [writer.asking("edit", plan=summary(plans[i]), request=piece) for i, piece in rows]
+            read = iter(writer.say(asking) if rows else [])
+            return {i: [next(read) for _ in said] for i, said in pieces.items()}
+
         pieces = {i: pieces_of(requests[i], one) for i, one in enumerate(changes) if one not in OTHERWISE}
-        rows = [(i, piece) for i, said in pieces.items() for piece in said]
-        asking = [writer.asking("edit", plan=summary(plans[i]), request=one) for i, one in rows]
-        read = iter(writer.say(asking) if rows else [])
-        for i, said in pieces.items():
-            changes[i] = completed(changes[i], [next(read) for _ in said], plans[i])
+        for i, alone in by_themselves(pieces).items():
+            changes[i] = completed(changes[i], pieces[i], alone, plans[i])
         several = {i: clauses_of(requests[i], one) for i, one in enumerate(changes) if len(parts(one)) > 1}
-        rows = [(i, clause) for i, clauses in several.items() for clause in clauses]
-        asking = [writer.asking("edit", plan=summary(plans[i]), request=clause) for i, clause in rows]
-        alone = writer.say(asking) if rows else []
+        own = by_themselves(several)
         for i, (plan, change) in enumerate(zip(plans, changes, strict=True)):
             if i in several:
-                own = [one for (row, _), one in zip(rows, alone, strict=True) if row == i]
-                changes[i] = all_fitted(change, several[i], own, plan)
+                changes[i] = all_fitted(change, several[i], own[i], plan)
             elif (named := fitted(change, requests[i], plan)) != change:
                 changes[i] = named
             elif not applies(plan, change) and not missing(change, requests[i], plan):

@@ -18,7 +18,7 @@ from motionllm import corpus as builtin
 from motionllm.app.chat import ANEW, REMEMBERED, Chat, Reply
 from motionllm.cli import main
 from motionllm.config import Notes
-from motionllm.data.change_language import CANNOT
+from motionllm.data.beyond import CANNOT
 from motionllm.data.changes import alternatives
 from motionllm.data.queries import Query
 from motionllm.errors import MotionLLMError

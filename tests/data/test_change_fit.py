@@ -8,7 +8,8 @@ import pytest
 from motionllm import corpus as builtin
 from motionllm.data import edits
 from motionllm.data.acts import COUNTED, acts
-from motionllm.data.change_fit import all_fitted, clauses_of, fitted, missing, outline
+from motionllm.data.beyond import beyond, why_not
+from motionllm.data.change_fit import all_fitted, clauses_of, completed, fitted, missing, outline, pieces_of
 from motionllm.data.change_language import parts
 from motionllm.data.changes import applies, changed
 from motionllm.data.edit_kinds import CHANGING, Donors
@@ -197,3 +198,94 @@ def test_a_time_without_a_rest_is_none() -> None:
         for phrasing in (one for some in requests()[key] for one in some):
             said = one_of(phrasing, random).replace("{", "").replace("}", "")
             assert fitted("wait 2 s first", said, HOPS) == "wait 2 s first", said
+
+
+BOW = Notation.parse("9.0 s, standing to standing\n1.5-2.8 bow 45\n4.6-6.0 clap x3")
+
+
+@pytest.mark.parametrize("act", ["bow", "clap", "clapping", "bend forward"])
+@pytest.mark.parametrize("cut", ["delete", "cut", "remove", "drop"])
+def test_all_before_or_after_an_act_goes_or_stays(act: str, cut: str) -> None:
+    start, end = (1.3, 3.0) if act in ("bow", "bend forward") else (4.4, 6.2)
+    for said, span in (
+        (f"{cut} everything after the {act}", (0.0, end)),
+        (f"{cut} all that comes before the {act}", (start, 9.0)),
+        (f"keep everything up to the {act}", (0.0, start)),
+        (f"only keep what comes after the {act}", (end, 9.0)),
+    ):
+        for written in ("no bow", "no clap", "bow less"):  # what a model makes of it
+            assert fitted(written, said, BOW) == f"{span[0]:.1f}-{span[1]:.1f} s", said
+
+
+@pytest.mark.parametrize("word", ["trim", "trim off"])
+def test_what_is_still_at_the_ends_is_cut(word: str) -> None:
+    for said, span in (
+        (f"{word} the start", (1.3, 9.0)),
+        (f"{word} the end please", (0.0, 6.2)),
+        (f"{word} both ends", (1.3, 6.2)),
+        ("cut the idle at the beginning", (1.3, 9.0)),
+        ("remove the pause at the end", (0.0, 6.2)),
+        ("lose the dead time at the start and the end", (1.3, 6.2)),
+    ):
+        assert fitted("no clap", said, BOW) == f"{span[0]:.1f}-{span[1]:.1f} s", said
+    assert fitted("no clap", "lose the bit at the end", BOW) == "no clap"  # an act
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("remove the foot sliding", "make it loop", "a seamless loop please", "smooth it out", "remove the pause"),
+        *(
+            "slow down gradually to a stop",
+            "blend into a sit",
+            "add anticipation before the kick",
+            "stop after two steps",
+        ),
+        *("start with the left foot", "lower the elbow while waving", "half speed for the last second"),
+        *("freeze at 1 second for half a second", "end in an idle pose", "hold the leg out for half a second"),
+    ],
+)
+def test_what_no_change_does_is_refused_and_not_taken_for_another(said: str) -> None:
+    for written in ("no clap", "wait 2 s at the end", "bow more", "then a person sits down"):
+        assert fitted(written, said, BOW) == "cannot"
+    assert beyond(said) and why_not(said)
+    assert ("--lock-feet" in why_not(said)) == ("sliding" in said) and ("--loop" in why_not(said)) == ("loop" in said)
+
+
+def test_no_request_that_is_taught_is_beyond_all_changes() -> None:
+    """Nor taken for a stretch to be kept, nor put at the end in place of the beginning."""
+    random = np.random.default_rng(5)
+    for kind in CHANGING:
+        for number in range(12):
+            old = measure(features_to_joints(builtin.sample(number).load()))
+            edit = edits.edited(kind, old, random, held_out=bool(number % 2))
+            if edit is not None:
+                assert not beyond(edit.request), edit.request
+                if edit.change.startswith("first "):
+                    assert fitted(edit.change, edit.request, old) == edit.change
+
+
+def test_what_is_done_meanwhile_takes_no_acts_place() -> None:
+    for said in ("nod while bowing", "lean back during the bow"):
+        assert fitted("bow becomes a person leans", said, BOW) == "meanwhile a person leans"
+    assert fitted("bow becomes a person leans", "lean instead of the bow", BOW) == "bow becomes a person leans"
+
+
+def test_what_is_not_said_to_come_first_comes_then() -> None:
+    assert fitted("first a person waves", "and a wave", BOW) == "then a person waves"
+    for said in ("start with a wave", "a wave first", "begin by waving", "wave before all that"):
+        assert fitted("first a person waves", said, BOW) == "first a person waves"
+
+
+def test_a_change_that_a_model_drops_is_found_by_its_part_of_the_request() -> None:
+    request = "higher, three times, and then sit down"
+    alone = ["bow more", "bow x3", "first a person sits down"]
+    assert pieces_of(request, "bow more; then a person sits down") == ["higher", "three times", "sit down"]
+    pieces = pieces_of(request, "bow more")
+    whole = "bow more; bow x3; first a person sits down"
+    assert completed("bow more", pieces, alone, BOW) == whole
+    assert completed("bow more; then a person sits down", pieces, alone, BOW) == whole
+    assert completed("then a person bows", pieces, alone, BOW) == "then a person bows"  # of all the parts together
+    assert completed("bow more", pieces, ["bow more", "talk", "kick x3"], BOW) == "bow more"  # what cannot be made
+    assert completed("slower", ["do it again", "slower"], ["repeat x2", "slower"], BOW) == "slower"
+    assert pieces_of("higher", "bow more") == [] == pieces_of("a, b, c, d, e, f", "bow more")
