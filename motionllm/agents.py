@@ -89,8 +89,9 @@ class Desk:
         """Change a motion file by a short request in words and write the result to a new file: "slower", "the other
         hand", "kick three times", "without the turn", "then sit down", "after the jump, bow", "mirror it", "5 seconds".
 
-        Several changes may be asked for in one call; what is not to change stays as it is. `notes` says what was asked
-        for and is not measured on the result. The result has 22 joints at 20 frames per second.
+        Several changes may be asked for in one call; what is not to change stays as it is. `notes` begins with what was
+        understood, and says what was asked for and is not measured on the result. The result has 22 joints at 20 frames
+        per second.
         seed: of what is added; the one used is returned. Returns the file, seconds, seed, and the notation and sentence
         measured on the motion.
         """

@@ -44,7 +44,8 @@ class Editing(Generation):
         "three times", "then sit down".
 
         What stays is left as it was, on the 22 joints of the motion tokenizer and at its frame rate; what is added is
-        generated, by seed and sampling as in `generate`. Raises MotionLLMError where the adapter was not trained to
+        generated, by seed and sampling as in `generate`. `notes` begin with the change that the request was understood
+        as (`data.change_language`). Raises MotionLLMError where the adapter was not trained to
         change motions (`edits`), the request is no change or cannot be made of this motion.
         """
         plan = self.notation(motion)
@@ -56,7 +57,8 @@ class Editing(Generation):
                 f"{request.strip()[:60]!r} was understood as no change of the motion; say it in other words."
             )
         sampling = (sampling or self.sampling).but(best_of=best_of)
-        return drained(self.editing(motion, plan, change, seed, sampling=sampling))[0]
+        made = drained(self.editing(motion, plan, change, seed, sampling=sampling))[0]
+        return replace(made, notes=(f"understood as: {change}", *made.notes))
 
     def editing(
         self,

@@ -133,7 +133,7 @@ def test_several_changes_are_made_one_after_the_other(understood: Understood, wa
     old, edited = lm.notation(wave), lm.edit(wave, "with the other hand, at half the speed, and wait a second")
     new = lm.notation(edited)
     assert [line.part for line in new.lines if line.verb == "wave"] == ["right hand"]
-    assert edited.duration == pytest.approx(2 * wave.duration + 1, abs=0.3) and not edited.notes
+    assert edited.duration == pytest.approx(2 * wave.duration + 1, abs=0.3) and len(edited.notes) == 1
     assert new.lines[0].start > 2 * old.lines[0].start
     with pytest.raises(MotionLLMError, match="kick"):  # none is made where one cannot
         understood("wave other side; kick x3").edit(wave, "the other hand, and three kicks")
@@ -162,12 +162,12 @@ def test_what_was_asked_for_and_is_not_there_is_said(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert not understood("wave other side").edit(wave, "the other hand").notes
-    assert understood("wave left hand").edit(wave, "the left hand").notes == ("that is how the motion was",)
-    assert not understood("wave more").edit(wave, "wave more").notes  # of which no notation tells
+    assert understood("wave other side").edit(wave, "the other hand").notes == ("understood as: wave other side",)
+    assert understood("wave left hand").edit(wave, "the left hand").notes[1:] == ("that is how the motion was",)
+    assert not understood("wave more").edit(wave, "wave more").notes[1:]  # of which no notation tells
     poses = splicing.poses_of(wave.joints)
     monkeypatch.setattr("motionllm.lm.editing.ways", lambda *_: [poses])  # as it was
-    (note,) = understood("wave other side").edit(wave, "the other hand").notes
+    (_, note) = understood("wave other side").edit(wave, "the other hand").notes
     assert note.startswith("asked for and not measured on it: wave right hand")
     (note,) = understood("wave becomes a person claps").edit(wave, "clap instead").notes[-1:]
     assert "still measured on it: wave" in note
@@ -175,7 +175,7 @@ def test_what_was_asked_for_and_is_not_there_is_said(
     monkeypatch.setattr(MotionLM, "load", lambda *_, **__: lm)
     wave.save(tmp_path / "wave.npy")
     assert main(["edit", str(tmp_path / "wave.npy"), "the other hand", "--out", str(tmp_path / "n.npy"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["notes"][0].startswith(
+    assert json.loads(capsys.readouterr().out)["notes"][1].startswith(
         "the other hand: asked for and not measured on it"
     )
 
