@@ -203,7 +203,7 @@ def labelled(verb: str, part: str = "", way: str = "", turn: float = 0.0) -> str
 # -- what is done ---------------------------------------------------------------------------------------------
 
 
-def _curves(notation: Notation) -> list[Line]:
+def curves(notation: Notation) -> list[Line]:
     """Turns made on the way, as lines of "turn": who walks in a curve turns, too."""
     return [
         replace(line, verb="turn", way="left" if line.size > 0 else "right", size=abs(line.size), speed=0.0)
@@ -221,10 +221,16 @@ def _raised(notation: Notation) -> list[Line]:
     ]
 
 
+def _up(notation: Notation) -> list[Line]:
+    """The same, and where there is none the hands that wave, which have been raised."""
+    waved = [replace(line, verb="reach up", count=1) for line in notation.lines if line.verb == "wave" and line.part]
+    return _raised(notation) or waved
+
+
 def of_verb(notation: Notation, verb: str) -> list[Line]:
-    """The lines of a verb; where there is none, of "turn" the curves of a walk or run, of "reach up" raised arms."""
+    """The lines of a verb; where there is none, of "turn" curves on the way, of "reach up" raised arms or waves."""
     lines = [line for line in notation.lines if line.verb == verb]
-    others = {"turn": _curves, "reach up": _raised}
+    others = {"turn": curves, "reach up": _up}
     return others[verb](notation) if verb in others and not lines else lines
 
 
@@ -252,9 +258,7 @@ def _yes(true: bool) -> str:
 
 
 def _does(notation: Notation, label: str) -> str:
-    return _yes(
-        any(_fits(line, label, each=True) for line in (*notation.lines, *_curves(notation), *_raised(notation)))
-    )
+    return _yes(any(_fits(line, label, each=True) for line in (*notation.lines, *curves(notation), *_up(notation))))
 
 
 def _is(notation: Notation, label: str) -> str:

@@ -11,6 +11,7 @@ A language model that is left with such a question guesses; the notation holds w
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -22,6 +23,7 @@ from motionllm.data.queries import (
     NAMED,
     SIDED,
     Query,
+    curves,
     done,
     main_events,
     of_verb,
@@ -29,9 +31,10 @@ from motionllm.data.queries import (
 from motionllm.data.query_fit import named_verbs
 from motionllm.motion.notation import SMALL, VERBS, Line, Notation
 from motionllm.motion.notation.sentence import sentence_of
-from motionllm.numerals import NUMBERS, in_words
+from motionllm.numerals import NUMBERS, in_words, times
 
 CIRCLE = 270.0  # degrees turned on the way
+WITHOUT_REST = 1.0  # seconds between two turns that are one
 SAME_TIME = 0.4  # seconds between the beginnings or ends of events that a question for the first or last does not part
 
 
@@ -45,7 +48,7 @@ def reply(
     """
     if re.search(_GAIT, question.lower()):
         return "that is not known from what is done; `motionllm data gait` measures it of a walk"
-    if not of_verb(notation, "step") and (stepped := _stepped(query, question.lower(), steps)):
+    if not of_verb(notation, "step") and (stepped := _stepped(query, notation, question.lower(), steps)):
         return stepped
     answer = _reply(query, notation, question)
     return answer and _with_unit(query, question, answer)
@@ -57,14 +60,18 @@ _GAIT = (
     r"|\b(?:swing|stance) phase\b|\bwhich (?:step|foot|leg|side) (?:takes|is|lasts) (?:longer|shorter|slower|faster)\b"
     r"|\bhow (?:long|wide|far|big) (?:is|are|was|were) (?:\w+ ){0,2}(?:steps?|strides?)\b"
 )
+_YES_OR_NO = r"(?:do|does|did|is|are|was|were|can|could|has|have)\b"
 _FIRST_FOOT = r"\b(?:which|what) (?:foot|leg|side)\b.*\b(?:first|starts?|begins?|leads?)\b"
 
 
-def _stepped(query: Query, question: str, steps: Callable[[], Sequence[str]]) -> str:
+def _stepped(query: Query, notation: Notation, question: str, steps: Callable[[], Sequence[str]]) -> str:
     """What is asked of the steps of a walk: how many, of which foot, and with which it begins; "" for any other."""
     first = re.search(_FIRST_FOOT, question) and ("step" in query.words or str(query) == "none" or "step" in question)
     if not first and str(query) != "count step":
         return ""
+    marched = of_verb(notation, "march")
+    if marched and not first:  # of whose steps none goes anywhere
+        return in_words(sum(line.count for line in marched))
     feet = steps()
     if first or not feet:
         return feet[0] if feet else ""
@@ -91,7 +98,10 @@ def _with_unit(query: Query, question: str, answer: str) -> str:
 
 
 def _reply(query: Query, notation: Notation, question: str) -> str | None:
-    if plain := _path_of(query, notation, question) or _which_thing(query, notation, question.lower()):
+    said = question.lower()
+    if plain := _path_of(query, notation, question) or _around(query, notation, said) or _of_limb(notation, said):
+        return plain
+    if plain := _which_thing(query, notation, said):
         return plain
     verb, side = _sided(query, question)
     if side:
@@ -132,6 +142,52 @@ def _path_of(query: Query, notation: Notation, question: str) -> str | None:
     return "yes" if any(abs(line.size) >= CIRCLE for line in lines) else "no"
 
 
+_TURNS_AROUND = re.compile(
+    r"\b(?:turn|spin|rotat|fac)\w* (?:\w+ ){0,2}?(?:(?P<full>(?:all the|full|the whole) way round|360)"
+    r"|(?:all the way |fully |completely |right )?(?:around|round|about)\b|180|the other way)"
+)
+HALF, WHOLE = 135.0, 300.0  # least degrees of who turns around, and all the way
+
+
+def _around(query: Query, notation: Notation, question: str) -> str | None:
+    """Whether someone turns around, in one turn or in several to the same side without a rest, where that is asked."""
+    match = _TURNS_AROUND.search(question)
+    if not match or not re.match(_YES_OR_NO, question) or (query.form != "does {label}" and str(query) != "none"):
+        return None
+    turns = sorted((*of_verb(notation, "turn"), *curves(notation)), key=lambda line: line.start)
+    most = degrees = 0.0
+    for i, line in enumerate(turns):
+        goes_on = i and line.way == turns[i - 1].way and line.start - turns[i - 1].end < WITHOUT_REST
+        degrees = abs(line.size) + (degrees if goes_on else 0.0)
+        most = max(most, degrees)
+    return "yes" if most >= (WHOLE if match["full"] else HALF) else "no"
+
+
+_OF_LIMB = re.compile(
+    r"\bwhat\b.*?\b(?:(left|right|both) )?(hand|arm|leg|foot|feet)s?\b(?!.*\b(?:us(?:e[ds]?|ing)|first|after|before)\b)"
+)
+_OF_HANDS = ("clap", "hands on hips", "jumping jack", "bend down")  # whose lines name no hand, or both
+
+
+def _of_limb(notation: Notation, question: str) -> str | None:
+    """What is done with a limb, where that is asked: "what does the person do with the left arm?"."""
+    match = _OF_LIMB.search(question)
+    if not match or named_verbs(question) or re.search(r"\bwhat (?:hand|arm|leg|foot)\b", question):
+        return None
+    side, limb = match[1] or "", match[2].replace("feet", "foot")
+
+    def of_it(line: Line) -> bool:
+        words = [word.rstrip("s") for word in line.part.split()]
+        if not words:
+            return line.verb in _OF_HANDS if limb in ("hand", "arm") else bool(VERBS[line.verb].speed) and not side
+        return words[-1] in _LIMBS[limb] and (side in ("", words[0]) or words[0] == "both")
+
+    lines = [line for line in notation.lines if of_it(line)]
+    if not lines:
+        return f"nothing that is measured; {notation.sentence()}"
+    return sentence_of(replace(notation, postures=("standing", "standing"), lines=tuple(lines)), subject="").strip()
+
+
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 _THING = re.compile(rf"\b({'|'.join(_ORDINALS[1:])}) (?:thing|action|act|move|movement|activity)\b")
 _BETWEEN = re.compile(
@@ -146,6 +202,13 @@ _EITHER = re.compile(r"(?:does|do|did|is|are|was|were) (.+) or (.+)")
 _LIMB_USED = re.compile(
     r"\b(?:which|what) (hand|arm|leg|foot)\b.*\b(?:us(?:e|es|ed|ing)|is it|is that)\b"
     r"(?: here| in (?:this|the) \w+)?\W*$"
+)
+_HOW_OFTEN = re.compile(
+    r"\b(?:how (?:many|often)|number of)\b(?:.*\b(?:rep(?:etition)?s?|times|sets?|it|that|this)\b|\W*$)"
+)
+_EXERCISE = re.compile(r"\b(?:what|which) (?:exercise|movement|move|action|kind)\b")
+_WHICH_WAY = re.compile(
+    r"^(?:in |to )?(?:which|what) (?:way|direction)\b.*\b(?:go(?:es|ing)?|head\w*|mov\w*|travel\w*)\b"
 )
 _LIMBS = {"hand": ("hand", "arm"), "arm": ("hand", "arm"), "leg": ("leg", "foot"), "foot": ("leg", "foot")}
 
@@ -178,12 +241,27 @@ def _which_thing(query: Query, notation: Notation, question: str) -> str | None:
         there = [bool(of_verb(notation, verb)) for verb in named_verbs(seen[1])]
         if there and len(seen[1].split()) <= 5:
             return "yes" if all(there) else "no"
+    if _HOW_OFTEN.search(question) and not named_verbs(question):
+        return _counted(notation, _EXERCISE.search(question) is not None)
+    if _WHICH_WAY.search(question):
+        return FORMS["where"](notation) or _where(notation) or "nowhere: the person stays in place"
     limb = _LIMB_USED.search(question)
     if limb and not named_verbs(question):
         lines = [line for line in notation.lines if line.part and line.part.split()[-1].rstrip("s") in _LIMBS[limb[1]]]
         lines = [line for line in lines if line.verb not in SMALL] or lines
         return _in_turn([line.part.split()[0] for line in lines])
     return None
+
+
+def _counted(notation: Notation, named: bool) -> str | None:
+    """How often what is done is done, with its name where that is asked for too, or several things are done."""
+    often = Counter[str]()
+    for line in main_events(notation):
+        if not VERBS[line.verb].speed and line.verb != "turn":
+            often[line.verb] += line.count
+    if len(often) == 1 and not named:
+        return in_words(*often.values())
+    return ", ".join(f"{NAMED[verb][0][0]} {times(count)}" for verb, count in often.items()) or None
 
 
 def _listed(lines: Sequence[Line], nothing: str = "nothing") -> str:

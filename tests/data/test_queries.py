@@ -365,3 +365,62 @@ def test_straight_and_in_a_circle(turned: int, straight: str, circle: str) -> No
     assert reply(Query.parse("does walk"), walk, "Does she walk straight?") == straight
     assert reply(Query.parse("does walk forward"), walk, "does he walk in a circle?") == circle
     assert reply(Query.parse("does walk"), walk, "does he walk?") == "yes"
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("limb", ["arm", "hand"])
+def test_what_a_limb_does_is_answered(side: str, limb: str) -> None:
+    other = "right" if side == "left" else "left"
+    walk = f"4.0 s, standing to standing\n0.3-3.1 walk forward 1.2 m/s\n1.2-2.9 wave {side} hand x3"
+    for question in (f"What does the person do with the {side} {limb}?", f"what is her {side} {limb} doing"):
+        assert reply(Query(), Notation.parse(walk), question) == f"waves with the {side} hand three times"
+        assert reply(Query(), Notation.parse(walk), question.replace(side, other)).startswith(
+            "nothing that is measured;"
+        )
+    both = walk.replace(f"wave {side} hand", "wave both hands")
+    assert "waves with both hands" in reply(Query(), Notation.parse(both), f"what does his {side} {limb} do?")
+    assert reply(Query(), Notation.parse(walk), "what do the legs do?") == "walks forward"
+    # Who waves has raised the hand.
+    assert reply(Query.parse("side reach up"), Notation.parse(walk), f"which {limb} is raised?") == side
+    assert reply(Query.parse("does reach up"), Notation.parse(walk), f"is a {limb} raised?") == "yes"
+
+
+@pytest.mark.parametrize(
+    ("turns", "around", "whole"),
+    [
+        ("0.5-1.3 turn left 90", "no", "no"),
+        ("0.5-1.3 turn left 180", "yes", "no"),
+        ("0.5-1.3 turn left 90\n1.6-2.5 turn left 75", "yes", "no"),
+        ("0.5-1.3 turn left 90\n1.6-2.5 turn right 75", "no", "no"),
+        ("0.5-1.0 turn left 90\n3.2-3.9 turn left 75", "no", "no"),
+        ("0.5-3.3 walk forward turning left 60 1.2 m/s", "no", "no"),
+        ("0.5-3.3 walk forward turning left 345 1.2 m/s", "yes", "yes"),
+        ("0.5-3.3 walk forward 1.2 m/s", "no", "no"),
+    ],
+)
+def test_who_turns_around_turns_by_half_a_circle(turns: str, around: str, whole: str) -> None:
+    notation = Notation.parse(f"4.0 s, standing to standing\n{turns}")
+    for query in (Query(), Query.parse("does turn")):
+        for question in ("Does she turn around?", "did he turn 180 degrees", "is the person turning around"):
+            assert reply(query, notation, question) == around
+        assert reply(query, notation, "does he turn all the way round?") == whole
+    assert reply(Query.parse("does turn"), notation, "does he turn?") == ("yes" if "turn" in turns else "no")
+
+
+def test_how_often_without_a_name_is_of_what_is_done() -> None:
+    squats = Notation.parse("8.0 s, standing to standing\n1.0-7.0 squat x5")
+    for question in ("how many repetitions?", "How many reps are there?", "how often does he do it?", "how often"):
+        assert reply(Query(), squats, question) == "five"
+    assert reply(Query(), squats, "What exercise is this and how many repetitions?") == "squat five times"
+    two = Notation.parse("8.0 s, standing to standing\n1.0-3.0 squat x2\n4.0-7.0 jump 0.3 m x3")
+    assert reply(Query(), two, "how many repetitions?") == "squat twice, jump three times"
+    march = Notation.parse("8.0 s, standing to standing\n1.0-7.0 march x11")
+    assert reply(Query.parse("count step"), march, "how many steps?", lambda: ("left", "right")) == "eleven"
+
+
+def test_where_someone_goes_is_answered_without_a_verb() -> None:
+    for way in ("forward", "backward"):
+        walk = Notation.parse(f"4.0 s, standing to standing\n0.3-3.1 walk {way} 1.2 m/s")
+        assert reply(Query(), walk, "Which direction does he go?") == way
+    squat = Notation.parse("3.0 s, standing to standing\n1.0-2.0 squat")
+    assert reply(Query(), squat, "in which direction is she moving?").startswith("nowhere")
