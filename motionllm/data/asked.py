@@ -498,13 +498,13 @@ def contradiction(text: str, notation: Notation) -> str:
         if one.side in ("left", "right") and one.verbs[0] != "step":
             lines = [x for x in notation.lines if x.verb == one.verbs[0] and x.part]
             if lines and not any(one.side in x.part or x.part.startswith("both") for x in lines):
-                return f"{one.action.replace('_', ' ')} with the {one.side}, not the {lines[0].part}"
+                act = one.action.replace("_", " ")
+                return f"it says {act} with the {one.side}, and the motion shows the {lines[0].part}"
         if one.way in ("left", "right") and one.action in _TURNING:
             ways = {_way(x) for x in notation.lines if x.verb == "turn" or (VERBS[x.verb].speed and abs(x.size) >= 60)}
             if ways and one.way not in ways:
-                return (
-                    f"{one.action.replace('_', ' ')} to the {one.way}, not the {'left' if 'left' in ways else 'right'}"
-                )
+                act, other = one.action.replace("_", " "), "left" if "left" in ways else "right"
+                return f"it says {act} to the {one.way}, and the motion shows the {other}"
     return ""
 
 

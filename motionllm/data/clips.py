@@ -300,7 +300,7 @@ def _rows(
                 notation = str(measured) if noted else ""
                 if source.check:
                     against = {c: why for c in sample.captions if (why := contradiction(c, measured))}
-                    wrong += [f"{sample.id}: {c!r} names {why}" for c, why in against.items()]
+                    wrong += [f"{sample.id}: {c!r}: {why}" for c, why in against.items()]
                     sample.captions = [c for c in sample.captions if c not in against]
                 if "notation" in source.captions and not sample.captions:
                     captioned += 1

@@ -289,7 +289,7 @@ def hints(text: str, notation: Notation) -> list[dict[str, str]]:
 def _better(caption: str, notation: Notation) -> Iterator[tuple[str, str, str]]:
     """(message, label, better caption) for a side that the motion contradicts, or that is not named."""
     if why := contradiction(caption, notation):
-        yield f"The motion shows the other side: {why}.", "Exchange left and right", mirror_text(caption)
+        yield f"Left and right: {why}.", "Exchange left and right", mirror_text(caption)
         return
     for one in asked(caption):
         parts = {line.part for line in notation.lines if line.verb == one.verbs[0]}

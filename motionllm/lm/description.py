@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from motionllm.data.asked import asked, shown, tells
+from motionllm.data.acts import COUNTED, REPEATED
+from motionllm.data.asked import Asked, asked, shown, tells
 from motionllm.data.queries import Query
 from motionllm.data.query_fit import fits
 from motionllm.data.replies import reply
@@ -197,10 +198,31 @@ class Description(Prompting):
         return [query if fits(query, q) else Query() for query, q in zip(written, questions, strict=True)]
 
 
+# Which captions of the model are sentences: with a subject, and without the numbers of a notation ("9.1 m/s").
+_SENTENCE = re.compile(
+    r"(?:an?|the|some(?:one|body)|one|two|s?he|they|it|this|his|her|their|person)\b(?!.*\d)", re.IGNORECASE
+)
+_COUNT = re.compile(r"\b(?:twice|(?:three|four|five|six|seven|eight|nine|ten|eleven|twelve|\d+) times)\b")
+
+
 def _sound(text: str, notation: Notation) -> bool:
-    """Whether a caption is a sentence, not "walk" alone, with nothing again and again and nothing wrong."""
-    again = _again(text) or repeats(text) >= REPEATS
-    return len(text.split()) > 2 and not again and all(shown(one, notation) for one in asked(text))
+    """Whether a caption is a sentence, not "walk" alone, with nothing again and again, nothing wrong, the sides that
+    are measured, and a count where the notation's own sentence has one of what is not repeated by its nature.
+    """
+    if len(text.split()) < 3 or not _SENTENCE.match(text) or _again(text) or repeats(text) >= REPEATS:
+        return False
+    counted = any(line.count > 2 and line.verb in COUNTED and line.verb not in REPEATED for line in notation.lines)
+    if counted and _COUNT.search(notation.sentence()) and not _COUNT.search(text):
+        return False
+    return all(shown(one, notation) and _of_its_side(one, notation) for one in asked(text))
+
+
+def _of_its_side(one: Asked, notation: Notation) -> bool:
+    """Whether an act that a caption says of one side is measured on that side alone."""
+    sides = {
+        side for line in notation.lines if line.verb == one.verbs[0] and line.part for side in line.part.split()[:1]
+    }
+    return one.side not in ("left", "right") or not sides or sides == {one.side}
 
 
 def _again(text: str) -> bool:

@@ -42,7 +42,7 @@ def test_sides_and_counts_are_read_whatever_the_words(seed: int) -> None:
     nothing = Notation(4.0, ("standing", "standing"), ())
     assert share([one], own) == 1 > share([one], wrong) > share([one], nothing) == 0
     assert not contradiction(text, own) and not contradiction(text, nothing)
-    assert contradiction(text, wrong).endswith(f"with the {side}, not the {other} {_limb(verb)}")
+    assert contradiction(text, wrong).endswith(f"with the {side}, and the motion shows the {other} {_limb(verb)}")
 
 
 _COUNTED = {"kick": "kicks", "punch": "punches", "squat": "squats", "lunge": "lunges", "bow": "bows", "wave": "waves"}
