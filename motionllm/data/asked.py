@@ -501,7 +501,7 @@ def contradiction(text: str, notation: Notation) -> str:
                 act = one.action.replace("_", " ")
                 return f"it says {act} with the {one.side}, and the motion shows the {lines[0].part}"
         if one.way in ("left", "right") and one.action in _TURNING:
-            ways = {_way(x) for x in notation.lines if x.verb == "turn" or (VERBS[x.verb].speed and abs(x.size) >= 60)}
+            ways = {x.curve or x.way for x in notation.lines if x.verb == "turn" or (x.curve and abs(x.size) >= 60)}
             if ways and one.way not in ways:
                 act, other = one.action.replace("_", " "), "left" if "left" in ways else "right"
                 return f"it says {act} to the {one.way}, and the motion shows the {other}"
@@ -518,7 +518,7 @@ def _details(one: Asked, lines: list[Line]) -> tuple[tuple[object, bool], ...]:
     often = sum(x.count for x in lines if x.verb == likest)
     return (
         (one.side, any(one.side in x.part for x in lines)),
-        (one.way, any(_way(x) == one.way or x.way == one.way for x in lines)),
+        (one.way, any(one.way in (x.curve, x.way) for x in lines)),
         (one.count, one.count == often),
         (one.several, often > 1),
         (one.pace, any(pace_of(x) == one.pace for x in lines)),
@@ -538,21 +538,12 @@ def _lines(one: Asked, notation: Notation) -> list[Line]:
     shows the going down: "sits and claps" of someone seated.
     """
     turning = one.action in (*_TURNING, "twist", "look")
-    lines = [
-        x for x in notation.lines if x.verb in one.verbs and not (turning and VERBS[x.verb].speed and abs(x.size) < 45)
-    ]
+    lines = [x for x in notation.lines if x.verb in one.verbs and not (turning and VERBS[x.verb].speed and not x.curve)]
     if one.verbs[0] == "stand up" and not lines and notation.postures[1] == "standing":
         ends = [x.end for x in notation.lines if x.verb in _ON_THE_FLOOR]
         return [Line(max(ends), notation.seconds, "stand up")] if ends else []
     down = one.verbs[0] != "stand up" and {LEADS_TO.get(one.verbs[0])} == {*notation.postures}
     return [Line(0.0, notation.seconds, one.verbs[0])] if down and not lines else lines
-
-
-def _way(line: Line) -> str:
-    """The way of a line; for a curve the side that it turns to."""
-    if VERBS[line.verb].speed and abs(line.size) >= 45:
-        return "left" if line.size > 0 else "right"
-    return line.way
 
 
 def pace_of(line: Line) -> str:

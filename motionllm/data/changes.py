@@ -27,7 +27,6 @@ from motionllm.data.acts import (
 )
 from motionllm.data.change_language import EVERY, LASTING, OTHERWISE, PACED, PATHS, Change, each, parse, parts
 from motionllm.data.timeline import (
-    GAITS,
     heading,
     lasting,
     made,
@@ -42,7 +41,7 @@ from motionllm.data.timeline import (
 )
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import VERBS, Line, Notation
-from motionllm.motion.notation.verbs import BY_LENGTH, TRAVEL
+from motionllm.motion.notation.verbs import BY_LENGTH, GAITS, TRAVEL
 
 LONGEST = 16.0  # seconds; a change may not make a plan longer
 LONGEST_REPEATED = 60.0  # seconds

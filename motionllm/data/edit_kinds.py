@@ -18,8 +18,9 @@ from motionllm.data.change_language import PACED
 from motionllm.data.changes import LONGEST
 from motionllm.data.edit_requests import requests
 from motionllm.data.edit_words import WORDINGS, Words, act_words, times_words
-from motionllm.data.timeline import GAITS, LONG, heading
+from motionllm.data.timeline import LONG, heading
 from motionllm.motion.notation import SMALL, VERBS, Notation
+from motionllm.motion.notation.verbs import CIRCLE, GAITS
 from motionllm.numerals import NUMBERS
 
 SELDOM = (
@@ -507,7 +508,7 @@ def _added(
         to_side = random.random() < 0.7 or not around
         tail = f" {around}" * bool(around) + f"{' to the' if random.random() < 0.5 else ''} {line.way}" * to_side
         asked = asked if to_side else replace(asked, way="")
-    elif line.verb in ("walk", "run") and abs(line.size) >= 270:
+    elif line.verb in ("walk", "run") and abs(line.size) >= CIRCLE:
         tail = " in a circle"
     elif line.verb in ("walk", "run") and line.size:
         tail = f" in a curve to the {'left' if line.size > 0 else 'right'}"

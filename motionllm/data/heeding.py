@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from motionllm.data.acts import COUNTED, ORDINALS, acts
-from motionllm.data.asked import Asked, near
+from motionllm.data.asked import Asked, line_of, near
 from motionllm.data.changes import changed
-from motionllm.data.timeline import GAITS, heading
+from motionllm.data.timeline import heading
 from motionllm.errors import MotionLLMError
-from motionllm.motion.notation import VERBS, Line, Notation
+from motionllm.motion.notation import Notation
+from motionllm.motion.notation.verbs import GAITS
 
 SEVERAL = 3  # how often something is done that is to be done "several times", and is done once
 LONGEST_PLAN = 60.0  # seconds; of "a person walks 99 metres" no plan is made
@@ -55,14 +56,14 @@ def unheeded(plan: Notation, one: Asked, number: int | None = None) -> list[str]
         return []
     verb, far = main.verb, abs(main.size)
     name = verb if len(same) == 1 else f"{ORDINALS[same.index(act)]} {verb}"
-    curved, along = bool(VERBS[verb].speed) and far >= 45, ("forward", "backward")
+    along = {"forward", "backward"}
     found = []
     if verb != one.verbs[0] and {verb, one.verbs[0]} <= {*GAITS}:  # before its metres, as a run is faster
         found.append(f"{name} becomes {one.verbs[0]}")
     if one.side and main.part and one.side not in main.part:
         limb = main.part.split()[-1].rstrip("s")
         found.append(f"{name} {one.side} {limb}{'s' if one.side == 'both' else ''}")
-    if one.way and heading(main) != one.way and (verb == "turn" or curved or {one.way, main.way} <= set(along)):
+    if one.way and heading(main) != one.way and (verb == "turn" or main.curve or {one.way, main.way} <= along):
         found.append(f"{name} {one.way}")
     if one.count and one.count != main.count and verb in COUNTED:
         found.append(f"{name} x{one.count}")
@@ -80,5 +81,4 @@ def unheeded(plan: Notation, one: Asked, number: int | None = None) -> list[str]
 
 def _gait(verb: str) -> Notation:
     """A plan of walking, running or creeping at a usual speed."""
-    line = Line(0.0, 1.0, verb, way="forward", speed={"walk": 1.2, "run": 2.5}.get(verb, 0.6))
-    return Notation(1.0, ("standing", "standing"), (line,))
+    return Notation(1.0, ("standing", "standing"), (line_of(Asked(verb, (verb,)), usual=True),))

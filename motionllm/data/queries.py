@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import POSTURES, VERBS, Line, Notation
+from motionllm.motion.notation.verbs import CIRCLE, CURVED
 from motionllm.numerals import in_words
 
 SIDED = r"\b(left|right)[ -](?:hand|arm|leg|foot|knee|fist)s?\b"  # a limb of one side in a text
 CLEARLY = 0.3  # seconds between beginnings that a person tells apart
-CURVED = 45.0  # degrees; who turns by less on the way goes straight
 
 # Verb of the notation → how a question names it (infinitive, gerund), and the events of `facts` near it.
 ASKED: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
@@ -206,9 +206,9 @@ def labelled(verb: str, part: str = "", way: str = "", turn: float = 0.0) -> str
 def curves(notation: Notation) -> list[Line]:
     """Turns made on the way, as lines of "turn": who walks in a curve turns, too."""
     return [
-        replace(line, verb="turn", way="left" if line.size > 0 else "right", size=abs(line.size), speed=0.0)
+        replace(line, verb="turn", way=line.curve, size=abs(line.size), speed=0.0)
         for line in notation.lines
-        if VERBS[line.verb].speed and abs(line.size) >= CURVED
+        if line.curve
     ]
 
 
@@ -297,7 +297,7 @@ def _side(notation: Notation, verb: str) -> str | None:
 def _way(notation: Notation, verb: str) -> str | None:
     lines = of_verb(notation, verb)
     ways = {line.way for line in lines}
-    straight = not VERBS[verb].speed or all(abs(line.size) < CURVED for line in lines)  # a curve is of two minds
+    straight = not any(line.curve for line in lines)  # a curve is of two minds
     return (ways.pop() or None) if straight and len(ways) == 1 else None
 
 
@@ -318,7 +318,7 @@ def _curve(notation: Notation, verb: str) -> str | None:
 
 
 def _circle(notation: Notation) -> str | None:
-    circles = [line.size for line in _going(notation) if abs(line.size) >= 270]
+    circles = [line.size for line in _going(notation) if abs(line.size) >= CIRCLE]
     return ("counterclockwise" if circles[0] > 0 else "clockwise") if len({x > 0 for x in circles}) == 1 else None
 
 

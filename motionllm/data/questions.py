@@ -281,7 +281,7 @@ def _ask_of_verb(verb: str, lines: list[Line], ask: Asking) -> None:
     line = lines[0]
     if VERBS[verb].speed and line.speed:
         ask("pace", "speed", f"speed {verb}", **called)
-    if VERBS[verb].speed and abs(line.size) >= 45:
+    if line.curve:
         ask("turn", "curve", f"curve {verb}", **called)
     if verb in ("turn", "bow"):
         ask("degrees", "degrees", f"degrees {verb}", **called)
@@ -308,7 +308,7 @@ def _ask_named(lines: Sequence[Line], measured: set[str], ask: Asking) -> None:
     same = [p for p in VERBS[main.verb].parts if p != main.part] if main.part else []
     absent = [v for v, (_, _, near) in ASKED.items() if v not in {x.verb for x in lines} and not measured & set(near)]
     others = [labelled(main.verb, p, main.way, main.size) for p in same]
-    if main.verb in ("turn", "look") or (abs(main.size) >= 45 and VERBS[main.verb].speed):
+    if main.verb in ("turn", "look") or main.curve:
         way = {"left": "right", "right": "left"}.get(main.way, main.way)
         others.append(labelled(main.verb, main.part, way, -main.size))
     if absent and (not others or random.random() < 0.6):

@@ -15,13 +15,12 @@ import numpy as np
 from motionllm.data.acts import AMPLE, CHANGES_POSTURE, Act, act_of, acts, alone, besides, unrolled
 from motionllm.data.change_language import PACED, PATHS, Change, parse
 from motionllm.data.changes import addressed, count_after, lasting_after, longer_for, size_after, without
-from motionllm.data.queries import CURVED
 from motionllm.data.timeline import BACKWARD, heading
 from motionllm.errors import MotionLLMError
 from motionllm.motion import splicing
 from motionllm.motion.agreement import agreement
 from motionllm.motion.notation import SMALL, VERBS, Notation, measure
-from motionllm.motion.notation.verbs import TRAVEL
+from motionllm.motion.notation.verbs import GAITS, TRAVEL
 
 FPS = splicing.FPS
 LEAST = 4  # frames that must be left
@@ -294,7 +293,7 @@ def _lasting(poses: np.ndarray, old: Notation, act: Act, factor: float) -> np.nd
         longer = splicing.lengthened(poses, more, *_by_itself(poses, old, act))
     else:
         longer = splicing.shortened(poses, -more, first, last)
-    if not VERBS[main.verb].speed or abs(main.size) < CURVED:
+    if not main.curve:
         return longer
     end = last + len(longer) - len(poses)
     turned = float(longer[first:end, 0].sum())
@@ -344,7 +343,7 @@ def _other_way(poses: np.ndarray, old: Notation, act: Act, how: str) -> np.ndarr
     main, way = act.main, heading(act.main)
     along = way in ("forward", "backward") and how in ("other way", "forward", "backward")
     if along:
-        if main.verb not in ("walk", "run", "creep", "step", "jump"):
+        if main.verb not in (*GAITS, "step", "jump"):
             return None
         beside = _arms_beside(old, act)
         if beside is None:

@@ -18,7 +18,6 @@ from itertools import groupby
 
 from motionllm.data.queries import (
     CLEARLY,
-    CURVED,
     FORMS,
     NAMED,
     SIDED,
@@ -31,9 +30,9 @@ from motionllm.data.queries import (
 from motionllm.data.query_fit import named_verbs
 from motionllm.motion.notation import SMALL, VERBS, Line, Notation
 from motionllm.motion.notation.sentence import sentence_of
+from motionllm.motion.notation.verbs import CIRCLE
 from motionllm.numerals import NUMBERS, in_words, times
 
-CIRCLE = 270.0  # degrees turned on the way
 WITHOUT_REST = 1.0  # seconds between two turns that are one
 SAME_TIME = 0.4  # seconds between the beginnings or ends of events that a question for the first or last does not part
 
@@ -138,7 +137,7 @@ def _path_of(query: Query, notation: Notation, question: str) -> str | None:
     if not lines or bool(straight) == bool(circle):
         return None
     if straight:
-        return "yes" if all(abs(line.size) < CURVED for line in lines) else "no"
+        return "no" if any(line.curve for line in lines) else "yes"
     return "yes" if any(abs(line.size) >= CIRCLE for line in lines) else "no"
 
 
@@ -310,11 +309,8 @@ def _which(notation: Notation, a: str, b: str) -> str:
 
 
 def _way(notation: Notation, verb: str) -> str | None:
-    def way(line: Line) -> str:
-        curve = "left" if line.size > 0 else "right"
-        return f"{line.way} turning {curve}".strip() if VERBS[verb].speed and abs(line.size) >= CURVED else line.way
-
-    return _in_turn([way(line) for line in of_verb(notation, verb)])
+    lines = of_verb(notation, verb)
+    return _in_turn([f"{x.way} turning {x.curve}".strip() if x.curve else x.way for x in lines])
 
 
 def _pace(notation: Notation, verb: str) -> str | None:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from motionllm.motion.notation import PACES, VERBS, Line, Notation
-from motionllm.motion.notation.verbs import LEADS_TO, TRAVEL
+from motionllm.motion.notation.verbs import GAITS, LEADS_TO, TRAVEL
 
 BACKWARD = 0.7  # people walk backward more slowly
-GAITS = ("walk", "run", "creep")
 LONG = (*TRAVEL, "dance", "stand on", "hold", "hands on hips", "march", "lean", "wave", "clap")
-_TURNED_ROUND = ("walk", "run", "creep", "crawl", "climb", "step", "turn", "jump")  # have the other way in reverse
+_TURNED_ROUND = (*TRAVEL, "climb", "step", "turn", "jump")  # have the other way in reverse
 
 
 def shifted(lines: Sequence[Line], by: float) -> list[Line]:
@@ -86,12 +85,12 @@ def opposite(line: Line) -> Line:
 def heading(line: Line) -> str:
     if line.verb in GAITS and line.size:
         return "left" if line.size > 0 else "right"
-    return line.way if line.verb in ("walk", "run", "creep", "turn", "jump", "step", "look", "lean") else ""
+    return line.way if line.verb in (*GAITS, "turn", "jump", "step", "look", "lean") else ""
 
 
 def turned_back(line: Line) -> Line:
     swap = {"forward": "backward", "backward": "forward"}
-    if line.verb not in ("walk", "run", "creep", "jump", "step", "lean") or line.way not in swap:
+    if line.verb not in (*GAITS, "jump", "step", "lean") or line.way not in swap:
         return line
     pace = BACKWARD if line.way == "forward" else 1 / BACKWARD
     return quicker(replace(line, way=swap[line.way]), pace)

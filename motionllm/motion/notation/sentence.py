@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from motionllm.motion.notation.verbs import PACES, SMALL, TRAVEL, VERBS
+from motionllm.motion.notation.verbs import CIRCLE, GAITS, PACES, SMALL, TRAVEL, VERBS
 from motionllm.numerals import in_words, times
 
 if TYPE_CHECKING:
@@ -151,16 +151,14 @@ def _clause(line: Line) -> str:
         way = f"to the {way}" if way in ("left", "right") else way
         verb, after = ("takes", f"{in_words(line.count)} steps {way}") if line.count > 1 else (verb, way)
         after += f" with the {part}" if part else ""
-    if line.verb in ("walk", "run", "creep") and line.way in ("left", "right"):
+    if line.verb in GAITS and line.way in ("left", "right"):
         way = f"sideways to the {line.way}"
     phrase = f"{verb} {after if _filled(after, line) else ''}".format(part=part, way=way)
     words = [" ".join(phrase.replace("the both", "both").split())]
     if line.verb == "turn" and line.size >= 150:
         words.append("all the way around" if line.size >= 270 else "to face the other way")
-    if line.verb in TRAVEL and abs(line.size) >= 45:
-        words.append(
-            "in a circle" if abs(line.size) >= 270 else f"curving to the {'left' if line.size > 0 else 'right'}"
-        )
+    if line.curve:
+        words.append("in a circle" if abs(line.size) >= CIRCLE else f"curving to the {line.curve}")
     if line.count > 1 and line.verb not in ("step", "jumping jack", "twist", "march"):
         words.append(times(line.count))
     return " ".join(word for word in words if word)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from motionllm.errors import MotionLLMError, unknown
 from motionllm.motion.notation.sentence import sentence_of
-from motionllm.motion.notation.verbs import BY_LENGTH, LEADS_TO, PACES, POSTURES, SMALL, VERBS
+from motionllm.motion.notation.verbs import BY_LENGTH, CURVED, LEADS_TO, PACES, POSTURES, SMALL, VERBS
 
 _HEAD_LINE = re.compile(rf"(\d{{1,4}}\.\d) s, ({'|'.join(POSTURES)}) to ({'|'.join(POSTURES)})")
 _TIMES = re.compile(r"(\d{1,4}\.\d)-(\d{1,4}\.\d) (.+)")
@@ -40,6 +40,12 @@ class Line:
         """
         first = {"lift": 3, "raise": 2, "step": 2, "look": 1}.get(self.verb, 0)
         return self.verb not in SMALL, (self.end - self.start) + 0.5 * self.count + first
+
+    @property
+    def curve(self) -> str:
+        """The side that travel curves to; "" where it goes straight."""
+        curved = VERBS[self.verb].speed and abs(self.size) >= CURVED
+        return ("left" if self.size > 0 else "right") if curved else ""
 
     @property
     def words(self) -> str:

@@ -82,7 +82,9 @@ VERBS: dict[str, Verb] = {
 }
 
 
-TRAVEL = ("walk", "run", "creep", "crawl")
+TRAVEL = tuple(verb for verb, spec in VERBS.items() if spec.speed)
+GAITS = ("walk", "run", "creep")  # travel on the feet
+CURVED, CIRCLE = 45.0, 270.0  # degrees; who turns by less on the way goes straight, who turns by more in a circle
 RATES = ("march", "step", "wave", "clap", "jumping jack")  # paced by times per second
 SMALL = ("raise", "lower", "stretch", "bend", "swing", "hold", "lean", "lift", "step", "look")  # named last
 LEADS_TO = {"sit": "sitting", "kneel": "kneeling", "lie": "lying", "stand up": "standing"}  # postures
