@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -100,6 +100,7 @@ def generate(
         raise MotionLLMError("--no-library leaves --library without use; give one of the two.")
     options = {"temperature": temperature, "top_p": top_p, "top_k": top_k, "guidance": guidance, "best_of": best_of}
     options["library"] = False if no_library else None
+    order = _Order(wanted, seed, target, model, engine, options, no_plan, library, lock_feet, as_json)
     if prompts is not None:
         if batch < 1:
             raise MotionLLMError(f"--batch {batch} must be at least 1.")
@@ -108,114 +109,86 @@ def generate(
                 "--start, --end, --judge, --plan and --show-plan go with one text; leave them out with --prompts "
                 '(a row may have its "plan").'
             )
-        _many(
-            prompts, wanted, seed, target, suffix, model, engine, options, batch, no_plan, library, lock_feet, as_json
-        )
-        return
-    assert text is not None
-    _one(
-        text,
-        wanted,
-        seed,
-        target,
-        model,
-        engine,
-        options,
-        start=start,
-        end=end,
-        judge=judge,
-        embedder=embedder,
-        plan=plan,
-        no_plan=no_plan,
-        show_plan=show_plan,
-        library=library,
-        lock_feet=lock_feet,
-        as_json=as_json,
-    )
+        _many(prompts, suffix, batch, order)
+    else:
+        assert text is not None
+        _one(text, order, start, end, judge, embedder, plan, show_plan)
 
 
-def _sampling(model: str, engine: list[str] | None, options: dict[str, Any]) -> Sampling:
-    """The adapter's own sampling with the options given; on an engine without its guidance and candidates, for which
-    engines have no likelihoods.
+@dataclass(frozen=True)
+class _Order:
+    """What is asked for of one motion or many. target: the file of the one, the folder of the many. options: of
+    sampling; None: the adapter's own.
     """
-    from motionllm.lm.adapters import own_sampling
 
-    own = own_sampling(model)
-    return (replace(own, guidance=1.0, best_of=None) if engine else own).but(**options)
+    seconds: Seconds
+    seed: int | None
+    target: Path
+    model: str
+    engine: list[str] | None
+    options: dict[str, Any]
+    no_plan: bool
+    library: Path | None
+    lock_feet: bool
+    as_json: bool
+
+    def sampling(self) -> Sampling:
+        """The adapter's own sampling with the options given; on an engine without its guidance and candidates, for
+        which engines have no likelihoods.
+        """
+        from motionllm.lm.adapters import own_sampling
+
+        own = own_sampling(self.model)
+        return (replace(own, guidance=1.0, best_of=None) if self.engine else own).but(**self.options)
+
+    def loaded(self) -> MotionLM:
+        """The model, or the one that engines serve, with this library in place of its own. Raises what loading does."""
+        from motionllm.lm.library import Library
+        from motionllm.lm.model import MotionLM
+
+        lm = MotionLM.connect(self.engine, self.model) if self.engine else MotionLM.load(self.model)
+        if self.library:
+            lm.library = Library.load(self.library, lm.motion_tokenizer)
+        return lm
 
 
-def _model(model: str, engine: list[str] | None, library: Path | None) -> MotionLM:
-    """The model, or the one that engines serve, with this library in place of its own. Raises what loading raises."""
-    from motionllm.lm.library import Library
-    from motionllm.lm.model import MotionLM
-
-    lm = MotionLM.connect(engine, model) if engine else MotionLM.load(model)
-    if library:
-        lm.library = Library.load(library, lm.motion_tokenizer)
-    return lm
-
-
-def _many(
-    prompts: Path,
-    seconds: Seconds,
-    seed: int | None,
-    target: Path,
-    suffix: str,
-    model: str,
-    engine: list[str] | None,
-    options: dict[str, Any],
-    batch: int,
-    no_plan: bool,
-    library: Path | None,
-    lock_feet: bool,
-    as_json: bool,
-) -> None:
-    """The motions of a file of prompts, into the folder `target`."""
+def _many(prompts: Path, suffix: str, batch: int, order: _Order) -> None:
+    """The motions of a file of prompts, into a folder."""
     from motionllm.app.prompts import generate_files, read_prompts
     from motionllm.lm.results import content_hash, made_by
 
-    given = read_prompts(prompts, seconds, seed)
+    given = read_prompts(prompts, order.seconds, order.seed)
     report = generate_files(
-        lambda: _model(model, engine, library),
-        made_by(model, **({"library": content_hash(library)} if library else {})),
+        order.loaded,
+        made_by(order.model, **({"library": content_hash(order.library)} if order.library else {})),
         given,
-        target,
-        _sampling(model, engine, options),
+        order.target,
+        order.sampling(),
         suffix=suffix,
         batch=batch,
-        lock_feet=lock_feet,
-        plan=False if no_plan else None,
+        lock_feet=order.lock_feet,
+        plan=False if order.no_plan else None,
     )
     lines = [
-        f"{report['made']} motions made ({report['seconds']:.0f} s), {report['kept']} kept, in {target}",
+        f"{report['made']} motions made ({report['seconds']:.0f} s), {report['kept']} kept, in {order.target}",
         *(f"failed {name}: {why}" for name, why in report["failed"].items()),
     ]
-    emit(report, as_json, "\n".join(lines))
+    emit(report, order.as_json, "\n".join(lines))
     if report["failed"]:
         raise typer.Exit(2)
 
 
 def _one(
     text: str,
-    seconds: Seconds,
-    seed: int | None,
-    target: Path,
-    model: str,
-    engine: list[str] | None,
-    options: dict[str, Any],
-    *,
+    order: _Order,
     start: Path | None,
     end: Path | None,
     judge: str | None,
     embedder: str | None,
     plan: Path | None,
-    no_plan: bool,
     show_plan: bool,
-    library: Path | None,
-    lock_feet: bool,
-    as_json: bool,
 ) -> None:
-    """The motion of one text, into the file `target`."""
+    """The motion of one text, into a file."""
     from motionllm.errors import MotionLLMError, about, check_text
     from motionllm.files import check_place, read_text
     from motionllm.lm.sampling import BEST_OF
@@ -223,48 +196,48 @@ def _one(
     from motionllm.motion.notation import Notation
 
     check_text(text, "The text")
-    check_place(target)
-    if no_plan and (plan or show_plan):
+    check_place(order.target)
+    if order.no_plan and (plan or show_plan):
         raise MotionLLMError("--no-plan leaves no plan to give or to show; leave it out, or --plan and --show-plan.")
-    follows: Notation | bool | None = False if no_plan else None
+    follows: Notation | bool | None = False if order.no_plan else None
     if plan:
         written = read_text(plan, "plan")
         with about(plan):
             follows = Notation.parse(written)
     first, last = (None if clip is None else Motion.load(clip) for clip in (start, end))
-    sampling = _sampling(model, engine, options)
-    lm, ranking = _model(model, engine, library), None
+    sampling = order.sampling()
+    lm, ranking = order.loaded(), None
     if judge:
         from motionllm.feedback.ranking import Ranking
 
         ranking = Ranking.of(lm, judge, embedder)
     begun = time.monotonic()
     if follows is None and (lm.plans_first or show_plan):
-        follows = lm.plan(text, seconds, seed, sampling=sampling, start=first)
+        follows = lm.plan(text, order.seconds, order.seed, sampling=sampling, start=first)
     if ranking and isinstance(follows, Notation):
         ranking.plan = follows
-    if show_plan and not as_json:
+    if show_plan and not order.as_json:
         typer.echo(str(follows) + "\n")
     motion = lm.generate(
-        text, seconds, seed=seed, sampling=sampling, start=first, end=last, judge=ranking, plan=follows
+        text, order.seconds, seed=order.seed, sampling=sampling, start=first, end=last, judge=ranking, plan=follows
     )
     assert isinstance(motion, Motion)
     result: dict[str, Any] = {
-        "out": target,
+        "out": order.target,
         "seconds": motion.duration,
         "frames": len(motion),
         "text": text,
-        "seed": seed,
+        "seed": order.seed,
     }
     if isinstance(follows, Notation):
         result["plan"] = str(follows)
     if motion.notes:
-        result["notes"] = motion.notes if as_json else "; ".join(motion.notes)
+        result["notes"] = motion.notes if order.as_json else "; ".join(motion.notes)
     if ranking:
         result["judged"] = {
             "generation_seconds": round(time.monotonic() - begun, 2),
             **ranking.told(sampling.best_of or BEST_OF),
         }
-    motion = motion.lock_feet() if lock_feet else motion
-    motion.save(target)
-    emit(result if as_json else {key: value for key, value in result.items() if key != "plan"}, as_json)
+    motion = motion.lock_feet() if order.lock_feet else motion
+    motion.save(order.target)
+    emit(result if order.as_json else {key: value for key, value in result.items() if key != "plan"}, order.as_json)
