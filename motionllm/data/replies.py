@@ -263,9 +263,9 @@ def _counted(notation: Notation, named: bool) -> str | None:
     return ", ".join(f"{NAMED[verb][0][0]} {times(count)}" for verb, count in often.items()) or None
 
 
-def _listed(lines: Sequence[Line], nothing: str = "nothing") -> str:
+def _listed(lines: Sequence[Line]) -> str:
     """Several things that are done at one time."""
-    return " and ".join(dict.fromkeys(done(line) for line in lines)) or nothing
+    return " and ".join(dict.fromkeys(done(line) for line in lines)) or "nothing"
 
 
 def _in_turn(words: Sequence[str]) -> str | None:

@@ -126,22 +126,21 @@ class _Places(NamedTuple):
 def cross_entropy(
     hidden: Tensor, targets: Tensor, model: Any, vocab: MotionVocab, motion: str = "rows"
 ) -> tuple[Tensor, Tensor]:
-    """(sum of motion losses, sum of text losses), in nats. See `token_losses`."""
+    """(sum of motion losses, sum of text losses), in nats. See `token_losses`. motion: "rows" normalises motion
+    positions over the motion rows that the grammar allows, "vocabulary" over all rows.
+    """
     moving, speaking = _losses(hidden, _Places.of(targets, vocab), model, vocab, motion)
     return moving.sum(), speaking.sum()
 
 
-def token_losses(
-    hidden: Tensor, targets: Tensor, model: Any, vocab: MotionVocab, motion: str = "rows"
-) -> tuple[Tensor, Tensor]:
+def token_losses(hidden: Tensor, targets: Tensor, model: Any, vocab: MotionVocab) -> tuple[Tensor, Tensor]:
     """(losses (n,) in nats at the n supervised positions, in order; (n,) bool: which of these are motion).
 
     hidden (…, d): last hidden states. targets (…): the id to predict there, −1 where unsupervised; on the CPU, or
-    beside the hidden states. motion: "rows" normalises motion positions over the motion rows that the grammar allows,
-    "vocabulary" over all rows.
+    beside the hidden states.
     """
     places = _Places.of(targets, vocab)
-    losses = torch.cat(_losses(hidden, places, model, vocab, motion))
+    losses = torch.cat(_losses(hidden, places, model, vocab, "rows"))
     order = torch.cat([places.motion, places.text]).argsort()
     return losses[_moved(order, losses.device)], _moved(order < len(places.motion), losses.device)
 

@@ -31,7 +31,7 @@ REFINED = 0.08  # seconds after the peak in which a strike is searched, and befo
 STEADY = 0.6  # share of the speed of the fastest stride; a slower one begins or ends the walk
 STRAIGHT = 30.0  # degrees; strides with a larger change of heading are not measured
 
-PELVIS, SPINE = 0, 9
+PELVIS = 0
 HIP, KNEE, ANKLE, TOE = (1, 2), (4, 5), (7, 8), (10, 11)
 SIDES = ("left", "right")
 
@@ -215,7 +215,7 @@ def gait(joints: np.ndarray, fps: float) -> Gait:
             if not all(whole) or not others[0] < other[0] < leaving[0] or turned > STRAIGHT:
                 left_out += 1
                 continue
-            strides.append(_stride(side, first, others[0], other[0], leaving[0], last, flat, way, angles))
+            strides.append(_stride(side, first, others[0], other[0], leaving[0], last, flat, angles))
     if not strides:
         raise MotionLLMError(f"No stride of walking forward was found: {_why(speed, ahead, way, strikes, left_out)}")
     fastest = max(stride.speed for stride in strides)
@@ -304,7 +304,6 @@ def _stride(
     off: int,
     last: int,
     flat: np.ndarray,
-    way: np.ndarray,
     angles: Mapping[str, np.ndarray],
 ) -> Stride:
     """The figures between two heel strikes of one foot; all arguments up to `last`, except `side`, are frames."""

@@ -143,11 +143,6 @@ class Writing:
         return self.stage == "ended"
 
     @property
-    def may_end(self) -> bool:
-        """Whether the blank line, or the rest of it, may follow."""
-        return any((then := self.after(end)) is not None and then.ended for end in (END, "\n"))
-
-    @property
     def key(self) -> tuple[object, ...]:
         """Equal for two states in which the same text may follow within this line."""
         if self.stage == "words":

@@ -103,12 +103,12 @@ def test_lines_are_bounded_and_the_end_can_be_reached_early() -> None:
     assert begun.after("60.0 s, lying to lying\n0.0-1.0 clap\n1.0-2.0 clap\n1") is None
     for text in ("60.0 s, lying to lying", "60.0 s, lying to lying\n0.0-1.0 clap\n1.0-2.0 clap"):
         state = begun.after(text)
-        assert state is not None and state.may_end and not state.ended
+        assert state is not None and not state.ended
         ended = state.after(grammar.END)
         assert ended is not None and ended.ended and ended.after("\n") is None
     for text in ("60.0 s, lying to", "60.0 s, lying to lying\n0.0-1", "60.0 s, lying to lying\n0.0-1.0 jumping"):
         state = begun.after(text)
-        assert state is not None and not state.may_end
+        assert state is not None and state.after(grammar.END) is None
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -20,7 +20,7 @@ from motionllm.motion.characters.performance import Performance
 def write_usd(performance: Performance, path: Path, name: str) -> None:
     """Write .usd, .usda or .usdc. Raises MotionLLMError where the extra `usd` is not installed."""
     try:
-        from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdSkel, Vt
+        from pxr import Gf, Tf, Usd, UsdGeom, UsdSkel, Vt
     except ImportError:
         raise MotionLLMError("USD is written by usd-core: pip install 'motionllm[usd]'.") from None
     character, frames = performance.character, len(performance)
@@ -63,11 +63,11 @@ def write_usd(performance: Performance, path: Path, name: str) -> None:
         }
     for mesh in meshes(character, gltf, joint_of):
         at = stage.GetPrimAtPath("/Character").GetPath().AppendChild(Tf.MakeValidIdentifier(mesh.name))
-        _bind(stage, at, mesh, skeleton, UsdGeom, UsdSkel, Vt, Sdf)
+        _bind(stage, at, mesh, skeleton, UsdGeom, UsdSkel, Vt)
     stage.Save()
 
 
-def _bind(stage: Any, path: Any, mesh: Mesh, skeleton: Any, UsdGeom: Any, UsdSkel: Any, Vt: Any, Sdf: Any) -> None:
+def _bind(stage: Any, path: Any, mesh: Mesh, skeleton: Any, UsdGeom: Any, UsdSkel: Any, Vt: Any) -> None:
     shape = UsdGeom.Mesh.Define(stage, path)
     shape.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(mesh.points, np.float32)))
     shape.CreateFaceVertexCountsAttr([3] * len(mesh.faces))

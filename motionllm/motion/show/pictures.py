@@ -205,11 +205,11 @@ def _azimuth(figure: _Figure) -> float:
     return float(np.arctan2(x, z) + _AZIMUTH)
 
 
-def strip(motion: Motion, path: str | os.PathLike[str], frames: int = 8, title: str | None = None) -> None:
+def strip(motion: Motion, path: str | os.PathLike[str], frames: int = 8) -> None:
     """A PNG of `frames` poses side by side, at equal steps from the first frame to the last.
 
     Under each pose its time in seconds and an arrow for its heading; jumps show against the common floor.
-    title: the line on top, the clip's name if None. Raises MotionFileError where it cannot be written.
+    On top stands the clip's name. Raises MotionFileError where it cannot be written.
     """
     if frames < 1:
         raise MotionLLMError(f"A strip needs at least one pose, not {frames}.")
@@ -235,7 +235,7 @@ def strip(motion: Motion, path: str | os.PathLike[str], frames: int = 8, title: 
         canvas.look(float(root[0]), float(root[2]), column)
         canvas.body(figure, int(t))
         canvas.text(column, height - 30, f"{t / motion.fps:.1f} s", 12, _FAINT, "ma")
-    canvas.title(motion.name if title is None else title, width - 130)
+    canvas.title(motion.name, width - 130)
     if figure.head is not None:
         canvas.legend(width - 16, 16)
     image = canvas.finish()
