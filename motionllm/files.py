@@ -193,6 +193,21 @@ def _part(target: Path, suffix: str = "") -> Path:
 
 
 @contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn any error of reading `path`, the system's or a sentence that does not name it, into a MotionFileError that
+    does.
+    """
+    try:
+        yield
+    except OSError as error:  # as of a name too long for the file system, a folder without access
+        raise MotionFileError(f"{path}: cannot be read ({error.strerror or error}).") from None
+    except MotionFileError:
+        raise
+    except MotionLLMError as error:
+        raise MotionFileError(f"{path}: {error}") from None
+
+
+@contextmanager
 def writing(target: Path) -> Iterator[None]:
     """Turn any error of writing to `target`, by Python, torch or safetensors, into a WriteError of one sentence."""
     try:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.files import reading
 from motionllm.motion import budget, features, feet
 from motionllm.motion.formats import READERS, WRITERS, imported, rigs
 from motionllm.motion.formats.bvh import BVH, sample_times
@@ -88,19 +89,13 @@ class Motion:
             *most, last = READERS
             what = "a folder" if path.is_dir() else f"{path.suffix!r}"
             raise MotionFileError(f"{path}: motion is read from {', '.join(most)} and {last}, not {what}.")
-        try:
+        with reading(path):
             if not path.is_file():
                 raise MotionFileError(
                     f"{path}: is a folder; give one file." if path.is_dir() else f"{path}: no such file."
                 )
             clip: Motion = imported(reader)(path, rig)
             return clip
-        except MotionFileError:
-            raise
-        except OSError as error:  # a name too long for the file system, a folder without access
-            raise MotionFileError(f"{path}: cannot be read ({error.strerror or error}).") from None
-        except MotionLLMError as error:
-            raise MotionFileError(f"{path}: {error}") from None
 
     def save(self, path: str | os.PathLike[str], units: str | None = None) -> None:
         """Write by suffix: .bvh (centimetres), .glb (skinned body, metres), .html (a page that plays it),

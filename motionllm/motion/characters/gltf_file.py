@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.errors import MotionLLMError
+from motionllm.files import reading
 from motionllm.motion import budget
 
 FLOAT = 5126
@@ -35,13 +36,9 @@ class Gltf:
     def read(path: str | os.PathLike[str]) -> Gltf:
         """Read a .glb (or .vrm) file. Raises MotionFileError where it is none, or cut short."""
         path = Path(path)
-        try:
+        with reading(path):
             budget.check_bytes(path.stat().st_size)
             return Gltf.parse(path.read_bytes())
-        except OSError as error:
-            raise MotionFileError(f"{path}: cannot be read ({error.strerror or error}).") from None
-        except MotionLLMError as error:
-            raise MotionFileError(f"{path}: {error}") from None
 
     @staticmethod
     def parse(content: bytes) -> Gltf:

@@ -15,6 +15,7 @@ from typing import IO
 import numpy as np
 
 from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.files import reading
 from motionllm.motion import budget
 
 _MAGIC = b"\x93NUMPY"
@@ -26,18 +27,13 @@ def read_npy(path: Path) -> np.ndarray:
     """Read the array of a .npy file. Raises MotionFileError where it is not one, is truncated, or holds pickled
     objects.
     """
-    try:
-        with open(path, "rb") as stream:
-            size = path.stat().st_size
-            budget.check_bytes(size)
-            if stream.read(2) == b"PK":
-                raise MotionLLMError("is a .npz archive; give it that suffix.")
-            stream.seek(0)
-            return _array(stream, size)
-    except OSError as error:
-        raise MotionFileError(f"{path}: cannot be read ({error.strerror or error}).") from None
-    except MotionLLMError as error:
-        raise MotionFileError(f"{path}: {error}") from None
+    with reading(path), open(path, "rb") as stream:
+        size = path.stat().st_size
+        budget.check_bytes(size)
+        if stream.read(2) == b"PK":
+            raise MotionLLMError("is a .npz archive; give it that suffix.")
+        stream.seek(0)
+        return _array(stream, size)
 
 
 def npz_keys(path: Path) -> list[str]:
@@ -80,7 +76,7 @@ def number(value: np.ndarray, key: str) -> float:
 
 
 def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
-    try:
+    with reading(path):
         size = path.stat().st_size
         with open(path, "rb") as stream:
             start = stream.read(len(_MAGIC))
@@ -104,12 +100,6 @@ def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
             ) from None
         budget.check_bytes(sum(info.file_size for info in members.values()), "unpacked, the file")
         return members
-    except OSError as error:
-        raise MotionFileError(f"{path}: cannot be read ({error.strerror or error}).") from None
-    except MotionFileError:
-        raise
-    except MotionLLMError as error:
-        raise MotionFileError(f"{path}: {error}") from None
 
 
 def _reason(error: Exception) -> str:

@@ -14,7 +14,8 @@ from typing import IO
 
 import numpy as np
 
-from motionllm.errors import MotionFileError, MotionLLMError
+from motionllm.errors import MotionLLMError
+from motionllm.files import reading
 from motionllm.motion import budget
 from motionllm.motion.formats.bvh import BVH, POSITION, ROTATION
 
@@ -33,7 +34,7 @@ def read_bvh(path: str | os.PathLike[str]) -> BVH:
     (`budget`), which its hierarchy and its number of frames tell before the values are read.
     """
     path = Path(path)
-    try:
+    with reading(path):
         budget.check_bytes(path.stat().st_size)
         with open(path, "rb") as file:
             stream = _utf8(file)
@@ -49,10 +50,6 @@ def read_bvh(path: str | os.PathLike[str]) -> BVH:
             budget.check_clip(frames, len(joints), rate, width)
             stream.seek(begin + motion.end())
             values = _motion_values(stream.read(), used, len(lines), frames, width)
-    except OSError as error:
-        raise MotionFileError(f"{path}: cannot be read ({error.strerror or error}).") from None
-    except MotionLLMError as error:
-        raise MotionFileError(f"{path}: {error}") from None
     notes: tuple[str, ...] = ()
     if abs(rate * float(frame_time) - 1) > 2e-3:
         notes = (f"Frame Time {frame_time:.40} taken for {rate:g} frames per second",)
