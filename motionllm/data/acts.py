@@ -158,4 +158,14 @@ def besides(old: Notation, name: str) -> tuple[Act | None, str]:
 
 def alone(act: Act, others: Sequence[Act]) -> bool:
     """Whether no other named event happens at the same time."""
-    return all(o == act or min(o.end, act.end) - max(o.start, act.start) < 0.25 for o in others)
+    return not _beside(act, others)
+
+
+def edge(old: Notation, act: Act, where: str) -> float:
+    """The second right "after" or "before" an act and what is done at the same time."""
+    meanwhile = [act, *_beside(act, acts(old))]
+    return max(o.end for o in meanwhile) if where == "after" else min(o.start for o in meanwhile)
+
+
+def _beside(act: Act, others: Sequence[Act]) -> list[Act]:
+    return [o for o in others if o != act and min(o.end, act.end) - max(o.start, act.start) >= 0.25]

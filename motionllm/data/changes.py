@@ -20,6 +20,7 @@ from motionllm.data.acts import (
     acts,
     alone,
     besides,
+    edge,
     numbered,
     rolled,
     summary,
@@ -326,14 +327,8 @@ def _becomes(old: Notation, act: Act, other: Notation) -> Notation:
 
 def _inserted(old: Notation, act: Act, where: str, more: Notation) -> Notation:
     """Put `more` right after or before an act, and what else goes on at that moment; later lines move along."""
-    every = acts(old)
-    meanwhile = [o for o in every if o == act or min(o.end, act.end) - max(o.start, act.start) >= 0.25]
-    if where == "after":
-        at = max(o.end for o in meanwhile)
-        earlier = {i for o in every if o.end <= at for i in o.rows}
-    else:
-        at = min(o.start for o in meanwhile)
-        earlier = {i for o in every if o.start < at for i in o.rows}
+    at = edge(old, act, where)
+    earlier = {i for o in acts(old) if (o.end <= at if where == "after" else o.start < at) for i in o.rows}
     first, last = len(earlier) == 0, len(earlier) == len(old.lines)
     lines = [line for i, line in enumerate(old.lines) if i in earlier]
     later = shifted([line for i, line in enumerate(old.lines) if i not in earlier], more.seconds)

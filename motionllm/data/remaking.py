@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from motionllm.data.acts import AMPLE, CHANGES_POSTURE, Act, act_of, acts, alone, besides, unrolled
+from motionllm.data.acts import AMPLE, CHANGES_POSTURE, Act, act_of, acts, alone, besides, edge, unrolled
 from motionllm.data.change_language import PACED, PATHS, Change, parse
 from motionllm.data.changes import addressed, count_after, lasting_after, longer_for, size_after, without
 from motionllm.data.timeline import BACKWARD, heading
@@ -98,7 +98,7 @@ def _remade(poses: np.ndarray, old: Notation, change: str, more: np.ndarray | No
         case "then" | "first" | "meanwhile":
             return None if more is None else _with_more(poses, old, one.form, more)
         case "after" | "before":
-            at = _edge(old, act_of(old, one.act), one.form)
+            at = round(edge(old, act_of(old, one.act), one.form) * FPS)
             return None if more is None else splicing.joined([poses[:at], more, poses[at:]])
         case "becomes":
             act = act_of(old, one.act)
@@ -158,12 +158,6 @@ def _arms_beside(old: Notation, act: Act) -> list[Act] | None:
     others = [o for o in acts(old) if o != act]
     beside = [o for o in others if min(o.main.end, one.end) - max(o.main.start, one.start) >= 0.25]
     return beside if all(_of_arms(o) for o in beside) else None
-
-
-def _edge(old: Notation, act: Act, where: str) -> int:
-    """The frame right after or before an act and what is done at the same time."""
-    meanwhile = [o for o in acts(old) if o == act or min(o.end, act.end) - max(o.start, act.start) >= 0.25]
-    return round((max(o.end for o in meanwhile) if where == "after" else min(o.start for o in meanwhile)) * FPS)
 
 
 def _waiting(poses: np.ndarray, old: Notation, one: Change) -> np.ndarray:
