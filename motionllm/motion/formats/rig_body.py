@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from motionllm.errors import MotionLLMError
-from motionllm.motion.formats.rigs import RigMap
+from motionllm.motion.formats.rigs import ENDS, RigMap
 from motionllm.motion.skeleton import HUMANML3D, KIT
 
 _SIDES = ("left", "right")
@@ -36,13 +36,7 @@ def to_humanml3d(positions: np.ndarray, ends: Mapping[int, np.ndarray], mapping:
             return None
         return point
 
-    for place, carrier in (
-        ("left_wrist", "left_elbow"),
-        ("right_wrist", "right_elbow"),
-        ("left_ankle", "left_knee"),
-        ("right_ankle", "right_knee"),
-        ("head", "neck"),
-    ):
+    for place, carrier in ENDS.items():
         if place not in body:
             point = end(carrier)
             if point is None:

@@ -24,6 +24,13 @@ from motionllm.motion.formats.bvh import UPRIGHT
 from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
 
 ABOUT_ARRAYS = ("unit", "up", "fps")  # what a rig description may state of an array of joints
+ENDS = {  # place → the one whose End Site stands for it in a rig that lacks it
+    "left_wrist": "left_elbow",
+    "right_wrist": "right_elbow",
+    "left_ankle": "left_knee",
+    "right_ankle": "right_knee",
+    "head": "neck",
+}
 # Words for each place, most telling first. "leg", "arm", "foot", "hand" and "shoulder" mean different
 # joints in different rigs and are settled in `map_rig`.
 _WORDS = {
@@ -302,15 +309,7 @@ def map_rig(
         places |= zip(("neck", "head")[-len(rise) :], (rise[0], rise[-1])[-len(rise) :], strict=True) if rise else ()
     missing = [p for p in HUMANML3D.joints if p not in places and p not in ("spine1", "spine2", "spine3")]
     placeable = {"left_collar", "right_collar", "left_foot", "right_foot"}
-    for place, carrier in (
-        ("left_wrist", "left_elbow"),
-        ("right_wrist", "right_elbow"),
-        ("left_ankle", "left_knee"),
-        ("right_ankle", "right_knee"),
-        ("head", "neck"),
-    ):
-        if carrier in places and places[carrier] in ends:
-            placeable.add(place)
+    placeable |= {place for place, carrier in ENDS.items() if places.get(carrier) in ends}
     if "head" in places:
         placeable.add("neck")
     missing = [p for p in missing if p not in placeable]
