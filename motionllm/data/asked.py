@@ -23,7 +23,7 @@ from motionllm.data.acts import COUNTED, REPEATED
 from motionllm.data.timeline import LONG
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation, measure
-from motionllm.motion.notation.verbs import LEADS_TO
+from motionllm.motion.notation.verbs import CIRCLE, LEADS_TO
 from motionllm.numerals import COUNTS, OFTEN
 
 # Patterns without an action in the built-in corpus, searched in this order before its own.
@@ -43,6 +43,7 @@ _MORE: tuple[tuple[str, str], ...] = (
     ("pick", r"\blay(?!\w* (?:back )?down)\w*(?: \w+){1,4}? (?:down|(?:on|to) (?:the )?(?:floor|ground))\b"),
     ("run", r"\bdash(?:es|ed|ing)?\b"),
     ("punch", r"\buppercuts?\b"),
+    ("sidestep", r"\b(?:walk|mov|go|shuffl|travel|tiptoe)\w* (?:\w+ )?sideways\b|\bsideways (?:walk|shuffl|mov)\w*"),
     ("wave", r"\bwav\w* (?:\w+ )?(?:good ?)?bye\b|\bsay\w* (?:good ?)?bye\b"),
     ("squat", r"\bcrouch(?:es|ed|ing)?\b(?! and walk)|\bduck(?:s|ed|ing)?\b"),
     ("raise", r"\b(?:rais|reach)(?:e|es|ed|ing)\b(?=(?: up)?[ .!]*$)"),  # an arm, if nothing else is named
@@ -333,8 +334,10 @@ def _part(action: str, act: str, clause: str, returns: bool) -> Asked:
     if exact := re.search(_EXACT_DEGREES, clause):
         around = float(exact[1])
         far = around - EXACTLY, around + EXACTLY if around < 360 else math.inf
-    far = far if action in _TURNING else (0.0, 0.0)
     verb = VERBS[_SHOWN[action][0]]
+    if action not in _TURNING:
+        circle = verb.speed and re.search(r"\bin (?:an? |the )?(?:\w+ )?circles?\b", clause)
+        far = (CIRCLE, math.inf) if circle else (0.0, 0.0)
     lasts, goes = re.search(_SECONDS, clause), re.search(_METRES, clause) if verb.speed else None
     if lasts and re.search(_RESTING, clause[clause.find(act) + len(act) : lasts.start()]):
         lasts = None
@@ -359,10 +362,12 @@ def line_of(one: Asked, usual: bool = False) -> Line:
     verb, spec = one.verbs[0], VERBS[one.verbs[0]]
     part = next((p for p in spec.parts if one.side and one.side in p), spec.parts[0] if usual and spec.parts else "")
     way = one.way if one.way in spec.ways else ""
-    size = float(np.clip(sum(one.degrees) / 2, 90, 360)) if verb == "turn" and one.degrees[1] else 0.0
+    size = float(np.clip(sum(one.degrees) / 2, 90, 360)) if one.degrees[1] else 0.0
     if usual:
         size = size or {"turn": 90.0, "jump": 0.3, "climb": 0.3, "bow": 45.0, "lean": 30.0}.get(verb, 0.0)
         way = way or ("forward" if spec.speed else spec.ways[0] if spec.ways and verb != "jump" else "")
+    if spec.speed and size:  # a circle: the way is the side that it turns to
+        way, size = "forward", -size if one.way == "right" else size
     speed = {"walk": 1.2, "run": 2.5}.get(verb, 0.6) if usual and spec.speed else 0.0
     return Line(0.0, 1.0, verb, part, way, size, speed, one.count or 1, one.pace if spec.usual else "")
 

@@ -71,6 +71,8 @@ def unheeded(plan: Notation, one: Asked, number: int | None = None) -> list[str]
         found.append(f"{name} x{SEVERAL}")
     if verb == "turn" and one.degrees[1] and not one.degrees[0] <= far <= one.degrees[1]:
         found.append(f"{name} {180 if one.degrees[0] < 180 else 360}")
+    if verb != "turn" and one.degrees[1] and far < one.degrees[0]:
+        found.append(f"{name} circle {one.way if one.way in ('left', 'right') else main.curve or 'left'}")
     lasts = main.end - main.start
     if one.seconds and not near(lasts, one.seconds):
         found.append(f"{name} {one.seconds:.1f} s")

@@ -13,6 +13,7 @@ from motionllm.config import Source
 from motionllm.corpus.actions import ACTIONS
 from motionllm.data.asked import Asked, asked, contradiction, named, share, tells
 from motionllm.data.clips import encode
+from motionllm.data.heeding import unheeded
 from motionllm.motion.features import features_to_joints, joints_to_features, mirror
 from motionllm.motion.notation import VERBS, Line, Notation, measure
 from motionllm.numerals import NUMBERS
@@ -456,3 +457,16 @@ def test_a_blow_has_the_side_before_it(side: str, blow: str) -> None:
 def test_boxes_are_carried_and_not_thrown(word: str) -> None:
     assert not any(one.action == "punch" for one in asked(f"a person lifts {word} boxes"))
     assert asked("he boxes")[0].action == asked("the boxer boxes")[0].action == "punch"
+
+
+@pytest.mark.parametrize("way", ["left", "right"])
+def test_who_goes_sideways_makes_no_curve_and_a_circle_is_one(way: str) -> None:
+    curve = Notation.parse(f"4.0 s, standing to standing\n0.5-3.5 walk forward turning {way} 120 1.2 m/s")
+    steps = Notation.parse(f"4.0 s, standing to standing\n0.5-3.5 step left foot {way} x3")
+    for text in (f"walks sideways to the {way}", f"moves sideways to the {way}", f"shuffles sideways {way}"):
+        assert share(asked(f"a person {text}"), curve) < share(asked(f"a person {text}"), steps) == 1, text
+    circle = Notation.parse(f"9.0 s, standing to standing\n0.5-8.5 walk forward turning {way} 330 1.2 m/s")
+    for text in ("walks in a circle", "walks in a large circle", f"walks in a circle to the {way}"):
+        wanted = asked(f"a person {text}")
+        assert share(wanted, curve) < share(wanted, circle) == 1, text
+        assert unheeded(curve, wanted[0]) == [f"walk circle {way}"] and unheeded(circle, wanted[0]) == []
