@@ -1,7 +1,8 @@
-"""What a text says of how something is done that nothing measures: moods, gaits of the tired and the drunk, similes.
+"""What a text says that nothing measures: moods, gaits of the tired and the drunk, similes; and unknown acts.
 
-    a person limps, looking sadly around     limps, sadly
-    he walks like a zombie                   like a zombie
+    a person limps, looking sadly around            limps, sadly
+    he walks like a zombie                          like a zombie
+    he picks up a box and puts it on a shelf        puts it on a shelf
 
 A motion may be all that is measured of its text (a walk) and nothing of this; who asked for it is told.
 """
@@ -9,6 +10,8 @@ A motion may be all that is measured of its text (a walk) and nothing of this; w
 from __future__ import annotations
 
 import re
+
+from motionllm.data.asked import asked
 
 _GAITS = (
     r"\b(?:limp|stagger|stumbl|tiptoe|strut|swagger|hobbl|waddl|shuffl|saunter|stomp|totter|sway|lurch|tremb|shiver|trip"
@@ -46,3 +49,23 @@ def manners(text: str) -> list[str]:
             if not inside and match[0] not in _ELSE:
                 found[match.start()] = match[0].strip()
     return list(dict.fromkeys(found[at] for at in sorted(found)))
+
+
+_CLAUSES = re.compile(r"[,;.]|\b(?:and|then|while|before|after|as)\b")
+_SUBJECT = (
+    r"(?:(?:an?|the|one|some) (?:\w+ )?(?:person|man|woman|figure|boy|girl|\w+er)|someone|somebody|s?he|they|it|who) "
+)
+_VERB = re.compile(rf"(?:{_SUBJECT})?(?:(?:is|are|was) )?(?:\w+ly |also |again )*(\w{{2,}}(?:(?<!s)s|ing))\b")
+# Verbs that are no act of their own, or end one that is known, and words that only look like verbs.
+_NO_VERB = re.compile(
+    r"(?:stand|stop|stay|wait|paus|remain|keep|start|begin|go|return|com|continu|finish|end|hold|be|i|ha|do|wa|thi|hi|at"
+    r"|let|appear|seem|look|us|lik|during|somethin|nothin|arm|leg|hand|both|try|tri|pretend|turn|face|get|proceed|repeat"
+    r"|attempt|resum|curv|veer|lower|drop|releas|(?:for|back|to|up|down)?ward|sideway|all?way)(?:e?s|ing|ping)?"
+)
+
+
+def unknown(text: str) -> list[str]:
+    """The clauses of a text that name an act which is neither known nor measured."""
+    clauses = [clause.strip() for clause in _CLAUSES.split(text.lower())]
+    verbs = [(clause, _VERB.match(clause)) for clause in clauses]
+    return [clause for clause, verb in verbs if verb and not _NO_VERB.fullmatch(verb[1]) and not asked(clause)]

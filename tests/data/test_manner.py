@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from motionllm import corpus as builtin
-from motionllm.data.manner import manners
+from motionllm.data.manner import manners, unknown
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,18 @@ def test_the_built_in_corpus_has_none_but_its_own() -> None:
     """Its captions say what is measured: hardly any says more."""
     captions = [caption for sample in builtin.corpus(300, seed=5) for caption in sample.captions]
     assert sum(bool(manners(caption)) for caption in captions) < 0.03 * len(captions)
+
+
+@pytest.mark.parametrize("act", ["puts it on a shelf", "shrugs", "opens an umbrella", "is hammering a nail", "salutes"])
+def test_acts_that_are_not_known_are_told(act: str) -> None:
+    assert unknown(f"a person {act}") == [f"a person {act}"]
+    for text in (f"a person walks forward and {act}", f"he kicks twice, then {act}", f"a man {act} while walking"):
+        assert [clause.removeprefix("a man ") for clause in unknown(text)] == [act], text
+
+
+def test_acts_that_are_known_and_rests_are_not() -> None:
+    for number in range(60):
+        for caption in builtin.sample(number).captions:
+            assert unknown(caption) == [], caption
+    for text in ("a person stands still", "walks, stops and goes on walking", "raises both arms and lowers them"):
+        assert unknown(text) == []
