@@ -435,3 +435,13 @@ def test_jumping_jacks_played_at_another_pace_are_jumping_jacks(pace: float) -> 
         poses = splicing.poses_of(builtin.joints(builtin.Spec((builtin.Part("jumping_jacks", count=4),)), seed))
         found = facts(splicing.joints_of(splicing.paced(poses, pace))).of("jumping jack")
         assert [one.count for one in found] == [4]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_step_that_the_clips_end_cuts_off_is_none(seed: int) -> None:
+    clip = builtin.joints(builtin.Spec((builtin.Part("step", direction="forward", count=3),)), seed)
+    steps = facts(clip).of("step")
+    last = steps[-1]
+    middle, end = round((last.start + last.end) / 2 * FPS) + 1, round(last.end * FPS) + 1
+    assert len(facts(clip[:middle]).of("step")) == len(steps) - 1
+    assert len(facts(clip[:end]).of("step")) == len(steps)  # it is over, though nothing follows
