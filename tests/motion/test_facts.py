@@ -445,3 +445,13 @@ def test_a_step_that_the_clips_end_cuts_off_is_none(seed: int) -> None:
     middle, end = round((last.start + last.end) / 2 * FPS) + 1, round(last.end * FPS) + 1
     assert len(facts(clip[:middle]).of("step")) == len(steps) - 1
     assert len(facts(clip[:end]).of("step")) == len(steps)  # it is over, though nothing follows
+
+
+def test_feet_that_leave_the_floor_at_the_bottom_of_a_squat_are_no_jump() -> None:
+    squat = builtin.joints(builtin.Spec((builtin.Part("squat", count=1),)), 0)
+    lowest = int(squat[:, 0, 1].argmin())
+    flight = np.clip(np.arange(24) - 8, 0, 8) / 8  # 0.4 s in the air
+    arc = np.stack([0 * flight, 4 * 0.12 * flight * (1 - flight), 0 * flight], 1)[:, None]
+    for at, jumps in ((0, 1), (lowest, 0)):
+        whole = np.concatenate([squat[:at], squat[[at]].repeat(24, 0) + arc, squat[at:]])
+        assert facts(whole).jumps == jumps and facts(whole).of("squat")

@@ -14,6 +14,9 @@ ALOFT_SECONDS = 0.1  # both feet in the air
 JUMP_HEIGHT = 0.05  # m, of the lower foot
 TAKE_OFF = 0.4  # m/s, the pelvis goes up
 LEAVE_APART, LAND_APART = 0.16, 0.2  # s, between the two feet of a jump
+# Share of standing that the pelvis reaches in a flight: at least 0.91 in jumps and hops, at most 0.70 where the feet
+# only rock at the bottom of a squat or go over a body on the floor.
+FLIGHT_PELVIS = 0.8
 JUMP_WAY = 0.2  # m: a jump that has a direction
 # A leap from one foot to the other: s aloft and m of the lower foot, more than in a run, and m/s² of the body, which
 # falls freely where one who climbs does not.
@@ -23,7 +26,7 @@ HOP_BEFORE, HOP_AFTER = 0.2, 0.05  # s that the other foot is in the air before 
 
 
 def flights(s: Signals) -> list[Event]:
-    """Jumps and hops: flights that the pelvis rises into.
+    """Jumps and hops: flights that the pelvis rises into, of a body that is not crouching.
 
     jump: both feet leave and land together, or one leaves and the other lands after a leap longer and higher than a
     runner's (side: of the one that leaves); size: rise of the lower foot, m; direction: where it goes somewhere; speed:
@@ -37,7 +40,7 @@ def flights(s: Signals) -> list[Event]:
         own = [next((r for r in runs[k] if r[0] <= a and r[1] >= b), (a, b)) for k in (0, 1)]
         vault = s.rise[max(0, a - s.frames(0.15)) : a + s.frames(0.15)].max(initial=0)
         height = float(s.foot[a:b].min(1).max())
-        if vault < TAKE_OFF or height < JUMP_HEIGHT:
+        if vault < TAKE_OFF or height < JUMP_HEIGHT or float(s.pelvis[a:b].max()) < FLIGHT_PELVIS:
             continue
         starts, ends = abs(own[0][0] - own[1][0]), abs(own[0][1] - own[1][1])
         together = starts <= s.frames(LEAVE_APART) and ends <= s.frames(LAND_APART)
