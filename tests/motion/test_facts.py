@@ -12,6 +12,7 @@ from motionllm import corpus as builtin
 from motionllm.errors import MotionLLMError
 from motionllm.motion import splicing
 from motionllm.motion.facts import arms, facts, legs, lowering, travel
+from motionllm.motion.signals import WRIST
 from motionllm.motion.skeleton import HUMANML3D
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -455,3 +456,18 @@ def test_feet_that_leave_the_floor_at_the_bottom_of_a_squat_are_no_jump() -> Non
     for at, jumps in ((0, 1), (lowest, 0)):
         whole = np.concatenate([squat[:at], squat[[at]].repeat(24, 0) + arc, squat[at:]])
         assert facts(whole).jumps == jumps and facts(whole).of("squat")
+
+
+def reaching(frames: int, knees_bent: slice, hands: np.ndarray) -> np.ndarray:
+    """A trunk bent by 80 degrees for so many frames, the pelvis lower for some of them, the hands at a height (m)."""
+    clip = np.concatenate([bent(80)[:30], bent(80)[[30]].repeat(frames, 0), bent(80)[30:]])
+    clip[30 : 30 + frames, WRIST, 1] = hands[:, None]
+    clip[30 : 30 + frames][knees_bent][:, [*range(4), 6, 9, *range(12, 20)], 1] -= 0.2
+    return clip
+
+
+@pytest.mark.parametrize("knees_bent", [slice(18, 28), slice(0, 40), slice(4, 44), slice(0, 0)])
+def test_one_reach_down_is_told_once_though_the_knees_bend_meanwhile(knees_bent: slice) -> None:
+    for hands, count in ((0.1, 1), (0.3 - 0.2 * np.cos(2 * np.pi * np.arange(48) / 24), 3)):
+        (reach,) = facts(reaching(48, knees_bent, np.broadcast_to(hands, 48))).of("reach down")
+        assert reach.count == count and reach.side == "both"

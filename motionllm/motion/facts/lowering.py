@@ -35,14 +35,16 @@ SQUAT_WAY = 0.08  # share of standing
 SQUAT_PELVIS, JUMP_PELVIS = 0.8, 0.65  # below; the second about a jump, which everybody bends for
 BOW_BEND, BOW_PELVIS, BOW_SIZE = 25.0, 0.8, 28.0  # degrees of the trunk forward, throughout and at most
 STRAIGHT_REACH = 70.0  # degrees of a bow that reaches down
+REACH_UP = 0.3  # m that a hand comes up between one reach down and the next
+REACH_GAP = 0.2  # s between the parts of one reach: with straight knees, with bent ones, and straight again
 
 
 def lowerings(s: Signals, travel: list[Event], flights: list[Event]) -> list[Event]:
     """The event of every stretch with a low pelvis, and the bows.
 
     side: for kneel the knee or "both", for lunge the front foot, for reach down the lower hand. size: the pelvis'
-    lowest share of standing, for a bow its degrees. count: number of minima. stand up: the end of a sit, kneel or lie,
-    if it ends. A sit that lasts from the first frame on is "seated".
+    lowest share of standing, for a bow its degrees. count: number of minima, for reach down those of the hand. stand
+    up: the end of a sit, kneel or lie, if it ends. A sit that lasts from the first frame on is "seated".
     """
     events: list[Event] = []
     crouched, running = spans_of(s, travel, "crouch walk"), spans_of(s, travel, "run")
@@ -63,7 +65,22 @@ def lowerings(s: Signals, travel: list[Event], flights: list[Event]) -> list[Eve
                 events.append(event(s, "stand up", down, b, size=least))
             if a == 0 and low[0] < least + 0.1:
                 lowering.start, lowering.name = 0.0, "seated" if lowering.name == "sit" else lowering.name
-    return events + _bows(s, crouched, events + travel)
+    return _reached(s, events + _bows(s, crouched, events + travel))
+
+
+def _reached(s: Signals, events: list[Event]) -> list[Event]:
+    """The events with those of one reach down made one: the knees bend on the way, or straighten before the trunk."""
+    others = [e for e in events if e.name != "reach down"]
+    reaches: list[Event] = []
+    for e in sorted((e for e in events if e.name == "reach down"), key=lambda e: e.start):
+        if not reaches or e.start > reaches[-1].end + REACH_GAP:
+            reaches.append(e)
+            continue
+        first = reaches[-1]
+        a, b = round(first.start * s.fps), round(max(first.end, e.end) * s.fps)
+        side, count = _lower_hand(s.p[a:b]), dips(s.p[a:b, WRIST, 1].min(1), REACH_UP)
+        reaches[-1] = event(s, "reach down", a, b, side=side, size=min(first.size, e.size), count=count)
+    return others + reaches
 
 
 def _lowering(s: Signals, a: int, b: int, jumped: bool, rests: list[tuple[int, int]]) -> Event | None:
@@ -89,7 +106,7 @@ def _lowering(s: Signals, a: int, b: int, jumped: bool, rests: list[tuple[int, i
         return event(s, "lunge", a, b, side=SIDES[front], count=dips(low, 0.1), size=least)
     hand = s.p[a:b, WRIST, 1].min(1)
     if least < REACH_PELVIS and hand.min() < HAND_LOW and tilt.max() > REACH_TILT:
-        return event(s, "reach down", a, b, side=_lower_hand(s.p[a:b]), size=least, count=dips(hand, 0.3))
+        return event(s, "reach down", a, b, side=_lower_hand(s.p[a:b]), size=least, count=dips(hand, REACH_UP))
     moves = low.max() - least > SQUAT_WAY  # who stays down crouches
     if moves and least < (JUMP_PELVIS if jumped else SQUAT_PELVIS) and s.flex[a:b][at].min() > BENT:
         return event(s, "squat", a, b, size=least, count=dips(low, 0.1))
@@ -109,7 +126,7 @@ def _bows(s: Signals, crouched: list[tuple[int, int]], others: list[Event]) -> l
         most, hand = float(s.bend[a:b].max()), s.p[a:b, WRIST, 1].min(1)
         if hand.min() < HAND_LOW and most > STRAIGHT_REACH:
             side, least = _lower_hand(s.p[a:b]), float(s.pelvis[a:b].min())
-            events.append(event(s, "reach down", a, b, side=side, size=least, count=dips(hand, 0.3)))
+            events.append(event(s, "reach down", a, b, side=side, size=least, count=dips(hand, REACH_UP)))
         elif most > BOW_SIZE:
             events.append(event(s, "bow", a, b, size=most, count=max(1, len(minima(-s.bend[a:b], 12)))))
     return events
