@@ -471,3 +471,10 @@ def test_one_reach_down_is_told_once_though_the_knees_bend_meanwhile(knees_bent:
     for hands, count in ((0.1, 1), (0.3 - 0.2 * np.cos(2 * np.pi * np.arange(48) / 24), 3)):
         (reach,) = facts(reaching(48, knees_bent, np.broadcast_to(hands, 48))).of("reach down")
         assert reach.count == count and reach.side == "both"
+
+
+@pytest.mark.parametrize("knees_bent", [slice(10, 38), slice(0, 0)])
+def test_hands_at_the_knees_do_not_reach_to_the_floor(knees_bent: slice) -> None:
+    for height, name in ((lowering.HAND_LOW - 0.03, "reach down"), (lowering.HAND_LOW + 0.03, "bow")):
+        clip = reaching(48, knees_bent, np.full(48, height))
+        assert {e.name for e in facts(clip).events} & {"reach down", "bow"} == {name}
