@@ -478,3 +478,25 @@ def test_hands_at_the_knees_do_not_reach_to_the_floor(knees_bent: slice) -> None
     for height, name in ((lowering.HAND_LOW - 0.03, "reach down"), (lowering.HAND_LOW + 0.03, "bow")):
         clip = reaching(48, knees_bent, np.full(48, height))
         assert {e.name for e in facts(clip).events} & {"reach down", "bow"} == {name}
+
+
+@pytest.mark.parametrize(("frames", "kicks"), [(4, 1), (10, 0)])
+def test_a_foot_that_is_raised_slowly_does_not_kick(frames: int, kicks: int) -> None:
+    """The left foot goes 0.5 m ahead and 0.3 m up in so many frames, and back."""
+    clip = still(60)
+    share = np.interp(np.arange(60), [20, 20 + frames, 22 + frames, 22 + 2 * frames], [0, 1, 1, 0])
+    clip[:, [7, 10]] += np.stack([0 * share, 0.3 * share, 0.5 * share], 1)[:, None]
+    clip[:, 4] = 0.5 * (clip[:, 1] + clip[:, 7])
+    assert [kick.side for kick in facts(clip).of("kick")] == ["left"] * kicks
+
+
+@pytest.mark.parametrize(("frames", "going", "kicks"), [(3, 0.0, 1), (3, 1.5, 1), (3, 4.0, 0), (8, 0.0, 0)])
+def test_a_low_foot_that_swings_far_ahead_kicks_a_ball(frames: int, going: float, kicks: int) -> None:
+    """The left foot goes from behind the body to ahead of it in so many frames, the body at so many m/s."""
+    clip = still(60)
+    ahead = np.interp(np.arange(60), [20, 20 + frames, 24 + frames, 30 + frames], [-0.5, 0.62, 0.62, 0.0])
+    up = np.interp(np.arange(60), [18, 20, 24 + frames, 30 + frames], [0, 0.16, 0.16, 0])
+    clip[:, [7, 10]] += np.stack([0 * up, up, ahead * (up > 0)], 1)[:, None]
+    clip[:, 4] = 0.5 * (clip[:, 1] + clip[:, 7])
+    clip[..., 2] += np.arange(60)[:, None] / FPS * going
+    assert [kick.side for kick in facts(clip).of("kick")] == ["left"] * kicks
