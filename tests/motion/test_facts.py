@@ -500,3 +500,23 @@ def test_a_low_foot_that_swings_far_ahead_kicks_a_ball(frames: int, going: float
     clip[:, 4] = 0.5 * (clip[:, 1] + clip[:, 7])
     clip[..., 2] += np.arange(60)[:, None] / FPS * going
     assert [kick.side for kick in facts(clip).of("kick")] == ["left"] * kicks
+
+
+def boxing(left: float, right: float, frames: int = 4) -> np.ndarray:
+    """Fists that go from the waist so far ahead of their shoulders (m) in so many frames, and back; arms of 0.5 m."""
+    clip = still(60)
+    way = np.interp(np.arange(60), [20, 20 + frames, 23 + frames, 23 + 2 * frames], [0, 1, 1, 0])
+    for shoulder, far, outward in ((16, left, 1), (17, right, -1)):
+        hand = np.stack([0 * way, -0.25 * (1 - way), (far + 0.2) * way - 0.2], 1)
+        elbow = np.sqrt(np.maximum(0.25**2 - (hand**2).sum(1) / 4, 0))
+        clip[:, shoulder + 4] = STANDING[shoulder] + hand
+        clip[:, shoulder + 2] = STANDING[shoulder] + hand / 2 + np.stack([outward * elbow, 0 * way, 0 * way], 1)
+    return clip
+
+
+def test_a_punch_is_of_one_arm_that_is_stretched_or_fast() -> None:
+    assert [e.side for e in facts(boxing(0.49, -0.1)).of("punch")] == ["left"]
+    assert [e.side for e in facts(boxing(-0.1, 0.49)).of("punch")] == ["right"]
+    assert not facts(boxing(0.49, 0.46)).of("punch")  # both hands go out: to grab, to dance
+    assert not facts(boxing(0.44, -0.1, 9)).of("punch")
+    assert facts(boxing(0.44, -0.1, 4)).of("punch")

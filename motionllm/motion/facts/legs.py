@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from motionllm.motion.facts.events import Event, Span, event, grouped, spans_of
+from motionllm.motion.facts.events import Event, Span, event, grouped, peak, spans_of
 from motionllm.motion.signals import ANKLE, SIDES, Signals, coverage, odd_frames, running_mean, stretches_where
 
 STANDS = 0.12  # m, of the ankle of the other foot
@@ -46,7 +46,7 @@ def _kicks(s: Signals, going: np.ndarray) -> list[Event]:
         standing = (s.lift[:, 1 - k] < STANDS) & (s.pelvis > 0.7)
         ahead = (s.local[:, ANKLE[k], 2] > KICK_AHEAD) & (s.lift[:, k] > KICK_UP)
         for a, b in stretches_where((ahead | (s.lift[:, k] > HIGH_KICK)) & standing, 1, s.frames(0.2)):
-            size, knee, speed = float(s.lift[a:b, k].max()), float(s.flex[a:b, k].min()), _peak(s, pace[:, k], a, b)
+            size, knee, speed = float(s.lift[a:b, k].max()), float(s.flex[a:b, k].min()), peak(s, pace[:, k], a, b)
             in_place = size > KICK_ON_THE_WAY or going[a:b].mean() < 0.5
             if b - a < s.frames(KICK_SECONDS) and knee < KICK_KNEE and in_place and speed > KICK_SPEED:
                 events.append(event(s, "kick", a, b, side=side, size=size, speed=speed))
@@ -55,14 +55,9 @@ def _kicks(s: Signals, going: np.ndarray) -> list[Event]:
         own = spans_of(s, [e for e in events if e.side == side])
         for a, b in stretches_where(ahead & standing, 1, s.frames(0.2)):
             if swing[max(0, a - s.frames(BALL_SECONDS)) : b + 2, k].max() > BALL_SPEED and not coverage(a, b, own):
-                size, speed = float(s.lift[a:b, k].max()), _peak(s, pace[:, k], a, b)
+                size, speed = float(s.lift[a:b, k].max()), peak(s, pace[:, k], a, b)
                 events.append(event(s, "kick", a, b, side=side, size=size, speed=speed))
     return events
-
-
-def _peak(s: Signals, pace: np.ndarray, a: int, b: int) -> float:
-    """The highest of (T,) speeds from half a second before the frames [a, b) to half a second after."""
-    return float(pace[max(0, a - s.frames(0.5)) : b + s.frames(0.5) + 1].max())
 
 
 LEG_UP, LEG_UP_SECONDS = 0.1, 0.9  # m of lift
