@@ -123,14 +123,16 @@ def test_direction_of_travel_is_of_the_first_heading(way: tuple[int, int], name:
     assert f.mean_speed == pytest.approx(0.5, rel=0.15)
 
 
-def test_claps_are_counted() -> None:
+@pytest.mark.parametrize(("width", "up", "claps"), [(0.14, 0.0, [4]), (0.05, 0.0, []), (0.14, 0.2, [])])
+def test_claps_are_counted(width: float, up: float, claps: list[int]) -> None:
+    """The hands come together four times: fast; slowly; up and down besides."""
     joints = still(80)
-    apart = 0.2 + 0.14 * np.cos(2 * np.pi * np.clip(np.arange(80) - 20, 0, 40) / 10)  # four times together
+    apart = 0.06 + width * (1 + np.cos(2 * np.pi * np.clip(np.arange(80) - 20, 0, 40) / 10))
+    high = 1.3 + up / 2 * np.sin(2 * np.pi * np.arange(80) / 40)
     for (elbow, wrist), sign in ((LEFT_ARM, 1), (RIGHT_ARM, -1)):
         joints[:, elbow] = (sign * 0.25, 1.2, 0.1)
-        joints[:, wrist] = np.stack([sign * apart / 2, 0 * apart + 1.3, 0 * apart + 0.3], 1)
-    claps = facts(joints).of("clap")
-    assert [e.count for e in claps] == [4]
+        joints[:, wrist] = np.stack([sign * apart / 2, high, 0 * apart + 0.3], 1)
+    assert [e.count for e in facts(joints).of("clap")] == claps
 
 
 def test_a_raised_hand_is_a_raise_of_its_side_and_size() -> None:
