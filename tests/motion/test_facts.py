@@ -522,3 +522,12 @@ def test_a_punch_is_of_one_arm_that_is_stretched_or_fast() -> None:
     assert not facts(boxing(0.49, 0.46)).of("punch")  # both hands go out: to grab, to dance
     assert not facts(boxing(0.44, -0.1, 9)).of("punch")
     assert facts(boxing(0.44, -0.1, 4)).of("punch")
+
+
+@pytest.mark.parametrize(("margin", "jacks"), [(0.04, [3]), (-0.04, [])])
+def test_the_feet_are_far_apart_in_jumping_jacks(margin: float, jacks: list[int]) -> None:
+    for seed in range(3):
+        clip = builtin.joints(builtin.Spec((builtin.Part("jumping_jacks", count=3),)), seed)
+        apart = np.abs(clip[:, 7, 0] - clip[:, 8, 0]).max()
+        clip[:, [4, 5, 7, 8, 10, 11], 0] *= (legs.JACK_WIDE + margin) / apart
+        assert [e.count for e in facts(clip).of("jumping jack")] == jacks

@@ -96,6 +96,7 @@ def _marches(s: Signals, going: np.ndarray, hops: list[Span], kicks: list[Span])
 
 
 JACK_HANDS, JACK_FEET = 0.1, 0.3  # m over the shoulders, and between the ankles
+JACK_WIDE = 0.42  # m between the ankles at their widest: 0.49 and more in jumping jacks, 0.36 where a ball is thrown
 JACK_GAP = 2.5  # s from one to the next
 JACK_PARTS = ("jump", "raise", "wave", "arms out", "throw", "march", "clap", "squat")
 
@@ -103,11 +104,12 @@ JACK_PARTS = ("jump", "raise", "wave", "arms out", "throw", "march", "clap", "sq
 def jumping_jacks(s: Signals, events: list[Event]) -> list[Event]:
     """The events with jumping jacks replacing the jumps, raises and others that they consist of.
 
-    jumping jack: both hands over the shoulders while the feet are apart, with a jump into it, at least twice; count:
-    how often. Of three in a row it is enough that feet and hands close in between, as leaps that are played faster or
-    slower than they were are none.
+    jumping jack: both hands over the shoulders while the feet are apart, once far, with a jump into it, at least twice;
+    count: how often. Of three in a row it is enough that feet and hands close in between, as leaps that are played
+    faster or slower than they were are none.
     """
-    apart = np.abs(s.local[:, ANKLE[0], 0] - s.local[:, ANKLE[1], 0]) > JACK_FEET
+    wide = np.abs(s.local[:, ANKLE[0], 0] - s.local[:, ANKLE[1], 0])
+    apart = wide > JACK_FEET
     high = s.hand[..., 1].min(1) > JACK_HANDS
     jumps = [e for e in events if e.name == "jump" and not e.side]  # of both feet
     places = stretches_where(high & apart, 1, s.frames(0.15))
@@ -126,7 +128,7 @@ def jumping_jacks(s: Signals, events: list[Event]) -> list[Event]:
     ]
     result = list(events)
     for group in grouped(opened, s.frames(JACK_GAP)):
-        if len(group) < 2:
+        if len(group) < 2 or wide[group[0] : group[-1] + 1].max() < JACK_WIDE:
             continue
         a, b = group[0] - s.frames(0.6), group[-1] + s.frames(0.7)
         first, last = a - 0.25 * s.fps, b + 0.5 * s.fps
