@@ -244,13 +244,16 @@ def shuffling(speed: float, degrees: float = travel.SHUFFLE_BENT + 4) -> np.ndar
     return clip
 
 
-def bent(degrees: float) -> np.ndarray:
-    """A body whose trunk is bent forward for a second, the arms with it."""
+def bent(degrees: float, aside: float = 0.0) -> np.ndarray:
+    """A body whose trunk is bent forward for a second, or so many degrees away from forward, the arms with it."""
     clip, upper = still(60), [3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]
     angle = np.radians(degrees) * np.clip(np.minimum(np.arange(60) - 15, 45 - np.arange(60)) / 5, 0, 1)
     y, z = clip[:, upper, 1] - 0.96, clip[:, upper, 2].copy()
     c, s = np.cos(angle)[:, None], np.sin(angle)[:, None]
     clip[:, upper, 1], clip[:, upper, 2] = 0.96 + c * y - s * z, s * y + c * z
+    way, lean = np.radians(aside), clip[:, upper] - STANDING[upper]
+    x, z = lean[..., 0] * np.cos(way) + lean[..., 2] * np.sin(way), lean[..., 2] * np.cos(way)
+    clip[:, upper, 0], clip[:, upper, 2] = STANDING[upper, 0] + x, STANDING[upper, 2] + z
     return clip
 
 
@@ -531,3 +534,8 @@ def test_the_feet_are_far_apart_in_jumping_jacks(margin: float, jacks: list[int]
         apart = np.abs(clip[:, 7, 0] - clip[:, 8, 0]).max()
         clip[:, [4, 5, 7, 8, 10, 11], 0] *= (legs.JACK_WIDE + margin) / apart
         assert [e.count for e in facts(clip).of("jumping jack")] == jacks
+
+
+@pytest.mark.parametrize(("aside", "bows"), [(0, 1), (30, 1), (75, 0), (-75, 0), (95, 0)])
+def test_who_leans_to_a_side_does_not_bow(aside: float, bows: int) -> None:
+    assert len(facts(bent(50, aside)).of("bow")) == bows
