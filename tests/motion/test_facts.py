@@ -539,3 +539,18 @@ def test_the_feet_are_far_apart_in_jumping_jacks(margin: float, jacks: list[int]
 @pytest.mark.parametrize(("aside", "bows"), [(0, 1), (30, 1), (75, 0), (-75, 0), (95, 0)])
 def test_who_leans_to_a_side_does_not_bow(aside: float, bows: int) -> None:
     assert len(facts(bent(50, aside)).of("bow")) == bows
+
+
+@pytest.mark.parametrize("degrees", [-120, 120])
+def test_a_body_that_turns_on_its_way_to_the_floor_lies_down(degrees: float) -> None:
+    clip = builtin.joints(builtin.Spec((builtin.Part("lie"),)), 0).astype(float)
+    low = np.flatnonzero(clip[:, 0, 1] < 0.2)[0]
+    turn = np.radians(degrees) * np.clip((np.arange(len(clip)) - low + 14) / 18, 0, 1)
+    clip -= clip[:1, :1] * (1, 0, 1)
+    names = {e.name for e in facts(turned(clip, turn)).events}
+    assert "lie" in names and "turn" not in names
+    stood = np.concatenate([clip[:1].repeat(30, 0), clip])
+    first = np.concatenate(
+        [np.radians(degrees) * np.clip((np.arange(30) - 4) / 18, 0, 1), 0 * turn + np.radians(degrees)]
+    )
+    assert {"lie", "turn"} <= {e.name for e in facts(turned(stood, first)).events}

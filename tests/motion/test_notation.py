@@ -324,3 +324,10 @@ def test_a_throw_with_both_hands_comes_from_the_legs(rise: float, throws: int, w
         clip[:, shoulder + 2] = 0.5 * (clip[:, shoulder] + clip[:, shoulder + 4])
     lines = [line for line in measure(clip).lines if line.verb == "throw" and line.part == "both hands"]
     assert len(lines) == throws
+
+
+@pytest.mark.parametrize("speed", ["", "slowly", "quickly"])
+def test_no_arm_is_raised_on_the_way_to_the_floor(speed: str) -> None:
+    for seed in range(8):
+        lines = measure(joints(Spec((Part("lie", speed=speed),)), seed)).lines
+        assert "lie" in {line.verb for line in lines} and not {"raise", "reach up"} & {line.verb for line in lines}

@@ -233,11 +233,14 @@ def _gait_of(s: Signals, a: int, b: int) -> str:
 TURN_RATE = 22.0  # degrees/s of the heading, mean of 0.3 s
 TURN_ANGLE, HIP_ANGLE = 40.0, 30.0  # degrees in all, of the heading and of the hips
 FEET_SHARE = 0.35  # of the heading's: 0.03 to 0.2 in twists, from 0.6 on in turns
+TURN_PELVIS = 0.3  # share of standing: a turn that ends so low is how the body gets down to the floor
 TURN_NET, TURN_WAY = 0.45, 1.2  # m that the feet's middle gets away, or goes: then it is a turn of the way
 
 
 def turns(s: Signals, travel: list[Span]) -> list[Event]:
-    """Turns in place, one way at a time. size: degrees, + to the left; speed: degrees per second."""
+    """Turns in place, one way at a time, but for that of a body on its way to the floor. size: degrees, + to the left;
+    speed: degrees per second.
+    """
     rate = np.degrees(np.gradient(running_mean(s.yaw, odd_frames(0.3 * s.fps)))) * s.fps
     going = np.zeros(len(rate), bool)
     for a, b in travel:
@@ -250,6 +253,8 @@ def turns(s: Signals, travel: list[Span]) -> list[Event]:
             angle = float(np.degrees(s.yaw[d] - s.yaw[c]))
             # A twist of the trunk (as in a throw) is no turn: hips and feet must turn too.
             with_feet = sign * np.degrees(s.feet_yaw[d] - s.feet_yaw[c]) > FEET_SHARE * sign * angle
+            if s.pelvis[b - 1] < TURN_PELVIS and s.pelvis[a] > TURN_PELVIS:
+                continue
             if sign * angle > TURN_ANGLE and with_feet and sign * np.degrees(s.hip_yaw[d] - s.hip_yaw[c]) > HIP_ANGLE:
                 events.append(event(s, "turn", a, b, direction="left" if sign > 0 else "right", size=angle))
     return events
