@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from motionllm.motion.facts.events import Event, dips, event, spans_of
+from motionllm.motion.facts.events import Event, Span, dips, event, spans_of
 from motionllm.motion.posture import seats
 from motionllm.motion.signals import (
     ANKLE,
@@ -23,12 +23,15 @@ from motionllm.motion.signals import (
 )
 
 LOW, LOW_SECONDS = 0.9, 0.2  # pelvis: every such stretch is something
+LOW_UNDER, LEAST_STANDS = 0.06, 0.84  # of bodies that sit at times: so far under their standing height; its least
 AT_REST = 0.15  # m/s, the pelvis rises or sinks by less
 DOWN = 0.06  # pelvis over its lowest: down for good
 LIE_TILT, LIE_PELVIS, LIE_SECONDS = 60.0, 0.35, 0.25  # degrees of the trunk from upright
 KNEEL_KNEE, KNEEL_PELVIS, KNEEL_TILT, KNEEL_SECONDS = 0.17, 0.35, 55.0, 0.35  # m of the knee, pelvis above
 SIT_SECONDS = 0.5
 FLOOR_PELVIS, FLOOR_NEAR, FLOOR_TILT, FLOOR_SECONDS = 0.35, 0.4, 50.0, 0.6  # sitting on the floor
+# m: where the pelvis is no lower than in the deepest squats and lunges, who sits has both ankles ahead, about as far.
+FLOOR_SURE, FLOOR_AHEAD, FLOOR_APART = 0.2, 0.15, 0.3
 LUNGE_APART, LUNGE_PELVIS = 0.5, 0.82  # m between the ankles fore and aft
 # m of a wrist over the floor: at most 0.34 where people touch their toes or put something down, from 0.39 on where the
 # hands are at the knees of one who squats or is about to jump; share of standing; degrees.
@@ -51,7 +54,7 @@ def lowerings(s: Signals, travel: list[Event], flights: list[Event]) -> list[Eve
     events: list[Event] = []
     crouched, running = spans_of(s, travel, "crouch walk"), spans_of(s, travel, "run")
     leaps, rests = spans_of(s, flights, before=0.5, after=0.6), seats(s)
-    for a, b in stretches_where(s.pelvis < LOW, s.frames(LOW_SECONDS), s.frames(0.15)):
+    for a, b in stretches_where(s.pelvis < _low(s, rests), s.frames(LOW_SECONDS), s.frames(0.15)):
         if coverage(a, b, crouched) > 0.4 or coverage(a, b, running) > 0.7:
             continue
         lowering = _lowering(s, a, b, coverage(a, b, leaps) > 0.5, rests)
@@ -85,6 +88,24 @@ def _reached(s: Signals, events: list[Event]) -> list[Event]:
     return others + reaches
 
 
+def _low(s: Signals, rests: list[Span]) -> float:
+    """Share of standing below which a pelvis is low. A body that sits at times and never straightens its knees between
+    stands lower than others, and yet higher than on the seat.
+    """
+    up = np.ones(len(s.p), bool)
+    for a, b in rests:
+        up[a:b] = False
+    stands = float(np.percentile(s.pelvis[up], 95)) if rests and up.any() else 1.0
+    return min(LOW, max(stands, LEAST_STANDS) - LOW_UNDER)
+
+
+def _legs_ahead(s: Signals, a: int, b: int) -> bool:
+    """Whether both ankles are ahead of the pelvis, in most of the lowest frames of [a, b)."""
+    ankles = s.local[a:b, ANKLE, 2][s.pelvis[a:b] < FLOOR_NEAR]
+    apart = np.abs(ankles[:, 0] - ankles[:, 1])
+    return bool(np.median(ankles.mean(1)) > FLOOR_AHEAD and np.median(apart) < FLOOR_APART)
+
+
 def _lowering(s: Signals, a: int, b: int, jumped: bool, rests: list[tuple[int, int]]) -> Event | None:
     """The event of the frames [a, b) with a low pelvis: the first that applies of lie, kneel, sit, lunge, reach down,
     squat.
@@ -100,7 +121,7 @@ def _lowering(s: Signals, a: int, b: int, jumped: bool, rests: list[tuple[int, i
         return event(s, "kneel", a, b, side="both" if len(sides) == 2 else sides[0], size=least)
     on_seat = max((min(b, d) - max(a, c) for c, d in rests), default=0) >= s.frames(SIT_SECONDS)
     on_floor = least < FLOOR_PELVIS and tilt[at] < FLOOR_TILT and (low < FLOOR_NEAR).sum() > s.frames(FLOOR_SECONDS)
-    if on_seat or on_floor:
+    if on_seat or (on_floor and (least < FLOOR_SURE or _legs_ahead(s, a, b))):
         return event(s, "sit", a, b, size=least)
     apart = s.local[a:b, ANKLE[0], 2] - s.local[a:b, ANKLE[1], 2]
     if np.abs(apart[low < least + 0.08]).max(initial=0) > LUNGE_APART and least < LUNGE_PELVIS:
