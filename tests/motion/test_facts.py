@@ -554,3 +554,18 @@ def test_a_body_that_turns_on_its_way_to_the_floor_lies_down(degrees: float) -> 
         [np.radians(degrees) * np.clip((np.arange(30) - 4) / 18, 0, 1), 0 * turn + np.radians(degrees)]
     )
     assert {"lie", "turn"} <= {e.name for e in facts(turned(stood, first)).events}
+
+
+def test_a_turn_on_a_slow_way_is_told_once() -> None:
+    """A body turns by 150 degrees while it goes half way round a circle of 0.2 m, and then 1.5 m ahead."""
+    frames, round_frames = 100, 36
+    share = np.clip((np.arange(frames) - 10) / round_frames, 0, 1)
+    ahead = np.clip((np.arange(frames) - 56) / FPS, 0, 1.5)
+    clip = turned(still(frames), np.radians(150) * share)
+    clip[..., 0] += (0.2 * (1 - np.cos(np.pi * share)) + np.sin(np.radians(150)) * ahead)[:, None]
+    clip[..., 2] += (0.2 * np.sin(np.pi * share) + np.cos(np.radians(150)) * ahead)[:, None]
+    measured = facts(clip)
+    (turn,) = measured.of("turn")
+    ways = measured.of("walk")
+    assert turn.size == pytest.approx(150, abs=15) and ways and ways[0].start < turn.end - 1.0
+    assert turn.size + sum(way.size for way in ways) == pytest.approx(150, abs=15)

@@ -15,7 +15,7 @@ from motionllm.motion.facts.arms import arm_events, looks
 from motionllm.motion.facts.events import Event, Facts, direction_of, in_frame, spans_of
 from motionllm.motion.facts.legs import jumping_jacks, leg_events
 from motionllm.motion.facts.lowering import lowerings
-from motionllm.motion.facts.travel import flights, steps, travels, turns
+from motionllm.motion.facts.travel import flights, steps, told_once, travels, turns
 from motionllm.motion.posture import postures
 from motionllm.motion.signals import NECK, SIDES, Signals, odd_frames, running_mean
 
@@ -55,6 +55,7 @@ def events_of(s: Signals) -> list[Event]:
     leaps = flights(s)
     gone, spans = travels(s, leaps)
     turned, handled, kicked = turns(s, spans), arm_events(s), leg_events(s, spans, leaps)
+    gone = told_once(s, gone, turned)
     busy = spans_of(s, [*turned, *handled, *kicked], "turn", "throw", "punch", "kick", before=0.3, after=0.3)
     events = [*leaps, *gone, *steps(s, leaps), *turned, *lowerings(s, gone, leaps), *handled, *kicked]
     events = jumping_jacks(s, [*events, *looks(s, busy)])

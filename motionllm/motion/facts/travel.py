@@ -173,7 +173,7 @@ def travels(s: Signals, flights: list[Event]) -> tuple[list[Event], list[Span]]:
     bouncing; or, where it does not vault over its legs, less fast with both knees bent at once and the ankles high, or
     slow like that with both feet in the air at times, or with both knees bent in most frames. crouch walk: the pelvis
     low and both knees bent in most frames. direction: of the mean velocity in the body's frame; size: degrees turned
-    meanwhile, + to the left; speed: m/s, mean of the middle half.
+    meanwhile, + to the left (`told_once`); speed: m/s, mean of the middle half.
     """
     jumping = np.zeros(len(s.p), bool)
     for e in flights:
@@ -258,3 +258,15 @@ def turns(s: Signals, travel: list[Span]) -> list[Event]:
             if sign * angle > TURN_ANGLE and with_feet and sign * np.degrees(s.hip_yaw[d] - s.hip_yaw[c]) > HIP_ANGLE:
                 events.append(event(s, "turn", a, b, direction="left" if sign > 0 else "right", size=angle))
     return events
+
+
+def told_once(s: Signals, travel: list[Event], turned: list[Event]) -> list[Event]:
+    """The travel without what it turns in the turns in place: a slow way may be both, and its turn is told once."""
+    for way in travel:
+        left = way.size
+        for e in turned:
+            a, b = round(max(way.start, e.start) * s.fps), round(min(way.end, e.end) * s.fps) - 1
+            if a < b and e.size * way.size > 0:
+                left -= float(np.degrees(s.yaw[b] - s.yaw[a]))
+        way.size = left if left * way.size > 0 else 0.0
+    return travel
