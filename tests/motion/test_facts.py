@@ -569,3 +569,16 @@ def test_a_turn_on_a_slow_way_is_told_once() -> None:
     ways = measured.of("walk")
     assert turn.size == pytest.approx(150, abs=15) and ways and ways[0].start < turn.end - 1.0
     assert turn.size + sum(way.size for way in ways) == pytest.approx(150, abs=15)
+
+
+@pytest.mark.parametrize(("seconds", "name"), [(0.3, "hop"), (0.6, "jump")])
+def test_a_high_jump_on_one_leg_is_no_hop(seconds: float, name: str) -> None:
+    """The right foot is up while the left one leaves the floor for so long, and lands again."""
+    clip, n = still(60), round(seconds * FPS)
+    u = np.clip((np.arange(60) - 25) / n, 0, 1)
+    clip[:, :, 1] += (9.81 * seconds**2 / 2 * u * (1 - u))[:, None]
+    lifted = np.interp(np.arange(60), [10, 16, 30 + n, 36 + n], [0, 0.25, 0.25, 0])
+    clip[:, [8, 11], 1] += lifted[:, None]
+    clip[:, 5] = 0.5 * (clip[:, 2] + clip[:, 8]) + np.stack([0 * lifted, 0 * lifted, lifted], 1)
+    found = [e for e in facts(clip).events if e.name in ("hop", "jump")]
+    assert [(e.name, e.side) for e in found] == [(name, "left")]

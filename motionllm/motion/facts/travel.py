@@ -22,6 +22,7 @@ JUMP_WAY = 0.2  # m: a jump that has a direction
 # falls freely where one who climbs does not.
 LEAP_SECONDS, LEAP_HEIGHT, LEAP_FALL = (0.28, 0.9), 0.12, (-14.0, -6.0)
 HOP_SECONDS = 0.7  # the longest
+HOP_HEIGHT = 0.3  # m of the lower foot: hops have up to 0.11, jumps over something on one leg from 0.5 on
 HOP_BEFORE, HOP_AFTER = 0.2, 0.05  # s that the other foot is in the air before and after a hop
 
 
@@ -29,8 +30,9 @@ def flights(s: Signals) -> list[Event]:
     """Jumps and hops: flights that the pelvis rises into, of a body that is not crouching.
 
     jump: both feet leave and land together, or one leaves and the other lands after a leap longer and higher than a
-    runner's (side: of the one that leaves); size: rise of the lower foot, m; direction: where it goes somewhere; speed:
-    metres flown. hop: one foot does so, while the other is in the air before and after.
+    runner's, or the same one lands after a flight higher than any hop (side: of the one that leaves); size: rise of
+    the lower foot, m; direction: where it goes somewhere; speed: metres flown. hop: one foot leaves and lands, while
+    the other is in the air before and after.
     """
     up = s.foot > UP
     runs = [stretches_where(up[:, k], s.frames(0.08), 2) for k in (0, 1)]
@@ -45,7 +47,8 @@ def flights(s: Signals) -> list[Event]:
         starts, ends = abs(own[0][0] - own[1][0]), abs(own[0][1] - own[1][1])
         together = starts <= s.frames(LEAVE_APART) and ends <= s.frames(LAND_APART)
         from_foot_to_foot = (own[0][0] < own[1][0]) == (own[0][1] < own[1][1])
-        leaps = not together and from_foot_to_foot and height > LEAP_HEIGHT and _falls_freely(s, a, b)
+        high = height > (LEAP_HEIGHT if from_foot_to_foot else HOP_HEIGHT)
+        leaps = not together and high and _falls_freely(s, a, b)
         if leaps or together:
             c, d = max(0, a - s.frames(0.1)), min(len(s.p) - 1, b + s.frames(0.1))
             left, forward = in_frame(s.feet[d].mean(0) - s.feet[c].mean(0), s.yaw[c])
