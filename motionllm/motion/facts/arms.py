@@ -175,10 +175,6 @@ def _punches(s: Signals, busy: list[list[Span]]) -> list[Event]:
     speed: the hand's peak about the pelvis, m/s.
     """
     events = []
-    arm = np.linalg.norm(s.p[:, ELBOW] - s.p[:, SHOULDER], axis=2) + np.linalg.norm(
-        s.p[:, WRIST] - s.p[:, ELBOW], axis=2
-    )
-    straight = 100 * s.reach / np.maximum(np.median(arm, axis=0), 1e-9)
     pace = running_mean(s.hand_speed, odd_frames(0.25 * s.fps))
     for k, side in enumerate(SIDES):
         forward, reach = s.hand[:, k, 2], s.reach[:, k]
@@ -187,13 +183,20 @@ def _punches(s: Signals, busy: list[list[Span]]) -> list[Event]:
             before = reach[max(0, a - s.frames(PUNCH_SECONDS)) : a + 1].min()
             after = reach[b - 1 : b + s.frames(PUNCH_SECONDS)].min()
             short = b - a < s.frames(PUNCH_LONGEST)
-            at = a + int(straight[a:b, k].argmax())
-            own, other = float(straight[at, k]), float(straight[at, 1 - k])
-            speed = peak(s, pace[:, k], a, b)
-            alone = own - other > PUNCH_OTHER and (own > PUNCH_STRAIGHT or speed > PUNCH_FAST)
-            if short and alone and before < BENT_BEFORE and after < BENT_AFTER and coverage(a, b, busy[k]) == 0:
+            if not (short and before < BENT_BEFORE and after < BENT_AFTER and coverage(a, b, busy[k]) == 0):
+                continue
+            straight, speed = _straight(s, a + int(reach[a:b].argmax())), peak(s, pace[:, k], a, b)
+            alone = straight[k] - straight[1 - k] > PUNCH_OTHER
+            if alone and (straight[k] > PUNCH_STRAIGHT or speed > PUNCH_FAST):
                 events.append(event(s, "punch", a, b, side=side, size=float(forward[a:b].max()), speed=speed))
     return events
+
+
+def _straight(s: Signals, at: int) -> np.ndarray:
+    """(2,) how far each hand is from its shoulder in a frame, in percent of the arm's length."""
+    upper, lower = s.p[:, ELBOW] - s.p[:, SHOULDER], s.p[:, WRIST] - s.p[:, ELBOW]
+    arm = np.median(np.linalg.norm(upper, axis=2) + np.linalg.norm(lower, axis=2), axis=0)
+    return np.asarray(100 * s.reach[at] / np.maximum(arm, 1e-9))
 
 
 OUTWARD, OUTWARD_LEVEL = 0.4, 0.26  # m

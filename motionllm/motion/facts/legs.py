@@ -39,25 +39,34 @@ def _kicks(s: Signals, going: np.ndarray) -> list[Event]:
     far ahead, faster than in any step. size: its lift, m; speed: the foot's peak, m/s.
     """
     events = []
-    pace = np.hypot(s.foot_speed, np.abs(np.gradient(s.lift, axis=0)) * s.fps)
-    pace = running_mean(pace, odd_frames(KICK_PEAK * s.fps))
-    swing = np.linalg.norm(np.gradient(s.p[:, ANKLE] - s.p[:, :1], axis=0), axis=2) * s.fps
     for k, side in enumerate(SIDES):
-        standing = (s.lift[:, 1 - k] < STANDS) & (s.pelvis > 0.7)
-        ahead = (s.local[:, ANKLE[k], 2] > KICK_AHEAD) & (s.lift[:, k] > KICK_UP)
-        for a, b in stretches_where((ahead | (s.lift[:, k] > HIGH_KICK)) & standing, 1, s.frames(0.2)):
-            size, knee, speed = float(s.lift[a:b, k].max()), float(s.flex[a:b, k].min()), peak(s, pace[:, k], a, b)
-            in_place = size > KICK_ON_THE_WAY or going[a:b].mean() < 0.5
-            if b - a < s.frames(KICK_SECONDS) and knee < KICK_KNEE and in_place and speed > KICK_SPEED:
-                events.append(event(s, "kick", a, b, side=side, size=size, speed=speed))
-        standing = (s.lift[:, 1 - k] < STANDS) & (s.pelvis > BALL_PELVIS) & (s.root_speed < BALL_BODY)
-        ahead = (s.local[:, ANKLE[k], 2] > BALL_AHEAD) & (s.lift[:, k] > BALL_UP)
-        own = spans_of(s, [e for e in events if e.side == side])
-        for a, b in stretches_where(ahead & standing, 1, s.frames(0.2)):
-            if swing[max(0, a - s.frames(BALL_SECONDS)) : b + 2, k].max() > BALL_SPEED and not coverage(a, b, own):
-                size, speed = float(s.lift[a:b, k].max()), peak(s, pace[:, k], a, b)
-                events.append(event(s, "kick", a, b, side=side, size=size, speed=speed))
+        stands, ahead, lift = s.lift[:, 1 - k] < STANDS, s.local[:, ANKLE[k], 2], s.lift[:, k]
+        up = ((ahead > KICK_AHEAD) & (lift > KICK_UP)) | (lift > HIGH_KICK)
+        spans = []
+        for a, b in stretches_where(up & stands & (s.pelvis > 0.7), 1, s.frames(0.2)):
+            in_place = lift[a:b].max() > KICK_ON_THE_WAY or going[a:b].mean() < 0.5
+            short = b - a < s.frames(KICK_SECONDS)
+            if short and s.flex[a:b, k].min() < KICK_KNEE and in_place and _foot_speed(s, k, a, b) > KICK_SPEED:
+                spans.append((a, b))
+        low = (ahead > BALL_AHEAD) & (lift > BALL_UP) & (s.pelvis > BALL_PELVIS) & (s.root_speed < BALL_BODY)
+        for a, b in stretches_where(low & stands, 1, s.frames(0.2)):
+            if not coverage(a, b, spans) and _swing(s, k, max(0, a - s.frames(BALL_SECONDS)), b + 2) > BALL_SPEED:
+                spans.append((a, b))
+        for a, b in spans:
+            size, speed = float(lift[a:b].max()), _foot_speed(s, k, a, b)
+            events.append(event(s, "kick", a, b, side=side, size=size, speed=speed))
     return events
+
+
+def _foot_speed(s: Signals, k: int, a: int, b: int) -> float:
+    """Peak speed of a foot over the floor and up or down, m/s, about the frames [a, b)."""
+    pace = np.hypot(s.foot_speed[:, k], np.abs(np.gradient(s.lift[:, k])) * s.fps)
+    return peak(s, running_mean(pace, odd_frames(KICK_PEAK * s.fps)), a, b)
+
+
+def _swing(s: Signals, k: int, a: int, b: int) -> float:
+    """Highest speed of an ankle about the pelvis, m/s, in the frames [a, b)."""
+    return float(np.linalg.norm(np.gradient(s.p[:, ANKLE[k]] - s.p[:, 0], axis=0), axis=1)[a:b].max()) * s.fps
 
 
 LEG_UP, LEG_UP_SECONDS = 0.1, 0.9  # m of lift
