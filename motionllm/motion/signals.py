@@ -70,7 +70,8 @@ class Signals:
 
     p: joints (T, 22, 3), m over the floor; local: about the pelvis, in the heading frame (left, up, forward);
     yaw, hip_yaw, feet_yaw: heading, radians; twist, look: of shoulders and head on the hips, degrees;
-    tilt, bend: of the trunk from upright, degrees, bend signed forward; flex: (T, 2) of the knees, degrees;
+    tilt, bend: of the trunk from upright, degrees, any way and forward, below 0 backward, 0 where it leans to a side;
+    flex: (T, 2) of the knees, degrees;
     ground: m over the floor of what the feet stand on; pelvis: height over it, share of standing; rise: m/s;
     foot, lift: (T, 2) m of the lower of toe and heel, and of the ankle, over where they stand;
     feet: (T, 2, 2) floor places (x, z), m; foot_speed: (T, 2) m/s; middle, speed: of both feet, mean of 0.6 s;
@@ -135,7 +136,7 @@ class Signals:
         self.flex = 180 - np.degrees(np.arccos(cosine.clip(-1, 1)))  # (T, 2) degrees; 0 is a straight knee
         self.tilt = np.degrees(np.arctan2(np.linalg.norm(trunk[:, [0, 2]], axis=1), trunk[:, 1]))
         forward = trunk[:, 0] * s + trunk[:, 2] * c
-        self.bend = self.tilt * np.sign(forward)
+        self.bend = np.degrees(np.arctan2(forward, trunk[:, 1]))
         self.ground = self._ground()
         self.pelvis = (p[:, 0, 1] - self.ground) / STAND
         toe, ankle = p[:, TOE, 1] - self.ground[:, None], p[:, ANKLE, 1] - self.ground[:, None]

@@ -12,6 +12,7 @@ from motionllm import corpus as builtin
 from motionllm.errors import MotionLLMError
 from motionllm.motion import splicing
 from motionllm.motion.facts import arms, facts, legs, lowering, travel
+from motionllm.motion.signals import WRIST
 from motionllm.motion.skeleton import HUMANML3D
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -122,14 +123,16 @@ def test_direction_of_travel_is_of_the_first_heading(way: tuple[int, int], name:
     assert f.mean_speed == pytest.approx(0.5, rel=0.15)
 
 
-def test_claps_are_counted() -> None:
+@pytest.mark.parametrize(("width", "up", "claps"), [(0.14, 0.0, [4]), (0.05, 0.0, []), (0.14, 0.2, [])])
+def test_claps_are_counted(width: float, up: float, claps: list[int]) -> None:
+    """The hands come together four times: fast; slowly; up and down besides."""
     joints = still(80)
-    apart = 0.2 + 0.14 * np.cos(2 * np.pi * np.clip(np.arange(80) - 20, 0, 40) / 10)  # four times together
+    apart = 0.06 + width * (1 + np.cos(2 * np.pi * np.clip(np.arange(80) - 20, 0, 40) / 10))
+    high = 1.3 + up / 2 * np.sin(2 * np.pi * np.arange(80) / 40)
     for (elbow, wrist), sign in ((LEFT_ARM, 1), (RIGHT_ARM, -1)):
         joints[:, elbow] = (sign * 0.25, 1.2, 0.1)
-        joints[:, wrist] = np.stack([sign * apart / 2, 0 * apart + 1.3, 0 * apart + 0.3], 1)
-    claps = facts(joints).of("clap")
-    assert [e.count for e in claps] == [4]
+        joints[:, wrist] = np.stack([sign * apart / 2, high, 0 * apart + 0.3], 1)
+    assert [e.count for e in facts(joints).of("clap")] == claps
 
 
 def test_a_raised_hand_is_a_raise_of_its_side_and_size() -> None:
@@ -241,13 +244,16 @@ def shuffling(speed: float, degrees: float = travel.SHUFFLE_BENT + 4) -> np.ndar
     return clip
 
 
-def bent(degrees: float) -> np.ndarray:
-    """A body whose trunk is bent forward for a second, the arms with it."""
+def bent(degrees: float, aside: float = 0.0) -> np.ndarray:
+    """A body whose trunk is bent forward for a second, or so many degrees away from forward, the arms with it."""
     clip, upper = still(60), [3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]
     angle = np.radians(degrees) * np.clip(np.minimum(np.arange(60) - 15, 45 - np.arange(60)) / 5, 0, 1)
     y, z = clip[:, upper, 1] - 0.96, clip[:, upper, 2].copy()
     c, s = np.cos(angle)[:, None], np.sin(angle)[:, None]
     clip[:, upper, 1], clip[:, upper, 2] = 0.96 + c * y - s * z, s * y + c * z
+    way, lean = np.radians(aside), clip[:, upper] - STANDING[upper]
+    x, z = lean[..., 0] * np.cos(way) + lean[..., 2] * np.sin(way), lean[..., 2] * np.cos(way)
+    clip[:, upper, 0], clip[:, upper, 2] = STANDING[upper, 0] + x, STANDING[upper, 2] + z
     return clip
 
 
@@ -435,3 +441,144 @@ def test_jumping_jacks_played_at_another_pace_are_jumping_jacks(pace: float) -> 
         poses = splicing.poses_of(builtin.joints(builtin.Spec((builtin.Part("jumping_jacks", count=4),)), seed))
         found = facts(splicing.joints_of(splicing.paced(poses, pace))).of("jumping jack")
         assert [one.count for one in found] == [4]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_step_that_the_clips_end_cuts_off_is_none(seed: int) -> None:
+    clip = builtin.joints(builtin.Spec((builtin.Part("step", direction="forward", count=3),)), seed)
+    steps = facts(clip).of("step")
+    last = steps[-1]
+    middle, end = round((last.start + last.end) / 2 * FPS) + 1, round(last.end * FPS) + 1
+    assert len(facts(clip[:middle]).of("step")) == len(steps) - 1
+    assert len(facts(clip[:end]).of("step")) == len(steps)  # it is over, though nothing follows
+
+
+def test_feet_that_leave_the_floor_at_the_bottom_of_a_squat_are_no_jump() -> None:
+    squat = builtin.joints(builtin.Spec((builtin.Part("squat", count=1),)), 0)
+    lowest = int(squat[:, 0, 1].argmin())
+    flight = np.clip(np.arange(24) - 8, 0, 8) / 8  # 0.4 s in the air
+    arc = np.stack([0 * flight, 4 * 0.12 * flight * (1 - flight), 0 * flight], 1)[:, None]
+    for at, jumps in ((0, 1), (lowest, 0)):
+        whole = np.concatenate([squat[:at], squat[[at]].repeat(24, 0) + arc, squat[at:]])
+        assert facts(whole).jumps == jumps and facts(whole).of("squat")
+
+
+def reaching(frames: int, knees_bent: slice, hands: np.ndarray) -> np.ndarray:
+    """A trunk bent by 80 degrees for so many frames, the pelvis lower for some of them, the hands at a height (m)."""
+    clip = np.concatenate([bent(80)[:30], bent(80)[[30]].repeat(frames, 0), bent(80)[30:]])
+    clip[30 : 30 + frames, WRIST, 1] = hands[:, None]
+    clip[30 : 30 + frames][knees_bent][:, [*range(4), 6, 9, *range(12, 20)], 1] -= 0.2
+    return clip
+
+
+@pytest.mark.parametrize("knees_bent", [slice(18, 28), slice(0, 40), slice(4, 44), slice(0, 0)])
+def test_one_reach_down_is_told_once_though_the_knees_bend_meanwhile(knees_bent: slice) -> None:
+    for hands, count in ((0.1, 1), (0.3 - 0.2 * np.cos(2 * np.pi * np.arange(48) / 24), 3)):
+        (reach,) = facts(reaching(48, knees_bent, np.broadcast_to(hands, 48))).of("reach down")
+        assert reach.count == count and reach.side == "both"
+
+
+@pytest.mark.parametrize("knees_bent", [slice(10, 38), slice(0, 0)])
+def test_hands_at_the_knees_do_not_reach_to_the_floor(knees_bent: slice) -> None:
+    for height, name in ((lowering.HAND_LOW - 0.03, "reach down"), (lowering.HAND_LOW + 0.03, "bow")):
+        clip = reaching(48, knees_bent, np.full(48, height))
+        assert {e.name for e in facts(clip).events} & {"reach down", "bow"} == {name}
+
+
+@pytest.mark.parametrize(("frames", "kicks"), [(4, 1), (10, 0)])
+def test_a_foot_that_is_raised_slowly_does_not_kick(frames: int, kicks: int) -> None:
+    """The left foot goes 0.5 m ahead and 0.3 m up in so many frames, and back."""
+    clip = still(60)
+    share = np.interp(np.arange(60), [20, 20 + frames, 22 + frames, 22 + 2 * frames], [0, 1, 1, 0])
+    clip[:, [7, 10]] += np.stack([0 * share, 0.3 * share, 0.5 * share], 1)[:, None]
+    clip[:, 4] = 0.5 * (clip[:, 1] + clip[:, 7])
+    assert [kick.side for kick in facts(clip).of("kick")] == ["left"] * kicks
+
+
+@pytest.mark.parametrize(("frames", "going", "kicks"), [(3, 0.0, 1), (3, 1.5, 1), (3, 4.0, 0), (8, 0.0, 0)])
+def test_a_low_foot_that_swings_far_ahead_kicks_a_ball(frames: int, going: float, kicks: int) -> None:
+    """The left foot goes from behind the body to ahead of it in so many frames, the body at so many m/s."""
+    clip = still(60)
+    ahead = np.interp(np.arange(60), [20, 20 + frames, 24 + frames, 30 + frames], [-0.5, 0.62, 0.62, 0.0])
+    up = np.interp(np.arange(60), [18, 20, 24 + frames, 30 + frames], [0, 0.16, 0.16, 0])
+    clip[:, [7, 10]] += np.stack([0 * up, up, ahead * (up > 0)], 1)[:, None]
+    clip[:, 4] = 0.5 * (clip[:, 1] + clip[:, 7])
+    clip[..., 2] += np.arange(60)[:, None] / FPS * going
+    assert [kick.side for kick in facts(clip).of("kick")] == ["left"] * kicks
+
+
+def boxing(left: float, right: float, frames: int = 4) -> np.ndarray:
+    """Fists that go from the waist so far ahead of their shoulders (m) in so many frames, and back; arms of 0.5 m."""
+    clip = still(60)
+    way = np.interp(np.arange(60), [20, 20 + frames, 23 + frames, 23 + 2 * frames], [0, 1, 1, 0])
+    for shoulder, far, outward in ((16, left, 1), (17, right, -1)):
+        hand = np.stack([0 * way, -0.25 * (1 - way), (far + 0.2) * way - 0.2], 1)
+        elbow = np.sqrt(np.maximum(0.25**2 - (hand**2).sum(1) / 4, 0))
+        clip[:, shoulder + 4] = STANDING[shoulder] + hand
+        clip[:, shoulder + 2] = STANDING[shoulder] + hand / 2 + np.stack([outward * elbow, 0 * way, 0 * way], 1)
+    return clip
+
+
+def test_a_punch_is_of_one_arm_that_is_stretched_or_fast() -> None:
+    assert [e.side for e in facts(boxing(0.49, -0.1)).of("punch")] == ["left"]
+    assert [e.side for e in facts(boxing(-0.1, 0.49)).of("punch")] == ["right"]
+    assert not facts(boxing(0.49, 0.46)).of("punch")  # both hands go out: to grab, to dance
+    assert not facts(boxing(0.44, -0.1, 9)).of("punch")
+    assert facts(boxing(0.44, -0.1, 4)).of("punch")
+
+
+@pytest.mark.parametrize(("margin", "jacks"), [(0.04, [3]), (-0.04, [])])
+def test_the_feet_are_far_apart_in_jumping_jacks(margin: float, jacks: list[int]) -> None:
+    for seed in range(3):
+        clip = builtin.joints(builtin.Spec((builtin.Part("jumping_jacks", count=3),)), seed)
+        apart = np.abs(clip[:, 7, 0] - clip[:, 8, 0]).max()
+        clip[:, [4, 5, 7, 8, 10, 11], 0] *= (legs.JACK_WIDE + margin) / apart
+        assert [e.count for e in facts(clip).of("jumping jack")] == jacks
+
+
+@pytest.mark.parametrize(("aside", "bows"), [(0, 1), (30, 1), (75, 0), (-75, 0), (95, 0)])
+def test_who_leans_to_a_side_does_not_bow(aside: float, bows: int) -> None:
+    assert len(facts(bent(50, aside)).of("bow")) == bows
+
+
+@pytest.mark.parametrize("degrees", [-120, 120])
+def test_a_body_that_turns_on_its_way_to_the_floor_lies_down(degrees: float) -> None:
+    clip = builtin.joints(builtin.Spec((builtin.Part("lie"),)), 0).astype(float)
+    low = np.flatnonzero(clip[:, 0, 1] < 0.2)[0]
+    turn = np.radians(degrees) * np.clip((np.arange(len(clip)) - low + 14) / 18, 0, 1)
+    clip -= clip[:1, :1] * (1, 0, 1)
+    names = {e.name for e in facts(turned(clip, turn)).events}
+    assert "lie" in names and "turn" not in names
+    stood = np.concatenate([clip[:1].repeat(30, 0), clip])
+    first = np.concatenate(
+        [np.radians(degrees) * np.clip((np.arange(30) - 4) / 18, 0, 1), 0 * turn + np.radians(degrees)]
+    )
+    assert {"lie", "turn"} <= {e.name for e in facts(turned(stood, first)).events}
+
+
+def test_a_turn_on_a_slow_way_is_told_once() -> None:
+    """A body turns by 150 degrees while it goes half way round a circle of 0.2 m, and then 1.5 m ahead."""
+    frames, round_frames = 100, 36
+    share = np.clip((np.arange(frames) - 10) / round_frames, 0, 1)
+    ahead = np.clip((np.arange(frames) - 56) / FPS, 0, 1.5)
+    clip = turned(still(frames), np.radians(150) * share)
+    clip[..., 0] += (0.2 * (1 - np.cos(np.pi * share)) + np.sin(np.radians(150)) * ahead)[:, None]
+    clip[..., 2] += (0.2 * np.sin(np.pi * share) + np.cos(np.radians(150)) * ahead)[:, None]
+    measured = facts(clip)
+    (turn,) = measured.of("turn")
+    ways = measured.of("walk")
+    assert turn.size == pytest.approx(150, abs=15) and ways and ways[0].start < turn.end - 1.0
+    assert turn.size + sum(way.size for way in ways) == pytest.approx(150, abs=15)
+
+
+@pytest.mark.parametrize(("seconds", "name"), [(0.3, "hop"), (0.6, "jump")])
+def test_a_high_jump_on_one_leg_is_no_hop(seconds: float, name: str) -> None:
+    """The right foot is up while the left one leaves the floor for so long, and lands again."""
+    clip, n = still(60), round(seconds * FPS)
+    u = np.clip((np.arange(60) - 25) / n, 0, 1)
+    clip[:, :, 1] += (9.81 * seconds**2 / 2 * u * (1 - u))[:, None]
+    lifted = np.interp(np.arange(60), [10, 16, 30 + n, 36 + n], [0, 0.25, 0.25, 0])
+    clip[:, [8, 11], 1] += lifted[:, None]
+    clip[:, 5] = 0.5 * (clip[:, 2] + clip[:, 8]) + np.stack([0 * lifted, 0 * lifted, lifted], 1)
+    found = [e for e in facts(clip).events if e.name in ("hop", "jump")]
+    assert [(e.name, e.side) for e in found] == [(name, "left")]

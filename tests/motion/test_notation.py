@@ -305,3 +305,29 @@ def test_a_twist_leaves_the_feet_where_they_stand(share: float, tpose: np.ndarra
     )
     verbs = {line.verb for line in measure(joints).lines}
     assert ("turn" in verbs, "twist" in verbs) == (share == 1, share < 1)
+
+
+@pytest.mark.parametrize(("rise", "throws"), [(0.15, 1), (0.0, 0)])
+def test_a_throw_with_both_hands_comes_from_the_legs(rise: float, throws: int, walk: np.ndarray) -> None:
+    """Both arms, hanging, go up bent and stretch forward over the head while the pelvis rises by so much (m)."""
+    clip = walk[:1].repeat(70, 0).astype(np.float64)
+    times = [15, 25, 32, 38, 45, 55]
+    up = np.interp(np.arange(70), times, [-0.45, 0.1, 0.1, 0.3, 0.3, -0.45])
+    ahead = np.interp(np.arange(70), times, [0.0, 0.2, 0.2, 0.36, 0.36, 0.0])
+    clip[:, [*range(4), 6, 9, *range(12, 20)], 1] -= np.interp(np.arange(70), [15, 25, 32, 38], [0, rise, rise, 0])[
+        :, None
+    ]
+    forward = np.cross(clip[0, 16] - clip[0, 17], (0.0, 1.0, 0.0))
+    forward /= np.linalg.norm(forward)
+    for shoulder in (16, 17):
+        clip[:, shoulder + 4] = clip[:, shoulder] + up[:, None] * (0, 1, 0) + ahead[:, None] * forward
+        clip[:, shoulder + 2] = 0.5 * (clip[:, shoulder] + clip[:, shoulder + 4])
+    lines = [line for line in measure(clip).lines if line.verb == "throw" and line.part == "both hands"]
+    assert len(lines) == throws
+
+
+@pytest.mark.parametrize("speed", ["", "slowly", "quickly"])
+def test_no_arm_is_raised_on_the_way_to_the_floor(speed: str) -> None:
+    for seed in range(8):
+        lines = measure(joints(Spec((Part("lie", speed=speed),)), seed)).lines
+        assert "lie" in {line.verb for line in lines} and not {"raise", "reach up"} & {line.verb for line in lines}

@@ -15,20 +15,20 @@ from motionllm.motion.facts.arms import arm_events, looks
 from motionllm.motion.facts.events import Event, Facts, direction_of, in_frame, spans_of
 from motionllm.motion.facts.legs import jumping_jacks, leg_events
 from motionllm.motion.facts.lowering import lowerings
-from motionllm.motion.facts.travel import flights, steps, travels, turns
+from motionllm.motion.facts.travel import flights, steps, told_once, travels, turns
 from motionllm.motion.posture import postures
 from motionllm.motion.signals import NECK, SIDES, Signals, odd_frames, running_mean
 
 __all__ = ["Event", "Facts", "events_of", "facts", "facts_of"]
 
 ARM_EVENTS = ("raise", "wave", "throw", "punch", "clap", "arms out", "hands on hips", "hand at mouth", "jumping jack")
-LEG_EVENTS = ("kick", "leg raised", "march", "lift", "step", "hop")
+LEG_EVENTS = ("leg raised", "march", "lift", "step", "hop")
 GONE = 0.3  # m from the start; further away, the clip has a direction
 TURNED = 30.0  # degrees from the first heading; beyond, the clip turns to a side
 
 
 def _peak_speed(s: Signals, e: Event) -> float:
-    """Peak speed of an event, from 0.5 s before it to 0.5 s after (mean over 0.25 s; kick 0.15 s, look 0.4 s).
+    """Peak speed of an event, from 0.5 s before it to 0.5 s after (mean over 0.25 s; look 0.4 s).
 
     m/s of the hand relative to the pelvis, of the foot, or of the neck for the whole body; degrees/s for a look or a
     turn.
@@ -46,7 +46,7 @@ def _peak_speed(s: Signals, e: Event) -> float:
         pace = np.hypot(pace, np.abs(np.gradient(s.lift, axis=0))[:, sides] * s.fps)
     else:
         pace = np.linalg.norm(np.gradient(s.p[:, NECK], axis=0), axis=1)[:, None] * s.fps
-    seconds = {"kick": 0.15, "look": 0.4}.get(e.name, 0.25)
+    seconds = 0.4 if e.name == "look" else 0.25
     return float(running_mean(pace, odd_frames(seconds * s.fps))[a:b].max(initial=0.0))
 
 
@@ -55,6 +55,7 @@ def events_of(s: Signals) -> list[Event]:
     leaps = flights(s)
     gone, spans = travels(s, leaps)
     turned, handled, kicked = turns(s, spans), arm_events(s), leg_events(s, spans, leaps)
+    gone = told_once(s, gone, turned)
     busy = spans_of(s, [*turned, *handled, *kicked], "turn", "throw", "punch", "kick", before=0.3, after=0.3)
     events = [*leaps, *gone, *steps(s, leaps), *turned, *lowerings(s, gone, leaps), *handled, *kicked]
     events = jumping_jacks(s, [*events, *looks(s, busy)])

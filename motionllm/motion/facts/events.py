@@ -74,6 +74,11 @@ def spans_of(s: Signals, events: Iterable[Event], *names: str, before: float = 0
     ]
 
 
+def peak(s: Signals, pace: np.ndarray, a: int, b: int) -> float:
+    """The highest of speeds, frames first, from half a second before the frames [a, b) to half a second after."""
+    return float(pace[max(0, a - s.frames(0.5)) : b + s.frames(0.5) + 1].max(initial=0.0))
+
+
 def in_frame(way: np.ndarray, yaw: float) -> tuple[float, float]:
     """Components to the left and forward of a floor vector (x, z), for a body with this heading."""
     return way[0] * np.cos(yaw) - way[1] * np.sin(yaw), way[0] * np.sin(yaw) + way[1] * np.cos(yaw)

@@ -14,20 +14,25 @@ ALOFT_SECONDS = 0.1  # both feet in the air
 JUMP_HEIGHT = 0.05  # m, of the lower foot
 TAKE_OFF = 0.4  # m/s, the pelvis goes up
 LEAVE_APART, LAND_APART = 0.16, 0.2  # s, between the two feet of a jump
+# Share of standing that the pelvis reaches in a flight: at least 0.91 in jumps and hops, at most 0.70 where the feet
+# only rock at the bottom of a squat or go over a body on the floor.
+FLIGHT_PELVIS = 0.8
 JUMP_WAY = 0.2  # m: a jump that has a direction
 # A leap from one foot to the other: s aloft and m of the lower foot, more than in a run, and m/s² of the body, which
 # falls freely where one who climbs does not.
 LEAP_SECONDS, LEAP_HEIGHT, LEAP_FALL = (0.28, 0.9), 0.12, (-14.0, -6.0)
 HOP_SECONDS = 0.7  # the longest
+HOP_HEIGHT = 0.3  # m of the lower foot: hops have up to 0.11, jumps over something on one leg from 0.5 on
 HOP_BEFORE, HOP_AFTER = 0.2, 0.05  # s that the other foot is in the air before and after a hop
 
 
 def flights(s: Signals) -> list[Event]:
-    """Jumps and hops: flights that the pelvis rises into.
+    """Jumps and hops: flights that the pelvis rises into, of a body that is not crouching.
 
     jump: both feet leave and land together, or one leaves and the other lands after a leap longer and higher than a
-    runner's (side: of the one that leaves); size: rise of the lower foot, m; direction: where it goes somewhere; speed:
-    metres flown. hop: one foot does so, while the other is in the air before and after.
+    runner's, or the same one lands after a flight higher than any hop (side: of the one that leaves); size: rise of
+    the lower foot, m; direction: where it goes somewhere; speed: metres flown. hop: one foot leaves and lands, while
+    the other is in the air before and after.
     """
     up = s.foot > UP
     runs = [stretches_where(up[:, k], s.frames(0.08), 2) for k in (0, 1)]
@@ -37,12 +42,13 @@ def flights(s: Signals) -> list[Event]:
         own = [next((r for r in runs[k] if r[0] <= a and r[1] >= b), (a, b)) for k in (0, 1)]
         vault = s.rise[max(0, a - s.frames(0.15)) : a + s.frames(0.15)].max(initial=0)
         height = float(s.foot[a:b].min(1).max())
-        if vault < TAKE_OFF or height < JUMP_HEIGHT:
+        if vault < TAKE_OFF or height < JUMP_HEIGHT or float(s.pelvis[a:b].max()) < FLIGHT_PELVIS:
             continue
         starts, ends = abs(own[0][0] - own[1][0]), abs(own[0][1] - own[1][1])
         together = starts <= s.frames(LEAVE_APART) and ends <= s.frames(LAND_APART)
         from_foot_to_foot = (own[0][0] < own[1][0]) == (own[0][1] < own[1][1])
-        leaps = not together and from_foot_to_foot and height > LEAP_HEIGHT and _falls_freely(s, a, b)
+        high = height > (LEAP_HEIGHT if from_foot_to_foot else HOP_HEIGHT)
+        leaps = not together and high and _falls_freely(s, a, b)
         if leaps or together:
             c, d = max(0, a - s.frames(0.1)), min(len(s.p) - 1, b + s.frames(0.1))
             left, forward = in_frame(s.feet[d].mean(0) - s.feet[c].mean(0), s.yaw[c])
@@ -75,13 +81,16 @@ STEP_PELVIS = 0.45  # share of standing
 HIGH_STEP, HIGH_STEP_LENGTH = 0.4, 0.35  # m: a foot that went so high has kicked, unless it gets so far
 STEP_HEIGHT = 0.015  # m: a foot that slides takes no step
 LIFT_HEIGHT = 0.1  # m
+# Share of its highest speed that a foot has in a clip's last frame, from which it is still on its way: 0.61 to 0.96
+# where people begin one step more, at most 0.45 where they set the foot down.
+ON_ITS_WAY = 0.5
 
 
 def steps(s: Signals, flights: list[Event]) -> list[Event]:
     """Steps and lifts: a foot moves for 0.1 s, outside jumps.
 
     step: it comes to rest elsewhere; size: distance, m; direction: in the body's frame. lift: it comes back; size:
-    height, m.
+    height, m. A step that the clip's end cuts off is none: a clip of four steps often shows how the fifth begins.
     """
     events = []
     for k in (0, 1):
@@ -95,6 +104,9 @@ def steps(s: Signals, flights: list[Event]) -> list[Event]:
             left, forward = in_frame(s.feet[d, k] - s.feet[c, k], s.yaw[(c + d) // 2])
             length, high = float(np.hypot(left, forward)), float(s.lift[a:b, k].max())
             if length > (HIGH_STEP_LENGTH if high > HIGH_STEP else STEP_LENGTH) and high > STEP_HEIGHT:
+                speed = s.foot_speed[a:b, k]
+                if b == len(s.p) and speed[-1] > ON_ITS_WAY * speed.max():
+                    continue
                 direction = direction_of(left, forward)
                 events.append(event(s, "step", a, b, side=SIDES[k], direction=direction, size=length))
             elif high > LIFT_HEIGHT:
@@ -164,7 +176,7 @@ def travels(s: Signals, flights: list[Event]) -> tuple[list[Event], list[Span]]:
     bouncing; or, where it does not vault over its legs, less fast with both knees bent at once and the ankles high, or
     slow like that with both feet in the air at times, or with both knees bent in most frames. crouch walk: the pelvis
     low and both knees bent in most frames. direction: of the mean velocity in the body's frame; size: degrees turned
-    meanwhile, + to the left; speed: m/s, mean of the middle half.
+    meanwhile, + to the left (`told_once`); speed: m/s, mean of the middle half.
     """
     jumping = np.zeros(len(s.p), bool)
     for e in flights:
@@ -224,11 +236,14 @@ def _gait_of(s: Signals, a: int, b: int) -> str:
 TURN_RATE = 22.0  # degrees/s of the heading, mean of 0.3 s
 TURN_ANGLE, HIP_ANGLE = 40.0, 30.0  # degrees in all, of the heading and of the hips
 FEET_SHARE = 0.35  # of the heading's: 0.03 to 0.2 in twists, from 0.6 on in turns
+TURN_PELVIS = 0.3  # share of standing: a turn that ends so low is how the body gets down to the floor
 TURN_NET, TURN_WAY = 0.45, 1.2  # m that the feet's middle gets away, or goes: then it is a turn of the way
 
 
 def turns(s: Signals, travel: list[Span]) -> list[Event]:
-    """Turns in place, one way at a time. size: degrees, + to the left; speed: degrees per second."""
+    """Turns in place, one way at a time, but for that of a body on its way to the floor. size: degrees, + to the left;
+    speed: degrees per second.
+    """
     rate = np.degrees(np.gradient(running_mean(s.yaw, odd_frames(0.3 * s.fps)))) * s.fps
     going = np.zeros(len(rate), bool)
     for a, b in travel:
@@ -241,6 +256,20 @@ def turns(s: Signals, travel: list[Span]) -> list[Event]:
             angle = float(np.degrees(s.yaw[d] - s.yaw[c]))
             # A twist of the trunk (as in a throw) is no turn: hips and feet must turn too.
             with_feet = sign * np.degrees(s.feet_yaw[d] - s.feet_yaw[c]) > FEET_SHARE * sign * angle
+            if s.pelvis[b - 1] < TURN_PELVIS and s.pelvis[a] > TURN_PELVIS:
+                continue
             if sign * angle > TURN_ANGLE and with_feet and sign * np.degrees(s.hip_yaw[d] - s.hip_yaw[c]) > HIP_ANGLE:
                 events.append(event(s, "turn", a, b, direction="left" if sign > 0 else "right", size=angle))
     return events
+
+
+def told_once(s: Signals, travel: list[Event], turned: list[Event]) -> list[Event]:
+    """The travel without what it turns in the turns in place: a slow way may be both, and its turn is told once."""
+    for way in travel:
+        left = way.size
+        for e in turned:
+            a, b = round(max(way.start, e.start) * s.fps), round(min(way.end, e.end) * s.fps) - 1
+            if a < b and e.size * way.size > 0:
+                left -= float(np.degrees(s.yaw[b] - s.yaw[a]))
+        way.size = left if left * way.size > 0 else 0.0
+    return travel

@@ -45,10 +45,12 @@ PUSH_APART, PUSH_LEVEL = 0.55, 0.22  # m between the hands, and between their he
 PUSH_END, PUSH_REACH = 0.12, 0.36  # m over the shoulders and from them, where they are stretched
 PUSH_FROM = -0.3  # m under the shoulders: the arms hang
 PUSH_BEFORE, PUSH_AFTER = 1.4, 1.0  # s, within so long before and after
+PUSH_RISE = 0.3  # m/s of the pelvis: 0.48 and more where a basketball is thrown, at most 0.12 where hands give signs
 
 
 def pushes(s: Signals, going: list[Span]) -> list[Line]:
-    """throw with both hands: above and in front of the shoulders the arms stretch together, hanging before and after.
+    """throw with both hands: above and in front of the shoulders the arms stretch together, hanging before and after,
+    and the body rises with them, as in a throw at a basket.
 
     Not while travelling.
     """
@@ -63,7 +65,8 @@ def pushes(s: Signals, going: list[Span]) -> list[Line]:
         level = np.abs(high[a:b, 0] - high[a:b, 1]).max() < PUSH_LEVEL
         together = s.hands_apart[a:b].max() < PUSH_APART and level
         stretched = high[out].min() > PUSH_END and s.reach[out].min() > PUSH_REACH
-        if together and stretched and high[near].min() < PUSH_FROM and coverage(a, b, going) < 0.3:
+        rises = s.rise[a:b].max() > PUSH_RISE
+        if together and stretched and rises and high[near].min() < PUSH_FROM and coverage(a, b, going) < 0.3:
             lines.append(Line(a / s.fps, b / s.fps, "throw", "both hands"))
     return lines
 

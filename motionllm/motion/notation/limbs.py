@@ -73,6 +73,7 @@ SWING, SWING_SHARE = 0.12, 0.4  # m, and share of that way: to and fro
 RISE, RISE_OVER = 0.25, 0.03  # m up or down; and where it ends over the shoulder, a reach up
 UP_AND_DOWN_SECONDS = 2.0  # a hand that is up and down again within is raised
 LONGER = 0.15  # m further from the shoulder
+DOWN = 0.3  # share of standing, of the pelvis: hands go over the shoulders of who lies down, for no raise
 ARM_LOW = -0.2  # m over the shoulder: what stays below while travelling is the swing of walking
 
 
@@ -80,7 +81,7 @@ def _strokes(s: Signals, k: int, described: list[Span], going: list[Span]) -> li
     """Stretches in which a hand moves relative to its shoulder.
 
     One that goes to and fro at least twice along its longest axis swings (count: how often); otherwise the hand is
-    raised or lowered ("reach up" where it ends over the shoulder), stretched or bent.
+    raised or lowered ("reach up" where it ends over the shoulder), stretched or bent. No arm is raised on the floor.
     """
     hand, pace, side = running_mean(s.hand[:, k], odd_frames(0.2 * s.fps)), hand_pace(s, k), SIDES[k]
     part, axes = f"{side} arm", (AXES[1], AXES[0], AXES[2])
@@ -100,6 +101,8 @@ def _strokes(s: Signals, k: int, described: list[Span], going: list[Span]) -> li
         span = (a / s.fps, b / s.fps)
         if count >= 2:
             lines.append(Line(*span, "swing", part, axes[axis], 0.0, 0.0, count))
+        elif s.pelvis[b - 1] < DOWN and (rise > RISE or (there_and_back and rise >= -RISE)):
+            continue
         elif rise > RISE and piece[-1, 1] > RISE_OVER:
             lines.append(Line(*span, "reach up", f"{side} hand"))
         elif abs(rise) > RISE or there_and_back:
