@@ -60,7 +60,6 @@ STOOD_SECONDS = 4.0  # a longer squat or lunge is how the body stands, unless it
 STOOD_TIMES = {"squat": 3, "lunge": 9}
 BALANCE_SECONDS, LIFT = 1.5, 0.2  # shorter, a foot is lifted; m
 KICK_SECONDS, KICK_SIZE, KICK_SPEED = 0.15, 0.5, 3.2  # s, m, m/s: less of all is no kick
-KICK_ON_THE_WAY = 0.4  # m
 CLAPS_ON_THE_WAY = 3
 HEAD_SECONDS = 0.8  # s; a hand must be at the head this long
 
@@ -165,7 +164,7 @@ def _line(s: Signals, e: Event, events: Sequence[Event], beside: _Beside) -> Lin
     if verb == "lift" and e.size < LIFT:
         return None
     # Walking, marching and balancing are done with steps, lifts and low kicks.
-    of_the_way = e.name in ("step", "lift", "lunge") or (verb == "kick" and e.size < KICK_ON_THE_WAY)
+    of_the_way = e.name in ("step", "lift", "lunge")
     if of_the_way and coverage(a, b, beside.going + beside.marching) > 0.3:
         return None
     return Line(e.start, e.end, verb, part, way, size, speed, max(1, e.count))
