@@ -21,6 +21,7 @@ from motionllm.motion.formats.bvh import BVH, sample_times
 from motionllm.motion.formats.bvh_writer import solve_bvh
 from motionllm.motion.formats.rig_body import kit_to_humanml3d, to_humanml3d
 from motionllm.motion.formats.rigs import Rig, RigMap
+from motionllm.motion.formats.schemes import written
 from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
 
 METRES = {"cm": 0.01, "m": 1.0}  # per unit
@@ -166,6 +167,8 @@ class Motion:
             positions, bvh, places = self.joints.astype(np.float64), self._own_bvh(), self.places
             ends = {} if bvh is None else bvh.end_sites()
             try:
+                if places is None and isinstance(self.skeleton, Rig):
+                    places = written(self.skeleton.joints, self.skeleton.parents, self.skeleton.offsets)
                 if places is None:
                     lengths = np.zeros(positions.shape[1])
                     for j, parent in enumerate(self.skeleton.parents):

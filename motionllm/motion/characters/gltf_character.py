@@ -13,8 +13,8 @@ import numpy as np
 from motionllm.errors import MotionLLMError
 from motionllm.motion import budget
 from motionllm.motion.characters.character import Character
-from motionllm.motion.characters.gltf_file import Gltf
 from motionllm.motion.formats import rigs
+from motionllm.motion.formats.gltf_file import Gltf
 
 _TALL = 5.0  # a leg longer than this, in the file's units, is in centimetres
 

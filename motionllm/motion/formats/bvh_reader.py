@@ -16,7 +16,7 @@ import numpy as np
 
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.motion import budget
-from motionllm.motion.formats.bvh import BVH, POSITION, ROTATION
+from motionllm.motion.formats.bvh import BVH, POSITION, ROTATION, UNIT_MARKS
 
 _HEAD = 4 << 20  # bytes within which a hierarchy ends
 _CHUNK = 1 << 24  # bytes of values looked through at a time
@@ -27,7 +27,8 @@ _USUAL = (10, 12.5, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 100, 120, 144, 1
 
 
 def read_bvh(path: str | os.PathLike[str]) -> BVH:
-    """Parse a BVH file; unit and up axis are left at their defaults (see `calibration.calibrate`).
+    """Parse a BVH file; unit and up axis are left at their defaults (see `calibration.calibrate`), `stated` is the unit
+    that `write_bvh` marked.
 
     Raises MotionFileError, with the line, for a file that is missing, not BVH, cut short, or larger than is read
     (`budget`), which its hierarchy and its number of frames tell before the values are read.
@@ -44,7 +45,8 @@ def read_bvh(path: str | os.PathLike[str]) -> BVH:
             joints, parents, offsets, ends, channels = _hierarchy(lines, motion is None)
             assert motion is not None  # `_hierarchy` refuses what has none
             stream.seek(begin + motion.end())
-            frames, frame_time, used = _motion_header(stream.read(1 << 16), len(lines))
+            head = stream.read(1 << 16)
+            frames, frame_time, used = _motion_header(head, len(lines))
             rate, width = _frame_rate(frame_time), sum(len(c) for c in channels)
             budget.check_clip(frames, len(joints), rate, width)
             stream.seek(begin + motion.end())
@@ -56,7 +58,14 @@ def read_bvh(path: str | os.PathLike[str]) -> BVH:
     notes: tuple[str, ...] = ()
     if abs(rate * float(frame_time) - 1) > 2e-3:
         notes = (f"Frame Time {frame_time:.40} taken for {rate:g} frames per second",)
-    return BVH(joints, parents, offsets, ends, channels, values, rate, notes=notes)
+    return BVH(joints, parents, offsets, ends, channels, values, rate, notes=notes, stated=_marked(head[:used]))
+
+
+def _marked(header: bytes) -> float | None:
+    """The unit that the blanks after the frame time say, None where they are not `write_bvh`'s."""
+    line = header.rstrip(b"\r\n")
+    blanks = line[len(line.rstrip()) :].decode("ascii")
+    return next((unit for unit, mark in UNIT_MARKS.items() if mark == blanks), None)
 
 
 def _utf8(file: IO[bytes]) -> IO[bytes]:

@@ -19,12 +19,12 @@ from motionllm import Motion
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.motion.characters import Character, Performance, read_character, retarget, save, with_root
 from motionllm.motion.characters.fbx_saving import blender, check
-from motionllm.motion.characters.gltf_file import Gltf
 from motionllm.motion.characters.gltf_saving import animated
 from motionllm.motion.feet import contacts
 from motionllm.motion.formats.bvh import UPRIGHT
 from motionllm.motion.formats.bvh_reader import read_bvh
 from motionllm.motion.formats.bvh_writer import write_bvh
+from motionllm.motion.formats.gltf_file import Gltf
 from motionllm.motion.skeleton import HUMANML3D
 
 NAMES = [
