@@ -23,7 +23,7 @@ _CHUNK = 1 << 24  # bytes of values looked through at a time
 _MOTION = re.compile(rb"(?:\A|[\r\n])[ \t}]*MOTION(?=[\s:]|\Z)", re.IGNORECASE)
 _NUMBER = re.compile(rb"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _NO_NUMBER = re.compile(rb"(?<!\S)(?!" + _NUMBER.pattern + rb"(?!\S))\S+")
-_USUAL = (10, 12.5, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 100, 120, 144, 150, 180, 200, 240, 300, 500, 1000)
+USUAL_RATES = (10, 12.5, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 100, 120, 144, 150, 180, 200, 240, 300, 500, 1000)
 
 
 def read_bvh(path: str | os.PathLike[str]) -> BVH:
@@ -325,7 +325,7 @@ def _frame_rate(frame_time: str) -> float:
     seconds = float(frame_time)
     mantissa, _, exponent = frame_time.lower().partition("e")
     digit = 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
-    usual = [fps for fps in _USUAL if seconds - digit / 2 <= 1 / fps < seconds + digit]
+    usual = [fps for fps in USUAL_RATES if seconds - digit / 2 <= 1 / fps < seconds + digit]
     if usual:
         return min(usual, key=lambda fps: abs(1 / fps - seconds))
     rate, whole = 1 / seconds, round(1 / seconds)

@@ -33,13 +33,14 @@ _STATURE_PER_LEG = 2.06  # stature over thigh + shin, on the HumanML3D target sk
 _STATURE = 1.70  # metres, for rigs in units of their own
 
 
-def calibrate(bvh: BVH, rig: dict[str, Any]) -> tuple[BVH, RigMap | None, list[str]]:
+def calibrate(bvh: BVH, rig: dict[str, Any], own: bool = False) -> tuple[BVH, RigMap | None, list[str]]:
     """Set a file's unit and up axis, drop a T-pose put before the motion, map its rig and look at the body.
 
     Returns the file, its map (None where its joints are not recognised and `rig` names none), and one line about each
     decision. The unit is the one that the file states, else the one in which thigh + shin make a person; a rig in units
     of its own is scaled to 1.70 m. Up is the axis along which the body stands. A file seen in a mirror is mirrored
-    back. Raises MotionLLMError where the joints are no body (`plausible.inspect`).
+    back. own: the file says that this package wrote it. Raises MotionLLMError where the joints are no body
+    (`plausible.inspect`).
     """
     notes: list[str] = []
     positions = bvh.positions()
@@ -47,7 +48,7 @@ def calibrate(bvh: BVH, rig: dict[str, Any]) -> tuple[BVH, RigMap | None, list[s
     for j, parent in enumerate(bvh.parents):
         if parent >= 0:
             distance[j] = np.median(np.linalg.norm(positions[:, j] - positions[:, parent], axis=-1))
-    mapping = None if set(rig) - {"unit", "up"} else written(bvh.joints, bvh.parents, bvh.offsets)
+    mapping = None if set(rig) - {"unit", "up"} else written(bvh.joints, bvh.parents, None if own else bvh.offsets)
     try:
         mapping = mapping or map_rig(bvh.joints, bvh.parents, distance, tuple(bvh.ends), rig)
     except MotionLLMError:

@@ -61,7 +61,7 @@ def body(walk: np.ndarray, seed: int) -> np.ndarray:
     return joints
 
 
-@pytest.mark.parametrize("suffix", [".bvh"])
+@pytest.mark.parametrize("suffix", [".bvh", ".glb"])
 @pytest.mark.parametrize("scheme", [None, *sorted(NAMES)])
 def test_every_name_set_comes_back(scheme: str | None, suffix: str, walk: np.ndarray, tmp_path: Path) -> None:
     for seed in range(8):
