@@ -166,6 +166,7 @@ class Motion:
         else:
             positions, bvh, places = self.joints.astype(np.float64), self._own_bvh(), self.places
             ends = {} if bvh is None else bvh.end_sites()
+            long = tuple(j for j in ends if bvh is not None and np.any(bvh.ends[j]))
             try:
                 if places is None and isinstance(self.skeleton, Rig):
                     places = written(self.skeleton.joints, self.skeleton.parents, self.skeleton.offsets)
@@ -174,7 +175,7 @@ class Motion:
                     for j, parent in enumerate(self.skeleton.parents):
                         if parent >= 0:
                             lengths[j] = np.median(np.linalg.norm(positions[:, j] - positions[:, parent], axis=-1))
-                    places = rigs.map_rig(self.skeleton.joints, self.skeleton.parents, lengths, tuple(ends), {})
+                    places = rigs.map_rig(self.skeleton.joints, self.skeleton.parents, lengths, long, {})
                 joints = to_humanml3d(positions, ends, places)
             except MotionLLMError as error:
                 raise MotionLLMError(f"{self.name}: {error}" if self.name else str(error)) from None

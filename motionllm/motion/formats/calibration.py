@@ -50,7 +50,8 @@ def calibrate(bvh: BVH, rig: dict[str, Any], own: bool = False) -> tuple[BVH, Ri
             distance[j] = np.median(np.linalg.norm(positions[:, j] - positions[:, parent], axis=-1))
     mapping = None if set(rig) - {"unit", "up"} else written(bvh.joints, bvh.parents, None if own else bvh.offsets)
     try:
-        mapping = mapping or map_rig(bvh.joints, bvh.parents, distance, tuple(bvh.ends), rig)
+        long = tuple(j for j, end in bvh.ends.items() if np.any(end))
+        mapping = mapping or map_rig(bvh.joints, bvh.parents, distance, long, rig)
     except MotionLLMError:
         if set(rig) - {"unit", "up"}:
             raise

@@ -126,6 +126,8 @@ class Gltf:
         """An accessor's values: (count,) or (count, width), normalized integers as floats. Raises MotionLLMError where
         it is compressed, outside this file or not as glTF has it.
         """
+        if not isinstance(index, int):
+            raise MotionLLMError("an accessor is named by what is no number; export the file again.")
         try:
             accessor = self.doc["accessors"][index]
             dtype, width = np.dtype(_TYPES[accessor["componentType"]]), _WIDTHS[accessor["type"]]
@@ -222,7 +224,10 @@ class Gltf:
                 places[n] = node.get("translation", places[n])
                 scales[n] = node.get("scale", scales[n])
                 if "rotation" in node:
-                    turns[n] = Rotation.from_quat(node["rotation"]).as_matrix()
+                    quaternion = np.array(node["rotation"], np.float64)
+                    if quaternion.shape != (4,):
+                        raise ValueError
+                    turns[n] = Rotation.from_quat(quaternion).as_matrix()
         except (OverflowError, TypeError, ValueError):
             raise MotionLLMError("a node's place or rotation is not as glTF has it; export the file again.") from None
         if not all(np.isfinite(values).all() for values in (places, turns, scales)):
