@@ -75,13 +75,14 @@ class Motion:
 
     @staticmethod
     def load(path: str | os.PathLike[str], rig: Mapping[str, Any] | str | os.PathLike[str] | None = None) -> Motion:
-        """Read .bvh, .npy, .npz or .c3d.
+        """Read .bvh, .glb, .gltf, .vrma, .npy, .npz or .c3d.
 
         .npy: joints (T, 22, 3), (T, 66) or (T, 52, 3) at 20 fps, KIT-ML's (T, 21, 3) at 12.5 fps (millimetres, or
         metres if the body is that small), features (T, 263), (T, 251) or, at 30 fps, (T, 272). .npz: `joints`, and
         `fps`; or an AMASS file, whose poses are put on the target skeleton. .c3d: joint centres, by name (`c3d_file`).
-        rig: for a BVH whose joints are not recognised, HumanML3D joint → joint in the file (`rigs.load_rig`). Raises
-        MotionFileError, naming the file, for anything missing, truncated or not finite.
+        glTF: the first animation. rig: for a BVH or glTF whose joints are not recognised, HumanML3D joint → joint in
+        the file (`rigs.load_rig`). Raises MotionFileError, naming the file, for anything missing, truncated or not
+        finite.
         """
         path = Path(path)
         reader = READERS.get(path.suffix.lower())
@@ -126,11 +127,12 @@ class Motion:
             raise MotionFileError(f"{path}: {error}") from None
 
     def resample(self, fps: float) -> Motion:
-        """The clip at another frame rate, from its first frame; the duration is preserved to within a frame.
+        """The clip at another frame rate, from its first frame; the duration is preserved to within a new frame.
 
         Positions are interpolated linearly (rotations spherically where the BVH file's are kept), without a low-pass
         filter, as the field's data sets do: from 120 to 20 fps every sixth frame is kept unchanged. Movement above 10
-        Hz (impacts, marker jitter) then aliases: 0.5 to 2 mm on average on CMU takes.
+        Hz (impacts, marker jitter) then aliases: 0.5 to 2 mm on average on CMU takes. A higher rate ends with the last
+        pose, and the clip has all its frames when it is resampled back.
         """
         if not (np.isfinite(fps) and fps > 0):
             raise MotionLLMError(f"fps is {fps}; frames a second above 0 are needed.")

@@ -24,6 +24,8 @@ def save_named(motion: Motion, path: str | os.PathLike[str], scheme: str, units:
         raise MotionFileError(f"{path}: --names is for .bvh and .glb, not '{path.suffix}'.")
     if units is not None and (units not in METRES or path.suffix.lower() != ".bvh"):
         raise MotionLLMError(f"units are {' or '.join(METRES)}, for .bvh; not '{units}' for '{path.suffix}'.")
+    if motion.places is not None and motion.places.whole:  # the 22 joints under other names: they take these
+        motion = motion.body()
     bvh = named(motion.as_bvh(), scheme)
     if path.suffix.lower() == ".glb":
         write_glb(bvh, path, motion.name or path.stem)

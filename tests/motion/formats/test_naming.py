@@ -75,6 +75,14 @@ def test_every_name_set_comes_back(scheme: str | None, suffix: str, walk: np.nda
         np.testing.assert_allclose(Motion.load(tmp_path / "again.npz").body().joints, motion.joints, atol=2e-4)
 
 
+def test_a_written_rig_takes_other_names(walk: np.ndarray, tmp_path: Path) -> None:
+    save_named(Motion(body(walk, 1)), tmp_path / "a.glb", "mixamo")
+    save_named(Motion.load(tmp_path / "a.glb"), tmp_path / "b.bvh", "unreal")
+    again = Motion.load(tmp_path / "b.bvh")
+    assert again.skeleton.joints[:2] == ("root", "pelvis")
+    np.testing.assert_allclose(again.body().joints, body(walk, 1), atol=3e-4)
+
+
 def test_a_tools_own_rig_with_these_names_is_no_written_one(walk: np.ndarray) -> None:
     bvh = named(Motion(walk).as_bvh(), "mixamo")
     assert written(bvh.joints, bvh.parents, bvh.offsets) is not None
