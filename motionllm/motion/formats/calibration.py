@@ -71,7 +71,7 @@ def calibrate(bvh: BVH, rig: dict[str, Any], own: bool = False) -> tuple[BVH, Ri
         ends = {j: point * unit for j, point in bvh.end_sites().items()}
         with contextlib.suppress(MotionLLMError):  # `Motion.body` will say it
             body = to_humanml3d(positions * unit, ends, mapping)
-    up = rig.get("up", "")
+    up = rig.get("up", "y" if own else "")
     if not up and body is not None and mapping is not None:
         up, up_notes = plausible.up_axis(body, _rest_axis(bvh, mapping))
         notes += up_notes

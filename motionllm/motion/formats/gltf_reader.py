@@ -19,6 +19,7 @@ from motionllm.errors import MotionLLMError, listed
 from motionllm.motion import budget
 from motionllm.motion.formats.bvh import BVH, euler
 from motionllm.motion.formats.bvh_reader import USUAL_RATES
+from motionllm.motion.formats.glb import END
 from motionllm.motion.formats.gltf_file import Gltf, names_of, vrm_places
 
 _PATHS = {"translation": 3, "rotation": 4, "scale": 3}
@@ -281,7 +282,7 @@ def _take(
         columns.append(np.broadcast_to(euler(turn, order), (len(times), 3)))
         channels.append((*(_PLACE if moves else ()), *(f"{axis}rotation" for axis in order)))
         if j not in low:
-            ends[j] = np.zeros(3)
+            ends[j] = still.turn[node][0] @ _end(gltf.doc["nodes"][node])
         for done in (node, above[node]):  # what nothing hangs from any more is let go
             if done in left:
                 left[done] -= done != node
@@ -292,6 +293,19 @@ def _take(
     if not np.isfinite(values).all() or np.abs(values).max() > budget.LARGEST:
         raise MotionLLMError("its animation moves nodes beyond all measure; repair or export it again.")
     return BVH(names_of(gltf, joints), tuple(parents), offsets, ends, tuple(channels), values, fps, stated=1.0)
+
+
+def _end(node: dict[str, Any]) -> np.ndarray:
+    """Where a node's bone ends, in its axes, as `glb.glb_bytes` notes it; on the node itself in other files."""
+    extras = node.get("extras")
+    said = extras.get(END) if isinstance(extras, dict) else None
+    if (
+        isinstance(said, list)
+        and len(said) == 3
+        and all(isinstance(x, float) and abs(x) < budget.LARGEST for x in said)
+    ):
+        return np.array(said)
+    return np.zeros(3)
 
 
 def _even(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -271,6 +271,17 @@ def test_bones_that_vrm_names_and_a_rig_description(walk: np.ndarray, tmp_path: 
         Motion.load(path, {"fps": 30})
 
 
+@pytest.mark.parametrize("name", ["cmu_cgspeed_07_12", "cmu_daz_02_01", "cmu_lawrennd"])
+def test_a_takes_own_rig_comes_back(name: str, tmp_path: Path, take: Callable[[str], Path]) -> None:
+    """Its End Sites too, which stand for toes and hands that a rig has no joints for."""
+    motion = Motion.load(take(name))
+    motion.save(tmp_path / "clip.glb")
+    again = Motion.load(tmp_path / "clip.glb")
+    assert set(again.skeleton.joints) == set(motion.skeleton.joints) and again.fps == pytest.approx(motion.fps)
+    np.testing.assert_allclose(again.body().joints, motion.body().joints, atol=1e-3)
+    assert not any("units" in note for note in again.notes)
+
+
 # -- where the data lies --------------------------------------------------------------------------------------
 
 
