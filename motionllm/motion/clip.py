@@ -22,6 +22,7 @@ from motionllm.motion.formats.bvh import BVH, sample_times
 from motionllm.motion.formats.bvh_writer import solve_bvh
 from motionllm.motion.formats.rig_body import kit_to_humanml3d, to_humanml3d
 from motionllm.motion.formats.rigs import Rig, RigMap
+from motionllm.motion.formats.schemes import written
 from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
 
 METRES = {"cm": 0.01, "m": 1.0}  # per unit
@@ -75,13 +76,14 @@ class Motion:
 
     @staticmethod
     def load(path: str | os.PathLike[str], rig: Mapping[str, Any] | str | os.PathLike[str] | None = None) -> Motion:
-        """Read .bvh, .npy, .npz or .c3d.
+        """Read .bvh, .glb, .gltf, .vrma, .npy, .npz or .c3d.
 
         .npy: joints (T, 22, 3), (T, 66) or (T, 52, 3) at 20 fps, KIT-ML's (T, 21, 3) at 12.5 fps (millimetres, or
         metres if the body is that small), features (T, 263), (T, 251) or, at 30 fps, (T, 272). .npz: `joints`, and
         `fps`; or an AMASS file, whose poses are put on the target skeleton. .c3d: joint centres, by name (`c3d_file`).
-        rig: for a BVH whose joints are not recognised, HumanML3D joint → joint in the file (`rigs.load_rig`). Raises
-        MotionFileError, naming the file, for anything missing, truncated or not finite.
+        glTF: the first animation. rig: for a BVH or glTF whose joints are not recognised, HumanML3D joint → joint in
+        the file (`rigs.load_rig`). Raises MotionFileError, naming the file, for anything missing, truncated or not
+        finite.
         """
         path = Path(path)
         reader = READERS.get(path.suffix.lower())
@@ -120,11 +122,12 @@ class Motion:
             raise MotionFileError(f"{path}: {error}") from None
 
     def resample(self, fps: float) -> Motion:
-        """The clip at another frame rate, from its first frame; the duration is preserved to within a frame.
+        """The clip at another frame rate, from its first frame; the duration is preserved to within a new frame.
 
         Positions are interpolated linearly (rotations spherically where the BVH file's are kept), without a low-pass
         filter, as the field's data sets do: from 120 to 20 fps every sixth frame is kept unchanged. Movement above 10
-        Hz (impacts, marker jitter) then aliases: 0.5 to 2 mm on average on CMU takes.
+        Hz (impacts, marker jitter) then aliases: 0.5 to 2 mm on average on CMU takes. A higher rate ends with the last
+        pose, and the clip has all its frames when it is resampled back.
         """
         if not (np.isfinite(fps) and fps > 0):
             raise MotionLLMError(f"fps is {fps}; frames a second above 0 are needed.")
@@ -160,13 +163,16 @@ class Motion:
         else:
             positions, bvh, places = self.joints.astype(np.float64), self._own_bvh(), self.places
             ends = {} if bvh is None else bvh.end_sites()
+            long = tuple(j for j in ends if bvh is not None and np.any(bvh.ends[j]))
             try:
+                if places is None and isinstance(self.skeleton, Rig):
+                    places = written(self.skeleton.joints, self.skeleton.parents, self.skeleton.offsets)
                 if places is None:
                     lengths = np.zeros(positions.shape[1])
                     for j, parent in enumerate(self.skeleton.parents):
                         if parent >= 0:
                             lengths[j] = np.median(np.linalg.norm(positions[:, j] - positions[:, parent], axis=-1))
-                    places = rigs.map_rig(self.skeleton.joints, self.skeleton.parents, lengths, tuple(ends), {})
+                    places = rigs.map_rig(self.skeleton.joints, self.skeleton.parents, lengths, long, {})
                 joints = to_humanml3d(positions, ends, places)
             except MotionLLMError as error:
                 raise MotionLLMError(f"{self.name}: {error}" if self.name else str(error)) from None

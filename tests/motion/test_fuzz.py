@@ -6,7 +6,9 @@ are none, hierarchies without end, archives that unpack to gigabytes, pickles, e
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import os
 import re
 import struct
@@ -127,7 +129,13 @@ def whole_files(folder: Path, walk: np.ndarray) -> dict[str, bytes]:
     clip.save(folder / "own.bvh")
     text = (folder / "own.bvh").read_text().replace("left_", "Left").replace("right_", "Right")
     (folder / "rig.bvh").write_text(text)
-    Motion.load(folder / "rig.bvh").save(folder / "rig.npz")
+    rig = Motion.load(folder / "rig.bvh")
+    rig.save(folder / "rig.npz")
+    rig.save(folder / "rig.glb")
+    clip.save(folder / "own.glb")
+    doc, data = unpacked((folder / "rig.glb").read_bytes())
+    doc["buffers"][0]["uri"] = "data:application/octet-stream;base64," + base64.b64encode(data).decode()
+    (folder / "text.gltf").write_text(json.dumps(doc))
     clip.save(folder / "plain.npz")
     np.save(folder / "joints.npy", walk)
     np.save(folder / "features.npy", features.joints_to_features(walk))
@@ -386,9 +394,87 @@ def c3d_file(content: bytes, r: Generator) -> bytes:
     return bytes(changed)
 
 
+def unpacked(content: bytes) -> tuple[dict[str, Any], bytes]:
+    """The document and the data of a GLB file."""
+    size = struct.unpack("<I", content[12:16])[0]
+    return json.loads(content[20 : 20 + size]), content[28 + size :]
+
+
+def glb(content: bytes, r: Generator) -> bytes:
+    """A document that lies, or data that are no numbers, in a frame that holds."""
+    doc, data = unpacked(content)
+    changed = bytearray(data)
+    if r.integers(3):
+        for _ in range(int(r.integers(1, 4))):
+            lie(doc, r)
+    else:
+        for at in r.integers(0, len(data) // 4, int(r.integers(1, 50))):
+            number = r.choice([np.nan, np.inf, -1e38, 0, 1e-45, 1e9])
+            changed[4 * at : 4 * at + 4] = struct.pack("<f", number)
+    text = json.dumps(doc).encode()
+    text += b" " * (-len(text) % 4)
+    sizes = struct.pack("<4sII", b"glTF", 2, 28 + len(text) + len(changed)), struct.pack("<II", len(text), 0x4E4F534A)
+    return b"".join([*sizes, text, struct.pack("<II", len(changed), 0x004E4942), changed])
+
+
+def gltf(content: bytes, r: Generator) -> bytes:
+    doc = json.loads(content)
+    for _ in range(int(r.integers(1, 4))):
+        lie(doc, r)
+    return json.dumps(doc).encode()
+
+
+def lie(doc: Any, r: Generator) -> None:
+    """Somewhere in a document a value is left out, said twice, or becomes one that nobody expects."""
+    lies = (
+        None,
+        -1,
+        0,
+        1,
+        2,
+        7,
+        10**6,
+        10**12,
+        10**400,
+        1e308,
+        float("nan"),
+        0.5,
+        True,
+        "",
+        "x",
+        "../a",
+        [],
+        [0] * 9,
+        {},
+    )
+    lies += ([0, 0, 0], [1e30] * 3, [0, 0, 0, 0], [[1]], {"a": 1}, "VEC3", "SCALAR", 5126, 5121, "STEP", "CUBICSPLINE")
+    keys = ("nodes", "animations", "accessors", "bufferViews", "buffers", "skins", "")
+    top = str(r.choice(keys, p=[0.3, 0.2, 0.2, 0.1, 0.05, 0.05, 0.1]))
+    at = doc.get(top, doc) if isinstance(doc, dict) else doc
+    while isinstance(at, dict | list) and at:
+        key = list(at)[int(r.integers(len(at)))] if isinstance(at, dict) else int(r.integers(len(at)))
+        if not isinstance(at[key], dict | list) or not at[key] or r.random() < 0.15:
+            pick = int(r.integers(6))
+            if pick == 0:
+                del at[key]
+            elif pick == 1 and isinstance(at, list):
+                at.append(at[key])
+            else:
+                at[key] = lies[int(r.integers(len(lies)))]
+            return
+        at = at[key]
+
+
 # -- all of them --------------------------------------------------------------------------------------------
 
-SPOILT: dict[str, Callable[[bytes, Generator], bytes]] = {".bvh": bvh, ".npy": npy, ".npz": npz, ".c3d": c3d_file}
+SPOILT: dict[str, Callable[[bytes, Generator], bytes]] = {
+    ".bvh": bvh,
+    ".npy": npy,
+    ".npz": npz,
+    ".c3d": c3d_file,
+    ".glb": glb,
+    ".gltf": gltf,
+}
 
 
 def spoilt_files(files: dict[str, bytes], count: int, seed: int) -> Iterator[tuple[str, bytes]]:

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from motionllm.errors import MotionLLMError
-from motionllm.motion.characters.gltf_file import Gltf
+from motionllm.motion.formats.gltf_file import Gltf
 
 SIDES = ("left", "right")
 _TOE_PER_SHIN = 0.34  # how far ahead of the ankle the toes start, where a rig has none

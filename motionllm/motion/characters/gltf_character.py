@@ -13,8 +13,8 @@ import numpy as np
 from motionllm.errors import MotionLLMError
 from motionllm.motion import budget
 from motionllm.motion.characters.character import Character
-from motionllm.motion.characters.gltf_file import Gltf
 from motionllm.motion.formats import rigs
+from motionllm.motion.formats.gltf_file import Gltf, names_of, vrm_places
 
 _TALL = 5.0  # a leg longer than this, in the file's units, is in centimetres
 
@@ -26,14 +26,14 @@ def character_of(gltf: Gltf, name: str, given: dict[str, Any]) -> Character:
     above = gltf.parents()
     parents = tuple(index.get(above[node], -1) for node in order)
     budget.check_joints(len(order))
-    joints = _names(gltf, order)
+    joints = names_of(gltf, order)
     _, turns, scales = gltf.locals()
     uneven = [
         j for j, node in enumerate(order) if np.ptp(scales[node]) > 0.02 * scales[node].max() or scales[node].min() <= 0
     ]
     if uneven:
         raise MotionLLMError(f"{joints[uneven[0]]} is scaled unevenly or mirrored; apply scales, and export it again.")
-    given = {**_vrm_places(gltf, index, joints), **given}
+    given = {**vrm_places(gltf, index, joints), **given}
     poses = [_rest_pose(gltf, order, parents, turns[list(order)])]
     posed = _bind_turns(gltf, order, index, parents)
     if posed is not None:
@@ -98,34 +98,6 @@ def _skeleton(gltf: Gltf) -> tuple[list[int], set[int]]:
     if len(order) < 10:
         raise MotionLLMError("holds no skeleton; export the character with its armature and skin.")
     return order, skinned
-
-
-def _names(gltf: Gltf, order: list[int]) -> tuple[str, ...]:
-    """The names of nodes, each once."""
-    names: list[str] = []
-    for node in order:
-        name = str(gltf.doc["nodes"][node].get("name") or f"node{node}")[:200]
-        while name in names:
-            name += "_"
-        names.append(name)
-    return tuple(names)
-
-
-def _vrm_places(gltf: Gltf, index: Mapping[int, int], joints: tuple[str, ...]) -> dict[str, str]:
-    """HumanML3D place → joint of the humanoid bones that a VRM file (0.x or 1.0) names; empty for other files."""
-    extensions = gltf.doc.get("extensions") or {}
-    try:
-        if "VRMC_vrm" in extensions:
-            bones = {bone: row["node"] for bone, row in extensions["VRMC_vrm"]["humanoid"]["humanBones"].items()}
-        elif "VRM" in extensions:
-            bones = {row["bone"]: row["node"] for row in extensions["VRM"]["humanoid"]["humanBones"]}
-        else:
-            return {}
-        return {
-            rigs.VRM[bone]: joints[index[node]] for bone, node in bones.items() if bone in rigs.VRM and node in index
-        }
-    except (KeyError, TypeError, AttributeError):
-        raise MotionLLMError("its VRM humanoid bones are not as VRM has them; export the character again.") from None
 
 
 def _bind_turns(

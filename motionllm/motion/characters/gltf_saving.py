@@ -12,11 +12,11 @@ from motionllm.errors import MotionLLMError
 from motionllm.motion.characters.body_turns import tpose
 from motionllm.motion.characters.bvh_saving import take
 from motionllm.motion.characters.character import Character
-from motionllm.motion.characters.gltf_file import Gltf
 from motionllm.motion.characters.performance import Performance
 from motionllm.motion.characters.retargeting import performed
 from motionllm.motion.formats import rigs
 from motionllm.motion.formats.glb import glb_bytes, quaternions
+from motionllm.motion.formats.gltf_file import Gltf
 
 _VRM_PARENT = {  # of each humanoid bone; where a character lacks it, the next one up
     "spine": "hips",

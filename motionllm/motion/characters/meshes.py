@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from motionllm.motion.characters.character import Character
-from motionllm.motion.characters.gltf_file import Gltf
+from motionllm.motion.formats.gltf_file import Gltf
 
 _TRIANGLES = 4  # glTF's mode of a primitive
 

@@ -16,11 +16,11 @@ from scipy.spatial.transform import Rotation
 from motionllm.errors import MotionFileError, MotionLLMError, about
 from motionllm.motion.characters.character import SIDES, Character
 from motionllm.motion.characters.gltf_character import character_of, placed, standing
-from motionllm.motion.characters.gltf_file import Gltf
 from motionllm.motion.formats import rigs
 from motionllm.motion.formats.bvh import rest_places
 from motionllm.motion.formats.bvh_reader import read_bvh
 from motionllm.motion.formats.calibration import calibrate
+from motionllm.motion.formats.gltf_file import Gltf
 
 READS = (".glb", ".vrm", ".bvh")
 _CHAINS = (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist"))

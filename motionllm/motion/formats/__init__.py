@@ -16,6 +16,9 @@ READERS = {
     ".npy": "motionllm.motion.formats.readers:load_npy",
     ".npz": "motionllm.motion.formats.readers:load_npz",
     ".c3d": "motionllm.motion.formats.readers:load_c3d",
+    ".glb": "motionllm.motion.formats.readers:load_gltf",
+    ".gltf": "motionllm.motion.formats.readers:load_gltf",
+    ".vrma": "motionllm.motion.formats.readers:load_gltf",
 }
 WRITERS = {
     ".bvh": "motionllm.motion.formats.writers:save_bvh",

@@ -11,6 +11,9 @@ from scipy.spatial.transform import Rotation, Slerp
 
 POSITION = {"xposition": 0, "yposition": 1, "zposition": 2}
 ROTATION = {"xrotation": "X", "yrotation": "Y", "zrotation": "Z"}
+# Metres per unit, as blanks at the end of the Frame Time line: BVH has no field for its unit and no comments, and
+# readers pass over these blanks (Blender and three.js split the line at blanks, others read a number after the colon).
+UNIT_MARKS = {0.01: " \t", 1.0: "\t "}
 _BLOCK = 1024  # frames of forward kinematics at a time
 # Z up to Y up: (x, y, z) -> (x, z, -y), a rotation about X, so left stays left.
 Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
@@ -33,7 +36,7 @@ class BVH:
     the root. offsets: (J, 3). ends: End Site offset (3,) by joint index. channels: channel
     names of each joint, as written. values: (T, C) channel values, degrees and file units.
     fps: frames per second. unit: metres per file unit. up: the file's axis that points up, a key of `UPRIGHT`.
-    notes: what was decided on reading.
+    notes: what was decided on reading. stated: metres per file unit where the file says it, else None.
     """
 
     joints: tuple[str, ...]
@@ -46,6 +49,7 @@ class BVH:
     unit: float = 1.0
     up: str = "y"
     notes: tuple[str, ...] = ()
+    stated: float | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -279,9 +283,15 @@ def rest_places(offsets: np.ndarray, parents: Sequence[int]) -> np.ndarray:
 
 
 def sample_times(frames: int, fps: float, target: float) -> np.ndarray:
-    """Times in seconds, `1 / target` apart, that lie within a clip of `frames` frames at `fps`."""
-    # The tolerance keeps a last frame that rounding alone would push out of the clip.
-    return np.arange(int(np.floor((frames - 1) * target / fps + 1e-3)) + 1) / target
+    """Times in seconds at which a clip of `frames` frames at `fps` is looked at to have it at `target`.
+
+    They are `1 / target` apart and lie within the clip. A higher rate has one more where the clip ends between two of
+    them, at its very end: its last pose is kept, and a clip that comes back from a higher rate has all its frames.
+    """
+    # The tolerance keeps a last frame that rounding alone would push out of the clip, or add.
+    last = (frames - 1) * target / fps
+    count = np.ceil(last - 1e-3) if target > fps else np.floor(last + 1e-3)
+    return np.minimum(np.arange(int(count) + 1) / target, (frames - 1) / fps)
 
 
 def euler(matrices: np.ndarray, order: str) -> np.ndarray:

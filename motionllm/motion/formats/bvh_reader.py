@@ -17,18 +17,19 @@ import numpy as np
 from motionllm.errors import MotionLLMError
 from motionllm.files import reading
 from motionllm.motion import budget
-from motionllm.motion.formats.bvh import BVH, POSITION, ROTATION
+from motionllm.motion.formats.bvh import BVH, POSITION, ROTATION, UNIT_MARKS
 
 _HEAD = 4 << 20  # bytes within which a hierarchy ends
 _CHUNK = 1 << 24  # bytes of values looked through at a time
 _MOTION = re.compile(rb"(?:\A|[\r\n])[ \t}]*MOTION(?=[\s:]|\Z)", re.IGNORECASE)
 _NUMBER = re.compile(rb"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _NO_NUMBER = re.compile(rb"(?<!\S)(?!" + _NUMBER.pattern + rb"(?!\S))\S+")
-_USUAL = (10, 12.5, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 100, 120, 144, 150, 180, 200, 240, 300, 500, 1000)
+USUAL_RATES = (10, 12.5, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 100, 120, 144, 150, 180, 200, 240, 300, 500, 1000)
 
 
 def read_bvh(path: str | os.PathLike[str]) -> BVH:
-    """Parse a BVH file; unit and up axis are left at their defaults (see `calibration.calibrate`).
+    """Parse a BVH file; unit and up axis are left at their defaults (see `calibration.calibrate`), `stated` is the unit
+    that `write_bvh` marked.
 
     Raises MotionFileError, with the line, for a file that is missing, not BVH, cut short, or larger than is read
     (`budget`), which its hierarchy and its number of frames tell before the values are read.
@@ -45,7 +46,8 @@ def read_bvh(path: str | os.PathLike[str]) -> BVH:
             joints, parents, offsets, ends, channels = _hierarchy(lines, motion is None)
             assert motion is not None  # `_hierarchy` refuses what has none
             stream.seek(begin + motion.end())
-            frames, frame_time, used = _motion_header(stream.read(1 << 16), len(lines))
+            head = stream.read(1 << 16)
+            frames, frame_time, used = _motion_header(head, len(lines))
             rate, width = _frame_rate(frame_time), sum(len(c) for c in channels)
             budget.check_clip(frames, len(joints), rate, width)
             stream.seek(begin + motion.end())
@@ -53,7 +55,14 @@ def read_bvh(path: str | os.PathLike[str]) -> BVH:
     notes: tuple[str, ...] = ()
     if abs(rate * float(frame_time) - 1) > 2e-3:
         notes = (f"Frame Time {frame_time:.40} taken for {rate:g} frames per second",)
-    return BVH(joints, parents, offsets, ends, channels, values, rate, notes=notes)
+    return BVH(joints, parents, offsets, ends, channels, values, rate, notes=notes, stated=_marked(head[:used]))
+
+
+def _marked(header: bytes) -> float | None:
+    """The unit that the blanks after the frame time say, None where they are not `write_bvh`'s."""
+    line = header.rstrip(b"\r\n")
+    blanks = line[len(line.rstrip()) :].decode("ascii")
+    return next((unit for unit, mark in UNIT_MARKS.items() if mark == blanks), None)
 
 
 def _utf8(file: IO[bytes]) -> IO[bytes]:
@@ -313,7 +322,7 @@ def _frame_rate(frame_time: str) -> float:
     seconds = float(frame_time)
     mantissa, _, exponent = frame_time.lower().partition("e")
     digit = 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
-    usual = [fps for fps in _USUAL if seconds - digit / 2 <= 1 / fps < seconds + digit]
+    usual = [fps for fps in USUAL_RATES if seconds - digit / 2 <= 1 / fps < seconds + digit]
     if usual:
         return min(usual, key=lambda fps: abs(1 / fps - seconds))
     rate, whole = 1 / seconds, round(1 / seconds)

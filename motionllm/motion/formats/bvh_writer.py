@@ -16,11 +16,14 @@ from scipy.spatial.transform import Rotation
 
 from motionllm.errors import MotionLLMError
 from motionllm.files import write_file
-from motionllm.motion.formats.bvh import BVH, euler
+from motionllm.motion.formats.bvh import BVH, UNIT_MARKS, euler
 
 
 def write_bvh(bvh: BVH, path: str | os.PathLike[str]) -> None:
-    """Write a BVH file (beside and renamed). Raises MotionFileError where the folder cannot be written."""
+    """Write a BVH file (beside and renamed), marked with its unit where that is cm or m (`UNIT_MARKS`).
+
+    Raises MotionFileError where the folder cannot be written.
+    """
     children: list[list[int]] = [[] for _ in bvh.joints]
     for j, parent in enumerate(bvh.parents):
         if parent >= 0:
@@ -43,7 +46,7 @@ def write_bvh(bvh: BVH, path: str | os.PathLike[str]) -> None:
 
     # Files write joints depth first, and `values` follows the order of `joints`: both come from the same walk.
     joint(0, "")
-    lines += ["MOTION", f"Frames: {len(bvh)}", f"Frame Time: {1 / bvh.fps:.9f}"]
+    lines += ["MOTION", f"Frames: {len(bvh)}", f"Frame Time: {1 / bvh.fps:.9f}{UNIT_MARKS.get(bvh.unit, '')}"]
     template = " ".join(["%.6f"] * bvh.values.shape[1])
     lines += [template % tuple(row) for row in bvh.values]
     write_file(path, "\n".join(lines) + "\n")

@@ -13,31 +13,34 @@ from motionllm.motion import plausible
 from motionllm.motion.formats.bvh import BVH, rest_places
 from motionllm.motion.formats.rig_body import kit_to_humanml3d, to_humanml3d
 from motionllm.motion.formats.rigs import RigMap, map_rig, saved_skeleton
+from motionllm.motion.formats.schemes import written
 from motionllm.motion.skeleton import KIT
 
 # Metres per unit, tried in this order: a body whose stature falls within the range decides. CMU's
-# mocap counts in inches / 0.45. Ranges overlap nowhere for an adult.
+# mocap counts in inches / 0.45. No two ranges overlap: below 0.84 m in centimetres a body is an adult's in inches.
 _UNITS = (
-    ("centimetres", 0.01, 1.0, 2.6),
-    ("metres", 1.0, 1.0, 2.6),
+    ("centimetres", 0.01, 0.84, 2.6),
+    ("metres", 1.0, 0.5, 2.6),
     ("CMU units", 0.0254 / 0.45, 1.4, 2.1),
     ("inches", 0.0254, 1.4, 2.1),
     ("decimetres", 0.1, 1.4, 2.1),
-    ("millimetres", 0.001, 1.0, 2.6),
+    ("millimetres", 0.001, 0.5, 2.6),
     ("feet", 0.3048, 1.4, 2.1),
 )
+_POSSIBLE = (0.5, 3.4)  # metres: statures that a file is believed whose unit it states
 _KNEES = ("left_knee", "right_knee")
 _STATURE_PER_LEG = 2.06  # stature over thigh + shin, on the HumanML3D target skeleton
 _STATURE = 1.70  # metres, for rigs in units of their own
 
 
-def calibrate(bvh: BVH, rig: dict[str, Any]) -> tuple[BVH, RigMap | None, list[str]]:
+def calibrate(bvh: BVH, rig: dict[str, Any], own: bool = False) -> tuple[BVH, RigMap | None, list[str]]:
     """Set a file's unit and up axis, drop a T-pose put before the motion, map its rig and look at the body.
 
-    Returns the file, its map (None where its joints are not recognised and `rig` names none), and one
-    line about each decision. The unit is the one in which thigh + shin make an adult; a rig in units
-    of its own is scaled to 1.70 m. Up is the axis along which the body stands. A file seen in a mirror
-    is mirrored back. Raises MotionLLMError where the joints are no body (`plausible.inspect`).
+    Returns the file, its map (None where its joints are not recognised and `rig` names none), and one line about each
+    decision. The unit is the one that the file states, else the one in which thigh + shin make a person; a rig in units
+    of its own is scaled to 1.70 m. Up is the axis along which the body stands. A file seen in a mirror is mirrored
+    back. own: the file says that this package wrote it. Raises MotionLLMError where the joints are no body
+    (`plausible.inspect`).
     """
     notes: list[str] = []
     positions = bvh.positions()
@@ -45,16 +48,21 @@ def calibrate(bvh: BVH, rig: dict[str, Any]) -> tuple[BVH, RigMap | None, list[s
     for j, parent in enumerate(bvh.parents):
         if parent >= 0:
             distance[j] = np.median(np.linalg.norm(positions[:, j] - positions[:, parent], axis=-1))
+    mapping = None if set(rig) - {"unit", "up"} else written(bvh.joints, bvh.parents, None if own else bvh.offsets)
     try:
-        mapping: RigMap | None = map_rig(bvh.joints, bvh.parents, distance, tuple(bvh.ends), rig)
+        long = tuple(j for j, end in bvh.ends.items() if np.any(end))
+        mapping = mapping or map_rig(bvh.joints, bvh.parents, distance, long, rig)
     except MotionLLMError:
         if set(rig) - {"unit", "up"}:
             raise
         mapping = None
+    stature = _stature(positions, distance, bvh.parents, mapping)
     if "unit" in rig:
         unit = float(rig["unit"])
+    elif bvh.stated is not None and _POSSIBLE[0] <= stature * bvh.stated <= _POSSIBLE[1]:
+        unit = bvh.stated
     else:
-        unit, name = _unit_of(positions, distance, bvh.parents, mapping)
+        unit, name = _unit_of(stature)
         notes.append(f"units taken for {name}")
     body = None
     if saved_skeleton(bvh.joints) is KIT:
@@ -63,7 +71,7 @@ def calibrate(bvh: BVH, rig: dict[str, Any]) -> tuple[BVH, RigMap | None, list[s
         ends = {j: point * unit for j, point in bvh.end_sites().items()}
         with contextlib.suppress(MotionLLMError):  # `Motion.body` will say it
             body = to_humanml3d(positions * unit, ends, mapping)
-    up = rig.get("up", "")
+    up = rig.get("up", "y" if own else "")
     if not up and body is not None and mapping is not None:
         up, up_notes = plausible.up_axis(body, _rest_axis(bvh, mapping))
         notes += up_notes
@@ -80,21 +88,22 @@ def calibrate(bvh: BVH, rig: dict[str, Any]) -> tuple[BVH, RigMap | None, list[s
     return bvh, mapping, notes
 
 
-def _unit_of(
-    positions: np.ndarray, distance: np.ndarray, parents: Sequence[int], mapping: RigMap | None
-) -> tuple[float, str]:
-    """Metres per file unit, and what to call it."""
+def _stature(positions: np.ndarray, distance: np.ndarray, parents: Sequence[int], mapping: RigMap | None) -> float:
+    """How tall a body is, in the file's unit."""
     if mapping is not None and {"left_hip", "left_knee", "left_ankle"} <= set(mapping.places):
         hip, knee, ankle = (positions[:, mapping.places[f"left_{p}"]] for p in ("hip", "knee", "ankle"))
         leg = np.median(np.linalg.norm(hip - knee, axis=-1)) + np.median(np.linalg.norm(knee - ankle, axis=-1))
-        stature = float(leg) * _STATURE_PER_LEG
-    else:
-        # No names to go by: from the root, the two farthest limbs (arm and leg) reach about 1.3 statures.
-        reach = np.zeros(len(parents))
-        for j, parent in enumerate(parents):
-            if parent >= 0:
-                reach[j] = reach[parent] + distance[j]
-        stature = float(reach.max()) * 1.6
+        return float(leg) * _STATURE_PER_LEG
+    # No names to go by: from the root, the two farthest limbs (arm and leg) reach about 1.3 statures.
+    reach = np.zeros(len(parents))
+    for j, parent in enumerate(parents):
+        if parent >= 0:
+            reach[j] = reach[parent] + distance[j]
+    return float(reach.max()) * 1.6
+
+
+def _unit_of(stature: float) -> tuple[float, str]:
+    """Metres per file unit of a body this tall, and what to call it."""
     for name, unit, least, most in _UNITS:
         if least <= stature * unit <= most:
             return unit, name

@@ -18,6 +18,7 @@ from motionllm.motion.formats.bvh import BVH, UPRIGHT, rest_places
 
 _COLOURS = {"left": (0.90, 0.47, 0.19), "right": (0.17, 0.42, 0.72), "": (0.24, 0.27, 0.31)}  # as in the pictures
 _SIDES = 8
+END = "end_site"  # of a node's extras: where its bone ends, in its own axes
 _ARRAY, _INDEX = 34962, 34963  # glTF's buffer view targets
 _FLOAT, _USHORT, _UINT = 5126, 5123, 5125  # glTF's component types
 
@@ -72,6 +73,8 @@ def glb_bytes(bvh: BVH, name: str = "motion") -> bytes:
         node = gl.Node(name=names[j], children=children, translation=still[j].tolist())
         own = turned[j] if parent < 0 else turned[parent].T @ turned[j]
         node.rotation = quaternions(own[None])[0].tolist()
+        if kept[j] in bvh.ends:  # as what glTF leaves to applications, for a node of its own would be a bone to them
+            node.extras = {END: (bvh.ends[kept[j]] * bvh.unit).tolist()}
         file.nodes.append(node)
     file.nodes.append(gl.Node(name=name, mesh=0, skin=0))
 

@@ -13,34 +13,8 @@ from motionllm.motion.clip import METRES, Motion
 from motionllm.motion.formats.bvh import BVH
 from motionllm.motion.formats.bvh_writer import write_bvh
 from motionllm.motion.formats.glb import write_glb
+from motionllm.motion.formats.schemes import NAMES, ROOT
 from motionllm.motion.skeleton import HUMANML3D
-
-_LIMBS = ("hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist")
-_MIDDLE = ("pelvis", "spine1", "spine2", "spine3", "neck", "head")
-
-
-def _table(middle: str, limbs: str, pattern: str, sides: tuple[str, str]) -> dict[str, str]:
-    names = dict(zip(_MIDDLE, middle.split(), strict=True))
-    for side, written in zip(("left", "right"), sides, strict=True):
-        parts = zip(_LIMBS, limbs.split(), strict=True)
-        names |= {f"{side}_{place}": pattern.format(side=written, part=part) for place, part in parts}
-    return names
-
-
-NAMES = {
-    "mixamo": _table(
-        "mixamorig:Hips mixamorig:Spine mixamorig:Spine1 mixamorig:Spine2 mixamorig:Neck mixamorig:Head",
-        "UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand",
-        "mixamorig:{side}{part}",
-        ("Left", "Right"),
-    ),
-    "unreal": _table(
-        "pelvis spine_01 spine_02 spine_03 neck_01 head",
-        "thigh calf foot ball clavicle upperarm lowerarm hand",
-        "{part}_{side}",
-        ("l", "r"),
-    ),
-}
 
 
 def save_named(motion: Motion, path: str | os.PathLike[str], scheme: str, units: str | None = None) -> None:
@@ -50,6 +24,8 @@ def save_named(motion: Motion, path: str | os.PathLike[str], scheme: str, units:
         raise MotionFileError(f"{path}: --names is for .bvh and .glb, not '{path.suffix}'.")
     if units is not None and (units not in METRES or path.suffix.lower() != ".bvh"):
         raise MotionLLMError(f"units are {' or '.join(METRES)}, for .bvh; not '{units}' for '{path.suffix}'.")
+    if motion.places is not None and motion.places.whole:  # the 22 joints under other names: they take these
+        motion = motion.body()
     bvh = named(motion.as_bvh(), scheme)
     if path.suffix.lower() == ".glb":
         write_glb(bvh, path, motion.name or path.stem)
@@ -77,7 +53,7 @@ def named(bvh: BVH, scheme: str) -> BVH:
     channels = ("Xposition", "Yposition", "Zposition", "Zrotation", "Xrotation", "Yrotation")
     return replace(
         renamed,
-        joints=("root", *renamed.joints),
+        joints=(ROOT, *renamed.joints),
         parents=(-1, *(parent + 1 for parent in renamed.parents)),
         offsets=np.concatenate([np.zeros((1, 3)), renamed.offsets]),
         ends={joint + 1: end for joint, end in renamed.ends.items()},

@@ -1,11 +1,11 @@
-"""Reads motion files into clips: BVH takes, arrays of joints or features, AMASS, C3D.
+"""Reads motion files into clips: BVH and glTF takes, arrays of joints or features, AMASS, C3D.
 
 Everything that an array leaves open (skeleton, rate, unit) is decided here by its shape, or refused in one sentence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ from motionllm.motion.clip import Motion, joints_of
 from motionllm.motion.formats import rigs
 from motionllm.motion.formats.amass import AMASS, RATES, amass_joints, is_amass
 from motionllm.motion.formats.arrays import npz_keys, number, read_npy, read_npz
+from motionllm.motion.formats.bvh import BVH
 from motionllm.motion.formats.bvh_reader import read_bvh
 from motionllm.motion.formats.c3d_file import read_c3d
 from motionllm.motion.formats.calibration import calibrate
-from motionllm.motion.formats.rigs import Rig
+from motionllm.motion.formats.gltf_reader import read_gltf
+from motionllm.motion.formats.rigs import Rig, RigMap
 from motionllm.motion.representation import REPRESENTATIONS, of_width
 from motionllm.motion.skeleton import HUMANML3D, KIT, Skeleton
 
@@ -34,13 +36,28 @@ def load_bvh(path: Path, rig: Any) -> Motion:
     stated = rigs.load_rig(rig)
     if "fps" in stated:
         raise MotionLLMError("The rig description states fps, and a BVH has its own frame time; leave fps out.")
-    bvh, places, notes = calibrate(read_bvh(path), stated)
+    return _clip_of(*calibrate(read_bvh(path), stated), path.stem)
+
+
+def load_gltf(path: Path, rig: Any) -> Motion:
+    """The first animation of a glTF file, on its own rig, or on HumanML3D's or KIT's skeleton. rig: as for BVH."""
+    stated = rigs.load_rig(rig)
+    if "fps" in stated:
+        raise MotionLLMError("The rig description states fps, and a glTF animation has its own times; leave fps out.")
+    bvh, given, own = read_gltf(path)
+    clip = _clip_of(*calibrate(bvh, {**given, **stated}, own), path.stem)
+    # On a skeleton that is known, joints say all: a BVH of them is solved, as those of other clips are.
+    return replace(clip, bvh=None) if isinstance(clip.skeleton, Skeleton) else clip
+
+
+def _clip_of(bvh: BVH, places: RigMap | None, notes: Sequence[str], name: str) -> Motion:
+    """A take as a clip. places: its map to the 22 joints, if known."""
     skeleton: Skeleton | Rig | None = rigs.saved_skeleton(bvh.joints)
     if skeleton is None:
-        skeleton = Rig(path.stem, bvh.joints, bvh.parents, bvh.rest())
+        skeleton = Rig(name, bvh.joints, bvh.parents, bvh.rest())
     else:
         places = None
-    return Motion(joints_of(bvh, skeleton), bvh.fps, skeleton, path.stem, (*bvh.notes, *notes), bvh, places)
+    return Motion(joints_of(bvh, skeleton), bvh.fps, skeleton, name, (*bvh.notes, *notes), bvh, places)
 
 
 def load_c3d(path: Path, rig: Any) -> Motion:

@@ -27,6 +27,8 @@ def to_humanml3d(positions: np.ndarray, ends: Mapping[int, np.ndarray], mapping:
     (between the shoulders), the spine joints (along the chain from pelvis to neck).
     """
     places = mapping.places
+    if mapping.whole:
+        return positions[:, [places[name] for name in HUMANML3D.joints]]
     body: dict[str, np.ndarray] = {place: positions[:, j] for place, j in places.items()}
 
     def end(place: str) -> np.ndarray | None:

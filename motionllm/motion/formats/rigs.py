@@ -136,12 +136,14 @@ class RigMap:
     """Which joint of a rig stands at each of the 22 places; spine: the joints between pelvis and neck.
 
     A place that is absent from `places` is filled by `to_humanml3d` from structure. lost_thorax: neck
-    and arms start one spine bone too low (`map_rig`).
+    and arms start one spine bone too low (`map_rig`). whole: the rig is HumanML3D's under other names, and its joints
+    are taken as they are (`schemes.written`).
     """
 
     places: dict[str, int]
     spine: tuple[int, ...]
     lost_thorax: bool = False
+    whole: bool = False
 
 
 def load_rig(rig: Mapping[str, Any] | str | os.PathLike[str] | None) -> dict[str, Any]:
@@ -251,7 +253,7 @@ def map_rig(
     above = [_ancestors(j, parents) for j in range(len(names))]
     small = 1e-3 * max(float(np.sum(lengths)) / 10, 1e-9)
     words: dict[tuple[str, str], list[int]] = {}
-    for j in sorted(range(len(names)), key=lambda j: len(above[j])):
+    for j in sorted(set(range(len(names))) - helpers(names, parents), key=lambda j: len(above[j])):
         words.setdefault(side_and_part(names[j]), []).append(j)
 
     def called(side: str, place: str, *more: str) -> list[int]:
@@ -394,3 +396,12 @@ def saved_skeleton(joints: Sequence[str]) -> Skeleton | None:
         if set(known.joints) <= set(joints) and all(n.removesuffix("_base") in known.joints for n in joints):
             return known
     return None
+
+
+def helpers(joints: Sequence[str], parents: Sequence[int]) -> set[int]:
+    """The joints of no length that solving put before others (`bvh_writer.solve`): CHILD_base, whose only child is
+    CHILD. They stand for no place, whatever words their names hold."""
+    below: dict[int, list[int]] = {}
+    for j, parent in enumerate(parents):
+        below.setdefault(parent, []).append(j)
+    return {p for p, children in below.items() if p >= 0 and [joints[p]] == [f"{joints[j]}_base" for j in children]}

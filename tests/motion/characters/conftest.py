@@ -13,10 +13,10 @@ from scipy.spatial.transform import Rotation
 
 from motionllm import Motion
 from motionllm import corpus as builtin
-from motionllm.motion.characters.gltf_file import Gltf
 from motionllm.motion.formats.bvh import BVH
 from motionllm.motion.formats.bvh_writer import write_bvh
 from motionllm.motion.formats.glb import _spindle
+from motionllm.motion.formats.gltf_file import Gltf
 
 # The joints of a rig, "name < parent @ where": where is a place of the body below, or two with a share of the way.
 MIDDLE_SIDE = {

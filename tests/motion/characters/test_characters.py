@@ -19,12 +19,12 @@ from motionllm import Motion
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.motion.characters import Character, Performance, read_character, retarget, save, with_root
 from motionllm.motion.characters.fbx_saving import blender, check
-from motionllm.motion.characters.gltf_file import Gltf
 from motionllm.motion.characters.gltf_saving import animated
 from motionllm.motion.feet import contacts
 from motionllm.motion.formats.bvh import UPRIGHT
 from motionllm.motion.formats.bvh_reader import read_bvh
 from motionllm.motion.formats.bvh_writer import write_bvh
+from motionllm.motion.formats.gltf_file import Gltf
 from motionllm.motion.skeleton import HUMANML3D
 
 NAMES = [
@@ -548,3 +548,30 @@ def test_what_is_missing_is_said_in_a_sentence(
     with pytest.raises(MotionLLMError, match="no root motion is called 'feet'"):
         performance.rooted("feet")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["unity.glb"]
+
+
+# -- and back -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_written_is_read_again(name: str, character: Make, clips: dict[str, Motion], tmp_path: Path) -> None:
+    """GLB, VRMA and BVH of a character come back where it moved, in its size, without a guess."""
+    rig = read_character(character(name))
+    performance = retarget(clips["kick"], rig, fps=30)
+    joints = performance.joints()
+    sizes = []
+    for suffix in (".glb", ".bvh"):
+        written = [joint.replace(" ", "_") if suffix == ".bvh" else joint for joint in rig.joints]
+        given = {place: written[j] for place, j in rig.places.items()}
+        save(performance, tmp_path / f"out{suffix}", "kick")
+        motion = Motion.load(tmp_path / f"out{suffix}", given)
+        assert motion.fps == 30 and len(motion) == len(performance)
+        assert not [note for note in motion.notes if "m tall" in note or ("units" in note and rig.unit == 1)]
+        for k, joint in enumerate(motion.skeleton.joints):
+            if joint in written:
+                np.testing.assert_allclose(motion.joints[:, k], joints[:, written.index(joint)], atol=1e-3)
+        assert set(given.values()) <= set(motion.skeleton.joints)
+        sizes.append(motion.leg)
+    save(performance, tmp_path / "out.vrma", "kick")
+    sizes.append(Motion.load(tmp_path / "out.vrma").leg)
+    np.testing.assert_allclose(sizes, rig.leg * rig.unit, rtol=2e-3)

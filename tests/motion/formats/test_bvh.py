@@ -334,11 +334,21 @@ def test_resampling_to_a_divisor_takes_every_nth_frame():
 
 
 @pytest.mark.parametrize(
-    ("frames", "fps", "target", "count"), [(195, 30, 20, 130), (344, 120, 20, 58), (1, 30, 20, 1), (20, 20, 30, 29)]
+    ("frames", "fps", "target", "count"), [(195, 30, 20, 130), (344, 120, 20, 58), (1, 30, 20, 1), (20, 20, 30, 30)]
 )
 def test_sample_times_stay_within_the_clip(frames, fps, target, count):
     times = sample_times(frames, fps, target)
     assert len(times) == count and times[-1] <= (frames - 1) / fps + 1e-3 / target
+
+
+@pytest.mark.parametrize(
+    ("fps", "target"), [(20, 24), (20, 30), (24, 25), (12.5, 20), (20, 29.97), (30, 100), (20, 60)]
+)
+def test_a_clip_comes_back_from_a_higher_rate_with_all_its_frames_and_its_last_pose(fps, target):
+    for frames in range(1, 200):
+        times = sample_times(frames, fps, target)
+        assert abs(times[-1] - (frames - 1) / fps) < 1e-3 / fps and len(times) / target < frames / fps + 1 / target
+        assert len(sample_times(len(times), target, fps)) == frames
 
 
 def test_two_thousand_frames_of_31_joints_take_less_than_a_second(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -140,13 +141,13 @@ def named(rig: str) -> dict[str, str]:
 
 
 def save_as(path: Path, names: dict[str, str], joints: np.ndarray, scale: float = 1.0, turn: np.ndarray | None = None):
-    """Write joints (T, 22, 3) as BVH under other names, in other units, turned by a matrix."""
+    """Write joints (T, 22, 3) as BVH under other names, in other units (which are not stated), turned by a matrix."""
     turned = joints if turn is None else joints @ turn.T
     rest = rest_pose(HUMANML3D, joints) if turn is None else rest_pose(HUMANML3D, joints) @ turn.T
     bvh = solve_bvh(
         turned * scale, [names[p] for p in HUMANML3D.joints], HUMANML3D.parents, rest, 20, exact=1e-3 * scale
     )
-    write_bvh(bvh, path)
+    write_bvh(replace(bvh, unit=0.0), path)
 
 
 @pytest.mark.parametrize("rig", RIGS)
@@ -450,7 +451,7 @@ def test_toes_that_are_none_are_put_ahead(tmp_path, walk, tools, reach):
     for knee, ankle, toe in ((4, 7, 10), (5, 8, 11)):
         shin = joints[:, ankle] - joints[:, knee]
         joints[:, toe] = joints[:, ankle] + reach * shin / np.linalg.norm(shin, axis=-1, keepdims=True)
-    clip = loaded(tmp_path, tools.solved(joints, tools.named("mixamo")))
+    clip = loaded(tmp_path, tools.solved(joints, tools.named("character creator")))
     assert off(clip.canonical().joints[:, [10, 11]], Motion(walk).canonical().joints[:, [10, 11]]) < 0.06
     assert not clip.notes[1:]
 
@@ -594,3 +595,45 @@ def test_a_rig_description_that_is_none_is_refused_in_a_sentence(tmp_path: Path,
     with pytest.raises(MotionLLMError) as caught:
         load_rig(path)
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("stature", [0.55, 0.7, 0.866, 1.1, 1.7, 2.5, 3.2])
+@pytest.mark.parametrize("unit", [0.01, 1.0])
+def test_a_written_file_keeps_its_size(walk, tools, tmp_path, stature, unit):
+    joints = walk * (stature / 1.7)
+    bvh = tools.solved(joints, tools.named("mixamo")).standing(unit)
+    write_bvh(bvh, tmp_path / "clip.bvh")
+    motion = Motion.load(tmp_path / "clip.bvh")
+    assert motion.bvh.unit == unit and not any("unit" in note for note in motion.notes)
+    assert motion.leg == pytest.approx(Motion(joints).leg, rel=1e-3)
+    motion.save(tmp_path / "again.bvh")
+    assert Motion.load(tmp_path / "again.bvh").leg == pytest.approx(motion.leg, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("stature", "unit", "read"),
+    [(0.9, 0.01, 0.01), (2.5, 0.01, 0.01), (0.6, 1.0, 1.0), (0.6, 0.001, 0.001), (1.7, 0.0254, 0.0254), (2.4, 1, 1)],
+)
+def test_a_persons_size_is_taken_as_it_is_where_no_unit_is_stated(walk, tools, tmp_path, stature, unit, read):
+    bvh = replace(tools.solved(walk * (stature / 1.7), tools.named("mixamo")).standing(unit), unit=0.0)
+    write_bvh(bvh, tmp_path / "clip.bvh")
+    assert Motion.load(tmp_path / "clip.bvh").bvh.unit == read
+
+
+def test_a_stated_unit_that_makes_no_person_is_not_believed(walk, tools, tmp_path):
+    bvh = replace(tools.solved(walk, tools.named("mixamo")).standing(0.001), unit=1.0)
+    write_bvh(bvh, tmp_path / "clip.bvh")
+    motion = Motion.load(tmp_path / "clip.bvh")
+    assert motion.bvh.unit == 0.001 and "units taken for millimetres" in motion.notes
+
+
+def test_the_mark_of_the_unit_is_blank(walk, tools, tmp_path):
+    bvh = tools.solved(walk, tools.named("mixamo"))
+    write_bvh(bvh, tmp_path / "clip.bvh")
+    text = (tmp_path / "clip.bvh").read_text()
+    line = next(line for line in text.split("\n") if line.startswith("Frame Time"))
+    assert line.split() == ["Frame", "Time:", "0.050000000"] and line != line.rstrip()
+    (tmp_path / "plain.bvh").write_text(text.replace(line, line.rstrip()))
+    assert read_bvh(tmp_path / "clip.bvh").stated == 0.01 and read_bvh(tmp_path / "plain.bvh").stated is None
+    (tmp_path / "dos.bvh").write_bytes(text.replace("\n", "\r\n").encode("utf-16"))
+    assert read_bvh(tmp_path / "dos.bvh").stated == 0.01
