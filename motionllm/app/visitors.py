@@ -9,6 +9,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from motionllm.app.chat import Chat, failure
 from motionllm.errors import MotionFileError, MotionLLMError
@@ -32,15 +33,23 @@ class Visitor:
 
     chat: Chat
     folder: Path
-    shown: list[dict[str, str]] = field(default_factory=list)
+    shown: list[dict[str, Any]] = field(default_factory=list)
     lines: deque[str] = field(default_factory=deque)
     read: deque[tuple[Motion, str]] = field(default_factory=deque)
     uploads: int = 0
     clips: int = 0
     seen: float = field(default_factory=time.monotonic)
 
-    def say(self, text: str, who: str = "assistant") -> None:
-        self.shown.append({"role": who, "content": text})
+    def say(self, text: str, who: str = "assistant", title: str = "") -> None:
+        """Show a text. title: a heading under which it is folded away."""
+        message: dict[str, Any] = {"role": who, "content": text}
+        self.shown.append(message | ({"metadata": {"title": title, "status": "done"}} if title else {}))
+
+    def clear(self) -> None:
+        """Begin a new conversation. A turn that is at work still has the old `chat`, by which it can tell."""
+        self.chat, self.shown = Chat(self.chat.lm), []
+        self.lines.clear()
+        self.read.clear()
 
     def excuse(self, error: Exception, path: Path, name: str) -> None:
         """An error as a sentence of the conversation, without the server's folder of the file."""
