@@ -27,14 +27,14 @@ IDLE = 3600.0  # seconds after which a conversation is forgotten
 class Visitor:
     """State of one visitor: a conversation, what it shows, and a folder for downloads.
 
-    lines: said, and not yet answered. read: uploaded clips and their names, not yet captioned. clips: number of clips
-    shown.
+    lines: said, and not yet answered; None once they were cleared, since each has its turn all the same. read: uploaded
+    clips and their names, not yet captioned. clips: number of clips shown.
     """
 
     chat: Chat
     folder: Path
     shown: list[dict[str, Any]] = field(default_factory=list)
-    lines: deque[str] = field(default_factory=deque)
+    lines: deque[str | None] = field(default_factory=deque)
     read: deque[tuple[Motion, str]] = field(default_factory=deque)
     uploads: int = 0
     clips: int = 0
@@ -48,7 +48,7 @@ class Visitor:
     def clear(self) -> None:
         """Begin a new conversation. A turn that is at work still has the old `chat`, by which it can tell."""
         self.chat, self.shown = Chat(self.chat.lm), []
-        self.lines.clear()
+        self.lines = deque(None for _ in self.lines)
         self.read.clear()
 
     def excuse(self, error: Exception, path: Path, name: str) -> None:

@@ -87,7 +87,9 @@ def build(lm: MotionLM, model: Lock, work: Path, megabytes: float = 20.0, naviga
     def said(line: str, request: Any) -> tuple[Any, ...]:
         who = visitors[request.session_hash]
         if line.strip().lower() == "/new":
-            return (*cleared(request), "")
+            changed = cleared(request)
+            who.lines.append(None)  # for the turn that follows
+            return (*changed, "")
         who.lines.append(line)
         who.say(line[:LINE], "user")
         return who.shown, gr.skip(), gr.skip(), ""
@@ -106,9 +108,11 @@ def build(lm: MotionLM, model: Lock, work: Path, megabytes: float = 20.0, naviga
 
     def turn(seconds: str, seed: str, candidates: float, request: Any) -> Iterator[tuple[Any, ...]]:
         who = visitors[request.session_hash]
-        if not who.lines:  # of a visitor who has been forgotten meanwhile
+        line = who.lines.popleft() if who.lines else None
+        if line is None:  # cleared meanwhile, or of a visitor who has been forgotten
+            yield gr.skip(), gr.skip()
             return
-        line, chat, shown = who.lines.popleft(), who.chat, who.shown
+        chat, shown = who.chat, who.shown
         chat.sampling = chat.sampling.but(best_of=int(candidates))
         pieces: list[np.ndarray] = []
         sent = 0.0

@@ -202,5 +202,6 @@ def about_recipe(text: str) -> dict[str, str]:
 
 def _sentences(lines: Sequence[str]) -> str:
     """Lines of a comment up to the first empty one or command, as one text."""
-    plain = itertools.takewhile(lambda line: line and not line.startswith(("motionllm ", "accelerate ")), lines)
+    begun = itertools.dropwhile(lambda line: not line, lines)
+    plain = itertools.takewhile(lambda line: line and not line.startswith(("motionllm ", "accelerate ")), begun)
     return " ".join(plain).replace("`", "")
