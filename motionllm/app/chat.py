@@ -41,7 +41,7 @@ LONGEST_LINE = 30_000  # characters; more than the base models' context holds
 REMEMBERED = 200  # turns kept in the history; the base model sees the last tenth as many messages
 STEPS_BACK = 20  # motions that /undo can bring back
 
-ANEW = "made anew, as this adapter was not trained to change a motion"
+ANEW = "a new motion, because this adapter was not trained to change one"
 
 
 @dataclass(frozen=True)
