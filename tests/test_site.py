@@ -69,6 +69,11 @@ def test_search_finds(site: Path, words: str, page: str) -> None:
     assert any(place.startswith(page) for place in found)
 
 
+def test_search_works_from_the_disk(site: Path) -> None:
+    assert (site / "search" / "search_index.js").is_file()
+    assert 'src="iframe-worker.js"' in (site / "index.html").read_text(encoding="utf-8")
+
+
 def test_recipes_and_python_are_referenced(site: Path) -> None:
     keys = (site / "recipes.html").read_text(encoding="utf-8")
     assert "drop_text" in keys and "rows_init" in keys
