@@ -31,11 +31,13 @@ ROOT = Path(__file__).parents[1]
 PICTURES, GALLERY = ROOT / "docs" / "pictures", ROOT / "docs" / "gallery"
 WIDTH, MARGIN, FIGURE = 860, 30, 150  # pixels: of the picture, at its sides, of a figure's height
 LEFT, RIGHT, MIDDLE, TEXT = "#e67830", "#2b6cb8", "#6b7280", "#374151"
-TINTS = ("#d7e8f5", "#fbe3d6", "#e5e7eb", "#d9efe3", "#efe0f3")
+# Of codes and events: none of them orange or blue, which are left and right.
+TINTS = ("#ddd6ee", "#d9efe3", "#e5e7eb", "#f3ecc8", "#efe0f3")
+LETTER = 7.6  # pixels, at most, of a letter of size 14
 
 DECODED, HAND = "009863", 3  # clip of the picture of decoders, metres a second at the top of its axis
 DECODERS = ("real", "default: one motion for these codes", "flow, seed 0", "flow, seed 1")
-LINES = ("#9ca3af", "#111827", "#e67830", "#2b6cb8")
+LINES = ("#9ca3af", "#111827", "#9333ea", "#15803d")
 FLOW = "flow-10min@4"  # row of the measurements
 
 PLAN = """\
@@ -75,7 +77,7 @@ class Svg:
             f'<rect width="{WIDTH}" height="{height:.0f}" rx="8" fill="#ffffff"/>',
         ]
 
-    def text(self, x: float, y: float, text: str, size: float = 12, anchor: str = "middle", fill: str = TEXT) -> None:
+    def text(self, x: float, y: float, text: str, size: float = 14, anchor: str = "middle", fill: str = TEXT) -> None:
         self.marks.append(
             f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{fill}">'
             f"{html.escape(text)}</text>"
@@ -115,22 +117,22 @@ class Svg:
 
     def axis(self, y: float, seconds: float) -> None:
         for time in np.arange(0, seconds + 0.01, 0.5):
-            self.text(at(time, seconds), y, f"{time:.1f} s", 11, fill="#6b7280")
+            self.text(at(time, seconds), y, f"{time:.1f} s", 14, fill="#6b7280")
 
     def bars(self, y: float, notation: Notation, seconds: float) -> float:
         """A bar for each event; returns where the next row would be."""
         for number, line in enumerate(notation.lines):
             left, right = at(line.start, seconds), at(line.end, seconds)
-            self.box(left, y, max(right - left, 4), 20, TINTS[number % len(TINTS)])
+            self.box(left, y, max(right - left, 4), 24, TINTS[number % len(TINTS)])
             words = str(line).split(" ", 1)[1]
-            inside = right - left > 6.6 * len(words) or left > WIDTH / 2
-            place, anchor = ((left + right) / 2, "middle") if right - left > 6.6 * len(words) else (right + 6, "start")
-            if not inside:
-                place, anchor = right + 6, "start"
-            elif left > WIDTH / 2 and anchor == "start":
+            if right - left > LETTER * len(words):
+                place, anchor = (left + right) / 2, "middle"
+            elif left > WIDTH / 2:
                 place, anchor = left - 6, "end"
-            self.text(place, y + 14, words, 12, anchor)
-            y += 25
+            else:
+                place, anchor = right + 6, "start"
+            self.text(place, y + 17, words, 14, anchor)
+            y += 29
         return y
 
     def save(self, name: str) -> None:
@@ -144,20 +146,21 @@ def at(time: float, seconds: float) -> float:
 
 
 def code_picture() -> None:
-    """A clip of CMU mocap and its codes, one pair for each tenth of a second."""
+    """A clip of CMU mocap and its codes, a pair for each fifth of a second, under its pose."""
     motion = Motion(np.load(ROOT / "tests" / "data" / "cmu" / "new_joints" / "012946.npy")).canonical()
     tokenizer = MotionTokenizer.load("default")
     codes = tokenizer.encode(motion).reshape(-1, tokenizer.parts)[:18]
     seconds = len(codes) / tokenizer.steps_per_second
     motion = Motion(motion.joints[: round(seconds * motion.fps)], motion.fps)
     svg = Svg(FIGURE + 130)
-    svg.figures(motion, np.linspace(0, motion.duration - 0.05, 9).tolist(), FIGURE + 20)
+    middles = (np.arange(len(codes)) + 0.5) / tokenizer.steps_per_second
+    svg.figures(motion, middles.tolist(), FIGURE + 20)
     step = (at(seconds, seconds) - at(0, seconds)) / len(codes)
     for part in range(tokenizer.parts):
         for number, code in enumerate(codes[:, part]):
             x = at(0, seconds) + number * step
             svg.box(x, FIGURE + 40 + 32 * part, step - 3, 26, TINTS[part])
-            svg.text(x + step / 2 - 1.5, FIGURE + 57 + 32 * part, str(code), 12)
+            svg.text(x + step / 2 - 1.5, FIGURE + 58 + 32 * part, str(code), 14)
     svg.axis(FIGURE + 122, seconds)
     svg.save("code.svg")
 
@@ -168,7 +171,7 @@ def notation_picture() -> None:
     motion = Motion(builtin.joints(builtin.Spec(parts, "then"), 3)).canonical()
     notation = measure(motion.joints)
     rows = len(notation.lines)
-    svg = Svg(FIGURE + 80 + 25 * rows)
+    svg = Svg(FIGURE + 80 + 29 * rows)
     svg.figures(motion, np.linspace(0, motion.duration - 0.05, 10).tolist(), FIGURE + 20)
     y = svg.bars(FIGURE + 40, notation, motion.duration)
     svg.axis(y + 18, motion.duration)
@@ -181,11 +184,11 @@ def plan_picture(lm: MotionLM) -> None:
     motion = lm.generate(ASKED, seed=1, plan=plan)
     assert isinstance(motion, Motion)
     measured = measure(motion.joints)
-    svg = Svg(FIGURE + 130 + 25 * (len(plan.lines) + len(measured.lines)))
-    svg.text(MARGIN, 22, "plan", 12, "start", "#6b7280")
+    svg = Svg(FIGURE + 130 + 29 * (len(plan.lines) + len(measured.lines)))
+    svg.text(MARGIN, 22, "plan", 14, "start", "#6b7280")
     y = svg.bars(32, plan, motion.duration)
     svg.figures(motion, np.linspace(0, motion.duration - 0.05, 10).tolist(), y + FIGURE + 10)
-    svg.text(MARGIN, y + FIGURE + 34, "measured", 12, "start", "#6b7280")
+    svg.text(MARGIN, y + FIGURE + 34, "measured", 14, "start", "#6b7280")
     y = svg.bars(y + FIGURE + 42, measured, motion.duration)
     svg.axis(y + 18, motion.duration)
     svg.save("plan.svg")

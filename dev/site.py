@@ -66,6 +66,8 @@ def _player(name: str, title: str) -> str:
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     source = ELSEWHERE.get(page.file.src_uri, f"docs/{page.file.src_uri}")
+    if page.file.src_uri == "gallery.md":  # which has no headings
+        page.meta["hide"] = ["toc"]
     return linked(markdown, ROOT / source, config.repo_url)
 
 

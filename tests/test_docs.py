@@ -10,9 +10,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 
 from motionllm import Motion, __version__, cli
 from motionllm import corpus as builtin
@@ -24,6 +26,42 @@ def commands(page: Path) -> list[list[str]]:
     blocks = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("motionllm ")]
     return [shlex.split(line, comments=True)[1:] for line in lines]
+
+
+def named_commands(page: Path) -> list[list[str]]:
+    """The commands within the lines of a page, as `motionllm …`, without those that only name a verb or an option, or
+    leave something out.
+    """
+    text = page.read_text(encoding="utf-8")
+    written = [re.sub(r"\s+", " ", line) for line in re.findall(r"`motionllm ([^`]+)`", text)]
+    commands = [[word for word in shlex.split(line) if word != "…"] for line in written]
+    return [words for words in commands if len(words) > 1 and not words[-1].startswith("--") and "…" not in words[-1]]
+
+
+def refused(words: list[str]) -> str:
+    """Why the command line does not take these words; empty where it does."""
+    command: Any = typer.main.get_command(cli.app)
+    words = list(words)
+    while hasattr(command, "list_commands"):  # a group
+        context = command.make_context("motionllm", [], resilient_parsing=True)
+        known = command.list_commands(context)
+        if words and words[0] in known:
+            command = command.get_command(context, words.pop(0))
+        elif "suite" in known:  # of `eval SUITE`
+            command = command.get_command(context, "suite")
+        else:
+            break
+    try:
+        command.make_context("motionllm", list(words))
+    except Exception as error:  # of click, which typer has a copy of
+        return error.format_message() if words and hasattr(error, "format_message") else ""
+    return ""
+
+
+@pytest.mark.parametrize("page", ["README.md", "eval/README.md", *sorted(f"docs/{p.name}" for p in DOCS.glob("*.md"))])
+def test_commands_in_the_text_can_be_typed(page: str) -> None:
+    wrong = {" ".join(words): why for words in named_commands(DOCS.parent / page) if (why := refused(words))}
+    assert wrong == {}
 
 
 @pytest.fixture

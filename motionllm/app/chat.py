@@ -41,7 +41,7 @@ LONGEST_LINE = 30_000  # characters; more than the base models' context holds
 REMEMBERED = 200  # turns kept in the history; the base model sees the last tenth as many messages
 STEPS_BACK = 20  # motions that /undo can bring back
 
-ANEW = "made anew, as this adapter was not trained to change a motion"
+ANEW = "a new motion, because this adapter was not trained to change one"
 
 
 @dataclass(frozen=True)
@@ -283,7 +283,7 @@ class Chat:
         return Reply(f"{self.motion.duration:.1f} s", self.motion, play=True)
 
     def _plan(self, _: str) -> Reply:
-        """/plan: what the motion does, in writing; /plan FILE: a motion by a plan of your own"""
+        """/plan: what the motion does, in writing"""
         return Reply(str(self._present()))
 
     def _undo(self, _: str) -> Reply:
@@ -340,6 +340,8 @@ class Chat:
     def _help(self, _: str) -> Reply:
         """/help: this"""
         listed = "\n".join(str(command.__doc__) for command in self.commands.values())
+        if self.folder is not None:
+            listed += "\n/plan FILE: a motion by a plan of your own"
         return Reply(
             "Say what a person does, and it is made; ask about it"
             + ("; change it (“now slower”, “then wave”, “the other hand”)" if self.lm.edits else "")

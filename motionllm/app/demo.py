@@ -178,7 +178,7 @@ def _run(recipe: Recipe, out: Path, adapter: str) -> dict[str, Any]:
     tasks = draw()
     clock.lap("draw the tasks")
     log.info("1 of 4: the shipped adapter moves, captions and answers")
-    shipped = attempt("shipped", "the adapter that ships", lambda: MotionLM.load(adapter), tasks)
+    shipped = attempt("shipped", "the shipped adapter", lambda: MotionLM.load(adapter), tasks)
     clock.lap("shipped adapter: load, generate, caption, answer")
     log.info("2 of 4: the base does the same, untrained")
     untrained = attempt("untrained", "the base before any training", lambda: MotionLM.untrained(adapter), tasks)

@@ -83,7 +83,7 @@ def start(
         if clips < LEAST:
             raise MotionLLMError(
                 f"{takes} gives {clips} clips, and {LEAST} are the least to fine-tune on and still hold some out; "
-                "add takes and give the same command again, or use the adapter that ships: `motionllm caption "
+                "add takes and give the same command again, or use the shipped adapter: `motionllm caption "
                 f"{takes} --out captions.jsonl`."
             )
         drafts, without = _draft(project)

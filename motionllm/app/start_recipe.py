@@ -22,7 +22,7 @@ RECIPE = """\
 #   motionllm train {path}
 name: {name}
 adapter:
-  start: default # the adapter that ships: few clips are enough
+  start: default # the shipped adapter: few clips are enough
   rows_lr: 2
 data:
   sources:
@@ -35,10 +35,10 @@ data:
     - {{kind: builtin, clips: {builtin}, weight: {weight}, ask: [facts]}} # keeps what the adapter can do already
   tasks: {{text_to_motion: 1.0, caption: 1.0, question: 0.3}}
   system: ""
-  # The adapter that ships reads what is measured, and plans: the model keeps that. told 0: captions in your words.
+  # The shipped adapter reads what is measured, and plans: the model keeps that. told 0: captions in your words.
   notation: {{read: 0.75, alone: 0.1, told: 0, plan: 0.4, first: false}}
   drop_text: 0.1
-  max_length: 352 # as of the adapter that ships: a motion and its notation
+  max_length: 352 # as of the shipped adapter: a motion and its notation
 train:
   steps: {steps}
   minutes: {minutes}

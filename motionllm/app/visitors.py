@@ -9,6 +9,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from motionllm.app.chat import Chat, failure
 from motionllm.errors import MotionFileError, MotionLLMError
@@ -26,21 +27,29 @@ IDLE = 3600.0  # seconds after which a conversation is forgotten
 class Visitor:
     """State of one visitor: a conversation, what it shows, and a folder for downloads.
 
-    lines: said, and not yet answered. read: uploaded clips and their names, not yet captioned. clips: number of clips
-    shown.
+    lines: said, and not yet answered; None once they were cleared, since each has its turn all the same. read: uploaded
+    clips and their names, not yet captioned. clips: number of clips shown.
     """
 
     chat: Chat
     folder: Path
-    shown: list[dict[str, str]] = field(default_factory=list)
-    lines: deque[str] = field(default_factory=deque)
+    shown: list[dict[str, Any]] = field(default_factory=list)
+    lines: deque[str | None] = field(default_factory=deque)
     read: deque[tuple[Motion, str]] = field(default_factory=deque)
     uploads: int = 0
     clips: int = 0
     seen: float = field(default_factory=time.monotonic)
 
-    def say(self, text: str, who: str = "assistant") -> None:
-        self.shown.append({"role": who, "content": text})
+    def say(self, text: str, who: str = "assistant", title: str = "") -> None:
+        """Show a text. title: a heading under which it is folded away."""
+        message: dict[str, Any] = {"role": who, "content": text}
+        self.shown.append(message | ({"metadata": {"title": title, "status": "done"}} if title else {}))
+
+    def clear(self) -> None:
+        """Begin a new conversation. A turn that is at work still has the old `chat`, by which it can tell."""
+        self.chat, self.shown = Chat(self.chat.lm), []
+        self.lines = deque(None for _ in self.lines)
+        self.read.clear()
 
     def excuse(self, error: Exception, path: Path, name: str) -> None:
         """An error as a sentence of the conversation, without the server's folder of the file."""

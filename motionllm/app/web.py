@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from motionllm import corpus
 from motionllm.app.chat import Chat, Reply, failure
 from motionllm.app.guard import LOOPBACK, Guard, not_bound, reached
 from motionllm.app.visitors import Visitors, read_upload
@@ -34,7 +35,6 @@ from motionllm.motion import Motion
 from motionllm.motion.formats import READERS
 from motionllm.motion.notation import Notation
 from motionllm.motion.show.page import render, stored
-from motionllm.motion.skeleton import HUMANML3D
 
 READ_AT_ONCE = 2  # uploads
 WAITING = 256  # turns and uploads that may wait
@@ -54,13 +54,22 @@ _WORK = "motionllm-web-"
 _SHOW = "clip => { if (clip) document.querySelector('#stage iframe').contentWindow.postMessage(clip, '*'); }"
 
 # What Gradio's own style and marks lack for people who see little or listen: contrast, and a role for what has a name.
-_STYLE = ".or { color: inherit !important }"
+_STYLE = """
+.or { color: inherit !important }
+.unseen { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%) }
+#talk .placeholder { padding: 0 16px; text-align: center }
+#stage iframe { width: 100%; height: 420px; border: 0 }
+@media (max-width: 640px) { #stage iframe { height: 300px } #talk { height: 300px !important } }
+"""
+_PLAN = "Plan: seconds, act, limb, direction, count"  # heading of a plan, which is folded away
 _COLOURS = {
     "button_primary_background_fill": "#1d4ed8",
     "button_primary_background_fill_hover": "#1e40af",
     "button_primary_background_fill_dark": "#1d4ed8",
     "button_primary_text_color": "#ffffff",
     "button_primary_text_color_dark": "#ffffff",
+    "block_info_text_color": "#52525b",
+    "block_info_text_color_dark": "#b4b4bc",
 }
 _ROLES = """() => {
   const mark = () => document.querySelectorAll('[aria-label="Empty value"]:not([role])').forEach(e => e.role = 'img');
@@ -77,15 +86,33 @@ def build(lm: MotionLM, model: Lock, work: Path, megabytes: float = 20.0, naviga
 
     def said(line: str, request: Any) -> tuple[Any, ...]:
         who = visitors[request.session_hash]
+        if line.strip().lower() == "/new":
+            changed = cleared(request)
+            who.lines.append(None)  # for the turn that follows
+            return (*changed, "")
         who.lines.append(line)
         who.say(line[:LINE], "user")
-        return who.shown, ""
+        return who.shown, gr.skip(), gr.skip(), ""
+
+    def undone(request: Any) -> Any:
+        who = visitors[request.session_hash]
+        who.lines.append("/undo")
+        who.say("/undo", "user")
+        return who.shown
+
+    def cleared(request: Any) -> tuple[Any, ...]:
+        who = visitors[request.session_hash]
+        who.clear()
+        who.clips += 1
+        return who.shown, _clip(who.clips, _standing(), done=True), gr.update(value=None, visible=False)
 
     def turn(seconds: str, seed: str, candidates: float, request: Any) -> Iterator[tuple[Any, ...]]:
         who = visitors[request.session_hash]
-        if not who.lines:  # of a visitor who has been forgotten meanwhile
+        line = who.lines.popleft() if who.lines else None
+        if line is None:  # cleared meanwhile, or of a visitor who has been forgotten
+            yield gr.skip(), gr.skip()
             return
-        line, chat = who.lines.popleft(), who.chat
+        chat, shown = who.chat, who.shown
         chat.sampling = chat.sampling.but(best_of=int(candidates))
         pieces: list[np.ndarray] = []
         sent = 0.0
@@ -94,13 +121,15 @@ def build(lm: MotionLM, model: Lock, work: Path, megabytes: float = 20.0, naviga
         try:
             with model:
                 for event in _turn(chat, line, seconds, seed):
+                    if who.chat is not chat:  # cleared meanwhile: this ends the turn
+                        return
                     if isinstance(event, Reply):
                         who.say(event.text)
-                        yield who.shown, gr.skip() if event.motion is None else _clip(number, event.motion, done=True)
+                        yield shown, gr.skip() if event.motion is None else _clip(number, event.motion, done=True)
                         continue
                     if isinstance(event, Notation):
-                        who.say(str(event))
-                        yield who.shown, gr.skip()
+                        who.say(str(event), title=_PLAN)
+                        yield shown, gr.skip()
                         continue
                     if event is not None:
                         pieces.append(event)
@@ -140,7 +169,7 @@ def build(lm: MotionLM, model: Lock, work: Path, megabytes: float = 20.0, naviga
                 who.say(failure(error).text)
         return who.shown, clip
 
-    def download(suffix: str, request: Any) -> str:
+    def download(suffix: str, request: Any) -> Any:
         who = visitors[request.session_hash]
         motion = who.chat.motion
         if motion is None or suffix not in FORMATS:
@@ -152,65 +181,92 @@ def build(lm: MotionLM, model: Lock, work: Path, megabytes: float = 20.0, naviga
         except Exception as error:
             message = failure(error).text.replace(str(path), path.name)
             raise gr.Error(message, print_exception=False) from None
-        return str(path)
+        return gr.update(value=str(path), visible=True)
 
     def left(request: Any) -> None:
         visitors.left(request.session_hash)
 
-    for handler in (said, turn, upload, describe, download, left):
+    for handler in (said, undone, cleared, turn, upload, describe, download, left):
         handler.__annotations__["request"] = gr.Request  # Gradio reads the annotations to know what to pass
     one_at_a_time: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model"}
     with gr.Blocks(title="motionllm", analytics_enabled=False, delete_cache=KEPT) as page:
         clip = gr.Textbox(visible="hidden", elem_id="clip", show_label=False)
-        if navigation:
-            gr.HTML(navigation)
+        gr.HTML(f'{navigation}<h1 class="unseen">Conversation about motion</h1>')
         with gr.Row():
             with gr.Column():
                 talk = gr.Chatbot(
-                    label="motionllm",
+                    show_label=False,
                     elem_id="talk",
                     height=420,
                     render_markdown=False,
                     buttons=[],
                     placeholder="Say what a person does; ask about it; change it.",
                 )
-                line = gr.Textbox(label="Say", elem_id="line", max_length=LINE, autofocus=True)
-                send = gr.Button("Send", variant="primary", elem_id="send")
+            with gr.Column():
+                gr.HTML(
+                    f'<iframe title="the motion" sandbox="allow-scripts" srcdoc="{html.escape(_stage())}"></iframe>',
+                    elem_id="stage",
+                )
+        with gr.Row():
+            with gr.Column():
+                line = gr.Textbox(
+                    label="Say",
+                    placeholder="/help lists the commands",
+                    elem_id="line",
+                    max_length=LINE,
+                    autofocus=True,
+                )
+                with gr.Row():
+                    send = gr.Button("Send", variant="primary", elem_id="send", scale=3, min_width=120)
+                    undo = gr.Button("Undo", elem_id="undo", scale=1, min_width=80)
                 gr.Examples([[example] for example in EXAMPLES], line)
                 given = gr.File(
-                    label=f"Talk about a clip of your own ({', '.join(READERS)}, up to {megabytes:g} MB)",
+                    label=f"A clip of your own ({', '.join(READERS)}; up to {megabytes:g} MB)",
                     file_types=list(READERS),
                     elem_id="upload",
                     height=150,
                 )
             with gr.Column():
-                gr.HTML(
-                    f'<iframe title="the motion" sandbox="allow-scripts" srcdoc="{html.escape(_stage())}" '
-                    'style="width: 100%; height: 420px; border: 0"></iframe>',
-                    elem_id="stage",
-                )
                 with gr.Row():
                     seconds = gr.Textbox(
-                        label="Seconds", placeholder="4, 2-4, or as it likes", max_length=12, elem_id="seconds"
+                        label="Seconds",
+                        info="Empty: the model decides.",
+                        placeholder="4 or 2-4",
+                        max_length=12,
+                        elem_id="seconds",
+                        min_width=130,
                     )
-                    seed = gr.Textbox(label="Seed", placeholder="anew each time", max_length=18, elem_id="seed")
-                    candidates = gr.Slider(
-                        1,
-                        8,
-                        min(8, lm.sampling.best_of or BEST_OF),
-                        step=1,
-                        label="Best of (1 is shown while it is written)",
-                        elem_id="candidates",
+                    seed = gr.Textbox(
+                        label="Seed",
+                        info="Repeats a motion.",
+                        placeholder="random",
+                        max_length=18,
+                        elem_id="seed",
+                        min_width=130,
                     )
+                candidates = gr.Slider(
+                    1,
+                    8,
+                    min(8, lm.sampling.best_of or BEST_OF),
+                    step=1,
+                    label="Candidates",
+                    info="The best match is kept. With 1, you see the motion while it is made.",
+                    elem_id="candidates",
+                )
                 with gr.Row():
                     suffix = gr.Radio(list(FORMATS), value=FORMATS[0], label="Download as", elem_id="suffix")
                     make = gr.Button("Make the file", elem_id="make")
-                file = gr.File(label="The file", interactive=False, elem_id="file", height=80)
-        for event in (line.submit, send.click):
+                file = gr.File(label="The file", interactive=False, elem_id="file", height=80, visible=False)
+        for event, take, given_in, changed in (
+            (line.submit, said, [line], [talk, clip, file, line]),
+            (send.click, said, [line], [talk, clip, file, line]),
+            (undo.click, undone, None, [talk]),
+        ):
             # Lines sent while a motion is made wait for their turn, and what is being typed then stays.
-            event(said, [line], [talk, line], queue=False, trigger_mode="multiple").then(
+            event(take, given_in, changed, queue=False, trigger_mode="multiple").then(
                 turn, [seconds, seed, candidates], [talk, clip], trigger_mode="multiple", **one_at_a_time
             )
+        talk.clear(cleared, None, [talk, clip, file], queue=False)
         given.upload(upload, [given], [talk], concurrency_limit=READ_AT_ONCE).then(
             describe, None, [talk, clip], **one_at_a_time
         )
@@ -333,12 +389,12 @@ def _clip(number: int, motion: Motion, done: bool) -> str:
     return json.dumps({"clip": number, "done": done, **stored(body.joints, body.fps)}, separators=(",", ":"))
 
 
+def _standing() -> Motion:
+    """A person who stands, as one frame: the first of a motion of the built-in corpus."""
+    return Motion(corpus.joints(corpus.Spec((corpus.Part("wave", side="left"),)), 1)[:1])
+
+
 def _stage() -> str:
     """The page within the page: a figure that stands until it is told to move."""
-    standing = np.zeros((1, len(HUMANML3D.joints), 3))
-    assert HUMANML3D.lengths is not None
-    for joint, parent in enumerate(HUMANML3D.parents):
-        if parent >= 0:
-            standing[0, joint] = standing[0, parent] + HUMANML3D.axes[joint] * HUMANML3D.lengths[joint]
-    standing[..., 1] -= standing[..., 1].min()
-    return render(Path(__file__).with_name("stage.html"), [stored(standing, HUMANML3D.fps)])
+    standing = _standing()
+    return render(Path(__file__).with_name("stage.html"), [stored(standing.joints, standing.fps)])

@@ -166,13 +166,13 @@ def facts(clip: Annotated[Path, typer.Argument(help="A motion file.")], rig: Rig
         tell(clip, motion.notes)
         measured = measure(motion.canonical().joints)
     values = measured.json()
-    lines = [
-        f"{name.replace('_', ' '):<15} {value:.2f}"
-        if isinstance(value, float)
-        else f"{name.replace('_', ' '):<15} {value}"
-        for name, value in values.items()
-        if name != "events"
-    ]
+    units = dict(duration="s", distance="m", displacement="m", mean_speed="m/s", top_speed="m/s", jump_height="m")
+    units |= {"turn": "degrees"}
+    lines = []
+    for name, value in values.items():
+        if name != "events" and value != "":
+            shown = f"{value:.2f}" if isinstance(value, float) else value
+            lines.append(f"{name.replace('_', ' '):<15} {shown} {units.get(name, '')}".rstrip())
     for event in measured.events:
         details = [event.side, event.direction, f"{event.count} times" if event.count > 1 else ""]
         text = ", ".join(detail for detail in details if detail)
@@ -272,7 +272,7 @@ def gait(
     from motionllm.motion import Motion
     from motionllm.motion.gait import LIMITS, NOT_A_DEVICE, summary, table
     from motionllm.motion.gait import gait as measure
-    from motionllm.motion.show.gait_page import write_gait_page
+    from motionllm.motion.show.gait_page import outliers, usual_of, write_gait_page
 
     with about(clip):
         motion = Motion.load(clip, rig)
@@ -284,10 +284,13 @@ def gait(
         write_gait_page(result, report, clip.stem, age, sex)
         values["report"] = report
     head = ("", "both", "left", "right", "unit", "usual")
-    lines = [
-        f"{row[0]:<16}{row[1]:>8}{row[2]:>8}{row[3]:>8}  {row[4]:<10}{row[5]}"
-        for row in (head, *table(result, age, sex))
-    ]
+    outside = [[name in outlying for name in ("both", "left", "right")] for outlying in outliers(result, age, sex)]
+    lines = [f"{head[0]:<16}{head[1]:>8}{head[2]:>8}{head[3]:>8}  {head[4]:<10}{head[5]}"]
+    for row, marked in zip(table(result, age, sex), outside, strict=True):
+        cells = "".join(f"{cell:>8}{'*' if mark else ' '}"[1:] for cell, mark in zip(row[1:4], marked, strict=True))
+        lines.append(f"{row[0]:<17}{cells} {row[4]:<10}{row[5]}")
+    if any(map(any, outside)):
+        lines.append(usual_of(age, sex))
     lines += [f"{row[0]:<40}{row[1]}" for row in summary(result)]
     lines += [f"{len(result.strides)} strides, {result.left_out} left out", *LIMITS, NOT_A_DEVICE]
     emit(values, as_json, "\n".join(lines))

@@ -151,7 +151,7 @@ def _base() -> Check:
     if state == "cached":
         folder = Path(bases.base_source(bases.DEFAULT_BASE))
         if wrong := _damage(folder):
-            return Check("base model", "fail", f"{wrong}; delete {folder}, it is made anew at the next use")
+            return Check("base model", "fail", f"{wrong}; delete {folder}, it is written again at the next use")
         return Check("base model", "ok", f"{bases.DEFAULT_BASE} is in {cache_folder()}")
     if state == "installed":
         return Check("base model", "ok", f"{bases.DEFAULT_BASE} will be converted at first use (half a minute)")
@@ -203,7 +203,7 @@ def _weights() -> Iterator[Check]:
             yield Check(f"shipped {kind}", "fail", str(error))
             continue
         wrong = _damage(folder)
-        yield Check(f"shipped {kind}", "fail" if wrong else "ok", f"{wrong}; install anew" if wrong else str(folder))
+        yield Check(f"shipped {kind}", "fail" if wrong else "ok", f"{wrong}; install again" if wrong else str(folder))
 
 
 def _damage(folder: Path) -> str:

@@ -23,7 +23,7 @@ def generate(
     prompts: Annotated[
         Path | None,
         typer.Option(
-            help="In TEXT's place: a file of prompts, a line each, or JSONL of text (id, seconds, seed, plan)."
+            help="Instead of TEXT: a file of prompts, a line each, or JSONL of text (id, seconds, seed, plan)."
         ),
     ] = None,
     seconds: Annotated[
@@ -48,7 +48,7 @@ def generate(
     best_of: Annotated[
         int | None,
         typer.Option(
-            help="Motions made; kept is the one nearest to the plan, or that the model says the text of; "
+            help="Make this many motions and keep the best match to the plan or the text; "
             "default: the adapter's own, else 8."
         ),
     ] = None,
@@ -63,7 +63,8 @@ def generate(
     end: Annotated[Path | None, typer.Option(help="A clip that it ends with; needs --seconds, clips included.")] = None,
     batch: Annotated[int, typer.Option(help="With --prompts: how many are decoded side by side.")] = 8,
     judge: Annotated[
-        str | None, typer.Option(help="Keep the best by these judges instead, with weights: facts,physics=0.2 …")
+        str | None,
+        typer.Option(help="Keep the best by these judges instead: facts,physics=0.2 … (docs/feedback.md has all)."),
     ] = None,
     embedder: Annotated[
         str | None, typer.Option(help="Embedder of the judge `similarity`: a folder or a shipped name.")

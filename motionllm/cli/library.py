@@ -36,7 +36,7 @@ def library(
     tokenizer: Annotated[
         str | None,
         typer.Option(
-            help="A motion tokenizer that ships and keeps more of the clips than the adapter's, such as real; default: "
+            help="A shipped motion tokenizer that keeps more of the clips than the adapter's, such as real; default: "
             "the adapter's. Clips taken whole are shown by it."
         ),
     ] = None,
@@ -63,7 +63,7 @@ def library(
 
     folder = find_adapter(model)
     if out is None and model in shipped.names("adapter"):
-        raise MotionLLMError(f"{model} is an adapter that ships; give --out a file, and generate --library the same.")
+        raise MotionLLMError(f"{model} is a shipped adapter; give --out a file, and generate --library the same.")
     target = out or folder / FILE
     check_place(target)
     recipe = load_recipe(folder / "recipe.yaml", saved=True)

@@ -43,8 +43,11 @@ def recipes(
             raise MotionLLMError(unknown("kind of recipe", kind, SCHEMAS))
         print(json_schema(SCHEMAS[kind]))
         return
+    from motionllm.app.workbench.orders import about_recipe
+
     about = {
-        name: _first_comment(shipped.find("recipes", name).read_text("utf-8")) for name in shipped.names("recipes")
+        name: about_recipe(shipped.find("recipes", name).read_text("utf-8"))["about"]
+        for name in shipped.names("recipes")
     }
     width = max(map(len, about), default=0)
     lines = "\n".join(f"{name:<{width}}  {text}" for name, text in about.items())
@@ -61,8 +64,3 @@ def show(
     path = shipped.find("recipes", name)
     text = read_text(path, "recipe")
     emit({"name": path.stem, "path": path, "text": text}, as_json, text.rstrip("\n"))
-
-
-def _first_comment(text: str) -> str:
-    comments = (line.lstrip("# ").strip() for line in text.splitlines() if line.startswith("#"))
-    return next((comment for comment in comments if comment), "")

@@ -191,7 +191,7 @@ def decode(
         made_by, numbers = stored["tokenizer"], [int(c) for c in stored["codes"]]
     except (ValueError, KeyError, TypeError):
         raise MotionLLMError(
-            f"{codes} is not what `motionllm tokenizer encode` writes; encode the clip anew."
+            f"{codes} is not what `motionllm tokenizer encode` writes; encode the clip again."
         ) from None
     if made_by != loaded.hash:
         raise MotionLLMError(

@@ -65,7 +65,7 @@ def _lines(result: dict[str, Any]) -> str:
         time = f"{minutes}, {pace:.2g} seconds per step (estimated from two of the layers)"
     return (
         f"{mixture_lines(result['data'])}\n"
-        f"parameters: {counts['base'] / 1e6:.1f} M, {counts['trained'] / 1e6:.2f} M of them or besides trained, "
+        f"parameters: {counts['base'] / 1e6:.1f} M in the base; {counts['trained'] / 1e6:.2f} M are trained, with "
         f"{counts['rows']} motion rows\n"
         f"steps: at most {result['steps']}, {result['examples']} examples, {result['epochs']:.1f} epochs of "
         f"{epoch['tokens']} tokens\ntime: {time}\nmemory of each process (activations estimated):\n{memory}"

@@ -126,7 +126,7 @@ def test_a_conversation_over_an_engine(lm: MotionLM, monkeypatch: pytest.MonkeyP
     assert chat.say("Why?").failed  # the base's own words are not served
     assert chat.say("a person bows").motion is not None
     assert not chat.say("What does the person do?").failed
-    assert "made anew" in chat.say("a person bows slowly").text  # an engine writes no plans, so changes none
+    assert "a new motion" in chat.say("a person bows slowly").text  # an engine writes no plans, so changes none
 
 
 @served

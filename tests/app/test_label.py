@@ -91,9 +91,9 @@ def test_the_next_clip_that_shows_the_same_is_drafted_in_the_words_of_the_last(m
     assert anna.post("/label/save", json=given).status_code == 200
     again = anna.get("/label/clip/take_02").json()
     assert again["sentences"] == ["the greeting, left hand", *measured]
-    assert again["used"] == {"the greeting, left hand": "take_00"}
+    assert again["used"] == {"the greeting, left hand": "take_00"} and again["exchanged"] == []
     mirrored = anna.get("/label/clip/take_01").json()
-    assert mirrored["sentences"][0] == "the greeting, right hand"
+    assert mirrored["sentences"][0] == mirrored["exchanged"][0] == "the greeting, right hand"
     assert anna.get("/label/clip/take_00").json()["used"] == {}
 
 

@@ -248,6 +248,7 @@ def test_an_order_is_a_command_line_of_listed_things(tmp_path: Path) -> None:
     about = {one["name"]: one for one in orders.recipes()}
     assert [*about][:3] == ["mine", "jumps", "kicks"] and "improve-builtin" not in about
     assert about["builtin"]["about"].startswith("Quick start") and about["builtin"]["needs"].startswith("2 CPU cores")
+    assert about["own"]["needs"].endswith("model.tokenizer=tokenizer/bandai.yaml.")  # of two lines
     assert about["own"]["unset"] == ["data.sources.0.path"] and about["builtin"]["unset"] == []
 
 

@@ -67,7 +67,8 @@ def served(lm: MotionLM) -> Iterator[Any]:
 
 def visit(browser: Browser, served: Any) -> Page:
     page = browser.open(served.address)
-    page.until("!!(document.querySelector('#line textarea') && document.querySelector('#upload input[type=file]'))")
+    for there in ("#line textarea", "#upload input[type=file]", "#candidates input[type=number]"):
+        page.until(f"!!document.querySelector({there!r})")
     return page
 
 
@@ -146,6 +147,53 @@ def test_three_turns(browser: Browser, served: Any, lm: MotionLM) -> None:
     page.write("#seconds textarea", "4.1")
     say(page, "a person waves", "a person waves (4.1 s")
     page.until(f"JSON.parse({CLIP}).joints.length === 82 * 66")
+
+
+@pytest.mark.parametrize("by", ["the bin", "/new"])
+def test_a_new_conversation_ends_what_is_at_work_and_is_empty(
+    browser: Browser, served: Any, lm: MotionLM, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    ended = slowly(lm, monkeypatch, 0.1)
+    page = visit(browser, served)
+    page.write("#seconds textarea, #seconds input", "30")
+    page.write("#line textarea", "a person walks")
+    page.click("#send")
+    talk = "document.querySelector('#talk').innerText"
+    page.until(f"{talk}.includes('a person walks')")
+    page.run("window.waited = false; setTimeout(() => { waited = true; }, 1500)")
+    page.until("waited")  # by now the motion is being made
+    if by == "/new":
+        page.write("#line textarea", by)
+        page.click("#send")
+    else:
+        page.click("#talk button[aria-label=Clear]")
+    page.until(f"!{talk}.includes('walks')")
+    page.write("#seconds textarea, #seconds input", "1")
+    say(page, "a person bows", "a person bows (1.0 s")
+    assert "walks" not in page.run(talk)
+    assert ended and ended[0] < 100  # of 150 steps
+
+
+def test_undo_is_a_button(browser: Browser, served: Any) -> None:
+    page = visit(browser, served)
+    page.click("#undo")
+    page.until("document.querySelector('#talk').innerText.includes('nothing to go back to')")
+    page.write("#seconds textarea", "1")
+    say(page, "a person bows", "a person bows (1.0 s")
+    page.click("#undo")
+    page.until("document.querySelector('#talk').innerText.includes('as it was: there is no motion')")
+
+
+def test_a_plan_is_folded_away_under_a_heading(lm: MotionLM, tmp_path: Path) -> None:
+    who = visitors.Visitors(lm, tmp_path)["one"]
+    who.say("1.0 s, standing to standing", title="Plan")
+    assert who.shown == [
+        {
+            "role": "assistant",
+            "content": "1.0 s, standing to standing",
+            "metadata": {"title": "Plan", "status": "done"},
+        }
+    ]
 
 
 def test_lines_sent_while_a_motion_is_made_wait_and_what_is_typed_stays(

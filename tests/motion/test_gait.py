@@ -14,7 +14,7 @@ from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
 from motionllm.motion.gait import FIGURES, Gait, Stride, gait
 from motionllm.motion.gait_norms import band, norms
-from motionllm.motion.show.gait_page import write_gait_page
+from motionllm.motion.show.gait_page import usual_of, write_gait_page
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 MARKS = json.loads(Path(__file__).with_name("gait_marks.json").read_text(encoding="utf-8"))
@@ -160,6 +160,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "written as .html" in capsys.readouterr().err and not (tmp_path / "gait.pdf").exists()
     assert cli.main(words[:3]) == 0
     assert "step time asymmetry" in capsys.readouterr().out
+    assert usual_of(72, "female").endswith("(speed: women of 72 years; other figures: adults of any age).")
 
 
 def test_each_side_is_marked_by_itself(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ class Desk:
         data = self.survey.data
         row, names = self.survey.row(name), list(data.clips)
         at = names.index(name)
-        shown: dict[str, Any] = {"sentences": [], "used": {}, "phrases": [], "lines": [], "clip": None}
+        shown: dict[str, Any] = {"sentences": [], "used": {}, "exchanged": [], "phrases": [], "lines": [], "clip": None}
         if "digest" in row:
             motion = data.motion(name)
             shown["clip"] = stored(motion.joints, motion.fps)
@@ -87,8 +87,15 @@ class Desk:
             notation = Notation.parse(row["notation"])
             lines = [{"start": x.start, "end": x.end, "text": str(x).split(" ", 1)[1]} for x in notation.lines]
             used = words_used(row["notation"], self._captioned(name))
-            sentences = [*dict.fromkeys([*used, *row["sentences"]])]
-            shown |= {"sentences": sentences, "used": used, "phrases": phrases(notation), "lines": lines}
+            # Captions that are another clip's with left and right exchanged.
+            exchanged = [words for words, of in used.items() if words not in {c.text for c in data.captions(of)}]
+            shown |= {
+                "sentences": [*dict.fromkeys([*used, *row["sentences"]])],
+                "used": used,
+                "exchanged": exchanged,
+                "phrases": phrases(notation),
+                "lines": lines,
+            }
         return {
             "id": name,
             "split": data[name].split,

@@ -115,7 +115,7 @@ class Orders:
             listed.append(
                 {
                     "name": name,
-                    **_about(text),
+                    **about_recipe(text),
                     "text": text,
                     "unset": unset(recipe),
                     "settings": {key: getattr(recipe.train, key) for key in Settings.model_fields}
@@ -189,10 +189,19 @@ def unset(recipe: Recipe) -> list[str]:
     return list(placeholders(recipe)) or missing
 
 
-def _about(text: str) -> dict[str, str]:
-    """ "about" and "needs" of the comment on top of a recipe: its first sentences, and the line `Needs: …`."""
+def about_recipe(text: str) -> dict[str, str]:
+    """ "about" and "needs" of the comment on top of a recipe: its first sentences, and those from `Needs: ` on."""
     comment = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
     lines = [line.lstrip("# ").rstrip() for line in comment]
-    about = itertools.takewhile(lambda line: line and not line.startswith(("motionllm ", "Needs: ")), lines)
-    needs = next((line.removeprefix("Needs: ") for line in lines if line.startswith("Needs: ")), "")
-    return {"about": " ".join(about).replace("`", ""), "needs": needs.replace("`", "")}
+    begin = next((k for k, line in enumerate(lines) if line.startswith("Needs: ")), len(lines))
+    return {
+        "about": _sentences(lines[:begin]),
+        "needs": _sentences(lines[begin:]).removeprefix("Needs: "),
+    }
+
+
+def _sentences(lines: Sequence[str]) -> str:
+    """Lines of a comment up to the first empty one or command, as one text."""
+    begun = itertools.dropwhile(lambda line: not line, lines)
+    plain = itertools.takewhile(lambda line: line and not line.startswith(("motionllm ", "accelerate ")), begun)
+    return " ".join(plain).replace("`", "")

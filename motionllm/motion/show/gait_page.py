@@ -22,18 +22,11 @@ def write_gait_page(
 ) -> None:
     """Write the report. Raises MotionFileError for another suffix than .html or a folder that cannot be written."""
     check_page(path)
-    usual = norms(age, sex)
-    rows = []
-    for name, cells in zip(FIGURES, table(gait, age, sex), strict=True):
-        low, high = usual.get(name, (-np.inf, np.inf))
-        values = {"both": gait.mean(name)} | {side: gait.mean(name, side) for side in SIDES}
-        rows.append(
-            dict(zip(("name", "both", "left", "right", "unit", "usual"), cells, strict=True))
-            | {
-                "definition": FIGURES[name][1],
-                "out": [column for column, value in values.items() if value < low or value > high],
-            }
-        )
+    rows = [
+        dict(zip(("name", "both", "left", "right", "unit", "usual"), cells, strict=True))
+        | {"definition": FIGURES[name][1], "out": out}
+        for name, cells, out in zip(FIGURES, table(gait, age, sex), outliers(gait, age, sex), strict=True)
+    ]
     text = render(
         Path(__file__).with_name("gait_page.html"),
         (),  # no clip is played
@@ -44,13 +37,32 @@ def write_gait_page(
         asymmetry=_percent(gait.asymmetry),
         variability=_percent(gait.variability),
         rows=rows,
-        person=f"{sex}, {age:g} years" if age is not None and sex else "",
+        usual=usual_of(age, sex),
         plots=[_plot(gait, joint) for joint in JOINTS],
         limits=LIMITS,
         summary=SUMMARY,
         band_note=BAND_NOTE,
     )
     write_file(path, text)
+
+
+def outliers(gait: Gait, age: float | None = None, sex: str | None = None) -> list[list[str]]:
+    """For each figure, which of "both", "left" and "right" are outside the usual range."""
+    usual = norms(age, sex)
+    listed = []
+    for name in FIGURES:
+        low, high = usual.get(name, (-np.inf, np.inf))
+        values = {"both": gait.mean(name)} | {side: gait.mean(name, side) for side in SIDES}
+        listed.append([column for column, value in values.items() if value < low or value > high])
+    return listed
+
+
+def usual_of(age: float | None = None, sex: str | None = None) -> str:
+    """What an asterisk says: whose usual range a figure is outside of."""
+    whose = "adults of any age"
+    if age is not None and sex:
+        whose = f"speed: {'women' if sex == 'female' else 'men'} of {age:g} years; other figures: {whose}"
+    return f"* outside the usual range of healthy people at their own pace ({whose})."
 
 
 def _percent(value: float) -> str:

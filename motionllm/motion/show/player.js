@@ -76,6 +76,7 @@ class Player {
     const width = Math.round(canvas.clientWidth * ratio), height = Math.round(canvas.clientHeight * ratio);
     if (!width) return;
     if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
+    this.box.classList.toggle("one", this.frames < 2);
     const g = canvas.getContext("2d"), paper = colours.card;
     g.fillStyle = paper; g.fillRect(0, 0, width, height);
     const frame = Math.min(this.now * this.fps, this.frames - 1), t0 = Math.floor(frame), t1 = Math.min(t0 + 1, this.frames - 1);

@@ -110,7 +110,8 @@ function show(differs) {
 function origin() {
   if (!clip.sentences.includes(text.value)) return "";
   const alike = clip.used[text.value];
-  return (alike ? `As you called ${alike}, which shows about the same` : "Drafted from the motion") + "; not saved yet";
+  const words = clip.exchanged.includes(text.value) ? `Same words as ${alike}, left and right exchanged` : `Same words as ${alike}`;
+  return (alike ? words : "Drafted from the motion") + "; not saved yet";
 }
 // Hints on a text that stands there already.
 async function look() {
@@ -139,6 +140,8 @@ function finished() {
 // -- changing the text ----------------------------------------------------------------------------------------
 function replace(value) { text.value = value; fit(); changed(); text.focus(); text.setSelectionRange(value.length, value.length); }
 function add(phrase) {
+  const line = text.value.split("\n").at(-1).toLowerCase(), at = (" " + line.replace(/[.,;]/g, " ") + " ").replace(/\s+/g, " ");
+  if (at.includes(` ${phrase.toLowerCase()} `)) return say("The caption says that already.");
   const now = text.value.replace(/[\s.]+$/, "");
   replace(!now || now.endsWith("\n") ? `${now}a person ${phrase}` : `${now} and then ${phrase}`);
 }
