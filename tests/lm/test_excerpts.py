@@ -64,7 +64,7 @@ def test_an_act_is_cut_from_what_is_done_before_and_after_it(lm: MotionLM) -> No
         assert not {"squat", "clap", "bow"} & {*verbs(excerpt.poses)}
 
 
-@pytest.mark.parametrize("text", ["a person kicks with the right leg", "a person claps five times", "a person crawls"])
+@pytest.mark.parametrize("text", ["a person kicks with the right leg", "a person crawls"])
 def test_what_no_clip_shows_as_it_is_asked_for_is_not_found(lm: MotionLM, text: str) -> None:
     assert lm.library is not None
     assert Excerpts(lm.library).showing(asked(text)[0]) == []
@@ -75,7 +75,7 @@ def test_what_a_motion_lacks_is_put_in_from_the_library(
     lm: MotionLM, monkeypatch: pytest.MonkeyPatch, fixed: bool
 ) -> None:
     text = "a person squats and then kicks with the left leg"
-    motion = Motion(splicing.joints_of(poses(Part("squat"), Part("squat"))), 20.0)
+    motion = Motion(splicing.joints_of(poses(*[Part("squat")] * 3)), 20.0)
     monkeypatch.setattr(lm, "_drawn", lambda *_: (_ for _ in ()))  # the model makes none of it
     monkeypatch.setattr("motionllm.lm.generation.MOST_MISSING", 0)
     seconds = motion.duration if fixed else None
@@ -122,7 +122,7 @@ def test_what_is_done_otherwise_gives_way_to_what_is_asked_for() -> None:
 
 def test_a_text_that_asks_for_one_thing_gets_that_alone() -> None:
     new, number = put_in(poses(Part("walk", direction="forward")), asked("a person kicks"), 0, [kick := poses(KICK)])
-    assert number == 0 and np.array_equal(new, kick)
+    assert number == 0 and np.allclose(new, kick, atol=1e-4)
 
 
 def test_poses_that_are_far_apart_are_not_joined() -> None:
