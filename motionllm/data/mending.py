@@ -15,8 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from motionllm.data.acts import acts, alone
-from motionllm.data.asked import Asked, as_asked, at_once, line_of, pace_of, shown
-from motionllm.data.asked import named
+from motionllm.data.asked import Asked, as_asked, at_once, line_of, named, pace_of, shown
 from motionllm.data.asked import share as share_in
 from motionllm.data.changes import changed
 from motionllm.data.heeding import number_of, unheeded

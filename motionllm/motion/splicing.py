@@ -90,7 +90,8 @@ def joined(pieces: Sequence[np.ndarray]) -> np.ndarray:
     """
     pieces = [piece.copy() for piece in pieces if len(piece)]
     for before, after in pairwise(pieces):
-        speeds = [end[1] - end[0] if len(end) > 1 else np.zeros(WIDTH) for end in (before[-2:], after[:2])]
+        ends = (before[-3:], after[:3])  # one step alone may be a jerk
+        speeds = [(end[-1] - end[0]) / (len(end) - 1) if len(end) > 1 else np.zeros(WIDTH) for end in ends]
         faster = speeds[1] - speeds[0]
         apart = after[0] - before[-1] - (speeds[0] + speeds[1]) / 2  # as the seam is between two frames
         faster[:3], apart[:3] = after[0, :3] - before[-1, :3], 0.0
