@@ -18,13 +18,14 @@ from motionllm.errors import MotionLLMError
 from motionllm.lm.library import Entry, Library
 from motionllm.motion import splicing
 from motionllm.motion.notation import SMALL, Notation, measure
+from motionllm.motion.notation.verbs import LEADS_TO
 
 TRIED = 12  # most acts that are cut out and measured for one thing that is asked for
 LONGEST = 6.0  # seconds of an act
 USUAL = 2.5  # seconds; of equal acts those are taken that last about as long
 SHORT = 1.5  # seconds; an excerpt that lasts less is a fragment
 BESIDE = 30  # most frames before and after an act in which it begins and ends: at the most upright of them
-PAUSE = 0.8  # seconds between two acts of one kind that are taken as one, where no number is asked for
+PAUSE = 1.2  # seconds between two acts of one kind that are taken as one, where no number is asked for
 SOON = 0.002  # metres farther from upright that an end is which a frame less is worth
 KNOWN = 256  # things asked for whose acts are kept
 MORE = 0.3  # seconds that an act may have more of other events than another
@@ -36,6 +37,7 @@ AMISS = 0.25  # what it is worth that a caption says something else
 ALOFT = 0.08  # metres over the floor at which a body does not stand
 UNEVEN = 0.1  # metres by which one foot is higher than the other in a step
 STANDING = ("standing", "standing")
+_ON_THE_FLOOR = ("crawl", "roll")  # acts that begin and end where they are done
 REST = 4  # frames in which they then hang
 SEVERAL = ("punch", "climb", "jump", "hop", "clap", "wave", "jumping jack", "march")  # acts that are done in series
 _ON_WHAT = r"\b(stair|ladder|steps\b|rope|box\b|ball)"  # what a body is on or has, by which acts of one kind differ
@@ -81,12 +83,17 @@ class Excerpts:
         """Seconds of events that are not asked for, and what it is worth that an excerpt is short, begins or ends in
         the middle of something, or that its clip's caption says something else.
         """
-        ends = list(zip((excerpt.poses[0], excerpt.poses[-1]), excerpt.notation.postures, strict=True))
-        apart = sum(splicing.apart(pose, self._upright) for pose, posture in ends if posture == "standing")
-        other = bool(thing) and not thing & _on_what(*excerpt.entry.captions)
-        wrong = [other, not _says(excerpt.entry, one), ends[0][1] != "standing" and one.verbs[0] != "stand up"]
+        verb = one.verbs[0]
+        ends = [
+            (0, verb in ("stand up", *_ON_THE_FLOOR)),
+            (-1, verb in (*LEADS_TO, *_ON_THE_FLOOR) and verb != "stand up"),
+        ]
+        apart = sum(splicing.apart(excerpt.poses[end], self._upright) for end, down in ends if not down)
+        wrong = int(not _says(excerpt.entry, one)) + 4 * int(
+            bool(thing) and not thing & _on_what(*excerpt.entry.captions)
+        )
         short = max(0.0, SHORT - excerpt.notation.seconds)
-        return _besides(excerpt.notation, one) + short + APART * apart + AMISS * sum(wrong)
+        return _besides(excerpt.notation, one) + short + APART * apart + AMISS * wrong
 
     def _candidates(self, one: Asked, thing: frozenset[str]) -> list[tuple[Entry, Notation, Act]]:
         """Acts measured as what is asked for: those first whose clip's caption says so, and on what, that nothing else
@@ -103,7 +110,7 @@ class Excerpts:
                         one.verbs.index(act.main.verb),
                         bool(thing) and not thing & _on_what(*entry.captions),
                         not _says(entry, one),
-                        not alone(act, every),
+                        not alone(act, [other for other in every if other.main.verb not in one.verbs]),
                         abs(math.log((act.end - act.start + 0.1) / USUAL)),
                     )
                     rows.append((rank, len(rows), (entry, notation, act)))
@@ -116,7 +123,8 @@ class Excerpts:
         result: list[Act] = []
         for act in sorted((act for act in every if act.main.verb == one.verbs[0]), key=lambda act: act.start):
             last = result[-1] if result else act
-            if last is not act and act.start - last.end <= PAUSE and act.end - last.start <= LONGEST:
+            close = act.start - last.end <= PAUSE and act.end - last.start <= LONGEST
+            if last is not act and close and act.main.way == last.main.way:
                 result[-1] = replace(last, rows=(*last.rows, *act.rows), end=max(last.end, act.end))
             else:
                 result.append(act)
@@ -137,12 +145,15 @@ class Excerpts:
         (a, b), (c, d) = gaps(poses, by_itself if climbs else notation, replace(act, rows=rows) if climbs else act)
         standing = poses if climbs else splicing.levelled(poses)
         away = np.array([splicing.apart(pose, self._upright) for pose in poses])
-        away += _unevenness(poses) if climbs else _lowest(standing)
-        early, late = range(max(a, b - BESIDE), b + 1), range(c, min(d, c + BESIDE) + 1)
+        off = _unevenness(poses) if climbs else _lowest(standing)
+        away += off
+        early, late = range(max(a, b - BESIDE), b + 1), list(range(c, min(d, c + BESIDE) + 1))
+        if climbs:  # not with a foot in the air, nor on a ladder
+            late = [frame for frame in late if frame and off[frame - 1] <= UNEVEN]
+        if not late:
+            return None
         first = min(early, key=lambda frame: away[min(frame, len(away) - 1)] + SOON * (b - frame))
         last = min(late, key=lambda frame: away[min(frame, len(away)) - 1] + SOON * (frame - c))
-        if climbs and _unevenness(poses[last - 1 : last])[0] > UNEVEN:
-            return None  # on a ladder, or with a foot in the air
         poses = built(standing[first:last])
         if not climbs and len(poses) and max(_lowest(poses)[[0, -1]]) > ALOFT:
             return None
@@ -153,7 +164,10 @@ class Excerpts:
         poses = self._from_rest(poses, own.postures)
         poses = poses if one == wanted else mended(poses, [wanted])
         own = _measured(poses)
-        return Excerpt(entry, poses, own) if own and as_asked(wanted, own) and named([wanted], own) >= MOSTLY else None
+        if own is None or not as_asked(wanted, own) or named([wanted], own) < MOSTLY:
+            return None
+        # A fragment of something else is no act.
+        return Excerpt(entry, poses, own) if own.seconds >= SHORT or _says(entry, wanted) else None
 
     def _from_rest(self, poses: np.ndarray, postures: tuple[str, str]) -> np.ndarray:
         """The poses of someone who stands with the arms let down at both ends, where they are not."""

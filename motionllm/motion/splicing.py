@@ -90,14 +90,14 @@ def joined(pieces: Sequence[np.ndarray]) -> np.ndarray:
     """
     pieces = [piece.copy() for piece in pieces if len(piece)]
     for before, after in pairwise(pieces):
-        ends = (before[-3:], after[:3])  # one step alone may be a jerk
-        speeds = [(end[-1] - end[0]) / (len(end) - 1) if len(end) > 1 else np.zeros(WIDTH) for end in ends]
+        beside = (before[-3:], after[:3])  # one step alone may be a jerk
+        speeds = [(side[-1] - side[0]) / (len(side) - 1) if len(side) > 1 else np.zeros(WIDTH) for side in beside]
         faster = speeds[1] - speeds[0]
         apart = after[0] - before[-1] - (speeds[0] + speeds[1]) / 2  # as the seam is between two frames
         faster[:3], apart[:3] = after[0, :3] - before[-1, :3], 0.0
         most = _frames_to_fade(apart, faster)
         for piece, ends in ((before, True), (after, False)):
-            frames = min(most, len(piece))
+            frames = min(most, -(-len(piece) // 2))  # the other half is the next seam's
             place = (np.arange(frames) + 0.5) / frames
             offset = (1 - place * place * (3 - 2 * place))[:, None] * apart / 2 * (1 if ends else -1)
             offset -= (frames * place * (1 - place) ** 2)[:, None] * faster / 2
