@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from motionllm.corpus import body
+from motionllm import corpus
 from motionllm.data.acts import Act, acts, alone
 from motionllm.data.asked import Asked, as_asked, asked, named
 from motionllm.data.mending import built, mended
@@ -185,17 +185,17 @@ class Excerpts:
         far = np.linalg.norm(hanging - points[group], axis=-1)
         if far.mean() <= RESTING:
             return np.zeros((0, splicing.WIDTH))
-        frames = math.ceil((6 * far.max() / splicing.SOFT) ** 0.5)
+        frames = splicing.ramp(hanging - points[group])
         result = splicing.held(pose, frames + REST)
-        share = np.minimum(1.0, np.arange(1, frames + REST + 1) / frames)[:, None, None]
-        arms = points[group] + share * share * (3 - 2 * share) * (hanging - points[group])
-        result[:, 4:].reshape(len(result), 21, 3)[:, group] = arms
+        share = np.minimum(1.0, np.arange(1, frames + REST + 1) / frames)
+        arms = result[:, 4:].reshape(len(result), 21, 3)
+        splicing.turn_arms(arms, np.repeat(upright[None], len(arms), axis=0), share * share * (3 - 2 * share))
         return result
 
     @cached_property
     def _upright(self) -> np.ndarray:
         """A pose (67,) of someone who stands with hanging arms."""
-        pose: np.ndarray = splicing.poses_of(body.joints(body.Score(), 2))[0]
+        pose: np.ndarray = splicing.poses_of(corpus.joints(corpus.Spec((corpus.Part("squat"),)), 1))[0]
         return pose
 
     @cached_property

@@ -315,14 +315,13 @@ def with_arms(
     first, last = max(0, first), min(last, len(poses), first + len(arms))
     if last <= first:
         return result
-    group = [joint - 1 for side in sides for joint in ARMS[side]]
     theirs = arms[: last - first, 4:].reshape(last - first, 21, 3)
-    theirs = theirs[:, group] - theirs[:, [CHEST - 1]]
     own = result[:, 4:].reshape(len(result), 21, 3)
+    group = [joint - 1 for side in sides for joint in ARMS[side]]
     ramps = []
     for mine, their in ((first, theirs[0]), (last - 1, theirs[-1])):
-        far = np.linalg.norm(own[mine, group] - own[mine, CHEST - 1] - their, axis=-1).max()
-        ramps.append(int(np.clip(round((6 * far / SOFT) ** 0.5), _RAMP, _LONG_RAMP)))
+        apart = own[mine, group] - own[mine, CHEST - 1] - their[group] + their[CHEST - 1]
+        ramps.append(ramp(apart))
     # At the very ends of the clip there is nothing to pass over from.
     before = min(ramps[0] - _RAMP, first)
     after = min(ramps[1] - _RAMP, len(poses) - last)
@@ -330,12 +329,37 @@ def with_arms(
     start = (place + 1) / (before + _RAMP + 1) if first > 0 else np.ones(len(place))
     end = (place[::-1] + 1) / (after + _RAMP + 1) if last < len(poses) else np.ones(len(place))
     share = np.minimum(1.0, np.minimum(start, end))
-    share = (share * share * (3 - 2 * share))[:, None, None]
     own = own[first - before : last + after]
-    put = own[:, [CHEST - 1]] + theirs[np.clip(place - before, 0, len(theirs) - 1)]
-    own[:, group] = (1 - share) * own[:, group] + share * put
+    turn_arms(own, theirs[np.clip(place - before, 0, len(theirs) - 1)], share * share * (3 - 2 * share), sides)
     result[first - before : last + after, 4:] = own.reshape(len(own), 63)
     return result
+
+
+def ramp(apart: np.ndarray) -> int:
+    """How many frames arms take over a distance: that of each joint (n, 3), in metres."""
+    far = np.linalg.norm(apart, axis=-1).max()
+    return int(np.clip(round((6 * far / SOFT) ** 0.5), _RAMP, _LONG_RAMP))
+
+
+def turn_arms(own: np.ndarray, theirs: np.ndarray, share: np.ndarray, sides: Sequence[str] = ("left", "right")) -> None:
+    """Turn the bones of the arms of `own` (T, 21, 3), in place, by a share (T,) of the way to those of `theirs`: on a
+    straight line a forearm that is to hang would pass through its elbow.
+    """
+    for side in sides:
+        chain = [CHEST - 1, *(joint - 1 for joint in ARMS[side])]
+        bones, others = np.diff(own[:, chain], axis=1), np.diff(theirs[:, chain], axis=1)
+        lengths, other_lengths = (np.linalg.norm(one, axis=-1) for one in (bones, others))
+        across = np.cross(bones, others)
+        sine = np.linalg.norm(across, axis=-1)
+        angle = np.arctan2(sine, (bones * others).sum(-1))
+        axis = across / np.maximum(sine, 1e-9)[..., None]
+        part = share[:, None]
+        longer = ((1 - part) * lengths + part * other_lengths) / np.maximum(lengths, 1e-9)
+        place = own[:, chain[0]]
+        for i, joint in enumerate(chain[1:]):
+            turned = _turned(bones[:, i : i + 1], axis[:, i], angle[:, i] * share)[:, 0]
+            place = place + turned * longer[:, i : i + 1]
+            own[:, joint] = place
 
 
 def beside_trunk(poses: np.ndarray, rest: np.ndarray, first: int, last: int, side: str) -> np.ndarray:
