@@ -2,7 +2,8 @@
 show, what is to be done at the same time, and what is missing put in.
 
 A generated motion is measured, compared with what its text asks for (`asked`), and changed as a person would ask for it
-(`remaking`). A change is kept only where the motion, measured again, has more of what is asked than before.
+(`remaking`). A change is kept only where the motion, measured again, has more of what is asked than before. Measured is
+the motion as it is returned: with the bones of a body, on the floor (`built`).
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from itertools import pairwise
 import numpy as np
 
 from motionllm.data.acts import acts, alone
-from motionllm.data.asked import Asked, as_asked, at_once, line_of, pace_of, shown
+from motionllm.data.asked import Asked, as_asked, at_once, line_of, named, pace_of, shown
 from motionllm.data.asked import share as share_in
 from motionllm.data.changes import changed
 from motionllm.data.heeding import number_of, unheeded
 from motionllm.data.remaking import reach, remade
 from motionllm.errors import MotionLLMError
-from motionllm.motion import splicing
+from motionllm.motion import Motion, splicing
 from motionllm.motion.notation import PACES, VERBS, Notation, measure
+from motionllm.motion.representation import HUMANML3D_263
 
 ROUNDS = 6  # most changes of one motion
 PACES_TRIED = ((0.8, 0.65, 0.5, 0.4), (1.25, 1.5, 2.0, 2.5))  # of an act that is to be slow, and quick
@@ -32,6 +34,7 @@ FAR, FARTHEST = 0.35, 0.9
 IDLE, LONG_IDLE = 0.7, 1.5  # seconds at either end in which nothing is done that are left, and that are too long
 STILL = 0.1  # m/s, mean over the joints: a body that does nothing stays below, and one that dances in place does not
 _REST = r"\b(?:still|stay|stops?\b|wait|paus|rest(?:s|ed|ing)?\b|freez|idl|motionless|seconds?)"
+BESIDES = 0.2  # of what is asked for: what a motion is worth that shows nothing else, as in ranking candidates
 HURRY = (0.6, 1.6)  # least and most pace at which a motion of a fixed duration is played to have it again
 
 
@@ -72,6 +75,7 @@ def brisk(poses: np.ndarray, text: str, wanted: Sequence[Asked]) -> np.ndarray:
     first = round((starts - IDLE) * splicing.FPS) if starts > LONG_IDLE else 0
     last = round((ends + IDLE) * splicing.FPS) if ends < notation.seconds - LONG_IDLE else len(poses)
     cut = poses[first:last]
+    cut = built(cut) if len(cut) < len(poses) else cut
     new = _measured(cut) if len(cut) < len(poses) else None
     return cut if new and share_in(list(wanted), new) >= share_in(list(wanted), notation) else poses
 
@@ -123,7 +127,8 @@ def put_in(
 ) -> tuple[np.ndarray, int | None]:
     """The motion with one of the `options`, motions of the thing `index` that it lacks or does otherwise: in the place
     of that, or after what comes before it in the text; and the number of the option. As it was and None, where with
-    none it has more of what is asked. Of several that have as much the one is taken whose poses fit best to its own.
+    none it has more of what is asked. Of several the one is taken with the most of it and the least besides, and of
+    such as are equal in both the one whose poses fit best to its own.
 
     fixed: the duration stays.
     """
@@ -131,19 +136,21 @@ def put_in(
     if notation is None:
         return poses, None
     whole, frames, taken = poses, len(poses) if fixed else 0, None
-    best = (share_in(wanted, notation), -np.inf)
+    shows, best = share_in(wanted, notation), (_worth(wanted, notation), -np.inf)
     for number, more in enumerate(options):
-        laid = _at_the_same_time(whole, notation, wanted, index, more)
-        made = None if laid is None else _fitted(laid, frames)
-        if made and (share := share_in(wanted, made[1])) > best[0]:
-            poses, best, taken = made[0], (share, 0.0), number
-        for first, last in _places(whole, notation, wanted, index):
-            joined, apart = _led_to(whole[:first], more, whole[last:])
-            made = _fitted(joined, frames) if apart <= FARTHEST else None
-            score = (share_in(wanted, made[1]), -apart) if made else (0.0, 0.0)
-            if made and (score[0] > best[0] or (taken is not None and score > best)):
+        ways = [(_at_the_same_time(whole, notation, wanted, index, more), 0.0)]
+        ways += [_led_to(whole[:first], more, whole[last:]) for first, last in _places(whole, notation, wanted, index)]
+        for way, apart in ways:
+            made = _fitted(way, frames) if way is not None and apart <= FARTHEST else None
+            score = (_worth(wanted, made[1]), -apart) if made else (0.0, 0.0)
+            if made and share_in(wanted, made[1]) > shows and score > best:
                 poses, best, taken = made[0], score, number
     return poses, taken
+
+
+def _worth(wanted: Sequence[Asked], notation: Notation) -> float:
+    """How good a motion is by what is measured on it: what is asked for, and that little else is done. To 1 %."""
+    return round(share_in(list(wanted), notation) + BESIDES * named(list(wanted), notation), 2)
 
 
 def _at_the_same_time(
@@ -243,8 +250,17 @@ def _fitted(poses: np.ndarray, frames: int) -> tuple[np.ndarray, Notation] | Non
         if not HURRY[0] <= pace <= HURRY[1]:
             return None
         poses = splicing.paced(poses, pace)
+    poses = built(poses)
     new = _measured(poses)
     return (poses, new) if new else None
+
+
+def built(poses: np.ndarray) -> np.ndarray:
+    """The poses with constant bones, on the floor: as a file gets them."""
+    if not len(poses) or not np.isfinite(poses).all():
+        return poses
+    motion = HUMANML3D_263.finished(Motion(splicing.joints_of(poses), splicing.FPS))
+    return splicing.poses_of(motion.joints)
 
 
 def _measured(poses: np.ndarray) -> Notation | None:

@@ -232,12 +232,17 @@ def _hanging(poses: np.ndarray, old: Notation, act: Act, sides: Sequence[str] = 
 
 
 def _only(poses: np.ndarray, old: Notation, name: str) -> np.ndarray | None:
+    """One act, all others cut out, but for what is done at the same time as it and cannot be taken from it, as the body
+    that bends down before a high jump.
+    """
+    act = act_of(old, name)
+    kept = [one.main for one in acts(old) if one.main.verb == act.main.verb]
     other, name = besides(old, name)
     while other:
         cut = _without(poses, old, other)
-        if cut is None:
+        if cut is None and not any(o.start < other.main.end and o.end > other.main.start for o in kept):
             return None
-        poses, old = cut, without(old, other)
+        poses, old = poses if cut is None else cut, without(old, other)
         other, name = besides(old, name)
     return poses
 

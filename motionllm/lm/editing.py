@@ -23,6 +23,7 @@ from motionllm.motion.agreement import agreement
 from motionllm.motion.notation import SMALL, Notation, measure
 from motionllm.motion.representation import HUMANML3D_263
 
+ANEW = "this change was not made to the frames that were given: the motion was generated anew"
 TRIES = 3  # motions made of what is added, as long as something is not measured on them
 _OPEN = {"time", "size", "speed", "order"}  # attributes that may come out a little otherwise
 PLAINLY = 0.1  # how much more of each other the model's motion and its text must tell than a clip of the library and it
@@ -110,7 +111,9 @@ class Editing(Generation):
         made, made_codes = yield from self.generating(
             new.sentence(), seconds, seed, sampling=sampling, start=start, end=end, plan=new
         )
-        return made, made_codes, new
+        ends = [name for name, clip in (("beginning", start), ("end", end)) if clip is not None]
+        notes = (f"{ANEW}, but for its {' and its '.join(ends)}" if ends else ANEW,)
+        return replace(made, notes=(*made.notes, *notes)), made_codes, new
 
     def remaking(
         self,

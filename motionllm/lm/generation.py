@@ -253,7 +253,7 @@ class Generation(Lookup):
         made = [i for i, one in enumerate(recorded) if not one]
         if use_library := self.library is not None and sampling.library:
             for i in made:
-                poses[i], taken[i] = self._with_acts(poses[i], wanted[i], fixed[i], own=False)
+                poses[i], taken[i] = self._with_acts(texts[i], poses[i], wanted[i], fixed[i], own=False)
         lacking = [
             (i, n)
             for i in made
@@ -272,21 +272,23 @@ class Generation(Lookup):
                 taken[i] += [] if which is None else act.notes
         for i in made:
             if use_library:
-                poses[i], more_taken = self._with_acts(poses[i], wanted[i], fixed[i], own=True)
+                poses[i], more_taken = self._with_acts(texts[i], poses[i], wanted[i], fixed[i], own=True)
                 taken[i] += more_taken
             if not fixed[i]:
                 poses[i] = mending.brisk(poses[i], texts[i], wanted[i])
         done = []
         for i, (motion, was, right) in enumerate(zip(motions, drawn, poses, strict=True)):
-            notes = (*motion.notes, *taken[i], *self._doubts(texts[i], right, wanted[i], looked_up=bool(motion.notes)))
+            notes, looked_up = [*motion.notes, *taken[i]], bool(motion.notes)
             if right is not was:
                 motion = Motion(splicing.joints_of(right), fps, skeleton)
                 motion = self.motion_tokenizer.representation.finished(motion)
-            done.append(replace(motion, notes=notes))
+                right = splicing.poses_of(motion.joints)  # what is told is told of what is returned
+            notes += self._doubts(texts[i], right, wanted[i], looked_up)
+            done.append(replace(motion, notes=tuple(dict.fromkeys(notes))))
         return done
 
     def _with_acts(
-        self, poses: np.ndarray, wanted: Sequence[Asked], fixed: bool, own: bool
+        self, text: str, poses: np.ndarray, wanted: Sequence[Asked], fixed: bool, own: bool
     ) -> tuple[np.ndarray, list[str]]:
         """The motion with acts of the library in the place of what it lacks; and notes that name their clips. own: of
         acts that the model makes by itself, too.
@@ -294,7 +296,7 @@ class Generation(Lookup):
         notes = []
         for n in mending.missing(poses, wanted):
             if own or wanted[n].action not in ACTIONS:
-                acts = self._excerpts.showing(wanted[n])
+                acts = self._excerpts.showing(wanted[n], text)
                 poses, which = mending.put_in(poses, wanted, n, [act.poses for act in acts], fixed)
                 notes += [] if which is None else [f"{TAKEN}{acts[which].entry}"]
         return poses, notes

@@ -20,8 +20,9 @@ from motionllm.motion.clip import Motion, joints_of
 from motionllm.motion.features import Root
 from motionllm.motion.skeleton import HUMANML3D, KIT, SMPL_BONES, Skeleton
 
-# A motion is put back on the floor where new bones move it off by more metres; smoothed by so many seconds.
-_OFF_FLOOR, _SETTLING = 0.05, 0.3
+# A motion is put back on the floor where new bones move it off by more metres; smoothed by so many seconds, the first
+# that leave less: bones that are too short for a moment only, as in a quick turn, made all else float.
+_OFF_FLOOR, _SETTLING = 0.05, (0.3, 0.1, 0.05)
 _SIZES = {"positions": 3, "velocities": 3, "rotations": 6}  # numbers per joint of the blocks that have a part per joint
 
 
@@ -167,9 +168,10 @@ def _as_high(made: Motion, was: Motion) -> Motion:
     as of a body that is decoded crawling, it may hang above the floor or below it.
     """
     lowest = made.joints[..., 1].min(1) - was.joints[..., 1].min(1)
-    lift = gaussian_filter1d(lowest, _SETTLING * made.fps, mode="nearest")
-    if np.ptp(lift) <= _OFF_FLOOR:
+    lifts = [gaussian_filter1d(lowest, seconds * made.fps, mode="nearest") for seconds in _SETTLING]
+    if np.ptp(lifts[0]) <= _OFF_FLOOR:
         return made
+    lift = next((one for one in lifts if np.ptp(lowest - one) <= _OFF_FLOOR), lifts[-1])
     joints = made.joints - lift[:, None, None] * [0, 1, 0]
     return replace(made, joints=(joints - [0, joints[..., 1].min(), 0]).astype(made.joints.dtype))
 

@@ -19,8 +19,9 @@ from motionllm.motion.skeleton import HUMANML3D
 WIDTH = 67
 FPS = 20.0
 _STEADY = 2.0  # frames; standard deviation of the smoothing of the heading, which hips and shoulders shake
-BLEND = (2, 8)  # least and most frames on either side of a seam over which the difference of the poses fades
-FADING = 0.025  # metres of that difference, mean over the joints, for each frame
+BLEND = (2, 16)  # least and most frames on either side of a seam over which the difference of the poses fades
+FADING = 0.025  # metres of that difference, mean over the joints, for each frame, for up to 8 frames
+SOFT = 0.04  # metres a frame, each frame (16 m/s²): most by which a seam speeds up or slows down a joint
 SLOWLY = 0.03  # metres that the joints move from frame to frame, on the mean, on the way to a pose that is far away
 CHEST = 9
 MOST_BENT = 2.3  # radians of the trunk's lean
@@ -31,7 +32,7 @@ _FREE = 0.5  # radians from rest up to which a bone's turn is enlarged by degree
 MOST_TURNED = 2.9  # radians from rest of a bone whose turn is enlarged
 _TREND = 10.0  # frames; standard deviation of the smoothing that leaves of turns the direction of a path
 _GROUNDED = 24  # frames in which a body touches the floor
-_RAMP = 6  # frames in which arms pass from one clip to the other
+_RAMP, _LONG_RAMP = 6, 14  # least and most frames in which arms pass from one clip to the other
 _SLACK = 0.1  # a cut may be longer or shorter by this share, or some frames, to find poses that match
 _FRAMES = 4
 TRUNK = (3, 6, 9, *range(12, 22))  # spine, neck, head, collars and arms
@@ -84,23 +85,39 @@ def rotated(points: np.ndarray, yaw: np.ndarray) -> np.ndarray:
 
 
 def joined(pieces: Sequence[np.ndarray]) -> np.ndarray:
-    """The pieces one after another. The difference of the poses at a seam is shared by both sides and fades away from
-    it; empty pieces are left out.
+    """The pieces one after another. The differences of the poses and of their speeds at a seam are shared by both sides
+    and fade away from it, the longer the farther a joint has to go (SOFT); empty pieces are left out.
     """
     pieces = [piece.copy() for piece in pieces if len(piece)]
     for before, after in pairwise(pieces):
-        going = before[-1, 3:] - before[-2, 3:] if len(before) > 1 else 0.0
-        apart = before[-1, 3:] + going - after[0, 3:]
-        far = _length(apart)
-        for piece, sign, ends in ((before, -0.5, True), (after, 0.5, False)):
-            frames = min(max(BLEND[0], round(far / FADING)), BLEND[1], len(piece))
-            share = 1 - np.arange(frames) / frames
-            share = (share * share * (3 - 2 * share))[:, None]
+        beside = (before[-3:], after[:3])  # one step alone may be a jerk
+        speeds = [(side[-1] - side[0]) / (len(side) - 1) if len(side) > 1 else np.zeros(WIDTH) for side in beside]
+        faster = speeds[1] - speeds[0]
+        apart = after[0] - before[-1] - (speeds[0] + speeds[1]) / 2  # as the seam is between two frames
+        faster[:3], apart[:3] = after[0, :3] - before[-1, :3], 0.0
+        most = _frames_to_fade(apart, faster)
+        for piece, ends in ((before, True), (after, False)):
+            frames = min(most, -(-len(piece) // 2))  # the other half is the next seam's
+            place = (np.arange(frames) + 0.5) / frames
+            offset = (1 - place * place * (3 - 2 * place))[:, None] * apart / 2 * (1 if ends else -1)
+            offset -= (frames * place * (1 - place) ** 2)[:, None] * faster / 2
+            # Of the root its speed is stored.
+            offset[:, :3] = ((1 - place) * (1 - 3 * place))[:, None] * faster[:3] / 2 * (1 if ends else -1)
             if ends:
-                piece[-frames:, 3:] += sign * share[::-1] * apart
+                piece[-frames:] += offset[::-1]
             else:
-                piece[:frames, 3:] += sign * share * apart
+                piece[:frames] += offset
     return np.concatenate(pieces)
+
+
+def _frames_to_fade(apart: np.ndarray, faster: np.ndarray) -> int:
+    """How many frames on either side of a seam a difference of poses and of speeds (67,) takes to fade."""
+    moved = faster[3:].copy()
+    moved[1:] += np.tile([faster[1], 0.0, faster[2]], 21)  # with the root
+    far, quick = (float(np.linalg.norm(one[1:].reshape(21, 3), axis=-1).max()) for one in (apart[3:], moved))
+    # 3 d / n² and 2 v / n are the most that the two curves by which these fade bend.
+    soft = (quick + (quick * quick + 3 * far * SOFT) ** 0.5) / SOFT
+    return int(min(max(BLEND[0], round(soft), min(8, round(_length(apart[3:]) / FADING))), BLEND[1]))
 
 
 def levelled(poses: np.ndarray) -> np.ndarray:
@@ -291,25 +308,58 @@ def _cut(poses: np.ndarray, length: int, first: int, last: int) -> tuple[int, in
 def with_arms(
     poses: np.ndarray, arms: np.ndarray, first: int, last: int, sides: Sequence[str] = ("left", "right")
 ) -> np.ndarray:
-    """The poses with the arms of others (n, 67), on the chest, from `first` to before `last`, eased in and out."""
+    """The poses with the arms of others (n, 67), on the chest, from `first` to before `last`, eased in and out; where
+    they are far from the own arms that begins before and ends after these frames.
+    """
     result = poses.copy()
     first, last = max(0, first), min(last, len(poses), first + len(arms))
     if last <= first:
         return result
-    own = result[first:last, 4:].reshape(last - first, 21, 3)
     theirs = arms[: last - first, 4:].reshape(last - first, 21, 3)
-    place = np.arange(last - first)
+    own = result[:, 4:].reshape(len(result), 21, 3)
+    group = [joint - 1 for side in sides for joint in ARMS[side]]
+    ramps = []
+    for mine, their in ((first, theirs[0]), (last - 1, theirs[-1])):
+        apart = own[mine, group] - own[mine, CHEST - 1] - their[group] + their[CHEST - 1]
+        ramps.append(ramp(apart))
     # At the very ends of the clip there is nothing to pass over from.
-    start = (place + 1) / (_RAMP + 1) if first > 0 else np.ones(last - first)
-    end = (last - first - place) / (_RAMP + 1) if last < len(poses) else np.ones(last - first)
+    before = min(ramps[0] - _RAMP, first)
+    after = min(ramps[1] - _RAMP, len(poses) - last)
+    place = np.arange(before + last - first + after)
+    start = (place + 1) / (before + _RAMP + 1) if first > 0 else np.ones(len(place))
+    end = (place[::-1] + 1) / (after + _RAMP + 1) if last < len(poses) else np.ones(len(place))
     share = np.minimum(1.0, np.minimum(start, end))
-    share = (share * share * (3 - 2 * share))[:, None, None]
-    for side in sides:
-        group = [joint - 1 for joint in ARMS[side]]
-        put = own[:, [CHEST - 1]] + theirs[:, group] - theirs[:, [CHEST - 1]]
-        own[:, group] = (1 - share) * own[:, group] + share * put
-    result[first:last, 4:] = own.reshape(last - first, 63)
+    own = own[first - before : last + after]
+    turn_arms(own, theirs[np.clip(place - before, 0, len(theirs) - 1)], share * share * (3 - 2 * share), sides)
+    result[first - before : last + after, 4:] = own.reshape(len(own), 63)
     return result
+
+
+def ramp(apart: np.ndarray) -> int:
+    """How many frames arms take over a distance: that of each joint (n, 3), in metres."""
+    far = np.linalg.norm(apart, axis=-1).max()
+    return int(np.clip(round((6 * far / SOFT) ** 0.5), _RAMP, _LONG_RAMP))
+
+
+def turn_arms(own: np.ndarray, theirs: np.ndarray, share: np.ndarray, sides: Sequence[str] = ("left", "right")) -> None:
+    """Turn the bones of the arms of `own` (T, 21, 3), in place, by a share (T,) of the way to those of `theirs`: on a
+    straight line a forearm that is to hang would pass through its elbow.
+    """
+    for side in sides:
+        chain = [CHEST - 1, *(joint - 1 for joint in ARMS[side])]
+        bones, others = np.diff(own[:, chain], axis=1), np.diff(theirs[:, chain], axis=1)
+        lengths, other_lengths = (np.linalg.norm(one, axis=-1) for one in (bones, others))
+        across = np.cross(bones, others)
+        sine = np.linalg.norm(across, axis=-1)
+        angle = np.arctan2(sine, (bones * others).sum(-1))
+        axis = across / np.maximum(sine, 1e-9)[..., None]
+        part = share[:, None]
+        longer = ((1 - part) * lengths + part * other_lengths) / np.maximum(lengths, 1e-9)
+        place = own[:, chain[0]]
+        for i, joint in enumerate(chain[1:]):
+            turned = _turned(bones[:, i : i + 1], axis[:, i], angle[:, i] * share)[:, 0]
+            place = place + turned * longer[:, i : i + 1]
+            own[:, joint] = place
 
 
 def beside_trunk(poses: np.ndarray, rest: np.ndarray, first: int, last: int, side: str) -> np.ndarray:

@@ -223,3 +223,20 @@ def test_what_should_be_gone_and_is_not_is_wrong(clips: list[tuple[Notation, np.
             if plan.lines and act.main.verb not in SMALL:
                 assert rightness(plan, joints, old=old) < 1, (str(old), act.main.verb)
                 assert rightness(old, joints, old=old) == 1
+
+
+def test_what_is_done_in_an_act_stays_where_all_else_goes() -> None:
+    """The body that bends down before a high jump: it cannot be cut out, and what is before and after it can."""
+    jump, squat, clap = (
+        splicing.poses_of(builtin.joints(builtin.Spec((builtin.Part(action),)), 1))
+        for action in ("jump", "squat", "clap")
+    )
+    poses = splicing.joined([squat, jump, clap])
+    old = measure(splicing.joints_of(poses))
+    (leap,) = (line for line in old.lines if line.verb == "jump")
+    bends = replace(leap, verb="bend down", part="both hands", way="", size=0.0, start=leap.start - 0.2, end=leap.end)
+    old = replace(old, lines=tuple(sorted((*old.lines, bends), key=lambda line: (line.start, line.end))))
+    new = remade(poses, old, "only jump")
+    assert new is not None
+    left = {line.verb for line in measure(splicing.joints_of(new)).lines}
+    assert "jump" in left and not left & {"squat", "clap"}

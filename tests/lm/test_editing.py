@@ -17,7 +17,7 @@ from motionllm.config import Notes
 from motionllm.data.change_language import added
 from motionllm.data.remaking import ways
 from motionllm.errors import MotionLLMError
-from motionllm.lm.editing import TRIES
+from motionllm.lm.editing import ANEW, TRIES
 from motionllm.lm.model import MotionLM
 from motionllm.motion import Motion, splicing
 from motionllm.motion.notation import Notation, measure
@@ -187,6 +187,7 @@ def test_what_cannot_be_made_of_the_frames_is_generated(
     lm = understood("wave x5")
     motion, codes, plan = _last(lm, wave, "wave x5")
     assert plan.seconds > lm.notation(wave).seconds and motion.duration == pytest.approx(plan.seconds, abs=0.2)
+    assert any(note.startswith(ANEW) for note in motion.notes)
     assert len(codes) == pytest.approx(motion.duration * lm.motion_tokenizer.codes_per_second, abs=8)
 
 

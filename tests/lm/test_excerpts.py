@@ -64,7 +64,7 @@ def test_an_act_is_cut_from_what_is_done_before_and_after_it(lm: MotionLM) -> No
         assert not {"squat", "clap", "bow"} & {*verbs(excerpt.poses)}
 
 
-@pytest.mark.parametrize("text", ["a person kicks with the right leg", "a person claps five times", "a person crawls"])
+@pytest.mark.parametrize("text", ["a person kicks with the right leg", "a person crawls"])
 def test_what_no_clip_shows_as_it_is_asked_for_is_not_found(lm: MotionLM, text: str) -> None:
     assert lm.library is not None
     assert Excerpts(lm.library).showing(asked(text)[0]) == []
@@ -75,7 +75,7 @@ def test_what_a_motion_lacks_is_put_in_from_the_library(
     lm: MotionLM, monkeypatch: pytest.MonkeyPatch, fixed: bool
 ) -> None:
     text = "a person squats and then kicks with the left leg"
-    motion = Motion(splicing.joints_of(poses(Part("squat"), Part("squat"))), 20.0)
+    motion = Motion(splicing.joints_of(poses(*[Part("squat")] * 3)), 20.0)
     monkeypatch.setattr(lm, "_drawn", lambda *_: (_ for _ in ()))  # the model makes none of it
     monkeypatch.setattr("motionllm.lm.generation.MOST_MISSING", 0)
     seconds = motion.duration if fixed else None
@@ -122,7 +122,34 @@ def test_what_is_done_otherwise_gives_way_to_what_is_asked_for() -> None:
 
 def test_a_text_that_asks_for_one_thing_gets_that_alone() -> None:
     new, number = put_in(poses(Part("walk", direction="forward")), asked("a person kicks"), 0, [kick := poses(KICK)])
-    assert number == 0 and np.array_equal(new, kick)
+    assert number == 0 and np.allclose(new, kick, atol=1e-4)
+
+
+def test_of_acts_that_show_it_that_one_is_put_in_that_shows_little_else() -> None:
+    wanted, walk = asked("a person kicks"), poses(Part("walk", direction="forward"))
+    much = poses(Part("squat"), KICK, Part("clap", count=3))
+    assert put_in(walk, wanted, 0, [much, poses(KICK)])[1] == 1
+
+
+def test_what_is_told_is_told_of_the_motion_that_is_returned(lm: MotionLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bones get their length at the end, by which a kick may be lost."""
+    motion = Motion(splicing.joints_of(poses(Part("squat"))), 20.0)
+    monkeypatch.setattr("motionllm.data.mending.mended", lambda *_: poses(KICK))
+    monkeypatch.setattr(type(lm.motion_tokenizer.representation), "finished", lambda *_: motion)
+    without = TWO.but(library=False)
+    (made,) = drained(lm._mended([motion], ["a person kicks with the left leg"], [1.0], [1], without, [False]))
+    assert made.notes == ("asked for and not measured on it: a person kicks with the left leg",)
+
+
+def test_an_act_is_repeated_where_no_clip_shows_as_many_and_begins_and_ends_standing(lm: MotionLM) -> None:
+    assert lm.library is not None
+    excerpts = Excerpts(lm.library)
+    (one,) = asked("a person kicks with the left leg twice")
+    for excerpt in (found := excerpts.showing(one)):
+        assert as_asked(one, measure(splicing.joints_of(excerpt.poses)))
+        assert [splicing.apart(excerpt.poses[end], excerpts._upright) < 0.15 for end in (0, -1)] == [True, True]
+        assert excerpt.poses[[0, -1], 5::3].min(1).max() < 0.05
+    assert found
 
 
 def test_poses_that_are_far_apart_are_not_joined() -> None:

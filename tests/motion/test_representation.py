@@ -186,6 +186,14 @@ def test_a_body_whose_bones_were_too_short_is_finished_on_the_floor_it_was_on() 
     assert np.ptp(Motion(short, 20.0).canonical().joints[..., 1].min(1)) > 0.15 > 0.05 > lowest.max()
     bones = np.linalg.norm(made.joints[:, 1:] - made.joints[:, list(HUMANML3D.parents[1:])], axis=-1)
     assert np.allclose(bones, HUMANML3D.lengths[1:], atol=1e-3)
+    # Where they are too short for a moment, the rest of the time is not in the air.
+    size = 1 - 0.5 * np.exp(-(((np.arange(len(joints)) - 20) / 3) ** 2))[:, None]
+    for chain in HUMANML3D.chains:
+        for a, b in pairwise(chain):
+            short[:, b] = short[:, a] + size * (joints[:, b] - joints[:, a])
+    short[..., 1] -= short[..., 1].min(1)[:, None]
+    assert np.median(Motion(short, 20.0).canonical().joints[..., 1].min(1)) > 0.3
+    assert np.median(HUMANML3D_263.finished(Motion(short, 20.0)).joints[..., 1].min(1)) < 0.05
     # Whose bones are right is as `canonical` has it.
     walk = Motion(joints, 20.0)
     assert np.array_equal(HUMANML3D_263.finished(walk).joints, walk.canonical().joints)
