@@ -13,7 +13,8 @@ import numpy as np
 from motionllm.corpus.actions import ACTIONS
 from motionllm.data import mending
 from motionllm.data.asked import Asked, asked, once, shares_of
-from motionllm.data.manner import manners
+from motionllm.data.manner import manners, unknown
+from motionllm.data.misspelled import respelled
 from motionllm.errors import MotionLLMError
 from motionllm.lm.decoding import Seed
 from motionllm.lm.library import says_nothing
@@ -163,8 +164,9 @@ class Generation(Lookup):
         sampling = (sampling or self.sampling).but(
             temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance, best_of=best_of, library=library
         )
+        said, texts = texts, [self.meant(text) for text in texts]
         rows = drained(self._drawn(texts, seconds, seed, sampling, start=start, end=end, judge=judge, plan=plan))
-        motions = [self._made(row) for row in rows]
+        motions = [_read_as(self._made(row), *pair) for row, *pair in zip(rows, said, texts, strict=True)]
         if start is not None or end is not None or judge or not self._mends(sampling):
             return motions
         plans = plan if isinstance(plan, Sequence) and not isinstance(plan, str) else [plan] * len(texts)
@@ -184,6 +186,10 @@ class Generation(Lookup):
         )
         for i, motion in zip(free, drained(mended), strict=True):
             motions[i] = motion
+        for i, one in enumerate(plans):  # a plan may leave out what its text asks for
+            if one is not None and not isinstance(one, bool):
+                lacks = self._doubts(texts[i], splicing.poses_of(motions[i].joints), asked(texts[i]), looked_up=False)
+                motions[i] = replace(motions[i], notes=(*motions[i].notes, *lacks))
         return motions
 
     def generating(
@@ -200,9 +206,10 @@ class Generation(Lookup):
         """Interruptible `generate`: yields after each step of decoding, and returns the motion and its codes (n,).
         Closing the generator cancels it.
         """
+        said, text = text, self.meant(text)
         steps = self._drawn([text], [seconds], seed, sampling or self.sampling, start=start, end=end, plan=plan)
         (drawn,) = yield from steps
-        motion = self._made(drawn)
+        motion = _read_as(self._made(drawn), said, text)
         if start is None and end is None and (plan is None or isinstance(plan, bool)) and not drawn.right:
             one = [motion], [text], [seconds], [seed], sampling or self.sampling, [drawn.recorded]
             (mended,) = yield from self._mended(*one)
@@ -210,6 +217,17 @@ class Generation(Lookup):
                 return mended, self.motion_tokenizer.encode(mended)
             motion = mended
         return motion, np.array(drawn.codes, np.int64)
+
+    def meant(self, text: str) -> str:
+        """A text with its misspelled words as they are meant (`data.misspelled`): of the built-in corpus, and of the
+        captions of the library. What the base model's tokenizer has as one token is taken for a word.
+        """
+        known = self.library.words if self.library is not None else frozenset[str]()
+
+        def exists(word: str) -> bool:
+            return len(self.tokenizer.encode(f" {word}", add_special_tokens=False)) == 1
+
+        return respelled(text, known, exists) if isinstance(text, str) else text
 
     def _made(self, drawn: Drawn) -> Motion:
         """The motion that was drawn; `notes` name the clip of the library that it is."""
@@ -303,8 +321,9 @@ class Generation(Lookup):
 
     def _doubts(self, text: str, poses: np.ndarray, wanted: Sequence[Asked], looked_up: bool) -> list[str]:
         """What a text asks for and a motion does not show, as notes, and what nobody can say whether it shows it."""
-        how = [] if looked_up else manners(text)
+        how, acts = ([], []) if looked_up else (manners(text), unknown(text))
         told = [f"how it is done is not measured: {', '.join(how)}"] if how else []
+        told += [f"not known, and nothing that is measured tells of it: {', '.join(acts)}"] if acts else []
         if lacking := mending.lacking(poses, wanted):
             return [f"asked for and not measured on it: {', '.join(lacking)}", *told]
         known = looked_up or says_nothing(text) or any(one.action != "move" for one in wanted)
@@ -334,6 +353,7 @@ class Generation(Lookup):
         plan before the frames, call `plan` and pass it here. codes: a list that receives the codes. Raises what
         `generate` raises.
         """
+        text = self.meant(text)
         sampling = (sampling or self.sampling).but(temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance)
         self._check_guidance(sampling)
         wanted = self._wanted(plan, 1)
@@ -543,3 +563,8 @@ class Generation(Lookup):
             prompts.append([*order.prompt, start, *(order.plan_ids(first, last) if order.plan_ids else ()), *ids])
         replies = [self.vocab.encode(np.array(codes))[1:-1] for codes in ends]
         return self.backend.motion_likelihoods(prompts, replies)
+
+
+def _read_as(motion: Motion, said: str, meant: str) -> Motion:
+    """The motion, with a note where its text was misspelled."""
+    return motion if meant == said else replace(motion, notes=(*motion.notes, f"read as: {meant}"))

@@ -22,6 +22,7 @@ import snowballstemmer
 from motionllm import shipped
 from motionllm.data.acts import REPEATED
 from motionllm.data.asked import Asked, asked
+from motionllm.data.misspelled import words_of
 from motionllm.data.sources import loaded
 from motionllm.errors import MotionLLMError, hint
 from motionllm.files import check_format, stream_jsonl, write_jsonl
@@ -220,6 +221,11 @@ class Library:
     def _weight(self, word: str) -> float:
         there = len(self._index[word][0]) if word in self._index else 0
         return math.log((1 + len(self._captions)) / (1 + there)) + 1
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """The words of its captions."""
+        return frozenset(word for caption, _ in self._captions for word in words_of(caption))
 
     @cached_property
     def _captions(self) -> list[tuple[str, list[int]]]:

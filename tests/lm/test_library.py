@@ -652,3 +652,18 @@ def test_a_caption_that_says_more_must_show_all_and_little_else_that_the_model_m
         assert taken("a person hops", caption, shows, only) == enough, (caption, shows, only)
     assert taken("a person kicks", "kick", 1.0, 0.5) and not taken("a person kicks", "kick", 1.0, 0.3)
     assert taken("a person dances", "a person starts, dances and stops", 0.75, 0.1)  # beyond what the corpus teaches
+
+
+def test_a_misspelled_text_is_read_as_it_is_meant(lm: MotionLM) -> None:
+    assert lm.meant("mooonwalking to the rihgt") == "moonwalking to the right"
+    assert lm.meant("moonwalking to the right") == "moonwalking to the right"
+    for text in ("moonwaling to the right", "moonwalking to the rigth"):
+        motion = lm.generate(text, seed=1)
+        assert motion.notes[0].startswith("from the library: ") or motion.notes[0].startswith("read as: ")
+        assert any(note == "read as: moonwalking to the right" for note in motion.notes)
+        assert np.array_equal(motion.joints, lm.generate("moonwalking to the right", seed=1).joints)
+
+
+def test_an_act_that_is_not_known_is_noted(lm: MotionLM) -> None:
+    motion = lm.generate("a person walks and then shrugs", seed=1)
+    assert any("tells of it: shrugs" in note for note in motion.notes)
