@@ -15,6 +15,7 @@ from motionllm.motion import Motion
 from motionllm.motion.chair import FIVE_RISES, by_age, up_and_go
 from motionllm.motion.exercise import exercises, repeated
 from motionllm.motion.exercise_report import report
+from motionllm.motion.repetitions import ASKED
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 # Counted by eye on the plotted heights of hands and pelvis and the angles of thighs, trunk and shoulders; circles of
@@ -57,9 +58,11 @@ def test_every_single_repetition_of_hdm05_is_one() -> None:
 
 @pytest.mark.parametrize("clips", [26, pytest.param(100, marks=pytest.mark.slow)])
 def test_repetitions_of_the_corpus_are_counted(clips: int) -> None:
-    """Of 100 clips of every action that has a count, at least 95 right: the longest set has its name and count."""
+    """Of 100 clips of every action that has a count, at least 95 right: the longest set has its name and count. Steps
+    are counted for who asks for them.
+    """
     generator = np.random.default_rng(7)
-    counted = [name for name, action in builtin.ACTIONS.items() if action.count]
+    counted = [name for name, action in builtin.ACTIONS.items() if action.count and action.shown[0] not in ASKED]
     right = 0
     for number in range(clips):
         name = counted[number % len(counted)]
