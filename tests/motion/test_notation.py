@@ -223,6 +223,10 @@ def test_left_and_right_are_exchanged_by_a_mirror(index: int) -> None:
         ("0.1-3.8 march x6 slowly", "raises the knees alternately six times"),
         ("0.1-3.8 jumping jack x3", "does three jumping jacks"),
         ("0.1-3.8 twist x2", "twists the upper body from side to side twice"),
+        (
+            "0.1-0.6 reach up left hand\n0.8-1.3 reach up both hands\n1.5-2.0 reach up left hand x2",
+            "raises the hands four times",
+        ),
         ("0.1-3.8 lean x3\n0.2-1.0 reach up left hand", "leans to the side three times and then raises the left hand"),
         ("0.1-3.8 bend down x3", "bends down to the floor three times"),
         (

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from motionllm.motion.notation.verbs import PACES, SMALL, TRAVEL, VERBS
@@ -14,6 +15,7 @@ from motionllm.numerals import in_words, times
 if TYPE_CHECKING:
     from motionllm.motion.notation.text import Line, Notation
 
+HANDS_IN_A_ROW = 3  # "raises the left hand, raises both hands, raises the right hand": which one is no longer heard
 CURVE, CIRCLE = 45.0, 270.0  # degrees that travel turns, to curve and to go in a circle
 REPEATS = 3  # a text that has the same three words in a row this often is none that a person would write
 
@@ -37,6 +39,7 @@ def sentence_of(
     for most in range(clauses, 0, -1):
         best = sorted(lines, key=lambda line: line.weight, reverse=True)[:most]
         told = _added_up(sorted(best, key=lambda line: (line.verb != "dance", line.start, line.end)))
+        told = _hands_in_a_row(told)
         stays = start == end and start in ("sitting", "kneeling", "lying") and not any(x.verb in _MOVES for x in best)
 
         def whole(phrases: Sequence[str], stays: bool = stays) -> str:
@@ -108,6 +111,18 @@ def _added_up(lines: Sequence[Line]) -> list[Line]:
     return result
 
 
+def _hands_in_a_row(lines: Sequence[Line]) -> list[Line]:
+    """Lines of which HANDS_IN_A_ROW or more that raise one hand and both are one, of no hand that is told."""
+    result: list[Line] = []
+    for verb, group in groupby(lines, key=lambda line: line.verb):
+        run = list(group)
+        mixed = len({line.part for line in run}) > 1 and any(line.part == "both hands" for line in run)
+        if verb == "reach up" and mixed and len(run) >= HANDS_IN_A_ROW:
+            run = [replace(run[0], end=run[-1].end, part="", count=sum(line.count for line in run))]
+        result += run
+    return result
+
+
 def _curves_on(before: Line, line: Line) -> bool:
     """Whether a body goes on along the same curve, forward or in no way that is told."""
     ahead = {before.way, line.way} <= {"", "forward"}
@@ -165,6 +180,8 @@ def _clause(line: Line) -> str:
         verb, after = "does", f"{in_words(line.count)} jumping jacks"
     if line.verb == "bend down" and not line.part and line.count > 1:  # with one hand and the other
         after = "to the floor"
+    if line.verb == "reach up" and not line.part:
+        after = "the hands"
     if _sways(line):
         after = "to the side"
     way = line.way
