@@ -86,7 +86,7 @@ def _narrate(clip: Path, out: Path | None, as_json: bool) -> None:
         motion = Motion.load(clip)
         tell(clip, motion.notes)
         body = motion.body()  # counted as `data exercise` counts
-        cues = narrate(measure(motion.canonical().joints), repeated(body.joints, body.fps))
+        cues = narrate(measure(motion.canonical().joints, sets=False), repeated(body.joints, body.fps))
     if out is not None:
         write_file(out, WRITERS[out.suffix.lower()](cues))
     result = {"clip": clip, "cues": [{"start": c.start, "end": c.end, "text": c.text} for c in cues], "out": out}

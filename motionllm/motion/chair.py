@@ -79,8 +79,11 @@ def rises(s: Signals) -> list[Rise]:
         again = rests[n + 1][0] if n + 1 < len(rests) else len(s.pelvis)
         up = np.flatnonzero(_stands(s)[b:again])
         if len(up) and up[0] <= s.frames(LONGEST_RISE):
-            leaves, stands = _edge(s, a, b, b + int(up[0]))
-            result.append(Rise(leaves / s.fps, stands / s.fps, 100 * float(s.pelvis[stands] - s.pelvis[a:b].min())))
+            edge = _edge(s, a, b, b + int(up[0]))
+            if edge:
+                leaves, stands = edge
+                height = 100 * float(s.pelvis[stands] - s.pelvis[a:b].min())
+                result.append(Rise(leaves / s.fps, stands / s.fps, height))
     return result
 
 
@@ -105,9 +108,11 @@ def up_and_go(joints: np.ndarray, fps: float) -> UpAndGo:
         if away.max() < AWAY:
             continue
         up = b + np.flatnonzero(standing[b:c])
-        leaves, stands = _edge(s, a, b, int(up[0]))
         # Sitting down is rising, backward in time.
-        sits, seated = _back(s, c, d, int(up[-1]))
+        edge, back = _edge(s, a, b, int(up[0])), _back(s, c, d, int(up[-1]))
+        if not (edge and back):
+            continue
+        (leaves, stands), (sits, seated) = edge, back
         far = b + int(away.argmax())
         first, last = _turn(s, far, stands, sits)
         return UpAndGo(
@@ -132,24 +137,31 @@ def _stands(s: Signals) -> np.ndarray:
     return np.asarray(s.pelvis > STANDING * highest)
 
 
-def _edge(s: Signals, a: int, b: int, up: int) -> tuple[int, int]:
+def _edge(s: Signals, a: int, b: int, up: int) -> tuple[int, int] | None:
     """Frames at which the pelvis is a tenth and nine tenths of the way from the seat [a, b) to where it stands, after
-    `up`.
+    `up`; None where it does not go up, as of one that leans on something high.
     """
-    low = float(np.median(s.pelvis[a:b]))
+    low, middle = float(np.median(s.pelvis[a:b])), (a + b) // 2
     way = float(s.pelvis[up : up + s.frames(1.0)].max()) - low
-    middle = 0.5 * (a + b)
-    leaves = int(np.flatnonzero(s.pelvis[int(middle) : up + 1] < low + 0.1 * way)[-1]) + int(middle)
-    above = np.flatnonzero(s.pelvis[leaves:] >= low + 0.9 * way)
-    return leaves, leaves + int(above[0])
+    below = np.flatnonzero(s.pelvis[middle : up + 1] < low + 0.1 * way)
+    if way <= 0 or not len(below):
+        return None
+    leaves = middle + int(below[-1])
+    return leaves, leaves + int(np.flatnonzero(s.pelvis[leaves:] >= low + 0.9 * way)[0])
 
 
-def _back(s: Signals, c: int, d: int, up: int) -> tuple[int, int]:
-    """Frames at which sitting down on the seat [c, d) begins and ends; up: the last frame of standing."""
-    low = float(np.median(s.pelvis[c:d]))
-    way = float(s.pelvis[max(0, up - s.frames(1.0)) : up + 1].max()) - low
-    sits = up - s.frames(1.0) + int(np.flatnonzero(s.pelvis[up - s.frames(1.0) : c + 1] >= low + 0.9 * way)[-1])
-    return sits, sits + int(np.flatnonzero(s.pelvis[sits:d] < low + 0.1 * way)[0])
+def _back(s: Signals, c: int, d: int, up: int) -> tuple[int, int] | None:
+    """Frames at which sitting down on the seat [c, d) begins and ends, None where it does not go down; up: the last
+    frame of standing.
+    """
+    low, first = float(np.median(s.pelvis[c:d])), max(0, up - s.frames(1.0))
+    way = float(s.pelvis[first : up + 1].max()) - low
+    above = np.flatnonzero(s.pelvis[first : c + 1] >= low + 0.9 * way)
+    if way <= 0 or not len(above):
+        return None
+    sits = first + int(above[-1])
+    below = np.flatnonzero(s.pelvis[sits:d] < low + 0.1 * way)
+    return (sits, sits + int(below[0])) if len(below) else None
 
 
 def _turn(s: Signals, far: int, first: int, last: int) -> tuple[int, int]:

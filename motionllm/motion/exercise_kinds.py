@@ -17,13 +17,18 @@ PUNCH_OUT, PUNCH_OTHER = 20.0, 8.0  # % of the arm, in half a second and than th
 PUNCH_LOW, PUNCH_HIGH, PUNCH_SPEED = -0.35, 0.3, 1.8  # m of the hand over its shoulder, m/s on the way
 
 
+Condition = Callable[[int, int], bool]
+
+
 @dataclass(frozen=True)
 class Kind:
     """An exercise: what goes to and fro.
 
     quantity: (T,) or, of the left and the right, (T, 2) values. least: of a peak over its valleys, in `unit`. peak:
-    what the quantity reaches at least. what: the quantity in words. definition: of one repetition. also: a further
-    condition at the frame of a peak, given the side's column.
+    what the quantity reaches at least. what: the quantity in words. definition: of one repetition. also: of a clip, a
+    further condition at the frame of a peak, given the side's column. share: of the quantity's range in the clip, that
+    a peak stands out by at least. Of a set that nobody asked for, at least: slowest: repetitions per minute; filled:
+    share of its time that the repetitions take; alike: share of the widest repetition that the narrowest one reaches.
     """
 
     quantity: Callable[[Signals], np.ndarray]
@@ -32,7 +37,11 @@ class Kind:
     peak: float
     what: str
     definition: str
-    also: Callable[[Signals, int, int], bool] = lambda s, t, k: True
+    also: Callable[[Signals], Condition] = lambda s: lambda t, k: True
+    share: float = 0.25
+    slowest: float = 0.0
+    filled: float = 0.0
+    alike: float = 0.0
 
 
 def _thighs(s: Signals) -> np.ndarray:
@@ -69,8 +78,33 @@ def _lunges(s: Signals, t: int) -> bool:
     return bool(abs(left - right) > LUNGE)
 
 
-def _sits(s: Signals, t: int) -> bool:
-    return any(a <= t < b for a, b in seats(s))
+def _squats(s: Signals) -> Condition:
+    """Over two bent knees, the trunk not far forward, and neither in a lunge nor on a seat."""
+    rests = seats(s)
+
+    def squats(t: int, k: int) -> bool:
+        over_knees = s.flex[t].min() > 50 and s.bend[t] < 80
+        return bool(over_knees) and not (_lunges(s, t) or any(a <= t < b for a, b in rests))
+
+    return squats
+
+
+def _one_knee(s: Signals) -> Condition:
+    """Whether one thigh alone is up, its knee bent and its foot off the floor."""
+    thighs = _thighs(s)
+    return lambda t, k: bool(thighs[t, 1 - k] < 45 and s.flex[t, k] > 60 and s.lift[t, k] > KNEE_LIFT)
+
+
+def _over_standing_feet(s: Signals) -> Condition:
+    """Whether both feet stay where they are."""
+    ways = (*s.feet.reshape(-1, 4).T, *(2 * s.lift.T))
+    return lambda t, k: all(_varies(x, s, t, 0.5) < 0.3 for x in ways)
+
+
+def _with_the_feet(s: Signals) -> Condition:
+    """Whether the feet go apart or together."""
+    apart = np.linalg.norm(s.feet[:, 0] - s.feet[:, 1], axis=1)
+    return lambda t, k: _varies(apart, s, t, 1.0) > 0.2
 
 
 def _arms(s: Signals) -> np.ndarray:
@@ -80,12 +114,17 @@ def _arms(s: Signals) -> np.ndarray:
     return np.asarray(100 * s.reach / np.median(upper + lower, axis=0))
 
 
-def _punches(s: Signals, t: int, k: int) -> bool:
+def _punches(s: Signals) -> Condition:
     """Whether a hand just went out fast to about the height of its shoulder, straightening that arm alone."""
-    arms, lately = _arms(s), slice(max(0, t - s.frames(0.5)), t + 1)
-    level = PUNCH_LOW < s.hand[t, k, 1] < PUNCH_HIGH
-    fast = s.hand_speed[lately, k].max() > PUNCH_SPEED and arms[t, k] - arms[lately, k].min() > PUNCH_OUT
-    return bool(level and fast and arms[t, k] - arms[t, 1 - k] > PUNCH_OTHER)
+    arms = _arms(s)
+
+    def punches(t: int, k: int) -> bool:
+        lately = slice(max(0, t - s.frames(0.5)), t + 1)
+        level = PUNCH_LOW < s.hand[t, k, 1] < PUNCH_HIGH
+        fast = s.hand_speed[lately, k].max() > PUNCH_SPEED and arms[t, k] - arms[lately, k].min() > PUNCH_OUT
+        return bool(level and fast and arms[t, k] - arms[t, 1 - k] > PUNCH_OTHER)
+
+    return punches
 
 
 def _varies(values: np.ndarray, s: Signals, t: int, seconds: float) -> float:
@@ -102,7 +141,7 @@ KINDS: dict[str, Kind] = {
         20,
         "how far the pelvis goes down",
         "the pelvis goes down over two bent knees and up again",
-        lambda s, t, k: s.flex[t].min() > 50 and s.bend[t] < 80 and not (_lunges(s, t) or _sits(s, t)),
+        _squats,
     ),
     "jumping jack": Kind(
         _hands,
@@ -111,7 +150,8 @@ KINDS: dict[str, Kind] = {
         0,
         "how far the lower hand goes, up and down",
         "both arms go up over the sides and down again, while the feet go apart and together",
-        lambda s, t, k: _varies(np.linalg.norm(s.feet[:, 0] - s.feet[:, 1], axis=1), s, t, 1.0) > 0.2,
+        _with_the_feet,
+        slowest=30.0,
     ),
     "toe touch": Kind(
         lambda s: s.bend,
@@ -120,7 +160,8 @@ KINDS: dict[str, Kind] = {
         60,
         "how far the trunk bends forward",
         "the trunk bends forward over the hips and comes up again",
-        lambda s, t, k: s.pelvis[t] > 0.7,
+        lambda s: lambda t, k: bool(s.pelvis[t] > 0.7),
+        alike=0.3,
     ),
     "knee raise": Kind(
         _thighs,
@@ -129,7 +170,8 @@ KINDS: dict[str, Kind] = {
         75,
         "how far the thigh goes up from the vertical",
         "one thigh goes up in front with a bent knee and down again, while the other leg stands",
-        lambda s, t, k: float(_thighs(s)[t, 1 - k]) < 45 and s.flex[t, k] > 60 and s.lift[t, k] > KNEE_LIFT,
+        _one_knee,
+        slowest=20.0,
     ),
     MARCH: Kind(
         lambda s: 100 * s.lift,
@@ -138,7 +180,7 @@ KINDS: dict[str, Kind] = {
         5,
         "how high the ankle goes",
         "one foot leaves the floor and comes back, the other one does not at the same time",
-        lambda s, t, k: s.lift[t, 1 - k] < 0.6 * s.lift[t, k],
+        lambda s: lambda t, k: bool(s.lift[t, 1 - k] < 0.6 * s.lift[t, k]),
     ),
     PUNCH: Kind(
         _arms,
@@ -156,7 +198,9 @@ KINDS: dict[str, Kind] = {
         22,
         "how far the trunk leans to the side",
         "the trunk leans to one side and back, or over to the other one",
-        lambda s, t, k: abs(s.bend[t]) < 60,
+        lambda s: lambda t, k: bool(abs(s.bend[t]) < 60),
+        share=0.2,  # the range is that of both sides
+        slowest=20.0,
     ),
     "twist": Kind(
         _shoulders,
@@ -165,7 +209,10 @@ KINDS: dict[str, Kind] = {
         25,
         "how far the shoulders turn over the feet, from the middle",
         "the shoulders turn to one side over standing feet, and back or to the other side",
-        lambda s, t, k: max(_varies(x, s, t, 0.5) for x in (*s.feet.reshape(-1, 4).T, *(2 * s.lift.T))) < 0.3,
+        _over_standing_feet,
+        slowest=25.0,
+        filled=1.2,  # each repetition goes from one side over the middle to the other one, and back
+        alike=0.3,
     ),
     "arm raise": Kind(
         _hands,

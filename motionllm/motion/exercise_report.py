@@ -8,8 +8,9 @@ import numpy as np
 
 from motionllm.errors import MotionLLMError
 from motionllm.motion.chair import FIVE_RISES, by_age, five_rises, rises, up_and_go
-from motionllm.motion.exercise import LIMITS, SEAT, exercises
+from motionllm.motion.exercise import LIMITS, exercises
 from motionllm.motion.gait import NOT_A_DEVICE
+from motionllm.motion.repetitions import SEAT
 from motionllm.motion.signals import Signals
 
 UP_AND_GO = "timed up and go"

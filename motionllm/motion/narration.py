@@ -10,17 +10,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from motionllm.motion.exercise import Set
 from motionllm.motion.exercise_kinds import MARCH, PUNCH
 from motionllm.motion.notation import Line, Notation
+from motionllm.motion.notation.exercises import JOG, MOSTLY, fills, within
+from motionllm.motion.repetitions import Set
 from motionllm.numerals import NUMBERS, in_words, times
 
 PACE, FASTEST = 18.0, 30.0  # characters per second, for speech and for reading; more is cut off
 SHORTEST = 1.0  # seconds; least duration of a cue
 TOGETHER = 0.6  # seconds; events that begin within this time share a cue
 COUNTED = 0.8  # seconds; slower repetitions are counted along
-MOSTLY = 0.5  # share of an event's time within an exercise: then it is part of that
-FILLS = 0.7  # share of the clip's time that an exercise takes, to be told as one
 # How exercises are told; those of the notation have words of their own.
 TOLD = {
     "squat": "squats",
@@ -34,12 +33,6 @@ TOLD = {
     PUNCH: "punches",
     "sit to stand": "stands up from a seat",
 }
-# Acts of the notation that no exercise has in it: with one of them, what was counted is not the exercise.
-OTHERS = {"walk", "run", "creep", "crawl", "climb", "dance", "cartwheel", "flip", "roll", "lie"}
-# Exercises of the legs, and the acts by which the notation sees them.
-STEPPED = {MARCH, "knee raise"}
-STEPS = {"march", "lift", "raise", "kick", "run", "hop", "jump"}
-STEPPING, JOG = 100.0, 140.0  # steps per minute: from the first on they are no mere steps, from the second on a jog
 # Acts that are said beside an exercise, since it does not consist of them.
 BESIDE = {"wave", "throw", "punch", "clap", "hands on hips", "hand to head"}
 # What the arms do besides in these, told if it is done in more than half of the repetitions.
@@ -62,11 +55,13 @@ class Cue:
 def narrate(notation: Notation, sets: Sequence[Set] = ()) -> list[Cue]:
     """The cues of a clip, in order and without overlap; the first begins at 0, the last ends with the clip.
 
-    sets: exercises of the clip (`exercise.exercises`), told with their count and tempo in place of the events that they
-    consist of.
+    notation: without sets (`measure(…, sets=False)`), so that what the arms do besides can be said. sets: exercises of
+    the clip (`exercise.exercises`), told with their count and tempo in place of the events that they consist of.
     """
     start, end = notation.postures
-    sets = [one for one in sets if one.repetitions and one.exercise in TOLD and _fills(one, notation)]
+    sets = [
+        one for one in sets if one.repetitions and one.exercise in TOLD and fills(one, notation.lines, notation.seconds)
+    ]
     lines = [line for line in notation.lines if not any(_part_of(line, one) for one in sets)]
     whole = notation.sentence()
     if not (sets or lines) or (whole.endswith("still") and not sets):
@@ -83,24 +78,9 @@ def narrate(notation: Notation, sets: Sequence[Set] = ()) -> list[Cue]:
     return _spoken(entries, notation.seconds)
 
 
-def _fills(one: Set, notation: Notation) -> bool:
-    """Whether an exercise is what the clip is about; a few squats of a long clip are told as its other events are, and
-    turns on the way to the floor are no twists."""
-    acts = {line.verb for line in notation.lines if _within(line, one)}
-    if one.exercise in STEPPED and not acts & STEPS and one.tempo < STEPPING:
-        return False
-    jogs = {"run"} if one.exercise in STEPPED else set()
-    return one.end - one.start > FILLS * notation.seconds and not acts & (OTHERS - jogs)
-
-
-def _within(line: Line, one: Set) -> bool:
-    shared = min(line.end, one.end) - max(line.start, one.start)
-    return shared > MOSTLY * max(line.end - line.start, 0.1)
-
-
 def _part_of(line: Line, one: Set) -> bool:
     """Whether an exercise consists of a line, so that it is not said beside it."""
-    return _within(line, one) and (line.verb not in BESIDE or line.verb == one.exercise)
+    return within(line, one) and (line.verb not in BESIDE or line.verb == one.exercise)
 
 
 def _exercise(one: Set, notation: Notation) -> list[tuple[float, str]]:
@@ -128,11 +108,8 @@ def _arms(one: Set, notation: Notation) -> str:
     """What the hands do at the repetitions of an exercise that has no words for it."""
     done: dict[str, list[Line]] = {}
     for line in notation.lines if one.exercise in ARMED else ():
-        if (
-            line.verb in REACHES
-            and _within(line, one)
-            and (line.verb in ("bend down", "reach up") or line.way == "out")
-        ):
+        reaches = line.verb in ("bend down", "reach up") or (line.verb in REACHES and line.way == "out")
+        if reaches and line.part and within(line, one):
             done.setdefault(REACHES[line.verb], []).append(line)
     phrases = []
     for verb, lines in done.items():

@@ -17,9 +17,10 @@ from motionllm import corpus as builtin
 from motionllm.corpus.reading import named
 from motionllm.eval.similarity import embed, installed
 from motionllm.motion import Motion
-from motionllm.motion.exercise import Repetition, Set, repeated
+from motionllm.motion.exercise import repeated
 from motionllm.motion.narration import NUMBERS, lines, narrate, sub_rip, web_vtt
 from motionllm.motion.notation import Notation, measure
+from motionllm.motion.repetitions import Repetition, Set
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 

@@ -217,7 +217,22 @@ def test_left_and_right_are_exchanged_by_a_mirror(index: int) -> None:
     [
         ("0.1-1.1 lift left leg\n0.3-0.9 bow 45", "lifts the left knee"),
         ("0.2-1.0 reach up right hand\n0.9-1.5 throw both hands", "throws something with both hands"),
-        ("0.1-3.8 march x12 quickly", "jogs in place"),
+        ("0.1-3.8 march quickly", "jogs in place"),
+        ("0.1-3.8 march x12 quickly", "takes twelve jogging steps in place"),
+        ("0.1-3.8 march x8", "takes eight steps in place"),
+        ("0.1-3.8 march x6 slowly", "raises the knees alternately six times"),
+        ("0.1-3.8 jumping jack x3", "does three jumping jacks"),
+        ("0.1-3.8 twist x2", "twists the upper body from side to side twice"),
+        (
+            "0.1-0.6 reach up left hand\n0.8-1.3 reach up both hands\n1.5-2.0 reach up left hand x2",
+            "raises the hands four times",
+        ),
+        ("0.1-3.8 lean x3\n0.2-1.0 reach up left hand", "leans to the side three times and then raises the left hand"),
+        ("0.1-3.8 bend down x3", "bends down to the floor three times"),
+        (
+            "0.0-1.9 walk turning left 90 0.8 m/s\n2.0-3.9 walk forward turning left 60 0.9 m/s",
+            "walks forward curving to the left",
+        ),
         ("0.5-2.0 stretch both arms out", "stretches both arms out to the sides"),
         ("0.1-0.9 reach up left hand x3\n2.0-3.0 reach up left hand", "raises the left hand four times"),
         ("0.1-0.9 walk forward 1.1 m/s\n2.8-3.9 walk forward 0.9 m/s", "walks forward"),

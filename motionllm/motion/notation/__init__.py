@@ -11,10 +11,10 @@ part, direction, size, speed and count. `measure` computes it, `Notation.parse` 
 
 Events that `facts` names keep their name (`events`). Movement that no event explains is written as movement of the
 limbs and the trunk (`limbs`): raise, lower, stretch, bend, swing, hold, lean, twist. Rules for the whole body that
-`facts` lacks are in `body`.
+`facts` lacks are in `body`. A clip that is about one exercise has it as one line (`exercises`).
 """
 
-from motionllm.motion.notation.measuring import DENSITY, measure, measure_with_facts
+from motionllm.motion.notation.measuring import DENSITY, lines_of, measure, measure_with_facts
 from motionllm.motion.notation.text import Line, Notation
 from motionllm.motion.notation.verbs import PACES, POSTURES, SMALL, VERBS, Verb
 
@@ -27,6 +27,7 @@ __all__ = [
     "Line",
     "Notation",
     "Verb",
+    "lines_of",
     "measure",
     "measure_with_facts",
 ]

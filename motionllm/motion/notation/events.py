@@ -115,7 +115,7 @@ def _line(s: Signals, e: Event, events: Sequence[Event], beside: _Beside) -> Lin
     match verb:
         case "walk" | "run" | "creep":
             if verb == "walk" and (steps := _few_steps(e, events)):
-                return Line(e.start, e.end, "step", "", e.direction, count=steps)
+                return Line(e.start, e.end, "step", "", e.direction, speed=e.speed, count=steps)
             size, speed = e.size, e.speed
         case "step":
             if e.direction in SIDES and e.side != e.direction and _follows(e, events):

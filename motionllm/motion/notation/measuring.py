@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from motionllm.motion.facts import Event, Facts, events_of, facts_of
-from motionllm.motion.notation.events import NAMES, event_lines
+from motionllm.motion.notation.events import FEW_STEPS, NAMES, event_lines
+from motionllm.motion.notation.exercises import with_sets
 from motionllm.motion.notation.limbs import circles, limbs
 from motionllm.motion.notation.text import Line, Notation
 from motionllm.motion.notation.verbs import RATES, TRAVEL, VERBS
@@ -27,14 +28,20 @@ STRAIGHT = 30.0  # degrees; travel that turns less is straight
 ANGLE_STEP, LEAST_ANGLE = 15.0, 8.0  # degrees; unit that angles are rounded to, smallest angle written
 
 
-def measure(joints: np.ndarray, fps: float = 20.0, density: float = DENSITY) -> Notation:
+def measure(joints: np.ndarray, fps: float = 20.0, density: float = DENSITY, sets: bool = True) -> Notation:
     """The notation of a clip: joints (T, 22, 3) metres, Y up, the canonical order.
 
-    density: most lines per second, in addition to three; the most important are kept. Raises MotionLLMError for another
-    shape, under 5 frames, or values that are not finite.
+    density: most lines per second, in addition to three; the most important are kept. sets: an exercise that the clip
+    is about is one line, in place of those that it consists of. Raises MotionLLMError for another shape, under 5
+    frames, or values that are not finite.
     """
     s = Signals(joints, fps)
-    return _notation(s, events_of(s), density)
+    return _notation(s, events_of(s), density, sets)
+
+
+def lines_of(s: Signals) -> list[Line]:
+    """The lines of a clip's notation, without sets of exercises."""
+    return list(_notation(s, events_of(s), DENSITY, sets=False).lines)
 
 
 def measure_with_facts(joints: np.ndarray, fps: float = 20.0) -> tuple[Notation, Facts]:
@@ -44,7 +51,7 @@ def measure_with_facts(joints: np.ndarray, fps: float = 20.0) -> tuple[Notation,
     return _notation(s, events, DENSITY), facts_of(s, events, np.asarray(joints))
 
 
-def _notation(s: Signals, events: list[Event], density: float) -> Notation:
+def _notation(s: Signals, events: list[Event], density: float, sets: bool = True) -> Notation:
     wound = circles(s)
     lines = _merged([*event_lines(s, events, wound), *wound, *limbs(s, events, wound)])
     room = LEAST + int(density * len(s.p) / s.fps)
@@ -52,7 +59,10 @@ def _notation(s: Signals, events: list[Event], density: float) -> Notation:
     kept = sorted(kept, key=lambda line: (line.start, line.end, line.verb))
     kept = [replace(line, pace=_pace(line, events)) for line in kept]
     seconds = round(len(s.p) / s.fps, 1)
-    return Notation(seconds, postures(s), tuple(_rounded(kept, seconds)))
+    kept = _rounded(kept, seconds)
+    if sets:
+        kept = _rounded(with_sets(s, kept, lambda line: _pace(line, events)), seconds)
+    return Notation(seconds, postures(s), tuple(kept))
 
 
 def _merged(lines: Iterable[Line]) -> list[Line]:
@@ -79,7 +89,17 @@ def _merged(lines: Iterable[Line]) -> list[Line]:
             count = old.count
         end = max(old.end, line.end)
         result[same[-1]] = replace(old, end=end, part=part, size=size, speed=speed, count=count)
-    return result
+    if any(line.verb == "climb" for line in result):  # stairs are gone up step by step
+        return result
+    walked = [_walked(line) for line in result]
+    return result if walked == result else _merged(walked)
+
+
+def _walked(line: Line) -> Line:
+    """Steps as a walk, where pieces of a walk that have a few steps each are more of them together."""
+    if line.verb == "step" and line.speed and line.count > FEW_STEPS:
+        return replace(line, verb="walk", part="", count=1)
+    return line
 
 
 def _pace(line: Line, events: Iterable[Event]) -> str:

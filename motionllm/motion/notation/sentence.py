@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from motionllm.motion.notation.verbs import CIRCLE, GAITS, PACES, SMALL, TRAVEL, VERBS
@@ -14,6 +15,8 @@ from motionllm.numerals import in_words, times
 if TYPE_CHECKING:
     from motionllm.motion.notation.text import Line, Notation
 
+HANDS_IN_A_ROW = 3  # "raises the left hand, raises both hands, raises the right hand": which one is no longer heard
+CURVE, CIRCLE = 45.0, 270.0  # degrees that travel turns, to curve and to go in a circle
 REPEATS = 3  # a text that has the same three words in a row this often is none that a person would write
 
 
@@ -36,6 +39,7 @@ def sentence_of(
     for most in range(clauses, 0, -1):
         best = sorted(lines, key=lambda line: line.weight, reverse=True)[:most]
         told = _added_up(sorted(best, key=lambda line: (line.verb != "dance", line.start, line.end)))
+        told = _hands_in_a_row(told)
         stays = start == end and start in ("sitting", "kneeling", "lying") and not any(x.verb in _MOVES for x in best)
 
         def whole(phrases: Sequence[str], stays: bool = stays) -> str:
@@ -77,10 +81,15 @@ def _told(notation: Notation) -> list[Line]:
     """The lines that a sentence is made of: not those that are part of another event nor, where there are events, limb
     movements.
     """
-    lines = [x for x in notation.lines if x.verb not in SMALL or x.verb == "lift"] or list(notation.lines)
+    lines = [x for x in notation.lines if x.verb not in SMALL or x.verb == "lift" or _sways(x)] or list(notation.lines)
     if any(x.verb == "dance" for x in lines):  # its steps and turns are not listed
         lines = [x for x in lines if x.verb not in ("turn", "kick", "lift", *TRAVEL)]
     return [x for x in lines if not any(x.verb in _PARTS_OF.get(y.verb, ()) and _beside(x, y) for y in lines)]
+
+
+def _sways(line: Line) -> bool:
+    """Whether a lean is an exercise: to one side and the other, counted."""
+    return line.verb == "lean" and not line.way
 
 
 def _added_up(lines: Sequence[Line]) -> list[Line]:
@@ -91,12 +100,34 @@ def _added_up(lines: Sequence[Line]) -> list[Line]:
         if before and before.verb == line.verb == "step" and before.way == line.way:  # one foot and then the other
             part = line.part if line.part == before.part else ""
             result[-1] = replace(before, end=line.end, part=part, count=before.count + line.count)
+        elif before and _curves_on(before, line):
+            size, way = before.size + line.size, before.way or line.way
+            result[-1] = replace(before, end=line.end, way=way, size=size)
         elif before and _clause(replace(before, count=1)) == _clause(replace(line, count=1)):
             count = 1 if line.verb in TRAVEL else before.count + line.count
             result[-1] = replace(before, end=line.end, count=count)
         else:
             result.append(line)
     return result
+
+
+def _hands_in_a_row(lines: Sequence[Line]) -> list[Line]:
+    """Lines of which HANDS_IN_A_ROW or more that raise one hand and both are one, of no hand that is told."""
+    result: list[Line] = []
+    for verb, group in groupby(lines, key=lambda line: line.verb):
+        run = list(group)
+        mixed = len({line.part for line in run}) > 1 and any(line.part == "both hands" for line in run)
+        if verb == "reach up" and mixed and len(run) >= HANDS_IN_A_ROW:
+            run = [replace(run[0], end=run[-1].end, part="", count=sum(line.count for line in run))]
+        result += run
+    return result
+
+
+def _curves_on(before: Line, line: Line) -> bool:
+    """Whether a body goes on along the same curve, forward or in no way that is told."""
+    ahead = {before.way, line.way} <= {"", "forward"}
+    alike = before.verb == line.verb and before.verb in TRAVEL and ahead
+    return alike and min(abs(before.size), abs(line.size)) >= CURVE and before.size * line.size > 0
 
 
 _PARTS_OF = {"throw": ("reach up",), "lift": ("bow",), "kick": ("lift",), "march": ("lift",), "stand on": ("lift",)}
@@ -143,8 +174,16 @@ def _clause(line: Line) -> str:
     verb, after = VERBS[line.verb].words
     if line.verb == "stretch" and line.way == "out":
         verb, after = "stretches", "the {part} out to the side" + ("s" if line.part.startswith("both") else "")
-    if line.verb == "march" and line.pace:
-        verb, after = ("jogs in place", "") if line.pace == PACES[1] else ("raises the knees one after the other", "")
+    if line.verb == "march":
+        verb, after = _feet_in_place(line)
+    if line.verb == "jumping jack" and line.count > 1:
+        verb, after = "does", f"{in_words(line.count)} jumping jacks"
+    if line.verb == "bend down" and not line.part and line.count > 1:  # with one hand and the other
+        after = "to the floor"
+    if line.verb == "reach up" and not line.part:
+        after = "the hands"
+    if _sways(line):
+        after = "to the side"
     way = line.way
     part = line.part.replace("leg", "knee") if line.verb == "lift" else line.part
     if line.verb == "step":
@@ -159,9 +198,20 @@ def _clause(line: Line) -> str:
         words.append("all the way around" if line.size >= 270 else "to face the other way")
     if line.curve:
         words.append("in a circle" if abs(line.size) >= CIRCLE else f"curving to the {line.curve}")
-    if line.count > 1 and line.verb not in ("step", "jumping jack", "twist", "march"):
+    if line.count > 1 and line.verb not in ("step", "jumping jack", "march"):
         words.append(times(line.count))
     return " ".join(word for word in words if word)
+
+
+def _feet_in_place(line: Line) -> tuple[str, str]:
+    """The words of a march, with its count: knees where it is slow, jogging where it is quick."""
+    if line.pace == PACES[0]:
+        how = f"alternately {times(line.count)}" if line.count > 1 else "one after the other"
+        return "raises the knees", how
+    jogs = line.pace == PACES[1]
+    if line.count > 1:
+        return "takes", f"{in_words(line.count)} {'jogging ' if jogs else ''}steps in place"
+    return ("jogs in place", "") if jogs else VERBS["march"].words
 
 
 def _filled(words: str, line: Line) -> bool:
