@@ -9,14 +9,13 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from motionllm.motion.notation.verbs import CIRCLE, GAITS, PACES, SMALL, TRAVEL, VERBS
+from motionllm.motion.notation.verbs import CIRCLE, CURVED, GAITS, PACES, SMALL, TRAVEL, VERBS
 from motionllm.numerals import in_words, times
 
 if TYPE_CHECKING:
     from motionllm.motion.notation.text import Line, Notation
 
 HANDS_IN_A_ROW = 3  # "raises the left hand, raises both hands, raises the right hand": which one is no longer heard
-CURVE, CIRCLE = 45.0, 270.0  # degrees that travel turns, to curve and to go in a circle
 REPEATS = 3  # a text that has the same three words in a row this often is none that a person would write
 
 
@@ -127,7 +126,7 @@ def _curves_on(before: Line, line: Line) -> bool:
     """Whether a body goes on along the same curve, forward or in no way that is told."""
     ahead = {before.way, line.way} <= {"", "forward"}
     alike = before.verb == line.verb and before.verb in TRAVEL and ahead
-    return alike and min(abs(before.size), abs(line.size)) >= CURVE and before.size * line.size > 0
+    return alike and min(abs(before.size), abs(line.size)) >= CURVED and before.size * line.size > 0
 
 
 _PARTS_OF = {"throw": ("reach up",), "lift": ("bow",), "kick": ("lift",), "march": ("lift",), "stand on": ("lift",)}
