@@ -111,12 +111,10 @@ def check_recipe(tree: dict[str, Any], schema: type[R], where: str) -> R:
     try:
         return schema.model_validate(tree)
     except ValidationError as error:
-        wrong: dict[str, str] = {}
+        wrong: dict[str, list[Any]] = {}
         for item in error.errors():
-            place = _place(item)
-            if place not in wrong or not item["type"].endswith("_type"):  # else the other kind that a union takes
-                wrong[place] = explain(item, schema)
-        problems = list(wrong.values())
+            wrong.setdefault(_place(item), []).append(item)
+        problems = [_one_of(items, schema) for items in wrong.values()]
         more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise RecipeError(f"Recipe {where}: {'; '.join(problems[:10])}{more}.") from None
 
@@ -167,9 +165,27 @@ def _index(part: str, items: list[Any]) -> bool:
     return re.fullmatch(r"[0-9]{1,6}", part) is not None and int(part) < len(items)
 
 
+# Parts of an error's place that are no keys, and name the kind of a union that was tried.
+_OF_A_UNION = re.compile(r"(constrained-)?(str|int|float|bool)|none|[a-z-]+\[.*\]").fullmatch
+
+
+def _one_of(items: Sequence[Any], schema: type[BaseModel]) -> str:
+    """What is wrong at one place; with each kind that a union takes, where none of them fits."""
+    fits = [item for item in items if not item["type"].endswith("_type")]  # of the kind given, and out of bounds
+    if all(item["type"] == "literal_error" for item in fits):
+        fits = list(items)
+    told = dict.fromkeys(explain(item, schema) for item in fits)
+    begins = f"`{_place(items[0])}` should "
+    if len(told) == 1 or not all(one.startswith(begins) for one in told):
+        return next(iter(told))
+    given = _not(items[0])
+    kinds = [one.removeprefix(begins).removesuffix(given) for one in told]
+    return f"{begins}{' or '.join(kinds)}{given}"
+
+
 def _place(item: Any) -> str:
     """The dotted key that an error is about."""
-    keys = [p for p in item["loc"] if not re.fullmatch(r"(constrained-)?str|list\[.*\]", str(p))]  # a union's are none
+    keys = [p for p in item["loc"] if not _OF_A_UNION(str(p))]
     return _short(".".join(map(str, keys)), 200)
 
 
@@ -184,11 +200,15 @@ def explain(item: Any, schema: type[BaseModel]) -> str:
         return f"unknown key `{place}` ({hint(item['loc'][-1], known)})"
     if item["type"] == "missing":
         return f"`{place}` is missing"
-    given = "" if isinstance(item["input"], dict | list) else f", not {_short(repr(item['input']))}"
+    given = _not(item)
     message = item["msg"].removeprefix("Value error, ")
     if "should" in message:  # "Input should be a finite number", "List should have at least 1 item"
         return f"`{place}` should{message.partition('should')[2]}{given}"
     return f"`{place}`: {message[0].lower()}{message[1:]}{given}" if place else message
+
+
+def _not(item: Any) -> str:
+    return "" if isinstance(item["input"], dict | list) else f", not {_short(repr(item['input']))}"
 
 
 def _keys_at(schema: Any, loc: Sequence[Any]) -> list[str]:
