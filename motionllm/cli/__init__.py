@@ -21,7 +21,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.core
@@ -29,6 +29,9 @@ import typer.main
 
 from motionllm.errors import MotionLLMError, unknown
 from motionllm.runs.run import Stopped
+
+if TYPE_CHECKING:
+    from motionllm.motion import Motion
 
 # In the order of use; a verb without a file is not offered.
 VERBS = (
@@ -65,12 +68,15 @@ Engine = Annotated[
 ]
 
 
-def tell(clip: Path, notes: Sequence[str]) -> None:
-    """Print doubts about a clip, and corrections to it, on standard error."""
+def read_clip(clip: Path, rig: Path | None = None) -> Motion:
+    """A motion file, as every verb reads one: doubts about it, and corrections to it, are printed on standard error."""
+    from motionllm.motion import Motion
     from motionllm.motion.plausible import doubts
 
-    for note in doubts(notes):
+    motion = Motion.load(clip, rig)
+    for note in doubts(motion.notes):
         typer.echo(f"{clip}: {note}", err=True)
+    return motion
 
 
 def emit(result: dict[str, Any], as_json: bool, text: str | None = None) -> None:
