@@ -79,6 +79,16 @@ def read_clip(clip: Path, rig: Path | None = None) -> Motion:
     return motion
 
 
+def check_resumed(resume: Path | None, out: Path | None, changed: bool = False) -> None:
+    """Raise MotionLLMError for options of a run that would do nothing: a place besides that of the run that goes on,
+    and what is said of such a run where there is none.
+    """
+    if resume is not None and out is not None:
+        raise MotionLLMError(f"--out would do nothing: the run goes on in {resume}; leave it out.")
+    if changed and resume is None:
+        raise MotionLLMError("--changed would do nothing without --resume; leave it out.")
+
+
 def emit(result: dict[str, Any], as_json: bool, text: str | None = None) -> None:
     """Print a verb's result to standard output, once: one line of JSON, or `text`, or `key: value` lines. In JSON,
     paths become strings, and numbers that are not finite null: NaN is not JSON.

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from motionllm.cli import CONTEXT, emit, read_clip
+from motionllm.cli import CONTEXT, check_resumed, emit, read_clip
 from motionllm.motion.formats import READERS, WRITERS
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ def train(
         overrides, recipe = [recipe, *(overrides or [])], None
     if (recipe is None) == (resume is None):
         raise MotionLLMError("Give a recipe to start a training, or --resume FOLDER to go on with one.")
+    check_resumed(resume, out)
     words = overrides or []
     settings = (
         load_recipe(resume / "recipe.yaml", words, TokenizerRecipe, saved=True)

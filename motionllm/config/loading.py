@@ -7,7 +7,7 @@ import logging
 import re
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -41,6 +41,8 @@ def load_recipe(
         raise RecipeError(f"Recipe {error}") from None
     if not isinstance(tree, dict):
         raise RecipeError(f"Recipe {path} holds no keys; it needs at least `{_required(schema)}`.")
+    if saved:
+        _check_kind(tree, schema, path)
     if saved and (passed := drop_unknown(tree, schema)):
         log.warning("%s: keys of another version are passed over: %s", path, ", ".join(passed)[:300])
     for word in overrides:
@@ -68,6 +70,23 @@ def find_recipe(
             f"so; add {given}."
         )
     return recipe
+
+
+# By a key that no other kind has.
+_KINDS = {
+    "adapter": "a fine-tuning run",
+    "network": "a motion tokenizer's training",
+    "judges": "an improvement",
+    "layer": "an embedder's training",
+}
+
+
+def _check_kind(tree: Mapping[str, Any], schema: type[Section], path: Path) -> None:
+    """Raise RecipeError, naming both, for the saved recipe of another kind of run than the schema's."""
+    wanted = next((kind for key, kind in _KINDS.items() if key in schema.model_fields), None)
+    others = [kind for key, kind in _KINDS.items() if key in tree and key not in schema.model_fields]
+    if wanted and others and not any(key in tree for key in _KINDS if key in schema.model_fields):
+        raise RecipeError(f"Recipe {path} is that of {others[0]}, and {wanted} is asked for; give a run of that kind.")
 
 
 def placeholders(value: Any, key: str = "") -> Iterator[str]:

@@ -399,7 +399,6 @@ def _one_sentence(name_or_folder: str | Path, quantised: bool = False) -> Iterat
 def _first(error: Exception) -> str:
     """The first line of an exception's message."""
     lines = [line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()]
-    first = 1 + next(
-        (n for n, line in enumerate(lines) if not line.endswith(":")), len(lines)
-    )  # a list, which ":" begins
+    ends = (":", ",", " or", " and")  # of lines of a list
+    first = 1 + next((n for n, line in enumerate(lines) if not line.endswith(ends)), len(lines))
     return " ".join(lines[:first])[:300] if lines else type(error).__name__

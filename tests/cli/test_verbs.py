@@ -92,6 +92,19 @@ def test_no_option_of_caption_is_passed_over(
         assert "would do nothing" in _refused(capsys, *words, *options)
 
 
+@pytest.mark.parametrize("verb", [("train",), ("improve",), ("tokenizer", "train")])
+def test_a_run_that_goes_on_has_its_place(
+    verb: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], trained_run: tuple[Path, Path]
+) -> None:
+    assert "--out would do nothing" in _refused(capsys, *verb, "--resume", trained_run[0], "--out", tmp_path / "a")
+    if verb[-1] != "tokenizer" and "--changed" in run(capsys, *verb, "--help")[1]:
+        given = ("default", "improve-builtin") if verb == ("improve",) else ("builtin",)
+        assert "--changed would do nothing" in _refused(capsys, *verb, *given, "--changed")
+    if verb != ("train",):
+        said = _refused(capsys, *verb, "--resume", trained_run[0])
+        assert "is that of a fine-tuning run, and " in said and said.endswith("give a run of that kind.")
+
+
 def test_every_verb_tells_what_was_mended_in_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path(cli.__file__).parent
     loads = {path.name for path in folder.glob("*.py") if "Motion.load(" in path.read_text(encoding="utf-8")}
