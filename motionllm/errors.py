@@ -8,6 +8,8 @@ traceback and exits with status 2. Any other exception is a defect of ours (stat
 from __future__ import annotations
 
 import difflib
+import importlib
+import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +64,18 @@ def each(call: Callable[..., Sequence[T]], *columns: Sequence[Any]) -> list[T | 
         if len(columns[0]) == 1:
             return [error]
         return [each(call, *([value] for value in row))[0] for row in zip(*columns, strict=True)]
+
+
+def lacking(package: str) -> str | None:
+    """Why a package cannot be used: it is not installed, or is and cannot be imported; None where it can be."""
+    if importlib.util.find_spec(package) is None:
+        return f"{package} is not installed"
+    try:
+        importlib.import_module(package)
+    except Exception as error:  # a library that it needs in turn raises what it likes
+        reason = (str(error).strip().splitlines() or [""])[0].rstrip(".")[:200] or type(error).__name__
+        return f"{package} is installed and cannot be imported ({reason}): install it anew"
+    return None
 
 
 def check_text(text: str, what: str) -> None:

@@ -20,13 +20,17 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from motionllm import arguments
 from motionllm.errors import MotionFileError, MotionLLMError, WriteError
 
 LARGEST_TEXT = 256 << 20  # bytes; the largest text file (captions, prompts, conversations, JSON) that is read at once
 _PART = re.compile(r"\..*?(?:\.(h[0-9a-f]{8}))?\.(\d+)\.part(\.\w+)?")
+_PARTS = re.compile(r"[^\s'\"]*\.part(\.\w+)?\b[^\s'\"]*")  # of paths, within what libraries say
 _HOST = f"h{zlib.crc32(socket.gethostname().encode()):08x}"
 _FOREIGN = 24 * 3600.0  # seconds after which what another machine's process was writing counts as left behind
 _ASIDE = ".aside"
@@ -104,15 +108,37 @@ def check_place(path: str | os.PathLike[str]) -> None:
         part.unlink()
 
 
+@dataclass(frozen=True)
+class Kind:
+    """A kind of folder that a newer one may replace. name: as it is called in errors. mark: the JSON file by which it
+    is known, as it holds one of `keys`. owns: patterns of what is written into it; anything else that is there is
+    somebody's own, and is kept.
+    """
+
+    name: str
+    mark: str
+    keys: tuple[str, ...]
+    owns: tuple[str, ...]
+
+    def holds(self, folder: Path) -> bool:
+        """Whether a folder is of this kind."""
+        try:
+            return not {*self.keys}.isdisjoint(read_json(folder / self.mark))
+        except MotionFileError:
+            return False
+
+
 @contextmanager
-def whole_folder(folder: str | os.PathLike[str], keep: bool = False) -> Iterator[Path]:
-    """A temporary folder beside `folder` to write into. It replaces `folder` at the end of the block; if the block
+def whole_folder(folder: str | os.PathLike[str], keep: bool = False, replaces: Kind | None = None) -> Iterator[Path]:
+    """A temporary folder beside `folder` to write into. It becomes `folder` at the end of the block; if the block
     fails it is removed, and `folder` is as before.
 
-    keep: carry over files of the existing `folder` that are not written again. Raises WriteError as
-    `whole` does.
+    replaces: what may be there already; None: `folder` must be empty or not there. keep: `folder` may be any other that
+    holds no file of the kind's names, and the files that are not written again stay. Raises MotionFileError where
+    something else is there, before anything is written, and WriteError as `whole` does.
     """
-    target = Path(folder)
+    target = Path(os.path.realpath(arguments.path(folder, "The folder to write")))  # not a link in its place
+    kept = _kept(target, folder, keep, replaces)
     part, aside = _part(target), target.with_name(f".{target.name}{_ASIDE}")
     try:
         with writing(target):
@@ -128,13 +154,42 @@ def whole_folder(folder: str | os.PathLike[str], keep: bool = False) -> Iterator
                 for file in part.iterdir():
                     os.replace(file, target / file.name)
             else:
+                for name in kept:
+                    _copy(target / name, part / name)
                 restore(target)
                 if target.exists():
                     target.rename(aside)  # the old folder, complete, until the new one is in place
                 part.rename(target)
                 shutil.rmtree(aside, ignore_errors=True)
+    except WriteError as error:  # of a file in it
+        raise WriteError(*(str(one).replace(str(part), str(target)) for one in error.args)) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _kept(target: Path, shown: str | os.PathLike[str], keep: bool, replaces: Kind | None) -> list[str]:
+    """Names in `target` that its replacement takes over. Raises MotionFileError where it may not be replaced."""
+    with writing(target):
+        if os.path.lexists(target) and not target.is_dir():
+            raise MotionFileError(f"{shown} is a file; give a folder that does not exist yet.")
+        there = sorted(os.listdir(target)) if target.is_dir() else []
+    own = [name for name in there if replaces and any(fnmatch(name, pattern) for pattern in replaces.owns)]
+    if (there and not keep) or own:
+        if replaces is None:
+            raise MotionFileError(f"{shown} is there already (with {there[0]}); give a folder that does not exist yet.")
+        if not replaces.holds(target):
+            raise MotionFileError(
+                f"{shown} is there already, and is no {replaces.name} (it holds {(own or there)[0]}); give a folder "
+                "that does not exist yet."
+            )
+    return [] if keep else [name for name in there if name not in own]
+
+
+def _copy(old: Path, new: Path) -> None:
+    if old.is_dir() and not old.is_symlink():
+        shutil.copytree(old, new, symlinks=True)
+    else:
+        shutil.copy2(old, new, follow_symlinks=False)
 
 
 def make_folder(folder: str | os.PathLike[str]) -> None:
@@ -223,6 +278,7 @@ def writing(target: Path) -> Iterator[None]:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:200]
         if re.search(r"requested and \d+ written", reason):  # NumPy does not pass the reason on
             reason = f"no space left, or a quota is reached: {reason}"
+        reason = _PARTS.sub("", reason)
         raise WriteError(f"{target}: cannot be written ({reason}); nothing was changed.") from None
 
 

@@ -115,6 +115,21 @@ def pinned(name: str, kind: Kind = "model") -> str:
     return f"{repository}@{commit}"
 
 
+def check_there(name: str, kind: Kind = "model") -> None:
+    """Raise MotionLLMError, as `fetch` does, where a repository has no copy here and the hub does not have it, or
+    cannot be reached; it is asked once.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    repository, revision = split(name)
+    with _one_sentence(name, kind):
+        if isinstance(try_to_load_from_cache(repository, "config.json", revision=revision, repo_type=kind), str):
+            return
+        _, unreached = _commit(repository, revision, kind)
+        if unreached:
+            raise unreached
+
+
 def checked(name: str) -> tuple[str, str | None]:
     """`split`, of what must be a name. Raises MotionLLMError where it is none."""
     if not _NAME.fullmatch(name):

@@ -9,11 +9,13 @@ hub (`owner/name`). Weights that ship have a version, that of the first release 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from motionllm import __version__, hub
+from motionllm import __version__, arguments, hub
 from motionllm.errors import MotionLLMError, hint, listed
+from motionllm.files import read_json
 
 Kind = Literal["recipes", "tokenizer", "eval", "adapter", "templates", "embedders"]
 
@@ -34,6 +36,14 @@ _CALLED: dict[Kind, str] = {
     "embedders": "recipe of an embedder",
 }
 
+_VOCABULARY = "motion_vocab.json"  # of adapters and merged models
+_CONFIGURED = {  # by a key of their config.json
+    "network": "a motion tokenizer",
+    "shipped": "a motion tokenizer",
+    "recipe": "an embedder",
+    "model_type": "a language model",
+    "architectures": "a language model",
+}
 _WEIGHTS: tuple[Kind, ...] = ("tokenizer", "adapter")  # these have versions, and may be on the hub
 
 
@@ -45,7 +55,8 @@ def find(kind: Kind, name: str | Path) -> Path:
     version, and may be repositories of the hub (`owner/name@revision`), which are fetched. Raises MotionLLMError,
     listing the known names, where there is nothing of that name.
     """
-    shown = name if len(name := str(name)) <= 200 else f"{name[:197]}..."
+    name = called(kind, name)
+    shown = name if len(name) <= 200 else f"{name[:197]}..."
     if (here := _here(kind, name, shown)) is not None:
         return here
     if kind in _WEIGHTS:
@@ -59,6 +70,36 @@ def find(kind: Kind, name: str | Path) -> Path:
             return _of_version(kind, stem, wanted)
     near = hint(Path(name).name.removesuffix(".yaml"), names(kind))
     raise MotionLLMError(f"no {_CALLED[kind]} {shown!r}, neither as a path nor shipped; {near}")
+
+
+def called(kind: Kind, name: object) -> str:
+    """A name as text. Raises MotionLLMError for what is neither text nor a path."""
+    if not isinstance(name, str | Path):
+        raise MotionLLMError(f"The {_CALLED[kind]} is {arguments.shown(name)}; give its path, or the name of one.")
+    return str(name)
+
+
+def kind_of(folder: Path) -> str:
+    """What a folder is, for an error where it is not what is needed: "a motion tokenizer"."""
+    if (folder / "adapter" / _VOCABULARY).is_file():
+        return "a run of `motionllm train`"
+    if (folder / _VOCABULARY).is_file():
+        return "a merged model" if (folder / "config.json").is_file() else "an adapter"
+    with suppress(MotionLLMError):
+        config = read_json(folder / "config.json")
+        for key, kind in _CONFIGURED.items():
+            if key in config:
+                return kind
+    if (folder / "adapter_config.json").is_file():
+        return "an adapter of another program"
+    if (folder / "new_joint_vecs").is_dir() or (folder / "new_joints").is_dir():
+        return "a data set"
+    if (folder / "recipe.yaml").is_file():
+        return "a run that has not written its model yet"
+    try:
+        return "another folder" if any(folder.iterdir()) else "an empty folder"
+    except OSError:
+        return "a folder that cannot be read"
 
 
 def levels(name: str) -> tuple[str, int | None]:

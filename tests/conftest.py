@@ -125,6 +125,12 @@ def save_tiny_base(folder: Path, *, untied: bool, width: int = 32, tokenizer: An
 
 
 @pytest.fixture(scope="session")
+def save_base() -> Callable[..., Path]:
+    """`save_tiny_base`, for a base of another shape."""
+    return save_tiny_base
+
+
+@pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny random Llama whose input and output embeddings are tied."""
     return save_tiny_base(tmp_path_factory.mktemp("tiny_base"), untied=False)

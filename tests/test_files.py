@@ -9,6 +9,7 @@ import pytest
 
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import (
+    Kind,
     check_place,
     lock,
     parse_json,
@@ -19,6 +20,7 @@ from motionllm.files import (
     whole,
     whole_folder,
     write_file,
+    writing,
 )
 
 GONE = 4_000_000  # beyond the largest process number of Linux by default
@@ -34,13 +36,75 @@ def test_what_fails_leaves_the_old_file_and_nothing_beside(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_folder_is_replaced_or_filled_up(tmp_path: Path, keep: bool) -> None:
+    kind = Kind("thing", "mark.json", ("it",), ("?.txt", "mark.json"))
     for number in (1, 2):
-        with whole_folder(tmp_path / "run", keep) as part:
+        with whole_folder(tmp_path / "run", keep, kind) as part:
             (part / f"{number}.txt").write_text("x")
-    assert [p.name for p in sorted((tmp_path / "run").iterdir())] == (["1.txt", "2.txt"] if keep else ["2.txt"])
-    with pytest.raises(KeyError), whole_folder(tmp_path / "run") as part:
+            (part / "mark.json").write_text('{"it": 1}')
+    there = ["1.txt", "2.txt", "mark.json"] if keep else ["2.txt", "mark.json"]
+    assert [p.name for p in sorted((tmp_path / "run").iterdir())] == there
+    with pytest.raises(KeyError), whole_folder(tmp_path / "run", keep, kind) as part:
         raise KeyError
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_names_no_hidden_part(tmp_path: Path) -> None:
+    with pytest.raises(MotionFileError, match="No space left") as caught, whole_folder(tmp_path / "run") as part:
+        (part / "a").mkdir()
+        with writing(part / "a" / "x.bin"), open("/dev/full", "wb", buffering=0) as file:
+            file.write(b"x" * 4096)
+    assert str(tmp_path / "run" / "a" / "x.bin") in str(caught.value) and ".part" not in str(caught.value)
+    with pytest.raises(MotionFileError) as caught, writing(tmp_path / "run"):
+        raise OSError(f"cannot open {tmp_path}/.run.1a.h01234567.12.part/model.safetensors")
+    assert ".part" not in str(caught.value)
+
+
+def _snapshot(folder: Path) -> dict[str, bytes | None]:
+    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in sorted(folder.rglob("*"))}
+
+
+def test_a_folder_takes_the_place_of_its_own_kind_alone(tmp_path: Path) -> None:
+    kind = Kind("thing", "mark.json", ("it",), ("*.bin", "mark.json"))
+    foreign: list[dict[str, str]] = [
+        {"take.bvh": "HIERARCHY"},
+        {"sub/take.bvh": "HIERARCHY"},
+        {"weights.bin": "x"},
+        {"mark.json": "{}"},
+        {"mark.json": '{"other": 1}', "weights.bin": "x"},
+        {"mark.json": "no JSON"},
+    ]
+    for number, content in enumerate(foreign):
+        folder = tmp_path / str(number)
+        for name, text in content.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+    (tmp_path / "clip.bvh").write_text("HIERARCHY")
+    before = _snapshot(tmp_path)
+    for name in ("clip.bvh", *map(str, range(len(foreign)))):
+        for replaces in (None, kind):
+            with (
+                pytest.raises(MotionFileError, match=r"give a folder that does not exist yet\.$"),
+                whole_folder(tmp_path / name, replaces=replaces),
+            ):
+                pytest.fail("begun")
+        if name != "0" and name != "1":  # nothing there has a name of this kind's
+            with pytest.raises(MotionFileError), whole_folder(tmp_path / name, keep=True, replaces=kind):
+                pytest.fail("begun")
+    assert _snapshot(tmp_path) == before
+    mine = tmp_path / "mine"
+    (tmp_path / "link").symlink_to(mine)
+    for place in (mine, mine, tmp_path / "link"):
+        with whole_folder(place, replaces=kind) as part:
+            (part / "mark.json").write_text('{"it": 1}')
+            assert not (part / "notes").exists()
+        (mine / "notes").mkdir(exist_ok=True)
+        (mine / "notes" / "a.txt").write_text("somebody's own")
+        (mine / "old.bin").write_text("of the one that is replaced")
+    assert (tmp_path / "link").is_symlink()
+    with whole_folder(mine, replaces=kind) as part:
+        (part / "mark.json").write_text('{"it": 2}')
+    assert {name for name in _snapshot(mine)} == {"mark.json", "notes", "notes/a.txt"}
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:

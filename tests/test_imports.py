@@ -11,7 +11,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "motionllm"
 LAYERS = [
-    {"errors", "numerals", "inflection"},
+    {"errors", "arguments", "numerals", "inflection"},
     {"files"},
     {"hub", "shipped", "weights", "runs", "samples"},
     {"config"},

@@ -21,7 +21,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.core
@@ -29,6 +29,9 @@ import typer.main
 
 from motionllm.errors import MotionLLMError, unknown
 from motionllm.runs.run import Stopped
+
+if TYPE_CHECKING:
+    from motionllm.motion import Motion
 
 # In the order of use; a verb without a file is not offered.
 VERBS = (
@@ -65,12 +68,25 @@ Engine = Annotated[
 ]
 
 
-def tell(clip: Path, notes: Sequence[str]) -> None:
-    """Print doubts about a clip, and corrections to it, on standard error."""
+def read_clip(clip: Path, rig: Path | None = None) -> Motion:
+    """A motion file, as every verb reads one: doubts about it, and corrections to it, are printed on standard error."""
+    from motionllm.motion import Motion
     from motionllm.motion.plausible import doubts
 
-    for note in doubts(notes):
+    motion = Motion.load(clip, rig)
+    for note in doubts(motion.notes):
         typer.echo(f"{clip}: {note}", err=True)
+    return motion
+
+
+def check_resumed(resume: Path | None, out: Path | None, changed: bool = False) -> None:
+    """Raise MotionLLMError for options of a run that would do nothing: a place besides that of the run that goes on,
+    and what is said of such a run where there is none.
+    """
+    if resume is not None and out is not None:
+        raise MotionLLMError(f"--out would do nothing: the run goes on in {resume}; leave it out.")
+    if changed and resume is None:
+        raise MotionLLMError("--changed would do nothing without --resume; leave it out.")
 
 
 def emit(result: dict[str, Any], as_json: bool, text: str | None = None) -> None:

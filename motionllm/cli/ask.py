@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from motionllm.cli import emit, tell
+from motionllm.cli import emit, read_clip
 from motionllm.motion.formats import READERS
 
 
@@ -20,11 +20,9 @@ def ask(
     """Answer a question about a motion."""
     from motionllm.errors import about, check_text
     from motionllm.lm.model import MotionLM
-    from motionllm.motion import Motion
 
     check_text(question, "The question")
-    motion = Motion.load(clip)
-    tell(clip, motion.notes)
+    motion = read_clip(clip)
     lm = MotionLM.load(model)
     with about(clip):
         answer = lm.ask(motion, question)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from motionllm.cli import Engine, emit, tell
+from motionllm.cli import Engine, emit, read_clip
 from motionllm.motion.formats import READERS
 
 
@@ -17,7 +17,7 @@ def caption(
     engine: Engine = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="For a folder: JSONL of {id, caption}, resumed if it is there. Narrated: .vtt .srt .txt."),
+        typer.Option(help="JSONL of {id, caption}, resumed if it is there. Narrated: .vtt .srt .txt."),
     ] = None,
     ids: Annotated[Path | None, typer.Option(help="For a folder: a list of the ids to caption, as val.txt.")] = None,
     n: Annotated[int, typer.Option("-n", help="Captions of each clip: the likeliest first, the others drawn.")] = 1,
@@ -37,26 +37,31 @@ def caption(
     from motionllm.errors import MotionLLMError, about
     from motionllm.lm.model import MotionLM
     from motionllm.lm.results import made_by
-    from motionllm.motion import Motion
 
     def load() -> MotionLM:
         return MotionLM.connect(engine, model) if engine else MotionLM.load(model)
 
     if n < 1 or batch < 1:
         raise MotionLLMError(f"-n {n} and --batch {batch} must be at least 1.")
+    unused = {"--ids": ids is not None and (narrate or not os.path.isdir(clip)), "-n": n > 1 and (narrate or every)}
+    unused["--every"] = narrate and every is not None
+    if wrong := [name for name, given in unused.items() if given]:
+        where = "with --narrate" if narrate else "with --every" if wrong == ["-n"] else f"for {clip}, which is a file"
+        raise MotionLLMError(f"{' and '.join(wrong)} would do nothing {where}; leave it out.")
     if narrate:
         _narrate(clip, out, as_json)
         return
-    if os.path.isdir(clip):
-        files = motion_files(clip, ids)
+    if os.path.isdir(clip) or out is not None:
+        if not os.path.isdir(clip):
+            read_clip(clip)  # what it says of the file, and that there is one
+        files = motion_files(clip, ids) if os.path.isdir(clip) else {clip.stem: clip}
         target = out or Path("captions.jsonl")
         report = caption_files(load, made_by(model), files, target, batch, n, every)
         emit(report, as_json)
         if report["failed"]:
             raise typer.Exit(2)
         return
-    motion = Motion.load(clip)
-    tell(clip, motion.notes)
+    motion = read_clip(clip)
     lm = load()
     with about(clip):
         if every is not None:
@@ -73,7 +78,6 @@ def caption(
 def _narrate(clip: Path, out: Path | None, as_json: bool) -> None:
     from motionllm.errors import MotionLLMError, about
     from motionllm.files import write_file
-    from motionllm.motion import Motion
     from motionllm.motion.exercise import repeated
     from motionllm.motion.narration import WRITERS, lines, narrate
     from motionllm.motion.notation import measure
@@ -83,8 +87,7 @@ def _narrate(clip: Path, out: Path | None, as_json: bool) -> None:
     if out is not None and out.suffix.lower() not in WRITERS:
         raise MotionLLMError(f"A narration is written as {', '.join(WRITERS)}, not as '{out.suffix}' ({out}).")
     with about(clip):
-        motion = Motion.load(clip)
-        tell(clip, motion.notes)
+        motion = read_clip(clip)
         body = motion.body()  # counted as `data exercise` counts
         cues = narrate(measure(motion.canonical().joints, sets=False), repeated(body.joints, body.fps))
     if out is not None:

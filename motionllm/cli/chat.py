@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from motionllm.cli import emit
+from motionllm.cli import emit, read_clip
 
 if TYPE_CHECKING:
     from motionllm.motion import Motion
@@ -43,10 +43,9 @@ def chat(
     from motionllm.errors import about
     from motionllm.lm.model import MotionLM
     from motionllm.lm.planning import parse_seconds
-    from motionllm.motion import Motion
 
     wanted = None if seconds is None else parse_seconds(seconds)
-    motion = None if clip is None else Motion.load(clip)
+    motion = None if clip is None else read_clip(clip)
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # a line that is not UTF-8 fails, but the chat continues
     live = sys.stdin.isatty()

@@ -6,12 +6,13 @@ recipe; the library of an adapter.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from motionllm.cli import CONTEXT, emit, tell
+from motionllm.cli import CONTEXT, emit, read_clip
 from motionllm.cli.encode import encode
 from motionllm.cli.exercise import exercise
 from motionllm.cli.library import library
@@ -56,8 +57,21 @@ def import_(
 ) -> None:
     """Import a folder of mocap of any rig as a data set for recipes. Exit status 2 where files were refused."""
     from motionllm import hub
+    from motionllm.errors import MotionLLMError
 
     if hub.is_name(str(folder)) or any((folder / "data").glob("*.parquet")):
+        own: dict[str, Any] = {
+            "--captions": captions,
+            "--rig": rig,
+            "--workers": workers,
+            "--uncaptioned": uncaptioned or None,
+        }
+        own |= {"--val": val if val != 0.05 else None, "--test": test if test != 0.05 else None}
+        if wrong := [name for name, given in own.items() if given is not None]:
+            raise MotionLLMError(
+                f"{', '.join(wrong)} would do nothing: {folder} is a data set with captions and splits of its own; "
+                "leave it out."
+            )
         from motionllm.data.hub_sets import import_set
 
         result = import_set(str(folder), out)
@@ -69,13 +83,12 @@ def import_(
 
     with Bar(f"import {folder.name}") as bar:
         report = import_folder(folder, out, captions, rig, val, test, longest, workers, bar.update, uncaptioned)
-    refused, unused = report["refused"], report["unused"]
+    refused = report["refused"]
     lines = [
         f"{sum(report['clips'].values())} clips of {report['seconds'] / 60:.1f} minutes in {out}: "
         + ", ".join(f"{n} {split}" for split, n in report["clips"].items()),
+        *lost(report["unused"]),
         *(f"noted in {line}" for line in summary(report["notes"])),
-        *(f"not used: {line}" for line in unused[:3]),
-        *([f"not used: {len(unused) - 3} more"] if len(unused) > 3 else []),
         *(f"refused {name}: {why}" for name, why in list(refused.items())[:MOST]),
         *(f"refused {line}" for line in summary({name: [why] for name, why in list(refused.items())[MOST:]})),
         f"look at {out / 'contact.png'}; {out / 'import.json'} holds every note",
@@ -83,6 +96,12 @@ def import_(
     emit(report, as_json, "\n".join(lines))
     if refused:
         raise typer.Exit(2)
+
+
+def lost(unused: Sequence[str], most: int = MOST) -> list[str]:
+    """Captions that are in no clip, as lines for the terminal: what somebody wrote and would not miss."""
+    lines = [f"caption not used: {line}" for line in unused[:most]]
+    return [*lines, *([f"captions not used: {len(unused) - most} more, in import.json"] if len(unused) > most else [])]
 
 
 @app.command("build-humanml3d", context_settings=CONTEXT)
@@ -136,11 +155,9 @@ def convert(
 ) -> None:
     """Convert a motion file; an unchanged BVH keeps its own rotations."""
     from motionllm.errors import about
-    from motionllm.motion import Motion
 
     with about(clip):
-        motion = Motion.load(clip, rig)
-        tell(clip, motion.notes)
+        motion = read_clip(clip, rig)
         motion = motion.canonical() if canonical else motion
         motion = motion.lock_feet() if lock_feet else motion
         motion = motion.scaled(leg) if leg is not None else motion
@@ -158,12 +175,10 @@ def convert(
 def facts(clip: Annotated[Path, typer.Argument(help="A motion file.")], rig: Rig = None, as_json: Json = False) -> None:
     """Measure what a clip shows: distance, turns, steps, jumps, waves … with their times."""
     from motionllm.errors import about
-    from motionllm.motion import Motion
     from motionllm.motion.facts import facts as measure
 
     with about(clip):
-        motion = Motion.load(clip, rig)
-        tell(clip, motion.notes)
+        motion = read_clip(clip, rig)
         measured = measure(motion.canonical().joints)
     values = measured.json()
     units = dict(duration="s", distance="m", displacement="m", mean_speed="m/s", top_speed="m/s", jump_height="m")
@@ -194,13 +209,11 @@ def notate(
 
     from motionllm.errors import MotionLLMError, about
     from motionllm.files import read_text, write_jsonl
-    from motionllm.motion import Motion
     from motionllm.motion.notation import Notation, measure
 
     def notation(path: Path) -> Notation:
         with about(path):
-            motion = Motion.load(path, rig)
-            tell(path, motion.notes)
+            motion = read_clip(path, rig)
             return measure(motion.canonical().joints)
 
     plan = None
@@ -269,14 +282,12 @@ def gait(
 ) -> None:
     """Measure a walk: cadence, speed, steps, phases, symmetry, joint ranges. For research; not a medical device."""
     from motionllm.errors import about
-    from motionllm.motion import Motion
     from motionllm.motion.gait import LIMITS, NOT_A_DEVICE, summary, table
     from motionllm.motion.gait import gait as measure
     from motionllm.motion.show.gait_page import outliers, usual_of, write_gait_page
 
     with about(clip):
-        motion = Motion.load(clip, rig)
-        tell(clip, motion.notes)
+        motion = read_clip(clip, rig)
         body = motion.body()
         result = measure(body.joints, body.fps)
         values = {"clip": clip, **result.json(age, sex)}
@@ -292,7 +303,7 @@ def gait(
     if any(map(any, outside)):
         lines.append(usual_of(age, sex))
     lines += [f"{row[0]:<40}{row[1]}" for row in summary(result)]
-    lines += [f"{len(result.strides)} strides, {result.left_out} left out", *LIMITS, NOT_A_DEVICE]
+    lines += [f"{len(result.strides)} strides, {result.left_out} left out", *result.unmeasured, *LIMITS, NOT_A_DEVICE]
     emit(values, as_json, "\n".join(lines))
 
 
@@ -309,10 +320,9 @@ def view(
     as_json: Json = False,
 ) -> None:
     """Write an interactive page: rotate, scrub, play speed, clips side by side. It works offline."""
-    from motionllm.motion import Motion
     from motionllm.motion.show.page import write_page
 
-    write_page([Motion.load(clip, rig) for clip in clips], out, [clip.stem for clip in clips])
+    write_page([read_clip(clip, rig) for clip in clips], out, [clip.stem for clip in clips])
     emit({"page": out}, as_json, str(out))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from motionllm.cli import emit, tell
+from motionllm.cli import emit, read_clip
 from motionllm.motion.formats import READERS, WRITERS
 
 
@@ -27,12 +27,10 @@ def edit(
     """Change a motion by what is said of it; what is not to change stays. On 22 joints, at 20 frames per second."""
     from motionllm.errors import MotionFileError, about
     from motionllm.lm.model import MotionLM
-    from motionllm.motion import Motion
 
     if out.suffix.lower() not in WRITERS:
         raise MotionFileError(f"{out}: a motion is written as {', '.join(WRITERS)}; choose one of these suffixes.")
-    motion = Motion.load(clip)
-    tell(clip, motion.notes)
+    motion = read_clip(clip)
     lm = MotionLM.load(model)
     notes = []
     with about(clip):

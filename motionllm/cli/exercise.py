@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from motionllm.cli import emit
+from motionllm.cli import emit, read_clip
 
 
 def exercise(
@@ -23,14 +23,10 @@ def exercise(
 ) -> None:
     """Count repetitions, with tempo and range; time rises from a seat and up-and-go. For research, not medical use."""
     from motionllm.errors import about
-    from motionllm.motion import Motion
     from motionllm.motion.exercise_report import report, table
-    from motionllm.motion.plausible import doubts
 
     with about(clip):
-        motion = Motion.load(clip, rig)
-        for note in doubts(motion.notes):
-            typer.echo(f"{clip}: {note}", err=True)
+        motion = read_clip(clip, rig)
         body = motion.body()
         result = report(body.joints, body.fps, kind, age)
     emit({"clip": clip, **result}, as_json, "\n".join(table(result)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from motionllm.cli import Engine, emit
+from motionllm.cli import Engine, emit, read_clip
 from motionllm.motion.formats import WRITERS
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def _one(
         written = read_text(plan, "plan")
         with about(plan):
             follows = Notation.parse(written)
-    first, last = (None if clip is None else Motion.load(clip) for clip in (start, end))
+    first, last = (None if clip is None else read_clip(clip) for clip in (start, end))
     sampling = order.sampling()
     lm, ranking = order.loaded(), None
     if judge:

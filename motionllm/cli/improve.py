@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from motionllm.cli import emit
+from motionllm.cli import check_resumed, emit
 
 
 def improve(
@@ -42,6 +42,7 @@ def improve(
         raise MotionLLMError("--resume RUN goes on with a run by its own recipe; give nothing else.")
     if not resume and not (run and recipe):
         raise MotionLLMError("Give the adapter to go on from and a recipe, or --resume RUN.")
+    check_resumed(resume, out, changed)
     words = overrides or []
     settings = (
         load_recipe(resume / "recipe.yaml", words, Improvement, saved=True)

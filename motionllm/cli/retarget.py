@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from motionllm.cli import emit
+from motionllm.cli import emit, read_clip
 
 
 def retarget(
@@ -33,19 +33,15 @@ def retarget(
 ) -> None:
     """Put a motion on a character of your own: proportions kept, feet on the floor, knees and elbows as hinges."""
     from motionllm.errors import MotionLLMError, about, unknown
-    from motionllm.motion import Motion
     from motionllm.motion.characters import ROOT_MOTIONS, read_character, save, with_root
     from motionllm.motion.characters import retarget as put
-    from motionllm.motion.plausible import doubts
 
     if root_motion not in ROOT_MOTIONS:
         raise MotionLLMError(unknown("root motion", root_motion, ROOT_MOTIONS))
     character = read_character(to, mapping)
     character = with_root(character) if root_motion == "root" else character
     with about(clip):
-        motion = Motion.load(clip, rig)
-        for note in doubts(motion.notes):
-            typer.echo(f"{clip}: {note}", err=True)
+        motion = read_clip(clip, rig)
         performance = put(motion.lock_feet() if lock_feet else motion, character, fps, loop).rooted(root_motion)
     save(performance, out, clip.stem)
     values = {"out": out, "frames": len(performance), "fps": performance.fps, "joints": len(performance.moving)}

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from motionllm.cli import emit
+from motionllm.cli import emit, read_clip
 
 FAR = 3.0  # cm from a target: then it is said where, and whether the target can be reached at all
 
@@ -30,7 +30,6 @@ def robot(
     """Put a motion on a humanoid robot: joint, velocity and collision limits kept, feet still where they stand."""
     from motionllm.errors import MotionLLMError, about
     from motionllm.files import check_place
-    from motionllm.motion import Motion
     from motionllm.robots.robot import load_robot
 
     kinds = (".csv", ".npz", ".mp4", ".gif")
@@ -41,13 +40,15 @@ def robot(
     if not 5 <= fps <= 500:
         raise MotionLLMError(f"--fps is {fps:g}; 5 to 500 frames per second are possible.")
     with about(motion):
-        clip = Motion.load(motion, rig)
+        clip = read_clip(motion, rig)
     machine = load_robot(to)
     from motionllm.robots.playback import save_movie
     from motionllm.robots.retarget import retarget
     from motionllm.robots.saving import check_format, save_csv, save_npz
 
     check_format(layout)
+    if layout != "lafan1" and not any(place.suffix.lower() == ".csv" for place in out):
+        raise MotionLLMError(f"--format {layout} would do nothing: it is of a CSV, and none is written; leave it out.")
     with about(motion):
         qpos, report = retarget(clip, machine, fps)
     for place in out:

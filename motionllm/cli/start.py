@@ -37,6 +37,7 @@ def start(
 
 def lines(result: dict[str, Any]) -> list[str]:
     """The report for the terminal: a numbered line for each stage, what to expect, and the next commands."""
+    from motionllm.cli.data import lost
     from motionllm.data.importing import summary
 
     report, plan, project, clips = result["import"], result["plan"], result["project"], result["clips"]
@@ -46,6 +47,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         f"1 import    {clips} clips of {report['seconds'] / 60:.1f} minutes in {project / 'set'}: "
         + ", ".join(f"{count} {split}" for split, count in report["clips"].items()),
         f"            look at {project / 'set' / 'contact.png'}",
+        *(f"            {line}" for line in lost(report["unused"], MOST)),
         *(f"            noted in {line}" for line in summary(report["notes"], MOST)),
         *(f"            refused {name}: {why}" for name, why in list(refused.items())[:MOST]),
         *([f"            refused: {len(refused) - MOST} more, in import.json"] if len(refused) > MOST else []),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from motionllm.cli import CONTEXT, emit
+from motionllm.cli import CONTEXT, check_resumed, emit, read_clip
 from motionllm.motion.formats import READERS, WRITERS
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ def train(
         overrides, recipe = [recipe, *(overrides or [])], None
     if (recipe is None) == (resume is None):
         raise MotionLLMError("Give a recipe to start a training, or --resume FOLDER to go on with one.")
+    check_resumed(resume, out)
     words = overrides or []
     settings = (
         load_recipe(resume / "recipe.yaml", words, TokenizerRecipe, saved=True)
@@ -157,12 +158,11 @@ def encode(
 
     from motionllm.errors import about
     from motionllm.files import write_file
-    from motionllm.motion import Motion
     from motionllm.tokenizer import MotionTokenizer
 
     loaded = MotionTokenizer.load(tokenizer)
     with about(clip):
-        codes = loaded.encode(Motion.load(clip), search).tolist()
+        codes = loaded.encode(read_clip(clip), search).tolist()
     result = {"tokenizer": loaded.hash, "codes_per_second": loaded.codes_per_second, "parts": loaded.parts}
     text = json.dumps(result | {"codes": codes})
     if out:

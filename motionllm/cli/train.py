@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from motionllm.cli import emit
+from motionllm.cli import check_resumed, emit
 
 
 def train(
@@ -31,6 +31,7 @@ def train(
         overrides, recipe = [recipe, *(overrides or [])], None
     if (recipe is None) == (resume is None):
         raise MotionLLMError("Give a recipe to start a run, or --resume RUN to go on with one.")
+    check_resumed(resume, out, changed)
     words = overrides or []
     settings = (
         load_recipe(resume / "recipe.yaml", words, saved=True)

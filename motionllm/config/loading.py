@@ -7,7 +7,7 @@ import logging
 import re
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -41,6 +41,8 @@ def load_recipe(
         raise RecipeError(f"Recipe {error}") from None
     if not isinstance(tree, dict):
         raise RecipeError(f"Recipe {path} holds no keys; it needs at least `{_required(schema)}`.")
+    if saved:
+        _check_kind(tree, schema, path)
     if saved and (passed := drop_unknown(tree, schema)):
         log.warning("%s: keys of another version are passed over: %s", path, ", ".join(passed)[:300])
     for word in overrides:
@@ -68,6 +70,23 @@ def find_recipe(
             f"so; add {given}."
         )
     return recipe
+
+
+# By a key that no other kind has.
+_KINDS = {
+    "adapter": "a fine-tuning run",
+    "network": "a motion tokenizer's training",
+    "judges": "an improvement",
+    "layer": "an embedder's training",
+}
+
+
+def _check_kind(tree: Mapping[str, Any], schema: type[Section], path: Path) -> None:
+    """Raise RecipeError, naming both, for the saved recipe of another kind of run than the schema's."""
+    wanted = next((kind for key, kind in _KINDS.items() if key in schema.model_fields), None)
+    others = [kind for key, kind in _KINDS.items() if key in tree and key not in schema.model_fields]
+    if wanted and others and not any(key in tree for key in _KINDS if key in schema.model_fields):
+        raise RecipeError(f"Recipe {path} is that of {others[0]}, and {wanted} is asked for; give a run of that kind.")
 
 
 def placeholders(value: Any, key: str = "") -> Iterator[str]:
@@ -111,12 +130,10 @@ def check_recipe(tree: dict[str, Any], schema: type[R], where: str) -> R:
     try:
         return schema.model_validate(tree)
     except ValidationError as error:
-        wrong: dict[str, str] = {}
+        wrong: dict[str, list[Any]] = {}
         for item in error.errors():
-            place = _place(item)
-            if place not in wrong or not item["type"].endswith("_type"):  # else the other kind that a union takes
-                wrong[place] = explain(item, schema)
-        problems = list(wrong.values())
+            wrong.setdefault(_place(item), []).append(item)
+        problems = [_one_of(items, schema) for items in wrong.values()]
         more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise RecipeError(f"Recipe {where}: {'; '.join(problems[:10])}{more}.") from None
 
@@ -167,9 +184,27 @@ def _index(part: str, items: list[Any]) -> bool:
     return re.fullmatch(r"[0-9]{1,6}", part) is not None and int(part) < len(items)
 
 
+# Parts of an error's place that are no keys, and name the kind of a union that was tried.
+_OF_A_UNION = re.compile(r"(constrained-)?(str|int|float|bool)|none|[a-z-]+\[.*\]").fullmatch
+
+
+def _one_of(items: Sequence[Any], schema: type[BaseModel]) -> str:
+    """What is wrong at one place; with each kind that a union takes, where none of them fits."""
+    fits = [item for item in items if not item["type"].endswith("_type")]  # of the kind given, and out of bounds
+    if all(item["type"] == "literal_error" for item in fits):
+        fits = list(items)
+    told = dict.fromkeys(explain(item, schema) for item in fits)
+    begins = f"`{_place(items[0])}` should "
+    if len(told) == 1 or not all(one.startswith(begins) for one in told):
+        return next(iter(told))
+    given = _not(items[0])
+    kinds = [one.removeprefix(begins).removesuffix(given) for one in told]
+    return f"{begins}{' or '.join(kinds)}{given}"
+
+
 def _place(item: Any) -> str:
     """The dotted key that an error is about."""
-    keys = [p for p in item["loc"] if not re.fullmatch(r"(constrained-)?str|list\[.*\]", str(p))]  # a union's are none
+    keys = [p for p in item["loc"] if not _OF_A_UNION(str(p))]
     return _short(".".join(map(str, keys)), 200)
 
 
@@ -184,11 +219,15 @@ def explain(item: Any, schema: type[BaseModel]) -> str:
         return f"unknown key `{place}` ({hint(item['loc'][-1], known)})"
     if item["type"] == "missing":
         return f"`{place}` is missing"
-    given = "" if isinstance(item["input"], dict | list) else f", not {_short(repr(item['input']))}"
+    given = _not(item)
     message = item["msg"].removeprefix("Value error, ")
     if "should" in message:  # "Input should be a finite number", "List should have at least 1 item"
         return f"`{place}` should{message.partition('should')[2]}{given}"
     return f"`{place}`: {message[0].lower()}{message[1:]}{given}" if place else message
+
+
+def _not(item: Any) -> str:
+    return "" if isinstance(item["input"], dict | list) else f", not {_short(repr(item['input']))}"
 
 
 def _keys_at(schema: Any, loc: Sequence[Any]) -> list[str]:

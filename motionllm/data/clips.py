@@ -257,7 +257,8 @@ def _rows(
     bad: list[str] = []
     short: list[str] = []
     wrong: list[str] = []
-    captioned = 0
+    captioned: set[str] = set()
+    own_ids = {sample.id for sample in samples}
     labels, skipped, values = _labels(work, shard, samples)
     random = np.random.default_rng(source.seed if shard == WHOLE else [source.seed, 5, *shard])
     balance = Balance()
@@ -303,7 +304,9 @@ def _rows(
                     wrong += [f"{sample.id}: {c!r}: {why}" for c, why in against.items()]
                     sample.captions = [c for c in sample.captions if c not in against]
                 if "notation" in source.captions and not sample.captions:
-                    captioned += 1
+                    stem = sample.id.partition("~")[0]  # of a version with another beginning or pace
+                    twin = source.mirror and stem.startswith("M") and stem[1:] in own_ids
+                    captioned.add(stem[1:] if twin else stem)
                     sample.captions, sample.labels = measured.sentences(), {**sample.labels, "captions": "notation"}
                 if "facts" in source.ask:
                     questions += fact_questions(facts, measured, random)
@@ -330,7 +333,7 @@ def _rows(
     if bad:
         notes.append(f"{where}: {counted(len(bad), 'clip')} left out: {shortened(bad)}.")
     if captioned:
-        notes.append(f"{where}: {counted(captioned, 'clip')} captioned from what is measured, having no caption.")
+        notes.append(f"{where}: {counted(len(captioned), 'clip')} captioned from what is measured, having no caption.")
     if wrong:
         notes.append(f"{where}: {counted(len(wrong), 'caption')} left out, the motion shows other: {shortened(wrong)}.")
     if short:

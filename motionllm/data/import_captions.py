@@ -94,6 +94,9 @@ def _from_rows(table: CaptionTable, path: Path, folder: Path, ids: Mapping[Path,
         named = [k for k in ("file", "id", "clip", "name", "path") if k in row]
         spoken = [k for k in ("captions", "caption", "text") if k in row]
         if not named or not spoken:
+            where = (
+                where if path.suffix.lower() in (".jsonl", ".json") else f"{path}, line 1"
+            )  # which names a CSV's columns
             raise MotionLLMError(f"{where}: needs `file` and `caption`, has {', '.join(map(str, row)) or 'nothing'}.")
         called = next((str(row[k]).strip() for k in named if row[k]), "")
         key = called.replace("\\", "/").removeprefix("./")

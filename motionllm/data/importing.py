@@ -349,7 +349,11 @@ def _keep(path: Path, text: str, ours: str | None) -> bool:
 
 
 def _doubt(note: str) -> int:
-    """0 for a note of what should be looked at, 1 of what was put right, 2 of what was merely decided."""
+    """-1 for a note of a caption that is lost, 0 of what should be looked at, 1 of what was put right, 2 of what was
+    merely decided.
+    """
+    if re.match(r"\S.*, line \d+: ", note):  # of the table of captions
+        return -1
     return 0 if note.startswith("check:") else 1 if note.startswith("mended:") else 2
 
 

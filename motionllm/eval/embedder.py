@@ -27,7 +27,7 @@ from motionllm.config import EmbedderRecipe, drop_unknown, dump_recipe
 from motionllm.data.sources import read
 from motionllm.errors import MotionLLMError, RecipeError
 from motionllm.eval.metrics import GROUP, r_precision
-from motionllm.files import check_format, lock, read_json, tidy, whole_folder, write_file, write_json
+from motionllm.files import Kind, check_format, lock, read_json, tidy, whole_folder, write_file, write_json
 from motionllm.language.bases import load_base
 from motionllm.motion.representation import of_width
 from motionllm.runs.run import rate
@@ -36,6 +36,7 @@ from motionllm.samples import Sample
 log = logging.getLogger(__name__)
 
 FORMAT = 1  # version of an embedder's folder
+KIND = Kind("embedder", "config.json", ("recipe",), ("config.json", "model.safetensors"))
 DOWN = 4  # frames per step of the recurrent network
 LONGEST = 400  # frames; the rest of a longer clip is ignored
 Progress = Callable[..., None]
@@ -148,9 +149,9 @@ class Embedder:
 
     def save(self, folder: Path) -> None:
         """Write `config.json`, `model.safetensors` (half precision), `recipe.yaml`; replaces an older folder in one
-        step.
+        step. Raises MotionFileError where another model is there.
         """
-        with whole_folder(folder, keep=True) as beside:
+        with whole_folder(folder, keep=True, replaces=KIND) as beside:
             save_file(self._tensors(), beside / "model.safetensors")
             config = {"format": FORMAT, "recipe": self.recipe.model_dump(), "id": self.id, "scores": self.scores}
             write_json(beside / "config.json", config)
@@ -165,8 +166,13 @@ class Embedder:
         folder = find_embedder(name)
         weights.within(folder)
         if not (folder / "config.json").is_file():
-            raise MotionLLMError(f"{folder} is no embedder: config.json is missing.")
+            raise MotionLLMError(f"{folder} is no embedder, but {shipped.kind_of(folder)}: config.json is missing.")
         config = read_json(folder / "config.json", "configuration")
+        if "recipe" not in config:
+            raise MotionLLMError(
+                f"{folder} is no embedder, but {shipped.kind_of(folder)}; give the folder that "
+                "`motionllm eval train-embedder` wrote."
+            )
         check_format(config.get("format"), FORMAT, folder / "config.json")
         if not (folder / "model.safetensors").is_file():
             raise MotionLLMError(f"{folder} is no embedder: model.safetensors is missing.")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import importlib.util
 import inspect
 import logging
 import time
@@ -16,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from motionllm.errors import MotionLLMError
+from motionllm import hub
+from motionllm.errors import MotionLLMError, lacking
 from motionllm.files import read_json
 from motionllm.hub import split
 from motionllm.language.builtin_bases import builtin_folder
@@ -64,14 +64,17 @@ def load_base(
     model.name_or_path = model.config.name_or_path = str(name_or_folder)
     log.info("base model %s loaded in %.1f s", name_or_folder, time.perf_counter() - start)
     model.eval()
+    if quantization == "4bit":
+        _unpacked(model)
     if tried:
-        probe(model, [0, 1], f"base model {str(name_or_folder)!r}")
+        probe(model, [0, 1], f"base model {str(name_or_folder)!r}", quantization)
     return model, tokenizer
 
 
-def probe(model: Any, ids: list[int], what: str) -> None:
+def probe(model: Any, ids: list[int], what: str, quantization: str | None = None) -> None:
     """Compute the logits of a few tokens. Raises MotionLLMError, naming `what`, where that fails or they are not
-    finite: a configuration and weights that load may still not match, or be damaged.
+    finite: a configuration and weights that load may still not match, or be damaged; or bitsandbytes may not be able to
+    compute with them in this quantisation.
     """
     import torch
 
@@ -81,7 +84,14 @@ def probe(model: Any, ids: list[int], what: str) -> None:
             rows = model.get_input_embeddings().weight
             finite = torch.isfinite(logits).all() and torch.isfinite(rows.sum(dtype=torch.float32))
     except Exception as error:  # with a foreign configuration any error can occur
+        if quantization:
+            raise MotionLLMError(
+                f"{what} cannot be computed with in {quantization} ({_first(error)}); leave model.quantization out, or "
+                "use a base whose layers have a multiple of 64 inputs"
+            ) from error
         raise MotionLLMError(f"{what} is damaged: it cannot compute ({_first(error)}); copy it anew") from error
+    if not finite and quantization:
+        raise MotionLLMError(f"{what} computes NaN or infinity in {quantization}; leave model.quantization out")
     if not finite:
         raise MotionLLMError(f"{what} is damaged: it computes NaN or infinity; copy it anew")
 
@@ -118,7 +128,7 @@ def base_source(name_or_folder: str | Path) -> str:
         if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
             raise MotionLLMError(f"{name} is an adapter, not a base model: give it where an adapter is asked for")
         return str(folder)
-    if isinstance(name_or_folder, Path) or name.startswith((".", "~", "/", "\\")) or split(name)[0].count("/") > 1:
+    if isinstance(name_or_folder, Path) or split(name)[0].count("/") != 1 or name.startswith((".", "~", "/", "\\")):
         raise MotionLLMError(
             f"base model {name!r}: there is no such folder; give a folder, a hub name as owner/model, or {DEFAULT_BASE}"
         )
@@ -192,7 +202,7 @@ def load_model(name_or_folder: str | Path, kind: Literal["causal", "encoder"] = 
     if (folder := Path(source)).is_dir():
         _sizes(folder, name_or_folder)
     auto: Any = AutoModelForCausalLM if kind == "causal" else AutoModel
-    with _one_sentence(name_or_folder):
+    with _one_sentence(name_or_folder, quantised="quantization_config" in options):
         loaded: Any = auto.from_pretrained(
             **_place(source), trust_remote_code=False, use_safetensors=True, output_loading_info=True, **options
         )
@@ -266,6 +276,13 @@ def _checked(name_or_folder: str | Path) -> str:
     source = base_source(name_or_folder)
     folder = Path(source)
     if not folder.is_dir():
+        try:
+            hub.check_there(source)  # transformers would ask again and again, for each file
+        except MotionLLMError as error:
+            raise MotionLLMError(
+                f"base model {str(name_or_folder)!r} is no folder here, and cannot be loaded "
+                f"({str(error).rstrip('.')}): check the name and the network, or use a local folder or {DEFAULT_BASE}"
+            ) from None
         return source
     within(folder)
     if (folder / "adapter_config.json").exists():
@@ -320,13 +337,22 @@ def _sizes(folder: Path, name_or_folder: str | Path) -> None:
                 )
 
 
+def _unpacked(model: Any) -> None:
+    """Keep the weights of linear layers in NF4 as they are: on some CPUs bitsandbytes packs them at the first pass
+    without gradients into a form that has no backward pass, and cannot be trained through.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
 def _bitsandbytes(quantization: str, compute: Any) -> Any:
     from transformers import BitsAndBytesConfig
 
     if quantization not in ("4bit", "8bit"):
         raise MotionLLMError(f"quantization {quantization!r} of a base model is not known: use '4bit', '8bit' or none")
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise MotionLLMError(f"quantization {quantization!r} needs bitsandbytes: run `pip install bitsandbytes`")
+    if why := lacking("bitsandbytes"):
+        raise MotionLLMError(f"quantization {quantization!r} needs bitsandbytes, and {why}; pip install bitsandbytes")
     if quantization == "8bit":
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(
@@ -338,8 +364,10 @@ def _bitsandbytes(quantization: str, compute: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _one_sentence(name_or_folder: str | Path) -> Iterator[None]:
-    """Turn any exception that transformers raises over a model's files into a MotionLLMError of one sentence."""
+def _one_sentence(name_or_folder: str | Path, quantised: bool = False) -> Iterator[None]:
+    """Turn any exception that transformers raises over a model's files into a MotionLLMError of one sentence.
+    quantised: bitsandbytes has its part in it, which raises where the files are whole.
+    """
     from transformers.utils import logging as theirs
 
     level = theirs.get_verbosity()
@@ -355,6 +383,8 @@ def _one_sentence(name_or_folder: str | Path) -> Iterator[None]:
                 "it needs code of its own, which is never run",
                 "use a base of a kind that transformers knows",
             )
+        elif quantised and not isinstance(error, OSError):
+            todo = "it is to be quantised; leave model.quantization out to see whether the base itself can be loaded"
         elif Path(name_or_folder).expanduser().is_dir():
             todo = "the folder must hold config.json, the weights as safetensors and the tokenizer of a causal LLM"
             if not isinstance(error, OSError | ValueError):
@@ -369,4 +399,6 @@ def _one_sentence(name_or_folder: str | Path) -> Iterator[None]:
 def _first(error: Exception) -> str:
     """The first line of an exception's message."""
     lines = [line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__
+    ends = (":", ",", " or", " and")  # of lines of a list
+    first = 1 + next((n for n, line in enumerate(lines) if not line.endswith(ends)), len(lines))
+    return " ".join(lines[:first])[:300] if lines else type(error).__name__

@@ -359,10 +359,15 @@ def find_adapter(name: str | Path) -> Path:
     """The adapter folder for a path (an adapter or a run) or for a shipped adapter's name. Raises MotionLLMError where
     there is none.
     """
-    folder = Path(name)
+    folder = shipped.find("adapter", name)
     if (folder / "adapter").is_dir():
         return folder / "adapter"
-    return folder if folder.is_dir() else shipped.find("adapter", str(name))
+    if not (folder / "motion_vocab.json").is_file():
+        raise MotionLLMError(
+            f"{folder} is no motionllm adapter, but {shipped.kind_of(folder)} (motion_vocab.json is missing); give a "
+            "run of `motionllm train`, or the adapter in it."
+        )
+    return folder
 
 
 def own_sampling(name: str | Path) -> Sampling:

@@ -43,6 +43,7 @@ def card(
     model with an adapter merged into it.
     """
     base, settings = recipe.model.base, recipe.adapter
+    base = Path(base).name if Path(base).is_absolute() else base  # a card may be shared, and no path of this machine
     whole = whole or settings.method == "full"
     trained = f"A motionllm adapter for `{base}`: {_METHODS.get(settings.method)} of rank {settings.rank} and"
     if whole:

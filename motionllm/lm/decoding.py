@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from motionllm import arguments
 from motionllm.errors import MotionLLMError
 from motionllm.language.vocab import MotionVocab
 from motionllm.lm.cached import CachedModel, CausalLM, body_of
@@ -318,13 +320,15 @@ def front_rows(alive: Tensor) -> Tensor:
 
 
 def generators(seed: Seed, rows: int) -> list[np.random.Generator]:
-    """A random generator for each row of a batch. Raises MotionLLMError for a negative seed."""
+    """A random generator for each row of a batch. Raises MotionLLMError for what is no seed, such as a negative one."""
     if seed is None:
         return [np.random.default_rng() for _ in range(rows)]
-    seeds = [(seed, i) for i in range(rows)] if isinstance(seed, int) else list(seed)
-    if len(seeds) != rows or any(number < 0 for numbers in seeds for number in numbers):
-        raise MotionLLMError(f"A seed is a whole number from 0 on, got {seed!r}.")
-    return [np.random.default_rng(numbers) for numbers in seeds]
+    seeds: list[Any]
+    if isinstance(seed, Sequence) and not isinstance(seed, str | bytes):
+        seeds = [arguments.items(one, "A row's seed") for one in arguments.items(seed, "seed", rows)]
+    else:
+        seeds = [(arguments.whole_number(seed, "seed", 0), i) for i in range(rows)]
+    return [np.random.default_rng([arguments.whole_number(one, "seed", 0) for one in numbers]) for numbers in seeds]
 
 
 def draw(scores: Tensor, sampling: Sampling, random: Sequence[np.random.Generator]) -> Tensor:

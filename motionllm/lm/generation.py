@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from motionllm import arguments
 from motionllm.corpus.actions import ACTIONS
 from motionllm.data import mending
 from motionllm.data.asked import Asked, asked, once, shares_of
@@ -129,8 +130,7 @@ class Generation(Lookup):
         `end` without an exact duration; guidance with an adapter not trained for it; a plan that is no notation, does
         not last `seconds`, or is given to an adapter that follows none.
         """
-        if n < 1:
-            raise MotionLLMError(f"n is {n}; ask for at least one motion.")
+        n = arguments.whole_number(n, "n", 1)
         sampling = (sampling or self.sampling).but(
             temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance, best_of=best_of, library=library
         )
@@ -161,6 +161,9 @@ class Generation(Lookup):
         gives what `generate` gives for that text and seed. start, end: one clip for all, or one per text (a Motion,
         joints, features, or codes). plan: one for all, or one per text.
         """
+        texts = arguments.items(texts, "texts")
+        seconds = None if seconds is None else arguments.items(seconds, "seconds", len(texts))
+        seed = arguments.seed(seed, len(texts))
         sampling = (sampling or self.sampling).but(
             temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance, best_of=best_of, library=library
         )
@@ -206,6 +209,7 @@ class Generation(Lookup):
         """Interruptible `generate`: yields after each step of decoding, and returns the motion and its codes (n,).
         Closing the generator cancels it.
         """
+        seed = arguments.whole_number(seed, "seed", 0) if seed is not None else None
         said, text = text, self.meant(text)
         steps = self._drawn([text], [seconds], seed, sampling or self.sampling, start=start, end=end, plan=plan)
         (drawn,) = yield from steps
@@ -493,7 +497,7 @@ class Generation(Lookup):
         whole = [[*codes, *end] for codes, end in zip(candidates, after, strict=True)]
         scores: Sequence[Any]
         if judge:
-            scores = judge([order.text for order in repeated], whole)
+            scores = arguments.scores(judge([o.text for o in repeated], whole), "What the judge returned", len(whole))
         elif any(after) and self.backend.can("likelihoods"):
             scores = self._follows(repeated, candidates, after)
         else:

@@ -17,15 +17,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from motionllm import weights
+from motionllm import arguments, weights
 from motionllm.config import Recipe, dump_recipe, load_recipe
 from motionllm.data.clips import Clip
 from motionllm.data.meaning import associations, carried, same_times
 from motionllm.data.templates import Templates
 from motionllm.errors import MotionLLMError
-from motionllm.files import whole_folder, write_file
+from motionllm.files import Kind, whole_folder, write_file
 from motionllm.hub import split
 from motionllm.language.bases import base_fingerprint, load_base, load_config, load_tokenizer, probe
+from motionllm.language.vocab import FILE as VOCAB
 from motionllm.language.vocab import MotionVocab
 from motionllm.lm.adapters import (
     bare,
@@ -53,6 +54,14 @@ from motionllm.tokenizer import MotionTokenizer
 from motionllm.tokenizer.bpe import MotionBPE
 
 log = logging.getLogger(__name__)
+
+# What an adapter's folder consists of, or with method full the model's.
+_OWN = (
+    *("adapter_config.json", "motion_vocab.json", "config.json", "generation_config.json", "*.index.json"),
+    *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt"),
+    *("*.safetensors", "*.model", "*.jinja", "recipe.yaml", "templates.yaml", "README.md", LIBRARY, TEXT, "tokenizer"),
+)
+KIND = Kind("adapter", VOCAB, ("tokenizer_hash",), _OWN)
 
 
 class MotionLM(Dialogue):
@@ -191,6 +200,12 @@ class MotionLM(Dialogue):
                 )
         recipe = load_recipe(folder / "recipe.yaml", saved=True)
         templates = Templates.load_saved(folder / "templates.yaml")
+        trained_on = Path(recipe.model.base)
+        if not base and recipe.adapter.method != "full" and trained_on.is_absolute() and not trained_on.is_dir():
+            raise MotionLLMError(
+                f"The adapter in {folder} was trained on the base in {trained_on}, which is not there any more; put it "
+                f"back, or write where it is now as model.base into {folder / 'recipe.yaml'}."
+            )
         model: Any
         whole = recipe.adapter.method == "full"  # the folder holds the model itself
         if not whole and (folder / "config.json").is_file():
@@ -273,12 +288,18 @@ class MotionLM(Dialogue):
         return lm
 
     def save(self, folder: str | Path, dtype: str = "float32", trained: dict[str, Any] | None = None) -> None:
-        """Write the adapter folder: everything that `load` needs besides the base. Replaces an older one in one step.
+        """Write the adapter folder: everything that `load` needs besides the base. Replaces an older one in one step;
+        raises MotionFileError where something else is there.
 
         dtype: "bfloat16" rounds the adapter in memory too, so that the saved model is the measured one. trained: the
         trained parameters by name, where the model holds only shards of them.
         """
-        with whole_folder(folder) as beside:
+        if dtype not in ("float32", "bfloat16"):
+            raise MotionLLMError(f"dtype {dtype!r} is not known: use float32 or bfloat16.")
+        target = arguments.path(folder, "The folder to write")
+        if self.recipe.adapter.method != "full" and (target / "config.json").exists():
+            raise MotionLLMError(f"{folder} holds a model; give a folder that does not exist yet for the adapter.")
+        with whole_folder(target, replaces=KIND) as beside:
             if dtype == "bfloat16" and trained is None:
                 with torch.no_grad():
                     for parameter in self.model.parameters():

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Sequence
+import os
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 from typing_extensions import Self
 
+from motionllm import arguments
 from motionllm.config import Recipe
 from motionllm.data.templates import Templates, conversation
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionLLMError, check_text
 from motionllm.language.conversations import Message, Renderer
 from motionllm.language.vocab import MotionVocab
 from motionllm.lm import decoding
@@ -21,9 +24,10 @@ from motionllm.lm.backend import Backend, Local
 from motionllm.lm.library import Library
 from motionllm.lm.sampling import GREEDY, Sampling
 from motionllm.lm.text_adapter import TextAdapter
-from motionllm.motion import Motion
+from motionllm.motion import Motion, plausible
 from motionllm.motion.facts import facts
 from motionllm.motion.notation import Notation, measure
+from motionllm.motion.representation import REPRESENTATIONS, of_width
 from motionllm.motion.skeleton import HUMANML3D
 from motionllm.tokenizer import MotionTokenizer
 
@@ -106,7 +110,7 @@ class Prompting:
 
     def notation(self, motion: Motion | np.ndarray) -> Notation:
         """The notation measured on a motion. Raises MotionLLMError for one of under 5 frames, or without 22 joints."""
-        features = self.motion_tokenizer.features(motion)
+        features = self.motion_tokenizer.features(checked(motion))
         if self.motion_tokenizer.skeleton is not HUMANML3D:
             raise MotionLLMError("Motion is measured on 22 joints, and this adapter's has KIT-ML's 21.")
         return measure(self.motion_tokenizer.representation.decode(features), self.motion_tokenizer.fps)
@@ -115,7 +119,7 @@ class Prompting:
         """The feet, "left" or "right", of the steps in a motion of 22 joints, in walks and singly, in order, as `facts`
         measures them.
         """
-        features = self.motion_tokenizer.features(motion)
+        features = self.motion_tokenizer.features(checked(motion))
         measured = facts(self.motion_tokenizer.representation.decode(features), self.motion_tokenizer.fps)
         return [event.side for event in measured.events if event.name == "step"]
 
@@ -137,6 +141,8 @@ class Prompting:
 
         Raises MotionLLMError where both exceed the base model's context.
         """
+        for text in _texts(messages):
+            check_text(text, "What was said")
         ids = (renderer or self.renderer)(messages, reply=True).ids
         motions = [
             part.get("codes", ())
@@ -158,12 +164,20 @@ class Prompting:
         """The codes (n,) of a motion; codes are returned as they are. whole: warn if it is far longer than the motions
         the model was trained on. tokenizer: another one to give the codes of. Raises MotionLLMError for invalid codes.
         """
+        motion = checked(motion)
         given = motion if isinstance(motion, np.ndarray) and motion.ndim == 1 and motion.dtype.kind in "iu" else None
         if tokenizer:
             return tokenizer.encode(motion if given is None else self.motion_tokenizer.decode_features(given))
-        codes = self.motion_tokenizer.encode(motion) if given is None else given
-        if given is not None:
-            self.motion_tokenizer.decode_features(given[: self.vocab.parts])  # raises for invalid codes
+        if given is None:
+            return self._encode(self.motion_tokenizer.features(motion), whole)
+        self.motion_tokenizer.decode_features(given[: self.vocab.parts])  # raises for invalid codes
+        return self._told_if_long(given, whole)
+
+    def _encode(self, features: np.ndarray, whole: bool = True) -> np.ndarray:
+        """The codes (n,) of features (T, D) of this model's tokenizer."""
+        return self._told_if_long(self.motion_tokenizer.encode(features), whole)
+
+    def _told_if_long(self, codes: np.ndarray, whole: bool) -> np.ndarray:
         seconds = len(codes) / self.motion_tokenizer.codes_per_second
         if whole and seconds > 2 * self.window:
             log.warning("The clip is %.0f s long, more than twice what the model has seen.", seconds)
@@ -171,8 +185,8 @@ class Prompting:
 
     def motion_part(self, motion: Motion | np.ndarray) -> dict[str, Any]:
         """The content of a motion part of a message, for a motion."""
-        features = self.motion_tokenizer.features(motion)
-        return self._part(self._codes(features), features)
+        features = self.motion_tokenizer.features(checked(motion))
+        return self._part(self._encode(features), features)
 
     def _part(self, codes: np.ndarray, features: np.ndarray) -> dict[str, Any]:
         """codes (n,), features (T, D) of one motion → {"codes", "notation"}, whichever are `shown`."""
@@ -209,6 +223,8 @@ class Prompting:
         max_tokens: int = 64,
     ) -> list[str]:
         """A text reply to each conversation. Raises MotionLLMError where one exceeds the base model's context."""
+        if not conversations:
+            return []
         prompts = [self._prompt(c) for c in conversations]
         replies = self.backend.texts(prompts, self._stop, sampling, max_tokens=max_tokens, seed=seed)
         return [text.strip() for text in replies]
@@ -222,6 +238,65 @@ class Prompting:
                 part = {"type": "motion", **self.motion_part(loaded(part))}
             parts.append(part)
         return {**message, "content": parts}
+
+
+def _texts(messages: Sequence[Message]) -> Iterator[str]:
+    """What is said in messages."""
+    for message in messages:
+        content = message["content"]
+        if isinstance(content, str):
+            yield content
+        else:
+            yield from (part["text"] for part in content if isinstance(part.get("text"), str))
+
+
+def checked(motion: Any) -> Any:
+    """A motion that a caller made, checked and set right as one that is read from a file is (`plausible.inspect`), with
+    what was noticed as warnings: joints (T, 22, 3), features of these, or a Motion that no file and no model gave. Any
+    other is returned as it is, and lists and tensors as arrays.
+
+    Raises MotionLLMError for an array that no body can have. A Motion like that is doubted: a model may have made it.
+    """
+    if isinstance(motion, str | os.PathLike):
+        return motion  # refused by the tokenizer, with what to do
+    if isinstance(motion, Motion):
+        if motion.skeleton is not HUMANML3D or motion.name or motion.notes or motion.bvh is not None:
+            return motion
+        try:
+            findings = plausible.inspect(motion.joints, motion.fps, units=True)
+        except MotionLLMError as error:
+            log.warning("The motion is doubtful: %s", error)
+            return motion
+        if mended := [note for note in findings.notes if note.startswith(plausible.MENDED)]:
+            _tell(mended)
+            return replace(motion, joints=findings.apply(motion.joints.astype(np.float64)), notes=tuple(mended))
+        return motion
+    array = arguments.array(motion, "The motion")
+    if not array.size or not np.isfinite(array).all():
+        return array  # refused by the tokenizer
+    features = array.ndim == 2 and array.shape[1] in (r.dim for r in REPRESENTATIONS.values())
+    if features:
+        representation = of_width(array.shape[1])
+        if representation.skeleton is not HUMANML3D:
+            return array
+        joints, fps = representation.decode(array.astype(np.float32)), representation.fps
+    elif array.shape[1:] == (22, 3):
+        joints, fps = array.astype(np.float64), HUMANML3D.fps
+    else:
+        return array
+    try:
+        findings = plausible.inspect(joints, fps, units=not features)
+    except MotionLLMError as error:
+        raise MotionLLMError(f"The motion is refused: {error}") from None
+    _tell(findings.notes)
+    if not any(note.startswith(plausible.MENDED) for note in findings.notes):
+        return array
+    return Motion(findings.apply(joints.astype(np.float64)), fps, notes=findings.notes)
+
+
+def _tell(notes: Iterable[str]) -> None:
+    for note in notes:
+        log.warning("The motion: %s", note)
 
 
 def loaded(part: Message) -> Motion | np.ndarray:

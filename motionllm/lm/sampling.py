@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from motionllm import arguments
 from motionllm.errors import MotionLLMError
 
 BEST_OF = 8  # candidates per returned motion
@@ -29,6 +30,11 @@ class Sampling:
     library: bool = True
 
     def __post_init__(self) -> None:
+        for name in ("temperature", "top_p", "guidance"):
+            object.__setattr__(self, name, arguments.number(getattr(self, name), name))
+        object.__setattr__(self, "top_k", arguments.whole_number(self.top_k, "top_k"))
+        if self.best_of is not None:
+            object.__setattr__(self, "best_of", arguments.whole_number(self.best_of, "best_of"))
         if not 0 <= self.temperature <= 100 or not 0 < self.top_p <= 1 or self.top_k < 0:
             raise MotionLLMError(
                 f"temperature {self.temperature} must be within 0 to 100, top_p {self.top_p} within 0 to 1, and top_k "

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from motionllm import arguments
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import reading
 from motionllm.motion import budget, features, feet
@@ -48,7 +48,7 @@ class Motion:
 
     def __post_init__(self) -> None:
         with np.errstate(over="ignore", invalid="ignore"):  # values beyond float32 become infinite, and are refused
-            joints = np.asarray(self.joints).astype(np.float32)
+            joints = arguments.array(self.joints, "Joints").astype(np.float32)
         expected = (len(self.skeleton.joints), 3)
         if joints.ndim != 3 or joints.shape[1:] != expected or len(joints) == 0:
             raise MotionLLMError(
@@ -61,10 +61,8 @@ class Motion:
                 f"Joint positions contain NaN or infinity (first at frame {frame}, {self.skeleton.joints[joint]}); "
                 "repair or cut the clip."
             )
-        if not (np.isfinite(self.fps) and self.fps > 0):
-            raise MotionLLMError(f"fps is {self.fps}; frames a second above 0 are needed.")
         object.__setattr__(self, "joints", joints)
-        object.__setattr__(self, "fps", float(self.fps))
+        object.__setattr__(self, "fps", _rate(self.fps))
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -85,7 +83,7 @@ class Motion:
         the file (`rigs.load_rig`). Raises MotionFileError, naming the file, for anything missing, truncated or not
         finite.
         """
-        path = Path(path)
+        path = arguments.path(path, "The file to load")
         reader = READERS.get(path.suffix.lower())
         if reader is None:
             *most, last = READERS
@@ -108,7 +106,7 @@ class Motion:
         axes. units "cm" or "m" saves BVH in that unit and Y up, keeping the rig, for programs that expect these. Raises
         MotionFileError for another suffix or a folder that cannot be written.
         """
-        path = Path(path)
+        path = arguments.path(path, "The file to save")
         if units is not None and (units not in METRES or path.suffix.lower() != ".bvh"):
             raise MotionLLMError(f"units are {' or '.join(METRES)}, for .bvh; not '{units}' for '{path.suffix}'.")
         writer = WRITERS.get(path.suffix.lower())
@@ -129,8 +127,7 @@ class Motion:
         Hz (impacts, marker jitter) then aliases: 0.5 to 2 mm on average on CMU takes. A higher rate ends with the last
         pose, and the clip has all its frames when it is resampled back.
         """
-        if not (np.isfinite(fps) and fps > 0):
-            raise MotionLLMError(f"fps is {fps}; frames a second above 0 are needed.")
+        fps = _rate(fps)
         if abs(fps - self.fps) < 1e-6 * self.fps:
             return self
         if fps > self.fps:  # upsampling: within the limits of files
@@ -147,7 +144,14 @@ class Motion:
         return replace(self, joints=joints, fps=fps, bvh=None)
 
     def cut(self, start: int, stop: int | None = None) -> Motion:
-        """The frames [start, stop)."""
+        """The frames [start, stop), counted as Python does: from the end where negative. Raises MotionLLMError where
+        none are left.
+        """
+        start = arguments.whole_number(start, "start")
+        stop = None if stop is None else arguments.whole_number(stop, "stop")
+        if not range(len(self))[start:stop]:
+            end = "the end" if stop is None else f"frame {stop}"
+            raise MotionLLMError(f"There is no frame from frame {start} to {end}: the clip has {len(self)}, from 0 on.")
         bvh = self._own_bvh()
         return replace(self, joints=self.joints[start:stop], bvh=bvh.cut(start, stop) if bvh else None)
 
@@ -203,6 +207,7 @@ class Motion:
 
         Raises MotionLLMError for a length not within 0.1 to 3 m.
         """
+        leg = arguments.number(leg, "leg")
         if not 0.1 <= leg <= 3:
             raise MotionLLMError(f"A leg of {leg:g} m was asked for; thigh and shin are 0.1 to 3 m long.")
         clip = self.body()
@@ -231,6 +236,17 @@ class Motion:
         rest = skeleton.offsets if isinstance(skeleton, Rig) else rest_pose(skeleton, self.joints)
         hinges = rigs.hinges(skeleton.joints, self.places)
         return solve_bvh(self.joints, skeleton.joints, skeleton.parents, rest, self.fps, hinges=hinges)
+
+
+def _rate(fps: Any) -> float:
+    """Frames per second as they were given. Raises MotionLLMError for what is none."""
+    try:
+        rate = arguments.number(fps, "fps")
+    except MotionLLMError:
+        rate = 0.0
+    if rate <= 0:
+        raise MotionLLMError(f"fps is {arguments.shown(fps)}; frames a second above 0 are needed, as a number.")
+    return rate
 
 
 def joints_of(bvh: BVH, skeleton: Skeleton | Rig) -> np.ndarray:

@@ -10,7 +10,7 @@ the foot has three quarters of that speed. Definitions are in `FIGURES`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -30,6 +30,7 @@ SETTLED = 0.75  # share of the walking speed below which an ankle or toe belongs
 REFINED = 0.08  # seconds after the peak in which a strike is searched, and before the trough in which a toe-off is
 STEADY = 0.6  # share of the speed of the fastest stride; a slower one begins or ends the walk
 STRAIGHT = 30.0  # degrees; strides with a larger change of heading are not measured
+STILL = 0.5  # degrees; a knee or ankle whose angle changes by less in all of a walk was not captured
 
 PELVIS = 0
 HIP, KNEE, ANKLE, TOE = (1, 2), (4, 5), (7, 8), (10, 11)
@@ -94,12 +95,14 @@ class Gait:
     """Events and strides of a walk.
 
     events: (seconds, side, "heel strike" or "toe-off") in order. left_out: number of strides found but not measured,
-    because of a turn, a missing event, or a start or stop.
+    because of a turn, a missing event, or a start or stop. still: joints that do not move in the clip, "left ankle"
+    and the like, of which no range is measured.
     """
 
     events: tuple[tuple[float, str, str], ...]
     strides: tuple[Stride, ...]
     left_out: int
+    still: tuple[str, ...] = ()
 
     def of(self, side: str | None = None) -> list[Stride]:
         return [stride for stride in self.strides if side in (None, stride.side)]
@@ -148,17 +151,30 @@ class Gait:
             "curves": {name: self._curves(name) for name in ("hip", "knee", "ankle")},
             "band_note": BAND_NOTE,
             "events": [{"seconds": round(t, 3), "side": side, "event": event} for t, side, event in self.events],
-            "limits": list(LIMITS),
+            "still": list(self.still),
+            "limits": [*self.unmeasured, *LIMITS],
         }
 
+    @property
+    def unmeasured(self) -> list[str]:
+        """What is said of joints that do not move, in sentences."""
+        return [
+            f"The {joint} does not move in the file, as where it was not captured: its range is not measured."
+            for joint in self.still
+        ]
+
     def curve(self, joint: str, side: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """((101,) mean, (101,) standard deviation) in degrees over the stride; None without a stride of that side."""
+        """((101,) mean, (101,) standard deviation) in degrees over the stride; None without a stride of that side, or
+        where the joint does not move.
+        """
+        if f"{side} {joint}" in self.still:
+            return None
         curves = [stride.curves[joint] for stride in self.of(side)]
         return (np.mean(curves, axis=0), np.std(curves, axis=0)) if curves else None
 
     def within(self, joint: str, side: str) -> float:
         """Percent of the stride in which a side's mean curve is within 2 standard deviations of the usual band; NaN
-        without a stride of that side.
+        where there is no curve.
         """
         curve = self.curve(joint, side)
         if curve is None:
@@ -169,7 +185,7 @@ class Gait:
     def _curves(self, joint: str) -> dict[str, Any]:
         """Of a joint, for JSON: degrees at each percent of the stride, for both sides and the usual band."""
         sides = {side: curve for side in SIDES if (curve := self.curve(joint, side)) is not None}
-        usual, spread = band(joint, float(np.mean([mean for mean, _ in sides.values()])))
+        usual, spread = band(joint, float(np.mean([mean for mean, _ in sides.values()]))) if sides else band(joint)
         rows = {**sides, "usual": (usual, spread)}
         parts = {name: {"mean": m.round(1).tolist(), "sd": s.round(1).tolist()} for name, (m, s) in rows.items()}
         return {**parts, "within_2_sd": {side: _plain(self.within(joint, side)) for side in SIDES}}
@@ -200,6 +216,7 @@ def gait(joints: np.ndarray, fps: float) -> Gait:
     strikes = [_moved(_peaks(heel[side], walks), ankles[:, side] < slow, 1) for side in (0, 1)]
     offs = [_moved(_peaks(-toe[side], walks), toes[:, side] < slow, -1) for side in (0, 1)]
     angles = _angles(body, way)
+    still = _still(joints)
     strides: list[Stride] = []
     left_out = 0
     for side in (0, 1):
@@ -215,7 +232,9 @@ def gait(joints: np.ndarray, fps: float) -> Gait:
             if not all(whole) or not others[0] < other[0] < leaving[0] or turned > STRAIGHT:
                 left_out += 1
                 continue
-            strides.append(_stride(side, first, others[0], other[0], leaving[0], last, flat, angles))
+            stride = _stride(side, first, others[0], other[0], leaving[0], last, flat, angles)
+            unknown = {f"{name}_range": float("nan") for name in angles if f"{SIDES[side]} {name}" in still}
+            strides.append(replace(stride, values={**stride.values, **unknown}))
     if not strides:
         raise MotionLLMError(f"No stride of walking forward was found: {_why(speed, ahead, way, strikes, left_out)}")
     fastest = max(stride.speed for stride in strides)
@@ -224,7 +243,7 @@ def gait(joints: np.ndarray, fps: float) -> Gait:
     strides = steady
     events = [(t / RATE, SIDES[side], "heel strike") for side in (0, 1) for t in strikes[side] if walks[t]]
     events += [(t / RATE, SIDES[side], "toe-off") for side in (0, 1) for t in offs[side] if walks[t]]
-    return Gait(tuple(sorted(events)), tuple(sorted(strides, key=lambda s: s.start)), left_out)
+    return Gait(tuple(sorted(events)), tuple(sorted(strides, key=lambda s: s.start)), left_out, still)
 
 
 def _why(speed: np.ndarray, ahead: np.ndarray, way: np.ndarray, strikes: Sequence[Sequence[int]], left_out: int) -> str:
@@ -289,6 +308,15 @@ def _angles(body: np.ndarray, way: np.ndarray) -> dict[str, np.ndarray]:
         "knee": _between(thigh, shank),
         "ankle": 90 - _between(-shank, foot),
     }
+
+
+def _still(joints: np.ndarray) -> tuple[str, ...]:
+    """Knees and ankles that keep one angle in all of a clip (T, 22, 3), as in files of bodies without them."""
+    thigh, shank = joints[:, KNEE] - joints[:, HIP], joints[:, ANKLE] - joints[:, KNEE]
+    angles = {"knee": _between(thigh, shank), "ankle": _between(-shank, joints[:, TOE] - joints[:, ANKLE])}
+    return tuple(
+        f"{SIDES[side]} {name}" for name, own in angles.items() for side in (0, 1) if np.ptp(own[:, side]) < STILL
+    )
 
 
 def _between(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from motionllm.errors import MotionLLMError, about, hint, listed, unknown
+from motionllm.errors import MotionLLMError, about, hint, lacking, listed, unknown
 from motionllm.files import cache_folder, read_yaml, whole
 
 log = logging.getLogger(__name__)
@@ -83,8 +83,8 @@ def load_robot(to: str) -> Robot:
     Raises MotionLLMError where MuJoCo or the built-in models are not installed, for an unknown name, and for a
     description or a model that lacks something.
     """
-    if importlib.util.find_spec("mujoco") is None or importlib.util.find_spec("daqp") is None:
-        raise MotionLLMError("Robots need MuJoCo and a solver: pip install 'motionllm[robot]'.")
+    if why := lacking("mujoco") or lacking("daqp"):
+        raise MotionLLMError(f"Robots need MuJoCo and a solver, and {why}; pip install 'motionllm[robot]'.")
     if to in BUILTIN:
         description, folder = Path(__file__).parent / "models" / f"{to}.yaml", models_folder()
         return _build(_described(description), folder, cached=True)

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from motionllm import shipped, weights
 from motionllm.config import Network, drop_unknown
 from motionllm.errors import MotionLLMError
-from motionllm.files import check_format, read_json, whole_folder, write_json
+from motionllm.files import Kind, check_format, read_json, whole_folder, write_json
 from motionllm.motion import Motion
 from motionllm.motion.representation import REPRESENTATIONS, Representation, named, of_width
 from motionllm.motion.skeleton import Skeleton
@@ -32,6 +32,7 @@ from motionllm.tokenizer.streaming import Stream
 log = logging.getLogger(__name__)
 
 FORMAT = 1  # version of a tokenizer's folder
+KIND = Kind("motion tokenizer", "config.json", ("network", "shipped"), ("config.json", "model.safetensors"))
 
 
 def _alone() -> torch.autocast:
@@ -240,9 +241,9 @@ class MotionTokenizer:
 
     def save(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors` (half precision: see `round`). Replaces an older folder in one
-        step.
+        step; raises MotionFileError where another model is there.
         """
-        with whole_folder(folder, keep=True) as beside:
+        with whole_folder(folder, keep=True, replaces=KIND) as beside:
             save_file(self._tensors(), beside / "model.safetensors")
             config = {
                 "format": FORMAT,
@@ -262,7 +263,7 @@ class MotionTokenizer:
         Raises MotionLLMError where the folder is no tokenizer, is damaged, was altered, has a newer version, or has not
         these levels.
         """
-        whole, levels = shipped.levels(str(name))
+        whole, levels = shipped.levels(shipped.called("tokenizer", name))
         if levels is not None:
             return cls.load(whole).coarse(levels)
         folder = shipped.find("tokenizer", str(name))
@@ -339,11 +340,16 @@ def _config(folder: Path) -> dict[str, Any]:
     """A tokenizer's config.json. Raises MotionLLMError where it is missing, damaged, or of a newer version."""
     path = folder / "config.json"
     if not path.is_file():
-        raise MotionLLMError(f"{folder} is no motion tokenizer: {path.name} is missing.")
+        raise MotionLLMError(f"{folder} is no motion tokenizer, but {shipped.kind_of(folder)}: {path.name} is missing.")
     try:
         config = read_json(path, "configuration")
     except MotionLLMError as error:
         raise MotionLLMError(f"The motion tokenizer in {folder} is damaged ({error}); train it anew.") from None
+    if "network" not in config and "shipped" not in config:
+        raise MotionLLMError(
+            f"{folder} is no motion tokenizer, but {shipped.kind_of(folder)}; give the folder that "
+            "`motionllm tokenizer train` wrote."
+        )
     check_format(config.get("format"), FORMAT, path)
     return config
 

@@ -1,10 +1,11 @@
 """Checks of a fine-tuning recipe before anything is loaded or encoded, for the run and for `--dry-run`; and the commits
-of what it names on the hub.
+of what it names on the hub, and the whole paths of what it names here.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import os
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from motionllm.config import Recipe
 from motionllm.data.clips import Clips
 from motionllm.data.content import called
 from motionllm.data.templates import Templates
-from motionllm.errors import MotionLLMError
+from motionllm.errors import MotionLLMError, lacking
 from motionllm.lm.adapters import find_adapter
 from motionllm.lm.backend import longest
 from motionllm.lm.model import MotionLM
@@ -23,38 +24,52 @@ from motionllm.training.learner import compiler
 
 
 def pinned(recipe: Recipe) -> Recipe:
-    """The recipe with the commit of each name of the hub (base, motion tokenizer, adapter to start from, data sets), so
-    that a saved one stays with what was trained. Raises MotionLLMError where one cannot be found there.
+    """The recipe with the commit of each name of the hub (base, motion tokenizer, adapter to start from, data sets) and
+    the whole path of each folder and file, so that a saved one stays with what was trained, wherever it is read. Names
+    of what ships stay. Raises MotionLLMError where a name cannot be found on the hub.
     """
     recipe = recipe.model_copy(deep=True)
-    recipe.model.base = hub.pinned(recipe.model.base)
-    recipe.model.tokenizer = shipped.pinned("tokenizer", recipe.model.tokenizer)
+    recipe.model.base = hub.pinned(placed(recipe.model.base))
+    name, first = shipped.levels(recipe.model.tokenizer)
+    name = placed(name) + ("" if first is None else f":{first}")
+    recipe.model.tokenizer = shipped.pinned("tokenizer", name)
     for key in ("start", "text"):
         if name := getattr(recipe.adapter, key):
-            setattr(recipe.adapter, key, shipped.pinned("adapter", name))
+            setattr(recipe.adapter, key, shipped.pinned("adapter", placed(name)))
+    recipe.data.templates = placed(recipe.data.templates)
     for source in recipe.data.sources:
-        if source.path and source.kind == "humanml3d":
-            source.path = hub.pinned(source.path, "dataset")
+        if source.path:
+            source.path = placed(source.path)
+            source.path = hub.pinned(source.path, "dataset") if source.kind == "humanml3d" else source.path
     return recipe
+
+
+def placed(name: str) -> str:
+    """The whole path of a folder or file that is here; any other name as it is."""
+    try:
+        given = Path(name).expanduser()
+        return os.path.abspath(given) if given.exists() else name
+    except (OSError, RuntimeError, ValueError):  # a name too long, ~ of an unknown user: refused where it is looked for
+        return name
 
 
 def check(recipe: Recipe) -> None:
     """Raise MotionLLMError for a recipe that needs something missing: a package, a file, a task without a phrasing."""
     tracker, quantization = recipe.train.report_to, recipe.model.quantization
-    if tracker != "none" and importlib.util.find_spec(tracker) is None:
+    if tracker != "none" and (why := lacking(tracker)):
         raise MotionLLMError(
-            f"train.report_to={tracker} needs the package {tracker}, which is not installed: run `pip install "
+            f"train.report_to={tracker} needs the package {tracker}, and {why}; run `pip install "
             f"{tracker}`, or leave the key out; the run's log.jsonl holds the same figures."
         )
-    if quantization and importlib.util.find_spec("bitsandbytes") is None:
+    if quantization and (why := lacking("bitsandbytes")):
         raise MotionLLMError(
-            f"model.quantization={quantization} needs the package bitsandbytes, which is not installed: run "
+            f"model.quantization={quantization} needs the package bitsandbytes, and {why}; run "
             "`pip install bitsandbytes`, or leave the key out."
         )
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    if recipe.train.compile is True and (lacking := compiler(device)):
+    if recipe.train.compile is True and (missing := compiler(device)):
         raise MotionLLMError(
-            f"train.compile=true needs {lacking}, which is not here; install it, or leave the key out: the run is then "
+            f"train.compile=true needs {missing}, which is not here; install it, or leave the key out: the run is then "
             "the same, not compiled."
         )
     Templates.load(recipe.data.templates).check(recipe.data.tasks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,12 @@ from motionllm.runs.cores import cores
 
 @contextmanager
 def held(run: Path, accelerator: Any) -> Iterator[None]:
-    """The run's folder for this launch alone: its main process locks it, and all are refused where that is."""
+    """The run's folder for this launch alone: its main process locks it, and all are refused where that is. A run that
+    is refused leaves no empty folder behind.
+    """
     with ExitStack() as stack:
+        if accelerator.is_main_process and not run.exists():
+            stack.callback(_remove_empty, run)
         refused: list[str | None] = [None]
         if accelerator.is_main_process:
             try:
@@ -30,6 +34,11 @@ def held(run: Path, accelerator: Any) -> Iterator[None]:
                 raise MotionLLMError(refused[0])
             raise SystemExit(2)
         yield
+
+
+def _remove_empty(run: Path) -> None:
+    with suppress(OSError):  # there is something in it, or it was never made
+        run.rmdir()
 
 
 def broadcast(values: list[Any]) -> list[Any]:

@@ -31,7 +31,7 @@ from motionllm.runs import checkpoint
 from motionllm.runs.memory import trim
 from motionllm.runs.progress import Bar
 from motionllm.runs.run import Log, Signals, check_made_of, rate
-from motionllm.training.checks import made_of
+from motionllm.training.checks import made_of, placed
 from motionllm.training.learner import Learner, attend_fast, compile_layers, compiles, parameter_groups, shard
 from motionllm.training.microbatches import by_memory, dividing, some_examples, steps_of
 from motionllm.training.processes import broadcast, drawers, launch
@@ -51,6 +51,8 @@ class State:
     """The lowest validation loss."""
     stale: int = 0
     """Validations since then."""
+    validated: int = -1
+    """The step after which the last validation was."""
     rows: int = 0
     """Rows of a micro-batch, where they were sized by memory; and for which devices."""
     rows_for: str = ""
@@ -125,7 +127,7 @@ class Trainer:
         self.examples.order.restore(self.stream)
         began = stored.pop("made_of", {})  # earlier versions lack it
         if not changed:
-            check_made_of(self.run, began, self.state.made_of)
+            check_made_of(self.run, {_placed(name): value for name, value in began.items()}, self.state.made_of)
         stored.pop("launch", None)
         vars(self.state).update(stored)
 
@@ -153,7 +155,8 @@ class Trainer:
             self.accelerator.init_trackers("motionllm", config=self.recipe.model_dump())
         if not self.first:
             return
-        write_file(self.run / "recipe.yaml", dump_recipe(self.recipe))
+        if not self.over or not (self.run / "recipe.yaml").is_file():  # of a run at its end nothing changes
+            write_file(self.run / "recipe.yaml", dump_recipe(self.recipe))
         log.info(
             "%s: %d process(es) on %s in %s%s%s; %s clips; %.2f M parameters by %s and %d motion rows are trained.",
             self.recipe.name,
@@ -214,7 +217,18 @@ class Trainer:
                     ended = ended or self.impatient
                 if ended or due.save or stop or state.step % settings.save_every == 0:
                     self.save()
+            if ended and state.validated != state.step:  # at its end before the first step, or after the last saved one
+                if not state.step:
+                    log.warning("The run was at its end before its first step: its adapter is untrained.")
+                self.validate(True)
+                self.save()
         return ended
+
+    @property
+    def over(self) -> bool:
+        """Whether the run was at its end when it was last saved."""
+        minutes = self.settings.minutes
+        return self.due([self.state.seconds / (60 * minutes) if minutes else 0.0, 0.0, 0.0]).progress >= 1
 
     @property
     def impatient(self) -> bool:
@@ -316,6 +330,7 @@ class Trainer:
     def validate(self, final: bool) -> None:
         """Validate; keep the adapter where it is the best so far; generate the samples that were asked for."""
         state = self.state
+        state.validated = state.step
         self.model.eval()
         losses = self.losses()
         if self.first and self.settings.samples:
@@ -374,13 +389,14 @@ class Trainer:
 
     def end(self, ended: bool, prepared: float) -> dict[str, Any]:
         """Close the run, and return its result, which is written where the run is at its end."""
+        best = self.state.best
         result = {
             "run": str(self.run),
             "steps": self.state.step,
             "examples": self.state.examples,
             "train_seconds": round(self.state.seconds, 1),
             "prepare_seconds": round(prepared, 1),
-            "best_validation_loss": self.state.best if self.held_out and self.state.best >= 0 else None,
+            "best_validation_loss": best if self.held_out and math.isfinite(best) and best >= 0 else None,
             "processes": self.processes,
         }
         if self.journal:
@@ -392,6 +408,12 @@ class Trainer:
         self.model, self.optimizer = self.accelerator.free_memory(self.model, self.optimizer)
         self.accelerator.end_training()
         return result
+
+
+def _placed(name: str) -> str:
+    """What a part of a run is called, where it was begun with a relative path, as earlier versions recorded it."""
+    split, of, path = name.partition(" split of ")
+    return f"{split}{of}{placed(path)}" if of and path != "builtin" else name
 
 
 def resuming(run: Path) -> str:

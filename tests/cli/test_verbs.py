@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from motionllm import cli
 from motionllm import corpus as builtin
 from motionllm.cli import main
 from motionllm.config import Recipe, dump_recipe
 from motionllm.eval.text import read_predictions
 from motionllm.files import lock
 from motionllm.motion import Motion
+from motionllm.motion.features import features_to_joints
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,55 @@ def test_caption_and_ask(trained_run: tuple[Path, Path], clip: Path, capsys: pyt
     status, said, _ = run(capsys, "ask", clip, "Which hand is raised?", "--model", trained_run[0], "--json")
     assert status == 0
     assert set(json.loads(said)) == {"clip", "question", "answer"}
+
+
+def test_no_option_of_caption_is_passed_over(
+    trained_run: tuple[Path, Path], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "said.jsonl"
+    words = ("caption", clip, "--model", trained_run[0])
+    for options in (("--every", 2), ("-n", 2), ()):
+        status, said, _ = run(capsys, *words, *options, "--out", out, "--json")
+        assert status == 0 and json.loads(said)["captioned"] == 1
+        row = json.loads(out.read_text())
+        assert row["id"] == clip.stem and ("timeline" in row, len(row.get("captions", ()))) == (
+            "--every" in options,
+            2 if "-n" in options else 0,
+        )
+        out.unlink()
+    (tmp_path / "ids.txt").write_text(clip.stem)
+    wrong = [
+        ("--ids", tmp_path / "ids.txt"),
+        ("-n", 2, "--every", 2),
+        ("--narrate", "-n", 2),
+        ("--narrate", "--every", 1),
+    ]
+    for options in wrong:
+        assert "would do nothing" in _refused(capsys, *words, *options)
+
+
+@pytest.mark.parametrize("verb", [("train",), ("improve",), ("tokenizer", "train")])
+def test_a_run_that_goes_on_has_its_place(
+    verb: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], trained_run: tuple[Path, Path]
+) -> None:
+    assert "--out would do nothing" in _refused(capsys, *verb, "--resume", trained_run[0], "--out", tmp_path / "a")
+    if verb[-1] != "tokenizer" and "--changed" in run(capsys, *verb, "--help")[1]:
+        given = ("default", "improve-builtin") if verb == ("improve",) else ("builtin",)
+        assert "--changed would do nothing" in _refused(capsys, *verb, *given, "--changed")
+    if verb != ("train",):
+        said = _refused(capsys, *verb, "--resume", trained_run[0])
+        assert "is that of a fine-tuning run, and " in said and said.endswith("give a run of that kind.")
+
+
+def test_every_verb_tells_what_was_mended_in_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path(cli.__file__).parent
+    loads = {path.name for path in folder.glob("*.py") if "Motion.load(" in path.read_text(encoding="utf-8")}
+    assert loads == {"__init__.py"}  # where it is told
+    joints = features_to_joints(builtin.sample(0, split="val").load()) * 100
+    np.save(tmp_path / "clip.npy", joints)
+    for words in (("data", "view"), ("data", "facts"), ("data", "notate"), ("caption", "--narrate")):
+        out = ("--out", tmp_path / "page.html") if "view" in words else ()
+        assert "mended: units taken for centimetres" in run(capsys, *words, tmp_path / "clip.npy", *out)[2]
 
 
 def test_a_folder_is_captioned_and_resumed(

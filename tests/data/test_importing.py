@@ -8,6 +8,7 @@ import os
 import socket
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from motionllm import Motion, cli, files
 from motionllm import corpus as builtin
 from motionllm.data import importing
 from motionllm.data.import_files import ids_of
-from motionllm.data.importing import import_folder
+from motionllm.data.importing import import_folder, summary
 from motionllm.data.sources import humanml3d
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import lock
@@ -287,6 +288,30 @@ def test_rows_that_say_nothing_are_named(folder: Path, tmp_path: Path) -> None:
     assert "line 4: has no caption" in report["refused"]["long.npy"]  # type: ignore[index]
     assert "line 5: has more fields" in report["refused"]["Wave_Left.bvh"]  # type: ignore[index]
     assert set(clips_of(tmp_path / "set")) == {"a kick"}
+
+
+def test_lost_captions_are_told_before_all_else() -> None:
+    from motionllm.cli.start import lines
+
+    notes = {f"{n}.npy": ["mended: units taken for centimetres"] for n in range(9)}
+    notes |= {f"c{n}.npy": ["check: the knees bend backwards"] for n in range(9)}
+    notes["a.npy"] = ["captions.csv, line 7: it ends at 1 s, before it begins at 2 s"]
+    assert "line 7: it ends" in summary(notes)[0] and "check" in summary(notes)[1]
+    unused = ["captions.csv, line 3: no"]
+    report = {"clips": {"train": 9}, "seconds": 60.0, "refused": {}, "notes": notes, "unused": unused}
+    plan = {"minutes": 1.0, "steps": 1, "passes": 1.0, "memory_gib": 1.0}
+    result: dict[str, Any] = {"import": report, "plan": plan, "project": Path("p"), "clips": 9, "stage": "train"}
+    result |= {"captioned": 9, "drafted": 0, "drafts": {}, "recipe": "r", "edited": False, "run": "r", "said": []}
+    shown = lines(result | {"expect": [], "next": []})
+    told = [line for line in shown if "captions.csv" in line or "noted" in line]
+    assert "line 3: no" in told[0] and "line 7: it ends" in told[1]
+
+
+def test_a_header_without_the_columns_is_line_1(folder: Path, tmp_path: Path) -> None:
+    captions = tmp_path / "captions.csv"
+    captions.write_text("clip name,words\nkick.npy,a kick\n")
+    with pytest.raises(MotionLLMError, match=r"captions\.csv, line 1: needs `file` and `caption`, has clip name"):
+        run(folder, tmp_path / "set", captions=captions)
 
 
 def test_what_is_no_file_to_read_ends_no_import(

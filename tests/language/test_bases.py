@@ -49,6 +49,36 @@ def test_dtypes_hold_the_same_weights_once_rounded(tiny_base: Path) -> None:
 
 
 @pytest.mark.parametrize("quantization", ["4bit", "8bit"])
+@pytest.mark.parametrize("untied", [False, True])
+@pytest.mark.parametrize("width", [32, 64])
+def test_a_quantised_base_is_trained_through(quantization, untied: bool, width: int, save_base, tmp_path: Path) -> None:
+    save_base(tmp_path, untied=untied, width=width)  # untied: a Qwen2, whose queries, keys and values have biases
+    ids = torch.arange(5, 25)[None]
+    gradients = []
+    for kind in (None, quantization):
+        model, _ = bases.load_base(tmp_path, quantization=kind)
+        rows = model.train().get_input_embeddings().weight.requires_grad_(True)
+        model(ids.to(model.device)).logits[..., :50].float().square().sum().backward()
+        assert rows.grad is not None
+        gradients.append(rows.grad.float().cpu().flatten())
+    assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.9
+
+
+def test_a_quantisation_that_cannot_compute_is_named(tiny_base_wide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise RuntimeError("no kernel")
+
+    for dense, says in (
+        (True, "is damaged"),
+        (False, "cannot be computed with in 4bit .no kernel.; leave model.quant"),
+    ):
+        model, _ = bases.load_base(tiny_base_wide, quantization=None if dense else "4bit")
+        monkeypatch.setattr(model, "forward", failing)
+        with pytest.raises(MotionLLMError, match=says):
+            bases.probe(model, [0, 1], "base model 'x'", None if dense else "4bit")
+
+
+@pytest.mark.parametrize("quantization", ["4bit", "8bit"])
 def test_quantised_base_stays_near_the_dense_one(tiny_base_wide: Path, quantization) -> None:
     dense, tokenizer = bases.load_base(tiny_base_wide)
     quantised, _ = bases.load_base(tiny_base_wide, quantization=quantization)
@@ -103,6 +133,7 @@ def test_truncated_weights_are_one_sentence(tiny_base: Path, copy_of) -> None:
         ("./nowhere", "there is no such folder"),
         ("/nowhere/at/all", "there is no such folder"),
         ("nobody/nothing", "check the name and the network"),
+        ("base_of_then", "there is no such folder"),
         ("builtin:smollm2-135m", r"did you mean 'builtin:smollm2-135m-instruct'\?"),
     ],
 )

@@ -371,7 +371,7 @@ def test_a_text_that_the_clips_do_not_show_is_made_by_the_model(lm: MotionLM) ->
 
 
 def test_a_negative_seed_is_refused(lm: MotionLM) -> None:
-    with pytest.raises(MotionLLMError, match="A seed is a whole number from 0 on"):
+    with pytest.raises(MotionLLMError, match="seed is -1; give a whole number of at least 0"):
         lm.generate("moonwalk", seed=-1)
 
 

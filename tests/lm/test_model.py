@@ -461,6 +461,130 @@ def test_wrong_folders_are_refused(trained_run: tuple[Path, Path], tiny_tokenize
         MotionLM.load(trained_run[0], base=str(tmp_path / "no-base"))
 
 
+def test_arguments_of_any_kind_are_taken_or_refused_in_a_sentence(lm: MotionLM, clip: np.ndarray) -> None:
+    quick: dict[str, Any] = {"best_of": 1}
+    same = [lm.generate("a person walks", 1.0, seed=seed, **quick).joints for seed in (3, np.int64(3))]  # type: ignore[union-attr]
+    assert np.array_equal(*same)
+    several = lm.generate_batch((text for text in ("walk", "run")), np.array([1.0, 0.5]), np.array([1, 2]), **quick)
+    assert [len(motion) for motion in several] == [20, 10]
+    assert lm.generate_batch([], **quick) == [] and lm.say([]) == []
+    wrong: list[Any] = [
+        lambda: lm.generate("walk", 1.0, n=1.5),  # type: ignore[arg-type]
+        lambda: lm.generate("walk", 1.0, n=0),
+        lambda: lm.generate("walk", 1.0, best_of=1.5),  # type: ignore[arg-type]
+        lambda: lm.generate("walk", 1.0, top_k=1.5),  # type: ignore[arg-type]
+        lambda: lm.generate("walk", 1.0, temperature="hot"),  # type: ignore[arg-type]
+        *(lambda seed=seed: lm.generate("walk", 1.0, seed=seed) for seed in (1.5, "1", -1, object())),
+        *(lambda seed=seed: lm.generate_batch(["walk"] * 2, seed=seed) for seed in ([1], [1, "a"], [1, -1], "12")),
+        *(lambda seed=seed: next(lm.generating("walk", 1.0, seed)) for seed in (1.5, -1)),
+        lambda: lm.generate_batch("walk"),
+        lambda: lm.generate_batch(["walk", 3]),  # type: ignore[list-item]
+        lambda: lm.generate_batch(["walk", "run"], [1.0]),
+        lambda: lm.generate_batch(["walk", "run"], 1.0),  # type: ignore[arg-type]
+        lambda: lm.generate("\ud800", 1.0),
+        lambda: lm.ask(clip, "what \ud800?"),
+        *(
+            lambda judged=judged: lm.generate("walk", 1.0, judge=lambda *_: judged, best_of=2)
+            for judged in (None, 1.0, [1.0], ["a", "b"], [float("nan"), 1.0], "ab")
+        ),
+    ]
+    for call in wrong:
+        with pytest.raises(MotionLLMError) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def test_arrays_are_checked_as_files_are(
+    lm: MotionLM, clip: np.ndarray, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    joints = features_to_joints(clip).astype(np.float64)
+    walks = np.concatenate([joints, joints[::-1]]) + np.linspace(0, 3, 2 * len(joints))[:, None, None] * [0, 0, 1]
+    spoilt = {
+        "turned": walks @ np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
+        "mirrored": walks * [-1, 1, 1],
+        "upside down": walks * [1, -1, -1],
+        "centimetres": walks * 100,
+    }
+    for name, array in spoilt.items():
+        np.save(tmp_path / "clip.npy", array)
+        of_file = Motion.load(tmp_path / "clip.npy")
+        assert of_file.notes, name
+        caplog.clear()
+        assert str(lm.notation(array)) == str(lm.notation(of_file))
+        assert all(note in caplog.text for note in of_file.notes), name
+        if of_file.notes[0].startswith("mended"):
+            caplog.clear()
+            assert str(lm.notation(Motion(array))) == str(lm.notation(of_file))
+            assert of_file.notes[0] in caplog.text
+        assert np.array_equal(lm.motion_part(array)["codes"], lm.motion_part(of_file)["codes"])
+    random = np.random.default_rng(0)
+    for array in (np.zeros((50, 263)), random.normal(size=(50, 263)), random.normal(size=(50, 22, 3))):
+        np.save(tmp_path / "clip.npy", array)
+        for refused in (Motion.load, lm.notation, lm.caption, lm.motion_part):
+            with pytest.raises(MotionLLMError, match=r"no person's|and bones do not"):
+                refused(tmp_path / "clip.npy" if refused == Motion.load else array)  # type: ignore[operator]
+    caplog.clear()
+    for tensor in (torch.tensor(joints), torch.tensor(joints, requires_grad=True), joints.tolist()):
+        assert np.array_equal(lm.motion_part(tensor)["codes"], lm.motion_part(joints)["codes"])
+    lm.notation(clip), lm.notation(Motion(joints))
+    assert not caplog.text
+
+
+def test_saving_takes_nothing_elses_place(lm: MotionLM, trained_run: tuple[Path, Path], tmp_path: Path) -> None:
+    apart = MotionLM.load(trained_run[0], merge=False)
+    (tmp_path / "takes").mkdir()
+    for name in ("take.bvh", "takes/take.bvh"):
+        (tmp_path / name).write_text("HIERARCHY")
+    for place in (tmp_path / "take.bvh", tmp_path / "takes", trained_run[1], tmp_path):
+        with pytest.raises(MotionLLMError, match="give a folder that does not exist yet"):
+            apart.save(place)
+    for model in (apart.motion_tokenizer, lm.motion_tokenizer):
+        with pytest.raises(MotionLLMError, match="is no motion tokenizer"):
+            model.save(trained_run[1])  # a language model has files of the same names
+    assert (tmp_path / "takes" / "take.bvh").read_text() == (tmp_path / "take.bvh").read_text() == "HIERARCHY"
+    apart.save(tmp_path / "own")
+    (tmp_path / "own" / "notes.md").write_text("mine")
+    apart.save(tmp_path / "own")
+    assert (tmp_path / "own" / "notes.md").read_text() == "mine"
+    assert MotionLM.load(tmp_path / "own").vocab == lm.vocab
+
+
+def test_what_is_no_adapter_is_called_what_it_is(
+    trained_run: tuple[Path, Path], tiny_tokenizer: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "recipe.yaml").write_text("name: a\n")
+    (tmp_path / "set" / "new_joints").mkdir(parents=True)
+    kinds = {
+        "a motion tokenizer": tiny_tokenizer,
+        "a language model": trained_run[1],
+        "a run that has not written its model yet": tmp_path / "begun",
+        "a data set": tmp_path / "set",
+    }
+    for kind, folder in kinds.items():
+        with pytest.raises(MotionLLMError, match=f"is no motionllm adapter, but {kind} "):
+            MotionLM.load(folder)
+        if folder != tiny_tokenizer:
+            with pytest.raises(MotionLLMError, match=f"is no motion tokenizer, but {kind}"):
+                MotionTokenizer.load(folder)
+    with pytest.raises(MotionLLMError, match="is no motion tokenizer, but an adapter"):
+        MotionTokenizer.load(trained_run[0] / "adapter")
+    for nothing in (None, 3, b"x"):
+        for load in (MotionLM.load, MotionTokenizer.load):
+            with pytest.raises(MotionLLMError, match="give its path"):
+                load(nothing)  # type: ignore[arg-type]
+
+
+def test_a_base_that_is_gone_is_named_before_anything_is_asked(trained_run: tuple[Path, Path], tmp_path: Path) -> None:
+    shutil.copytree(trained_run[0] / "adapter", tmp_path / "adapter")
+    recipe = yaml.safe_load((tmp_path / "adapter" / "recipe.yaml").read_text())
+    recipe["model"]["base"] = str(tmp_path / "base-of-then")
+    (tmp_path / "adapter" / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    with pytest.raises(MotionLLMError, match=r"trained on the base in .*base-of-then, which is not there any more"):
+        MotionLM.load(tmp_path / "adapter")
+    MotionLM.load(tmp_path / "adapter", base=str(trained_run[1]))
+
+
 def test_an_adapter_refuses_another_base(trained_run: tuple[Path, Path], tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 

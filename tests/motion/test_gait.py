@@ -68,6 +68,34 @@ def walker(
     return turned, sorted(e for e in events if 1.2 < e[0] < seconds - 1.2)
 
 
+@pytest.mark.parametrize("frozen", [("left",), ("right",), ("left", "right"), ()])
+def test_an_ankle_that_does_not_move_has_no_range(
+    frozen: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joints, _ = walker()
+    for k, side in enumerate(("left", "right")):
+        if side in frozen:  # the foot turns with the shin
+            shin = joints[:, 7 + k] - joints[:, 4 + k]
+            shin /= np.linalg.norm(shin, axis=1, keepdims=True)
+            joints[:, 10 + k] = joints[:, 7 + k] + 0.05 * shin + 0.14 * np.cross(shin, [-1.0, 0, 0])
+    result = gait(joints, 50.0)
+    assert result.still == tuple(f"{side} ankle" for side in frozen)
+    values = result.json()
+    json.dumps(values, allow_nan=False)
+    for side in ("left", "right"):
+        known = side not in frozen
+        assert (values["figures"]["ankle_range"][side] is not None) == known == (side in values["curves"]["ankle"])
+        assert (result.curve("ankle", side) is not None) == known and result.curve("knee", side) is not None
+    np.savez(tmp_path / "walk.npz", joints=joints.astype(np.float32), fps=50.0)
+    page = tmp_path / "walk.html"
+    assert cli.main(["data", "gait", str(tmp_path / "walk.npz"), "--report", str(page)]) == 0
+    out, row = (text := capsys.readouterr().out), next(line for line in text.splitlines() if "ankle range" in line)
+    for side in ("left", "right"):
+        said = f"The {side} ankle does not move in the file"
+        assert (said in out) == (said in page.read_text(encoding="utf-8")) == (side in frozen)
+    assert row.split().count("–") == (len(frozen) + 1 if frozen else 0) and "nan" not in page.read_text().lower()
+
+
 @pytest.mark.parametrize(("speed", "stride", "stance"), [(1.25, 1.1, 0.62), (0.8, 1.3, 0.66), (1.6, 1.0, 0.6)])
 @pytest.mark.parametrize("fps", [20.0, 50.0, 120.0])
 def test_the_figures_of_a_walker_that_is_known(speed: float, stride: float, stance: float, fps: float) -> None:

@@ -257,6 +257,19 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
         error = capsys.readouterr().err.strip()
         assert message in error and "\n" not in error
     assert not (tmp_path / "s.csv").exists()
+    for package in ("mujoco", "daqp"):  # there, and broken
+
+        def imported(name: str, broken: str = package) -> object:
+            if name == broken:
+                raise ImportError("lib of its core: no such file")
+            return object()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(importlib, "import_module", imported)
+            with pytest.raises(
+                MotionLLMError, match=rf"{package} is installed and cannot be imported \(lib of its core"
+            ):
+                load_robot("g1")
     real = importlib.util.find_spec
     for package, message in (
         ("mujoco", "motionllm\\[robot\\]"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -283,6 +285,66 @@ def test_a_run_is_not_overwritten_and_needs_a_checkpoint_to_resume(
         train(recipe, trained_run[0])
     with pytest.raises(MotionLLMError, match="no checkpoint"):
         train(recipe, tmp_path / "empty", resume=True)
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_run_that_ends_without_a_validation_still_has_one(
+    steps: int, tiny_recipe: Recipes, tiny_base: Path, tiny_tokenizer: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    recipe = tiny_recipe(tiny_base, tiny_tokenizer, validate_every=100, save_every=1)
+    if steps:
+        real = checkpoint.save
+
+        def killed(run: Path, state: dict[str, Any], keep: int = 1) -> None:
+            real(run, state, keep)
+            if state["step"] == steps:
+                raise KeyboardInterrupt
+
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(checkpoint, "save", killed)
+            train(recipe, run)
+    recipe.train.minutes = 1e-9
+    first = train(recipe, run, resume=bool(steps))
+    assert first["steps"] == steps and np.isfinite(first["best_validation_loss"])
+    assert MotionLM.load(run).vocab.size
+    before = {p.name: p.read_bytes() for p in (run / "adapter").iterdir() if p.is_file()}
+    said = (run / "recipe.yaml").read_text()
+    recipe.name = "another"  # nothing that a run at its end is given changes what it was trained by
+    again = train(recipe, run, resume=True)
+    assert (again["steps"], again["best_validation_loss"]) == (steps, first["best_validation_loss"])
+    assert {p.name: p.read_bytes() for p in (run / "adapter").iterdir() if p.is_file()} == before
+    assert not steps or (run / "recipe.yaml").read_text() == said
+
+
+def test_a_saved_recipe_holds_whole_paths_and_is_used_from_anywhere(
+    tiny_recipe: Recipes, tiny_base: Path, tiny_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copytree(tiny_base, tmp_path / "here" / "base")
+    shutil.copytree(tiny_tokenizer, tmp_path / "here" / "tokens")
+    monkeypatch.chdir(tmp_path / "here")
+    recipe = tiny_recipe(Path("base"), "tokens", steps=1, save_every=1)
+    train(recipe, Path("runs/a"))
+    for place in ("runs/a", "runs/a/adapter"):
+        saved = load_recipe(Path(place) / "recipe.yaml")
+        assert (saved.model.base, saved.model.tokenizer) == (
+            str(Path("base").absolute()),
+            str(Path("tokens").absolute()),
+        )
+        assert (saved.data.templates, saved.data.sources[0].path) == ("default", None)
+    assert str(tmp_path) not in (Path("runs/a/adapter") / "README.md").read_text()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert MotionLM.load(tmp_path / "here" / "runs" / "a").vocab.size
+    saved.train.steps = 2
+    assert train(saved, tmp_path / "here" / "runs" / "a", resume=True)["steps"] == 2
+
+
+def test_a_refused_run_leaves_no_folder(tiny_recipe: Recipes, tiny_base: Path, tmp_path: Path) -> None:
+    with pytest.raises(MotionLLMError, match="no motion tokenizer"):
+        train(tiny_recipe(tiny_base, "nowhere"), tmp_path / "run")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_tokenizer_recipe_is_trained_inside_the_run(tiny_recipe: Recipes, tiny_base: Path, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def write_gait_page(
         rows=rows,
         usual=usual_of(age, sex),
         plots=[_plot(gait, joint) for joint in JOINTS],
-        limits=LIMITS,
+        limits=[*gait.unmeasured, *LIMITS],
         summary=SUMMARY,
         band_note=BAND_NOTE,
     )
@@ -72,7 +72,7 @@ def _percent(value: float) -> str:
 def _plot(gait: Gait, joint: str) -> dict[str, Any]:
     """What the template draws of a joint: ticks, and for each side a line and a band as SVG paths."""
     curves = {side: curve for side in SIDES if (curve := gait.curve(joint, side)) is not None}
-    usual = band(joint, float(np.mean([mean for mean, _ in curves.values()])))
+    usual = band(joint, float(np.mean([mean for mean, _ in curves.values()])) if curves else None)
     drawn = [*curves.values(), usual]
     lows = [float((mean - spread).min()) for mean, spread in drawn]
     highs = [float((mean + spread).max()) for mean, spread in drawn]
