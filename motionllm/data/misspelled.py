@@ -24,7 +24,8 @@ def respelled(text: str, known: Collection[str], exists: Callable[[str], bool]) 
 
     def meant(match: re.Match[str]) -> str:
         word = match[0].lower()
-        if word in known or word in _words() or exists(word):
+        stems = (word.removesuffix(end) for end in ("", "s", "es", "d", "ed", "ing"))
+        if exists(word) or any(stem in known or stem in _words() for stem in stems):
             return match[0]
         near = {other for other in (*known, *_words()) if _a_slip_apart(word, other)}
         return near.pop() if len(near) == 1 else match[0]

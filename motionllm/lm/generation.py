@@ -325,7 +325,7 @@ class Generation(Lookup):
 
     def _doubts(self, text: str, poses: np.ndarray, wanted: Sequence[Asked], looked_up: bool) -> list[str]:
         """What a text asks for and a motion does not show, as notes, and what nobody can say whether it shows it."""
-        how, acts = ([], []) if looked_up else (manners(text), unknown(text))
+        how, acts = ([], []) if looked_up else (manners(text), unknown(text) if self.library is not None else [])
         told = [f"how it is done is not measured: {', '.join(how)}"] if how else []
         told += [f"not known, and nothing that is measured tells of it: {', '.join(acts)}"] if acts else []
         if lacking := mending.lacking(poses, wanted):
