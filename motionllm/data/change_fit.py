@@ -133,6 +133,8 @@ def _counted(change: str, said: str) -> str:
 
 # Where a request may go on to another change.
 _AND_ALSO = re.compile(r"(?:\s*(?:[,;+&\n]|\.(?!\d))\s*|\s*\b(?:and|then|but|plus|also|besides)\b\s*)+")
+# The same but for "also" by itself: "would he also bow?"
+_AND_THEN = re.compile(r"(?:\s*(?:[,;+&\n]|\.(?!\d))\s*|\s*\b(?:and|then|but|plus)\b(?:\s*\b(?:also|besides)\b)?\s*)+")
 _BEFORE_ALL = re.compile(r"^\W*(?:(?:again|hmm+|ok(?:ay)?|good|now|and|but|so|well|please|no)\b[\s,]*)+", re.IGNORECASE)
 MOST_PIECES = 4  # of a request of more, none that was dropped is looked for
 _MOST_CLAUSES = 8  # of a longer request no clause is looked for
@@ -158,7 +160,7 @@ def all_fitted(change: str, clauses: Sequence[str], alone: Sequence[str], plan: 
 
 def pieces_of(request: str, change: str) -> list[str]:
     """All the parts of a request, where it falls into more than the changes that a model wrote for it; else none."""
-    pieces = [one for one in _AND_ALSO.split(_BEFORE_ALL.sub("", request)) if one.strip(" .!?")]
+    pieces = [one for one in _AND_THEN.split(_BEFORE_ALL.sub("", request)) if one.strip(" .!?")]
     return pieces if len(parts(change)) < len(pieces) <= MOST_PIECES else []
 
 

@@ -348,6 +348,8 @@ def _other_way(poses: np.ndarray, old: Notation, act: Act, how: str) -> np.ndarr
         if beside is None:
             return None
         first, last = _frame(poses, act.start), _frame(poses, act.end)
+        if last - first < LEAST:
+            return None
         pace = 1.0 if main.verb == "jump" else BACKWARD if way == "forward" else 1 / BACKWARD
         part = splicing.paced(splicing.backward(poses[first:last]), pace)
         more = last - first - len(part)

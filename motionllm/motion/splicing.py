@@ -172,6 +172,8 @@ def mirrored(poses: np.ndarray) -> np.ndarray:
 def backward(poses: np.ndarray) -> np.ndarray:
     """The frames in the opposite order: who walked forward walks backward."""
     result = poses[::-1].copy()
+    if not len(poses):
+        return result
     turns, steps = -poses[:-1, 0][::-1], np.zeros((len(poses) - 1, 1, 3))
     steps[:, 0, [0, 2]] = -poses[:-1, 1:3][::-1]
     # A step is stored in the heading of the frame that it leaves, which was the one that it came to.

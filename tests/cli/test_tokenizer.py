@@ -56,7 +56,7 @@ def test_a_clip_goes_to_codes_and_back(
     ("content", "words"),
     [
         ("{", "is not valid JSON"),
-        ('{"codes": [1]}', "encode the clip anew"),
+        ('{"codes": [1]}', "encode the clip again"),
         ('{"tokenizer": "0123456789abcdef", "codes": [0, 16]}', "was made by motion tokenizer 0123456789abcdef"),
         ('{"tokenizer": "HASH", "codes": [0, 99]}', "another tokenizer"),
         ('{"tokenizer": "HASH", "codes": [0]}', "in order"),

@@ -80,16 +80,24 @@ def test_an_act_cut_elsewhere_may_measure_better(clips: list[tuple[Notation, np.
     for kind in ("count", "act pace", "size"):
         for i in random.permutation(len(clips)).tolist():
             old, joints = clips[i]
-            if (edit := edits.edited(kind, old, random, donors)) is None or len(plain[kind]) == 16:
+            if (edit := edits.edited(kind, old, random, donors)) is None or len(plain[kind]) == 28:
                 continue
             made = [splicing.joints_of(way) for way in ways(splicing.poses_of(joints), old, edit.change)]
             if made:
                 verdicts = [judged(edit, measure(one), measured=True).right for one in made]
                 plain[kind].append(verdicts[0])
                 best[kind].append(verdicts[int(np.argmax([rightness(edit.new, one, old=old) for one in made]))])
-        assert len(plain[kind]) == 16
+        assert len(plain[kind]) == 28
         assert sum(best[kind]) >= sum(plain[kind])
     assert sum(map(sum, best.values())) > sum(map(sum, plain.values()))
+
+
+def test_no_time_at_all_is_played_backward(clips: list[tuple[Notation, np.ndarray]]) -> None:
+    poses = splicing.poses_of(clips[0][1])
+    for length in (0, 1, 2):
+        assert len(splicing.backward(poses[:length])) == length
+    still = Notation.parse("2.0 s, standing to standing\n1.0-1.0 walk forward 1.2 m/s")
+    assert remade(poses, still, "walk backward") is None
 
 
 def test_what_stays_is_the_motion_itself(clips: list[tuple[Notation, np.ndarray]]) -> None:

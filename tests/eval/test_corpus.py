@@ -257,10 +257,11 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     adapter.mkdir()
     argv = ["eval", "builtin", "--model", str(adapter), "--cases", "6"]
     assert cli.main(argv) == 2
-    assert "cannot be read" in capsys.readouterr().err
+    assert "is no motionllm adapter" in capsys.readouterr().err
     assert cli.main([*argv, "--out", str(adapter)]) == 2
     assert "is a folder" in capsys.readouterr().err
     (adapter / "adapter_model.safetensors").write_bytes(b"weights")
+    (adapter / "motion_vocab.json").write_text('{"tokenizer_hash": "of one"}')
     assert cli.main([*argv, "--json", "--out", str(out)]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result == json.loads(out.read_text(encoding="utf-8"))
@@ -274,6 +275,7 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
 
 
 def test_a_whole_model_is_told_by_its_weights_too(tmp_path: Path) -> None:
+    (tmp_path / "motion_vocab.json").write_text('{"tokenizer_hash": "of one"}')
     for name, weights in (
         ("model-00001-of-00002.safetensors", b"first"),
         ("model-00002-of-00002.safetensors", b"second"),
@@ -282,5 +284,5 @@ def test_a_whole_model_is_told_by_its_weights_too(tmp_path: Path) -> None:
     assert adapter_hash(tmp_path) == hashlib.sha256(b"firstsecond").hexdigest()[:16]
     (tmp_path / "model-00002-of-00002.safetensors").write_bytes(b"third")
     assert adapter_hash(tmp_path) == hashlib.sha256(b"firstthird").hexdigest()[:16]
-    with pytest.raises(MotionLLMError, match="cannot be read"):
+    with pytest.raises(MotionLLMError, match="is no motionllm adapter"):
         adapter_hash(tmp_path.parent)
