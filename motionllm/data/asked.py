@@ -523,7 +523,7 @@ def _details(one: Asked, lines: list[Line]) -> tuple[tuple[object, bool], ...]:
     often = sum(x.count for x in lines if x.verb == likest)
     return (
         (one.side, any(one.side in x.part for x in lines)),
-        (one.way, any(one.way in (x.curve, x.way) for x in lines)),
+        (one.way, any(one.way == x.way or (one.way == x.curve and one.action != "sidestep") for x in lines)),
         (one.count, one.count == often),
         (one.several, often > 1),
         (one.pace, any(pace_of(x) == one.pace for x in lines)),

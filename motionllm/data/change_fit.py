@@ -166,20 +166,32 @@ def pieces_of(request: str, change: str) -> list[str]:
 
 def completed(change: str, pieces: Sequence[str], alone: Sequence[str], plan: Notation) -> str:
     """The changes that a model wrote, with those that it dropped: where each that it wrote is what it makes of one part
-    of the request by itself (`alone`, of `pieces_of`), the changes that it makes of the other parts.
+    of the request by itself (`alone`, of `pieces_of`), the changes that it makes of the other parts that plainly ask
+    for one.
     """
     wanted = [_anywhere(one) for one in parts(change)]
     usable = [
         one
         for piece, one in zip(pieces, alone, strict=True)
         if one not in OTHERWISE and len(parts(one)) == 1 and applies(plan, one)
-        if not (
-            one.startswith("repeat ") and re.search(r"\b(?:again|once more)\b", piece.lower())
-        )  # "again, but slower"
+        if _anywhere(one) in wanted or _asks_plainly(piece.lower(), one)
     ]
     known = [_anywhere(one) for one in usable]
     covers = len(usable) > len(wanted) and all(known.count(one) == 1 for one in wanted)
     return BETWEEN.join(dict.fromkeys(usable)) if covers else change
+
+
+_PLAINLY = (
+    rf"\b(?:twice|thrice|(?:{'|'.join(NUMBERS[2:])}|\d+) times|(?:the )?other (?:hand|arm|leg|foot|side)"
+    r"|slower|faster|higher|lower|bigger|smaller|longer|shorter|backwards?|mirror\w*|revers\w*)\b"
+)
+_NOT_PLAINLY = r"\b(?:again|once more|not|no|than|instead|rather|too)\b|n't\b"  # "again, but slower", "not twice"
+
+
+def _asks_plainly(piece: str, change: str) -> bool:
+    """Whether a part of a request is plainly one for a change, and not how another part is meant."""
+    named = {verb for verb in named_verbs(piece) if f" {verb} " in f" {change} "} or named_verbs(added(change))
+    return not re.search(_NOT_PLAINLY, piece) and bool(re.search(_PLAINLY, piece) or named & named_verbs(piece))
 
 
 def _anywhere(change: str) -> str:

@@ -105,7 +105,8 @@ def lacking(poses: np.ndarray, wanted: Sequence[Asked]) -> list[str]:
     notation = _measured(poses)
     if notation is None:
         return []
-    asked_for = [_in_full(one) for one in wanted if plain(one) and not as_asked(one, notation)]
+    told = (one for one in wanted if plain(one) or (one.action == "sidestep" and one.way))
+    asked_for = [_in_full(one) for one in told if not as_asked(one, notation)]
     apart = [i for i in range(len(wanted)) if shown(wanted[i], notation) and not _when_asked(notation, wanted, i)]
     asked_for += [f"{sentence(wanted[i])} at the same time" for i in apart]
     return asked_for + _reordered(notation, wanted)

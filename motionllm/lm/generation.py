@@ -270,7 +270,9 @@ class Generation(Lookup):
         wanted = [asked(text) for text in texts]
         drawn = [splicing.poses_of(motion.joints) for motion in motions]
         fixed = [length is not None for length in seconds]
-        poses = [mending.mended(*row) for row in zip(drawn, map(once, wanted), fixed, strict=True)]
+        # Of a recorded clip its caption says how often; what the model makes is done once where that is meant.
+        often = [one if whole else once(one) for one, whole in zip(wanted, recorded, strict=True)]
+        poses = [mending.mended(*row) for row in zip(drawn, often, fixed, strict=True)]
         taken = [list[str]() for _ in motions]
         made = [i for i, one in enumerate(recorded) if not one]
         if use_library := self.library is not None and sampling.library:

@@ -26,8 +26,7 @@ from motionllm.tokenizer import MotionTokenizer
 # built-in corpus, 2 to 20 keep the same share with all that is asked (.48; 0: .42, any of the eight: .52).
 ASKED = 10.0
 
-ONCE = 5.0  # nats that a clip shows nothing but what is asked for once is worth
-MOSTLY, PARTLY = 0.75, 0.4  # least share of what a clip shows that is asked for, of an act that the model makes itself
+MOSTLY, PARTLY = 0.75, 0.25  # least share of what a clip shows that is asked for, of an act that the model makes itself
 CLIPS = 8  # most clips that are looked at for a text
 SHOWN = 0.5  # least share of what a text asks for that is measured on a clip
 LONG = 0.5  # least share of the duration asked for that a clip has; the model continues it
@@ -93,7 +92,7 @@ class Lookup(Planning):
         taken: list[Found | None] = [None] * len(orders)
         if self.library is None or not sampling.library:
             return taken
-        rows: list[tuple[int, Found, float]] = []
+        rows: list[tuple[int, Found]] = []
         heard = [self._clips(clip, len(orders), self._spoken) for clip in (start, end)] if self._finer else None
         for i, order in enumerate(orders):
             if free[i] and (order.given or ends[i]):
@@ -117,13 +116,13 @@ class Lookup(Planning):
                     clip = self._shown(clip)
                     shows, only = self._shows(wanted, self._looked_up(clip, None))
                 if _enough(wanted, order.text, entry, shows, only):
-                    rows.append((i, replace(clip, shows=shows), ASKED * shows + ONCE * only * _single(wanted)))
+                    rows.append((i, replace(clip, shows=shows)))
         if not rows:
             return taken
-        nats = self._says([orders[i] for i, _, _ in rows], [clip.codes for _, clip, _ in rows])
+        nats = self._says([orders[i] for i, _ in rows], [clip.codes for _, clip in rows])
         scored: dict[int, list[tuple[float, Found]]] = {}
-        for (i, clip, worth), one in zip(rows, nats, strict=True):
-            scored.setdefault(i, []).append((worth + one, clip))
+        for (i, clip), one in zip(rows, nats, strict=True):
+            scored.setdefault(i, []).append((ASKED * clip.shows + one, clip))
         used: set[tuple[str, tuple[int, ...]]] = set()
         for i, clips in scored.items():
             text = orders[i].text

@@ -61,7 +61,8 @@ def test_most_of_what_people_ask_for_is_done(monkeypatch: pytest.MonkeyPatch) ->
     for i in range(0, PROMPTS, BATCH):
         made += lm.generate_batch(texts[i : i + BATCH], seed=SEED)
     every_one = figures(texts, made)
-    of_those = [made[texts.index(text)] for text in seen]
+    meant = [lm.meant(text) for text in texts]
+    of_those = [made[meant.index(text)] for text in seen]
     for name, row in (("drawn", figures(seen, drawn)), ("set right", figures(seen, of_those)), ("all", every_one)):
         print(f"{name}: " + ", ".join(f"{key} {value:.3f}" for key, value in row.items()))
     assert every_one["acts as asked"] >= 0.9 and every_one["of what is asked"] >= 0.85
