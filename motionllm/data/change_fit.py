@@ -174,13 +174,14 @@ def completed(change: str, pieces: Sequence[str], alone: Sequence[str], plan: No
         one
         for piece, one in zip(pieces, alone, strict=True)
         if one not in OTHERWISE and len(parts(one)) == 1 and applies(plan, one)
-        if _anywhere(one) in wanted or _asks_plainly(piece.lower(), one)
+        if _anywhere(one) in wanted or _asks_plainly(piece.lower())
     ]
     known = [_anywhere(one) for one in usable]
     covers = len(usable) > len(wanted) and all(known.count(one) == 1 for one in wanted)
     return BETWEEN.join(dict.fromkeys(usable)) if covers else change
 
 
+# How often, on which side, how fast, how large: what a part of a request says in a word or two.
 _PLAINLY = (
     rf"\b(?:twice|thrice|(?:{'|'.join(NUMBERS[2:])}|\d+) times|(?:the )?other (?:hand|arm|leg|foot|side)"
     r"|slower|faster|higher|lower|bigger|smaller|longer|shorter|backwards?|mirror\w*|revers\w*)\b"
@@ -188,10 +189,9 @@ _PLAINLY = (
 _NOT_PLAINLY = r"\b(?:again|once more|not|no|than|instead|rather|too)\b|n't\b"  # "again, but slower", "not twice"
 
 
-def _asks_plainly(piece: str, change: str) -> bool:
+def _asks_plainly(piece: str) -> bool:
     """Whether a part of a request is plainly one for a change, and not how another part is meant."""
-    named = {verb for verb in named_verbs(piece) if f" {verb} " in f" {change} "} or named_verbs(added(change))
-    return not re.search(_NOT_PLAINLY, piece) and bool(re.search(_PLAINLY, piece) or named & named_verbs(piece))
+    return bool(re.search(_PLAINLY, piece)) and not re.search(_NOT_PLAINLY, piece)
 
 
 def _anywhere(change: str) -> str:
