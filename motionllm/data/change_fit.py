@@ -159,9 +159,12 @@ def all_fitted(change: str, clauses: Sequence[str], alone: Sequence[str], plan: 
 
 
 def pieces_of(request: str, change: str) -> list[str]:
-    """All the parts of a request, where it falls into more than the changes that a model wrote for it; else none."""
+    """All the parts of a request, where it falls into more than the changes that a model wrote for it, and one of them
+    plainly asks for a change; else none, as each is read by the model again.
+    """
     pieces = [one for one in _AND_THEN.split(_BEFORE_ALL.sub("", request)) if one.strip(" .!?")]
-    return pieces if len(parts(change)) < len(pieces) <= MOST_PIECES else []
+    more = len(parts(change)) < len(pieces) <= MOST_PIECES
+    return pieces if more and any(_asks_plainly(one.lower()) for one in pieces) else []
 
 
 def completed(change: str, pieces: Sequence[str], alone: Sequence[str], plan: Notation) -> str:
