@@ -27,7 +27,10 @@ from motionllm.numerals import NUMBERS, times
 
 _NUMBER = rf"(\d{{1,2}}(?:\.\d)?|{'|'.join(NUMBERS[1:])}|a|half a|half)"
 _SECONDS = rf"(?:{_NUMBER} ?(?:s|secs?|seconds?)|second(?= *(?:$|of|please|and|,)))\b"
-_KEEP, _CUT = r"\b(?:keep|only|just|nothing but)\b", r"\b(?:cut|remove|drop|delete|trim|skip|lose|without|leave out)\b"
+_KEEP, _CUT = (
+    r"\b(?:keep|only|just|nothing but)\b",
+    r"\b(?:cut|crop|remove|drop|delete|trim|skip|lose|get rid of|without|leave out)\b",
+)
 # Which seconds are kept of a clip: a pattern, and from it and the clip's seconds the first and the last of them.
 _PARTS = (
     (rf"{_KEEP}.*\b(?:the )?first {_SECONDS}", lambda n, last: (0.0, n)),
@@ -38,12 +41,11 @@ _PARTS = (
     (rf"^(?:\w+ ){{0,2}}(?:start|begin)(?: it)? (?:at|from) {_SECONDS}$", lambda n, last: (n, last)),
 )
 # All that is done before or after an act, and what is still at the ends.
-_TRIM = r"\b(?:trim|crop|cut|remove|drop|delete|lose|get rid of|without)\b"
 _FROM_ACT = re.compile(
     r"\b(?:everything|all|anything|the rest|whatever|what)(?: that| which)?(?: comes?| happens?| is| s?he does)?"
     r" (?P<when>after|before|until|till|up to|from) (?P<act>.+)"
 )
-_IDLE = rf"{_TRIM}.*\b(?:idl\w*|still(?:ness)?|dead|waiting|stand\w*|static|pauses?|rests?|nothing|motionless)\b"
+_IDLE = rf"{_CUT}.*\b(?:idl\w*|still(?:ness)?|dead|waiting|stand\w*|static|pauses?|rests?|nothing|motionless)\b"
 _ENDS = r"\btrim(?: off)? (?:(?:the|both|its) )*(?:starts?|beginning|front|ends?|ending|tail)\b"
 _AT_START, _AT_END = r"\b(?:start|begin|front|open|both|ends\b)", r"\b(?:end|tail|finish|last|both)"
 LEFT = 0.2  # seconds that are left before and after what is done
@@ -105,7 +107,7 @@ def _stretch(said: str, plan: Notation) -> tuple[float, float] | None:
     every, last = acts(plan), plan.seconds
     if match := _FROM_ACT.search(said):
         there = [act for act in every if act.main.verb in named_verbs(match["act"])]
-        goes, stays = (re.search(pattern, said[: match.start()]) for pattern in (_TRIM, _KEEP))
+        goes, stays = (re.search(pattern, said[: match.start()]) for pattern in (_CUT, _KEEP))
         if len(there) != 1 or bool(goes) == bool(stays):
             return None
         start, end = max(0.0, there[0].start - LEFT), min(last, there[0].end + LEFT)
