@@ -26,7 +26,7 @@ _BEYOND = (
         "`motionllm retarget CLIP CHARACTER --loop` finds the stretch that repeats",
     ),
     (r"\b(?:smooth|jitter|denois|wobbl)|\bnois[ey]|\bshak(?:y|iness)\b", ""),
-    (r"\bgradual|\beas(?:e|ing)(?: in| out|-)\b|\bramp\b|\bblend|\bfade", ""),
+    (r"\bgradual|\beas(?:e|ing)(?: in| out|-)\b|\bramp\b|\bblend|(?<!to )\bfade\b", ""),
     (r"\banticipat|\bfollow[ -]through\b|\b(?:more|less) weight\b|\bmomentum\b|\bovershoot", ""),
     (
         r"\b(?:lower|raise|lift|drop|tuck|straighten|relax|move|rotate)(?: in| up| down)? (?:the |his |her )?"
@@ -46,6 +46,9 @@ _BEYOND = (
     (r"\b(?:freeze|hold|pause|stop) (?:it )?at (?:\d|second|one|two|three)", ""),
 )
 
+# What it is for: "so that I can fade it out".
+_WHAT_FOR = re.compile(r"\b(?:so (?:that )?(?:i|we|you|there)|because|since|as (?:the|my|we|i))\b[^.;!?]*")
+
 
 def beyond(request: str) -> bool:
     """Whether a request asks for what no change of a motion does."""
@@ -60,5 +63,5 @@ def why_not(request: str) -> str:
 
 def _instead(request: str) -> str | None:
     """What does what is asked for, a clause, or "" for nothing; None where a change may do it."""
-    said = request.lower()
+    said = _WHAT_FOR.sub("", request.lower())
     return next((instead for pattern, instead in _BEYOND if re.search(pattern, said)), None)

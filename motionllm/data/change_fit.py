@@ -138,6 +138,52 @@ _AND_ALSO = re.compile(r"(?:\s*(?:[,;+&\n]|\.(?!\d))\s*|\s*\b(?:and|then|but|plu
 # The same but for "also" by itself: "would he also bow?"
 _AND_THEN = re.compile(r"(?:\s*(?:[,;+&\n]|\.(?!\d))\s*|\s*\b(?:and|then|but|plus)\b(?:\s*\b(?:also|besides)\b)?\s*)+")
 _BEFORE_ALL = re.compile(r"^\W*(?:(?:again|hmm+|ok(?:ay)?|good|now|and|but|so|well|please|no)\b[\s,]*)+", re.IGNORECASE)
+# That something is to stay as it is, or is right: no change is asked for.
+_AS_IT_IS = (
+    r"(?:(?:just |exactly )?as (?:it is|is|it was|they are|before)|like (?:it is|that|before)"
+    r"|the way (?:it|they) (?:is|are))"
+)
+_STAYING = re.compile(
+    r"\b(?:leav|keep)(?:e|ing)?\b.*"
+    rf"\b(?:alone|untouched|unchanged|intact|the same|{_AS_IT_IS}|at its own (?:pace|tempo))\b"
+    r"|\b(?:do not|don'?t|never|no need to|without|not) (?:touch|chang|alter|modify|mess)\w*\b"
+    r"|\b(?:is|are|was|were|looks?) (?:already )?(?:fine|good|ok(?:ay)?|perfect|great|right|just right)\b"
+    rf"|\b(?:stays?|remains?) (?:the same|{_AS_IT_IS})\b"
+    r"|^(?:no|without) (?:other|further) changes|^the rest (?:as|is|stays)\b"
+)
+_WITH_IT = re.compile(
+    r"\s*,? with (?:the|her|his|their) (?:\w+ ){1,3}?"
+    r"(?:untouched|unchanged|intact|left alone|as (?:it is|before)|staying as it is)(?=\W*$)",
+    re.IGNORECASE,
+)
+_THE_REST = re.compile(r"\b(?:rest|else|others?|remainder|only|just)\b")
+
+
+def asking(request: str) -> str:
+    """A request without the clauses that say that something stays as it is: "the wave slower, but leave the jump
+    alone". A model takes them for one more change. As it was where nothing else is said, or only of the rest.
+    """
+    whole, request = request, _WITH_IT.sub("", request)
+    spans, start = list[tuple[int, int]](), 0
+    for match in (*_AND_ALSO.finditer(request), None):
+        spans.append((start, match.start() if match else len(request)))
+        start = match.end() if match else 0
+    stays = [bool(_STAYING.search(request[a:b].lower().strip(" .!"))) for a, b in spans]
+    left = [request[a:b] for (a, b), one in zip(spans, stays, strict=True) if not one and b > a]
+    if not left or _THE_REST.search(" ".join(left).lower()):
+        return whole
+    if not any(stays):
+        return request
+    first, last = stays.index(False), len(stays) - 1 - stays[::-1].index(False)
+    # What stands between clauses that stay is cut with its connective before it.
+    kept = request[spans[first][0] : spans[first][1]]
+    for i in range(first + 1, last + 1):
+        if not stays[i]:
+            joint = request[spans[i - 1][1] : spans[i][0]]
+            kept += joint + request[spans[i][0] : spans[i][1]]
+    return kept + ("?" if request.rstrip().endswith("?") and not kept.rstrip().endswith("?") else "")
+
+
 MOST_PIECES = 4  # of a request of more, none that was dropped is looked for
 _MOST_CLAUSES = 8  # of a longer request no clause is looked for
 

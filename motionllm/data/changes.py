@@ -41,7 +41,7 @@ from motionllm.data.timeline import (
     turned_back,
 )
 from motionllm.errors import MotionLLMError
-from motionllm.motion.notation import VERBS, Line, Notation
+from motionllm.motion.notation import VERBS, Line, Notation, joined
 from motionllm.motion.notation.verbs import BY_LENGTH, GAITS, TRAVEL
 
 LONGEST = 16.0  # seconds; a change may not make a plan longer
@@ -56,15 +56,18 @@ TIGHTEST = 0.6  # metres; radius of the smallest circle that a body is made to g
 
 
 def changed(old: Notation, change: str, planned: Callable[[str], Notation]) -> Notation:
-    """The notation after a change, or several. planned: returns the plan of a text that is to be added.
+    """The notation after a change, or several, with what is then done again at once as one event. planned: returns the
+    plan of a text that is to be added.
 
     Raises MotionLLMError, naming the change, where it is not valid or cannot be applied to this motion.
     """
     for part in parts(change) or [change]:
+        new = old
         for one in each(old, part):
-            apart = unrolled(old, one)
-            new = _changed(apart, one, planned)
-            old = new if apart == old else rolled(new)
+            apart = unrolled(new, one)
+            after = _changed(apart, one, planned)
+            new = after if apart == new else rolled(after)
+        old = new if new.lines == old.lines else joined(new)
     return old
 
 

@@ -1,6 +1,7 @@
 """How users ask for changes of a motion: phrasings by what is to be changed, some for training and some for tests.
 
-They lie in `edit_requests.yaml`, which says how they are written, and in `edit_requests_held_out.yaml`.
+They lie in `edit_requests.yaml`, which says how they are written, and in `edit_requests_held_out.yaml`; what is said
+beside them in `edit_remarks.yaml`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,13 @@ def requests() -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
         return tuple(phrasing.strip() for phrasing in text.split("|"))
 
     return {key: (phrasings(text), phrasings(held_out[key])) for key, text in training["requests"].items()}
+
+
+@cache
+def remarks() -> dict[str, tuple[str, ...]]:
+    """{what a remark is: its phrasings}"""
+    said = read_yaml(Path(__file__).with_name("edit_remarks.yaml"))
+    return {name: tuple(one.strip() for one in text.split("|")) for name, text in said.items()}
 
 
 def one_of(phrasing: str, random: np.random.Generator) -> str:

@@ -8,17 +8,19 @@ The kinds of edits (`edit_kinds`) find what can be asked for; phrasings (`edit_r
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import numpy as np
 
+from motionllm.data.acts import Act, acts
 from motionllm.data.change_language import BETWEEN, OTHERWISE
 from motionllm.data.changes import LONGEST, changed
 from motionllm.data.edit_kinds import CHANGING, KINDS, NO_DONORS, SELDOM, Donors
-from motionllm.data.edit_requests import one_of, places, requests
-from motionllm.data.edit_words import worded
+from motionllm.data.edit_requests import one_of, places, remarks, requests
+from motionllm.data.edit_words import Words, worded
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import Notation
 
@@ -72,7 +74,10 @@ def edited(
     new = _made([one], old)
     if new is None or (new == old and one.change not in OTHERWISE and kind != "gesture"):
         return None
-    request = one.request if one.change in OTHERWISE else _said(one.request, random, held_out)
+    request = one.request
+    if one.change not in OTHERWISE:
+        request = request if held_out else _remarked(request, one.kind, one.change, old, random)
+        request = _said(request, random, held_out)
     return Edit(kind, one.key, old, request, one.change, new)
 
 
@@ -87,6 +92,10 @@ def _asked(kind: str, old: Notation, random: np.random.Generator, donors: Donors
     if not phrasings:
         return None
     request = one_of(phrasings[random.integers(len(phrasings))], random).format(**words)
+    if key in _TWICE and not held_out and random.random() < _AGAIN:  # "the wave feels rushed. slow it down"
+        again = one_of(phrasings[random.integers(len(phrasings))], random).format(**words)
+        link = (". ", ", ", "; ", " - ", ": ", ", i mean ", ", so ", "? ", "! ")[random.integers(9)]
+        request = request if again == request else f"{request.rstrip(' .!?')}{link}{again}"
     if words.get("tail", "") not in request:
         change = words["plain"]
     return _Asked(kind, key, request, change, lent[0].notation if lent else None)
@@ -126,7 +135,7 @@ def _together(old: Notation, random: np.random.Generator, donors: Donors, held_o
         if len(asked) == number:
             break
     new = _made(asked, old)
-    if len(asked) < 2 or new is None or BETWEEN.strip() in "".join(one.change for one in asked):
+    if len(asked) < 2 or new in (None, old) or BETWEEN.strip() in "".join(one.change for one in asked):
         return None
     # Each of them must change something, whatever the others do.
     if any(_made(asked[:i] + asked[i + 1 :], old) == new and asked[i].kind != "gesture" for i in range(len(asked))):
@@ -142,7 +151,51 @@ def _together(old: Notation, random: np.random.Generator, donors: Donors, held_o
             link = (", ", " ", "; ", ". ")[random.integers(4)]
         request = f"{request}{link}{text}"
     change = BETWEEN.join(one.change for one in asked)
+    request = request if held_out else _remarked(request, SEVERAL, change, old, random)
     return Edit(SEVERAL, SEVERAL, old, _said(request, random, held_out), change, new, tuple(one.kind for one in asked))
+
+
+# Kinds that change one act, beside which another can be said to stay, and those that change the whole.
+_OF_AN_ACT = (
+    *("side", "way", "count", "remove", "replace", "insert"),
+    *("act pace", "act duration", "size", "gesture", "path"),
+)
+_WHOLE = ("slower", "faster", "mirror", "reversed", "duration", "repeat", "keep", "order", SEVERAL)
+# Requests that mean the same when they are said twice: not "once more, do it again".
+_NOT_TWICE = r"anew|question|talk|undo|cannot|once|twice|half|count|then|first|after|before|while|rest|all"
+_TWICE = frozenset(key for key in requests() if not re.search(_NOT_TWICE, key))
+_AGAIN, _STAYS, _NOW, _WHY = 0.15, 0.25, 0.08, 0.12  # shares of requests with such a remark
+
+
+def _remarked(request: str, kind: str, change: str, old: Notation, random: np.random.Generator) -> str:
+    """A request with what people say beside the change: how it is now; that all else, or another act, is to stay; why,
+    or what for. A model that has seen none of this takes it for one more change.
+    """
+    every = acts(old)
+    others = [act for act in every if act.main.verb not in change]
+
+    def of(some: Sequence[Act]) -> Words:
+        return worded({"verb": some[int(random.integers(len(some)))].main.verb}, random, held_out=False)
+
+    if random.random() < _STAYS and (kind not in _WHOLE or kind == "keep"):
+        link, which, words = (", ", ". ", "; ", " - ", ", but ", ", and ")[random.integers(6)], "rest", Words()
+        if others and (kind == "keep" or (kind in _OF_AN_ACT and random.random() < 0.6)):
+            which, words = "none" if kind == "keep" else "other", of(others)
+        if which != "none" or change.startswith("only "):
+            request = f"{request.rstrip(' .!?')}{link}{_remark(which, words, random)}"
+    if every and random.random() < _NOW:
+        request = f"{_remark('now', of(every), random)} {request}"
+    elif random.random() < _WHY:
+        request = f"{_remark('before', {}, random)} {request}"
+    if random.random() < _WHY:
+        said = _remark("after", {}, random)
+        request = f"{request.rstrip(' .!?')}{'' if said[0] in ',.;' else ' '}{said}"
+    return request
+
+
+def _remark(which: str, words: Words, random: np.random.Generator) -> str:
+    said = remarks()[which]
+    return one_of(said[random.integers(len(said))], random).format(**words)
 
 
 _KINDS = tuple(KINDS)

@@ -12,7 +12,7 @@ import numpy as np
 
 from motionllm.data.acts import summary
 from motionllm.data.asked import asked, share, tells
-from motionllm.data.change_fit import all_fitted, clauses_of, completed, fitted, missing, pieces_of
+from motionllm.data.change_fit import all_fitted, asking, clauses_of, completed, fitted, missing, pieces_of
 from motionllm.data.change_language import OTHERWISE, added, parts
 from motionllm.data.changes import alternatives, applies, changed
 from motionllm.data.heeding import heeding
@@ -153,6 +153,7 @@ class Planning(Prompting):
             if not isinstance(request, str) or not request.strip():
                 raise MotionLLMError("The request is empty; say in words what is to be changed.")
         writer = self.doing("edit")
+        requests = [asking(request) for request in requests]
         conversations = [
             writer.asking("edit", plan=summary(plan), request=request.strip())
             for plan, request in zip(plans, requests, strict=True)

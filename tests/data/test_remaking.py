@@ -42,7 +42,7 @@ def shares(clips: list[tuple[Notation, np.ndarray]]) -> dict[str, list[bool]]:
         for i in random.permutation(len(clips)).tolist():
             old, joints = clips[i]
             edit = edits.edited(kind, old, random, donors)
-            if edit is None or len(right[kind]) == EACH:
+            if edit is None or len(right[kind]) == EACH or edit.change.startswith(("every ", "no every ")):
                 continue
             more = next((one for text, one in by_text.items() if _adds(edit, Notation.parse(text))), None)
             poses = remade(

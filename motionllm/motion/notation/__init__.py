@@ -14,7 +14,7 @@ limbs and the trunk (`limbs`): raise, lower, stretch, bend, swing, hold, lean, t
 `facts` lacks are in `body`. A clip that is about one exercise has it as one line (`exercises`).
 """
 
-from motionllm.motion.notation.measuring import DENSITY, lines_of, measure, measure_with_facts
+from motionllm.motion.notation.measuring import DENSITY, joined, lines_of, measure, measure_with_facts
 from motionllm.motion.notation.text import Line, Notation
 from motionllm.motion.notation.verbs import PACES, POSTURES, SMALL, VERBS, Verb
 
@@ -27,6 +27,7 @@ __all__ = [
     "Line",
     "Notation",
     "Verb",
+    "joined",
     "lines_of",
     "measure",
     "measure_with_facts",

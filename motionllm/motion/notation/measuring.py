@@ -65,15 +65,31 @@ def _notation(s: Signals, events: list[Event], density: float, sets: bool = True
     return Notation(seconds, postures(s), tuple(kept))
 
 
+def joined(notation: Notation) -> Notation:
+    """A notation put together from others, with what is done again at once, and alike, as one event, as it would be
+    measured.
+    """
+    return replace(notation, lines=tuple(_again(notation.lines, alike=True)))
+
+
 def _merged(lines: Iterable[Line]) -> list[Line]:
     """Lines in order of time: both sides at once merged, repetitions counted, travel the same way joined."""
+    return _again(_both(sorted(lines, key=lambda x: (x.start, x.end, x.verb, x.part, x.way))))
+
+
+def _again(lines: Iterable[Line], alike: bool = False) -> list[Line]:
+    """Lines in order of time with repetitions counted, and travel the same way joined. alike: only those of the same
+    size, pace and speed, without another line of the verb in between.
+    """
     result: list[Line] = []
-    for line in _both(sorted(lines, key=lambda x: (x.start, x.end, x.verb, x.part, x.way))):
+    for line in lines:
         same = [
             i
             for i, x in enumerate(result)
             if x.verb == line.verb and x.way == line.way and (x.part == line.part or line.verb == "step")
             if line.start - x.end < AGAIN and line.verb not in ("turn", "sit", "lie", "climb")
+            if not alike or replace(line, start=x.start, end=x.end, count=x.count) == x
+            if not alike or x == [other for other in result if other.verb == line.verb][-1]
         ]
         if not same:
             result.append(line)
@@ -92,7 +108,7 @@ def _merged(lines: Iterable[Line]) -> list[Line]:
     if any(line.verb == "climb" for line in result):  # stairs are gone up step by step
         return result
     walked = [_walked(line) for line in result]
-    return result if walked == result else _merged(walked)
+    return result if walked == result or alike else _merged(walked)
 
 
 def _walked(line: Line) -> Line:
