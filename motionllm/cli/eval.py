@@ -234,7 +234,13 @@ def edits(
         Path | None, typer.Option(help="A data set in HumanML3D's layout; default: the built-in corpus' test split.")
     ] = None,
     split: Annotated[str, typer.Option(help="Of the data set: train, val or test.")] = "val",
-    cases: Annotated[int, typer.Option(min=1, max=100_000, help="Requests, of all kinds in turn.")] = 200,
+    cases: Annotated[
+        int | None, typer.Option(min=1, max=100_000, help="Requests, of all kinds in turn; default: 200.")
+    ] = None,
+    requests: Annotated[
+        Path | None,
+        typer.Option(help="JSONL of requests that people wrote, in place of drawn ones."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the requests and the sampling.")] = 0,
     best_of: Annotated[
         int | None, typer.Option(min=1, max=1000, help="Motions made of what is generated, of which one is kept.")
@@ -256,12 +262,19 @@ def edits(
 
     if out and out.is_dir():
         raise MotionLLMError(f"--out {out} is a folder; name the file to write.")
-    source = Source(kind="humanml3d", path=str(data)) if data else Source(kind="builtin", clips=20 * max(cases, 100))
+    if requests and (cases or kind):
+        raise MotionLLMError("--requests gives the requests; leave --cases and --kind out.")
+    many = Source(kind="builtin").clips if requests else 20 * max(cases or 200, 100)
+    source = Source(kind="humanml3d", path=str(data)) if data else Source(kind="builtin", clips=many)
     for one in kind or ():
         if one not in editing.JUDGED:
             raise MotionLLMError(unknown("kind of change", one, editing.JUDGED))
     clips = editing.clips_of(source, split if data else "test")
-    asked = editing.requests(clips, cases, seed, kind or editing.JUDGED)
+    asked = (
+        editing.written(requests, clips)
+        if requests
+        else editing.requests(clips, cases or 200, seed, kind or editing.JUDGED)
+    )
     lm = MotionLM.load(model)
     with Bar("eval edits") as bar:
         measured = editing.evaluate(lm, asked, seed, not plans, lm.sampling.but(best_of=best_of), progress=bar.update)

@@ -1,13 +1,15 @@
 """Whether changes that a user asks for are made, and everything else is kept: in the plan, and in the motion.
 
-Requests are drawn by `data.edits` on held-out clips, in phrasings and names that training never sees; their own change
-is the expected result. What the old plan and the expected one have in common must be kept; where they differ is the
-change. A new plan, and the notation measured on what the clip becomes (`lm.editing`), are compared with both,
-event by event (`motion.agreement`). Only events of the whole body and gestures count, not arms that swing along.
+Requests are drawn by `data.edits` on held-out clips, in phrasings and names that training never sees, or read from a
+file of those that people wrote (`written`); their own change is the expected result. What the old plan and the expected
+one have in common must be kept; where they differ is the change. A new plan, and the notation measured on what the clip
+becomes (`lm.editing`), are compared with both, event by event (`motion.agreement`). Only events of the whole body and
+gestures count, not arms that swing along.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -21,11 +23,13 @@ from motionllm.config import Source
 from motionllm.data.acts import act_of
 from motionllm.data.asked import asked as asked_in
 from motionllm.data.change_language import added, parts
+from motionllm.data.changes import changed
 from motionllm.data.edit_kinds import CHANGING, Donors
 from motionllm.data.edits import SEVERAL, Edit, edited
 from motionllm.data.remaking import BRIEF, FPS
 from motionllm.data.sources import loaded, read
 from motionllm.errors import MotionLLMError
+from motionllm.files import read_jsonl
 from motionllm.lm.model import MotionLM
 from motionllm.lm.prompting import drained
 from motionllm.lm.sampling import Sampling
@@ -54,8 +58,9 @@ _SOFT = {"time", "size", "speed"}
 
 @dataclass(frozen=True)
 class Clip:
-    """caption: one of its captions, or "". notation: measured on it. features: (T, 263)."""
+    """id: in its set. caption: one of its captions, or "". notation: measured on it. features: (T, 263)."""
 
+    id: str
     caption: str
     notation: Notation
     features: np.ndarray = field(compare=False, repr=False)
@@ -256,6 +261,38 @@ def requests(clips: Sequence[Clip], count: int, seed: int = 0, kinds: Sequence[s
     return drawn
 
 
+def written(path: str | os.PathLike[str], clips: Sequence[Clip]) -> list[Request]:
+    """The requests of a JSONL file, in its order, on these clips. A line is {"clip": id, "request", "change"}, with
+    "kind", "kinds" of several changes, and "adds": {text that the change adds: its plan} where they apply.
+
+    Raises MotionLLMError for a line that lacks one of the first three, names no clip, or whose change cannot be made.
+    """
+    by_id, drawn = {clip.id: clip for clip in clips}, []
+    for number, row in read_jsonl(path, "file of requests"):
+        clip, request, change = (row.get(key) for key in ("clip", "request", "change"))
+        where = f"{path}: line {number}"
+        if not (isinstance(request, str) and request.strip() and isinstance(change, str) and change.strip()):
+            raise MotionLLMError(f'{where} needs "clip", "request" and "change", each a text.')
+        if clip not in by_id:
+            raise MotionLLMError(
+                f"{where}: there is no clip {clip!r} of 1 to {LONGEST:g} seconds; give the set with --data."
+            )
+        old, adds = by_id[clip].notation, row.get("adds", {})
+        if missing := [text for part in parts(change) if (text := added(part)) and text not in adds]:
+            raise MotionLLMError(f'{where}: "adds" has no plan of {missing[0]!r}; give the notation of such a motion.')
+        plans = {text: Notation.parse(plan) for text, plan in adds.items()}
+        try:
+            new = changed(old, change, plans.__getitem__)
+        except MotionLLMError as error:
+            raise MotionLLMError(f"{where}: {error}") from None
+        kind = row.get("kind", SEVERAL if len(parts(change)) > 1 else "written")
+        edit = Edit(kind, kind, old, request, change, new, tuple(row.get("kinds", ())))
+        drawn.append(Request(edit, by_id[clip].features))
+    if not drawn:
+        raise MotionLLMError(f"{path} has no requests.")
+    return drawn
+
+
 def clips_of(source: Source, split: str, count: int = 1000) -> list[Clip]:
     """Up to `count` clips of a split that last 1 to LONGEST seconds."""
     clips = []
@@ -265,7 +302,7 @@ def clips_of(source: Source, split: str, count: int = 1000) -> list[Clip]:
         if 1 <= len(features) / HUMANML3D_263.fps <= LONGEST:
             notation = measure(features_to_joints(features))
             if notation.lines:
-                clips.append(Clip(sample.captions[0] if sample.captions else "", notation, features))
+                clips.append(Clip(sample.id, sample.captions[0] if sample.captions else "", notation, features))
     return clips
 
 

@@ -11,11 +11,12 @@ import pytest
 
 from motionllm.cli import main
 from motionllm.config import Notes, Source
+from motionllm.data.change_language import PACED
 from motionllm.data.edit_kinds import CHANGING
 from motionllm.data.edits import Edit
-from motionllm.data.timeline import mirrored
+from motionllm.data.timeline import mirrored, paced
 from motionllm.errors import MotionLLMError
-from motionllm.eval.edits import clips_of, enlarged, judged, requests
+from motionllm.eval.edits import clips_of, enlarged, judged, requests, written
 from motionllm.lm.model import MotionLM
 from motionllm.motion.notation import SMALL, Notation
 
@@ -35,6 +36,35 @@ def test_requests_are_of_all_kinds_in_turn(edits: list[Edit]) -> None:
     assert edits == _drawn(200, seed=1)
     with pytest.raises(MotionLLMError, match="could be edited"):
         requests([], 3)
+
+
+def test_requests_that_people_wrote_are_read_from_a_file(tmp_path: Path) -> None:
+    clips = clips_of(Source(kind="builtin", clips=2000), "test")
+    clip = clips[3]
+    wave = "2.0 s, standing to standing\n0.5-1.5 wave right hand x3"
+    rows = [
+        {"clip": clip.id, "request": "Take your time", "change": "slower", "kind": "slower"},
+        {"clip": clip.id, "request": "and wave", "change": "then a person waves", "adds": {"a person waves": wave}},
+        {"clip": clip.id, "request": "gently, flipped", "change": "slower; mirror", "kinds": ["slower", "mirror"]},
+    ]
+    path = tmp_path / "asked.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    found = [one.edit for one in written(path, clips)]
+    assert [one.request for one in found] == [row["request"] for row in rows] and found[2].several
+    assert found[0].new == paced(clip.notation, PACED["slower"]) and found[1].new.lines[-1].verb == "wave"
+    for spoilt, what in (
+        ({"request": ""}, "needs"),
+        ({"change": 3}, "needs"),
+        ({"clip": "nobody"}, "'nobody'"),
+        ({"change": "no cartwheel"}, "cartwheel"),
+        ({"change": "then a person bows"}, "no plan of 'a person bows'"),
+    ):
+        path.write_text(json.dumps(rows[0]) + "\n" + json.dumps(rows[0] | spoilt))
+        with pytest.raises(MotionLLMError, match=rf"line 2.*{what}"):
+            written(path, clips)
+    path.write_text("\n")
+    with pytest.raises(MotionLLMError, match="no requests"):
+        written(path, clips)
 
 
 def test_what_is_wanted_is_right_and_what_was_is_not(edits: list[Edit]) -> None:
