@@ -20,7 +20,7 @@ import numpy as np
 
 from motionllm import corpus as builtin
 from motionllm.config import Source
-from motionllm.data.acts import act_of
+from motionllm.data.acts import act_of, unrolled
 from motionllm.data.asked import asked as asked_in
 from motionllm.data.change_language import added, parts
 from motionllm.data.changes import changed
@@ -160,7 +160,7 @@ def enlarged(edit: Edit, before: np.ndarray, after: np.ndarray) -> bool:
     mean, seen from where the limb begins, in both motions' joints (T, 22, 3).
     """
     name, _, how = edit.change.rpartition(" ")
-    act = act_of(edit.old, name)
+    act = act_of(unrolled(edit.old, edit.change), name)
     limbs = limbs_of(act.main.part)
     first, last = (max(0, round(at * HUMANML3D_263.fps)) for at in (act.start - 0.3, act.end + 0.3))
 

@@ -487,3 +487,22 @@ def test_a_duration_that_is_stated_is_kept(change: str, request_: str, expected:
     assert (
         fitted(change, request_, Notation.parse("5.0 s, standing to standing\n1.0-2.0 wave right hand x2")) == expected
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "whole"),
+    [
+        ("0.3-1.8 march x4", "0.3-7.8 march x12"),
+        ("0.3-1.8 wave left hand x3", "0.3-7.8 wave left hand x9"),
+        ("0.3-2.9 run forward turning right 105 1.6 m/s", "0.3-8.9 run forward turning right 315 1.6 m/s"),
+        ("0.3-2.9 walk forward 1.2 m/s", "0.3-8.9 walk forward 1.2 m/s"),
+    ],
+)
+def test_what_is_done_again_at_once_is_one_event_of_the_plan(line: str, whole: str) -> None:
+    new = changed(Notation.parse(f"3.0 s, standing to standing\n{line}"), "repeat x3", Notation.parse)
+    assert str(new).splitlines()[1:] == [whole]
+    # Not where it was measured as two, has another size, or something else of the kind is between.
+    for lines in ("0.1-0.5 jump 0.2 m\n1.0-1.5 jump 0.4 m", "0.1-0.5 kick left leg\n0.9-1.2 kick right leg"):
+        old = Notation.parse(f"3.0 s, standing to standing\n{lines}")
+        assert changed(old, "slower", Notation.parse).lines != old.lines
+        assert len(changed(old, "slower", Notation.parse).lines) == 2

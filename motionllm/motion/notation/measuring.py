@@ -88,7 +88,7 @@ def _again(lines: Iterable[Line], alike: bool = False) -> list[Line]:
             for i, x in enumerate(result)
             if x.verb == line.verb and x.way == line.way and (x.part == line.part or line.verb == "step")
             if line.start - x.end < AGAIN and line.verb not in ("turn", "sit", "lie", "climb")
-            if not alike or replace(line, start=x.start, end=x.end, count=x.count) == x
+            if not alike or replace(line, start=x.start, end=x.end, count=x.count, size=_size(line, x)) == x
             if not alike or x == [other for other in result if other.verb == line.verb][-1]
         ]
         if not same:
@@ -109,6 +109,11 @@ def _again(lines: Iterable[Line], alike: bool = False) -> list[Line]:
         return result
     walked = [_walked(line) for line in result]
     return result if walked == result or alike else _merged(walked)
+
+
+def _size(line: Line, other: Line) -> float:
+    """The size by which a line is like another: of travel, the other's, as degrees turned add up."""
+    return other.size if line.verb in TRAVEL and line.size * other.size >= 0 else line.size
 
 
 def _walked(line: Line) -> Line:
