@@ -492,8 +492,8 @@ def test_a_duration_that_is_stated_is_kept(change: str, request_: str, expected:
 @pytest.mark.parametrize(
     ("line", "whole"),
     [
-        ("0.3-1.8 march x4", "0.3-7.8 march x12"),
-        ("0.3-1.8 wave left hand x3", "0.3-7.8 wave left hand x9"),
+        ("0.3-2.8 march x4", "0.3-8.8 march x12"),
+        ("0.3-2.8 wave left hand x3", "0.3-8.8 wave left hand x9"),
         ("0.3-2.9 run forward turning right 105 1.6 m/s", "0.3-8.9 run forward turning right 315 1.6 m/s"),
         ("0.3-2.9 walk forward 1.2 m/s", "0.3-8.9 walk forward 1.2 m/s"),
     ],

@@ -101,6 +101,7 @@ def _again(lines: Iterable[Line], alike: bool = False) -> list[Line]:
             lengths = old.end - old.start, line.end - line.start
             size, count = old.size + line.size, 1
             speed = (old.speed * lengths[0] + line.speed * lengths[1]) / max(sum(lengths), 1e-6)
+            speed = round(speed, 6)  # the mean of equal speeds is that speed
         elif line.verb in HELD and line.start - old.end < INTERRUPTED:
             count = old.count
         end = max(old.end, line.end)
