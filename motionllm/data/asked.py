@@ -20,6 +20,7 @@ import numpy as np
 from motionllm.corpus.actions import ACTIONS
 from motionllm.corpus.reading import CONNECTOR, PATTERNS
 from motionllm.data.acts import COUNTED, REPEATED
+from motionllm.data.rests import Named, Rest, rests, without
 from motionllm.data.timeline import LONG
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation, measure
@@ -111,6 +112,16 @@ _METRES = (  # not "on two feet", "one foot after the other", nor metres a secon
 _RESTING = r"\b(?:paus|wait|stand|still|stay|rest|stop|hold|freez|remain|linger)"  # whose the seconds then are
 _UNITS = {"m": 1.0, "y": 0.9144, "f": 0.3048}
 LONGER = (0.4, 0.25)  # seconds or metres, and the share of what is asked for, by which there may be more or less
+# What ends a pose that was held, and words before it; and acts after which who waits is still down: "crouches, waits".
+_UNDONE = (
+    r"(?:,| |and\b|then\b|before\b|s?he\b|they\b|it\b|the person\b|slowly\b|finally\b|after that\b)*"
+    r"(?:lower|drop|put\w* (?:\w+ ){0,3}down|releas|straighten|ris(?:e|es|ing)\b|com\w* (?:back )?up|return|go\w* back"
+    r"|bring\w* (?:\w+ ){1,3}down|let\w* (?:\w+ )?go|stand|get\w* (?:back )?up|relax)"
+)
+_STAYS_DOWN = r"crouch|duck"
+# Verbs whose seconds are those in which their pose is held: "squats for four seconds".
+_DOWN = tuple(verb for verb in LEADS_TO if verb != "stand up")
+_HELD = (*_RISES, *_DOWN, "reach up", "raise", "lift", "stretch", "hand to head")
 _NEXT = r"\bthen\b|\bbefore\b|\bafter(?:wards?)?\b|\.(?!\d)|;"
 _TOGETHER = r"\b(?:simultaneously|at the same time|at once)\b"
 _AT_ONCE = rf"\b(?:while|whilst|meanwhile|as (?:s?he|they|it|the \w+)\b)|{_TOGETHER}"
@@ -196,7 +207,8 @@ class Asked:
     side: of the limb, "left", "right" or "both". way: "forward", "backward", "left" or "right". pace: of PACES.
     degrees: the least and the most of a turn; (0, 0) if not stated. seconds: it is to last. metres: to go. meanwhile:
     at the same time as what is asked for before it. several: more than once, however often. single: no count is
-    stated, and who says it means once, as "a person kicks".
+    stated, and who says it means once, as "a person kicks". rests: in which nothing is done before or after it, or its
+    pose is held.
     """
 
     action: str
@@ -211,6 +223,7 @@ class Asked:
     meanwhile: bool = False
     several: bool = False
     single: bool = False
+    rests: tuple[Rest, ...] = ()
 
 
 def asked(text: str) -> list[Asked]:
@@ -221,16 +234,16 @@ def asked(text: str) -> list[Asked]:
     while (named_before := re.sub(_IT, r"\1\2\1", whole)) != whole:
         whole = named_before
     whole = re.sub(_SHARED, r"\1 \4\2\3 \4", whole)
+    spoken = whole
     whole = re.sub(_NO_ACT, lambda m: "#" * len(m[0]), whole)
     if re.search(_ARCHERY, whole):
         whole = re.sub(_BOW, lambda m: "#" * len(m[0]), whole)
-    left, hits = whole, []
-    for action, pattern in (*_MORE, *PATTERNS, *_LAST):
-        # "down and then back up" describes a hand, not a walk
-        found_here = [m for m in re.finditer(pattern, left) if m[0] != "back up"]
-        hits += [(m.start(), m.end(), action) for m in found_here if action in _SHOWN]
-        left = re.sub(pattern, lambda m: "#" * len(m[0]), left)
-    hits.sort()
+    pauses = rests(whole)
+    hits = _hits(without(whole, pauses))
+    if any(one.rest.where == "held" and one.end <= min([len(whole), *(start for start, *_ in hits)]) for one in pauses):
+        pauses = [one for one in pauses if one.rest.where != "held"]  # "stays in a squat" and nothing before is a squat
+        hits = _hits(without(whole, pauses))
+    whole = without(whole, pauses)
     bounds = [0]
     for (_, end, _), (start, _, _) in pairwise(hits):
         between = list(re.finditer(CONNECTOR, whole[end:start]))
@@ -238,6 +251,7 @@ def asked(text: str) -> list[Asked]:
         bounds.append(end + (between[-1].start() if between else counted.start() if counted else start - end))
     bounds.append(len(whole))
     parts: list[Asked] = []
+    owners: list[int] = []  # of each part, its hit
     reverse = meanwhile = False
     for k, (start, end, action) in enumerate(hits):
         reverse |= bool(k and re.search(r"\bafter\b(?!wards)", whole[bounds[k] : start]))
@@ -249,7 +263,10 @@ def asked(text: str) -> list[Asked]:
         for clause in _one_by_one(action, whole[bounds[k] : bounds[k + 1]]):
             part = _part(action, whole[start:end], _own(clause, start - bounds[k]), returns)
             parts.append(replace(part, meanwhile=bool(parts) and (at_once or meanwhile)))
+            owners.append(k)
             meanwhile, at_once = meanwhile and len(parts) < 2, False
+    for pause in pauses:
+        _rest_in(parts, owners, hits, pause, spoken)
     things: list[Asked] = []
     for part in reversed(parts) if reverse else parts:
         rises = part.action == "stand_up" and things and things[-1].verbs[0] in _RISES
@@ -259,6 +276,10 @@ def asked(text: str) -> list[Asked]:
             things[-1] = replace(part, single=both and not again, several=bool(again))
         elif not rises:
             things.append(part)
+        elif part.rests:  # who waits before rising waits down there
+            held = tuple(replace(rest, where="held") for rest in part.rests if rest.where == "before")
+            held += tuple(rest for rest in part.rests if rest.where == "after")
+            things[-1] = replace(things[-1], rests=things[-1].rests + held)
     # What is named by itself shows no other thing that it might be measured as: "runs, then walks". But a turn on the
     # way of a walk is a turn.
     own = Counter(thing.verbs[0] for thing in things)
@@ -272,6 +293,41 @@ def asked(text: str) -> list[Asked]:
         )
         for one in things
     ]
+
+
+def _hits(text: str) -> list[tuple[int, int, str]]:
+    """(first letter, the one after the last, action) of each act that a text names, in its order."""
+    left, hits = text, []
+    for action, pattern in (*_MORE, *PATTERNS, *_LAST):
+        # "down and then back up" describes a hand, not a walk
+        found_here = [m for m in re.finditer(pattern, left) if m[0] != "back up"]
+        hits += [(m.start(), m.end(), action) for m in found_here if action in _SHOWN]
+        left = re.sub(pattern, lambda m: "#" * len(m[0]), left)
+    return sorted(hits)
+
+
+def _rest_in(
+    parts: list[Asked], owners: Sequence[int], hits: Sequence[tuple[int, int, str]], pause: Named, text: str
+) -> None:
+    """Put a rest that a text names to the one of `parts` that it belongs to. owners: of each part its act in `hits`."""
+    before = [i for i, k in enumerate(owners) if hits[k][1] <= pause.start]
+    after = [i for i, k in enumerate(owners) if hits[k][0] >= pause.end]
+    rest = pause.rest
+    if before and rest.where != "held" and not pause.late:
+        word = text[slice(*hits[owners[before[-1]]][:2])].strip()
+        if re.match(_UNDONE, text[pause.end :]) or re.match(_STAYS_DOWN, word):
+            rest = replace(rest, where="held")
+    if before and (rest.where == "held" or pause.late or not after):
+        own = before[-1]
+        if pause.late:  # before the first of those that are done to one side and the other
+            own = owners.index(owners[own])
+        elif rest.where != "held":
+            rest = replace(rest, where="after")
+    elif after:
+        own, rest = after[0], replace(rest, where="before")
+    else:
+        return
+    parts[own] = replace(parts[own], rests=(*parts[own].rests, rest))
 
 
 def _one_by_one(action: str, clause: str) -> list[str]:
@@ -341,6 +397,11 @@ def _part(action: str, act: str, clause: str, returns: bool) -> Asked:
     lasts, goes = re.search(_SECONDS, clause), re.search(_METRES, clause) if verb.speed else None
     if lasts and re.search(_RESTING, clause[clause.find(act) + len(act) : lasts.start()]):
         lasts = None
+    held = lasts and _SHOWN[action][0] in _HELD and number < 2 and not several
+    besides = clause.replace(lasts[0], "") if held and lasts else clause
+    single = _SHOWN[action][0] in _ONCE and not (
+        number or several or act.split()[0].endswith("ing") or re.search(_OPEN, besides)
+    )
     return Asked(
         action,
         _SHOWN[action],
@@ -352,8 +413,8 @@ def _part(action: str, act: str, clause: str, returns: bool) -> Asked:
         seconds=_said(lasts) if lasts and _SHOWN[action][0] in LONG else 0.0,
         metres=_said(goes) * _UNITS[goes["unit"][0]] if goes else 0.0,
         several=several,
-        single=_SHOWN[action][0] in _ONCE
-        and not (number or several or act.split()[0].endswith("ing") or re.search(_OPEN, clause)),
+        single=single,
+        rests=(Rest(_said(lasts), "held", stated=True),) if held and lasts else (),
     )
 
 

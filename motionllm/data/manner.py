@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 
 from motionllm.data.asked import asked
+from motionllm.data.rests import rests
 
 _GAITS = (
     r"\b(?:limp|stagger|stumbl|tiptoe|strut|swagger|hobbl|waddl|shuffl|saunter|stomp|totter|sway|lurch|tremb|shiver|trip"
@@ -68,4 +69,5 @@ def unknown(text: str) -> list[str]:
     """The clauses of a text that name an act which is neither known nor measured."""
     clauses = [clause.strip() for clause in _CLAUSES.split(text.lower())]
     verbs = [(clause, _VERB.match(clause)) for clause in clauses]
-    return [clause for clause, verb in verbs if verb and not _NO_VERB.fullmatch(verb[1]) and not asked(clause)]
+    found = [clause for clause, verb in verbs if verb and not _NO_VERB.fullmatch(verb[1]) and not asked(clause)]
+    return [clause for clause in found if not rests(clause)]

@@ -44,7 +44,7 @@ def mended(poses: np.ndarray, wanted: Sequence[Asked], fixed: bool = False) -> n
     fixed: the duration stays.
     """
     wanted = list(wanted)
-    frames, notation = len(poses), _measured(poses)
+    frames, notation = len(poses), measured(poses)
     best = share_in(wanted, notation) if notation else 1.0
     for _ in range(ROUNDS):
         if best >= 1 or notation is None:
@@ -66,7 +66,7 @@ def brisk(poses: np.ndarray, text: str, wanted: Sequence[Asked]) -> np.ndarray:
     """The motion without the time before and after all that is done in it, but for IDLE seconds, where a text asks for
     an act and not for rest. What no event describes is done as well: the body must be still.
     """
-    notation = _measured(poses) if any(map(plain, wanted)) and not re.search(_REST, text.lower()) else None
+    notation = measured(poses) if any(map(plain, wanted)) and not re.search(_REST, text.lower()) else None
     if notation is None or not notation.lines:
         return poses
     moves = np.flatnonzero(splicing.speeds(poses) > STILL) / splicing.FPS
@@ -76,7 +76,7 @@ def brisk(poses: np.ndarray, text: str, wanted: Sequence[Asked]) -> np.ndarray:
     last = round((ends + IDLE) * splicing.FPS) if ends < notation.seconds - LONG_IDLE else len(poses)
     cut = poses[first:last]
     cut = built(cut) if len(cut) < len(poses) else cut
-    new = _measured(cut) if len(cut) < len(poses) else None
+    new = measured(cut) if len(cut) < len(poses) else None
     return cut if new and share_in(list(wanted), new) >= share_in(list(wanted), notation) else poses
 
 
@@ -84,7 +84,7 @@ def missing(poses: np.ndarray, wanted: Sequence[Asked]) -> list[int]:
     """Which of the things asked for a motion does not show as it is asked for, of those that a sentence can ask for:
     not arms that move somehow.
     """
-    notation = _measured(poses)
+    notation = measured(poses)
     if notation is None:
         return []
     return [
@@ -102,7 +102,7 @@ def _when_asked(notation: Notation, wanted: Sequence[Asked], index: int) -> bool
 
 def lacking(poses: np.ndarray, wanted: Sequence[Asked]) -> list[str]:
     """Sentences of what is asked for and not measured so on a motion, of those things that are asked for plainly."""
-    notation = _measured(poses)
+    notation = measured(poses)
     if notation is None:
         return []
     told = (one for one in wanted if plain(one) or (one.action == "sidestep" and one.way))
@@ -133,7 +133,7 @@ def put_in(
 
     fixed: the duration stays.
     """
-    notation, wanted = _measured(poses), list(wanted)
+    notation, wanted = measured(poses), list(wanted)
     if notation is None:
         return poses, None
     whole, frames, taken = poses, len(poses) if fixed else 0, None
@@ -168,7 +168,7 @@ def _at_the_same_time(
         without = [act.main.verb for act in acts(notation) if act.main.verb in wanted[index].verbs][:1]
         cut = remade(poses, notation, f"no {without[0]}") if without and len(acts(notation)) > 1 else None
         legs, arms = poses if cut is None else cut, more
-    below = _measured(legs)
+    below = measured(legs)
     return remade(legs, below, "meanwhile a person moves", arms) if below else None
 
 
@@ -252,7 +252,7 @@ def _fitted(poses: np.ndarray, frames: int) -> tuple[np.ndarray, Notation] | Non
             return None
         poses = splicing.paced(poses, pace)
     poses = built(poses)
-    new = _measured(poses)
+    new = measured(poses)
     return (poses, new) if new else None
 
 
@@ -264,7 +264,8 @@ def built(poses: np.ndarray) -> np.ndarray:
     return splicing.poses_of(motion.joints)
 
 
-def _measured(poses: np.ndarray) -> Notation | None:
+def measured(poses: np.ndarray) -> Notation | None:
+    """The notation of poses (T, 67); None of those under 5 frames, or not finite."""
     try:
         return measure(splicing.joints_of(poses))
     except MotionLLMError:

@@ -12,7 +12,7 @@ import numpy as np
 
 from motionllm import arguments
 from motionllm.corpus.actions import ACTIONS
-from motionllm.data import mending
+from motionllm.data import mending, resting
 from motionllm.data.asked import Asked, asked, once, shares_of
 from motionllm.data.manner import manners, unknown
 from motionllm.data.misspelled import respelled
@@ -72,12 +72,11 @@ class Drawn:
         """Whether it is a clip of the library as it was recorded."""
         return bool(self.found and self.whole)
 
-    @property
-    def right(self) -> bool:
+    def right(self, text: str) -> bool:
         """Whether it is a recorded clip on which all that the text asks for is measured: there is nothing to set right,
-        whatever its codes have lost of it.
+        whatever its codes have lost of it. Rests are not among what is measured.
         """
-        return bool(self.found and self.recorded and self.found.shows == 1)
+        return bool(self.found and self.recorded and self.found.shows == 1 and not any(x.rests for x in asked(text)))
 
 
 class Generation(Lookup):
@@ -178,7 +177,9 @@ class Generation(Lookup):
             seeds: list[int | None] = list(seed)
         else:  # of each motion another, as its own draws are
             seeds = [None if seed is None else (seed + SEED_APART * i) % 2**32 for i in range(len(texts))]
-        free = [i for i, one in enumerate(plans) if (one is None or isinstance(one, bool)) and not rows[i].right]
+        free = [
+            i for i, one in enumerate(plans) if (one is None or isinstance(one, bool)) and not rows[i].right(texts[i])
+        ]
         mended = self._mended(
             [motions[i] for i in free],
             [texts[i] for i in free],
@@ -214,7 +215,7 @@ class Generation(Lookup):
         steps = self._drawn([text], [seconds], seed, sampling or self.sampling, start=start, end=end, plan=plan)
         (drawn,) = yield from steps
         motion = _read_as(self._made(drawn), said, text)
-        if start is None and end is None and (plan is None or isinstance(plan, bool)) and not drawn.right:
+        if start is None and end is None and (plan is None or isinstance(plan, bool)) and not drawn.right(text):
             one = [motion], [text], [seconds], [seed], sampling or self.sampling, [drawn.recorded]
             (mended,) = yield from self._mended(*one)
             if not np.array_equal(mended.joints, motion.joints):
@@ -300,6 +301,7 @@ class Generation(Lookup):
                 taken[i] += more_taken
             if not fixed[i]:
                 poses[i] = mending.brisk(poses[i], texts[i], wanted[i])
+        poses = [resting.rested(*row) for row in zip(poses, wanted, fixed, strict=True)]
         done = []
         for i, (motion, was, right) in enumerate(zip(motions, drawn, poses, strict=True)):
             notes, looked_up = [*motion.notes, *taken[i]], bool(motion.notes)
@@ -330,7 +332,7 @@ class Generation(Lookup):
         how, acts = ([], []) if looked_up else (manners(text), unknown(text) if self.library is not None else [])
         told = [f"how it is done is not measured: {', '.join(how)}"] if how else []
         told += [f"not known, and nothing that is measured tells of it: {', '.join(acts)}"] if acts else []
-        if lacking := mending.lacking(poses, wanted):
+        if lacking := [*_lacking(poses, wanted), *resting.unrested(poses, wanted, [*map(mending.sentence, wanted)])]:
             return [f"asked for and not measured on it: {', '.join(lacking)}", *told]
         known = looked_up or says_nothing(text) or any(one.action != "move" for one in wanted)
         if known or self.library is None:
@@ -569,6 +571,14 @@ class Generation(Lookup):
             prompts.append([*order.prompt, start, *(order.plan_ids(first, last) if order.plan_ids else ()), *ids])
         replies = [self.vocab.encode(np.array(codes))[1:-1] for codes in ends]
         return self.backend.motion_likelihoods(prompts, replies)
+
+
+def _lacking(poses: np.ndarray, wanted: Sequence[Asked]) -> list[str]:
+    """What is asked for and not measured: neither with its rests nor without them, where a pose is held for long."""
+    lacking = mending.lacking(poses, wanted)
+    if lacking and any(one.rests for one in wanted):
+        return min(lacking, mending.lacking(resting.without_rests(poses), wanted), key=len)
+    return lacking
 
 
 def _read_as(motion: Motion, said: str, meant: str) -> Motion:
