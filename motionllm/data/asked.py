@@ -27,6 +27,11 @@ from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation, measu
 from motionllm.motion.notation.verbs import CIRCLE, LEADS_TO
 from motionllm.numerals import COUNTS, OFTEN
 
+WINDING = (  # what names a path and how a body moves at once
+    r"\bzig[ -]?zag(?:s|ged|ging)\b(?! (?:pattern|path|line))|\bslalom(?:s|ed|ing)\b|\bmeander(?:s|ed|ing)\b"
+    r"|\bweav(?:es|ing) (?=through|between|around|from side|in and out|back and forth|along|forward)"
+    r"|\bsnak(?:es|ing) (?=through|between|around|along|forward)"
+)
 # Patterns without an action in the built-in corpus, searched in this order before its own.
 _MORE: tuple[tuple[str, str], ...] = (
     ("flip", r"\b(?:back|front)[ -]?flips?\b|\bflips?\b(?! (?:the|a|his|her|something))|\bsomersault\w*"),
@@ -44,18 +49,25 @@ _MORE: tuple[tuple[str, str], ...] = (
     ("pick", r"\blay(?!\w* (?:back )?down)\w*(?: \w+){1,4}? (?:down|(?:on|to) (?:the )?(?:floor|ground))\b"),
     ("run", r"\bdash(?:es|ed|ing)?\b"),
     ("punch", r"\buppercuts?\b"),
-    ("sidestep", r"\b(?:walk|mov|go|shuffl|travel|tiptoe)\w* (?:\w+ )?sideways\b|\bsideways (?:walk|shuffl|mov)\w*"),
+    (
+        "sidestep",
+        r"\b(?:walk|mov|go|shuffl|travel|tiptoe)\w* (?:\w+ )?sideways\b|\bsideways (?:walk|shuffl|mov)\w*"
+        r"|\bstraf(?:e|es|ed|ing)\b|\bsidl(?:e|es|ed|ing)\b|\bside[ -](?:shuffl|walk|straf)\w*"
+        r"|\b(?:walk|step|mov|shuffl)\w* to (?:the|one|his|her|their|its) side\b",
+    ),
+    ("point", r"\bpoint(?:s|ed|ing)\b(?! (?:\w+ )?(?:toes?|foot|feet))"),
     ("wave", r"\bwav\w* (?:\w+ )?(?:good ?)?bye\b|\bsay\w* (?:good ?)?bye\b"),
     ("squat", r"\bcrouch(?:es|ed|ing)?\b(?! and walk)|\bduck(?:s|ed|ing)?\b"),
     ("raise", r"\b(?:rais|reach)(?:e|es|ed|ing)\b(?=(?: up)?[ .!]*$)"),  # an arm, if nothing else is named
 )
 _LAST: tuple[tuple[str, str], ...] = (  # searched after the corpus' own
     ("walk", r"\b(?:pac(?:e|es|ed|ing)|strid(?:e|es|ing)|strode|stumbl\w*|stagger\w*|limp\w*|wander\w*|tiptoe\w*)\b"),
+    ("walk", WINDING),
     ("walk", r"\bmov(?:e|es|ed|ing) (?:straight )?(?:forward|backward|sideways|ahead|to the|around|in a)"),
     ("touch", r"\b(?:touch|scratch|rub|hold|cover|put|bring|rais|lift)\w*(?: \w+){0,5}? (?:face|head|mouth|nose|chin)"),
     ("touch", r"\b(?:eat|eats|eating|smok\w*|phone|telephone)\b"),
     ("pick", r"\b(?:bend(?:s|ing)?|bent) down\b"),
-    ("reach", r"\breach\w*|\bgrab\w*|\bpoint(?:s|ed|ing)?\b|\bpush\w*|\bpull\w*"),
+    ("reach", r"\breach\w*|\bgrab\w*|\bpoint\b|\bpush\w*|\bpull\w*"),
     ("move", r"\b(?:mov|swing|shak|flap|wiggl|stir|wip|wash|scrub|clean|strum|play|dribbl|bounc)\w*"),
 )
 # {action: verbs of the notation that show it}: its own, then others that it may be measured as.
@@ -70,6 +82,8 @@ _SHOWN: dict[str, tuple[str, ...]] = {name: action.shown for name, action in ACT
     "lift": ("lift", "stand on", "kick", "march"),
     "twist": ("twist", "turn"),
     "lean": ("lean", "bow"),
+    "point": ("stretch", "hold"),
+    "point up": ("reach up", "hold"),
     "touch": ("hand to head", "reach up", "raise", "hold", "wave"),
     "reach": ("stretch", "reach up", "bend down", "raise", "swing", "hold", "throw", "punch"),
     "move": ("swing", "wave", "circle", "raise", "reach up", "stretch", "bend", "lower", "hold", "throw", "punch"),
@@ -109,7 +123,18 @@ _METRES = (  # not "on two feet", "one foot after the other", nor metres a secon
     rf"(?<!\bon )(?<!\bwith )(?<!\bat )(?<!\bboth )\b{_NUMBER} ?(?P<unit>m|met(?:er|re)s?|yards?|ft|feet)\b"
     r"(?!/| ?per| (?:an? second|tall|high|away|from|apart|together))"
 )
+# Paths that no line of a notation tells (`data.winding`), and verbs by which a body goes on them.
+PATHS = (
+    ("zigzag", r"\bzig[ -]?zag\w*"),
+    ("eight", r"\bfigure (?:of )?(?:eight|8)\b|\bin an (?:eight|8)\b"),
+    (
+        "wave",
+        r"\bserpentine\b|\bslalom\w*|\bweav(?:e|es|ing)\b|\bmeander\w*|\bs[ -](?:shaped?|curves?|patterns?|paths?)\b"
+        r"|\bin an s\b|\bwinding\b|\bsnak(?:es|ing)\b|\bwavy\b",
+    ),
+)
 _RESTING = r"\b(?:paus|wait|stand|still|stay|rest|stop|hold|freez|remain|linger)"  # whose the seconds then are
+SIDEWAYS = 4  # steps of who walks sideways, if no number is stated
 _UNITS = {"m": 1.0, "y": 0.9144, "f": 0.3048}
 LONGER = (0.4, 0.25)  # seconds or metres, and the share of what is asked for, by which there may be more or less
 # What ends a pose that was held, and words before it; and acts after which who waits is still down: "crouches, waits".
@@ -118,6 +143,8 @@ _UNDONE = (
     r"(?:lower|drop|put\w* (?:\w+ ){0,3}down|releas|straighten|ris(?:e|es|ing)\b|com\w* (?:back )?up|return|go\w* back"
     r"|bring\w* (?:\w+ ){1,3}down|let\w* (?:\w+ )?go|stand|get\w* (?:back )?up|relax)"
 )
+WINDS = ("zigzag", "slalom", "meander", "weave", "weav", "strafe", "straf", "sidle", "serpentine")  # words, as stems
+_OVERHEAD = r"\bup(?:wards?)?\b|\b(?:sky|ceiling|above|overhead|stars?|moon|sun|clouds?)\b"
 _STAYS_DOWN = r"crouch|duck"
 # Verbs whose seconds are those in which their pose is held: "squats for four seconds".
 _DOWN = tuple(verb for verb in LEADS_TO if verb != "stand up")
@@ -131,7 +158,9 @@ _BLOWS, _BLOW_BEFORE = r"(?:punch|jab|hook|uppercut|cross)", rf"((?:{'|'.join(CO
 _SPELLED = (  # how counts are written short, and blows
     (r"\b(\d{1,2}) ?x\b", r"\1 times"),
     (r"\bx ?(\d{1,2})\b", r"\1 times"),
+    (r"\b(around,? (?:and )?(?:then )?)(?:com|go|head)(?:es|s|ing) back\b(?! up| down)", r"\1walks back"),
     (r"\ba couple (?:of )?(?=\w)", "two "),
+    (rf"(?:{WINDING})((?:(?! and\b| then\b)[^,.;])*?) while (walk|runn|jogg)ing", r"\2ing weaving \1"),
     (rf"\b(left|right)(?:[ -]handed)? ((?:(?!and|then)\w+ )?){_BLOWS}\b", r"\2punch with the \1 hand"),
     (r"\b(left|right)(?:[ -]legged)? ((?:(?!and|then|leg\b)\w+ )?)kick\b", r"\2kick with the \1 leg"),
     (rf"\b{_BLOW_BEFORE}(left|right) {_BLOWS}e?s\b", r"\1punches with the \2 hand"),
@@ -156,7 +185,7 @@ _SHARED = (
 _WAYS = r"left|right|forwards?|backwards?"
 _OTHER = (
     rf"\b(?P<one>{_WAYS})\b(?P<limb> {_LIMB})?(?P<more>(?: (?!and\b|then\b)\w+){{0,2}}?)"
-    r"(?P<join>,? (?:and )?then|,? followed by|, and|,| and)(?: with| on| to| using| towards?)?"
+    r"(?P<join>,? (?:and )?then|,? followed by|, and|,| and)(?: back)?(?: with| on| to| using| towards?)?"
     rf"(?: the| his| her| their| its)?(?: other)? (?P<other>{_WAYS})\b(?P<limb2> {_LIMB})?(?! side)"
 )
 _ONCE = tuple(verb for verb in COUNTED if verb not in REPEATED)  # that are meant once without a count
@@ -207,8 +236,8 @@ class Asked:
     side: of the limb, "left", "right" or "both". way: "forward", "backward", "left" or "right". pace: of PACES.
     degrees: the least and the most of a turn; (0, 0) if not stated. seconds: it is to last. metres: to go. meanwhile:
     at the same time as what is asked for before it. several: more than once, however often. single: no count is
-    stated, and who says it means once, as "a person kicks". rests: in which nothing is done before or after it, or its
-    pose is held.
+    stated, and who says it means once, as "a person kicks". path: a name of PATHS. rests: in which nothing is done
+    before or after it, or its pose is held.
     """
 
     action: str
@@ -223,6 +252,7 @@ class Asked:
     meanwhile: bool = False
     several: bool = False
     single: bool = False
+    path: str = ""
     rests: tuple[Rest, ...] = ()
 
 
@@ -303,7 +333,14 @@ def _hits(text: str) -> list[tuple[int, int, str]]:
         found_here = [m for m in re.finditer(pattern, left) if m[0] != "back up"]
         hits += [(m.start(), m.end(), action) for m in found_here if action in _SHOWN]
         left = re.sub(pattern, lambda m: "#" * len(m[0]), left)
-    return sorted(hits)
+    hits.sort()
+    going = [False, *(VERBS[_SHOWN[hit[2]][0]].speed for hit in hits)]
+    between = ["", *(text[one[1] : other[0]] for one, other in pairwise(hits))]
+    return [  # "walks weaving between cones" is one walk
+        hit
+        for i, hit in enumerate(hits)
+        if not (going[i] and re.fullmatch(WINDING, text[hit[0] : hit[1]]) and not re.search(CONNECTOR, between[i]))
+    ]
 
 
 def _rest_in(
@@ -358,6 +395,10 @@ def _part(action: str, act: str, clause: str, returns: bool) -> Asked:
     """act: the words that name the action. returns: whether someone who walks back has turned before, and walks
     forward.
     """
+    if action == "point" and re.search(_OVERHEAD, clause):
+        action = "point up"
+    if action == "sidestep" and act.startswith("shuffl") and not re.search(r"\bside|\b(?:left|right)\b", clause):
+        action = "step"
     # What is brought to a knee is no part of what lifts it.
     limbs = re.sub(r"\b(?:left|right|both) (?:elbow|hand)s?\b", "", clause) if action == "lift" else clause
     sides = {m[1] or m[2] for m in re.finditer(_SIDE, limbs)}
@@ -369,6 +410,10 @@ def _part(action: str, act: str, clause: str, returns: bool) -> Asked:
     if not VERBS[_SHOWN[action][0]].parts:  # "walks forward, steadying himself with the right hand"
         side = ""
     way = ""
+    if action.startswith("point"):
+        to = re.search(_TO, re.sub(_SIDE, "", clause))
+        way = to[1] or to[2] if to else "down" if re.search(r"\b(?:down|floor|ground|feet)\b", clause) else ""
+        side = "" if side == "both" else side or (way if to else "")  # by the arm on that side
     if action in _DIRECTED:
         ways = {m[1] or m[2] for m in re.finditer(_TO, re.sub(_SIDE, "", clause))}
         if len(ways) == 1:
@@ -385,6 +430,8 @@ def _part(action: str, act: str, clause: str, returns: bool) -> Asked:
             way = "right"
     slow, quick = re.search(r"\bslow(?:ly)?\b", clause), re.search(r"\b(?:quick(?:ly)?|fast|rapid(?:ly)?)\b", clause)
     number, several = _count(action, act, clause)
+    if action == "sidestep" and not number and not re.search(r"step", act):  # "walks sideways"
+        several = True
     pace = PACES[0] if slow else PACES[1] if quick else ""
     far = next((d for pattern, d in _DEGREES if re.search(pattern, clause)), (0.0, 0.0))
     if exact := re.search(_EXACT_DEGREES, clause):
@@ -414,6 +461,7 @@ def _part(action: str, act: str, clause: str, returns: bool) -> Asked:
         metres=_said(goes) * _UNITS[goes["unit"][0]] if goes else 0.0,
         several=several,
         single=single,
+        path=next((name for name, pattern in PATHS if verb.speed and re.search(pattern, clause)), ""),
         rests=(Rest(_said(lasts), "held", stated=True),) if held and lasts else (),
     )
 
@@ -423,6 +471,9 @@ def line_of(one: Asked, usual: bool = False) -> Line:
     verb, spec = one.verbs[0], VERBS[one.verbs[0]]
     part = next((p for p in spec.parts if one.side and one.side in p), spec.parts[0] if usual and spec.parts else "")
     way = one.way if one.way in spec.ways else ""
+    count = one.count or (SIDEWAYS if one.action == "sidestep" and one.several else 1)
+    if one.action == "sidestep":
+        way = way or "left"
     size = float(np.clip(sum(one.degrees) / 2, 90, 360)) if one.degrees[1] else 0.0
     if usual:
         size = size or {"turn": 90.0, "jump": 0.3, "climb": 0.3, "bow": 45.0, "lean": 30.0}.get(verb, 0.0)
@@ -430,7 +481,7 @@ def line_of(one: Asked, usual: bool = False) -> Line:
     if spec.speed and size:  # a circle: the way is the side that it turns to
         way, size = "forward", -size if one.way == "right" else size
     speed = {"walk": 1.2, "run": 2.5}.get(verb, 0.6) if usual and spec.speed else 0.0
-    return Line(0.0, 1.0, verb, part, way, size, speed, one.count or 1, one.pace if spec.usual else "")
+    return Line(0.0, 1.0, verb, part, way, size, speed, count, one.pace if spec.usual else "")
 
 
 def _said(number: re.Match[str]) -> float:
@@ -476,9 +527,19 @@ def share(wanted: Sequence[Asked], notation: Notation) -> float:
         total += 1
         points += all(
             _overlap(before, lines, notation) if one.meanwhile else before[0].start <= lines[0].start + 0.3
-            for (_, before), (one, lines) in pairwise(done)
+            for (_, before), (one, lines) in pairwise(_in_turn(done))
         )
     return points / total if total else 1.0
+
+
+def _in_turn(done: Sequence[tuple[Asked, list[Line]]]) -> list[tuple[Asked, list[Line]]]:
+    """What is done with its lines, of what is asked for again those after what is between: "walks, turns, walks"."""
+    result: list[tuple[Asked, list[Line]]] = []
+    for one, lines in done:
+        again = any(one.verbs[0] == other.verbs[0] for other, _ in result)
+        later = [x for x in lines if again and x.start > result[-1][1][0].start]
+        result.append((one, later or lines))
+    return result
 
 
 def shown(one: Asked, notation: Notation) -> bool:
@@ -584,9 +645,12 @@ def _details(one: Asked, lines: list[Line]) -> tuple[tuple[object, bool], ...]:
     often = sum(x.count for x in lines if x.verb == likest)
     return (
         (one.side, any(one.side in x.part for x in lines)),
-        (one.way, any(one.way == x.way or (one.way == x.curve and one.action != "sidestep") for x in lines)),
+        (
+            one.way and not one.action.startswith("point"),
+            any(one.way == x.way or (one.way == x.curve and one.action != "sidestep") for x in lines),
+        ),
         (one.count, one.count == often),
-        (one.several, often > 1),
+        (one.several, often > 1 or any(VERBS[x.verb].speed for x in lines)),
         (one.pace, any(pace_of(x) == one.pace for x in lines)),
         (one.degrees[1], any(one.degrees[0] <= abs(x.size) <= one.degrees[1] for x in lines)),
         (one.seconds, any(near(x.end - x.start, one.seconds) for x in lines)),
@@ -605,6 +669,10 @@ def _lines(one: Asked, notation: Notation) -> list[Line]:
     """
     turning = one.action in (*_TURNING, "twist", "look")
     lines = [x for x in notation.lines if x.verb in one.verbs and not (turning and VERBS[x.verb].speed and not x.curve)]
+    if one.action.startswith("point"):
+        return [x for x in lines if not x.part.startswith("both")]
+    if one.action == "sidestep":
+        return [x for x in lines if x.way in ("left", "right")]
     if one.verbs[0] == "stand up" and not lines and notation.postures[1] == "standing":
         ends = [x.end for x in notation.lines if x.verb in _ON_THE_FLOOR]
         return [Line(max(ends), notation.seconds, "stand up")] if ends else []

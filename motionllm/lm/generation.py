@@ -12,10 +12,11 @@ import numpy as np
 
 from motionllm import arguments
 from motionllm.corpus.actions import ACTIONS
-from motionllm.data import mending, resting
-from motionllm.data.asked import Asked, asked, once, shares_of
+from motionllm.data import mending, resting, winding
+from motionllm.data.asked import WINDS, Asked, asked, once, shares_of
 from motionllm.data.manner import manners, unknown
 from motionllm.data.misspelled import respelled
+from motionllm.data.pointing import pointing
 from motionllm.errors import MotionLLMError
 from motionllm.lm.decoding import Seed
 from motionllm.lm.library import says_nothing
@@ -74,9 +75,10 @@ class Drawn:
 
     def right(self, text: str) -> bool:
         """Whether it is a recorded clip on which all that the text asks for is measured: there is nothing to set right,
-        whatever its codes have lost of it. Rests are not among what is measured.
+        whatever its codes have lost of it. Rests and paths are not among what is measured.
         """
-        return bool(self.found and self.recorded and self.found.shows == 1 and not any(x.rests for x in asked(text)))
+        more = any(one.rests or one.path for one in asked(text))
+        return bool(self.found and self.recorded and self.found.shows == 1 and not more)
 
 
 class Generation(Lookup):
@@ -227,7 +229,7 @@ class Generation(Lookup):
         """A text with its misspelled words as they are meant (`data.misspelled`): of the built-in corpus, and of the
         captions of the library. What the base model's tokenizer has as one token is taken for a word.
         """
-        known = self.library.words if self.library is not None else frozenset[str]()
+        known = frozenset([*WINDS, *(self.library.words if self.library is not None else ())])
 
         def exists(word: str) -> bool:
             return len(self.tokenizer.encode(f" {word}", add_special_tokens=False)) == 1
@@ -282,8 +284,9 @@ class Generation(Lookup):
         lacking = [
             (i, n)
             for i in made
-            if not fixed[i] and len(wanted[i]) > 1
-            for n in mending.missing(poses[i], wanted[i])[:MOST_MISSING]
+            if not fixed[i]
+            for n in mending.missing(poses[i], wanted[i], made=False)[:MOST_MISSING]
+            if len(wanted[i]) > 1 or wanted[i][n].action in mending.REWORDED
         ]
         if lacking:
             sentences = [mending.sentence(wanted[i][n]) for i, n in lacking]
@@ -296,11 +299,14 @@ class Generation(Lookup):
                 poses[i], which = mending.put_in(poses[i], wanted[i], n, [more])
                 taken[i] += [] if which is None else act.notes
         for i in made:
+            for n in mending.missing(poses[i], wanted[i], made=True):
+                poses[i], _ = mending.put_in(poses[i], wanted[i], n, [pointing(wanted[i][n])], fixed[i])
             if use_library:
                 poses[i], more_taken = self._with_acts(texts[i], poses[i], wanted[i], fixed[i], own=True)
                 taken[i] += more_taken
             if not fixed[i]:
-                poses[i] = mending.brisk(poses[i], texts[i], wanted[i])
+                poses[i] = mending.brisk(mending.ample(poses[i], wanted[i]), texts[i], wanted[i])
+        poses = [winding.wound(*row) for row in zip(poses, wanted, fixed, strict=True)]
         poses = [resting.rested(*row) for row in zip(poses, wanted, fixed, strict=True)]
         done = []
         for i, (motion, was, right) in enumerate(zip(motions, drawn, poses, strict=True)):
@@ -320,7 +326,7 @@ class Generation(Lookup):
         acts that the model makes by itself, too.
         """
         notes = []
-        for n in mending.missing(poses, wanted):
+        for n in mending.missing(poses, wanted, made=False):
             if own or wanted[n].action not in ACTIONS:
                 acts = self._excerpts.showing(wanted[n], text)
                 poses, which = mending.put_in(poses, wanted, n, [act.poses for act in acts], fixed)
@@ -332,7 +338,8 @@ class Generation(Lookup):
         how, acts = ([], []) if looked_up else (manners(text), unknown(text) if self.library is not None else [])
         told = [f"how it is done is not measured: {', '.join(how)}"] if how else []
         told += [f"not known, and nothing that is measured tells of it: {', '.join(acts)}"] if acts else []
-        if lacking := [*_lacking(poses, wanted), *resting.unrested(poses, wanted, [*map(mending.sentence, wanted)])]:
+        rests = resting.unrested(poses, wanted, [*map(mending.sentence, wanted)])
+        if lacking := [*_lacking(poses, wanted), *winding.unwound(poses, wanted), *rests]:
             return [f"asked for and not measured on it: {', '.join(lacking)}", *told]
         known = looked_up or says_nothing(text) or any(one.action != "move" for one in wanted)
         if known or self.library is None:
