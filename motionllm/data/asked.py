@@ -24,7 +24,7 @@ from motionllm.data.rests import Named, Rest, rests, without
 from motionllm.data.timeline import LONG
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation, measure
-from motionllm.motion.notation.verbs import CIRCLE, LEADS_TO
+from motionllm.motion.notation.verbs import CIRCLE, GAITS, LEADS_TO
 from motionllm.numerals import COUNTS, OFTEN
 
 WINDING = (  # what names a path and how a body moves at once
@@ -327,20 +327,24 @@ def asked(text: str) -> list[Asked]:
 
 def _hits(text: str) -> list[tuple[int, int, str]]:
     """(first letter, the one after the last, action) of each act that a text names, in its order."""
-    left, hits = text, []
+    left, hits, winding = text, [], set[int]()
     for action, pattern in (*_MORE, *PATTERNS, *_LAST):
         # "down and then back up" describes a hand, not a walk
         found_here = [m for m in re.finditer(pattern, left) if m[0] != "back up"]
         hits += [(m.start(), m.end(), action) for m in found_here if action in _SHOWN]
+        winding |= {m.start() for m in found_here if pattern == WINDING}
         left = re.sub(pattern, lambda m: "#" * len(m[0]), left)
     hits.sort()
-    going = [False, *(VERBS[_SHOWN[hit[2]][0]].speed for hit in hits)]
-    between = ["", *(text[one[1] : other[0]] for one, other in pairwise(hits))]
-    return [  # "walks weaving between cones" is one walk
-        hit
-        for i, hit in enumerate(hits)
-        if not (going[i] and re.fullmatch(WINDING, text[hit[0] : hit[1]]) and not re.search(CONNECTOR, between[i]))
-    ]
+    return (
+        hits[:1]
+        + [  # "walks weaving between cones" is one walk
+            hit
+            for before, hit in pairwise(hits)
+            if hit[0] not in winding
+            or not VERBS[_SHOWN[before[2]][0]].speed
+            or re.search(CONNECTOR, text[before[1] : hit[0]])
+        ]
+    )
 
 
 def _rest_in(
@@ -538,6 +542,7 @@ def _in_turn(done: Sequence[tuple[Asked, list[Line]]]) -> list[tuple[Asked, list
     for one, lines in done:
         again = any(one.verbs[0] == other.verbs[0] for other, _ in result)
         later = [x for x in lines if again and x.start > result[-1][1][0].start]
+        later = [x for x in later if x.verb in GAITS] if one.verbs[0] in GAITS else later
         result.append((one, later or lines))
     return result
 

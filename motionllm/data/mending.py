@@ -97,7 +97,7 @@ def missing(poses: np.ndarray, wanted: Sequence[Asked], made: bool | None = None
         for i, one in enumerate(wanted)
         if plain(one)
         and made in (None, one.action in POINTING)
-        and not (as_asked(one, notation) and _when_asked(notation, wanted, i))
+        and not (as_asked(one, notation) and _when_asked(notation, wanted, i) and _again(notation, wanted, i))
     ]
 
 
@@ -107,12 +107,29 @@ def _when_asked(notation: Notation, wanted: Sequence[Asked], index: int) -> bool
     return not one.meanwhile or not shown(before, notation) or at_once(before, one, notation)
 
 
+def _again(notation: Notation, wanted: Sequence[Asked], index: int) -> bool:
+    """Whether who is to go on after something else does: "runs, turns around and runs back"."""
+    one, before = wanted[index], wanted[max(0, index - 1)]
+    if (
+        one.verbs[0] not in GAITS
+        or one.meanwhile
+        or all(one.verbs[0] != other.verbs[0] for other in wanted[: max(0, index - 1)])
+    ):
+        return True
+    done = [x.start for x in notation.lines if x.verb in before.verbs and not VERBS[x.verb].speed]
+    return not done or any(x.start > min(done) for x in notation.lines if x.verb in one.verbs and x.verb in GAITS)
+
+
 def lacking(poses: np.ndarray, wanted: Sequence[Asked]) -> list[str]:
     """Sentences of what is asked for and not measured so on a motion, of those things that are asked for plainly."""
     notation = measured(poses)
     if notation is None:
         return []
-    asked_for = [_in_full(one) for one in wanted if plain(one) and not as_asked(one, notation)]
+    asked_for = [
+        _in_full(one)
+        for i, one in enumerate(wanted)
+        if plain(one) and not (as_asked(one, notation) and _again(notation, wanted, i))
+    ]
     apart = [i for i in range(len(wanted)) if shown(wanted[i], notation) and not _when_asked(notation, wanted, i)]
     asked_for += [f"{sentence(wanted[i])} at the same time" for i in apart]
     return asked_for + _reordered(notation, wanted)
@@ -224,9 +241,10 @@ def _places(poses: np.ndarray, notation: Notation, wanted: Sequence[Asked], inde
     if len(wanted) == 1:
         return [(0, len(poses))]
     every = acts(notation)
-    if shown(one, notation):
-        same = [act for act in every if act.main.verb in one.verbs]
-        if same:  # a turn may be shown by a gait that turns, which is none
+    if shown(one, notation) and _again(notation, wanted, index):
+        gait = VERBS[one.verbs[0]].speed
+        same = [act for act in every if act.main.verb in one.verbs and (gait or not VERBS[act.main.verb].speed)]
+        if same:  # a turn may be shown by a gait that turns alone, which stays
             return [reach(poses, notation, act) for act in same if alone(act, every)]
     places = [act.main.end for act in every if any(act.main.verb in one.verbs for one in wanted[:index])]
     later = [act.main.start for act in every if any(act.main.verb in one.verbs for one in wanted[index + 1 :])]

@@ -337,14 +337,14 @@ class Generation(Lookup):
         """What a text asks for and a motion does not show, as notes, and what nobody can say whether it shows it."""
         how, acts = ([], []) if looked_up else (manners(text), unknown(text) if self.library is not None else [])
         told = [f"how it is done is not measured: {', '.join(how)}"] if how else []
-        told += [f"not known, and nothing that is measured tells of it: {', '.join(acts)}"] if acts else []
+        told += [f"not known here, so the motion does not show it: {', '.join(acts)}"] if acts else []
         rests = resting.unrested(poses, wanted, [*map(mending.sentence, wanted)])
         if lacking := [*_lacking(poses, wanted), *winding.unwound(poses, wanted), *rests]:
             return [f"asked for and not measured on it: {', '.join(lacking)}", *told]
         known = looked_up or says_nothing(text) or any(one.action != "move" for one in wanted)
         if known or self.library is None:
             return told
-        return ["no clip of the library says this, and nothing that is measured shows it: it may be something else"]
+        return [f"not known here, so the motion shows something else: {', '.join(acts or [text.strip(' .').lower()])}"]
 
     def stream(
         self,
