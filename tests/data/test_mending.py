@@ -183,7 +183,11 @@ def test_who_is_to_go_on_after_a_turn_does() -> None:
     motion = splicing.joined([walk, turn])
     assert missing(motion, wanted) == [2] and lacking(motion, wanted)[0] == "a person walks"
     new, _ = put_in(motion, wanted, 2, [walk])
-    assert missing(new, wanted) == [] and [x.verb for x in measured(new).lines][:3] == ["walk", "turn", "walk"]
+    assert missing(new, wanted) == [] and [x.verb for x in measured(new).lines if x.verb in ("walk", "turn")] == [
+        "walk",
+        "turn",
+        "walk",
+    ]
     again, _ = put_in(splicing.joined([walk, walk]), wanted, 1, [turn])  # in the middle of the walk
     assert missing(again, wanted) == []
 
