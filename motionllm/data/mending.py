@@ -242,7 +242,7 @@ def _places(poses: np.ndarray, notation: Notation, wanted: Sequence[Asked], inde
         return [(0, len(poses))]
     every = acts(notation)
     if shown(one, notation) and _again(notation, wanted, index):
-        gait = VERBS[one.verbs[0]].speed
+        gait = one.verbs[0] != "turn"
         same = [act for act in every if act.main.verb in one.verbs and (gait or not VERBS[act.main.verb].speed)]
         if same:  # a turn may be shown by a gait that turns alone, which stays
             return [reach(poses, notation, act) for act in same if alone(act, every)]

@@ -21,7 +21,7 @@ LONGER = 2.0  # seconds of "a while"
 
 _NUMBER = rf"(?P<number>\d{{1,2}}(?:\.\d+)?|{'|'.join(COUNTS)}|{'|'.join(FEW)}|an?)"
 _ABOUT = r"(?:about |around |roughly |exactly |approximately |another |at least |nearly |almost )?"
-_SECONDS = r"[ -]?(?:more |full |whole |long )?(?:seconds?|secs?|s)\b"
+_SECONDS = r"[ -]?(?:more |full |whole |long )?(?:seconds?|secs?|(?<=\d)s|(?<=\d )s)\b"
 _LASTING = rf"(?:for |of )?{_ABOUT}{_NUMBER}{_SECONDS}"
 _WHILE = r"(?:for )?(?:an? |one |some )?(?:\w+ )?(?P<vague>moment|while|bit|beat|instant|minute)\b"
 _HOW_LONG = rf"(?: (?!and\b|then\b|before\b|after\b|while\b)\w+){{0,4}}? (?:{_LASTING}|{_WHILE})"

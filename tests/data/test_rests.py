@@ -103,6 +103,7 @@ def test_two_walks_with_a_stop_between_them_are_two() -> None:
         "a person rests his hands on his hips",
         "a person walks without stopping",
         "the waiter walks",
+        "a person who is standing slowly moves backwards as he takes twelve steps",
         "a person holds a box",
         "a person never stops and runs",
         "a person doesn't stop and runs",
