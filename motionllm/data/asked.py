@@ -20,12 +20,18 @@ import numpy as np
 from motionllm.corpus.actions import ACTIONS
 from motionllm.corpus.reading import CONNECTOR, PATTERNS
 from motionllm.data.acts import COUNTED, REPEATED
+from motionllm.data.rests import Named, Rest, rests, without
 from motionllm.data.timeline import LONG
 from motionllm.errors import MotionLLMError
 from motionllm.motion.notation import PACES, SMALL, VERBS, Line, Notation, measure
-from motionllm.motion.notation.verbs import CIRCLE, LEADS_TO
+from motionllm.motion.notation.verbs import CIRCLE, GAITS, LEADS_TO
 from motionllm.numerals import COUNTS, OFTEN
 
+WINDING = (  # what names a path and how a body moves at once
+    r"\bzig[ -]?zag(?:s|ged|ging)\b(?! (?:pattern|path|line))|\bslalom(?:s|ed|ing)\b|\bmeander(?:s|ed|ing)\b"
+    r"|\bweav(?:es|ing) (?=through|between|around|from side|in and out|back and forth|along|forward)"
+    r"|\bsnak(?:es|ing) (?=through|between|around|along|forward)"
+)
 # Patterns without an action in the built-in corpus, searched in this order before its own.
 _MORE: tuple[tuple[str, str], ...] = (
     ("flip", r"\b(?:back|front)[ -]?flips?\b|\bflips?\b(?! (?:the|a|his|her|something))|\bsomersault\w*"),
@@ -43,18 +49,25 @@ _MORE: tuple[tuple[str, str], ...] = (
     ("pick", r"\blay(?!\w* (?:back )?down)\w*(?: \w+){1,4}? (?:down|(?:on|to) (?:the )?(?:floor|ground))\b"),
     ("run", r"\bdash(?:es|ed|ing)?\b"),
     ("punch", r"\buppercuts?\b"),
-    ("sidestep", r"\b(?:walk|mov|go|shuffl|travel|tiptoe)\w* (?:\w+ )?sideways\b|\bsideways (?:walk|shuffl|mov)\w*"),
+    (
+        "sidestep",
+        r"\b(?:walk|mov|go|shuffl|travel|tiptoe)\w* (?:\w+ )?sideways\b|\bsideways (?:walk|shuffl|mov)\w*"
+        r"|\bstraf(?:e|es|ed|ing)\b|\bsidl(?:e|es|ed|ing)\b|\bside[ -](?:shuffl|walk|straf)\w*"
+        r"|\b(?:walk|step|mov|shuffl)\w* to (?:the|one|his|her|their|its) side\b",
+    ),
+    ("point", r"\bpoint(?:s|ed|ing)\b(?! (?:\w+ )?(?:toes?|foot|feet))"),
     ("wave", r"\bwav\w* (?:\w+ )?(?:good ?)?bye\b|\bsay\w* (?:good ?)?bye\b"),
     ("squat", r"\bcrouch(?:es|ed|ing)?\b(?! and walk)|\bduck(?:s|ed|ing)?\b"),
     ("raise", r"\b(?:rais|reach)(?:e|es|ed|ing)\b(?=(?: up)?[ .!]*$)"),  # an arm, if nothing else is named
 )
 _LAST: tuple[tuple[str, str], ...] = (  # searched after the corpus' own
     ("walk", r"\b(?:pac(?:e|es|ed|ing)|strid(?:e|es|ing)|strode|stumbl\w*|stagger\w*|limp\w*|wander\w*|tiptoe\w*)\b"),
+    ("walk", WINDING),
     ("walk", r"\bmov(?:e|es|ed|ing) (?:straight )?(?:forward|backward|sideways|ahead|to the|around|in a)"),
     ("touch", r"\b(?:touch|scratch|rub|hold|cover|put|bring|rais|lift)\w*(?: \w+){0,5}? (?:face|head|mouth|nose|chin)"),
     ("touch", r"\b(?:eat|eats|eating|smok\w*|phone|telephone)\b"),
     ("pick", r"\b(?:bend(?:s|ing)?|bent) down\b"),
-    ("reach", r"\breach\w*|\bgrab\w*|\bpoint(?:s|ed|ing)?\b|\bpush\w*|\bpull\w*"),
+    ("reach", r"\breach\w*|\bgrab\w*|\bpoint\b|\bpush\w*|\bpull\w*"),
     ("move", r"\b(?:mov|swing|shak|flap|wiggl|stir|wip|wash|scrub|clean|strum|play|dribbl|bounc)\w*"),
 )
 # {action: verbs of the notation that show it}: its own, then others that it may be measured as.
@@ -69,6 +82,8 @@ _SHOWN: dict[str, tuple[str, ...]] = {name: action.shown for name, action in ACT
     "lift": ("lift", "stand on", "kick", "march"),
     "twist": ("twist", "turn"),
     "lean": ("lean", "bow"),
+    "point": ("stretch", "hold"),
+    "point up": ("reach up", "hold"),
     "touch": ("hand to head", "reach up", "raise", "hold", "wave"),
     "reach": ("stretch", "reach up", "bend down", "raise", "swing", "hold", "throw", "punch"),
     "move": ("swing", "wave", "circle", "raise", "reach up", "stretch", "bend", "lower", "hold", "throw", "punch"),
@@ -108,9 +123,32 @@ _METRES = (  # not "on two feet", "one foot after the other", nor metres a secon
     rf"(?<!\bon )(?<!\bwith )(?<!\bat )(?<!\bboth )\b{_NUMBER} ?(?P<unit>m|met(?:er|re)s?|yards?|ft|feet)\b"
     r"(?!/| ?per| (?:an? second|tall|high|away|from|apart|together))"
 )
+# Paths that no line of a notation tells (`data.winding`), and verbs by which a body goes on them.
+PATHS = (
+    ("zigzag", r"\bzig[ -]?zag\w*"),
+    ("eight", r"\bfigure (?:of )?(?:eight|8)\b|\bin an (?:eight|8)\b"),
+    (
+        "wave",
+        r"\bserpentine\b|\bslalom\w*|\bweav(?:e|es|ing)\b|\bmeander\w*|\bs[ -](?:shaped?|curves?|patterns?|paths?)\b"
+        r"|\bin an s\b|\bwinding\b|\bsnak(?:es|ing)\b|\bwavy\b",
+    ),
+)
 _RESTING = r"\b(?:paus|wait|stand|still|stay|rest|stop|hold|freez|remain|linger)"  # whose the seconds then are
+SIDEWAYS = 4  # steps of who walks sideways, if no number is stated
 _UNITS = {"m": 1.0, "y": 0.9144, "f": 0.3048}
 LONGER = (0.4, 0.25)  # seconds or metres, and the share of what is asked for, by which there may be more or less
+# What ends a pose that was held, and words before it; and acts after which who waits is still down: "crouches, waits".
+_UNDONE = (
+    r"(?:,| |and\b|then\b|before\b|s?he\b|they\b|it\b|the person\b|slowly\b|finally\b|after that\b)*"
+    r"(?:lower|drop|put\w* (?:\w+ ){0,3}down|releas|straighten|ris(?:e|es|ing)\b|com\w* (?:back )?up|return|go\w* back"
+    r"|bring\w* (?:\w+ ){1,3}down|let\w* (?:\w+ )?go|stand|get\w* (?:back )?up|relax)"
+)
+WINDS = ("zigzag", "slalom", "meander", "weave", "weav", "strafe", "straf", "sidle", "serpentine")  # words, as stems
+_OVERHEAD = r"\bup(?:wards?)?\b|\b(?:sky|ceiling|above|overhead|stars?|moon|sun|clouds?)\b"
+_STAYS_DOWN = r"crouch|duck"
+# Verbs whose seconds are those in which their pose is held: "squats for four seconds".
+_DOWN = tuple(verb for verb in LEADS_TO if verb != "stand up")
+_HELD = (*_RISES, *_DOWN, "reach up", "raise", "lift", "stretch", "hand to head")
 _NEXT = r"\bthen\b|\bbefore\b|\bafter(?:wards?)?\b|\.(?!\d)|;"
 _TOGETHER = r"\b(?:simultaneously|at the same time|at once)\b"
 _AT_ONCE = rf"\b(?:while|whilst|meanwhile|as (?:s?he|they|it|the \w+)\b)|{_TOGETHER}"
@@ -120,7 +158,9 @@ _BLOWS, _BLOW_BEFORE = r"(?:punch|jab|hook|uppercut|cross)", rf"((?:{'|'.join(CO
 _SPELLED = (  # how counts are written short, and blows
     (r"\b(\d{1,2}) ?x\b", r"\1 times"),
     (r"\bx ?(\d{1,2})\b", r"\1 times"),
+    (r"\b(around,? (?:and )?(?:then )?)(?:com|go|head)(?:es|s|ing) back\b(?! up| down)", r"\1walks back"),
     (r"\ba couple (?:of )?(?=\w)", "two "),
+    (rf"(?:{WINDING})((?:(?! and\b| then\b)[^,.;])*?) while (walk|runn|jogg)ing", r"\2ing weaving \1"),
     (rf"\b(left|right)(?:[ -]handed)? ((?:(?!and|then)\w+ )?){_BLOWS}\b", r"\2punch with the \1 hand"),
     (r"\b(left|right)(?:[ -]legged)? ((?:(?!and|then|leg\b)\w+ )?)kick\b", r"\2kick with the \1 leg"),
     (rf"\b{_BLOW_BEFORE}(left|right) {_BLOWS}e?s\b", r"\1punches with the \2 hand"),
@@ -145,7 +185,7 @@ _SHARED = (
 _WAYS = r"left|right|forwards?|backwards?"
 _OTHER = (
     rf"\b(?P<one>{_WAYS})\b(?P<limb> {_LIMB})?(?P<more>(?: (?!and\b|then\b)\w+){{0,2}}?)"
-    r"(?P<join>,? (?:and )?then|,? followed by|, and|,| and)(?: with| on| to| using| towards?)?"
+    r"(?P<join>,? (?:and )?then|,? followed by|, and|,| and)(?: back)?(?: with| on| to| using| towards?)?"
     rf"(?: the| his| her| their| its)?(?: other)? (?P<other>{_WAYS})\b(?P<limb2> {_LIMB})?(?! side)"
 )
 _ONCE = tuple(verb for verb in COUNTED if verb not in REPEATED)  # that are meant once without a count
@@ -196,7 +236,8 @@ class Asked:
     side: of the limb, "left", "right" or "both". way: "forward", "backward", "left" or "right". pace: of PACES.
     degrees: the least and the most of a turn; (0, 0) if not stated. seconds: it is to last. metres: to go. meanwhile:
     at the same time as what is asked for before it. several: more than once, however often. single: no count is
-    stated, and who says it means once, as "a person kicks".
+    stated, and who says it means once, as "a person kicks". path: a name of PATHS. rests: in which nothing is done
+    before or after it, or its pose is held.
     """
 
     action: str
@@ -211,6 +252,8 @@ class Asked:
     meanwhile: bool = False
     several: bool = False
     single: bool = False
+    path: str = ""
+    rests: tuple[Rest, ...] = ()
 
 
 def asked(text: str) -> list[Asked]:
@@ -221,16 +264,16 @@ def asked(text: str) -> list[Asked]:
     while (named_before := re.sub(_IT, r"\1\2\1", whole)) != whole:
         whole = named_before
     whole = re.sub(_SHARED, r"\1 \4\2\3 \4", whole)
+    spoken = whole
     whole = re.sub(_NO_ACT, lambda m: "#" * len(m[0]), whole)
     if re.search(_ARCHERY, whole):
         whole = re.sub(_BOW, lambda m: "#" * len(m[0]), whole)
-    left, hits = whole, []
-    for action, pattern in (*_MORE, *PATTERNS, *_LAST):
-        # "down and then back up" describes a hand, not a walk
-        found_here = [m for m in re.finditer(pattern, left) if m[0] != "back up"]
-        hits += [(m.start(), m.end(), action) for m in found_here if action in _SHOWN]
-        left = re.sub(pattern, lambda m: "#" * len(m[0]), left)
-    hits.sort()
+    pauses = rests(whole)
+    hits = _hits(without(whole, pauses))
+    if any(one.rest.where == "held" and one.end <= min([len(whole), *(start for start, *_ in hits)]) for one in pauses):
+        pauses = [one for one in pauses if one.rest.where != "held"]  # "stays in a squat" and nothing before is a squat
+        hits = _hits(without(whole, pauses))
+    whole = without(whole, pauses)
     bounds = [0]
     for (_, end, _), (start, _, _) in pairwise(hits):
         between = list(re.finditer(CONNECTOR, whole[end:start]))
@@ -238,6 +281,7 @@ def asked(text: str) -> list[Asked]:
         bounds.append(end + (between[-1].start() if between else counted.start() if counted else start - end))
     bounds.append(len(whole))
     parts: list[Asked] = []
+    owners: list[int] = []  # of each part, its hit
     reverse = meanwhile = False
     for k, (start, end, action) in enumerate(hits):
         reverse |= bool(k and re.search(r"\bafter\b(?!wards)", whole[bounds[k] : start]))
@@ -249,7 +293,10 @@ def asked(text: str) -> list[Asked]:
         for clause in _one_by_one(action, whole[bounds[k] : bounds[k + 1]]):
             part = _part(action, whole[start:end], _own(clause, start - bounds[k]), returns)
             parts.append(replace(part, meanwhile=bool(parts) and (at_once or meanwhile)))
+            owners.append(k)
             meanwhile, at_once = meanwhile and len(parts) < 2, False
+    for pause in pauses:
+        _rest_in(parts, owners, hits, pause, spoken)
     things: list[Asked] = []
     for part in reversed(parts) if reverse else parts:
         rises = part.action == "stand_up" and things and things[-1].verbs[0] in _RISES
@@ -259,6 +306,10 @@ def asked(text: str) -> list[Asked]:
             things[-1] = replace(part, single=both and not again, several=bool(again))
         elif not rises:
             things.append(part)
+        elif part.rests:  # who waits before rising waits down there
+            held = tuple(replace(rest, where="held") for rest in part.rests if rest.where == "before")
+            held += tuple(rest for rest in part.rests if rest.where == "after")
+            things[-1] = replace(things[-1], rests=things[-1].rests + held)
     # What is named by itself shows no other thing that it might be measured as: "runs, then walks". But a turn on the
     # way of a walk is a turn.
     own = Counter(thing.verbs[0] for thing in things)
@@ -272,6 +323,52 @@ def asked(text: str) -> list[Asked]:
         )
         for one in things
     ]
+
+
+def _hits(text: str) -> list[tuple[int, int, str]]:
+    """(first letter, the one after the last, action) of each act that a text names, in its order."""
+    left, hits, winding = text, [], set[int]()
+    for action, pattern in (*_MORE, *PATTERNS, *_LAST):
+        # "down and then back up" describes a hand, not a walk
+        found_here = [m for m in re.finditer(pattern, left) if m[0] != "back up"]
+        hits += [(m.start(), m.end(), action) for m in found_here if action in _SHOWN]
+        winding |= {m.start() for m in found_here if pattern == WINDING}
+        left = re.sub(pattern, lambda m: "#" * len(m[0]), left)
+    hits.sort()
+    return (
+        hits[:1]
+        + [  # "walks weaving between cones" is one walk
+            hit
+            for before, hit in pairwise(hits)
+            if hit[0] not in winding
+            or not VERBS[_SHOWN[before[2]][0]].speed
+            or re.search(CONNECTOR, text[before[1] : hit[0]])
+        ]
+    )
+
+
+def _rest_in(
+    parts: list[Asked], owners: Sequence[int], hits: Sequence[tuple[int, int, str]], pause: Named, text: str
+) -> None:
+    """Put a rest that a text names to the one of `parts` that it belongs to. owners: of each part its act in `hits`."""
+    before = [i for i, k in enumerate(owners) if hits[k][1] <= pause.start]
+    after = [i for i, k in enumerate(owners) if hits[k][0] >= pause.end]
+    rest = pause.rest
+    if before and rest.where != "held" and not pause.late:
+        word = text[slice(*hits[owners[before[-1]]][:2])].strip()
+        if re.match(_UNDONE, text[pause.end :]) or re.match(_STAYS_DOWN, word):
+            rest = replace(rest, where="held")
+    if before and (rest.where == "held" or pause.late or not after):
+        own = before[-1]
+        if pause.late:  # before the first of those that are done to one side and the other
+            own = owners.index(owners[own])
+        elif rest.where != "held":
+            rest = replace(rest, where="after")
+    elif after:
+        own, rest = after[0], replace(rest, where="before")
+    else:
+        return
+    parts[own] = replace(parts[own], rests=(*parts[own].rests, rest))
 
 
 def _one_by_one(action: str, clause: str) -> list[str]:
@@ -302,6 +399,10 @@ def _part(action: str, act: str, clause: str, returns: bool) -> Asked:
     """act: the words that name the action. returns: whether someone who walks back has turned before, and walks
     forward.
     """
+    if action == "point" and re.search(_OVERHEAD, clause):
+        action = "point up"
+    if action == "sidestep" and act.startswith("shuffl") and not re.search(r"\bside|\b(?:left|right)\b", clause):
+        action = "step"
     # What is brought to a knee is no part of what lifts it.
     limbs = re.sub(r"\b(?:left|right|both) (?:elbow|hand)s?\b", "", clause) if action == "lift" else clause
     sides = {m[1] or m[2] for m in re.finditer(_SIDE, limbs)}
@@ -313,6 +414,10 @@ def _part(action: str, act: str, clause: str, returns: bool) -> Asked:
     if not VERBS[_SHOWN[action][0]].parts:  # "walks forward, steadying himself with the right hand"
         side = ""
     way = ""
+    if action.startswith("point"):
+        to = re.search(_TO, re.sub(_SIDE, "", clause))
+        way = to[1] or to[2] if to else "down" if re.search(r"\b(?:down|floor|ground|feet)\b", clause) else ""
+        side = "" if side == "both" else side or (way if to else "")  # by the arm on that side
     if action in _DIRECTED:
         ways = {m[1] or m[2] for m in re.finditer(_TO, re.sub(_SIDE, "", clause))}
         if len(ways) == 1:
@@ -329,6 +434,8 @@ def _part(action: str, act: str, clause: str, returns: bool) -> Asked:
             way = "right"
     slow, quick = re.search(r"\bslow(?:ly)?\b", clause), re.search(r"\b(?:quick(?:ly)?|fast|rapid(?:ly)?)\b", clause)
     number, several = _count(action, act, clause)
+    if action == "sidestep" and not number and not re.search(r"step", act):  # "walks sideways"
+        several = True
     pace = PACES[0] if slow else PACES[1] if quick else ""
     far = next((d for pattern, d in _DEGREES if re.search(pattern, clause)), (0.0, 0.0))
     if exact := re.search(_EXACT_DEGREES, clause):
@@ -341,6 +448,11 @@ def _part(action: str, act: str, clause: str, returns: bool) -> Asked:
     lasts, goes = re.search(_SECONDS, clause), re.search(_METRES, clause) if verb.speed else None
     if lasts and re.search(_RESTING, clause[clause.find(act) + len(act) : lasts.start()]):
         lasts = None
+    held = lasts and _SHOWN[action][0] in _HELD and number < 2 and not several
+    besides = clause.replace(lasts[0], "") if held and lasts else clause
+    single = _SHOWN[action][0] in _ONCE and not (
+        number or several or act.split()[0].endswith("ing") or re.search(_OPEN, besides)
+    )
     return Asked(
         action,
         _SHOWN[action],
@@ -352,8 +464,9 @@ def _part(action: str, act: str, clause: str, returns: bool) -> Asked:
         seconds=_said(lasts) if lasts and _SHOWN[action][0] in LONG else 0.0,
         metres=_said(goes) * _UNITS[goes["unit"][0]] if goes else 0.0,
         several=several,
-        single=_SHOWN[action][0] in _ONCE
-        and not (number or several or act.split()[0].endswith("ing") or re.search(_OPEN, clause)),
+        single=single,
+        path=next((name for name, pattern in PATHS if verb.speed and re.search(pattern, clause)), ""),
+        rests=(Rest(_said(lasts), "held", stated=True),) if held and lasts else (),
     )
 
 
@@ -362,6 +475,9 @@ def line_of(one: Asked, usual: bool = False) -> Line:
     verb, spec = one.verbs[0], VERBS[one.verbs[0]]
     part = next((p for p in spec.parts if one.side and one.side in p), spec.parts[0] if usual and spec.parts else "")
     way = one.way if one.way in spec.ways else ""
+    count = one.count or (SIDEWAYS if one.action == "sidestep" and one.several else 1)
+    if one.action == "sidestep":
+        way = way or "left"
     size = float(np.clip(sum(one.degrees) / 2, 90, 360)) if one.degrees[1] else 0.0
     if usual:
         size = size or {"turn": 90.0, "jump": 0.3, "climb": 0.3, "bow": 45.0, "lean": 30.0}.get(verb, 0.0)
@@ -369,7 +485,7 @@ def line_of(one: Asked, usual: bool = False) -> Line:
     if spec.speed and size:  # a circle: the way is the side that it turns to
         way, size = "forward", -size if one.way == "right" else size
     speed = {"walk": 1.2, "run": 2.5}.get(verb, 0.6) if usual and spec.speed else 0.0
-    return Line(0.0, 1.0, verb, part, way, size, speed, one.count or 1, one.pace if spec.usual else "")
+    return Line(0.0, 1.0, verb, part, way, size, speed, count, one.pace if spec.usual else "")
 
 
 def _said(number: re.Match[str]) -> float:
@@ -415,9 +531,20 @@ def share(wanted: Sequence[Asked], notation: Notation) -> float:
         total += 1
         points += all(
             _overlap(before, lines, notation) if one.meanwhile else before[0].start <= lines[0].start + 0.3
-            for (_, before), (one, lines) in pairwise(done)
+            for (_, before), (one, lines) in pairwise(_in_turn(done))
         )
     return points / total if total else 1.0
+
+
+def _in_turn(done: Sequence[tuple[Asked, list[Line]]]) -> list[tuple[Asked, list[Line]]]:
+    """What is done with its lines, of what is asked for again those after what is between: "walks, turns, walks"."""
+    result: list[tuple[Asked, list[Line]]] = []
+    for one, lines in done:
+        again = any(one.verbs[0] == other.verbs[0] for other, _ in result)
+        later = [x for x in lines if again and x.start > result[-1][1][0].start]
+        later = [x for x in later if x.verb in GAITS] if one.verbs[0] in GAITS else later
+        result.append((one, later or lines))
+    return result
 
 
 def shown(one: Asked, notation: Notation) -> bool:
@@ -523,9 +650,12 @@ def _details(one: Asked, lines: list[Line]) -> tuple[tuple[object, bool], ...]:
     often = sum(x.count for x in lines if x.verb == likest)
     return (
         (one.side, any(one.side in x.part for x in lines)),
-        (one.way, any(one.way == x.way or (one.way == x.curve and one.action != "sidestep") for x in lines)),
+        (
+            one.way and not one.action.startswith("point"),
+            any(one.way == x.way or (one.way == x.curve and one.action != "sidestep") for x in lines),
+        ),
         (one.count, one.count == often),
-        (one.several, often > 1),
+        (one.several, often > 1 or any(VERBS[x.verb].speed for x in lines)),
         (one.pace, any(pace_of(x) == one.pace for x in lines)),
         (one.degrees[1], any(one.degrees[0] <= abs(x.size) <= one.degrees[1] for x in lines)),
         (one.seconds, any(near(x.end - x.start, one.seconds) for x in lines)),
@@ -544,6 +674,10 @@ def _lines(one: Asked, notation: Notation) -> list[Line]:
     """
     turning = one.action in (*_TURNING, "twist", "look")
     lines = [x for x in notation.lines if x.verb in one.verbs and not (turning and VERBS[x.verb].speed and not x.curve)]
+    if one.action.startswith("point"):
+        return [x for x in lines if not x.part.startswith("both")]
+    if one.action == "sidestep":
+        return [x for x in lines if x.way in ("left", "right")]
     if one.verbs[0] == "stand up" and not lines and notation.postures[1] == "standing":
         ends = [x.end for x in notation.lines if x.verb in _ON_THE_FLOOR]
         return [Line(max(ends), notation.seconds, "stand up")] if ends else []

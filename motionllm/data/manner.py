@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 
 from motionllm.data.asked import asked
+from motionllm.data.rests import rests
 
 _GAITS = (
     r"\b(?:limp|stagger|stumbl|tiptoe|strut|swagger|hobbl|waddl|shuffl|saunter|stomp|totter|sway|lurch|tremb|shiver|trip"
@@ -51,6 +52,7 @@ def manners(text: str) -> list[str]:
     return list(dict.fromkeys(found[at] for at in sorted(found)))
 
 
+_LIMBS = r"\b(?:arm|hand|leg|foot|feet|fist|elbow|knee|shoulder|wrist|finger|hip|head|body|torso|waist)s?\b"
 _CLAUSES = re.compile(r"[,;.]|\b(?:and|then|while|before|after|as)\b")
 _SUBJECT = (
     r"(?:(?:an?|the|one|some) (?:\w+ )?(?:person|man|woman|figure|boy|girl|\w+er)|someone|somebody|s?he|they|it|who) "
@@ -68,4 +70,11 @@ def unknown(text: str) -> list[str]:
     """The clauses of a text that name an act which is neither known nor measured."""
     clauses = [clause.strip() for clause in _CLAUSES.split(text.lower())]
     verbs = [(clause, _VERB.match(clause)) for clause in clauses]
-    return [clause for clause, verb in verbs if verb and not _NO_VERB.fullmatch(verb[1]) and not asked(clause)]
+    found = [clause for clause, verb in verbs if verb and not _NO_VERB.fullmatch(verb[1]) and not _known(clause)]
+    return [clause for clause in found if not rests(clause)]
+
+
+def _known(clause: str) -> bool:
+    """Whether a clause names an act that is known: not arms that move with a thing, as in "plays the guitar"."""
+    wanted = asked(clause)
+    return any(one.action != "move" for one in wanted) or (bool(wanted) and bool(re.search(_LIMBS, clause)))

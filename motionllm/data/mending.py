@@ -23,6 +23,7 @@ from motionllm.data.remaking import reach, remade
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion, splicing
 from motionllm.motion.notation import PACES, VERBS, Notation, measure
+from motionllm.motion.notation.verbs import GAITS
 from motionllm.motion.representation import HUMANML3D_263
 
 ROUNDS = 6  # most changes of one motion
@@ -31,6 +32,10 @@ VAGUE = ("raise", "lower", "stretch", "bend", "swing", "hold", "step")  # verbs 
 # Metres, mean over the joints, between the poses at a seam: above the first the body is led from one to the other, as
 # someone who stands gets down on hands and knees (0.8), and above the second, as from a walk to lying (1.1), it is not.
 FAR, FARTHEST = 0.35, 0.9
+REWORDED = ("sidestep",)  # acts that a model does by `sentence`, if not by the words of a text
+POINTING = ("point", "point up")  # acts that are made (`data.pointing`)
+GOES = 1.8  # seconds of a gait before or after something else, where it lasts less than a second or so (BRIEF)
+BRIEF = 1.5
 IDLE, LONG_IDLE = 0.7, 1.5  # seconds at either end in which nothing is done that are left, and that are too long
 STILL = 0.1  # m/s, mean over the joints: a body that does nothing stays below, and one that dances in place does not
 _REST = r"\b(?:still|stay|stops?\b|wait|paus|rest(?:s|ed|ing)?\b|freez|idl|motionless|seconds?)"
@@ -44,7 +49,7 @@ def mended(poses: np.ndarray, wanted: Sequence[Asked], fixed: bool = False) -> n
     fixed: the duration stays.
     """
     wanted = list(wanted)
-    frames, notation = len(poses), _measured(poses)
+    frames, notation = len(poses), measured(poses)
     best = share_in(wanted, notation) if notation else 1.0
     for _ in range(ROUNDS):
         if best >= 1 or notation is None:
@@ -66,7 +71,7 @@ def brisk(poses: np.ndarray, text: str, wanted: Sequence[Asked]) -> np.ndarray:
     """The motion without the time before and after all that is done in it, but for IDLE seconds, where a text asks for
     an act and not for rest. What no event describes is done as well: the body must be still.
     """
-    notation = _measured(poses) if any(map(plain, wanted)) and not re.search(_REST, text.lower()) else None
+    notation = measured(poses) if any(map(plain, wanted)) and not re.search(_REST, text.lower()) else None
     if notation is None or not notation.lines:
         return poses
     moves = np.flatnonzero(splicing.speeds(poses) > STILL) / splicing.FPS
@@ -76,21 +81,23 @@ def brisk(poses: np.ndarray, text: str, wanted: Sequence[Asked]) -> np.ndarray:
     last = round((ends + IDLE) * splicing.FPS) if ends < notation.seconds - LONG_IDLE else len(poses)
     cut = poses[first:last]
     cut = built(cut) if len(cut) < len(poses) else cut
-    new = _measured(cut) if len(cut) < len(poses) else None
+    new = measured(cut) if len(cut) < len(poses) else None
     return cut if new and share_in(list(wanted), new) >= share_in(list(wanted), notation) else poses
 
 
-def missing(poses: np.ndarray, wanted: Sequence[Asked]) -> list[int]:
+def missing(poses: np.ndarray, wanted: Sequence[Asked], made: bool | None = None) -> list[int]:
     """Which of the things asked for a motion does not show as it is asked for, of those that a sentence can ask for:
-    not arms that move somehow.
+    not arms that move somehow. made: of those alone that are made (POINTING), or of the others alone.
     """
-    notation = _measured(poses)
+    notation = measured(poses)
     if notation is None:
         return []
     return [
         i
         for i, one in enumerate(wanted)
-        if plain(one) and not (as_asked(one, notation) and _when_asked(notation, wanted, i))
+        if plain(one)
+        and made in (None, one.action in POINTING)
+        and not (as_asked(one, notation) and _when_asked(notation, wanted, i) and _again(notation, wanted, i))
     ]
 
 
@@ -100,16 +107,57 @@ def _when_asked(notation: Notation, wanted: Sequence[Asked], index: int) -> bool
     return not one.meanwhile or not shown(before, notation) or at_once(before, one, notation)
 
 
+def _again(notation: Notation, wanted: Sequence[Asked], index: int) -> bool:
+    """Whether who is to go on after something else does: "runs, turns around and runs back"."""
+    one, before = wanted[index], wanted[max(0, index - 1)]
+    if (
+        one.verbs[0] not in GAITS
+        or one.meanwhile
+        or all(one.verbs[0] != other.verbs[0] for other in wanted[: max(0, index - 1)])
+    ):
+        return True
+    done = [x.start for x in notation.lines if x.verb in before.verbs and not VERBS[x.verb].speed]
+    return not done or any(x.start > min(done) for x in notation.lines if x.verb in one.verbs and x.verb in GAITS)
+
+
 def lacking(poses: np.ndarray, wanted: Sequence[Asked]) -> list[str]:
     """Sentences of what is asked for and not measured so on a motion, of those things that are asked for plainly."""
-    notation = _measured(poses)
+    notation = measured(poses)
     if notation is None:
         return []
-    told = (one for one in wanted if plain(one) or (one.action == "sidestep" and one.way))
-    asked_for = [_in_full(one) for one in told if not as_asked(one, notation)]
+    asked_for = [
+        _in_full(one)
+        for i, one in enumerate(wanted)
+        if plain(one) and not (as_asked(one, notation) and _again(notation, wanted, i))
+    ]
     apart = [i for i in range(len(wanted)) if shown(wanted[i], notation) and not _when_asked(notation, wanted, i)]
     asked_for += [f"{sentence(wanted[i])} at the same time" for i in apart]
     return asked_for + _reordered(notation, wanted)
+
+
+def ample(poses: np.ndarray, wanted: Sequence[Asked]) -> np.ndarray:
+    """The motion with its gaits as long as one sees them, where they last a step or two beside something else and the
+    text does not say how long: "runs and then jumps".
+    """
+    for one in wanted:
+        notation = measured(poses)
+        if (
+            notation is None
+            or len(wanted) < 2
+            or one.verbs[0] not in GAITS
+            or one.seconds
+            or one.metres
+            or one.meanwhile
+        ):
+            continue
+        lines = [line for line in notation.lines if line.verb in GAITS]
+        if len(lines) != 1 or lines[0].verb != one.verbs[0] or lines[0].end - lines[0].start >= BRIEF:
+            continue
+        longer = remade(poses, notation, f"{one.verbs[0]} {GOES:.1f} s")
+        made = _fitted(longer, 0) if longer is not None else None
+        if made and share_in(list(wanted), made[1]) >= share_in(list(wanted), notation):
+            poses = made[0]
+    return poses
 
 
 def sentence(one: Asked) -> str:
@@ -119,6 +167,8 @@ def sentence(one: Asked) -> str:
 
 def _in_full(one: Asked) -> str:
     """`sentence` with how long and how far, which a model's captions do not say."""
+    if one.action in POINTING:
+        return f"a person points{' up' * (one.action != 'point')}{f' with the {one.side} hand' * bool(one.side)}"
     lasts, far = f" for {one.seconds:g} seconds" * bool(one.seconds), f" {one.metres:.2g} metres" * bool(one.metres)
     return f"{sentence(one)}{far}{lasts}"
 
@@ -133,7 +183,7 @@ def put_in(
 
     fixed: the duration stays.
     """
-    notation, wanted = _measured(poses), list(wanted)
+    notation, wanted = measured(poses), list(wanted)
     if notation is None:
         return poses, None
     whole, frames, taken = poses, len(poses) if fixed else 0, None
@@ -168,7 +218,7 @@ def _at_the_same_time(
         without = [act.main.verb for act in acts(notation) if act.main.verb in wanted[index].verbs][:1]
         cut = remade(poses, notation, f"no {without[0]}") if without and len(acts(notation)) > 1 else None
         legs, arms = poses if cut is None else cut, more
-    below = _measured(legs)
+    below = measured(legs)
     return remade(legs, below, "meanwhile a person moves", arms) if below else None
 
 
@@ -191,21 +241,30 @@ def _places(poses: np.ndarray, notation: Notation, wanted: Sequence[Asked], inde
     if len(wanted) == 1:
         return [(0, len(poses))]
     every = acts(notation)
-    if shown(one, notation):
-        wrong = [act for act in every if act.main.verb in one.verbs and alone(act, every)]
-        return [reach(poses, notation, act) for act in wrong]
+    if shown(one, notation) and _again(notation, wanted, index):
+        gait = one.verbs[0] != "turn"
+        same = [act for act in every if act.main.verb in one.verbs and (gait or not VERBS[act.main.verb].speed)]
+        if same:  # a turn may be shown by a gait that turns alone, which stays
+            return [reach(poses, notation, act) for act in same if alone(act, every)]
     places = [act.main.end for act in every if any(act.main.verb in one.verbs for one in wanted[:index])]
     later = [act.main.start for act in every if any(act.main.verb in one.verbs for one in wanted[index + 1 :])]
     at = max(places, default=0.0) if index else 0.0
     if not any(start >= at - 0.25 for start in later):
         at = notation.seconds if index or not later else 0.0
     frame = min(len(poses), round(at * splicing.FPS))
+    around = {one.verbs[0] for one in wanted[max(0, index - 1) : index]} & {
+        one.verbs[0] for one in wanted[index + 1 :][:1]
+    }
+    split = [act for act in every if act.main.verb in around & {*GAITS}]
+    if len(split) == 1:  # "runs, turns around and runs back", of one run
+        middle = round((split[0].main.start + split[0].main.end) / 2 * splicing.FPS)
+        return [(frame, frame), (middle, middle)]
     return [(frame, frame)]
 
 
 def plain(one: Asked) -> bool:
     """Whether a thing that is asked for has a sentence of its own: not arms that move somehow."""
-    return one.verbs[0] not in VAGUE and one.action != "move"
+    return (one.verbs[0] not in VAGUE or one.action in (*REWORDED, *POINTING)) and one.action != "move"
 
 
 def _changes(notation: Notation, wanted: Sequence[Asked], index: int) -> list[str]:
@@ -252,7 +311,7 @@ def _fitted(poses: np.ndarray, frames: int) -> tuple[np.ndarray, Notation] | Non
             return None
         poses = splicing.paced(poses, pace)
     poses = built(poses)
-    new = _measured(poses)
+    new = measured(poses)
     return (poses, new) if new else None
 
 
@@ -264,7 +323,8 @@ def built(poses: np.ndarray) -> np.ndarray:
     return splicing.poses_of(motion.joints)
 
 
-def _measured(poses: np.ndarray) -> Notation | None:
+def measured(poses: np.ndarray) -> Notation | None:
+    """The notation of poses (T, 67); None of those under 5 frames, or not finite."""
     try:
         return measure(splicing.joints_of(poses))
     except MotionLLMError:

@@ -9,15 +9,14 @@ from functools import cached_property
 
 import numpy as np
 
-from motionllm import corpus
 from motionllm.data.acts import Act, acts, alone
 from motionllm.data.asked import Asked, as_asked, asked, named
-from motionllm.data.mending import built, mended
+from motionllm.data.mending import built, measured, mended
 from motionllm.data.remaking import gaps
-from motionllm.errors import MotionLLMError
+from motionllm.data.resting import upright
 from motionllm.lm.library import Entry, Library
 from motionllm.motion import splicing
-from motionllm.motion.notation import SMALL, Notation, measure
+from motionllm.motion.notation import SMALL, Notation
 from motionllm.motion.notation.verbs import LEADS_TO
 
 TRIED = 12  # most acts that are cut out and measured for one thing that is asked for
@@ -88,7 +87,7 @@ class Excerpts:
             (0, verb in ("stand up", *_ON_THE_FLOOR)),
             (-1, verb in (*LEADS_TO, *_ON_THE_FLOOR) and verb != "stand up"),
         ]
-        apart = sum(splicing.apart(excerpt.poses[end], self._upright) for end, down in ends if not down)
+        apart = sum(splicing.apart(excerpt.poses[end], upright()) for end, down in ends if not down)
         wrong = int(not _says(excerpt.entry, one)) + 4 * int(
             bool(thing) and not thing & _on_what(*excerpt.entry.captions)
         )
@@ -144,7 +143,7 @@ class Excerpts:
         climbs = act.main.verb == "climb"
         (a, b), (c, d) = gaps(poses, by_itself if climbs else notation, replace(act, rows=rows) if climbs else act)
         standing = poses if climbs else splicing.levelled(poses)
-        away = np.array([splicing.apart(pose, self._upright) for pose in poses])
+        away = np.array([splicing.apart(pose, upright()) for pose in poses])
         off = _unevenness(poses) if climbs else _lowest(standing)
         away += off
         early, late = range(max(a, b - BESIDE), b + 1), list(range(c, min(d, c + BESIDE) + 1))
@@ -157,13 +156,13 @@ class Excerpts:
         poses = built(standing[first:last])
         if not climbs and len(poses) and max(_lowest(poses)[[0, -1]]) > ALOFT:
             return None
-        own = _measured(poses)
+        own = measured(poses)
         if own is None or not as_asked(one, own) or named([one], own) < MOSTLY:
             return None
         # Repeated it is from where the arms hang, or nothing tells one from the next.
         poses = self._from_rest(poses, own.postures)
         poses = poses if one == wanted else mended(poses, [wanted])
-        own = _measured(poses)
+        own = measured(poses)
         if own is None or not as_asked(wanted, own) or named([wanted], own) < MOSTLY:
             return None
         # A fragment of something else is no act.
@@ -180,8 +179,8 @@ class Excerpts:
     def _lowered(self, pose: np.ndarray) -> np.ndarray:
         """Poses (n, 67) in which the arms come down from a pose (67,): none where they hang."""
         group = [joint - 1 for side in splicing.ARMS.values() for joint in side]
-        points, upright = (one[4:].reshape(21, 3) for one in (pose, self._upright))
-        hanging = upright[group] - upright[splicing.CHEST - 1] + points[splicing.CHEST - 1]
+        points, stand = (one[4:].reshape(21, 3) for one in (pose, upright()))
+        hanging = stand[group] - stand[splicing.CHEST - 1] + points[splicing.CHEST - 1]
         far = np.linalg.norm(hanging - points[group], axis=-1)
         if far.mean() <= RESTING:
             return np.zeros((0, splicing.WIDTH))
@@ -189,26 +188,13 @@ class Excerpts:
         result = splicing.held(pose, frames + REST)
         share = np.minimum(1.0, np.arange(1, frames + REST + 1) / frames)
         arms = result[:, 4:].reshape(len(result), 21, 3)
-        splicing.turn_arms(arms, np.repeat(upright[None], len(arms), axis=0), share * share * (3 - 2 * share))
+        splicing.turn_arms(arms, np.repeat(stand[None], len(arms), axis=0), share * share * (3 - 2 * share))
         return result
-
-    @cached_property
-    def _upright(self) -> np.ndarray:
-        """A pose (67,) of someone who stands with hanging arms."""
-        pose: np.ndarray = splicing.poses_of(corpus.joints(corpus.Spec((corpus.Part("squat"),)), 1))[0]
-        return pose
 
     @cached_property
     def _measured(self) -> list[tuple[Entry, Notation, tuple[Act, ...]]]:
         notations = [(entry, Notation.parse(entry.notation)) for entry in self.library.entries if entry.notation]
         return [(entry, notation, acts(notation)) for entry, notation in notations]
-
-
-def _measured(poses: np.ndarray) -> Notation | None:
-    try:
-        return measure(splicing.joints_of(poses))
-    except MotionLLMError:  # under 5 frames
-        return None
 
 
 def _lowest(poses: np.ndarray) -> np.ndarray:

@@ -12,10 +12,11 @@ import numpy as np
 
 from motionllm import arguments
 from motionllm.corpus.actions import ACTIONS
-from motionllm.data import mending
-from motionllm.data.asked import Asked, asked, once, shares_of
+from motionllm.data import mending, resting, winding
+from motionllm.data.asked import WINDS, Asked, asked, once, shares_of
 from motionllm.data.manner import manners, unknown
 from motionllm.data.misspelled import respelled
+from motionllm.data.pointing import pointing
 from motionllm.errors import MotionLLMError
 from motionllm.lm.decoding import Seed
 from motionllm.lm.library import says_nothing
@@ -72,12 +73,12 @@ class Drawn:
         """Whether it is a clip of the library as it was recorded."""
         return bool(self.found and self.whole)
 
-    @property
-    def right(self) -> bool:
+    def right(self, text: str) -> bool:
         """Whether it is a recorded clip on which all that the text asks for is measured: there is nothing to set right,
-        whatever its codes have lost of it.
+        whatever its codes have lost of it. Rests and paths are not among what is measured.
         """
-        return bool(self.found and self.recorded and self.found.shows == 1)
+        more = any(one.rests or one.path for one in asked(text))
+        return bool(self.found and self.recorded and self.found.shows == 1 and not more)
 
 
 class Generation(Lookup):
@@ -178,7 +179,9 @@ class Generation(Lookup):
             seeds: list[int | None] = list(seed)
         else:  # of each motion another, as its own draws are
             seeds = [None if seed is None else (seed + SEED_APART * i) % 2**32 for i in range(len(texts))]
-        free = [i for i, one in enumerate(plans) if (one is None or isinstance(one, bool)) and not rows[i].right]
+        free = [
+            i for i, one in enumerate(plans) if (one is None or isinstance(one, bool)) and not rows[i].right(texts[i])
+        ]
         mended = self._mended(
             [motions[i] for i in free],
             [texts[i] for i in free],
@@ -214,7 +217,7 @@ class Generation(Lookup):
         steps = self._drawn([text], [seconds], seed, sampling or self.sampling, start=start, end=end, plan=plan)
         (drawn,) = yield from steps
         motion = _read_as(self._made(drawn), said, text)
-        if start is None and end is None and (plan is None or isinstance(plan, bool)) and not drawn.right:
+        if start is None and end is None and (plan is None or isinstance(plan, bool)) and not drawn.right(text):
             one = [motion], [text], [seconds], [seed], sampling or self.sampling, [drawn.recorded]
             (mended,) = yield from self._mended(*one)
             if not np.array_equal(mended.joints, motion.joints):
@@ -226,7 +229,7 @@ class Generation(Lookup):
         """A text with its misspelled words as they are meant (`data.misspelled`): of the built-in corpus, and of the
         captions of the library. What the base model's tokenizer has as one token is taken for a word.
         """
-        known = self.library.words if self.library is not None else frozenset[str]()
+        known = frozenset([*WINDS, *(self.library.words if self.library is not None else ())])
 
         def exists(word: str) -> bool:
             return len(self.tokenizer.encode(f" {word}", add_special_tokens=False)) == 1
@@ -281,8 +284,9 @@ class Generation(Lookup):
         lacking = [
             (i, n)
             for i in made
-            if not fixed[i] and len(wanted[i]) > 1
-            for n in mending.missing(poses[i], wanted[i])[:MOST_MISSING]
+            if not fixed[i]
+            for n in mending.missing(poses[i], wanted[i], made=False)[:MOST_MISSING]
+            if len(wanted[i]) > 1 or wanted[i][n].action in mending.REWORDED
         ]
         if lacking:
             sentences = [mending.sentence(wanted[i][n]) for i, n in lacking]
@@ -295,11 +299,15 @@ class Generation(Lookup):
                 poses[i], which = mending.put_in(poses[i], wanted[i], n, [more])
                 taken[i] += [] if which is None else act.notes
         for i in made:
+            for n in mending.missing(poses[i], wanted[i], made=True):
+                poses[i], _ = mending.put_in(poses[i], wanted[i], n, [pointing(wanted[i][n])], fixed[i])
             if use_library:
                 poses[i], more_taken = self._with_acts(texts[i], poses[i], wanted[i], fixed[i], own=True)
                 taken[i] += more_taken
             if not fixed[i]:
-                poses[i] = mending.brisk(poses[i], texts[i], wanted[i])
+                poses[i] = mending.brisk(mending.ample(poses[i], wanted[i]), texts[i], wanted[i])
+        poses = [winding.wound(*row) for row in zip(poses, wanted, fixed, strict=True)]
+        poses = [resting.rested(*row) for row in zip(poses, wanted, fixed, strict=True)]
         done = []
         for i, (motion, was, right) in enumerate(zip(motions, drawn, poses, strict=True)):
             notes, looked_up = [*motion.notes, *taken[i]], bool(motion.notes)
@@ -318,7 +326,7 @@ class Generation(Lookup):
         acts that the model makes by itself, too.
         """
         notes = []
-        for n in mending.missing(poses, wanted):
+        for n in mending.missing(poses, wanted, made=False):
             if own or wanted[n].action not in ACTIONS:
                 acts = self._excerpts.showing(wanted[n], text)
                 poses, which = mending.put_in(poses, wanted, n, [act.poses for act in acts], fixed)
@@ -329,13 +337,14 @@ class Generation(Lookup):
         """What a text asks for and a motion does not show, as notes, and what nobody can say whether it shows it."""
         how, acts = ([], []) if looked_up else (manners(text), unknown(text) if self.library is not None else [])
         told = [f"how it is done is not measured: {', '.join(how)}"] if how else []
-        told += [f"not known, and nothing that is measured tells of it: {', '.join(acts)}"] if acts else []
-        if lacking := mending.lacking(poses, wanted):
+        told += [f"not known here, so the motion does not show it: {', '.join(acts)}"] if acts else []
+        rests = resting.unrested(poses, wanted, [*map(mending.sentence, wanted)])
+        if lacking := [*_lacking(poses, wanted), *winding.unwound(poses, wanted), *rests]:
             return [f"asked for and not measured on it: {', '.join(lacking)}", *told]
         known = looked_up or says_nothing(text) or any(one.action != "move" for one in wanted)
         if known or self.library is None:
             return told
-        return ["no clip of the library says this, and nothing that is measured shows it: it may be something else"]
+        return [f"not known here, so the motion shows something else: {', '.join(acts or [text.strip(' .').lower()])}"]
 
     def stream(
         self,
@@ -569,6 +578,14 @@ class Generation(Lookup):
             prompts.append([*order.prompt, start, *(order.plan_ids(first, last) if order.plan_ids else ()), *ids])
         replies = [self.vocab.encode(np.array(codes))[1:-1] for codes in ends]
         return self.backend.motion_likelihoods(prompts, replies)
+
+
+def _lacking(poses: np.ndarray, wanted: Sequence[Asked]) -> list[str]:
+    """What is asked for and not measured: neither with its rests nor without them, where a pose is held for long."""
+    lacking = mending.lacking(poses, wanted)
+    if lacking and any(one.rests for one in wanted):
+        return min(lacking, mending.lacking(resting.without_rests(poses), wanted), key=len)
+    return lacking
 
 
 def _read_as(motion: Motion, said: str, meant: str) -> Motion:

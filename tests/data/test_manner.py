@@ -45,3 +45,22 @@ def test_acts_that_are_known_and_rests_are_not() -> None:
             assert unknown(caption) == [], caption
     for text in ("a person stands still", "walks, stops and goes on walking", "raises both arms and lowers them"):
         assert unknown(text) == []
+
+
+@pytest.mark.parametrize(
+    "act",
+    (
+        *("plays the guitar", "plays tennis", "hits a tennis serve", "swings a golf club", "is bowling", "swims"),
+        *("dribbles a basketball", "plays the violin", "rows a boat", "skateboards", "washes the window"),
+    ),
+)
+def test_sports_and_instruments_are_no_arms_that_move(act: str) -> None:
+    assert unknown(f"a person {act}") == [f"a person {act}"]
+    assert unknown(f"a person walks and then {act}") == [act]
+
+
+@pytest.mark.parametrize(
+    "act", ["swings the arms", "shakes the left hand", "waits for two seconds", "freezes", "pauses"]
+)
+def test_limbs_that_move_and_rests_are_known(act: str) -> None:
+    assert unknown(f"a person {act}") == []

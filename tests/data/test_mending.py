@@ -7,7 +7,7 @@ import pytest
 
 from motionllm import corpus as builtin
 from motionllm.data.asked import Asked, asked, share
-from motionllm.data.mending import brisk, lacking, mended, missing, put_in, sentence
+from motionllm.data.mending import ample, brisk, lacking, mended, missing, put_in, sentence
 from motionllm.motion import splicing
 from motionllm.motion.features import features_to_joints
 from motionllm.motion.notation import Notation, measure
@@ -162,3 +162,43 @@ def test_time_in_which_something_is_done_that_no_event_describes_is_kept() -> No
     assert [line.verb for line in measured(motion).lines] == [line.verb for line in measured(kick).lines]
     text = "a person kicks and dances"
     assert brisk(motion, text, asked(text)) is motion
+
+
+@pytest.mark.parametrize("gait", ["run", "walk"])
+def test_a_gait_of_a_step_or_two_goes_on_before_something_else(gait: str) -> None:
+    whole, jump = poses(gait, direction="forward"), poses("jump")
+    brief = splicing.joined([whole[12:34], jump])
+    verb = {"run": "runs", "walk": "walks"}[gait]
+    for text in (f"a person {verb} and then jumps", f"a person {verb} forward and jumps"):
+        new = ample(brief, asked(text))
+        lasts = [next(x.end - x.start for x in measured(one).lines if x.verb == gait) for one in (brief, new)]
+        assert lasts[1] > lasts[0] + 0.3
+    for text in (f"a person {verb}", f"a person {verb} for 1 second and then jumps", "a person jumps"):
+        assert ample(brief, asked(text)) is brief
+
+
+def test_who_is_to_go_on_after_a_turn_does() -> None:
+    wanted = asked("a person walks forward, turns around and walks back")
+    walk, turn = poses("walk", direction="forward"), poses("turn_around", direction="left")
+    motion = splicing.joined([walk, turn])
+    assert missing(motion, wanted) == [2] and lacking(motion, wanted)[0] == "a person walks"
+    new, _ = put_in(motion, wanted, 2, [walk])
+    assert missing(new, wanted) == [] and [x.verb for x in measured(new).lines if x.verb in ("walk", "turn")] == [
+        "walk",
+        "turn",
+        "walk",
+    ]
+    again, _ = put_in(splicing.joined([walk, walk]), wanted, 1, [turn])  # in the middle of the walk
+    assert missing(again, wanted) == []
+
+
+@pytest.mark.parametrize("way", ["left", "right"])
+@pytest.mark.parametrize("text", ["walks sideways to the {}", "strafes {}", "sidesteps to the {}", "moves {} sideways"])
+def test_who_goes_sideways_steps_to_the_side(text: str, way: str) -> None:
+    wanted = asked(f"a person {text.format(way)}")
+    other = "right" if way == "left" else "left"
+    steps = poses("sidestep", direction=way, count=4)
+    assert missing(steps, wanted) == [] == lacking(steps, wanted)
+    for wrong in (poses("walk", direction="forward"), poses("walk", direction=way), poses("sidestep", direction=other)):
+        assert missing(wrong, wanted) == [0]
+        assert lacking(wrong, wanted)[0].endswith(f"to the {way}")

@@ -12,6 +12,7 @@ from motionllm import corpus as builtin
 from motionllm.corpus import Part, Spec
 from motionllm.data.asked import as_asked, asked
 from motionllm.data.mending import put_in
+from motionllm.data.resting import upright
 from motionllm.lm.excerpts import Excerpts
 from motionllm.lm.generation import Drawn
 from motionllm.lm.library import Library
@@ -147,7 +148,7 @@ def test_an_act_is_repeated_where_no_clip_shows_as_many_and_begins_and_ends_stan
     (one,) = asked("a person kicks with the left leg twice")
     for excerpt in (found := excerpts.showing(one)):
         assert as_asked(one, measure(splicing.joints_of(excerpt.poses)))
-        assert [splicing.apart(excerpt.poses[end], excerpts._upright) < 0.15 for end in (0, -1)] == [True, True]
+        assert [splicing.apart(excerpt.poses[end], upright()) < 0.15 for end in (0, -1)] == [True, True]
         assert excerpt.poses[[0, -1], 5::3].min(1).max() < 0.05
     assert found
 
