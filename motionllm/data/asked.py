@@ -88,6 +88,26 @@ _SHOWN: dict[str, tuple[str, ...]] = {name: action.shown for name, action in ACT
     "reach": ("stretch", "reach up", "bend down", "raise", "swing", "hold", "throw", "punch"),
     "move": ("swing", "wave", "circle", "raise", "reach up", "stretch", "bend", "lower", "hold", "throw", "punch"),
 }
+# Of these no other act will do, where a motion is set right and where it is told what it lacks. A captioner who says
+# "walks", "turns", "reaches" or "picks something up" may mean much of what is measured otherwise.
+_ITSELF = frozenset(
+    (
+        "kneel",
+        "flip",
+        "roll",
+        "cartwheel",
+        "hop",
+        "jumping jack",
+        "clap",
+        "kick",
+        "throw",
+        "stand on",
+        "lean",
+        "lunge",
+        "hand to head",
+    )
+)
+_LEGS = {"left": "right", "right": "left"}
 _ON_THE_FLOOR = ("crawl", "roll", "sit", "kneel", "lie")  # after which one who stands has got up
 _RISES = ("squat", "bend down", "bow", "lunge")  # whose end is standing again, which is no act of its own
 # A count: by itself, of times or steps ("three more times"), or of the act, whose words are put in ("two low kicks").
@@ -559,6 +579,12 @@ def as_asked(one: Asked, notation: Notation) -> bool:
     return shown(one, notation) and all(right for stated, right in _details(one, lines) if stated)
 
 
+def plainly(one: Asked, notation: Notation) -> bool:
+    """`as_asked`, where an act that cannot be mistaken is there itself: a squat is not enough where a person kneels."""
+    itself = one.verbs[0] not in _ITSELF or any(line.verb == one.verbs[0] for line in _lines(one, notation))
+    return itself and as_asked(one, notation)
+
+
 def at_once(one: Asked, other: Asked, notation: Notation) -> bool:
     """Whether a notation has two things that are asked for at the same time."""
     return _overlap(_lines(one, notation), _lines(other, notation), notation)
@@ -649,7 +675,7 @@ def _details(one: Asked, lines: list[Line]) -> tuple[tuple[object, bool], ...]:
     likest = min((x.verb for x in lines), key=one.verbs.index)
     often = sum(x.count for x in lines if x.verb == likest)
     return (
-        (one.side, any(one.side in x.part for x in lines)),
+        (one.side, any(_side(one, x) for x in lines)),
         (
             one.way and not one.action.startswith("point"),
             any(one.way == x.way or (one.way == x.curve and one.action != "sidestep") for x in lines),
@@ -661,6 +687,13 @@ def _details(one: Asked, lines: list[Line]) -> tuple[tuple[object, bool], ...]:
         (one.seconds, any(near(x.end - x.start, one.seconds) for x in lines)),
         (one.metres, any(near((x.end - x.start) * x.speed, one.metres) for x in lines)),
     )
+
+
+def _side(one: Asked, line: Line) -> bool:
+    """Whether a line is of the side that is asked for; who stands on one leg lifts the other."""
+    if {line.verb, one.verbs[0]} == {"stand on", "lift"} and one.side in _LEGS:
+        return _LEGS[one.side] in line.part
+    return one.side in line.part
 
 
 def near(has: float, wanted: float) -> bool:

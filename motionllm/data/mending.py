@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from motionllm.data.acts import acts, alone
-from motionllm.data.asked import Asked, as_asked, at_once, line_of, named, pace_of, shown
+from motionllm.data.asked import Asked, at_once, line_of, named, pace_of, plainly, shown
 from motionllm.data.asked import share as share_in
 from motionllm.data.changes import changed
 from motionllm.data.heeding import number_of, unheeded
@@ -97,7 +97,7 @@ def missing(poses: np.ndarray, wanted: Sequence[Asked], made: bool | None = None
         for i, one in enumerate(wanted)
         if plain(one)
         and made in (None, one.action in POINTING)
-        and not (as_asked(one, notation) and _when_asked(notation, wanted, i) and _again(notation, wanted, i))
+        and not (plainly(one, notation) and _when_asked(notation, wanted, i) and _again(notation, wanted, i))
     ]
 
 
@@ -128,7 +128,7 @@ def lacking(poses: np.ndarray, wanted: Sequence[Asked]) -> list[str]:
     asked_for = [
         _in_full(one)
         for i, one in enumerate(wanted)
-        if plain(one) and not (as_asked(one, notation) and _again(notation, wanted, i))
+        if plain(one) and not (plainly(one, notation) and _again(notation, wanted, i))
     ]
     apart = [i for i in range(len(wanted)) if shown(wanted[i], notation) and not _when_asked(notation, wanted, i)]
     asked_for += [f"{sentence(wanted[i])} at the same time" for i in apart]

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from motionllm.data.acts import Act, acts, alone
-from motionllm.data.asked import Asked, as_asked, asked, named
+from motionllm.data.asked import Asked, asked, named, plainly
 from motionllm.data.mending import built, measured, mended
 from motionllm.data.remaking import gaps
 from motionllm.data.resting import upright
@@ -104,7 +104,7 @@ class Excerpts:
                 lines = tuple(notation.lines[i] for i in act.rows)
                 if act.main.verb not in one.verbs or act.end - act.start > LONGEST:
                     continue
-                if as_asked(one, Notation(notation.seconds, STANDING, lines)):
+                if plainly(one, Notation(notation.seconds, STANDING, lines)):
                     rank = (
                         one.verbs.index(act.main.verb),
                         bool(thing) and not thing & _on_what(*entry.captions),
@@ -157,13 +157,13 @@ class Excerpts:
         if not climbs and len(poses) and max(_lowest(poses)[[0, -1]]) > ALOFT:
             return None
         own = measured(poses)
-        if own is None or not as_asked(one, own) or named([one], own) < MOSTLY:
+        if own is None or not plainly(one, own) or named([one], own) < MOSTLY:
             return None
         # Repeated it is from where the arms hang, or nothing tells one from the next.
         poses = self._from_rest(poses, own.postures)
         poses = poses if one == wanted else mended(poses, [wanted])
         own = measured(poses)
-        if own is None or not as_asked(wanted, own) or named([wanted], own) < MOSTLY:
+        if own is None or not plainly(wanted, own) or named([wanted], own) < MOSTLY:
             return None
         # A fragment of something else is no act.
         return Excerpt(entry, poses, own) if own.seconds >= SHORT or _says(entry, wanted) else None
