@@ -79,6 +79,18 @@ def read_clip(clip: Path, rig: Path | None = None) -> Motion:
     return motion
 
 
+def check_used(ctx: typer.Context, names: str, why: str) -> None:
+    """Raise MotionLLMError for those of these parameters (words of `names`) that the command line gives: what nobody
+    reads there is not what was meant. why: where they do nothing, as "with --narrate".
+    """
+    options = {param.name: max(param.opts, key=len) for param in ctx.command.params}
+    given = [options[name] for name in names.split() if str(ctx.get_parameter_source(name)).endswith("COMMANDLINE")]
+    if given:
+        raise MotionLLMError(
+            f"{' and '.join(given)} would do nothing {why}; leave {'it' if len(given) == 1 else 'them'} out."
+        )
+
+
 def check_resumed(resume: Path | None, out: Path | None, changed: bool = False) -> None:
     """Raise MotionLLMError for options of a run that would do nothing: a place besides that of the run that goes on,
     and what is said of such a run where there is none.

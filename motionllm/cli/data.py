@@ -66,6 +66,7 @@ def import_(
             "--workers": workers,
             "--uncaptioned": uncaptioned or None,
         }
+        own |= {"--longest": longest if longest != 9.8 else None}
         own |= {"--val": val if val != 0.05 else None, "--test": test if test != 0.05 else None}
         if wrong := [name for name, given in own.items() if given is not None]:
             raise MotionLLMError(

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from motionllm.cli import CONTEXT, Engine, emit
+from motionllm.cli import CONTEXT, Engine, check_used, emit
 from motionllm.errors import MotionLLMError, unknown
 
 
@@ -34,6 +34,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 @app.command("suite", context_settings=CONTEXT)
 def suite(
+    ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="SUITE", help="A suite: a file, or the name of one in eval/.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value words, e.g. data.path=FOLDER.")] = None,
     model: Annotated[
@@ -47,6 +48,8 @@ def suite(
     from motionllm.config import Suite, find_recipe
 
     settings = find_recipe("eval", name, overrides or [], Suite)  # before torch, which takes seconds to load
+    if model.startswith(("baseline:", "untrained:")) or settings.task == "tokenizer":
+        check_used(ctx, "engine", f"for {'this task' if settings.task == 'tokenizer' else model}: no model is served")
     from motionllm.eval.report import markdown, tables
     from motionllm.eval.suites import run_suite
     from motionllm.runs.progress import Bar
@@ -114,6 +117,7 @@ def train_embedder(
 
 @app.command("captions", context_settings=CONTEXT)
 def captions(
+    ctx: typer.Context,
     predictions: Annotated[Path, typer.Option(help="JSONL of {id, caption}, or JSON of {id: caption}.")],
     references: Annotated[Path, typer.Option(help="JSONL of {id, captions}, or JSON of {id: captions}; the same ids.")],
     bertscore: Annotated[
@@ -134,6 +138,8 @@ def captions(
     """BLEU-1..4, ROUGE-L and CIDEr of captions against references, on raw and on normalised text."""
     from motionllm.eval.text import caption_scores, read_predictions, read_references
 
+    if bertscore is None:
+        check_used(ctx, "layer baseline", "without --bertscore")
     predicted, true = read_predictions(predictions), read_references(references)
     result = caption_scores(predicted, true, similarity)
     columns = [column for column in ("raw", "normalised", "lemmatised") if column in result]
@@ -175,6 +181,7 @@ def labels(
 
 @app.command("builtin", context_settings=CONTEXT)
 def builtin(
+    ctx: typer.Context,
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
     cases: Annotated[int, typer.Option(min=1, max=1_000_000, help="Held-out clips of the built-in corpus.")] = 100,
     seed: Annotated[
@@ -203,6 +210,8 @@ def builtin(
 
     if out and out.is_dir():
         raise MotionLLMError(f"--out {out} is a folder; name the file to write.")
+    if best_of == 1:
+        check_used(ctx, "judge", "with --best-of 1: it chooses among several motions")
     words = [f"cases={cases}", f"seed={seed}", f"data.seed={seed}", f"best_of={best_of}"]
     settings = find_recipe("eval", Path("builtin"), words, Suite)
     entered = Model(f"untrained:{model}" if untrained else model, settings)
@@ -229,6 +238,7 @@ def builtin(
 
 @app.command("edits", context_settings=CONTEXT)
 def edits(
+    ctx: typer.Context,
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
     data: Annotated[
         Path | None, typer.Option(help="A data set in HumanML3D's layout; default: the built-in corpus' test split.")
@@ -256,6 +266,10 @@ def edits(
 
     if out and out.is_dir():
         raise MotionLLMError(f"--out {out} is a folder; name the file to write.")
+    if data is None:
+        check_used(ctx, "split", "without --data: the built-in corpus' test split is measured on")
+    if plans:
+        check_used(ctx, "best_of", "with --plans: no motion is made")
     source = Source(kind="humanml3d", path=str(data)) if data else Source(kind="builtin", clips=20 * max(cases, 100))
     for one in kind or ():
         if one not in editing.JUDGED:
