@@ -325,11 +325,12 @@ def _circle(notation: Notation) -> str | None:
 
 def _degrees(notation: Notation, verb: str) -> str | None:
     line = _only(notation, verb)
-    return f"{line.size:.0f} degrees" if line and line.size else None
+    return f"{abs(line.size):.0f} degrees" if line and line.size and VERBS[line.verb].size != "m" else None
 
 
 def _height(notation: Notation, verb: str) -> str | None:
-    height = max((line.size for line in of_verb(notation, verb)), default=0.0)
+    lines = [line for line in of_verb(notation, verb) if VERBS[line.verb].size == "m"]
+    height = max((line.size for line in lines), default=0.0)
     return f"{height:.1f} m" if height else None
 
 

@@ -462,6 +462,7 @@ def test_a_mirrored_motion_has_the_mirrored_answer(seed: int) -> None:
             answer = query.answer(told)
             other = None if answer is None else re.sub(r"left|right", lambda side: swap[side[0]], answer)
             assert query.answer(mirrored) == other, (text, str(told))
+            assert not re.search(r"^-| 0 degrees|\d\d\.\d m$", answer or ""), (text, str(told))
 
 
 def test_what_turns_on_the_spot_has_a_side_and_a_bow_has_none() -> None:
