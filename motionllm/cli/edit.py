@@ -30,10 +30,12 @@ def edit(
     import secrets
 
     from motionllm.errors import MotionFileError, about
+    from motionllm.files import check_place
     from motionllm.lm.model import MotionLM
 
     if out.suffix.lower() not in WRITERS:
         raise MotionFileError(f"{out}: a motion is written as {', '.join(WRITERS)}; choose one of these suffixes.")
+    check_place(out)
     motion = read_clip(clip)
     lm = MotionLM.load(model)
     notes, seed = [], secrets.randbelow(2**31) if seed is None else seed

@@ -205,11 +205,11 @@ def builtin(
     from motionllm.config import Suite, find_recipe
     from motionllm.eval.contestants import Model
     from motionllm.eval.suites import run_suite
-    from motionllm.files import read_json, write_json
+    from motionllm.files import check_place, read_json, write_json
     from motionllm.runs.progress import Bar
 
-    if out and out.is_dir():
-        raise MotionLLMError(f"--out {out} is a folder; name the file to write.")
+    if out:  # said now, not after hours
+        check_place(out)
     if best_of == 1:
         check_used(ctx, "judge", "with --best-of 1: it chooses among several motions")
     words = [f"cases={cases}", f"seed={seed}", f"data.seed={seed}", f"best_of={best_of}"]
@@ -259,13 +259,13 @@ def edits(
     """Changes of held-out motions asked for in words: made or not, and all else kept or not."""
     from motionllm.config import Source
     from motionllm.eval import edits as editing
-    from motionllm.files import write_json
+    from motionllm.files import check_place, write_json
     from motionllm.lm.model import MotionLM
     from motionllm.lm.results import adapter_hash
     from motionllm.runs.progress import Bar
 
-    if out and out.is_dir():
-        raise MotionLLMError(f"--out {out} is a folder; name the file to write.")
+    if out:  # said now, not after hours
+        check_place(out)
     if data is None:
         check_used(ctx, "split", "without --data: the built-in corpus' test split is measured on")
     if plans:
@@ -296,13 +296,13 @@ def queries(
 ) -> None:
     """Questions in words that training never saw: whether the model writes the query that answers them."""
     from motionllm.eval import queries as querying
-    from motionllm.files import write_json
+    from motionllm.files import check_place, write_json
     from motionllm.lm.model import MotionLM
     from motionllm.lm.results import adapter_hash
     from motionllm.runs.progress import Bar
 
-    if out and out.is_dir():
-        raise MotionLLMError(f"--out {out} is a folder; name the file to write.")
+    if out:  # said now, not after hours
+        check_place(out)
     lm = MotionLM.load(model)
     with Bar("eval queries") as bar:
         measured = querying.evaluate(lm, querying.questions(cases, seed), progress=bar.update)

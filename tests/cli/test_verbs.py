@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -591,3 +594,39 @@ def test_a_seed_that_is_drawn_is_told(
     _, said, _ = run(capsys, *words, tmp_path / "b.npy", "--seed", seed)
     assert f"seed: {seed}" in said
     assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+@pytest.mark.parametrize("words", [["recipes"], ["recipes", "--schema"]])
+def test_an_output_that_cannot_be_written_is_one_sentence(words: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", "import sys; from motionllm.cli import main; sys.exit(main())", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == "motionllm: error: The output cannot be written (No space left on device); make room.\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("edit", "CLIP", "slower", "--out", "nowhere/a.bvh"),
+        ("eval", "builtin", "--out", "nowhere/a.json"),
+        ("eval", "queries", "--out", "nowhere/a.json"),
+        ("eval", "edits", "--out", "nowhere/a.json"),
+        ("tokenizer", "report", "default", "--data", "builtin", "--picture", "nowhere/a.png"),
+        ("tokenizer", "encode", "default", "CLIP", "--out", "nowhere/a.json"),
+        ("data", "notate", "CLIP", "--out", "nowhere/a.jsonl"),
+    ],
+)
+def test_a_place_that_is_none_is_said_before_the_work(
+    words: tuple[str, ...], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for what in ("motionllm.lm.model.MotionLM.load", "motionllm.tokenizer.MotionTokenizer.load"):
+        monkeypatch.setattr(what, None)
+    said = _refused(capsys, *(clip if word == "CLIP" else word for word in words))
+    assert said.endswith(f"{words[-1]}: its folder does not exist.")
