@@ -31,7 +31,7 @@ def web(
     recipe: Annotated[
         list[str] | None, typer.Option(help="A recipe of your own to train by, besides the shipped ones; repeatable.")
     ] = None,
-    megabytes: Annotated[float, typer.Option(help="Largest clip that may be uploaded.")] = 20.0,
+    megabytes: Annotated[float, typer.Option(min=0.001, max=100_000, help="Largest clip that may be uploaded.")] = 20.0,
     no_model: Annotated[
         bool, typer.Option("--no-model", help="The workbench alone, without a conversation: starts at once.")
     ] = False,
