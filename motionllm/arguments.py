@@ -69,8 +69,10 @@ def texts(value: Any, what: str) -> list[str]:
     return [text(one, f"{what}[{n}]") for n, one in enumerate(items(value, what))]
 
 
-def items(value: Any, what: str, count: int | None = None) -> list[Any]:
-    """The items of any iterable but a text. count: how many there must be. Raises MotionLLMError where it is none."""
+def items(value: Any, what: str, count: int | None = None, of: str = "") -> list[Any]:
+    """The items of any iterable but a text. count: how many there must be, one for each `of`. Raises MotionLLMError
+    where it is none.
+    """
     try:
         if isinstance(value, str | bytes):
             raise TypeError
@@ -78,8 +80,27 @@ def items(value: Any, what: str, count: int | None = None) -> list[Any]:
     except TypeError:
         raise MotionLLMError(f"{what} is {shown(value)}; give a list, one for each.") from None
     if count is not None and len(given) != count:
-        raise MotionLLMError(f"{what} has {len(given)}, where {count} are needed: one for each.")
+        needed = "1 is" if count == 1 else f"{count} are"
+        raise MotionLLMError(f"{what} has {len(given)}, where {needed} needed: one for each{of and ' '}{of}.")
     return given
+
+
+def motions(value: Any, what: str, count: int | None = None, of: str = "") -> list[Any]:
+    """The motions of a list, as `items`. Raises MotionLLMError for a single one, whose frames would be taken for
+    motions.
+    """
+    shape: Any = getattr(value, "shape", ())
+    alone = hasattr(value, "joints") or len(shape) == 2 or (len(shape) == 3 and shape[-1] == 3)
+    if alone or isinstance(value, os.PathLike):
+        raise MotionLLMError(f"{what} is a single motion; give a list of them, also of one, as [motion].")
+    return items(value, what, count, of)
+
+
+def truth(value: Any, what: str) -> bool:
+    """True or False, also NumPy's. Raises MotionLLMError for anything else."""
+    if not _truth(value):
+        raise MotionLLMError(f"{what} is {shown(value)}; give True or False.")
+    return bool(value)
 
 
 def seed(value: Any, rows: int | None = None) -> int | list[int] | None:
@@ -89,7 +110,7 @@ def seed(value: Any, rows: int | None = None) -> int | list[int] | None:
     several = isinstance(value, Iterable) and not isinstance(value, str | bytes) and getattr(value, "ndim", None) != 0
     if rows is None or not several:
         return whole_number(value, "seed", 0)
-    return [whole_number(one, f"seed[{n}]", 0) for n, one in enumerate(items(value, "seed", rows))]
+    return [whole_number(one, f"seed[{n}]", 0) for n, one in enumerate(items(value, "seed", rows, "text"))]
 
 
 def scores(value: Any, what: str, count: int) -> list[float]:

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from motionllm import arguments
+from motionllm import arguments, corpus
 from motionllm.errors import MotionLLMError
 from motionllm.lm import decoding
+from motionllm.lm.model import MotionLM
 from motionllm.lm.sampling import Sampling
 from motionllm.motion import Motion
+from motionllm.motion.features import features_to_joints
+from motionllm.motion.notation import Notation
 
 # Values of every kind that a caller may have at hand; each check takes some of them and refuses the others.
 ANYTHING: list[Any] = [
@@ -23,6 +26,8 @@ ANYTHING: list[Any] = [
     *(torch.tensor(3), torch.tensor([1.0, 2.0], requires_grad=True), torch.ones(2, 22, 3, dtype=torch.bfloat16)),
     *(torch.ones(2, device="meta"), np.ones((2, 22, 3))),
 ]
+JOINTS = features_to_joints(corpus.sample(0, split="val").load()[:60])
+PLAN = Notation(2.0, ("standing", "standing"))
 CHECKS: dict[str, Any] = {
     "whole_number": lambda x: arguments.whole_number(x, "n", 0, 5),
     "number": lambda x: arguments.number(x, "n", -5, 5),
@@ -48,6 +53,11 @@ CHECKS: dict[str, Any] = {
     "load": Motion.load,
     "save": lambda x: Motion(np.ones((2, 22, 3))).save(x),
 }
+
+
+@pytest.fixture(scope="module")
+def model(trained_run: tuple[Path, Path]) -> MotionLM:
+    return MotionLM.load(trained_run[0])
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -76,7 +86,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
         (lambda: arguments.whole_number(0, "n", 1), "n is 0; give a whole number of at least 1."),
         (lambda: arguments.number("hot", "temperature"), "temperature is 'hot'; give a number."),
         (lambda: arguments.seed(-1), "seed is -1; give a whole number of at least 0."),
-        (lambda: arguments.seed([1], 2), "seed has 1, where 2 are needed: one for each."),
+        (lambda: arguments.seed([1], 2), "seed has 1, where 2 are needed: one for each text."),
         (lambda: arguments.texts("walk", "texts"), "texts is 'walk'; give a list, one for each."),
         (
             lambda: Motion(np.ones((5, 22, 3))).cut(7),
@@ -98,3 +108,79 @@ def test_tensors_are_arrays() -> None:
     joints = torch.rand(4, 22, 3, requires_grad=True)
     assert np.array_equal(Motion(joints).joints, joints.detach().numpy())  # type: ignore[arg-type]
     assert len(Motion(joints.bfloat16())) == 4  # type: ignore[arg-type]
+
+
+# A call of each method of a model with arguments that it takes; each of them is replaced by anything, one at a time.
+TAKEN: dict[str, dict[str, Any]] = {
+    "generate": dict(text="a person waves", seconds=1.0, n=1, seed=0, best_of=1, temperature=1.0, top_p=0.9, top_k=3)
+    | dict.fromkeys(("guidance", "library", "sampling", "start", "end", "judge", "plan")),
+    "generate_batch": dict(texts=["a person waves"], seconds=[1.0], seed=[0], best_of=1)
+    | dict.fromkeys(("sampling", "start", "end", "judge", "plan")),
+    "stream": dict(text="a person waves", seconds=1.0, seed=0) | dict.fromkeys(("sampling", "start", "plan", "codes")),
+    "caption": dict(motion=JOINTS),
+    "captions": dict(motion=JOINTS, n=2, seed=0, temperature=0.7, top_p=0.9, top_k=0),
+    "caption_batch": dict(motions=[JOINTS]),
+    "timeline": dict(motion=JOINTS, every=1.0, window=2.0, batch=2),
+    "ask": dict(motion=JOINTS, question="what?"),
+    "ask_batch": dict(motions=[JOINTS], questions=["what?"]),
+    "answer": dict(task="caption", motion=JOINTS),
+    "notation": dict(motion=JOINTS),
+    "edit": dict(motion=JOINTS, request="slower", seed=0, best_of=1, sampling=None),
+    "changes": dict(plans=[PLAN], requests=["slower"]),
+    "replan": dict(plan=PLAN, change="slower", seed=0, sampling=None),
+    "queried": dict(questions=["what?"]),
+    "chat": dict(messages=[{"role": "user", "content": "hello"}], seconds=1.0, seed=0, sampling=None, plan=None),
+    "talk": dict(messages=[{"role": "user", "content": "hello"}], seed=0, longest=2, sampling=None),
+    "moves": dict(messages=[{"role": "user", "content": "hello"}]),
+    "bodily": dict(line="hello"),
+}
+MESSAGES: list[Any] = [
+    *(["a"], [{}], [{"role": "user"}], [{"content": "a"}], [{"role": "x", "content": "a"}]),
+    *([{"role": "user", "content": one}] for one in (3, None, ["a"], [{}], [{"type": "text"}], [{"type": "motion"}])),
+    [{"role": "user", "content": [{"type": "motion", "codes": "x"}, {"type": "text", "text": "what?"}]}],
+    [{"role": "user", "content": [{"type": "motion", "codes": [1.5]}, {"type": "text", "text": "what?"}]}],
+]
+SPANS: list[Any] = [(float("nan"), 2), (2, float("nan")), (None, 3), (3, 2), (1, 2, 3), "12", ("1", "2"), (0.0, 1)]
+
+
+@pytest.mark.parametrize("method", TAKEN)
+def test_a_model_takes_anything_or_refuses_it_in_one_sentence(method: str, model: MotionLM) -> None:
+    for name in TAKEN[method]:
+        more = {"messages": MESSAGES, "seconds": SPANS}.get(name, [])
+        for value in [*ANYTHING, *more, [JOINTS, JOINTS], Motion(JOINTS)]:
+            value = [*value] if isinstance(value, list) else value  # which `stream` appends to
+            try:
+                made = getattr(model, method)(**{**TAKEN[method], name: value})
+                list(made) if method == "stream" else None
+            except MotionLLMError as error:
+                assert "\n" not in str(error), (name, value, error)
+            except Exception as error:
+                raise AssertionError(f"{method}({name}={value!r}): {type(error).__name__}: {error}") from error
+
+
+@pytest.mark.parametrize("span", [span for span in SPANS] + [float("nan"), float("inf"), True, "3", -1])
+def test_no_length_is_made_of_what_is_none(span: Any, model: MotionLM) -> None:
+    with pytest.raises(MotionLLMError, match="seconds"):
+        model.order("a person waves", span, [], [])
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda lm: lm.caption_batch(JOINTS), r"motions is a single motion; give a list of them.*\[motion\]"),
+        (lambda lm: lm.caption_batch(Motion(JOINTS)), "motions is a single motion"),
+        (lambda lm: lm.ask_batch([JOINTS], ["a?", "b?"]), "questions has 2, where 1 is needed: one for each motion."),
+        (lambda lm: lm.generate_batch(["a", "b"], start=[JOINTS]), "start has 1, where 2 are needed: one for each"),
+        (lambda lm: lm.generate("a", plan=3), "plan is 3; give a Notation, the text of one"),
+        (lambda lm: lm.timeline(JOINTS, batch=0), "batch is 0; give a whole number of at least 1"),
+        (lambda lm: lm.generate("a", sampling={"top_p": 1}), "sampling is .*; give a Sampling"),
+        (lambda lm: lm.generate("a", library="mine.jsonl"), "library is 'mine.jsonl'; give True or False"),
+        (lambda lm: lm.chat([]), "There is no message to reply to"),
+        (lambda lm: lm.motion_tokenizer.decode([1.5, 2]), "Codes are whole numbers, not float64"),
+        (lambda lm: setattr(lm, "shown", "all"), "shown is 'all'; give one of codes, notation, both"),
+        (lambda lm: Motion(JOINTS, skeleton="smpl"), "skeleton is 'smpl'; give HUMANML3D"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_wrong_with_a_call_is_said(call: Any, says: str, model: MotionLM) -> None:
+    with pytest.raises(MotionLLMError, match=says):
+        call(model)

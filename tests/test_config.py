@@ -23,6 +23,8 @@ from motionllm.config import (
     dump_recipe,
     find_recipe,
     load_recipe,
+    place,
+    placed,
 )
 from motionllm.config.loading import _section_in
 from motionllm.config.reference import reference
@@ -241,3 +243,53 @@ def test_a_saved_recipe_of_another_version_is_read(tmp_path: Path, caplog: pytes
     path.write_text(json.dumps(tree))
     with pytest.raises(RecipeError, match=r"unknown key `train\.stepz`"):
         load_recipe(path, ["train.stepz=3"], saved=True)
+
+
+def _places(section: BaseModel, before: str = "") -> Iterator[tuple[BaseModel, str]]:
+    """The keys of a recipe that name a folder or a file, by the reference's word for them."""
+    for key, field in type(section).model_fields.items():
+        value = getattr(section, key)
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, BaseModel):
+                yield from _places(item)
+        if "_path" in repr(field) or "AfterValidator" in repr(field.annotation):
+            yield section, key
+
+
+@pytest.mark.parametrize("kind", sorted(SCHEMAS))
+def test_every_folder_that_a_recipe_names_is_saved_whole(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tree: dict[str, Any] = {"sources": [{"kind": "humanml3d", "path": "set"}]}
+    tree |= {"name": "a", "task": "captioning", "data": tree["sources"][0]} if kind == "suite" else {}
+    recipe = check_recipe(
+        {"data": tree, "train": {"steps": 1}}
+        if kind == "train"
+        else {key: value for key, value in tree.items() if kind != "suite" or key != "sources"},
+        SCHEMAS[kind],
+        "test",
+    )
+    keys = [(section, key) for section, key in _places(recipe) if key != "folder"]
+    assert len(keys) >= {"train": 6, "improve": 5, "tokenizer": 2, "embedder": 2, "suite": 2}[kind]
+    for number, (section, key) in enumerate(keys):
+        named = f"{key}{number}"
+        (tmp_path / named).write_text("") if key == "templates" else (tmp_path / named).mkdir()
+        setattr(section, key, named)
+    whole = [getattr(section, key) for section, key in _places(placed(recipe)) if key != "folder"]
+    assert whole == [str(tmp_path / f"{key}{n}") for n, (_, key) in enumerate(keys)]
+    assert [getattr(section, key) for section, key in keys] == [f"{key}{n}" for n, (_, key) in enumerate(keys)]
+    monkeypatch.chdir("/")
+    assert placed(placed(recipe)) == placed(recipe)  # a name of nothing that is here stays
+    assert not any(getattr(s, k).startswith("/") for s, k in _places(placed(recipe)) if k != "folder")
+
+
+def test_a_place_is_of_the_kind_that_its_key_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "default").mkdir()
+    (tmp_path / "demo").write_text("")
+    assert place("default", "templates") == "default" and place("demo", "start") == "demo"
+    assert place("default", "tokenizer") == str(tmp_path / "default")
+    assert place("default:1", "tokenizer") == f"{tmp_path / 'default'}:1"
+    assert place("standard:default", "embedder") == f"standard:{tmp_path / 'default'}"
+    assert place("owner/name@v1", "base") == "owner/name@v1" and place("a" * 5000) == "a" * 5000

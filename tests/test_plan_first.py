@@ -262,7 +262,7 @@ def test_wrong_plans_are_refused(lm: MotionLM, plan: str, seconds: Any, says: st
 
 
 def test_a_number_of_plans_that_is_not_that_of_the_texts_is_refused(lm: MotionLM) -> None:
-    with pytest.raises(MotionLLMError, match="1 plans were given for 2 texts"):
+    with pytest.raises(MotionLLMError, match="plan has 1, where 2 are needed"):
         lm.generate_batch(["walk", "run"], plan=[OWN])
 
 

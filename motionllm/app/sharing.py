@@ -51,6 +51,11 @@ class Wish:
     licence: str | None = None
     results: Sequence[Path] = ()
 
+    def check_unused(self, why: str, *names: str) -> None:
+        """Raise MotionLLMError for what is said and nobody would read."""
+        if given := [f"--{name}" for name in names if getattr(self, name)]:
+            raise MotionLLMError(f"{' and '.join(given)} would do nothing: {why}; leave it out, or take that away.")
+
 
 def stage(what: str, out: Path, wish: Wish) -> str:
     """Write the repository of a run, adapter, merged model or motion tokenizer into the empty folder `out`; what it
@@ -98,6 +103,7 @@ def _stage_model(run: Path, folder: Path, out: Path, wish: Wish) -> None:
     motion_tokenizer.save(out / "tokenizer")
     own = folder / "README.md"
     if own.is_file() and read_text(own) != card(recipe, vocab):
+        wish.check_unused(f"{own} is kept as the card: it was written by hand", "terms", "licence", "results")
         log.info("%s is kept as the card: it was written by hand.", own)
         return
     sections = [
@@ -214,12 +220,14 @@ def terms_of(folder: Path) -> str | None:
 
 
 def _stage_tokenizer(folder: Path, out: Path, wish: Wish) -> None:
+    wish.check_unused(f"{folder} is a motion tokenizer", "base", "results")
     tokenizer = MotionTokenizer.load(folder)
     tokenizer.save(out)
     report = folder / "report.json"
     if report.is_file():
         shutil.copyfile(report, out / "report.json")
     if (folder / "README.md").is_file():
+        wish.check_unused(f"{folder / 'README.md'} is kept as the card", "terms", "licence")
         shutil.copyfile(folder / "README.md", out / "README.md")
         return
     network = tokenizer.config

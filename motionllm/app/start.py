@@ -19,7 +19,7 @@ import numpy as np
 
 from motionllm.app.start_recipe import MANY, PASSES, Project, plan_of, run_of, write_recipe
 from motionllm.data.import_captions import delimiter_of, rows_of
-from motionllm.data.import_files import find_files, ids_of
+from motionllm.data.import_files import find_files, ids_of, takes_of
 from motionllm.data.importing import import_folder, imported, place_of
 from motionllm.errors import MotionLLMError
 from motionllm.files import lock, make_folder, read_json, read_jsonl, read_text, write_file
@@ -116,8 +116,8 @@ def _import(project: Project, workers: int | None, progress: Callable[..., None]
     """Import the takes, about a tenth of them held out for validation and a tenth for testing, three at least."""
     state = project.state
     if "val" not in state:  # from then on it stays, so that no take changes its split
-        names = ids_of(project.takes, find_files(project.takes, project.set)[0]).values()
-        places = sorted(map(place_of, names))
+        ids = ids_of(project.takes, find_files(project.takes, project.set)[0])
+        places = sorted(map(place_of, {*takes_of(project.takes, ids).values()}))
         count = min(max(3, round(len(places) / 10)), len(places) // 3)
         first, second = (_between(places, count), _between(places, 2 * count))
         project.keep(val=first, test=second - first)

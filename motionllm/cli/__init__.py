@@ -10,12 +10,15 @@ one line), 130 interrupted, 143 terminated (SIGTERM), 1 a bug (traceback).
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
 import io
 import json
 import logging
 import math
 import numbers
+import os
 import pkgutil
 import sys
 import warnings
@@ -79,6 +82,18 @@ def read_clip(clip: Path, rig: Path | None = None) -> Motion:
     return motion
 
 
+def check_used(ctx: typer.Context, names: str, why: str) -> None:
+    """Raise MotionLLMError for those of these parameters (words of `names`) that the command line gives: what nobody
+    reads there is not what was meant. why: where they do nothing, as "with --narrate".
+    """
+    options = {param.name: max(param.opts, key=len) for param in ctx.command.params}
+    given = [options[name] for name in names.split() if str(ctx.get_parameter_source(name)).endswith("COMMANDLINE")]
+    if given:
+        raise MotionLLMError(
+            f"{' and '.join(given)} would do nothing {why}; leave {'it' if len(given) == 1 else 'them'} out."
+        )
+
+
 def check_resumed(resume: Path | None, out: Path | None, changed: bool = False) -> None:
     """Raise MotionLLMError for options of a run that would do nothing: a place besides that of the run that goes on,
     and what is said of such a run where there is none.
@@ -116,7 +131,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not sys.warnoptions:  # between libraries: peft uses a deprecated name of transformers
         warnings.simplefilter("ignore", FutureWarning)
     try:
-        typer.main.get_command(app).main(None if argv is None else list(argv), prog_name="motionllm")
+        try:
+            typer.main.get_command(app).main(None if argv is None else list(argv), prog_name="motionllm")
+        finally:
+            if sys.stdout is not None and not sys.stdout.closed:
+                sys.stdout.flush()  # here, where a full disk is one sentence
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"motionllm: error: The output cannot be written ({error.strerror}); make room.", file=sys.stderr)
+        with contextlib.suppress(OSError, ValueError):  # what is left in the buffer goes nowhere, without a word
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
     except MotionLLMError as error:
         print(f"motionllm: error: {error}", file=sys.stderr)
         return 2

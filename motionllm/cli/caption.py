@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from motionllm.cli import Engine, emit, read_clip
+from motionllm.cli import Engine, check_used, emit, read_clip
 from motionllm.motion.formats import READERS
 
 
 def caption(
+    ctx: typer.Context,
     clip: Annotated[Path, typer.Argument(help=f"A motion file ({' '.join(READERS)}), or a folder of them.")],
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
     engine: Engine = None,
@@ -49,6 +50,7 @@ def caption(
         where = "with --narrate" if narrate else "with --every" if wrong == ["-n"] else f"for {clip}, which is a file"
         raise MotionLLMError(f"{' and '.join(wrong)} would do nothing {where}; leave it out.")
     if narrate:
+        check_used(ctx, "model engine batch", "with --narrate: no model is loaded")
         _narrate(clip, out, as_json)
         return
     if os.path.isdir(clip) or out is not None:
@@ -61,11 +63,13 @@ def caption(
         if report["failed"]:
             raise typer.Exit(2)
         return
+    if every is None:
+        check_used(ctx, "batch", f"for {clip}, which is one clip")
     motion = read_clip(clip)
     lm = load()
     with about(clip):
         if every is not None:
-            entries = lm.timeline(motion, every, max(every, 4.0))
+            entries = lm.timeline(motion, every, max(every, 4.0), batch)
             lines = [f"{a:5.1f} – {b:5.1f} s  {text}" for a, b, text in entries]
             emit({"clip": clip, "timeline": entries, "seconds": motion.duration}, as_json, "\n".join(lines))
             return

@@ -49,7 +49,7 @@ def import_(
     val: Annotated[float, typer.Option(help="Share of the clips held out for validation.")] = 0.05,
     test: Annotated[float, typer.Option(help="Share held out for testing.")] = 0.05,
     longest: Annotated[float, typer.Option(help="Seconds; longer takes are cut into even pieces.")] = 9.8,
-    workers: Annotated[int | None, typer.Option(help="Processes; default one a core.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes; default one a core.")] = None,
     uncaptioned: Annotated[
         bool, typer.Option("--uncaptioned", help="Take files without a caption too, for `captions: [notation]`.")
     ] = False,
@@ -66,6 +66,7 @@ def import_(
             "--workers": workers,
             "--uncaptioned": uncaptioned or None,
         }
+        own |= {"--longest": longest if longest != 9.8 else None}
         own |= {"--val": val if val != 0.05 else None, "--test": test if test != 0.05 else None}
         if wrong := [name for name, given in own.items() if given is not None]:
             raise MotionLLMError(
@@ -208,8 +209,11 @@ def notate(
     """Write down what a clip's body does, one line per event, and in one sentence; needs no model."""
 
     from motionllm.errors import MotionLLMError, about
-    from motionllm.files import read_text, write_jsonl
+    from motionllm.files import check_place, read_text, write_jsonl
     from motionllm.motion.notation import Notation, measure
+
+    if out is not None:
+        check_place(out)
 
     def notation(path: Path) -> Notation:
         with about(path):

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from motionllm.cli import emit
+from motionllm.cli import check_used, emit
 
 
 def encode(
+    ctx: typer.Context,
     recipe: Annotated[str, typer.Argument(help="A recipe: a file, or the name of a shipped one.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value words, as for `train`.")] = None,
     shard: Annotated[
@@ -30,6 +31,8 @@ def encode(
 
     if sum((shard is not None, shards is not None, check)) > 1:
         raise MotionLLMError("--shard is one of many, --shards all of them, --check none; give one of the three.")
+    if shard is not None or check:
+        check_used(ctx, "workers", "with --shard or --check: one process does that")
     settings = find_recipe("recipes", recipe, overrides or [])
     from motionllm.data.encoding import Encoding
     from motionllm.data.shards import Shard

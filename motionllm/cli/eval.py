@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from motionllm.cli import CONTEXT, Engine, emit
+from motionllm.cli import CONTEXT, Engine, check_used, emit
 from motionllm.errors import MotionLLMError, unknown
 
 
@@ -34,6 +34,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 @app.command("suite", context_settings=CONTEXT)
 def suite(
+    ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="SUITE", help="A suite: a file, or the name of one in eval/.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value words, e.g. data.path=FOLDER.")] = None,
     model: Annotated[
@@ -47,6 +48,8 @@ def suite(
     from motionllm.config import Suite, find_recipe
 
     settings = find_recipe("eval", name, overrides or [], Suite)  # before torch, which takes seconds to load
+    if model.startswith(("baseline:", "untrained:")) or settings.task == "tokenizer":
+        check_used(ctx, "engine", f"for {'this task' if settings.task == 'tokenizer' else model}: no model is served")
     from motionllm.eval.report import markdown, tables
     from motionllm.eval.suites import run_suite
     from motionllm.runs.progress import Bar
@@ -114,6 +117,7 @@ def train_embedder(
 
 @app.command("captions", context_settings=CONTEXT)
 def captions(
+    ctx: typer.Context,
     predictions: Annotated[Path, typer.Option(help="JSONL of {id, caption}, or JSON of {id: caption}.")],
     references: Annotated[Path, typer.Option(help="JSONL of {id, captions}, or JSON of {id: captions}; the same ids.")],
     bertscore: Annotated[
@@ -134,6 +138,8 @@ def captions(
     """BLEU-1..4, ROUGE-L and CIDEr of captions against references, on raw and on normalised text."""
     from motionllm.eval.text import caption_scores, read_predictions, read_references
 
+    if bertscore is None:
+        check_used(ctx, "layer baseline", "without --bertscore")
     predicted, true = read_predictions(predictions), read_references(references)
     result = caption_scores(predicted, true, similarity)
     columns = [column for column in ("raw", "normalised", "lemmatised") if column in result]
@@ -175,6 +181,7 @@ def labels(
 
 @app.command("builtin", context_settings=CONTEXT)
 def builtin(
+    ctx: typer.Context,
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
     cases: Annotated[int, typer.Option(min=1, max=1_000_000, help="Held-out clips of the built-in corpus.")] = 100,
     seed: Annotated[
@@ -198,11 +205,13 @@ def builtin(
     from motionllm.config import Suite, find_recipe
     from motionllm.eval.contestants import Model
     from motionllm.eval.suites import run_suite
-    from motionllm.files import read_json, write_json
+    from motionllm.files import check_place, read_json, write_json
     from motionllm.runs.progress import Bar
 
-    if out and out.is_dir():
-        raise MotionLLMError(f"--out {out} is a folder; name the file to write.")
+    if out:  # said now, not after hours
+        check_place(out)
+    if best_of == 1:
+        check_used(ctx, "judge", "with --best-of 1: it chooses among several motions")
     words = [f"cases={cases}", f"seed={seed}", f"data.seed={seed}", f"best_of={best_of}"]
     settings = find_recipe("eval", Path("builtin"), words, Suite)
     entered = Model(f"untrained:{model}" if untrained else model, settings)
@@ -229,14 +238,13 @@ def builtin(
 
 @app.command("edits", context_settings=CONTEXT)
 def edits(
+    ctx: typer.Context,
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
     data: Annotated[
         Path | None, typer.Option(help="A data set in HumanML3D's layout; default: the built-in corpus' test split.")
     ] = None,
     split: Annotated[str, typer.Option(help="Of the data set: train, val or test.")] = "val",
-    cases: Annotated[
-        int | None, typer.Option(min=1, max=100_000, help="Requests, of all kinds in turn; default: 200.")
-    ] = None,
+    cases: Annotated[int, typer.Option(min=1, max=100_000, help="Requests, of all kinds in turn.")] = 200,
     requests: Annotated[
         Path | None,
         typer.Option(help="JSONL of requests that people wrote, in place of drawn ones."),
@@ -255,25 +263,28 @@ def edits(
     """Changes of held-out motions asked for in words: made or not, and all else kept or not."""
     from motionllm.config import Source
     from motionllm.eval import edits as editing
-    from motionllm.files import write_json
+    from motionllm.files import check_place, write_json
     from motionllm.lm.model import MotionLM
     from motionllm.lm.results import adapter_hash
     from motionllm.runs.progress import Bar
 
-    if out and out.is_dir():
-        raise MotionLLMError(f"--out {out} is a folder; name the file to write.")
-    if requests and (cases or kind):
-        raise MotionLLMError("--requests gives the requests; leave --cases and --kind out.")
-    many = Source(kind="builtin").clips if requests else 20 * max(cases or 200, 100)
+    if out:  # said now, not after hours
+        check_place(out)
+    if data is None:
+        check_used(ctx, "split", "without --data: the built-in corpus' test split is measured on")
+    if plans:
+        check_used(ctx, "best_of", "with --plans: no motion is made")
+    if requests:
+        for option in ("cases", "kind"):
+            check_used(ctx, option, "with --requests: these are made")
+    many = Source(kind="builtin").clips if requests else 20 * max(cases, 100)
     source = Source(kind="humanml3d", path=str(data)) if data else Source(kind="builtin", clips=many)
     for one in kind or ():
         if one not in editing.JUDGED:
             raise MotionLLMError(unknown("kind of change", one, editing.JUDGED))
     clips = editing.clips_of(source, split if data else "test")
     asked = (
-        editing.written(requests, clips)
-        if requests
-        else editing.requests(clips, cases or 200, seed, kind or editing.JUDGED)
+        editing.written(requests, clips) if requests else editing.requests(clips, cases, seed, kind or editing.JUDGED)
     )
     lm = MotionLM.load(model)
     with Bar("eval edits") as bar:
@@ -295,13 +306,13 @@ def queries(
 ) -> None:
     """Questions in words that training never saw: whether the model writes the query that answers them."""
     from motionllm.eval import queries as querying
-    from motionllm.files import write_json
+    from motionllm.files import check_place, write_json
     from motionllm.lm.model import MotionLM
     from motionllm.lm.results import adapter_hash
     from motionllm.runs.progress import Bar
 
-    if out and out.is_dir():
-        raise MotionLLMError(f"--out {out} is a folder; name the file to write.")
+    if out:  # said now, not after hours
+        check_place(out)
     lm = MotionLM.load(model)
     with Bar("eval queries") as bar:
         measured = querying.evaluate(lm, querying.questions(cases, seed), progress=bar.update)

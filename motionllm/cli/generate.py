@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from motionllm.cli import Engine, emit, read_clip
+from motionllm.cli import Engine, check_used, emit, read_clip
 from motionllm.motion.formats import WRITERS
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 def generate(
+    ctx: typer.Context,
     text: Annotated[str | None, typer.Argument(help="What the person does.")] = None,
     prompts: Annotated[
         Path | None,
@@ -36,7 +38,9 @@ def generate(
     suffix: Annotated[str, typer.Option("--format", help="With --prompts: the suffix of the files.")] = ".bvh",
     model: Annotated[str, typer.Option(help="Adapter or run folder, or a shipped adapter's name.")] = "default",
     engine: Engine = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed gives the same motion.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed gives the same motion; default: one is drawn, and printed.")
+    ] = None,
     temperature: Annotated[
         float | None, typer.Option(help="0 is greedy; default: the adapter's own, else 0.8.")
     ] = None,
@@ -99,6 +103,19 @@ def generate(
         raise MotionFileError(f"{target}: a motion is written as {', '.join(WRITERS)}; choose one of these suffixes.")
     if library and no_library:
         raise MotionLLMError("--no-library leaves --library without use; give one of the two.")
+    if library is not None and not library.is_file():
+        wrong = "is a folder" if library.is_dir() else "no such file"
+        raise MotionFileError(f"{library}: {wrong}; give --library the file that `motionllm data library` wrote.")
+    if prompts is None:
+        check_used(ctx, "suffix batch", "without --prompts")
+    if judge is None:
+        check_used(ctx, "embedder", "without --judge similarity")
+    if judge is not None or plan is not None or show_plan:
+        check_used(ctx, "library", "with --judge, --plan or --show-plan: a clip of it follows none of these")
+    if temperature == 0:
+        check_used(ctx, "top_p top_k best_of judge", "at --temperature 0, where every motion is the likeliest")
+    if best_of == 1:
+        check_used(ctx, "judge", "with --best-of 1: it chooses among several motions")
     options = {"temperature": temperature, "top_p": top_p, "top_k": top_k, "guidance": guidance, "best_of": best_of}
     options["library"] = False if no_library else None
     order = _Order(wanted, seed, target, model, engine, options, no_plan, library, lock_feet, as_json)
@@ -156,12 +173,17 @@ class _Order:
 def _many(prompts: Path, suffix: str, batch: int, order: _Order) -> None:
     """The motions of a file of prompts, into a folder."""
     from motionllm.app.prompts import generate_files, read_prompts
+    from motionllm.files import reading
     from motionllm.lm.results import content_hash, made_by
 
     given = read_prompts(prompts, order.seconds, order.seed)
+    by = {}
+    if order.library:
+        with reading(order.library):
+            by["library"] = content_hash(order.library)
     report = generate_files(
         order.loaded,
-        made_by(order.model, **({"library": content_hash(order.library)} if order.library else {})),
+        made_by(order.model, **by),
         given,
         order.target,
         order.sampling(),
@@ -206,6 +228,8 @@ def _one(
         with about(plan):
             follows = Notation.parse(written)
     first, last = (None if clip is None else read_clip(clip) for clip in (start, end))
+    if order.seed is None:  # drawn here, so that whoever likes the motion can have it again
+        order = replace(order, seed=secrets.randbelow(2**31))
     sampling = order.sampling()
     lm, ranking = order.loaded(), None
     if judge:

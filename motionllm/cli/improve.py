@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from motionllm.cli import check_resumed, emit
+from motionllm.cli import check_resumed, check_used, emit
 
 
 def improve(
+    ctx: typer.Context,
     run: Annotated[
         str | None, typer.Argument(help="The adapter to go on from: a run, a folder, a shipped name.")
     ] = None,
@@ -29,6 +30,7 @@ def improve(
     from motionllm.errors import MotionLLMError
 
     if compare:
+        check_used(ctx, "run recipe overrides out resume changed", "with --compare: finished runs are compared")
         from motionllm.feedback.report import compare as table
         from motionllm.files import read_json
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def mcp(
     folder: Annotated[Path, typer.Option(help="The folder within which agents read and write files.")],
     model: Annotated[str, typer.Option(help="Adapter or run, a shipped adapter's name, or owner/name.")] = "default",
-    megabytes: Annotated[float, typer.Option(help="Largest file that is read.")] = 20.0,
+    megabytes: Annotated[float, typer.Option(min=0.001, max=100_000, help="Largest file that is read.")] = 20.0,
 ) -> None:
     """Serve tools to an agent: generate, caption, notate, convert and judge motion within a folder."""
     from motionllm import shipped

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from motionllm.cli import emit
+from motionllm.cli import check_used, emit
 
 
 def push(
+    ctx: typer.Context,
     what: Annotated[
         str, typer.Argument(metavar="RUN|FOLDER", help="Run, adapter, merged model, motion tokenizer or set.")
     ],
@@ -36,6 +37,10 @@ def push(
     from motionllm.errors import MotionLLMError
     from motionllm.files import whole_folder
 
+    if out is not None:
+        check_used(ctx, "private revision", "with --out: nothing is pushed")
+    if data:
+        check_used(ctx, "base results", "with --data: they are of models")
     repository, there = hub.checked(name)
     if there and revision:
         raise MotionLLMError(f"{name} has a revision, and --revision is given; leave one of them out.")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from motionllm import shipped
-from motionllm.cli import CONTEXT, emit
+from motionllm.cli import CONTEXT, check_used, emit
 
 app = typer.Typer(add_completion=False, context_settings=CONTEXT)
 
@@ -29,13 +29,17 @@ def recipes(
     """List the shipped recipes; `recipes show NAME` prints one."""
     if ctx.invoked_subcommand is not None:
         return
+    if not schema:
+        check_used(ctx, "kind", "without --schema")
     if reference:
+        check_used(ctx, "schema as_json", "with --reference, which prints Markdown")
         from motionllm.config import SCHEMAS
         from motionllm.config.reference import reference as page
 
         print(page(SCHEMAS), end="")
         return
     if schema:
+        check_used(ctx, "as_json", "with --schema, which prints JSON")
         from motionllm.config import SCHEMAS, json_schema
         from motionllm.errors import MotionLLMError, unknown
 

@@ -23,7 +23,9 @@ def start(
         Path | None, typer.Option(help="YAML that names the joints of a rig that is not recognised.")
     ] = None,
     minutes: Annotated[float | None, typer.Option(min=0.1, help="Minutes of training, at most.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that import; default one a core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Processes that import; default one a core.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Import a folder, draft captions, write a recipe that fits, and say what to do next; call it again at any time."""

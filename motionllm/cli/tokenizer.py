@@ -75,11 +75,17 @@ def report(
     """Measure reconstruction error (MPJPE), code use and speed on data sets."""
     from motionllm import corpus as builtin
     from motionllm.data.sources import humanml3d
+    from motionllm.errors import MotionFileError
+    from motionllm.files import check_place
     from motionllm.motion.representation import of_width
     from motionllm.motion.show.pictures import contact_sheet
     from motionllm.tokenizer import MotionTokenizer
     from motionllm.tokenizer.report import report as measure
 
+    if picture is not None:
+        if picture.suffix.lower() != ".png":
+            raise MotionFileError(f"{picture}: the picture is written as .png; give a name that ends so.")
+        check_place(picture)
     loaded = MotionTokenizer.load(tokenizer)
     sets = {
         name: builtin.corpus(200, split=split) if name == "builtin" else humanml3d(Path(name), split) for name in data
@@ -157,9 +163,11 @@ def encode(
     import json
 
     from motionllm.errors import about
-    from motionllm.files import write_file
+    from motionllm.files import check_place, write_file
     from motionllm.tokenizer import MotionTokenizer
 
+    if out:
+        check_place(out)
     loaded = MotionTokenizer.load(tokenizer)
     with about(clip):
         codes = loaded.encode(read_clip(clip), search).tolist()

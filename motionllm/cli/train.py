@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from motionllm.cli import check_resumed, emit
+from motionllm.cli import check_resumed, check_used, emit
 
 
 def train(
+    ctx: typer.Context,
     recipe: Annotated[str | None, typer.Argument(help="A recipe: a file, or the name of a shipped one.")] = None,
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value words, e.g. train.minutes=10.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
@@ -40,6 +41,7 @@ def train(
     )
     run = resume or out or Path("runs") / settings.name
     if dry_run:
+        check_used(ctx, "changed", "with --dry-run")
         from motionllm.training.plan import plan
 
         result = plan(settings, run)

@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
+from motionllm.cli import check_used
+
 
 def web(
+    ctx: typer.Context,
     data: Annotated[
         Path | None, typer.Option(help="A data set to look at and label: HumanML3D's layout, as `data import` writes.")
     ] = None,
@@ -28,7 +31,7 @@ def web(
     recipe: Annotated[
         list[str] | None, typer.Option(help="A recipe of your own to train by, besides the shipped ones; repeatable.")
     ] = None,
-    megabytes: Annotated[float, typer.Option(help="Largest clip that may be uploaded.")] = 20.0,
+    megabytes: Annotated[float, typer.Option(min=0.001, max=100_000, help="Largest clip that may be uploaded.")] = 20.0,
     no_model: Annotated[
         bool, typer.Option("--no-model", help="The workbench alone, without a conversation: starts at once.")
     ] = False,
@@ -42,6 +45,8 @@ def web(
     from motionllm.data.motion_set import MotionSet
     from motionllm.errors import MotionLLMError
 
+    if no_model:
+        check_used(ctx, "model tokenizer megabytes", "with --no-model: there is no conversation")
     # What is missing is said before a model is loaded. SIGTERM ends as Ctrl-C does: visitors' files are removed.
     if data is not None:
         MotionSet(data)

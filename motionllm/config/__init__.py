@@ -12,6 +12,7 @@ from motionllm.config.evaluation import EmbedderRecipe, EmbedderTraining, MultiM
 from motionllm.config.feedback import Guards, Improvement, Learning, Sampling
 from motionllm.config.finetune import Adapter, Data, Model, Notes, Recipe, SamplingDefaults, Training
 from motionllm.config.loading import check_recipe, drop_unknown, dump_recipe, find_recipe, json_schema, load_recipe
+from motionllm.config.places import place, placed
 from motionllm.config.tokenizer import (
     FSQ_LEVELS,
     Augmentation,
@@ -60,4 +61,6 @@ __all__ = [
     "find_recipe",
     "json_schema",
     "load_recipe",
+    "place",
+    "placed",
 ]

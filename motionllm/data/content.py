@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
-from motionllm.config import Source
+from motionllm.config import Source, place
 from motionllm.data import chats, sources
 from motionllm.data.shards import WHOLE, Group, Shard, digest
 from motionllm.errors import MotionLLMError
@@ -91,6 +91,12 @@ def fingerprints(recipe: Sequence[Source]) -> dict[str, str]:
 def called(source: Source, split: str) -> str:
     """What a split is called in messages."""
     return f"the {split} split of {source.path or source.kind}"
+
+
+def called_whole(name: str) -> str:
+    """What a part of a run is called, where it was begun with a relative path, as earlier versions recorded it."""
+    split, of, path = name.partition(" split of ")
+    return f"{split}{of}{place(path)}" if of and path != "builtin" else name
 
 
 def code_of(*modules: ModuleType) -> str:

@@ -60,8 +60,9 @@ def shown(folder: Path, path: Path) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
-def ids_of(folder: Path, files: Sequence[Path]) -> dict[Path, str]:
+def ids_of(folder: Path, files: Sequence[Path], kept: Mapping[str, str] | None = None) -> dict[Path, str]:
     """An id for each file: its name, with its folders before it where names repeat, and its suffix where those do too.
+    kept: ids of an earlier import by file (`shown`), which stay when others are added: texts and splits hang on them.
 
     Where ids meet even so (`walk 1`, `walk_1`), all but one get a digest of their path. Ids that differ in case alone
     meet as well: on many disks they are one file.
@@ -72,15 +73,30 @@ def ids_of(folder: Path, files: Sequence[Path]) -> dict[Path, str]:
         named[file] = [_id(file.stem), _id(str(inside.with_suffix(""))), _id(str(inside))]
     counts = [Counter(_folded(names[k]) for names in named.values()) for k in range(3)]
     chosen = {f: next((n[k] for k in range(3) if counts[k][_folded(n[k])] == 1), n[1]) for f, n in named.items()}
-    ids: dict[Path, str] = {}
-    used: set[str] = set()
-    for file in sorted(files, key=lambda f: (chosen[f] != f.stem, f)):  # who is called so keeps the name
+    kept = kept or {}
+    ids = {file: kept[name] for file in files if (name := shown(folder, file)) in kept}
+    used = {_folded(name) for name in ids.values()}
+    left = [file for file in files if file not in ids]
+    for file in sorted(left, key=lambda f: (chosen[f] != f.stem, f)):  # who is called so keeps the name
         name = chosen[file]
         while _folded(name) in used:
             name = f"{chosen[file]}-{digest(f'{os.fsencode(file.relative_to(folder))!r} {name}')[:8]}"
         used.add(_folded(name))
         ids[file] = name
     return {file: ids[file] for file in files}
+
+
+def takes_of(folder: Path, ids: Mapping[Path, str]) -> dict[Path, str]:
+    """What each file is dealt to a split by: its id; of files of one name in one folder, which may be one take in
+    several formats, the same: the shortest of their ids.
+    """
+    alike: dict[str, list[str]] = {}
+    for file, name in ids.items():
+        alike.setdefault(_folded(str(file.relative_to(folder).with_suffix(""))), []).append(name)
+    return {
+        file: min(alike[_folded(str(file.relative_to(folder).with_suffix("")))], key=lambda name: (len(name), name))
+        for file in ids
+    }
 
 
 def _id(name: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -25,7 +25,7 @@ import numpy as np
 from motionllm import motion as reading
 from motionllm.data.content import code_of
 from motionllm.data.import_captions import CaptionTable, collect, lines_of, one_line
-from motionllm.data.import_files import digest, find_files, ids_of, prefixes_of, shown
+from motionllm.data.import_files import digest, find_files, ids_of, prefixes_of, shown, takes_of
 from motionllm.errors import MotionFileError, MotionLLMError
 from motionllm.files import (
     lock,
@@ -48,6 +48,7 @@ from motionllm.runs.run import Log, logged
 
 LEAST = 10  # feature frames: half a second
 SHOWN = 60  # clips on the contact sheet
+ALIKE = "check: other files here have its name with another suffix, and all are taken, into one split"
 TEXTS = ".texts.json"  # digests of the texts that the last import wrote: another text there is a person's
 
 Job = tuple[str, str, str, str, "str | None", float]  # file, id, what its pieces' ids begin with, out, rig, longest
@@ -108,7 +109,7 @@ def import_folder(
     if not files:
         why = "".join(f"; {name} {reason}" for name, reason in itertools.islice(refused.items(), 3))
         raise MotionLLMError(f"{folder} holds no motion file that can be read ({', '.join(READERS)}){why}")
-    ids = ids_of(folder, files)
+    ids = ids_of(folder, files, {row["source"]: name for name, row in imported(out).items()})
     places = [captions] if captions is None or isinstance(captions, str | Path) else captions
     table = collect(places, folder, ids, uncaptioned)
     if not table.captions and not uncaptioned:
@@ -122,7 +123,7 @@ def import_folder(
             make_folder(out / name)
         try:
             rows = _convert_all(folder, ids, out, rig, longest, workers, progress)
-            return _write(ids, rows, table, refused, out, (val, test), uncaptioned)
+            return _write(folder, ids, rows, table, refused, out, (val, test), uncaptioned)
         except MotionFileError as error:
             raise MotionFileError(
                 f"{error} What was imported until then is kept: make room, and give the same command again."
@@ -262,6 +263,7 @@ def _convert(job: Job) -> Taken:
 
 
 def _write(
+    folder: Path,
     ids: Mapping[Path, str],
     rows: Mapping[str, dict[str, Any]],
     table: CaptionTable,
@@ -278,7 +280,9 @@ def _write(
     seconds = 0.0
     earlier = read_json(out / TEXTS) if (out / TEXTS).is_file() else None
     written: dict[str, str] = {}
-    for name in ids.values():
+    takes = takes_of(folder, ids)
+    alike = Counter(takes.values())
+    for file, name in ids.items():
         row = rows[name]
         source = row["source"]
         if row["error"]:
@@ -289,7 +293,9 @@ def _write(
         if not any(texts) and not uncaptioned:
             refused[source] = f"has no caption that can be used: {'; '.join(doubts)}." if doubts else "has no caption."
             continue
-        split = _split(name, *shares)
+        split = _split(takes[file], *shares)
+        if alike[takes[file]] > 1:
+            doubts.append(f"{ALIKE}; leave all but one out where they are the same take")
         for clip, text, frames in zip(row["clips"], texts, row["frames"], strict=True):
             if text:
                 written[clip] = digest(text)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from motionllm import shipped
-from motionllm.config import Recipe, TokenizerRecipe, load_recipe
+from motionllm.config import Recipe, TokenizerRecipe, load_recipe, placed
 from motionllm.data.clips import Clips, encode
 from motionllm.data.sources import has_split, loaded, read
 from motionllm.errors import MotionLLMError
@@ -25,6 +25,7 @@ def train_tokenizer(
     """Train the tokenizer of a recipe into `folder`; its report. progress(done, **numbers) is called as it goes on."""
     from motionllm.tokenizer.train import fit
 
+    recipe = placed(recipe)
     features: dict[str, list[np.ndarray]] = {"train": [], "val": []}
     weights: list[float] = []
     for source in recipe.sources:

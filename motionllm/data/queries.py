@@ -313,8 +313,9 @@ def _speed(notation: Notation, verb: str) -> str | None:
 
 
 def _curve(notation: Notation, verb: str) -> str | None:
-    curves = [line.size for line in of_verb(notation, verb) if abs(line.size) >= CURVED]
-    return ("left" if curves[0] > 0 else "right") if len({size > 0 for size in curves}) == 1 else None
+    # A turn on the spot has its side in its way; its degrees have no sign, and those of a bow no side.
+    sides = {line.way if line.verb == "turn" else line.curve for line in of_verb(notation, verb)} - {""}
+    return sides.pop() if len(sides) == 1 else None
 
 
 def _circle(notation: Notation) -> str | None:
@@ -324,11 +325,12 @@ def _circle(notation: Notation) -> str | None:
 
 def _degrees(notation: Notation, verb: str) -> str | None:
     line = _only(notation, verb)
-    return f"{line.size:.0f} degrees" if line and line.size else None
+    return f"{abs(line.size):.0f} degrees" if line and line.size and VERBS[line.verb].size != "m" else None
 
 
 def _height(notation: Notation, verb: str) -> str | None:
-    height = max((line.size for line in of_verb(notation, verb)), default=0.0)
+    lines = [line for line in of_verb(notation, verb) if VERBS[line.verb].size == "m"]
+    height = max((line.size for line in lines), default=0.0)
     return f"{height:.1f} m" if height else None
 
 

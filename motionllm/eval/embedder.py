@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from motionllm import shipped, weights
-from motionllm.config import EmbedderRecipe, drop_unknown, dump_recipe
+from motionllm.config import EmbedderRecipe, drop_unknown, dump_recipe, placed
 from motionllm.data.sources import read
 from motionllm.errors import MotionLLMError, RecipeError
 from motionllm.eval.metrics import GROUP, r_precision
@@ -281,7 +281,7 @@ def train_embedder(recipe: EmbedderRecipe, folder: Path, progress: Progress | No
     """
     with lock(folder):
         tidy(folder)
-        return _train(recipe, folder, progress)
+        return _train(placed(recipe), folder, progress)
 
 
 def _train(recipe: EmbedderRecipe, folder: Path, progress: Progress | None) -> Embedder:

@@ -7,6 +7,7 @@ numbers stand only beside results of their own benchmark, and say where their pr
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -116,10 +117,13 @@ def read_results(paths: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
 
     Raises MotionLLMError where a file is no result, or there is none at all.
     """
-    results = []
+    results, seen = [], set[str]()
     for path in paths:
         files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
         for file in files:
+            if (place := os.path.realpath(file)) in seen:  # named twice, or with its folder
+                continue
+            seen.add(place)
             result = parse_json(read_text(file, "result"), str(file))
             if isinstance(result, dict) and result.get("format") == FORMAT and "protocol" in result:
                 results.append((file, result))
@@ -148,7 +152,27 @@ def tables(results: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]] =
     groups: dict[str, list[dict[str, Any]]] = {}
     for result in results:
         groups.setdefault(json.dumps(result["protocol"], sort_keys=True), []).append(result)
-    return [_table(group, others) for group in groups.values()]
+    made = [_table(group, others) for group in groups.values()]
+    for table, differs in zip(made, _differences([group[0]["protocol"] for group in groups.values()]), strict=True):
+        table["title"] = ", ".join([table["title"], *differs])
+    return made
+
+
+def _differences(protocols: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """For each protocol what tells it from the others of the same suite and version: "replications 6"."""
+    told = []
+    for own in protocols:
+        alike = [other for other in protocols if all(other[key] == own[key] for key in ("suite", "version"))]
+        keys = [key for key in own if any(other.get(key) != own[key] for other in alike)]
+        told.append([f"{key.replace('_', ' ')} {_short(own[key])}" for key in keys])
+    return told
+
+
+def _short(value: Any) -> str:
+    """A value of a protocol for a heading; of an embedder its id, as embedders of one name may be several."""
+    if isinstance(value, dict):
+        value = value.get("id") or json.dumps(value)
+    return (value if isinstance(value, str) else json.dumps(value))[:40]
 
 
 def markdown(found: Sequence[dict[str, Any]]) -> str:
@@ -166,7 +190,7 @@ def markdown(found: Sequence[dict[str, Any]]) -> str:
 def write_markdown(text: str, path: Path) -> None:
     """Write the tables; in a page that has the two marks, only the text between them is replaced."""
     if path.is_file():
-        page = path.read_text(encoding="utf-8")
+        page = read_text(path, "page")
         if START in page and END in page:
             before, rest = page.split(START, 1)
             text = f"{before}{START}\n\n{text}\n{END}{rest.split(END, 1)[1]}"

@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from motionllm.config import Improvement, dump_recipe
-from motionllm.data.content import fingerprints
+from motionllm.config import Improvement, dump_recipe, placed
+from motionllm.data.content import called_whole, fingerprints
 from motionllm.errors import MotionLLMError
 from motionllm.eval.embedder import Embedder
 from motionllm.feedback.guards import Watch, fallen, plain_language, verdict
@@ -61,6 +61,7 @@ def improve(recipe: Improvement, run: Path, resume: bool = False, changed: bool 
     """
     if recipe.start is None:
         raise MotionLLMError("An improvement goes on from an adapter; give the run, the folder or the shipped name.")
+    recipe = placed(recipe)
     with (
         lock(run),
         on_full_disk(lambda: f"Make room; what was made and learned is whole, and goes on with {resuming(run)}"),
@@ -82,7 +83,8 @@ def _improve(recipe: Improvement, run: Path, resume: bool, changed: bool, signal
     watch = _watch(recipe, lm, panel, reporting)
     first = _once(run / "before.json", lambda: _first(recipe, lm, watch))
     if not changed:
-        check_made_of(run, first.get("made_of", {}), _made_of(recipe))
+        began = {called_whole(name): value for name, value in first.get("made_of", {}).items()}
+        check_made_of(run, began, _made_of(recipe))
     improver = _Improver(recipe, run, lm, watch, first["before"], signals)
     if resume and (run / checkpoint.FILE).is_file():
         improver.resume()

@@ -10,18 +10,21 @@ tokenized separately, so that no user text can be read as a motion token or as a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from motionllm import arguments
 from motionllm.errors import MotionLLMError
 from motionllm.language.chat_template import ChatTemplate
 from motionllm.language.vocab import MotionVocab
 from motionllm.motion.grammar import END
 
 Message = dict[str, Any]
+ROLES = ("system", "user", "assistant")
+EXAMPLE = '{"role": "user", "content": "a person waves"}'
 
 
 @dataclass
@@ -37,6 +40,41 @@ class Tokens:
     def extend(self, ids: Sequence[int], supervised: bool) -> None:
         self.ids.extend(ids)
         self.supervised.extend([supervised] * len(ids))
+
+
+def checked(messages: Any) -> list[Message]:
+    """The messages of a conversation that a caller gave. Raises MotionLLMError where it is none."""
+    try:
+        given = arguments.items(None if isinstance(messages, Mapping) else messages, "messages")
+    except MotionLLMError:
+        raise MotionLLMError(f"The messages are {arguments.shown(messages)}; give a list, each {EXAMPLE}.") from None
+    if not given:
+        raise MotionLLMError(f"There is no message to reply to; give a list of them, each {EXAMPLE}.")
+    for n, message in enumerate(given):
+        if not isinstance(message, Mapping) or message.get("role") not in ROLES:
+            raise MotionLLMError(
+                f"Message {n} is {arguments.shown(message)}; it needs a role ({', '.join(ROLES)}) and content, as "
+                f"{EXAMPLE}."
+            )
+        content = message.get("content")
+        if not isinstance(content, str | list | tuple):
+            raise MotionLLMError(
+                f"Message {n} has the content {arguments.shown(content)}; give text, or a list of parts, each "
+                '{"type": "text", "text": …} or {"type": "motion", "motion": …}.'
+            )
+        for part in [] if isinstance(content, str) else content:
+            kind = part.get("type") if isinstance(part, Mapping) else None
+            text = kind == "text" and isinstance(part.get("text"), str)
+            if not text and not (kind == "motion" and {"motion", "codes", "notation"} & {*part}):
+                raise MotionLLMError(
+                    f"Message {n} has the part {arguments.shown(part)}; a part is "
+                    '{"type": "text", "text": …}, or {"type": "motion"} with a "motion", "codes" or "notation".'
+                )
+            if kind == "motion" and not text and "codes" in part:
+                codes = arguments.array(part["codes"], f"Message {n}: codes")
+                if codes.size and codes.dtype.kind not in "iu":
+                    raise MotionLLMError(f"Message {n}: codes are whole numbers, not {codes.dtype}.")
+    return given
 
 
 class Renderer:
@@ -70,7 +108,7 @@ class Renderer:
             messages = [{"role": "system", "content": self.system}, *messages]
         for message in messages:
             role, content = message.get("role"), message.get("content")
-            if role not in ("system", "user", "assistant") or content is None:
+            if role not in ROLES or content is None:
                 raise MotionLLMError(f"A message needs a role (system, user, assistant) and content, got {message!r}.")
             own = [{"type": "text", "text": content}] if isinstance(content, str) else content
             if role == "system" and self.template.folds and not any(part.get("text") for part in own):

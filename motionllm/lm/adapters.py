@@ -12,6 +12,7 @@ import logging
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,12 +67,20 @@ def lora_config(settings: Adapter, vocab: MotionVocab, base: Any) -> Any:
     )
 
 
+def adapted(base: Any, config: Any) -> Any:
+    """A PEFT model of a base, without what PEFT and transformers have to say to each other."""
+    from peft import get_peft_model
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PEFT reads a name that transformers calls deprecated
+        return get_peft_model(base, config)
+
+
 def fresh_adapter(settings: Adapter, vocab: MotionVocab, base: Any) -> Any:
     """A PEFT model: `base`, which has the rows of `vocab`, with an untrained adapter.
 
     Raises MotionLLMError where adapter.targets matches no linear layer, or also other modules.
     """
-    from peft import get_peft_model
     from transformers.pytorch_utils import Conv1D
 
     linear = torch.nn.Linear | Conv1D
@@ -91,7 +100,7 @@ def fresh_adapter(settings: Adapter, vocab: MotionVocab, base: Any) -> Any:
                 f"adapter.targets {_short(settings.targets)} fits {fits}; give all-linear or some of "
                 f"{', '.join(sorted(ends)[:20])}."
             )
-    return get_peft_model(base, lora_config(settings, vocab, base))
+    return adapted(base, lora_config(settings, vocab, base))
 
 
 # In a separate process, since a match cannot be interrupted: (.*.*)*x takes exponential time.
@@ -139,8 +148,6 @@ def load_adapter(
     tensors: the result of `read_adapter`. settings: the adapter section of the folder's recipe. name: recorded as the
     base's name. Raises MotionLLMError where the adapter belongs to another base.
     """
-    from peft import get_peft_model
-
     config = lora_config(settings, vocab, base)
     matrices = config.trainable_token_indices if isinstance(config.trainable_token_indices, dict) else [None]
     if sum(name.endswith("trainable_tokens_delta") for name in tensors) != len(matrices):
@@ -151,7 +158,7 @@ def load_adapter(
     config.target_modules = _layers(folder, tensors, base)
     config.inference_mode = True
     with _damaged(folder):
-        model = get_peft_model(base, config)
+        model = adapted(base, config)
         config.base_model_name_or_path = name
         put(model, tensors)
     return model

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from motionllm import arguments
 from motionllm.data.acts import COUNTED, REPEATED
 from motionllm.data.asked import Asked, asked, shown, tells
 from motionllm.data.queries import Query
@@ -22,6 +23,8 @@ from motionllm.lm.sampling import Sampling
 from motionllm.motion import Motion
 from motionllm.motion.notation import Notation
 from motionllm.motion.notation.sentence import REPEATS, repeats
+
+MOST = 10_000  # captions in one call
 
 
 class Description(Prompting):
@@ -46,8 +49,7 @@ class Description(Prompting):
         """n sentences: first the one of `caption`, then n − 1 sampled ones. seed: None draws others each time. Raises
         MotionLLMError for n below 1 or sampling out of bounds.
         """
-        if n < 1:
-            raise MotionLLMError(f"n is {n}; ask for at least one caption.")
+        n = arguments.whole_number(n, "n", 1, MOST)
         sampling = Sampling(temperature=temperature, top_p=top_p, top_k=top_k)
         part = self.motion_part(motion)
         sampled = self.say([self.asking("caption", motion=part)] * (n - 1), sampling, seed=seed) if n > 1 else []
@@ -62,7 +64,7 @@ class Description(Prompting):
         twice in a row, is returned; if neither does, that sentence. One that learned people's words alone is held to
         nothing: what people name need not be among what is measured.
         """
-        return self._captions([self.motion_part(motion) for motion in motions])
+        return self._captions([self.motion_part(motion) for motion in arguments.motions(motions, "motions")])
 
     def _captions(self, parts: Sequence[dict[str, Any]]) -> list[str]:
         notes = self.recipe.data.notation
@@ -89,6 +91,8 @@ class Description(Prompting):
         """
         down = self.motion_tokenizer.frames_per_step
         step = 1 / self.motion_tokenizer.steps_per_second
+        every, window = arguments.number(every, "every"), arguments.number(window, "window")
+        batch = arguments.whole_number(batch, "batch", 1)
         if not (step <= every <= window <= 2 * self.window):
             raise MotionLLMError(
                 f"Captions every {every:g} s of {window:g} s each were asked for; a step of motion is {step:g} s; "
@@ -113,7 +117,7 @@ class Description(Prompting):
 
     def ask(self, motion: Motion | np.ndarray, question: str) -> str:
         """The answer to a question about the motion. Raises MotionLLMError for an empty question."""
-        return self.ask_batch([motion], [question])[0]
+        return self.ask_batch([motion], [arguments.text(question, "question")])[0]
 
     @property
     def _taught_answers(self) -> bool:
@@ -138,7 +142,12 @@ class Description(Prompting):
         what the motion shows; in its own words it answers that where it was trained on people's answers (labels).
         Raises MotionLLMError for an empty question.
         """
-        if any(not isinstance(q, str) or not q.strip() for q in questions):
+        motions = arguments.motions(motions, "motions")
+        questions = [
+            arguments.text(one, f"questions[{n}]")
+            for n, one in enumerate(arguments.items(questions, "questions", len(motions), "motion"))
+        ]
+        if not all(question.strip() for question in questions):
             raise MotionLLMError("The question is empty; ask in words something about the motion.")
         pairs = [(self.motion_part(m), q.strip()) for m, q in zip(motions, questions, strict=True)]
         answers: list[str | None] = [None] * len(pairs)
@@ -160,6 +169,7 @@ class Description(Prompting):
 
         Raises MotionLLMError for a task that is unknown or answered by motion, and where other values are given.
         """
+        arguments.text(task, "task")
         words = {task.name: task for task in TASKS.values() if task.fill and not task.moves}
         if task not in words:
             raise MotionLLMError(f"It cannot be answered: {unknown('task in words', task, words)}.")
@@ -185,6 +195,7 @@ class Description(Prompting):
         question does not, or asks for something else (`data.query_fit`). Raises MotionLLMError where the model was not
         trained to write queries (`queries`).
         """
+        questions = arguments.texts(questions, "questions")
         if not questions:
             return []
         if not self.queries:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from motionllm import arguments
 from motionllm.data.beyond import why_not
 from motionllm.data.change_language import OTHERWISE
-from motionllm.errors import MotionLLMError
-from motionllm.language.conversations import Message, Renderer
+from motionllm.language.conversations import Message, Renderer, checked
 from motionllm.lm.description import Description
 from motionllm.lm.editing import Editing
 from motionllm.lm.planning import Plan, Seconds
@@ -50,9 +50,8 @@ class Dialogue(Editing, Description):
         seconds: reply with a motion of that duration. plan: as in `generate`; giving one asks for a motion. Without a
         motion in the conversation, text replies are the base model's own (`talk`). Raises what `generate` raises.
         """
-        if isinstance(messages, str) or not all(isinstance(m, Mapping) and "content" in m for m in messages):
-            raise MotionLLMError('Messages are a list, each {"role": "user", "content": "a person waves"}.')
-        sampling = (sampling or self.sampling).but(temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance)
+        messages = checked(messages)
+        sampling = self.drawing(sampling, temperature=temperature, top_p=top_p, top_k=top_k, guidance=guidance)
         self._check_guidance(sampling)
         wanted = self._wanted(plan, 1)
         asked = seconds is not None or isinstance(wanted[0], Notation)
@@ -91,7 +90,7 @@ class Dialogue(Editing, Description):
         """Whether the next message should be a motion: the model would open it with one, and a line without a clip is
         about a body (`bodily`; not checked on an engine, which serves no base model to compare with).
         """
-        prompt = self._prompt([self._encoded(m) for m in messages])
+        prompt = self._prompt([self._encoded(m) for m in checked(messages)])
         if not self.backend.starts_motion(prompt, self._stop):
             return False
         if not all(_is_text(m) for m in messages) or not self.backend.can("base"):
@@ -106,6 +105,7 @@ class Dialogue(Editing, Description):
         An adapter alone reads nearly every text as the caption of a motion, even "Hello", because it was trained on no
         other. But it also writes captions, and a line that the base model is more likely to write is no caption.
         """
+        line = arguments.text(line, "line")
         line = line.rstrip(" .!") or line
         ids, opening = (
             self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
@@ -135,8 +135,12 @@ class Dialogue(Editing, Description):
         longest: limit of the reply in tokens. Raises MotionLLMError on an engine.
         """
         self.backend.require("base")
-        sampling = (sampling or GREEDY).but(temperature=temperature, top_p=top_p, top_k=top_k)
+        messages, longest = checked(messages), arguments.whole_number(longest, "longest", 1)
+        sampling = self.drawing(
+            GREEDY if sampling is None else sampling, temperature=temperature, top_p=top_p, top_k=top_k
+        )
         prompt = self._prompt(messages, renderer=Renderer(self.tokenizer, None, template=self.renderer.template))
+        longest = min(longest, self.backend.limit - len(prompt))
         with self.backend.without_adapter() as base:
             (reply,) = base.texts([prompt], self._stop, sampling, max_tokens=longest, seed=seed)
         return reply.strip()
@@ -161,7 +165,8 @@ class Dialogue(Editing, Description):
 
     def _held(self, part: dict[str, Any]) -> tuple[Notation, np.ndarray]:
         """The plan of a motion part, or else what is measured on it, and its codes (n,), empty if it has none."""
-        codes = np.asarray(part["codes"], np.int64) if "codes" in part else np.zeros(0, np.int64)
+        given = arguments.array(part.get("codes", ()), "Codes")
+        codes = self.motion_tokenizer.check(given) if len(given) else np.zeros(0, np.int64)
         motion = loaded(part) if "motion" in part else self.motion_tokenizer.decode(codes) if len(codes) else None
         if motion is not None and not len(codes):
             codes = self._codes(motion)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from motionllm import arguments
 from motionllm.data.acts import acts
 from motionllm.data.asked import asked, share, tells
 from motionllm.data.beyond import why_not
@@ -49,6 +50,7 @@ class Editing(Generation):
         as (`data.change_language`). Raises MotionLLMError where the adapter was not trained to
         change motions (`edits`), the request is no change or cannot be made of this motion.
         """
+        arguments.text(request, "request")
         plan = self.notation(motion)
         change = self.changes([plan], [request])[0]
         if change == "cannot":
@@ -57,7 +59,7 @@ class Editing(Generation):
             raise MotionLLMError(
                 f"{request.strip()[:60]!r} was understood as no change of the motion; say it in other words."
             )
-        sampling = (sampling or self.sampling).but(best_of=best_of)
+        sampling = self.drawing(sampling, best_of=best_of)
         made = drained(self.editing(motion, plan, change, seed, sampling=sampling))[0]
         return replace(made, notes=(f"understood as: {change}", *made.notes))
 
@@ -84,7 +86,7 @@ class Editing(Generation):
         plan = old
         for part in parts(change):
             for one in each(plan, part):
-                motion, codes, plan = yield from self._edited(motion, plan, one, seed, sampling or self.sampling, codes)
+                motion, codes, plan = yield from self._edited(motion, plan, one, seed, self.drawing(sampling), codes)
         if not isinstance(motion, Motion) or codes is None:
             raise MotionLLMError("The change is empty; say what is to be changed.")
         notes = (*motion.notes, *_unreached(old, plan, self.notation(motion), change))
@@ -163,7 +165,7 @@ class Editing(Generation):
         """A motion of what is added, the first or another. Clips of the library do much besides: the model's own is
         taken where it keeps plainly better to the text, and in place of one that was not right.
         """
-        alone = (sampling or self.sampling).but(library=False)
+        alone = self.drawing(sampling, library=False)
         if number:
             other = None if seed is None else (seed + number) % 2**32
             return (yield from self.generating(text, None, other, sampling=alone))[0]

@@ -260,7 +260,9 @@ class MotionLM(Dialogue):
         api_key: for engines that require one; None: the environment's MOTIONLLM_API_KEY. Raises MotionLLMError where
         nobody answers, or a served model is not this one.
         """
-        folder = Path(folder)
+        folder, timeout = arguments.path(folder, "The folder"), arguments.number(timeout, "timeout", 0.001)
+        for one in [url] if isinstance(url, str) else arguments.items(url, "url"):
+            arguments.text(one, "url")
         if not folder.is_dir():
             raise MotionLLMError(f"There is no folder {folder}; give the one that `motionllm merge` wrote.")
         weights.within(folder)

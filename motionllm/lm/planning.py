@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from motionllm import arguments
 from motionllm.data.acts import summary
-from motionllm.data.asked import asked, share, tells
+from motionllm.data.asked import WINDS, asked, share, tells
 from motionllm.data.change_fit import all_fitted, asking, clauses_of, completed, fitted, missing, pieces_of
 from motionllm.data.change_language import OTHERWISE, added, parts
 from motionllm.data.changes import alternatives, applies, changed
 from motionllm.data.heeding import heeding
+from motionllm.data.misspelled import respelled
 from motionllm.data.templates import conversation
 from motionllm.data.timeline import shared
 from motionllm.errors import MotionLLMError
@@ -55,12 +57,42 @@ Clips = Motion | np.ndarray | Sequence[Motion | np.ndarray] | None
 
 
 def parse_seconds(text: str) -> Seconds:
-    """ "4" → 4.0, "2-4" → (2.0, 4.0). Raises MotionLLMError for anything else."""
+    """ "4" → 4.0, "2-4" → (2.0, 4.0). Raises MotionLLMError for anything else, and for a length that is not made."""
     try:
         low, dash, high = text.replace("–", "-").partition("-")
-        return (float(low), float(high)) if dash else float(low)
+        seconds = (float(low), float(high)) if dash else float(low)
+        if not np.isfinite(seconds).all():
+            raise ValueError
     except ValueError:
         raise MotionLLMError(f"{text!r} is no duration; write seconds as 4, or two as 2-4.") from None
+    bounds(seconds)
+    return seconds
+
+
+def bounds(seconds: Seconds) -> tuple[float | None, float | None]:
+    """The least and the most of a duration; None for none. Raises MotionLLMError for what is none, and for a length
+    that is not made.
+    """
+    if seconds is None:
+        return None, None
+    if isinstance(seconds, Sequence) and not isinstance(seconds, str | bytes):
+        if len(seconds) != 2:
+            given = arguments.shown(seconds)
+            raise MotionLLMError(f"seconds is {given}; give a number, or two, the least and the most.")
+        low, high = (arguments.number(one, f"seconds[{n}]") for n, one in enumerate(seconds))
+    else:
+        try:
+            low = high = arguments.number(seconds, "seconds")
+        except MotionLLMError:
+            raise MotionLLMError(
+                f"seconds is {arguments.shown(seconds)}; give a number, or two, the least and the most."
+            ) from None
+    if low > high:
+        raise MotionLLMError(f"seconds are {low:g} to {high:g}; give the least first, and then the most.")
+    if not 0.2 <= low <= high <= LONGEST:
+        length = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        raise MotionLLMError(f"A motion of {length} seconds was asked for; 0.2 to {LONGEST:g} can be made.")
+    return low, high
 
 
 @dataclass(frozen=True)
@@ -110,7 +142,7 @@ class Planning(Prompting):
         Passing it to `generate` or `stream` with the same arguments gives the same motion as leaving it out. Raises
         what `generate` raises, and MotionLLMError where the adapter was not trained to plan.
         """
-        sampling = (sampling or self.sampling).but(temperature=temperature, top_p=top_p, top_k=top_k)
+        sampling = self.drawing(sampling, temperature=temperature, top_p=top_p, top_k=top_k)
         return drained(self.planning(text, seconds, seed, sampling=sampling, start=start))
 
     def planning(
@@ -124,10 +156,21 @@ class Planning(Prompting):
     ) -> Generator[None, None, Notation]:
         """Interruptible `plan`: yields after each token. Closing the generator cancels it."""
         wanted = self._wanted(True, 1)
-        order = self.order(text, seconds, self._clips(start, 1)[0], [])
-        (order,) = yield from self.planned([order], wanted, seed, sampling or self.sampling)
+        order = self.order(self.meant(text), seconds, self._clips(start, 1)[0], [])
+        (order,) = yield from self.planned([order], wanted, seed, self.drawing(sampling))
         assert order.plan is not None
         return order.plan
+
+    def meant(self, text: str) -> str:
+        """A text with its misspelled words as they are meant (`data.misspelled`): of the built-in corpus, and of the
+        captions of the library. What the base model's tokenizer has as one token is taken for a word.
+        """
+        known = frozenset([*WINDS, *(self.library.words if self.library is not None else ())])
+
+        def exists(word: str) -> bool:
+            return len(self.tokenizer.encode(f" {word}", add_special_tokens=False)) == 1
+
+        return respelled(text, known, exists) if isinstance(text, str) else text
 
     @property
     def edits(self) -> bool:
@@ -149,9 +192,13 @@ class Planning(Prompting):
                 "This adapter cannot change a plan: it was not trained with `data.notation` and the task `edit`, or an "
                 "engine serves it. Say all that is to be done."
             )
-        for request in requests:
-            if not isinstance(request, str) or not request.strip():
-                raise MotionLLMError("The request is empty; say in words what is to be changed.")
+        plans = [_notation(plan, f"plans[{n}]") for n, plan in enumerate(arguments.items(plans, "plans"))]
+        requests = [
+            arguments.text(one, f"requests[{n}]")
+            for n, one in enumerate(arguments.items(requests, "requests", len(plans), "plan"))
+        ]
+        if not all(request.strip() for request in requests):
+            raise MotionLLMError("The request is empty; say in words what is to be changed.")
         writer = self.doing("edit")
         requests = [asking(request) for request in requests]
         conversations = [
@@ -210,6 +257,9 @@ class Planning(Prompting):
         self, plan: Notation, change: str, seed: int | None = None, *, sampling: Sampling | None = None
     ) -> Generator[None, None, Notation]:
         """Interruptible `replan`: yields after each token. Closing the generator cancels it."""
+        plan, change = _notation(plan, "plan"), arguments.text(change, "change")
+        if not parts(change):
+            raise MotionLLMError("The change is empty; say what is to be changed.")
         for part in parts(change):
             text, more = added(part), Notation(0.2, ("standing", "standing"))
             if text:
@@ -229,12 +279,16 @@ class Planning(Prompting):
         first, last = (0 if old == new or steps < LEAST * rate else steps for steps in (first, last))
         return codes[: first * parts] if first else None, codes[len(codes) - last * parts :] if last else None
 
-    def _clips(self, clip: Clips, rows: int, tokenizer: MotionTokenizer | None = None) -> list[list[int]]:
-        """The codes of the clip for each row; empty where there is no clip. tokenizer: as of `_codes`."""
+    def _clips(
+        self, clip: Clips, rows: int, tokenizer: MotionTokenizer | None = None, what: str = "start"
+    ) -> list[list[int]]:
+        """The codes of the clip for each row; empty where there is no clip. tokenizer: as of `_codes`. what: the
+        argument, for messages. Raises MotionLLMError for a list with more or fewer clips than rows.
+        """
         if clip is None:
             return [[]] * rows
         return (
-            [self._codes(one, tokenizer=tokenizer).tolist() for one in clip]
+            [self._codes(one, tokenizer=tokenizer).tolist() for one in arguments.items(clip, what, rows, "text")]
             if isinstance(clip, Sequence) and not isinstance(clip, str)
             else [self._codes(clip, tokenizer=tokenizer).tolist()] * rows
         )
@@ -247,11 +301,8 @@ class Planning(Prompting):
             raise MotionLLMError(f"A text is a string, not a {type(text).__name__}; `generate_batch` takes several.")
         if not text.strip():
             raise MotionLLMError("The text is empty; say what the person does.")
-        low, high = _bounds(seconds)
+        low, high = bounds(seconds)
         exact = seconds is not None and low == high
-        if low is not None and high is not None and not 0.2 <= low <= high <= LONGEST:
-            length = f"{low:g}" if exact else f"{low:g} to {high:g}"
-            raise MotionLLMError(f"A motion of {length} seconds was asked for; 0.2 to {LONGEST:g} can be made.")
         if rest and not exact:
             raise MotionLLMError("What a motion ends with needs an exact duration; give seconds, both clips included.")
         rate = self.motion_tokenizer.steps_per_second
@@ -290,11 +341,13 @@ class Planning(Prompting):
         """For each row its plan, or whether the model writes one. Raises MotionLLMError for a text that is no notation,
         or where the model cannot follow or write plans.
         """
-        row_plans = [plan] * rows if plan is None or isinstance(plan, Notation | str | bool) else list(plan)
-        if len(row_plans) != rows:
-            raise MotionLLMError(
-                f"{len(row_plans)} plans were given for {rows} texts; give one for all, or one a text."
-            )
+        several = isinstance(plan, Iterable) and not isinstance(plan, Notation | str | bytes | os.PathLike)
+        row_plans: list[Any] = arguments.items(plan, "plan", rows, "text") if several else [plan] * rows
+        for one in row_plans:
+            if not isinstance(one, Notation | str | bool | None):
+                raise MotionLLMError(
+                    f"plan is {arguments.shown(one)}; give a Notation, the text of one, False for none, or None."
+                )
         if any(one is not None and one is not False for one in row_plans) and not self.plans:
             raise MotionLLMError(
                 "This adapter was not trained to follow a plan: leave the plan out, or train with data.notation.plan."
@@ -343,7 +396,7 @@ class Planning(Prompting):
             texts = yield from writer.backend.notations(prompts, blanks, sampling, seed=seeds)
             best: dict[int, tuple[float, float]] = {}
             for (i, _), text in zip(rows, texts, strict=True):
-                low, high = _bounds(orders[i].seconds)
+                low, high = bounds(orders[i].seconds)
                 plan = heeding(Notation.parse(text), asks[i], fixed=low is not None or high is not None)
                 score = (share(asks[i], plan), tells(orders[i].text, plan))
                 if score > best.get(i, (-1.0, 0.0)):
@@ -360,9 +413,9 @@ class Planning(Prompting):
         if order.frames is not None:
             low = high = max(0.2, round(order.frames / fps, 1))
         else:
-            bounds = _bounds(order.seconds)
-            low = order.min_steps / rate if bounds[0] is None else bounds[0]
-            high = order.max_steps / rate if bounds[1] is None else bounds[1]
+            least, most = bounds(order.seconds)
+            low = order.min_steps / rate if least is None else least
+            high = order.max_steps / rate if most is None else most
             low = int(np.ceil(round(low * 10, 6))) / 10
             high = max(low, int(np.floor(round(high * 10, 6))) / 10)
         first, line = grammar.longest()
@@ -378,7 +431,7 @@ class Planning(Prompting):
         """The order with this plan, and with the plan's duration. Raises MotionLLMError where another duration was
         asked for, or the base model's context is too short.
         """
-        low, high = _bounds(order.seconds)
+        low, high = bounds(order.seconds)
         if low is not None and high is not None and not low - 0.051 <= plan.seconds <= high + 0.051:
             asked = f"{low:g}" if low == high else f"{low:g} to {high:g}"
             raise MotionLLMError(
@@ -411,8 +464,10 @@ class Planning(Prompting):
         return replace(order, plan=plan, plan_ids=plan_ids)
 
 
-def _bounds(seconds: Seconds) -> tuple[float | None, float | None]:
-    bounds = tuple(seconds) if isinstance(seconds, Sequence) else (seconds, seconds)
-    if len(bounds) != 2 or not all(isinstance(one, Real | None) for one in bounds):
-        raise MotionLLMError(f"Seconds are a number, or the least and the most of two, not {seconds!r}.")
-    return bounds  # type: ignore[return-value]
+def _notation(value: Any, what: str) -> Notation:
+    """A notation, or what its text says. Raises MotionLLMError for anything else."""
+    if isinstance(value, Notation):
+        return value
+    if not isinstance(value, str):
+        raise MotionLLMError(f"{what} is {arguments.shown(value)}; give a Notation, as `notation` and `plan` make one.")
+    return Notation.parse(value)

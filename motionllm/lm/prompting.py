@@ -7,7 +7,7 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from typing_extensions import Self
@@ -70,13 +70,34 @@ class Prompting:
         self.motion_tokenizer, self.templates, self.recipe = motion_tokenizer, templates, recipe
         self.text, self.library = text, library
         self.renderer = Renderer(tokenizer, vocab, recipe.data.system)
-        self.shown: Shown = "both" if recipe.data.notation and recipe.data.notation.read else "codes"
+        self.shown = "both" if recipe.data.notation and recipe.data.notation.read else "codes"
         self.sampling = sampling_of(recipe)  # defaults where a call gives none
+
+    @property
+    def shown(self) -> Shown:
+        """What captions and answers are given of a motion. Raises MotionLLMError where it is set to anything else."""
+        return self._reads
+
+    @shown.setter
+    def shown(self, what: Shown) -> None:
+        if what not in (known := get_args(Shown)):
+            raise MotionLLMError(f"shown is {arguments.shown(what)}; give one of {', '.join(known)}.")
+        self._reads: Shown = what
 
     @property
     def model(self) -> Any:
         """A PEFT model while training, a plain causal LLM once merged. Raises MotionLLMError on an engine."""
         return self.backend.model
+
+    def drawing(self, sampling: Sampling | None, **options: object) -> Sampling:
+        """The sampling of a call: what it gives, else the adapter's own, with those options that are not None. Raises
+        MotionLLMError for what is none.
+        """
+        if not isinstance(sampling, Sampling | None):
+            raise MotionLLMError(
+                f"sampling is {arguments.shown(sampling)}; give a Sampling, or temperature, top_p … by their names."
+            )
+        return (self.sampling if sampling is None else sampling).but(**options)
 
     def learned(self, task: str) -> bool:
         """Whether a task of text alone was trained, in the second adapter or in this one."""

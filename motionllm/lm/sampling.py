@@ -8,6 +8,7 @@ from motionllm import arguments
 from motionllm.errors import MotionLLMError
 
 BEST_OF = 8  # candidates per returned motion
+MOST = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,7 @@ class Sampling:
         object.__setattr__(self, "top_k", arguments.whole_number(self.top_k, "top_k"))
         if self.best_of is not None:
             object.__setattr__(self, "best_of", arguments.whole_number(self.best_of, "best_of"))
+        object.__setattr__(self, "library", arguments.truth(self.library, "library"))
         if not 0 <= self.temperature <= 100 or not 0 < self.top_p <= 1 or self.top_k < 0:
             raise MotionLLMError(
                 f"temperature {self.temperature} must be within 0 to 100, top_p {self.top_p} within 0 to 1, and top_k "
@@ -42,8 +44,10 @@ class Sampling:
             )
         if not 0 <= self.guidance <= 20:
             raise MotionLLMError(f"guidance {self.guidance:g} must be within 0 to 20; 1 is none.")
-        if self.best_of is not None and self.best_of < 1:
-            raise MotionLLMError(f"best_of is {self.best_of}; at least one motion is made for each that is given.")
+        if self.best_of is not None and not 1 <= self.best_of <= MOST:
+            raise MotionLLMError(
+                f"best_of is {arguments.shown(self.best_of)}; 1 to {MOST} motions are made for each that is given."
+            )
 
     def but(self, **options: object) -> Sampling:
         """A copy with those options that are not None. Raises MotionLLMError for a number out of bounds."""

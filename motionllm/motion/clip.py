@@ -49,6 +49,8 @@ class Motion:
     def __post_init__(self) -> None:
         with np.errstate(over="ignore", invalid="ignore"):  # values beyond float32 become infinite, and are refused
             joints = arguments.array(self.joints, "Joints").astype(np.float32)
+        if not isinstance(self.skeleton, Skeleton | Rig):
+            raise MotionLLMError(f"skeleton is {arguments.shown(self.skeleton)}; give HUMANML3D, KIT or a Rig.")
         expected = (len(self.skeleton.joints), 3)
         if joints.ndim != 3 or joints.shape[1:] != expected or len(joints) == 0:
             raise MotionLLMError(

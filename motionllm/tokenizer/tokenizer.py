@@ -16,7 +16,7 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
-from motionllm import shipped, weights
+from motionllm import arguments, shipped, weights
 from motionllm.config import Network, drop_unknown
 from motionllm.errors import MotionLLMError
 from motionllm.files import Kind, check_format, read_json, whole_folder, write_json
@@ -132,7 +132,7 @@ class MotionTokenizer:
             return self.representation.encode(motion)
         if isinstance(motion, str | os.PathLike):
             raise MotionLLMError(f"A motion is wanted, not the path of one; give Motion.load({os.fspath(motion)!r}).")
-        array = np.asarray(motion)
+        array = arguments.array(motion, "The motion")
         if array.ndim == 3:
             return self.representation.encode(array)
         if array.ndim == 2 and array.shape[1] in (other.dim for other in REPRESENTATIONS.values()):
@@ -181,7 +181,12 @@ class MotionTokenizer:
 
     def check(self, codes: Sequence[int] | np.ndarray, whole: bool = True) -> np.ndarray:
         """Codes (n,) as int64. whole: the last step must be complete. Raises MotionLLMError: see `decode_features`."""
-        codes = np.asarray(codes, np.int64)
+        codes = arguments.array(codes, "Codes")
+        if codes.size and codes.dtype.kind not in "iu":
+            raise MotionLLMError(
+                f"Codes are whole numbers, not {codes.dtype}; give those that a motion tokenizer wrote."
+            )
+        codes = codes.astype(np.int64)
         if codes.ndim != 1 or not len(codes):
             raise MotionLLMError(f"Codes have shape {codes.shape}; a clip is a sequence (n,) of at least one code.")
         if codes.min() < 0 or codes.max() >= self.size:

@@ -4,14 +4,12 @@ of what it names on the hub, and the whole paths of what it names here.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from motionllm import hub, shipped
-from motionllm.config import Recipe
+from motionllm.config import Recipe, placed
 from motionllm.data.clips import Clips
 from motionllm.data.content import called
 from motionllm.data.templates import Templates
@@ -28,29 +26,16 @@ def pinned(recipe: Recipe) -> Recipe:
     the whole path of each folder and file, so that a saved one stays with what was trained, wherever it is read. Names
     of what ships stay. Raises MotionLLMError where a name cannot be found on the hub.
     """
-    recipe = recipe.model_copy(deep=True)
-    recipe.model.base = hub.pinned(placed(recipe.model.base))
-    name, first = shipped.levels(recipe.model.tokenizer)
-    name = placed(name) + ("" if first is None else f":{first}")
-    recipe.model.tokenizer = shipped.pinned("tokenizer", name)
+    recipe = placed(recipe)
+    recipe.model.base = hub.pinned(recipe.model.base)
+    recipe.model.tokenizer = shipped.pinned("tokenizer", recipe.model.tokenizer)
     for key in ("start", "text"):
         if name := getattr(recipe.adapter, key):
-            setattr(recipe.adapter, key, shipped.pinned("adapter", placed(name)))
-    recipe.data.templates = placed(recipe.data.templates)
+            setattr(recipe.adapter, key, shipped.pinned("adapter", name))
     for source in recipe.data.sources:
         if source.path:
-            source.path = placed(source.path)
             source.path = hub.pinned(source.path, "dataset") if source.kind == "humanml3d" else source.path
     return recipe
-
-
-def placed(name: str) -> str:
-    """The whole path of a folder or file that is here; any other name as it is."""
-    try:
-        given = Path(name).expanduser()
-        return os.path.abspath(given) if given.exists() else name
-    except (OSError, RuntimeError, ValueError):  # a name too long, ~ of an unknown user: refused where it is looked for
-        return name
 
 
 def check(recipe: Recipe) -> None:

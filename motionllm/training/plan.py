@@ -23,7 +23,7 @@ from motionllm.data.mixture import mixture, statistics
 from motionllm.data.prepare import clips_of, motion_tokenizer_of
 from motionllm.language import bases
 from motionllm.language.vocab import MotionVocab
-from motionllm.lm.adapters import find_adapter, fresh_adapter, go_on_from
+from motionllm.lm.adapters import adapted, find_adapter, fresh_adapter, go_on_from
 from motionllm.lm.loss import CHUNK, CHUNK_ON_CPU
 from motionllm.runs.precision import fast_dtype
 from motionllm.training.checks import check
@@ -113,7 +113,7 @@ def seconds_per_step(
     the vocabulary. Assumes one process, an otherwise idle machine and an unquantised base. None where layers of the
     base cannot be built alone, or timing them would take too long.
     """
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu" and parameters > LARGEST_ON_CPU:
@@ -130,7 +130,7 @@ def seconds_per_step(
         model, rank = bases.layers(config, 2), recipe.adapter.rank
         if recipe.adapter.method != "full":
             dora = recipe.adapter.method == "dora"
-            model = get_peft_model(model, LoraConfig(r=rank, target_modules="all-linear", use_dora=dora))
+            model = adapted(model, LoraConfig(r=rank, target_modules="all-linear", use_dora=dora))
         model = model.to(device, torch.bfloat16 if half else torch.float32)
         inputs = torch.randn(together, length, text.hidden_size, device=device, dtype=next(model.parameters()).dtype)
         inputs.requires_grad_(True)

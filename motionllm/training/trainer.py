@@ -22,6 +22,7 @@ import torch
 from motionllm.config import dump_recipe
 from motionllm.data.ahead import Ahead
 from motionllm.data.clips import Clips
+from motionllm.data.content import called_whole
 from motionllm.data.examples import Batch, Examples, check_length, collate, pack
 from motionllm.files import write_file, write_json, writing
 from motionllm.language.conversations import Tokens
@@ -31,7 +32,7 @@ from motionllm.runs import checkpoint
 from motionllm.runs.memory import trim
 from motionllm.runs.progress import Bar
 from motionllm.runs.run import Log, Signals, check_made_of, rate
-from motionllm.training.checks import made_of, placed
+from motionllm.training.checks import made_of
 from motionllm.training.learner import Learner, attend_fast, compile_layers, compiles, parameter_groups, shard
 from motionllm.training.microbatches import by_memory, dividing, some_examples, steps_of
 from motionllm.training.processes import broadcast, drawers, launch
@@ -127,7 +128,7 @@ class Trainer:
         self.examples.order.restore(self.stream)
         began = stored.pop("made_of", {})  # earlier versions lack it
         if not changed:
-            check_made_of(self.run, {_placed(name): value for name, value in began.items()}, self.state.made_of)
+            check_made_of(self.run, {called_whole(name): value for name, value in began.items()}, self.state.made_of)
         stored.pop("launch", None)
         vars(self.state).update(stored)
 
@@ -408,12 +409,6 @@ class Trainer:
         self.model, self.optimizer = self.accelerator.free_memory(self.model, self.optimizer)
         self.accelerator.end_training()
         return result
-
-
-def _placed(name: str) -> str:
-    """What a part of a run is called, where it was begun with a relative path, as earlier versions recorded it."""
-    split, of, path = name.partition(" split of ")
-    return f"{split}{of}{placed(path)}" if of and path != "builtin" else name
 
 
 def resuming(run: Path) -> str:

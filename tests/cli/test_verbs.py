@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from motionllm import cli
+from motionllm import cli, shipped
 from motionllm import corpus as builtin
 from motionllm.cli import main
 from motionllm.config import Recipe, dump_recipe
@@ -500,3 +503,130 @@ def test_tokenizer_report(tiny_tokenizer: Path, clip: Path, tmp_path: Path, caps
 def _refused_after_emptying(capsys: pytest.CaptureFixture[str], tokenizer: Path, folder: Path) -> str:
     (folder / "texts" / "a.txt").write_text("")
     return _refused(capsys, "tokenizer", "report", tokenizer, "--data", folder)
+
+
+USELESS = [
+    (("generate", "a", "--format", ".glb"), "--format", "without --prompts"),
+    (("generate", "a", "--batch", "8"), "--batch", "without --prompts"),
+    (("generate", "a", "--embedder", "default"), "--embedder", "without --judge"),
+    (("generate", "a", "--library", "CLIP", "--judge", "facts"), "--library", "with --judge"),
+    (("generate", "a", "--library", "CLIP", "--show-plan"), "--library", "with --judge, --plan or --show-plan"),
+    (("generate", "a", "--temperature", "0", "--top-p", "0.9"), "--top-p", "at --temperature 0"),
+    (
+        ("generate", "a", "--temperature", "0", "--best-of", "4", "--judge", "facts"),
+        "--best-of and --judge",
+        "the like",
+    ),
+    (("generate", "a", "--best-of", "1", "--judge", "facts"), "--judge", "with --best-of 1"),
+    (
+        ("eval", "text-to-motion", "--model", "baseline:random", "--engine", "http://a"),
+        "--engine",
+        "baseline:random",
+    ),
+    (("eval", "tokenizer", "--engine", "http://a"), "--engine", "this task"),
+    (("eval", "captions", "--predictions", "a", "--references", "b", "--layer", "3"), "--layer", "--bertscore"),
+    (("eval", "builtin", "--best-of", "1", "--judge", "facts"), "--judge", "with --best-of 1"),
+    (("eval", "edits", "--split", "val"), "--split", "without --data"),
+    (("eval", "edits", "--plans", "--best-of", "2"), "--best-of", "with --plans"),
+    (("push", "default", "a/b", "--out", "new", "--private"), "--private", "with --out"),
+    (("push", "default", "a/b", "--out", "new", "--revision", "x"), "--revision", "with --out"),
+    (("push", "SET", "a/b", "--data", "--out", "new", "--base", "c/d"), "--base", "with --data"),
+    (("data", "encode", "demo", "--check", "--workers", "2"), "--workers", "with --shard or --check"),
+    (("improve", "a", "b", "--compare", "c"), "run and recipe", "with --compare"),
+    (("caption", "CLIP", "--narrate", "--model", "default"), "--model", "with --narrate"),
+    (("caption", "CLIP", "--batch", "3"), "--batch", "one clip"),
+    (("web", "--no-model", "--tokenizer", "causal"), "--tokenizer", "with --no-model"),
+    (("recipes", "--kind", "train"), "--kind", "without --schema"),
+    (("recipes", "--reference", "--json"), "--json", "with --reference"),
+    (("train", "--resume", "a", "--changed", "--dry-run"), "--changed", "with --dry-run"),
+]
+
+
+@pytest.mark.parametrize(("words", "option", "why"), USELESS)
+def test_an_option_that_nothing_would_read_is_refused(
+    words: tuple[str, ...],
+    option: str,
+    why: str,
+    clip: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    shutil.copy(shipped.find("recipes", "demo"), tmp_path / "a" / "recipe.yaml")
+    said = _refused(capsys, *(clip if word == "CLIP" else word for word in words))
+    assert said.startswith(f"motionllm: error: {option} would do nothing") and why in said
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "many"),
+    [("missing", True), ("missing", False), ("a folder", True), ("a folder", False), ("not readable", True)],
+)
+def test_a_library_that_is_none_is_said_before_a_model_is_loaded(
+    wrong: str, many: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, prompts = tmp_path / "mine.jsonl", tmp_path / "prompts.txt"
+    prompts.write_text("a person waves\n")
+
+    def denied(*anything: object) -> str:
+        raise PermissionError(13, "Permission denied", str(library))
+
+    if wrong == "a folder":
+        library.mkdir()
+    elif wrong == "not readable":  # by root, everything is
+        library.write_text("{}\n")
+        monkeypatch.setattr("motionllm.lm.results.content_hash", denied)
+    monkeypatch.setattr("motionllm.lm.model.MotionLM.load", None)
+    what = ("--prompts", prompts) if many else ("a person waves",)
+    said = _refused(capsys, "generate", *what, "--library", library, "--out", tmp_path / ("many" if many else "a.bvh"))
+    assert str(library) in said
+
+
+def test_a_seed_that_is_drawn_is_told(
+    trained_run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("generate", "jump", "--model", trained_run[0], "--best-of", 1, "--out")
+    _, said, _ = run(capsys, *words, tmp_path / "a.npy", "--json")
+    seed = json.loads(said)["seed"]
+    assert isinstance(seed, int)
+    _, said, _ = run(capsys, *words, tmp_path / "b.npy", "--seed", seed)
+    assert f"seed: {seed}" in said
+    assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+@pytest.mark.parametrize("words", [["recipes"], ["recipes", "--schema"]])
+def test_an_output_that_cannot_be_written_is_one_sentence(words: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", "import sys; from motionllm.cli import main; sys.exit(main())", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == "motionllm: error: The output cannot be written (No space left on device); make room.\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("edit", "CLIP", "slower", "--out", "nowhere/a.bvh"),
+        ("eval", "builtin", "--out", "nowhere/a.json"),
+        ("eval", "queries", "--out", "nowhere/a.json"),
+        ("eval", "edits", "--out", "nowhere/a.json"),
+        ("tokenizer", "report", "default", "--data", "builtin", "--picture", "nowhere/a.png"),
+        ("tokenizer", "encode", "default", "CLIP", "--out", "nowhere/a.json"),
+        ("data", "notate", "CLIP", "--out", "nowhere/a.jsonl"),
+    ],
+)
+def test_a_place_that_is_none_is_said_before_the_work(
+    words: tuple[str, ...], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for what in ("motionllm.lm.model.MotionLM.load", "motionllm.tokenizer.MotionTokenizer.load"):
+        monkeypatch.setattr(what, None)
+    said = _refused(capsys, *(clip if word == "CLIP" else word for word in words))
+    assert said.endswith(f"{words[-1]}: its folder does not exist.")

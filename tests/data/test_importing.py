@@ -16,7 +16,7 @@ import pytest
 from motionllm import Motion, cli, files
 from motionllm import corpus as builtin
 from motionllm.data import importing
-from motionllm.data.import_files import ids_of
+from motionllm.data.import_files import ids_of, shown, takes_of
 from motionllm.data.importing import import_folder, summary
 from motionllm.data.sources import humanml3d
 from motionllm.errors import MotionFileError, MotionLLMError
@@ -236,6 +236,48 @@ def test_ids_hang_on_names_alone(tmp_path: Path) -> None:
     assert ids_of(tmp_path, files) == ids_of(tmp_path, files[::-1])
     plain = [tmp_path / "walk 1.npy", tmp_path / "walk_1.npy"]
     assert ids_of(tmp_path, plain)[plain[1]] == "walk_1"  # the one that is called so
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_ids_and_splits_stay_when_files_are_added(seed: int, tmp_path: Path) -> None:
+    random = np.random.default_rng(seed)
+    every = [
+        tmp_path / place / f"{stem}{suffix}"
+        for place in ("", "a", "b")
+        for stem in ("x", "X", "walk 1", "walk_1")
+        for suffix in (".bvh", ".glb", ".npy")
+    ]
+    random.shuffle(every)  # type: ignore[arg-type]
+    kept: dict[str, str] = {}
+    for count in (5, 12, len(every)):  # three imports, each of more files
+        files = sorted(every[:count])
+        ids = ids_of(tmp_path, files, kept)
+        assert len({name.casefold() for name in ids.values()}) == count
+        assert {shown(tmp_path, file): name for file, name in ids.items()}.items() >= kept.items()
+        kept = {shown(tmp_path, file): name for file, name in ids.items()}
+        takes = takes_of(tmp_path, ids)
+        for file in files:
+            alike = [o for o in files if str(o.with_suffix("")).casefold() == str(file.with_suffix("")).casefold()]
+            assert len({takes[other] for other in alike}) == 1 and takes[file] in [ids[other] for other in alike]
+            assert len(alike) > 1 or takes[file] == ids[file]
+
+
+def test_a_take_in_two_formats_is_in_one_split_and_texts_stay(tmp_path: Path) -> None:
+    takes, out = tmp_path / "takes", tmp_path / "set"
+    takes.mkdir()
+    for n in range(8):
+        Motion(joints("wave", n)).save(takes / f"take{n}.bvh")
+    import_folder(takes, out, val=0.4, test=0.3, uncaptioned=True)
+    before = {row["source"]: row for row in map(json.loads, (out / "labels.jsonl").read_text().splitlines())}
+    (out / "texts" / "take3.txt").write_text("he waves like a king.#he/PRON#0.0#0.0\n")
+    for n in range(8):
+        Motion(joints("wave", n)).save(takes / f"take{n}.npy")
+    report = import_folder(takes, out, val=0.4, test=0.3, uncaptioned=True)
+    after = {row["source"]: row for row in map(json.loads, (out / "labels.jsonl").read_text().splitlines())}
+    assert {source: after[source] for source in before} == before and len(after) == 16
+    assert all(after[f"take{n}.npy"]["split"] == after[f"take{n}.bvh"]["split"] for n in range(8))
+    assert "king" in (out / "texts" / "take3.txt").read_text() and after["take3.bvh"]["id"] == "take3"
+    assert all("with another suffix" in report["notes"][source][-1] for source in after)
 
 
 def test_a_name_that_may_be_two_files_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ from motionllm.data.queries import FORMS, NAMED, Query
 from motionllm.data.query_fit import fits
 from motionllm.data.questions import TEXTS
 from motionllm.data.replies import reply
+from motionllm.data.timeline import opposite
 from motionllm.errors import MotionLLMError
-from motionllm.motion.notation import Notation
+from motionllm.motion.notation import Line, Notation
+from motionllm.motion.notation.verbs import VERBS
 
 BUSY = Notation.parse("""9.0 s, standing to sitting
 0.0-2.0 walk forward turning left 90 1.2 m/s
@@ -424,3 +426,46 @@ def test_where_someone_goes_is_answered_without_a_verb() -> None:
         assert reply(Query(), walk, "Which direction does he go?") == way
     squat = Notation.parse("3.0 s, standing to standing\n1.0-2.0 squat")
     assert reply(Query(), squat, "in which direction is she moving?").startswith("nowhere")
+
+
+def _drawn_lines(random: np.random.Generator) -> list[Line]:
+    lines = []
+    for n in range(random.integers(1, 5)):
+        verb = str(random.choice(sorted(VERBS)))
+        spec, sign = VERBS[verb], random.choice([-1, 1])
+        size = 0.4 if spec.size == "m" else float(random.choice([30, 90, 180])) if spec.size else 0.0
+        line = Line(
+            start=2.0 * n,
+            end=2.0 * n + 1.5,
+            verb=verb,
+            part=str(random.choice(spec.parts)) if spec.parts else "",
+            way=str(random.choice(spec.ways)) if spec.ways else "",
+            size=sign * size if spec.speed else size,
+            speed=1.2 if spec.speed else 0.0,
+        )
+        lines.append(line)
+    return lines
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_mirrored_motion_has_the_mirrored_answer(seed: int) -> None:
+    lines = _drawn_lines(np.random.default_rng(seed))
+    told = Notation(10.0, ("standing", "standing"), tuple(lines))
+    mirrored = Notation(10.0, ("standing", "standing"), tuple(opposite(line) for line in lines))
+    swap = {"left": "right", "right": "left"}
+    for form in FORMS:
+        for text in {re.sub(r"\{(verb|label)\}", verb, form) for verb in NAMED}:
+            try:
+                query = Query.parse(text)
+            except MotionLLMError:
+                continue
+            answer = query.answer(told)
+            other = None if answer is None else re.sub(r"left|right", lambda side: swap[side[0]], answer)
+            assert query.answer(mirrored) == other, (text, str(told))
+            assert not re.search(r"^-| 0 degrees|\d\d\.\d m$", answer or ""), (text, str(told))
+
+
+def test_what_turns_on_the_spot_has_a_side_and_a_bow_has_none() -> None:
+    for side in ("left", "right"):
+        told = Notation.parse(f"4.0 s, standing to standing\n0.0-1.0 turn {side} 90\n2.0-3.0 bow 60")
+        assert (Query.parse("curve turn").answer(told), Query.parse("curve bow").answer(told)) == (side, None)

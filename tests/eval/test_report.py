@@ -70,6 +70,28 @@ def test_rows_that_compare_stand_together() -> None:
     assert text.count("### s, version 1") == 3 and "| a (01234567) | 0.500 ± 0.010 | 1.250 ± 0.010 | 3 |" in text
 
 
+def test_every_table_has_a_heading_of_its_own() -> None:
+    protocols: list[dict[str, Any]] = [
+        {},
+        {"replications": 6},
+        {"replications": 6, "length": "given"},
+        {"embedder": {"kind": "own", "name": "e", "id": "2"}},
+        {"embedder": None, "cases_hash": "def", "labels": ["style"]},
+        {"suite": "t"},
+        {"version": 2},
+    ]
+    found = report.tables([result("a", 0.5, **protocol) for protocol in protocols])
+    titles = [table["title"] for table in found]
+    assert len({*titles}) == len(protocols) and titles[-2:] == ["t, version 1", "s, version 2"]
+    assert "replications 6" in titles[1] and "length given" in titles[2] and "embedder 2" in titles[3]
+
+
+def test_a_result_that_is_named_twice_is_one_row(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(result("a", 0.5)))
+    given = [tmp_path, tmp_path / "a.json", tmp_path / ".." / tmp_path.name / "a.json"]
+    assert len(report.read_results(given)) == 1
+
+
 def test_each_label_of_a_suite_has_a_column() -> None:
     one = result("a", 0.5, labels=["action", "style"])
     one["made"] |= {"label_action": {"mean": 0.5, "ci95": 0.0}, "label_style": {"mean": 0.25, "ci95": 0.0}}

@@ -16,7 +16,7 @@ import yaml
 from safetensors.torch import load_file
 
 from motionllm.cli import main
-from motionllm.config import Guards, Improvement, check_recipe
+from motionllm.config import Guards, Improvement, check_recipe, load_recipe
 from motionllm.data.examples import collate
 from motionllm.errors import MotionLLMError
 from motionllm.feedback import improve as improving
@@ -384,6 +384,18 @@ def test_a_judge_that_fails_stops_the_run(recipe: Make, tmp_path: Path, monkeypa
     with pytest.raises(MotionLLMError, match=r"'broken' says nan.*failed"):
         improve(recipe(judges={"broken": 1.0}), tmp_path / "run")
     assert (tmp_path / "run" / "failed" / "broken.json").is_file()
+
+
+def test_a_run_goes_on_from_another_working_directory(
+    recipe: Make, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run.parent)
+    settings = recipe(start=run.name, train={"rounds": 0})
+    improve(settings, tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    saved = load_recipe(tmp_path / "run" / "recipe.yaml", (), Improvement)
+    assert saved.start == str(run) and settings.start == run.name
+    assert main(["improve", "--resume", "run"]) == 0
 
 
 @pytest.mark.parametrize(

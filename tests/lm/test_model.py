@@ -218,7 +218,7 @@ def test_each_text_has_clips_of_its_own(lm: MotionLM, clip: np.ndarray) -> None:
     for text, long, seed, start, end, motion in zip(texts, seconds, seeds, starts, ends, together, strict=True):
         alone = lm.generate(text, long, seed=seed, temperature=1.0, best_of=2, start=start, end=end)
         assert np.abs(alone.joints - motion.joints).max() < 1e-4  # type: ignore[union-attr]
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(MotionLLMError, match="start has 2, where 3 are needed"):
         lm.generate_batch(texts, seconds, start=starts[:2])
 
 
@@ -428,10 +428,10 @@ def test_what_is_no_motion_question_or_conversation_is_refused(lm: MotionLM) -> 
         with pytest.raises(MotionLLMError, match="not the path of one"):
             lm.caption(wrong)  # type: ignore[arg-type]
     for question in ("", 5):
-        with pytest.raises(MotionLLMError, match="question is empty"):
+        with pytest.raises(MotionLLMError, match="question is"):
             lm.ask(clip, question)  # type: ignore[arg-type]
     for messages in ("hello", [{"role": "user"}], ["hello"]):
-        with pytest.raises(MotionLLMError, match="Messages are a list"):
+        with pytest.raises(MotionLLMError, match=r"give a list|needs a role|give text"):
             lm.chat(messages)  # type: ignore[arg-type]
 
 

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from motionllm import corpus as builtin
-from motionllm.config import FSQ_LEVELS, Augmentation, Network, Source, TokenizerRecipe, TokenizerTraining
+from motionllm.cli import main
+from motionllm.config import FSQ_LEVELS, Augmentation, Network, Source, TokenizerRecipe, TokenizerTraining, load_recipe
 from motionllm.data.prepare import train_tokenizer
 from motionllm.errors import MotionLLMError
 from motionllm.motion import Motion
@@ -319,6 +320,28 @@ def test_training_resumes_where_it_was_stopped(augment: Augmentation, network: d
     assert not (tmp_path / "parts" / CHECKPOINT).exists()
     steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
     assert steps[-1] == 40
+
+
+def test_training_goes_on_from_another_working_directory(
+    tiny_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny_tokenizer.parent)
+    network = MotionTokenizer.load(tiny_tokenizer).config
+    recipe = TokenizerRecipe(
+        sources=[Source(kind="builtin", clips=8)],
+        network=network,
+        start=tiny_tokenizer.name,
+        train=TokenizerTraining(steps=20, batch=4, window=32, validate_every=10),
+    )
+
+    def stop(done: float, **numbers: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_tokenizer(recipe, tmp_path / "run", stop)
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe(Path("run/recipe.yaml"), (), TokenizerRecipe).start == str(tiny_tokenizer)
+    assert main(["tokenizer", "train", "--resume", "run"]) == 0
 
 
 def test_training_keeps_the_best_and_stops_early(tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ from motionllm.motion.notation.events import FEW_STEPS, NAMES, event_lines
 from motionllm.motion.notation.exercises import with_sets
 from motionllm.motion.notation.limbs import circles, limbs
 from motionllm.motion.notation.text import Line, Notation
-from motionllm.motion.notation.verbs import RATES, TRAVEL, VERBS
+from motionllm.motion.notation.verbs import RATES, SMALL, TRAVEL, VERBS
 from motionllm.motion.posture import postures
 from motionllm.motion.signals import SIDES, Signals
 
 DENSITY = 0.45  # most lines per second, in addition to LEAST
 LEAST = 3  # lines that even the shortest clip may have
+TOUCHING = 0.1  # s; by which an act may overlap the next one
 AGAIN = 1.5  # s; the same event again within this time is a repetition, not another event
 HELD = ("hold", "lean", "hands on hips", "hand to head", "stand on", "lift")
 INTERRUPTED = 0.5  # s; a hold interrupted for less is one hold
@@ -79,7 +80,7 @@ def _merged(lines: Iterable[Line]) -> list[Line]:
 
 def _again(lines: Iterable[Line], alike: bool = False) -> list[Line]:
     """Lines in order of time with repetitions counted, and travel the same way joined. alike: only those of the same
-    size, pace and speed, without another line of the verb in between.
+    size, pace and speed, without another act in between.
     """
     result: list[Line] = []
     for line in lines:
@@ -88,8 +89,7 @@ def _again(lines: Iterable[Line], alike: bool = False) -> list[Line]:
             for i, x in enumerate(result)
             if x.verb == line.verb and x.way == line.way and (x.part == line.part or line.verb == "step")
             if line.start - x.end < AGAIN and line.verb not in ("turn", "sit", "lie", "climb")
-            if not alike or replace(line, start=x.start, end=x.end, count=x.count, size=_size(line, x)) == x
-            if not alike or x == [other for other in result if other.verb == line.verb][-1]
+            if not alike or _goes_on(x, line, result)
         ]
         if not same:
             result.append(line)
@@ -112,9 +112,17 @@ def _again(lines: Iterable[Line], alike: bool = False) -> list[Line]:
     return result if walked == result or alike else _merged(walked)
 
 
-def _size(line: Line, other: Line) -> float:
-    """The size by which a line is like another: of travel, the other's, as degrees turned add up."""
-    return other.size if line.verb in TRAVEL and line.size * other.size >= 0 else line.size
+def _goes_on(before: Line, line: Line, lines: Iterable[Line]) -> bool:
+    """Whether a line is the same as one before it, in size, pace and speed, and nothing else is done in between."""
+    adds_up = line.verb in TRAVEL and line.size * before.size >= 0  # degrees that are turned
+    size = before.size if adds_up else line.size
+    between = (
+        x.verb == line.verb or (x.verb not in SMALL and x.end <= line.start + TOUCHING)
+        for x in lines
+        if x != before and x.start >= before.end - TOUCHING
+    )
+    alike = replace(line, start=before.start, end=before.end, count=before.count, size=size) == before
+    return alike and not any(between)
 
 
 def _walked(line: Line) -> Line:
