@@ -62,7 +62,7 @@ _VERB = re.compile(rf"(?:{_SUBJECT})?(?:(?:is|are|was) )?(?:\w+ly |also |again )
 _NO_VERB = re.compile(
     r"(?:stand|stop|stay|wait|paus|remain|keep|start|begin|go|return|com|continu|finish|end|hold|be|i|ha|do|wa|thi|hi|at"
     r"|let|appear|seem|look|us|lik|during|somethin|nothin|arm|leg|hand|both|try|tri|pretend|turn|face|get|proceed|repeat"
-    r"|attempt|resum|curv|veer|lower|drop|releas|(?:for|back|to|up|down)?ward|sideway|all?way)(?:e?s|ing|ping)?"
+    r"|attempt|resum|mov|curv|veer|lower|drop|releas|(?:for|back|to|up|down)?ward|sideway|all?way)(?:e?s|ing|ping)?"
 )
 
 

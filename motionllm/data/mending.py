@@ -33,7 +33,8 @@ VAGUE = ("raise", "lower", "stretch", "bend", "swing", "hold", "step")  # verbs 
 # someone who stands gets down on hands and knees (0.8), and above the second, as from a walk to lying (1.1), it is not.
 FAR, FARTHEST = 0.35, 0.9
 REWORDED = ("sidestep",)  # acts that a model does by `sentence`, if not by the words of a text
-POINTING = ("point", "point up")  # acts that are made (`data.pointing`)
+POINTING = ("point", "point up")
+ACTED = (*POINTING, "kneel")  # acts that are made by rule (`data.acted`)
 GOES = 1.8  # seconds of a gait before or after something else, where it lasts less than a second or so (BRIEF)
 BRIEF = 1.5
 IDLE, LONG_IDLE = 0.7, 1.5  # seconds at either end in which nothing is done that are left, and that are too long
@@ -87,7 +88,7 @@ def brisk(poses: np.ndarray, text: str, wanted: Sequence[Asked]) -> np.ndarray:
 
 def missing(poses: np.ndarray, wanted: Sequence[Asked], made: bool | None = None) -> list[int]:
     """Which of the things asked for a motion does not show as it is asked for, of those that a sentence can ask for:
-    not arms that move somehow. made: of those alone that are made (POINTING), or of the others alone.
+    not arms that move somehow. made: of those alone that are made (ACTED), or of the others alone.
     """
     notation = measured(poses)
     if notation is None:
@@ -96,7 +97,7 @@ def missing(poses: np.ndarray, wanted: Sequence[Asked], made: bool | None = None
         i
         for i, one in enumerate(wanted)
         if plain(one)
-        and made in (None, one.action in POINTING)
+        and made in (None, one.action in ACTED)
         and not (plainly(one, notation) and _when_asked(notation, wanted, i) and _again(notation, wanted, i))
     ]
 

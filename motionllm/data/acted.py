@@ -1,7 +1,7 @@
-"""Pointing, made: someone stands, stretches an arm towards what is pointed at, holds it and lets it down.
+"""Acts that are made by rule, as the codes of the motion tokenizer, and the clips, have none: pointing and kneeling.
 
-Few clips point, and those of the model raise a hand at most. What is made here is put in where a text asks for it and
-the motion does not show it (`mending.put_in`).
+Few clips point, and those of the model raise a hand at most; its codes leave a knee that should be on the floor 20 cm
+above it. What is made here is put in where a text asks for it and the motion does not show it (`mending.put_in`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,17 @@ from motionllm.motion import splicing
 RISES, STAYS, WAITS = 14, 36, 8  # frames in which the arm rises and sinks, points, and hangs before and after
 # Where an arm points, in the body's heading: to the left (of the left arm), up, forward.
 TOWARDS = {"side": (0.9, 0.05, 0.4), "up": (0.15, 0.85, 0.5), "down": (0.05, -0.3, 0.95), "": (0.1, 0.05, 1.0)}
+
+
+def acted(one: Asked) -> np.ndarray:
+    """Poses (T, 67) of someone who does one of `mending.ACTED` as it is asked for."""
+    return pointing(one) if one.action.startswith("point") else kneeling(one)
+
+
+def kneeling(one: Asked) -> np.ndarray:
+    """Poses (T, 67) of someone who kneels down as the built-in corpus does; on both knees where no side is stated."""
+    side = one.side or "both"
+    return splicing.poses_of(corpus.joints(corpus.Spec((corpus.Part("kneel", side=side, speed=one.pace),)), 1))
 
 
 def pointing(one: Asked) -> np.ndarray:

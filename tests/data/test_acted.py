@@ -1,13 +1,13 @@
-"""Pointing is made as it is asked for: with the arm, and to the side, that a text names."""
+"""Pointing and kneeling are made as they are asked for: with the limb, and to the side, that a text names."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from motionllm.data.asked import as_asked, asked
+from motionllm.data.acted import acted, pointing
+from motionllm.data.asked import as_asked, asked, plainly
 from motionllm.data.mending import built, lacking, measured, missing, put_in
-from motionllm.data.pointing import pointing
 from motionllm.motion import splicing
 
 WHERE = ["", " at something", " forward", " to the {side}", " up at the sky", " down at the floor"]
@@ -51,3 +51,16 @@ def test_it_is_put_in_where_it_is_missing() -> None:
     assert lacking(stands, wanted) == ["a person points with the left hand"]
     new, taken = put_in(stands, wanted, 0, [pointing(wanted[0])])
     assert taken == 0 and lacking(new, wanted) == []
+
+
+@pytest.mark.parametrize("how", ["", " slowly", " quickly"])
+@pytest.mark.parametrize("knee", ["", " on both knees", " on the left knee", " on the right knee"])
+def test_who_kneels_is_on_the_knees_that_are_named(knee: str, how: str) -> None:
+    text = f"a person kneels down{knee}{how}"
+    (one,) = asked(text)
+    notation = measured(built(acted(one)))
+    assert notation is not None and plainly(one, notation) and notation.postures[1] == "kneeling", text
+    stands = splicing.held(pointing(asked("a person points")[0])[0], 60)
+    assert missing(stands, [one], made=True) == [0]
+    new, taken = put_in(stands, [one], 0, [acted(one)])
+    assert taken == 0 and lacking(new, [one]) == [], text
