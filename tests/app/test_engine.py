@@ -272,7 +272,7 @@ def test_verbs_take_an_engine(
     assert capsys.readouterr().out == "words\n"
     suite = ["eval", "suite", "text-to-motion", "--out", str(tmp_path / "suite"), "--engine", first, "--model"]
     assert cli.main([*suite, "baseline:random"]) == 2
-    assert "leave --engine out" in capsys.readouterr().err
+    assert "leave it out" in capsys.readouterr().err
     assert cli.main(["generate", "walk", "--engine", first]) == 2
     assert "give the one that `motionllm merge` wrote" in capsys.readouterr().err
 
