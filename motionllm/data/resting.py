@@ -29,11 +29,7 @@ BRIEF = 0.4  # seconds
 LONGEST = 30.0  # seconds of a rest
 LONGEST_WHOLE = 60.0  # seconds of a motion
 PART = 1.6  # seconds that one of several acts has at least which a rest divides, as "walks, stops and walks on"
-SETTLING = (
-    0,
-    16,
-    30,
-)  # frames more of a stand between two walks, which its seams take
+SETTLING = (0, 16, 30)  # frames more of a stand between two walks, which its seams take
 POSED = 0.1  # metres, mean over the joints: farther from standing a pose is one that is held
 Span = tuple[float, float]
 

@@ -90,7 +90,7 @@ def _has(poses: np.ndarray, notation: Notation, wanted: Sequence[Asked], index: 
     moved = np.gradient(gaussian_filter1d(root, _STEADY, axis=0, mode="nearest"), axis=0)
     bends = _bends(np.degrees(np.unwrap(np.arctan2(moved[:, 0], moved[:, 1]))))
     if wanted[index].path == "eight":
-        return any(max(one, -one) >= LOOP for one in bends) and min(bends) <= -LOOP and max(bends) >= LOOP
+        return min(bends, default=0.0) <= -LOOP and max(bends, default=0.0) >= LOOP
     return len(bends) >= 2
 
 
