@@ -247,7 +247,7 @@ def edits(
     cases: Annotated[int, typer.Option(min=1, max=100_000, help="Requests, of all kinds in turn.")] = 200,
     requests: Annotated[
         Path | None,
-        typer.Option(help="JSONL of requests that people wrote, in place of drawn ones."),
+        typer.Option(help="JSONL of requests in free words, in place of drawn ones: see eval/requests."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the requests and the sampling.")] = 0,
     best_of: Annotated[

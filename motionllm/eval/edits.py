@@ -1,7 +1,7 @@
 """Whether changes that a user asks for are made, and everything else is kept: in the plan, and in the motion.
 
 Requests are drawn by `data.edits` on held-out clips, in phrasings and names that training never sees, or read from a
-file of those that people wrote (`written`); their own change is the expected result. What the old plan and the expected
+file of freely worded ones (`written`); their own change is the expected result. What the old plan and the expected
 one have in common must be kept; where they differ is the change. A new plan, and the notation measured on what the clip
 becomes (`lm.editing`), are compared with both, event by event (`motion.agreement`). Only events of the whole body and
 gestures count, not arms that swing along.
