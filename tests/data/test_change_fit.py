@@ -9,7 +9,7 @@ from motionllm import corpus as builtin
 from motionllm.data import edits
 from motionllm.data.acts import COUNTED, acts
 from motionllm.data.beyond import beyond, why_not
-from motionllm.data.change_fit import all_fitted, clauses_of, completed, fitted, missing, outline, pieces_of
+from motionllm.data.change_fit import all_fitted, asking, clauses_of, completed, fitted, missing, outline, pieces_of
 from motionllm.data.change_language import parts
 from motionllm.data.changes import applies, changed
 from motionllm.data.edit_kinds import CHANGING, Donors
@@ -291,3 +291,40 @@ def test_a_change_that_a_model_drops_is_found_by_its_part_of_the_request() -> No
     for said in ("not three times", "three times is too much", "three times instead"):
         assert completed("bow more", ["higher", said], ["bow more", "bow x3"], BOW) == "bow more"
     assert pieces_of("higher", "bow more") == [] == pieces_of("a, b, c, d, e, f", "bow more")
+
+
+STAYS = (
+    *(
+        "leave the jump alone",
+        "keep the jump as it is",
+        "don't touch the jump",
+        "the jump is fine",
+        "the jump stays the same",
+    ),
+    *("no other changes", "the jump looks good already"),
+)
+
+
+@pytest.mark.parametrize("change", ["make the wave slower", "use the left hand for the wave", "lose the bow"])
+@pytest.mark.parametrize("stays", STAYS)
+@pytest.mark.parametrize("link", [", ", ", but ", ". ", "; ", " and "])
+def test_what_is_to_stay_is_not_asked_of_the_model(change: str, stays: str, link: str) -> None:
+    assert asking(f"{change}{link}{stays}") == change
+    assert asking(f"{stays}{link}{change}") == change
+    assert asking(f"{change}, with the jump untouched.") == f"{change}."
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "keep the wave",
+        "the wave is fine, the rest can go",
+        "keep the wave as it is and cut everything else",
+        "leave out the wave",
+        "do the wave with the left arm alone",
+        "leave it alone",
+        "the wave slower and the jump higher",
+    ],
+)
+def test_a_request_that_says_what_goes_keeps_all_its_words(request_: str) -> None:
+    assert asking(request_) == request_
