@@ -513,6 +513,6 @@ def test_what_people_say_beside_a_change_is_part_of_training_alone(notations: li
         random = np.random.default_rng(8)
         return [e for n in notations * 6 if (e := edited("side", n, random, donors, held_out))]
 
-    beside = re.compile(r"\b(?:untouched|as it is|as before|alone|unchanged|the rest|no other|right now|at the moment|thanks)\b")
+    beside = re.compile(r"\b(?:untouched|as it is|as before|alone|unchanged|the rest|no other|right now|thanks)\b")
     shares = [sum(bool(beside.search(e.request.lower())) for e in said(one)) / len(said(one)) for one in (False, True)]
     assert shares[0] > 0.1 and shares[1] < 0.04, shares
