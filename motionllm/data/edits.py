@@ -160,7 +160,7 @@ _OF_AN_ACT = (
     *("side", "way", "count", "remove", "replace", "insert"),
     *("act pace", "act duration", "size", "gesture", "path"),
 )
-_WHOLE = ("slower", "faster", "mirror", "reversed", "duration", "repeat", "keep", "order", SEVERAL)
+_WHOLE = ("slower", "faster", "mirror", "reversed", "duration", "repeat", "order", SEVERAL)
 # Requests that mean the same when they are said twice: not "once more, do it again".
 _NOT_TWICE = r"anew|question|talk|undo|cannot|once|twice|half|count|then|first|after|before|while|rest|all"
 _TWICE = frozenset(key for key in requests() if not re.search(_NOT_TWICE, key))
@@ -177,7 +177,7 @@ def _remarked(request: str, kind: str, change: str, old: Notation, random: np.ra
     def of(some: Sequence[Act]) -> Words:
         return worded({"verb": some[int(random.integers(len(some)))].main.verb}, random, held_out=False)
 
-    if random.random() < _STAYS and (kind not in _WHOLE or kind == "keep"):
+    if random.random() < _STAYS and kind not in _WHOLE:
         link, which, words = (", ", ". ", "; ", " - ", ", but ", ", and ")[random.integers(6)], "rest", Words()
         if others and (kind == "keep" or (kind in _OF_AN_ACT and random.random() < 0.6)):
             which, words = "none" if kind == "keep" else "other", of(others)

@@ -77,7 +77,7 @@ def _with_rest(
 
 def unrested(poses: np.ndarray, wanted: Sequence[Asked], say: Sequence[str]) -> list[str]:
     """The rests that are asked for and not there, in words. say: a sentence of each thing that is asked for."""
-    notation = measured(poses)
+    notation = measured(poses) if any(one.rests for one in wanted) else None
     if notation is None:
         return []
     return [

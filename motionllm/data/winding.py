@@ -32,8 +32,8 @@ def wound(poses: np.ndarray, wanted: Sequence[Asked], fixed: bool = False) -> np
     duration stays.
     """
     for index, one in enumerate(wanted):
-        notation = measured(poses)
-        if not one.path or notation is None or _has(poses, notation, wanted, index):
+        notation = measured(poses) if one.path else None
+        if notation is None or _has(poses, notation, wanted, index):
             continue
         verb, shows = one.verbs[0], share(wanted, notation)
         place = spans(wanted, notation)[index]
@@ -56,7 +56,7 @@ def wound(poses: np.ndarray, wanted: Sequence[Asked], fixed: bool = False) -> np
 
 def unwound(poses: np.ndarray, wanted: Sequence[Asked]) -> list[str]:
     """What goes on a path that it is not to go on, in words."""
-    notation = measured(poses)
+    notation = measured(poses) if any(one.path for one in wanted) else None
     if notation is None:
         return []
     missing = [i for i, one in enumerate(wanted) if one.path and not _has(poses, notation, wanted, i)]
